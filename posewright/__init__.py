@@ -1,0 +1,78 @@
+"""posewright: 2D multi-person human pose in one install.
+
+The public names resolve on first use, so that `import posewright` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Pose": "pose",
+    "Pipeline": "pipeline",
+    "estimate": "pipeline",
+    "Frame": "people",
+    "People": "people",
+    "Result": "people",
+    "Skeleton": "skeletons",
+    "get_skeleton": "skeletons",
+    "Warp": "warp",
+    "Source": "sources",
+    "open_source": "sources",
+    "PosewrightError": "errors",
+    "UsageError": "errors",
+    "SourceError": "errors",
+    "ModelError": "errors",
+    "MissingError": "errors",
+    "OutputError": "errors",
+}
+
+__all__ = [
+    "Frame",
+    "MissingError",
+    "ModelError",
+    "OutputError",
+    "People",
+    "Pipeline",
+    "Pose",
+    "PosewrightError",
+    "Result",
+    "Skeleton",
+    "Source",
+    "SourceError",
+    "UsageError",
+    "Warp",
+    "__version__",
+    "estimate",
+    "get_skeleton",
+    "open_source",
+]
+
+if TYPE_CHECKING:
+    from posewright.errors import (
+        MissingError,
+        ModelError,
+        OutputError,
+        PosewrightError,
+        SourceError,
+        UsageError,
+    )
+    from posewright.people import Frame, People, Result
+    from posewright.pipeline import Pipeline, estimate
+    from posewright.pose import Pose
+    from posewright.skeletons import Skeleton, get_skeleton
+    from posewright.sources import Source, open_source
+    from posewright.warp import Warp
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'posewright' has no attribute {name!r}")
+    return getattr(import_module(f"posewright.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,57 @@
+"""Everything that posewright raises on purpose.
+
+PosewrightError
+├── UsageError         2  an argument, option or name that cannot be meant; says the nearest
+├── SourceError        3  a picture, video or stream that cannot be read
+├── ModelError         4  a network file that is broken or not understood
+├── MissingError       4  an optional package, runtime or device that is not on this machine
+└── OutputError        4  a result that cannot be written: disk full, folder read-only
+
+The number is the exit code of the command line.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "MissingError", "ModelError", "OutputError", "PosewrightError", "SourceError", "UsageError",
+    "nearest",
+]  # fmt: skip
+
+
+class PosewrightError(Exception):
+    """Base of all errors of this package; its text is one line: what, where, what to do."""
+
+    exit_code = 4
+
+
+class UsageError(PosewrightError, ValueError):
+    """An argument that cannot be meant."""
+
+    exit_code = 2
+
+
+class SourceError(PosewrightError):
+    """A picture, video or stream that cannot be read."""
+
+    exit_code = 3
+
+
+class ModelError(PosewrightError):
+    """A network file that is broken or not understood."""
+
+
+class MissingError(PosewrightError, ImportError):
+    """An optional package, runtime or device that is not on this machine."""
+
+
+class OutputError(PosewrightError, OSError):
+    """A result that cannot be written."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return "; did you mean 'x'?" for the known word closest to `word`, or ""."""
+    close = difflib.get_close_matches(word, list(known), 1, 0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,227 @@
+"""The three types that every part hands on: Frame, People, Result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from posewright.skeletons import Skeleton
+
+if TYPE_CHECKING:
+    import supervision
+
+__all__ = ["Frame", "People", "Result", "Status"]
+
+Floats = NDArray[np.float32]
+Status = Literal["ok", "decode_error", "gap", "truncated"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture of a source.
+
+    image: (H, W, 3) uint8 RGB.  index: number of the frame in its source, from 0.
+    time: seconds from the start of the source (0 for pictures).  name: where it came from.
+    status, message: anything but "ok" means that `image` is not to be used, and why; a source
+    yields such a frame instead of stopping a batch.
+    """
+
+    image: NDArray[np.uint8]
+    index: int = 0
+    time: float = 0.0
+    name: str = ""
+    status: Status = "ok"
+    message: str = ""
+
+    def __post_init__(self) -> None:
+        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
+            raise ValueError(
+                f"a frame's image must be (H, W, 3) uint8 RGB, not {self.image.shape} "
+                f"{self.image.dtype}; convert it first"
+            )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.image.shape[1], self.image.shape[0]
+
+    @classmethod
+    def failed(cls, name: str, message: str, status: Status = "decode_error", index: int = 0,
+               time: float = 0.0) -> Frame:  # fmt: skip
+        """Return the frame without pixels that stands for one that could not be read."""
+        return cls(np.zeros((0, 0, 3), np.uint8), index, time, name, status, message)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class People:
+    """N people of one frame, truth or prediction; arrays are never changed in place.
+
+    boxes: (N, 4) x1, y1, x2, y2 px.  box_scores: (N,) in [0, 1].  keypoints: (N, K, 2) x, y px.
+    scores: (N, K) in [0, 1].  ids: (N,) int, -1 = none.  All numbers are finite: a ValueError says
+    which array is not, or has the wrong shape.
+    """
+
+    boxes: Floats
+    box_scores: Floats
+    keypoints: Floats
+    scores: Floats
+    ids: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        n, k = self.keypoints.shape[:2]
+        shapes = {"boxes": (n, 4), "box_scores": (n,), "keypoints": (n, k, 2), "scores": (n, k)}
+        for name, shape in shapes.items():
+            array = getattr(self, name)
+            if array.shape != shape:
+                raise ValueError(f"People.{name} must have shape {shape}, not {array.shape}")
+            if not np.isfinite(array).all():
+                raise ValueError(f"People.{name} holds NaN or infinity")
+        if self.ids.shape != (n,):
+            raise ValueError(f"People.ids must have shape {(n,)}, not {self.ids.shape}")
+
+    @classmethod
+    def of(
+        cls,
+        boxes: ArrayLike | None = None,
+        box_scores: ArrayLike | None = None,
+        keypoints: ArrayLike | None = None,
+        scores: ArrayLike | None = None,
+        ids: ArrayLike | None = None,
+    ) -> People:
+        """Build from what is known: boxes alone have K = 0, key points alone get their extent."""
+        if keypoints is None:
+            n = len(np.asarray(boxes, np.float32).reshape(-1, 4)) if boxes is not None else 0
+            points = np.zeros((n, 0, 2), np.float32)
+        else:
+            points = np.asarray(keypoints, np.float32)
+            points = points.reshape(*points.shape[:2], 2)
+        n, k = points.shape[:2]
+        return cls(
+            extent(points) if boxes is None else np.asarray(boxes, np.float32).reshape(n, 4),
+            np.ones(n, np.float32) if box_scores is None else np.asarray(box_scores, np.float32),
+            points,
+            np.ones((n, k), np.float32) if scores is None else np.asarray(scores, np.float32),
+            np.full(n, -1, np.int64) if ids is None else np.asarray(ids, np.int64),
+        )
+
+    @classmethod
+    def empty(cls, joints: Skeleton | int = 0) -> People:
+        """Return nobody, with the array shapes of a skeleton of that many joints."""
+        count = joints if isinstance(joints, int) else len(joints)
+        return cls.of(keypoints=np.zeros((0, count, 2)))
+
+    @classmethod
+    def concat(cls, parts: Sequence[People]) -> People:
+        """Return everybody of `parts` (at least one) in order."""
+        names = ("boxes", "box_scores", "keypoints", "scores", "ids")
+        return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: Any) -> People:
+        """Return the people at `index`: an int, a slice, a mask or an array of ints."""
+        at = [index] if isinstance(index, (int, np.integer)) else index
+        if isinstance(at, (list, tuple)) and len(at) == 0:
+            at = np.zeros(0, np.int64)
+        return People(
+            self.boxes[at], self.box_scores[at], self.keypoints[at], self.scores[at], self.ids[at]
+        )
+
+    def __iter__(self) -> Iterator[People]:
+        return (self[i] for i in range(len(self)))
+
+    def replace(self, **changes: Any) -> People:
+        """Return a copy with some arrays exchanged."""
+        return replace(self, **changes)
+
+    @property
+    def pose_scores(self) -> Floats:
+        """(N,) mean of a person's joint scores; 0 where there are no joints."""
+        if self.scores.shape[1] == 0:
+            return np.zeros(len(self), np.float32)
+        return np.asarray(self.scores.mean(1), np.float32)
+
+
+def extent(keypoints: Floats) -> Floats:
+    """(N, K, 2) px -> (N, 4) px: the smallest box round each person's key points."""
+    if keypoints.shape[1] == 0:
+        return np.zeros((len(keypoints), 4), np.float32)
+    return np.concatenate([keypoints.min(1), keypoints.max(1)], 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """Everybody in one frame, and where that frame came from.
+
+    size: (width, height) px of the frame.  source: path or name.  frame, time: number and second in
+    the source.  status: "ok", "decode_error" (nothing could be read), "gap" (a stream was away) or
+    "truncated" (the source ended before its declared end); `message` says more.
+    speed: milliseconds spent on this frame by stage.  image: the RGB pixels where they were kept.
+    """
+
+    people: People
+    skeleton: Skeleton
+    size: tuple[int, int]
+    source: str = ""
+    frame: int = 0
+    time: float = 0.0
+    status: Status = "ok"
+    message: str = ""
+    speed: dict[str, float] = field(default_factory=dict)
+    image: NDArray[np.uint8] | None = None
+
+    def __len__(self) -> int:
+        return len(self.people)
+
+    @property
+    def keypoints(self) -> Floats:
+        """(N, K, 2) x, y px of the original frame."""
+        return self.people.keypoints
+
+    @property
+    def scores(self) -> Floats:
+        """(N, K) joint scores in [0, 1]."""
+        return self.people.scores
+
+    @property
+    def boxes(self) -> Floats:
+        """(N, 4) x1, y1, x2, y2 px."""
+        return self.people.boxes
+
+    @property
+    def box_scores(self) -> Floats:
+        """(N,) person scores in [0, 1]."""
+        return self.people.box_scores
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """(N,) identities; -1 where nobody tracked."""
+        return self.people.ids
+
+    @property
+    def visible(self) -> NDArray[np.bool_]:
+        """(N, K) joints with a score of at least 0.3, the threshold that drawing uses."""
+        return np.asarray(self.people.scores >= 0.3)
+
+    def replace(self, **changes: Any) -> Result:
+        """Return a copy with some fields exchanged."""
+        return replace(self, **changes)
+
+    def plot(self, **style: Any) -> NDArray[np.uint8]:
+        """Return the frame's RGB picture with everybody drawn on it; `style` as in draw.Style."""
+        from posewright.draw import Style, draw
+
+        if self.image is None:
+            raise ValueError("this result kept no picture; ask for it with keep_images=True")
+        return draw(self.image, self.people, self.skeleton, Style(**style))
+
+    def to_supervision(self) -> supervision.KeyPoints:
+        """Return the same people as `supervision.KeyPoints`; MissingError without that package."""
+        from posewright.writers.interop import to_supervision
+
+        return to_supervision(self)

@@ -1,0 +1,88 @@
+"""Warp: image <-> view.  The only file that builds an affine.
+
+The pixel convention of the whole package: the centre of the first pixel is at (0, 0), the next
+ones at integers; sizes are (width, height); points are (x, y).  A matrix maps image to view pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from posewright.people import Floats, People
+
+__all__ = ["Warp"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Warp:
+    """An affine map from image pixels to the pixels of a view of `size` (width, height).
+
+    matrix: (2, 3) float64.  fill: grey level of view pixels that lie outside of the image.
+    """
+
+    matrix: NDArray[np.float64]
+    size: tuple[int, int]
+    fill: int = 0
+
+    @classmethod
+    def crop(
+        cls,
+        box: ArrayLike,
+        size: tuple[int, int],
+        padding: float = 1.25,
+        *,
+        unbiased: bool = False,
+        fill: int = 0,
+    ) -> Warp:
+        """Return the view of one person: `box` grown to the view's aspect, then by `padding`.
+
+        box: x1, y1, x2, y2 px.  By default the box's centre lands on (w/2, h/2) and the scale is
+        w / box width (Simple Baselines, arXiv:1804.06208); `unbiased` measures in pixel centres
+        instead, (w-1)/2 and (w-1) / box width (UDP, arXiv:1911.07524).
+        """
+        x1, y1, x2, y2 = np.asarray(box, np.float64)
+        width, height = size
+        wide = max(x2 - x1, (y2 - y1) * width / height, 1e-3) * padding
+        span = np.array([width, height]) - float(unbiased)
+        scale = span[0] / wide
+        shift = span / 2 - scale * np.array([x1 + x2, y1 + y2]) / 2
+        return cls(np.array([[scale, 0, shift[0]], [0, scale, shift[1]]]), size, fill)
+
+    @classmethod
+    def letterbox(cls, image_size: tuple[int, int], size: tuple[int, int], fill: int = 114) -> Warp:
+        """Return the view of a whole image: scaled to fit `size`, top left, the rest filled."""
+        scale = min(size[0] / image_size[0], size[1] / image_size[1])
+        shift = (scale - 1) / 2  # the image's outer edge, at -0.5, stays at -0.5
+        return cls(np.array([[scale, 0, shift], [0, scale, shift]]), size, fill)
+
+    def image(
+        self, image: NDArray[np.uint8], out: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.uint8]:
+        """(H, W, 3) -> (h, w, 3) bilinear view of an image, written into `out` where given."""
+        import cv2
+
+        border = (self.fill,) * 3
+        view = cv2.warpAffine(
+            image, self.matrix, self.size, dst=out, flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT, borderValue=border,
+        )  # fmt: skip
+        return np.asarray(view, np.uint8)
+
+    def points(self, points: ArrayLike) -> Floats:
+        """(..., 2) image px -> (..., 2) view px."""
+        xy = np.asarray(points, np.float64)
+        return (xy @ self.matrix[:, :2].T + self.matrix[:, 2]).astype(np.float32)
+
+    def inverse(self) -> Warp:
+        """Return the map from view pixels back to image pixels."""
+        linear = np.linalg.inv(self.matrix[:, :2])
+        return Warp(np.hstack([linear, -linear @ self.matrix[:, 2:]]), self.size, self.fill)
+
+    def people(self, people: People) -> People:
+        """Map everybody's key points and boxes; a turned box becomes the box round its corners."""
+        corners = self.points(people.boxes[:, [[0, 1], [2, 1], [2, 3], [0, 3]]])  # (N, 4, 2)
+        boxes = np.concatenate([corners.min(1), corners.max(1)], 1)
+        return people.replace(boxes=boxes, keypoints=self.points(people.keypoints))
