@@ -126,8 +126,8 @@ class People:
     def __getitem__(self, index: Any) -> People:
         """Return the people at `index`: an int, a slice, a mask or an array of ints."""
         at = [index] if isinstance(index, (int, np.integer)) else index
-        if isinstance(at, (list, tuple)) and len(at) == 0:
-            at = np.zeros(0, np.int64)
+        if isinstance(at, (list, tuple)):  # numpy takes a tuple for one number per axis
+            at = np.array(at, None if len(at) else np.int64)
         return People(
             self.boxes[at], self.box_scores[at], self.keypoints[at], self.scores[at], self.ids[at]
         )

@@ -61,9 +61,20 @@ class Warp:
     def image(
         self, image: NDArray[np.uint8], out: NDArray[np.uint8] | None = None
     ) -> NDArray[np.uint8]:
-        """(H, W, 3) -> (h, w, 3) bilinear view of an image, written into `out` where given."""
+        """(H, W, 3) -> (h, w, 3) bilinear view of an image, written into `out` where given.
+
+        ValueError: `out` is not a contiguous uint8 array of the view's shape.
+        """
         import cv2
 
+        shape = (self.size[1], self.size[0], 3)
+        # OpenCV would put the view elsewhere and leave `out` as it was
+        if out is not None and not (
+            out.shape == shape and out.dtype == np.uint8 and out.flags.c_contiguous
+        ):
+            raise ValueError(
+                f"out must be a contiguous {shape} uint8 array, not {out.shape} {out.dtype}"
+            )
         border = (self.fill,) * 3
         view = cv2.warpAffine(
             image, self.matrix, self.size, dst=out, flags=cv2.INTER_LINEAR,

@@ -1,1 +1,88 @@
+"""The command line: one file per verb; a verb imports what it needs inside its handler.
 
+Exit codes: 0 ok, 2 usage, 3 finished with bad inputs, 4 environment (a runtime, model or output
+that does not work), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from posewright import __version__
+from posewright.cli import bench, demo, doctor, models, predict, track
+from posewright.errors import PosewrightError, nearest
+
+__all__ = ["main"]
+
+VERBS = {
+    "demo": demo,
+    "predict": predict,
+    "track": track,
+    "models": models,
+    "bench": bench,
+    "doctor": doctor,
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line and suggest the nearest option or word."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the complaint with a suggestion; exit with 2."""
+        wrong = re.search(r"unrecognized arguments: (\S+)|invalid choice: '([^']+)'", message)
+        hint = nearest(wrong[1] or wrong[2], self.words()) if wrong else ""
+        print(f"{self.prog}: {message}{hint} (see {self.prog} --help)", file=sys.stderr)
+        raise SystemExit(2)
+
+    def words(self) -> list[str]:
+        """Return every option and choice that this parser knows."""
+        words = [option for action in self._actions for option in action.option_strings]
+        for action in self._actions:
+            words += [str(choice) for choice in action.choices or ()]
+        return words
+
+
+def build_parser() -> Parser:
+    """Return the parser of all verbs."""
+    parser = Parser(
+        prog="posewright",
+        description="2D multi-person human pose: everybody's joints from pictures and video.",
+        epilog="exit codes: 0 ok, 2 usage, 3 finished with bad inputs, 4 environment, 130 interrupted",
+    )
+    parser.add_argument("--version", action="version", version=f"posewright {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name, module in VERBS.items():
+        summary = (module.__doc__ or "").strip().splitlines()[0]
+        sub = verbs.add_parser(
+            name,
+            help=summary,
+            description=module.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        sub.set_defaults(parser=sub)
+        module.add_arguments(sub)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a verb; return its exit code."""
+    args, unknown = build_parser().parse_known_args(argv)
+    if unknown:
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    try:
+        code: int = VERBS[args.verb].run(args)
+        return code
+    except PosewrightError as error:
+        print(f"posewright: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("posewright: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 4

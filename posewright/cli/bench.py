@@ -1,0 +1,35 @@
+"""Measure this machine: milliseconds per stage, frames and people a second.
+
+SOURCE: what to read (default: the clip of the demo).  Nothing is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from posewright.cli.common import add_model_options, load_pose
+from posewright.cli.demo import CLIP
+from posewright.cli.doctor import cpu_name
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's options."""
+    parser.add_argument("source", nargs="?", default=str(CLIP), metavar="SOURCE")
+    parser.add_argument("--frames", type=int, default=60, metavar="N",
+                        help="frames to measure after a warm-up of 5 (default %(default)s)")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_model_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print; return the exit code."""
+    from posewright.measure import measure
+
+    report = {"processor": cpu_name(), **measure(load_pose(args), args.source, args.frames)}
+    if args.json:
+        print(json.dumps(report))
+    else:
+        for key, value in report.items():
+            print(f"{key:28} {value:.2f}" if isinstance(value, float) else f"{key:28} {value}")
+    return 0

@@ -1,0 +1,114 @@
+"""Options that several verbs share, and how a summary is shown."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from posewright.pose import Pose
+    from posewright.predict import Summary
+
+__all__ = ["add_model_options", "load_pose", "show_summary", "stop_on_interrupt"]
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add what chooses the networks and how they run."""
+    group = parser.add_argument_group("networks")
+    group.add_argument("-m", "--model", default="movenet-thunder", metavar="NAME|FILE",
+                       help="pose model: an embedded name or an .onnx file (default %(default)s)")  # fmt: skip
+    group.add_argument("-d", "--detector", default="auto", metavar="NAME|FILE",
+                       help="person detector: a name, an .onnx file (rtmdet:FILE, yolox:FILE) or "
+                       "whole-image (default: the embedded one)")  # fmt: skip
+    group.add_argument("--runtime", default="auto", choices=("auto", "onnxruntime", "openvino"),
+                       help="what runs the networks (default: openvino where installed)")  # fmt: skip
+    group.add_argument("--device", default="auto", metavar="DEVICE",
+                       help="cpu, cuda, tensorrt, directml, coreml, rocm; one that is missing is "
+                       "an error")  # fmt: skip
+    group.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"),
+                       help="default: bf16 in openvino where the processor has it")  # fmt: skip
+    group.add_argument("--threads", type=_count, default=0, metavar="N",
+                       help="processors to use (default: all)")  # fmt: skip
+    group.add_argument("--flip", action="store_true",
+                       help="average with the mirrored view: a little better, twice the work")  # fmt: skip
+    group.add_argument("--min-score", type=_fraction, default=0.2, metavar="S",
+                       help="drop people whose mean joint score is lower (default %(default)s)")  # fmt: skip
+    group.add_argument("--det-score", type=_fraction, default=None, metavar="S",
+                       help="drop detections with a lower score (default: the model's)")  # fmt: skip
+    group.add_argument("--max-people", type=_count, default=0, metavar="N",
+                       help="keep the N best detections of a frame (default: all)")  # fmt: skip
+    group.add_argument("--nms", default="ppose", choices=("ppose", "oks", "none"),
+                       help="how duplicate people are removed (default %(default)s)")  # fmt: skip
+
+
+def load_pose(args: argparse.Namespace) -> Pose:
+    """Build the Pose that the options ask for."""
+    from posewright.pose import Pose
+
+    return Pose(
+        args.model, detector=args.detector, runtime=args.runtime, device=args.device,
+        precision=args.precision, threads=args.threads, flip=args.flip, min_score=args.min_score,
+        det_score=args.det_score, duplicates=args.nms, max_people=args.max_people,
+    )  # fmt: skip
+
+
+def show_summary(summary: Summary, as_json: bool) -> int:
+    """Print what a run did: one JSON object, or a few lines with the problems on stderr."""
+    if as_json:
+        print(json.dumps(summary.to_dict(), allow_nan=False))
+        return summary.exit_code
+    for name, message in summary.bad:
+        where = "" if name in message else f"{name}: "
+        print(f"posewright: {where}{message}", file=sys.stderr)
+    if summary.bad_frames > len(summary.bad):
+        print(f"posewright: ... and {summary.bad_frames - len(summary.bad)} more", file=sys.stderr)
+    for error in summary.errors:
+        print(f"posewright: {error}", file=sys.stderr)
+    for note in summary.notes:
+        print(f"note: {note}", file=sys.stderr)
+    rate = summary.frames / summary.seconds if summary.seconds else 0.0
+    ids = f", {summary.ids} identities" if summary.ids else ""
+    bad = f", {summary.bad_frames} unreadable" if summary.bad_frames else ""
+    state = "interrupted after" if summary.interrupted else "done:"
+    print(f"{state} {summary.frames} frames, {summary.people} people{ids}{bad} in "
+          f"{summary.seconds:.1f} s ({rate:.1f} frames/s)")  # fmt: skip
+    for path in summary.files:
+        print(f"  {path}")
+    return summary.exit_code
+
+
+@contextmanager
+def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
+    """Yield a function that tells whether Ctrl-C was pressed; a second press interrupts at once."""
+    pressed: list[int] = []
+
+    def handler(number: int, frame: Any) -> None:
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(number)
+        print("\nfinishing the current file; press Ctrl-C again to stop at once", file=sys.stderr)
+
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return value
+
+
+def _fraction(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value

@@ -1,0 +1,83 @@
+"""Say what this machine has: versions, processors, runtimes, and whether the networks run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+PACKAGES = ("numpy", "opencv-python-headless", "onnxruntime", "openvino", "av", "lap", "pyarrow",
+            "torch")  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's options."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Examine; return 0 where the embedded networks run, else 4."""
+    from posewright import __version__
+
+    report = {
+        "posewright": __version__,
+        "python": sys.version.split()[0],
+        "system": platform.platform(),
+        "processor": cpu_name(),
+        "processors": os.cpu_count(),
+        **{name: _version(name) for name in PACKAGES},
+        **_runtimes(),
+        "embedded networks": _self_test(),
+    }
+    if args.json:
+        print(json.dumps(report))
+    else:
+        for key, value in report.items():
+            print(f"{key:24} {value}")
+    return 0 if str(report["embedded networks"]).startswith("ok") else 4
+
+
+def cpu_name() -> str:
+    """Return the processor's name as the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = [line.partition(":")[2].strip() for line in file if "model name" in line]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _runtimes() -> dict[str, str]:
+    import onnxruntime as ort
+
+    providers = ", ".join(p.removesuffix("ExecutionProvider") for p in ort.get_available_providers())
+    return {"onnxruntime providers": providers}
+
+
+def _self_test() -> str:
+    """Run both embedded networks on a grey picture, where nobody is to be found."""
+    import time
+
+    import numpy as np
+
+    from posewright.errors import PosewrightError
+    from posewright.pose import Pose
+
+    start = time.perf_counter()
+    try:
+        pose = Pose()
+        found = pose(np.full((128, 128, 3), 128, np.uint8), color="rgb")
+    except PosewrightError as error:
+        return f"failed: {error}"
+    seconds = time.perf_counter() - start
+    return f"ok, {pose.model.runtime}, {seconds:.1f} s" if not len(found) else "failed: ghosts"

@@ -1,0 +1,133 @@
+"""Find people and their joints in pictures, videos, folders, cameras and streams.
+
+SOURCE: a picture, a folder, a glob, a .txt list, a .zip of pictures, a video, a camera number, or
+an rtsp:// or http:// stream.  Results go into the folder given with -o under fixed names.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from posewright.cli.common import add_model_options, load_pose, show_summary, stop_on_interrupt
+from posewright.cli.progress import create_bar
+
+if TYPE_CHECKING:
+    from posewright.readers import BoxFile
+    from posewright.writers import WriterOptions
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's options."""
+    parser.add_argument("source", nargs="+", metavar="SOURCE", help="what to read")
+    parser.add_argument("-o", "--out", type=Path, default=Path("posewright-out"), metavar="DIR",
+                        help="folder of the results (default %(default)s)")  # fmt: skip
+    parser.add_argument("--save", default="jsonl,images", metavar="LIST",
+                        help="formats, with commas: coco, alphapose, alphapose-cmu, "
+                        "alphapose-open, openpose, csv, parquet, jsonl, images, video "
+                        "(default %(default)s)")  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true",
+                        help="replace the result files of an earlier run")  # fmt: skip
+    parser.add_argument("--openpose-order", default="own", choices=("own", "coco18", "body25"),
+                        help="joint order of --save openpose (default: the model's own)")  # fmt: skip
+    parser.add_argument("--sep-json", action="store_true",
+                        help="alphapose-cmu and alphapose-open: a file for each picture too")  # fmt: skip
+    parser.add_argument("--track", action="store_true", help="give people identities")
+    parser.add_argument("--det-every", type=int, default=1, metavar="N",
+                        help="detect on every N-th frame, follow tracked boxes between; "
+                        "with --track")  # fmt: skip
+    parser.add_argument("--boxes", type=Path, metavar="FILE",
+                        help="boxes from a file instead of a detector: COCO detection results or "
+                        "an AlphaPose detfile")  # fmt: skip
+    parser.add_argument("--coco-images", type=Path, metavar="ANN.json",
+                        help="take the image_id of COCO results from this file, by picture name")  # fmt: skip
+    parser.add_argument("--max-pixels", type=int, default=100_000_000, metavar="N",
+                        help="refuse larger pictures before decoding them (default 100 million)")  # fmt: skip
+    parser.add_argument("--latest", action="store_true",
+                        help="cameras and streams: always the newest frame, drop what is late")  # fmt: skip
+    parser.add_argument("--retry", type=float, default=30.0, metavar="S",
+                        help="streams: give up after S seconds without a picture (default 30)")  # fmt: skip
+    add_drawing_options(parser)
+    add_model_options(parser)
+    parser.add_argument("--progress", default="auto", choices=("auto", "json", "none"),
+                        help="bar on a terminal, plain lines elsewhere, or JSON lines")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+
+
+def add_drawing_options(parser: argparse.ArgumentParser) -> None:
+    """Add how annotated pictures and videos look."""
+    group = parser.add_argument_group("drawing (for --save images,video)")
+    group.add_argument("--draw-boxes", action="store_true", help="draw the boxes too")
+    group.add_argument("--draw-scores", action="store_true", help="write the person scores")
+    group.add_argument("--no-ids", action="store_true", help="do not write the identities")
+    group.add_argument("--draw-threshold", type=float, default=0.3, metavar="S",
+                       help="draw joints with at least this score (default %(default)s)")  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict; return the exit code."""
+    from posewright.predict import predict_to
+
+    save = _formats(args)
+    boxes = _boxes(args)
+    pose = load_pose(args)
+    bar = create_bar(args.progress)
+    options: dict[str, Any] = {"max_pixels": args.max_pixels}
+    options |= {"latest": args.latest, "retry_s": args.retry, "det_every": args.det_every}
+    with stop_on_interrupt() as stopped:
+        summary = predict_to(
+            pose, args.source, args.out, save=save, writing=writer_options(args),
+            tracker="oks" if args.track else None, boxes=boxes, progress=bar, stopped=stopped,
+            **options,
+        )  # fmt: skip
+    if bar is not None:
+        bar.close()
+    if boxes is not None:
+        _report_boxes(boxes, summary)
+    return show_summary(summary, args.json)
+
+
+def writer_options(args: argparse.Namespace) -> WriterOptions:
+    """Build the writers' options from the drawing options and --coco-images."""
+    from posewright.draw import Style
+    from posewright.writers import WriterOptions
+
+    style = Style(
+        ids=not args.no_ids, scores=args.draw_scores, boxes=args.draw_boxes,
+        joint_threshold=args.draw_threshold,
+    )  # fmt: skip
+    return WriterOptions(
+        style=style, coco_images=args.coco_images, overwrite=args.overwrite,
+        several=len(args.source) > 1, separate=args.sep_json, openpose_order=args.openpose_order,
+    )
+
+
+def _formats(args: argparse.Namespace) -> list[str]:
+    from posewright.errors import UsageError, nearest
+    from posewright.writers import WRITERS
+
+    names = [name.strip() for name in args.save.split(",") if name.strip()]
+    for name in names:
+        if name not in WRITERS:
+            raise UsageError(f"--save {name!r} is not a format{nearest(name, WRITERS)}")
+    if not names:
+        raise UsageError(f"--save names no format; choose from {', '.join(WRITERS)}")
+    return list(dict.fromkeys(names))
+
+
+def _boxes(args: argparse.Namespace) -> BoxFile | None:
+    if args.boxes is None:
+        return None
+    from posewright.readers import read_boxes
+
+    return read_boxes(args.boxes)
+
+
+def _report_boxes(boxes: BoxFile, summary: Any) -> None:
+    """Say how boxes and pictures went together; no match at all is a bad input."""
+    report = boxes.report()
+    if boxes.asked and boxes.missing == boxes.asked:
+        summary.add_bad(str(boxes.path), f"{report}; no box was used: do its image_ids name these?")
+    elif report:
+        summary.notes.append(report)

@@ -1,0 +1,76 @@
+"""A progress bar with rate and people: one line on a terminal, plain lines or JSON elsewhere."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from posewright.predict import Progress
+
+__all__ = ["Bar", "create_bar"]
+
+TERMINAL_EVERY, PLAIN_EVERY = 0.1, 5.0  # seconds between updates
+
+
+class Bar:
+    """Called with every frame's Progress; prints now and then, and always at the end of a source."""
+
+    def __init__(self, style: str, stream: TextIO) -> None:
+        self.style, self.stream = style, stream
+        self.last, self.width = 0.0, 0
+
+    def __call__(self, now: Progress) -> None:
+        """Show where the run stands."""
+        every = TERMINAL_EVERY if self.style == "terminal" else PLAIN_EVERY
+        finished = now.total is not None and now.done >= now.total
+        if time.monotonic() - self.last < every and not finished:
+            return
+        self.last = time.monotonic()
+        if self.style == "json":
+            print(json.dumps(_fields(now)), file=self.stream, flush=True)
+        elif self.style == "plain":
+            print(_line(now), file=self.stream, flush=True)
+        else:
+            text = _line(now)
+            print("\r" + text.ljust(self.width), end="", file=self.stream, flush=True)
+            self.width = len(text)
+
+    def close(self) -> None:
+        """End the line of a terminal."""
+        if self.style == "terminal" and self.width:
+            print(file=self.stream)
+
+
+def create_bar(choice: str, stream: TextIO | None = None) -> Bar | None:
+    """Return the bar for --progress auto, json or none."""
+    stream = stream or sys.stderr
+    if choice == "none":
+        return None
+    if choice == "json":
+        return Bar("json", stream)
+    return Bar("terminal" if stream.isatty() else "plain", stream)
+
+
+def _fields(now: Progress) -> dict[str, object]:
+    return {
+        "source": now.source, "done": now.done, "total": now.total, "people": now.people,
+        "seconds": round(now.seconds, 3),
+    }  # fmt: skip
+
+
+def _line(now: Progress) -> str:
+    rate = now.done / now.seconds if now.seconds else 0.0
+    name = now.source if len(now.source) <= 40 else "..." + now.source[-37:]
+    if now.total:
+        filled = min(20, 20 * now.done // now.total)
+        left = max(now.total - now.done, 0) / rate if rate else 0.0
+        gauge = f"[{'#' * filled}{'.' * (20 - filled)}] {now.done}/{now.total}"
+        return f"{name} {gauge}  {rate:.1f} frames/s  {now.people} people  {left:.0f} s left"
+    return f"{name} {now.done} frames  {rate:.1f} frames/s  {now.people} people"
+
+
+ProgressCallback = Callable[["Progress"], None]

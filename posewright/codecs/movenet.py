@@ -1,0 +1,183 @@
+"""MoveNet's centre, heatmap, regression and offset maps, for one person a view and for several.
+
+Source: the official graphs (Google, Apache-2.0), described in their model cards.  Both decode the
+same way: a centre cell votes for a rough place of every joint (regression), the heatmap cell that is
+high and near to it is taken, and its offset refines it below the stride.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from posewright.codecs.base import Array, Outputs, namespace, to_numpy
+from posewright.people import Floats, People
+from posewright.skeletons import Skeleton
+from posewright.warp import Warp
+
+__all__ = ["MoveNet", "MoveNetMulti"]
+
+
+@dataclass(frozen=True)
+class MoveNet:
+    """One person per view (MoveNet Lightning and Thunder), the one nearest to the view's middle.
+
+    outputs: centre (B, 1, h, w) and heatmap (B, K, h, w) in [0, 1]; regression and offset
+    (B, 2K, h, w) in cells, for each joint dy then dx.  nearness: cells added to a distance before a
+    score is divided by it (1.8 in the official graph); a larger value trusts the regression less.
+    """
+
+    kind: ClassVar[str] = "movenet"
+    top_down: ClassVar[bool] = True
+    input_size: tuple[int, int] = (192, 256)
+    stride: int = 4
+    padding: float = 1.0
+    nearness: float = 1.8
+
+    def warps(self, image_size: tuple[int, int], people: People | None) -> list[Warp]:
+        """Return the crop of each person."""
+        boxes = People.empty().boxes if people is None else people.boxes
+        return [Warp.crop(box, self.input_size, self.padding) for box in boxes]
+
+    def decode(self, outputs: Outputs) -> list[People]:
+        """Return one person per view, its box the whole view; nobody where a map is not finite."""
+        maps = [outputs[k] for k in ("centre", "heatmap", "regression", "offset")]
+        if not len(maps[0]):
+            return []
+        xy, scores = nearest_joints(*maps, nearness=self.nearness)
+        points, joint_scores = to_numpy(xy) * self.stride, to_numpy(scores)
+        box = np.array([[0, 0, self.input_size[0] - 1, self.input_size[1] - 1]], np.float32)
+        one = np.ones(1, np.float32)
+        finite = np.isfinite(points).all((1, 2)) & np.isfinite(joint_scores).all(1)
+        joints = points.shape[1]
+        return [
+            People.of(box, one, p[None], s[None]) if ok else People.empty(joints)
+            for p, s, ok in zip(points, joint_scores, finite, strict=True)
+        ]
+
+    def unflip(self, outputs: Outputs, skeleton: Skeleton) -> dict[str, Array]:
+        """Mirror the maps, exchange left and right joints, mirror dx within its cell."""
+        return {key: _unflip(key, a, skeleton, self.stride) for key, a in outputs.items()}
+
+
+@dataclass(frozen=True)
+class MoveNetMulti:
+    """Up to six people of one view of the whole image (MoveNet MultiPose).
+
+    outputs: as MoveNet, and box_scale, box_offset (B, 2, h, w) in cells, y then x.  Any view whose
+    sides are multiples of 32 goes in.
+    """
+
+    kind: ClassVar[str] = "movenet_multi"
+    top_down: ClassVar[bool] = False
+    input_size: tuple[int, int] = (256, 256)
+    stride: int = 4
+    max_people: int = 6
+    threshold: float = 0.1
+
+    def warps(self, image_size: tuple[int, int], people: People | None) -> list[Warp]:
+        """Return the one view of the whole image."""
+        return [Warp.letterbox(image_size, self.input_size, 0)]
+
+    def decode(self, outputs: Outputs) -> list[People]:
+        """Return the people of each view whose score is above the threshold, best first."""
+        arrays = {key: to_numpy(a) for key, a in outputs.items()}
+        return [self._decode_view({k: a[i] for k, a in arrays.items()}) for i in range(
+            len(arrays["centre"]))]  # fmt: skip
+
+    def _decode_view(self, maps: dict[str, Floats]) -> People:
+        joints = len(maps["heatmap"])
+        if not all(np.isfinite(a).all() for a in maps.values()):
+            return People.empty(joints)
+        cells = _peaks(maps["centre"][0], self.max_people)  # (M, 2) y, x
+        boxes = _boxes(maps, cells)
+        points, scores = _joints_in_boxes(maps, cells, boxes)
+        sure = scores > 0.127  # the graph leaves less certain joints out of a person's score
+        mean = (scores * sure).sum(1) / np.maximum(sure.sum(1), 1)
+        person = maps["centre"][0][cells[:, 0], cells[:, 1]] * mean
+        people = People.of(boxes * self.stride, person, points * self.stride, scores)
+        return people[person > self.threshold]
+
+    def unflip(self, outputs: Outputs, skeleton: Skeleton) -> dict[str, Array]:
+        """Mirror the maps, exchange left and right joints, mirror x within its cell."""
+        return {key: _unflip(key, a, skeleton, self.stride) for key, a in outputs.items()}
+
+
+def nearest_joints(
+    centre: Array, heatmap: Array, regression: Array, offset: Array, *, nearness: float
+) -> tuple[Array, Array]:
+    """Decode MoveNet's maps -> (B, K, 2) x, y in cells and (B, K) scores, of the arrays' own kind."""
+    xp = namespace(heatmap)
+    b, k, h, w = heatmap.shape
+    view, joint = xp.arange(b), xp.arange(k)[None]
+    ys, xs = xp.arange(h)[:, None] - h / 2, xp.arange(w)[None] - w / 2
+    prior = 1 / (xp.sqrt(ys**2 + xs**2) + nearness)  # (h, w)
+    cell = xp.argmax((centre[:, 0] * prior).reshape(b, -1), axis=1)  # (B,)
+    rough = regression.reshape(b, k, 2, -1)[view, :, :, cell]  # (B, K, 2) dy, dx
+    dy = xp.arange(h) - (cell // w)[:, None, None] - rough[..., :1]  # (B, K, h)
+    dx = xp.arange(w) - (cell % w)[:, None, None] - rough[..., 1:]  # (B, K, w)
+    distance = xp.sqrt((dy**2)[..., None] + (dx**2)[..., None, :])  # (B, K, h, w)
+    best = xp.argmax((heatmap / (distance + nearness)).reshape(b, k, -1), axis=2)  # (B, K)
+    fine = offset.reshape(b, k, 2, -1)[view[:, None], joint, :, best]  # (B, K, 2) dy, dx
+    xy = xp.stack([best % w + fine[..., 1], best // w + fine[..., 0]], 2)
+    return xy, heatmap.reshape(b, k, -1)[view[:, None], joint, best]
+
+
+def _unflip(key: str, array: Array, skeleton: Skeleton, stride: int) -> Array:
+    """Undo the mirror of one map; positions follow x' = (w - 1) - x in view pixels."""
+    xp, k = namespace(array), len(skeleton)
+    mirrored = xp.flip(array, (3,))
+    if key == "heatmap":
+        return mirrored[:, skeleton.flip_index]
+    if key not in ("regression", "offset", "box_offset"):
+        return mirrored
+    joints = 1 if key == "box_offset" else k
+    pairs = mirrored.reshape(len(array), joints, 2, *array.shape[2:])
+    if joints == k:
+        pairs = pairs[:, skeleton.flip_index]
+    y, x = pairs[:, :, 0], (stride - 1) / stride - pairs[:, :, 1]
+    return xp.stack([y, x], 2).reshape(array.shape)
+
+
+def _peaks(centre: Floats, count: int) -> np.ndarray:
+    """(h, w) -> (M, 2) y, x of the `count` best cells that are the maximum of their 5x5 patch."""
+    padded = np.pad(centre, 2, constant_values=-np.inf)
+    patches = np.lib.stride_tricks.sliding_window_view(padded, (5, 5))
+    cells = np.argwhere(patches.max((2, 3)) == centre)
+    order = np.argsort(-centre[cells[:, 0], cells[:, 1]], kind="stable")
+    return np.asarray(cells[order[:count]])
+
+
+def _boxes(maps: dict[str, Floats], cells: np.ndarray) -> Floats:
+    """(M, 4) x1, y1, x2, y2 in cells of the people centred on `cells`."""
+    at = (slice(None), cells[:, 0], cells[:, 1])
+    middle, half = cells + maps["box_offset"][at].T, maps["box_scale"][at].T / 2
+    return np.concatenate([(middle - half)[:, ::-1], (middle + half)[:, ::-1]], 1, dtype=np.float32)
+
+
+def _joints_in_boxes(
+    maps: dict[str, Floats], cells: np.ndarray, boxes: Floats
+) -> tuple[Floats, Floats]:
+    """Return (M, K, 2) x, y in cells and (M, K) scores of the people centred on `cells`.
+
+    A heatmap cell counts within the person's box only, and less the farther it is from the rough
+    place; a score is the best that any person has at the chosen cell.
+    """
+    heatmap = maps["heatmap"]
+    (k, h, w), m = heatmap.shape, len(cells)
+    rough = maps["regression"].reshape(k, 2, h, w)[:, :, cells[:, 0], cells[:, 1]]  # (K, 2, M)
+    rough = rough.transpose(2, 0, 1) + cells[:, None]  # (M, K, 2) y, x
+    ys, xs = np.arange(h), np.arange(w)
+    fall = 0.3 * min(h, w)
+    near_y = np.exp(-((ys - rough[..., :1]) ** 2) / fall)  # (M, K, h)
+    near_x = np.exp(-((xs - rough[..., 1:]) ** 2) / fall)  # (M, K, w)
+    near_y *= ((ys >= boxes[:, 1:2]) & (ys <= boxes[:, 3:]))[:, None]
+    near_x *= ((xs >= boxes[:, :1]) & (xs <= boxes[:, 2:3]))[:, None]
+    weighted = (heatmap * near_y[..., None] * near_x[..., None, :]).reshape(m, k, -1)
+    best, joint = weighted.argmax(2), np.arange(k)[None]
+    fine = maps["offset"].reshape(k, 2, -1)[joint, :, best]  # (M, K, 2) dy, dx
+    scores = weighted.max(0)[joint, best] if m else np.zeros((0, k))
+    xy = np.stack([best % w + fine[..., 1], best // w + fine[..., 0]], 2)
+    return xy.astype(np.float32), scores.astype(np.float32)

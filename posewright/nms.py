@@ -1,0 +1,283 @@
+"""Duplicate removal: box NMS, OKS-NMS and the parametric pose NMS of RMPE.  People -> People."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from posewright.errors import UsageError
+from posewright.people import Floats, People, extent
+from posewright.skeletons import Skeleton
+
+__all__ = [
+    "PPoseNMS", "Part", "box_iou", "box_nms", "box_nms_indices", "oks", "oks_nms",
+    "ppose_nms", "proposal_score",
+]  # fmt: skip
+
+Indices = NDArray[np.int64]
+Similar = Callable[[Indices, Indices], NDArray[np.bool_]]
+
+_BLOCK = 64  # rows compared at once: bounds the memory, and most candidates fall to the first block
+
+
+def box_iou(a: Floats, b: Floats) -> Floats:
+    """(N, 4), (M, 4) x1, y1, x2, y2 -> (N, M) intersection over union; 0 for boxes without area."""
+    a, b = np.asarray(a, np.float32)[:, None], np.asarray(b, np.float32)[None]
+    wide = np.minimum(a[..., 2], b[..., 2]) - np.maximum(a[..., 0], b[..., 0])
+    high = np.minimum(a[..., 3], b[..., 3]) - np.maximum(a[..., 1], b[..., 1])
+    inter = np.maximum(wide, 0) * np.maximum(high, 0)
+    union = _areas(a) + _areas(b) - inter
+    return np.asarray(inter / np.maximum(union, 1e-9), np.float32)
+
+
+def box_nms_indices(boxes: Floats, scores: Floats, iou: float) -> Indices:
+    """(N, 4) boxes, (N,) scores -> indices of the boxes to keep, by falling score.
+
+    Greedy: a box goes when it overlaps a better kept one by more than `iou`.  Of equal scores the
+    first is the better.  Boxes that are not finite are dropped.
+    """
+    good = np.flatnonzero(np.isfinite(boxes).all(1) & np.isfinite(scores))
+    boxes = np.asarray(boxes[good], np.float32)
+    owner = _greedy(scores[good], lambda kept, rest: box_iou(boxes[kept], boxes[rest]) > iou)
+    return good[_kept(owner, scores[good])]
+
+
+def box_nms(people: People, iou: float = 0.6) -> People:
+    """Return the people left by greedy box NMS, by falling box score."""
+    return people[box_nms_indices(people.boxes, people.box_scores, iou)]
+
+
+def oks(a: People, b: People, sigmas: ArrayLike, *, weighted: bool = False) -> Floats:
+    """Return the (N, M) object key point similarity of each of `a` with each of `b`.
+
+    sigmas: (K,) standard deviations in units of the square root of the area, which is the mean of
+    the two boxes' areas.  weighted: joints count by the product of their scores instead of equally;
+    0 where no joint counts.  Source: the COCO key point metric.
+    """
+    points = a.keypoints[:, None] - b.keypoints[None]  # (N, M, K, 2)
+    squares = np.einsum("nmkc,nmkc->nmk", points, points)
+    area = np.maximum((_areas(a.boxes)[:, None] + _areas(b.boxes)[None]) / 2, 1e-3)
+    spread = 8 * np.square(np.asarray(sigmas, np.float32))  # 2 (2 sigma)^2
+    near = np.exp(-squares / area[..., None] / spread)
+    if not weighted:
+        return np.asarray(near.sum(2) / max(near.shape[2], 1))
+    total = a.scores @ b.scores.T
+    share = np.einsum("nmk,nk,mk->nm", near, a.scores, b.scores)
+    return np.asarray(share / np.maximum(total, 1e-9))
+
+
+def oks_nms(people: People, skeleton: Skeleton, threshold: float = 0.9) -> People:
+    """Return the people whose OKS with every better kept one is at most `threshold`, best first.
+
+    The score is box score times mean joint score.  Source: Simple Baselines (arXiv:1804.06208).
+    """
+    scores = people.box_scores * people.pose_scores
+    sigmas = skeleton.oks_sigmas
+    owner = _greedy(scores, lambda i, j: oks(people[i], people[j], sigmas) > threshold)
+    return people[_kept(owner, scores)]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A run of joints of the full body and its weights in the pose similarity.
+
+    start, stop: joint numbers as in a slice.  factor: weight of the part.  score, distance: weights
+    of its two terms.
+    """
+
+    start: int | None
+    stop: int | None
+    factor: float = 1.0
+    score: float = 1.0
+    distance: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class PPoseNMS:
+    """Settings of the parametric pose NMS (RMPE, arXiv:1612.00137, section 3.3).
+
+    delta1, delta2: scales of joint score and of distance (px).  mu: weight of the distance term.
+    gamma: a pose whose similarity with a better one exceeds it is a duplicate; so is one with at
+    least `matches` joints within min(alpha * larger box side, match_reach) px.  gamma and matches
+    are stated for 17 joints and scale with their number; with `parts` gamma is taken as it stands.
+    score: people whose best joint is below it are dropped.  merge_reach: a duplicate's joint within
+    min(alpha * side, merge_reach) px of the kept one's takes part in the mean.  min_area: smallest
+    area (px^2) of the merged pose's extent, grown by 1.5 each way.
+
+    parts: empty, all joints alike; else the similarity is a weighted sum of the parts' means, and
+    only joints at which the better pose scores at least `score` count.  The original's score term
+    counts exactly the joints *below* that threshold, while its distance term counts those above;
+    no reason is given and it rewards garbage, so here both terms count those above.
+    """
+
+    delta1: float = 1.0
+    mu: float = 1.7
+    delta2: float = 2.65
+    gamma: float = 22.48
+    score: float = 0.3
+    matches: float = 5.0
+    alpha: float = 0.1
+    match_reach: float = 7.0
+    merge_reach: float = 15.0
+    min_area: float = 0.0
+    parts: tuple[Part, ...] = ()
+
+    @classmethod
+    def wholebody(cls) -> PPoseNMS:
+        """Return the settings for skeletons of 133 and 136 joints: body, face (68), hands (42).
+
+        gamma is the same share of the largest possible similarity as for 17 joints (58 % of 8.04);
+        the original's 22.48 cannot be reached with means.
+        """
+        return cls(gamma=4.66, parts=_FULL_BODY)
+
+    @classmethod
+    def regression(cls) -> PPoseNMS:
+        """Return the full-body settings for networks trained with a regression loss."""
+        return cls(
+            mu=1.65, delta2=8.0, gamma=3.6, score=0.01, matches=3.0, alpha=0.15, parts=_FULL_BODY
+        )
+
+    def weights(self, joints: int) -> tuple[Floats, Floats]:
+        """Return the (K,) weights of the score and of the distance term of each joint.
+
+        A UsageError says when a skeleton has no such parts.
+        """
+        if not self.parts:
+            return np.ones(joints, np.float32), np.full(joints, self.mu, np.float32)
+        weights = np.zeros((2, joints), np.float32)
+        for part in self.parts:
+            run = weights[:, part.start : part.stop]
+            if run.shape[1] == 0 or joints <= 110:
+                raise UsageError(
+                    f"full-body pose NMS needs a skeleton with face and hands (133 or 136 joints), "
+                    f"not {joints} joints; use PPoseNMS()"
+                )
+            run[:] = np.array([[part.score], [part.distance * self.mu]]) * part.factor
+            run /= run.shape[1]
+        return weights[0], weights[1]
+
+
+_FULL_BODY = (Part(None, -110), Part(-110, -42, 1.9), Part(-42, None, 0.55, 0.1, 1.5))
+
+
+def ppose_nms(people: People, settings: PPoseNMS = PPoseNMS()) -> People:  # noqa: B008 (frozen)
+    """Merge each group of duplicate poses into its best one, best first (by mean joint score).
+
+    A merged joint is the score-weighted mean of the group's joints near the kept one's, its score
+    the score-weighted mean score.  Boxes, box scores and ids stay those of the kept pose.  A
+    UsageError says when there are people without key points.
+    """
+    if len(people) == 0:
+        return people
+    if people.keypoints.shape[1] == 0:
+        raise UsageError("ppose_nms needs key points, these people have boxes only; use box_nms")
+    reach = settings.alpha * (people.boxes[:, 2:] - people.boxes[:, :2]).max(1)  # (N,) px
+    owner = _greedy(people.pose_scores, _duplicates(people, settings, reach))
+    picks = _kept(owner, people.pose_scores)
+    picks = picks[people.scores[picks].max(1) >= settings.score]
+    merged = _merged(people, owner, picks, np.minimum(reach, settings.merge_reach))
+    span = np.ptp(merged.keypoints, axis=1)
+    return merged[2.25 * span[:, 0] * span[:, 1] >= settings.min_area]
+
+
+def proposal_score(people: People) -> Floats:
+    """(N,) mean joint score + box score + 1.25 best joint score, AlphaPose's score; up to 3.25."""
+    if people.scores.shape[1] == 0:
+        return people.box_scores
+    return np.asarray(people.pose_scores + people.box_scores + 1.25 * people.scores.max(1))
+
+
+def _duplicates(people: People, settings: PPoseNMS, reach: Floats) -> Similar:
+    """Return the test of which of the rest repeat a kept pose, by similarity or matching joints."""
+    joints = people.scores.shape[1]
+    by_score, by_distance = settings.weights(joints)
+    share = joints / 17
+    gamma = settings.gamma if settings.parts else settings.gamma * share
+    sure = np.tanh(np.maximum(people.scores, 1e-5) / settings.delta1)
+    close = np.minimum(reach, settings.match_reach)
+    counts = (people.scores >= settings.score) if settings.parts else np.ones_like(sure, bool)
+    # Poses of which no two joints come within `apart` px are not duplicates by either rule, so
+    # that only pairs whose extents come that near are compared joint by joint.
+    largest = max(settings.delta2 * np.log(by_distance.sum() / gamma), 1.0, settings.match_reach)
+    apart = np.array([-1, -1, 1, 1]) * largest / 2
+    areas = extent(people.keypoints) + apart
+
+    def similar(kept: Indices, rest: Indices) -> NDArray[np.bool_]:
+        result = _touch(areas[kept], areas[rest])
+        row, column = np.nonzero(result)
+        i, j = kept[row], rest[column]  # P pairs
+        gap = people.keypoints[i] - people.keypoints[j]
+        distance = np.sqrt(np.square(gap).sum(2))  # (P, K)
+        likeness = (distance <= 1) * sure[j] * (sure[i] * by_score)
+        likeness += np.exp(distance / -settings.delta2) * by_distance
+        total = np.einsum("pk,pk->p", likeness, counts[i])
+        matched = np.count_nonzero(distance <= close[i, None], axis=1)
+        result[row, column] = (total > gamma) | (matched >= settings.matches * share)
+        return result
+
+    return similar
+
+
+def _touch(a: Floats, b: Floats) -> NDArray[np.bool_]:
+    """(N, 4), (M, 4) -> (N, M) whether two boxes touch."""
+    a, b = a[:, None], b[None]
+    return np.asarray(((a[..., :2] <= b[..., 2:]) & (b[..., :2] <= a[..., 2:])).all(2))
+
+
+def _merged(people: People, owner: Indices, picks: Indices, reach: Floats) -> People:
+    """Return the picked people with their groups' joints merged in; reach: (N,) px."""
+    gap = people.keypoints - people.keypoints[owner]
+    near = np.hypot(gap[..., 0], gap[..., 1]) <= reach[owner, None]
+    weight = near * np.maximum(people.scores, 1e-5)  # (N, K)
+    group = (picks[:, None] == owner).astype(np.float32)  # (P, N)
+    total = group @ weight
+    # Offsets from the kept pose, not positions, so that float32 loses nothing on large images.
+    shift = np.einsum("pn,nk,nkc->pkc", group, weight, gap, optimize=True) / total[..., None]
+    points = people.keypoints[picks] + shift
+    scores = group @ (weight * people.scores) / total
+    return people[picks].replace(keypoints=points, scores=np.clip(scores, 0, 1))
+
+
+def _greedy(scores: Floats, similar: Similar) -> Indices:
+    """(N,) scores -> (N,) the index of the one that each falls to; itself where it is kept.
+
+    similar(kept, rest): (B,), (R,) indices -> (B, R) whether the first removes the second.
+    """
+    owner = np.arange(len(scores))
+    order = np.argsort(-scores, kind="stable")
+    while len(order):
+        block = order[:_BLOCK]
+        falls = similar(block, order)  # (B, R)
+        kept = _first(falls[:, : len(block)])
+        by = falls[kept]
+        gone = by.any(0)
+        gone[kept] = False
+        owner[order[gone]] = block[kept[by[:, gone].argmax(0)]]
+        gone[: len(block)] = True
+        order = order[~gone]
+    return owner
+
+
+def _first(falls: NDArray[np.bool_]) -> Indices:
+    """(B, B) who removes whom, best first -> rows that survive."""
+    alive = np.ones(len(falls), bool)
+    for row, removed in enumerate(falls):
+        if alive[row]:
+            alive[row + 1 :] &= ~removed[row + 1 :]
+    return np.flatnonzero(alive)
+
+
+def _kept(owner: Indices, scores: Floats) -> Indices:
+    """Return who fell to nobody, by falling score."""
+    kept = np.flatnonzero(owner == np.arange(len(owner)))
+    return kept[np.argsort(-scores[kept], kind="stable")]
+
+
+def _areas(boxes: Floats) -> Floats:
+    """(..., 4) -> (...) px^2; 0 for boxes turned inside out."""
+    sides = np.maximum(boxes[..., 2:] - boxes[..., :2], 0)
+    return np.asarray(sides[..., 0] * sides[..., 1])

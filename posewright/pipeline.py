@@ -1,0 +1,287 @@
+"""estimate() and Pipeline: the one inference path, for a picture and for a day of video."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from posewright.codecs.base import Array
+from posewright.errors import UsageError
+from posewright.people import Frame, People, Result
+from posewright.runtimes import Model
+from posewright.trackers import Tracker
+from posewright.warp import Warp
+
+__all__ = ["Boxes", "Pipeline", "estimate", "estimate_all"]
+
+Spread = Callable[..., Iterable[Any]]  # map(), or the map of a pool of threads
+
+
+class Boxes(Protocol):
+    """Where people are found without a network: a file of boxes, or the whole image."""
+
+    def people(self, frame: Frame) -> People:
+        """Return the boxes of a frame."""
+
+
+def estimate(
+    model: Model, frame: Frame, people: People | None = None, *, flip: bool = False
+) -> People:
+    """Run `model` on one frame: on each of `people` (top-down) or on the whole frame.
+
+    Image pixels in and out.  flip: average with the outputs of the mirrored views.
+    """
+    return estimate_all(model, [frame], None if people is None else [people], flip=flip)[0]
+
+
+def estimate_all(
+    model: Model,
+    frames: Sequence[Frame],
+    people: Sequence[People] | None = None,
+    *,
+    flip: bool = False,
+    batch: int = 4,
+    spread: Spread = map,
+) -> list[People]:
+    """Run `model` on everybody of several frames at once -> the people of each frame, in order.
+
+    batch: views a call.  spread: how the calls run; a pool's map uses several processors.
+    """
+    asked: Sequence[People | None] = people if people is not None else [None] * len(frames)
+    jobs = [
+        (number, warp)
+        for number, (frame, known) in enumerate(zip(frames, asked, strict=True))
+        for warp in model.codec.warps(frame.size, known)
+    ]
+    chunks = list(_chunks(jobs, batch))
+
+    def run(chunk: list[tuple[int, Warp]]) -> list[People]:
+        return _run(model, [(frames[number], warp) for number, warp in chunk], flip)
+
+    found: list[list[People]] = [[] for _ in frames]
+    for chunk, parts in zip(chunks, spread(run, chunks), strict=True):
+        for (number, _), part in zip(chunk, parts, strict=True):
+            found[number].append(part)
+    return [
+        _merge(model, frame, known, parts)
+        for frame, known, parts in zip(frames, asked, found, strict=True)
+    ]
+
+
+def _chunks(jobs: list[tuple[int, Warp]], batch: int) -> Iterator[list[tuple[int, Warp]]]:
+    """Cut the jobs into batches of views of one size, keeping each frame's order."""
+    by_size: dict[tuple[int, int], list[tuple[int, Warp]]] = {}
+    for number, warp in jobs:
+        by_size.setdefault(warp.size, []).append((number, warp))
+    for same in by_size.values():
+        yield from (same[i : i + batch] for i in range(0, len(same), batch))
+
+
+def _run(model: Model, views: list[tuple[Frame, Warp]], flip: bool) -> list[People]:
+    """Return the people of each view in image pixels."""
+    width, height = views[0][1].size
+    pixels = np.empty((len(views), height, width, 3), np.uint8)
+    for row, (frame, warp) in zip(pixels, views, strict=True):
+        warp.image(frame.image, out=row)
+    outputs = model(pixels)
+    if flip:
+        mirrored = model(np.ascontiguousarray(pixels[:, :, ::-1]))
+        outputs = _mean(outputs, model.codec.unflip(mirrored, model.skeleton))
+    found = model.codec.decode(outputs)
+    return [warp.inverse().people(p) for (_, warp), p in zip(views, found, strict=True)]
+
+
+def _mean(a: dict[str, Array], b: dict[str, Array]) -> dict[str, Array]:
+    return {key: (a[key] + b[key]) / 2 for key in a}
+
+
+def _merge(model: Model, frame: Frame, known: People | None, parts: list[People]) -> People:
+    """Put a frame's views together; nobody stays nobody."""
+    if not model.codec.top_down or known is None:
+        return _clipped(People.concat(parts), frame) if parts else People.empty(model.skeleton)
+    kept = [i for i, part in enumerate(parts) if len(part)]  # a view without finite numbers is out
+    if not kept:
+        return People.empty(model.skeleton)
+    points = People.concat([parts[i] for i in kept])
+    return known[kept].replace(keypoints=points.keypoints, scores=points.scores)
+
+
+def _clipped(people: People, frame: Frame) -> People:
+    """Cut boxes off at the image's edge."""
+    width, height = frame.size
+    return people.replace(boxes=np.clip(people.boxes, 0, [width, height, width, height]))
+
+
+def _boxes_round_joints(people: People) -> People:
+    """Put boxes where the likely joints are: their extent grown by a fifth, as people have skin.
+
+    Who has fewer than half of the joints keeps the box.
+    """
+    likely = (people.scores >= 0.2)[..., None]
+    low = np.where(likely, people.keypoints, np.inf).min(1, initial=np.inf)
+    high = np.where(likely, people.keypoints, -np.inf).max(1, initial=-np.inf)
+    enough = likely.mean((1, 2)) >= 0.5
+    low, high = (np.where(enough[:, None], edge, 0) for edge in (low, high))
+    grow = (high - low) * 0.1
+    boxes = np.concatenate([low - grow, high + grow], 1)
+    return people.replace(
+        boxes=np.where(enough[:, None], boxes, people.boxes).astype(np.float32)
+    )
+
+
+@dataclass
+class Pipeline:
+    """Detector, pose model, duplicate removal and tracker over a run of frames.
+
+    model: the pose model.  detector: a model whose codec yields boxes, a source of Boxes, or None
+    for a model that finds people by itself.  duplicates: People -> People.  tracker: called on
+    every frame that could be read, also when it is empty.  flip: average with mirrored views.
+    min_score: people whose mean joint score is lower are dropped.  det_every: run the detector on
+    every n-th frame only and follow the tracker's boxes in between.  threads: frames in work at
+    once, one core each.  window: frames of one piece of work.  keep_images: results carry pixels.
+
+    Memory is bounded: at most (threads + 1) * window frames are held, whatever the source's length.
+    """
+
+    model: Model
+    detector: Model | Boxes | None = None
+    duplicates: Callable[[People], People] | None = None
+    tracker: Tracker | None = None
+    flip: bool = False
+    min_score: float = 0.0
+    max_people: int = 0
+    det_every: int = 1
+    threads: int = 0
+    window: int = 2
+    batch: int = 4
+    keep_images: bool = False
+    speed: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.threads = self.threads or os.cpu_count() or 1
+        if self.det_every < 1:
+            raise UsageError(f"det_every must be at least 1, not {self.det_every}")
+        if self.det_every > 1 and self.tracker is None:
+            raise UsageError("det_every needs a tracker, whose boxes stand in between detections")
+        if self.det_every > 1 and self.detector is None:
+            raise UsageError("det_every needs a detector; this model finds people by itself")
+
+    def run(self, frames: Iterable[Frame]) -> Iterator[Result]:
+        """Yield a result for each frame, in order; frames that could not be read pass through."""
+        with ThreadPoolExecutor(self.threads, "posewright") as pool:
+            try:
+                if self.det_every > 1:
+                    yield from self._follow(frames, pool)
+                else:
+                    yield from self._stream(frames, pool)
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _stream(self, frames: Iterable[Frame], pool: ThreadPoolExecutor) -> Iterator[Result]:
+        """Keep every thread busy with a window of frames of its own; results leave in order."""
+        pending: deque[tuple[list[Frame], Future[list[Result]]]] = deque()
+        for window in _windows(frames, self.window):
+            pending.append((window, pool.submit(self._window, window)))
+            while pending and (len(pending) > self.threads or pending[0][1].done()):
+                yield from self._finish(*pending.popleft())
+        while pending:
+            yield from self._finish(*pending.popleft())
+
+    def _follow(self, frames: Iterable[Frame], pool: ThreadPoolExecutor) -> Iterator[Result]:
+        """Frame by frame, because a frame's boxes come from the tracker; people spread over threads."""
+        assert self.tracker is not None
+        number = 0
+        for frame in frames:
+            known = None
+            if frame.status == "ok":
+                known = self.tracker.predict(frame) if number % self.det_every else None
+                number += 1
+            result = self._window([frame], [known], pool.map)[0]
+            if known is not None:  # nobody measured these boxes: let the joints do it
+                result = result.replace(people=_boxes_round_joints(result.people))
+            yield self._track(frame, result)
+
+    def _finish(self, window: list[Frame], future: Future[list[Result]]) -> Iterator[Result]:
+        for frame, result in zip(window, future.result(), strict=True):
+            yield self._track(frame, result)
+
+    def _track(self, frame: Frame, result: Result) -> Result:
+        if self.tracker is None or frame.status != "ok":
+            return result
+        start = time.perf_counter()
+        people = self.tracker(frame, result.people)
+        spent = {**result.speed, "track": 1000 * (time.perf_counter() - start)}
+        return result.replace(people=people, speed=spent)
+
+    def _window(
+        self,
+        window: Sequence[Frame],
+        boxes: Sequence[People | None] | None = None,
+        spread: Spread = map,
+    ) -> list[Result]:
+        """Detect and estimate on a few frames; `boxes` are those known already."""
+        good = [i for i, frame in enumerate(window) if frame.status == "ok"]
+        frames = [window[i] for i in good]
+        start = time.perf_counter()
+        known = [boxes[i] for i in good] if boxes is not None else [None] * len(good)
+        found = self._find(frames, known, spread)
+        middle = time.perf_counter()
+        people = estimate_all(
+            self.model, frames, found, flip=self.flip, batch=self.batch, spread=spread
+        )
+        people = [self._clean(p) for p in people]
+        end = time.perf_counter()
+        each = 1000 / max(len(frames), 1)
+        speed = {"detect": (middle - start) * each, "pose": (end - middle) * each}
+        results = [self._result(frame, People.empty(self.model.skeleton), {}) for frame in window]
+        for i, p in zip(good, people, strict=True):
+            results[i] = self._result(window[i], p, speed)
+        return results
+
+    def _find(
+        self, frames: list[Frame], known: Sequence[People | None], spread: Spread
+    ) -> list[People] | None:
+        """Return the boxes of each frame; None where the pose model finds people by itself."""
+        detector = self.detector
+        if detector is None:
+            return None
+        todo = [f for f, k in zip(frames, known, strict=True) if k is None]
+        if callable(detector):
+            found = iter(estimate_all(detector, todo, spread=spread, batch=1))
+        else:
+            found = iter([detector.people(frame) for frame in todo])
+        people = [next(found) if k is None else k for k in known]
+        return [p[np.argsort(-p.box_scores, kind="stable")[: self.max_people]] for p in people] if (
+            self.max_people) else people  # fmt: skip
+
+    def _clean(self, people: People) -> People:
+        """Drop the unlikely, then the duplicates."""
+        if len(people) and self.min_score > 0:
+            people = people[people.pose_scores >= self.min_score]
+        return self.duplicates(people) if self.duplicates and len(people) else people
+
+    def _result(self, frame: Frame, people: People, speed: dict[str, float]) -> Result:
+        image = frame.image if self.keep_images and frame.status == "ok" else None
+        return Result(
+            people, self.model.skeleton, frame.size, frame.name, frame.index, frame.time,
+            frame.status, frame.message, speed, image,
+        )  # fmt: skip
+
+
+def _windows(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
+    """Cut a run of frames into lists of `size`; the last may be shorter."""
+    window: list[Frame] = []
+    for frame in frames:
+        window.append(frame)
+        if len(window) == size:
+            yield window
+            window = []
+    if window:
+        yield window

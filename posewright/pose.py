@@ -1,0 +1,215 @@
+"""Pose: pictures, videos and cameras in, everybody's joints out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from posewright.errors import UsageError, nearest
+from posewright.nms import PPoseNMS, oks_nms, ppose_nms
+from posewright.people import Frame, People, Result
+from posewright.pipeline import Boxes, Pipeline
+from posewright.runtimes import Model, Precision, Runtime, load_model
+from posewright.skeletons import Skeleton
+from posewright.sources import Source, open_source
+from posewright.trackers import Tracker, create_tracker
+from posewright.weights import find_model
+
+if TYPE_CHECKING:
+    from posewright.predict import Summary
+
+__all__ = ["Duplicates", "Pose", "Stream", "WholeImage"]
+
+Duplicates = Literal["ppose", "oks", "none"]
+
+
+class WholeImage:
+    """The detector that takes every image for one person."""
+
+    def people(self, frame: Frame) -> People:
+        """Return one box, the whole image."""
+        width, height = frame.size
+        return People.of(boxes=[[0, 0, width, height]])
+
+
+class Stream(Iterator[Result]):
+    """Results one by one in constant memory; a context manager that frees the source."""
+
+    def __init__(self, source: Source, results: Iterator[Result]) -> None:
+        self.source = source
+        self._results = results
+
+    def __next__(self) -> Result:
+        return next(self._results)
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the work in hand and close the source."""
+        close = getattr(self._results, "close", None)
+        if close is not None:
+            close()
+        self.source.close()
+
+
+class Pose:
+    """Find everybody's joints.  Immutable once loaded; several threads may use one object.
+
+    model: an embedded name or the path of an ONNX file ("rtmpose:FILE" for a file whose layout its
+    name does not say).  detector: likewise, or "whole-image", or "auto" for the embedded one (none
+    for a model that finds people by itself).  runtime, device, precision: see runtimes.load_model.
+    threads: processors to use, 0 = all.  flip: average with the mirrored view, twice the work.
+    min_score: drop people whose mean joint score is lower.  det_score: drop boxes below it.
+    duplicates: "ppose" (RMPE), "oks" or "none".
+    """
+
+    def __init__(
+        self,
+        model: str | Path = "movenet-thunder",
+        *,
+        detector: str | Path | Boxes = "auto",
+        runtime: Runtime = "auto",
+        device: str = "auto",
+        precision: Precision = "auto",
+        threads: int = 0,
+        flip: bool = False,
+        min_score: float = 0.2,
+        det_score: float | None = None,
+        duplicates: Duplicates = "ppose",
+        max_people: int = 0,
+    ) -> None:
+        load = partial(
+            _load, runtime=runtime, device=device, precision=precision, threads=threads
+        )
+        self.model: Model = load(model)
+        self.detector = _detector(detector, self.model, load)
+        if det_score is not None:
+            self.detector = _with_threshold(self.detector, det_score)
+        self.settings = {
+            "flip": flip,
+            "min_score": min_score,
+            "max_people": max_people,
+            "threads": threads,
+            "duplicates": _duplicates(duplicates, self.model.skeleton),
+        }
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The joints that the model finds."""
+        return self.model.skeleton
+
+    def __call__(self, source: Any, **options: Any) -> Result | list[Result]:
+        """Return the result of one picture, or the list of those of many; options as `predict`."""
+        results = self.predict(source, **options)
+        single = len(results) == 1 and not isinstance(source, (list, tuple))
+        return results[0] if single else results
+
+    def predict(self, source: Any, **options: Any) -> list[Result]:
+        """Return the results of all frames at once; options as `stream`.
+
+        Pictures are kept for `Result.plot` when there is only one; say keep_images to change that.
+        """
+        opened, rest = self._open(source, options)
+        with opened:
+            rest.setdefault("keep_images", opened.total == 1)
+            return list(self._results(opened, **rest))
+
+    def stream(self, source: Any, **options: Any) -> Stream:
+        """Yield results one by one, in constant memory; use it in a `with` statement.
+
+        boxes: a source of Boxes in place of the detector.  tracker: a name or an object; fills ids.
+        det_every: detect on every n-th frame, follow the tracker's boxes in between.
+        keep_images: results carry their pixels.  color: "rgb" or "bgr", needed for arrays.
+        max_pixels, latest, retry_s: see sources.open_source.
+        """
+        opened, rest = self._open(source, options)
+        return Stream(opened, self._results(opened, **{"keep_images": True, **rest}))
+
+    def predict_to(
+        self, source: Any, out: str | Path, *, save: Sequence[str] = ("jsonl",), **options: Any
+    ) -> Summary:
+        """Write result files into a folder as the frames come; see predict.predict_to."""
+        from posewright.predict import predict_to
+
+        return predict_to(self, [source], Path(out), save=save, **options)
+
+    def _open(self, source: Any, options: dict[str, Any]) -> tuple[Source, dict[str, Any]]:
+        names = ("color", "max_pixels", "latest", "retry_s")
+        opening = {k: v for k, v in options.items() if k in names}
+        return open_source(source, **opening), {k: options[k] for k in options.keys() - set(names)}
+
+    def _results(
+        self,
+        source: Source,
+        *,
+        boxes: Boxes | None = None,
+        tracker: Tracker | str | None = None,
+        det_every: int = 1,
+        keep_images: bool = False,
+    ) -> Iterator[Result]:
+        if isinstance(tracker, str):
+            tracker = create_tracker(tracker, skeleton=self.skeleton, fps=source.fps or 30.0)
+        live = source.kind == "stream"
+        pipeline = Pipeline(
+            self.model,
+            boxes or self.detector,
+            tracker=tracker,
+            det_every=det_every,
+            keep_images=keep_images,
+            window=1 if live or source.total == 1 else 2,
+            **self.settings,  # type: ignore[arg-type]
+        )
+        return pipeline.run(source)
+
+
+def _load(name: str | Path, **options: Any) -> Model:
+    path, layout = find_model(name)
+    return load_model(path, layout=layout, **options)
+
+
+def _detector(
+    detector: str | Path | Boxes, model: Model, load: Callable[[str | Path], Model]
+) -> Model | Boxes | None:
+    if not isinstance(detector, (str, Path)):
+        return detector
+    if detector == "whole-image":
+        return WholeImage()
+    if detector != "auto":
+        found = load(detector)
+        if len(found.skeleton) or found.codec.top_down:
+            raise UsageError(f"{detector} is a pose model; a detector yields boxes")
+        return found
+    return load("nanodet-g-person") if model.codec.top_down else None
+
+
+def _with_threshold(detector: Model | Boxes | None, score: float) -> Model | Boxes | None:
+    """Return the detector with another score threshold in its codec."""
+    from dataclasses import replace
+
+    if detector is None or not callable(detector):
+        raise UsageError("det_score needs a detector network")
+    codec = replace(detector.codec, threshold=score)  # type: ignore[type-var]
+    return replace(detector, info=replace(detector.info, codec=codec))  # type: ignore[type-var]
+
+
+def _duplicates(name: str, skeleton: Skeleton) -> Callable[[People], People] | None:
+    if name == "none":
+        return None
+    if name == "oks":
+        return partial(oks_nms, skeleton=skeleton)
+    if name == "ppose":
+        return partial(ppose_nms, settings=PPoseNMS())
+    known = get_args(Duplicates)
+    raise UsageError(f"no duplicate removal {name!r}{nearest(name, known)}; {', '.join(known)}")

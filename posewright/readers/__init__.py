@@ -1,0 +1,6 @@
+"""Readers: saved poses back into results, and boxes that somebody else found."""
+
+from posewright.readers.boxes import BoxFile, read_boxes
+from posewright.readers.results import read_results
+
+__all__ = ["BoxFile", "read_boxes", "read_results"]

@@ -1,0 +1,115 @@
+"""Boxes of people from a file, in place of a detector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from posewright.errors import SourceError
+from posewright.people import Floats, Frame, People
+from posewright.readers.values import BROKEN, corners, finite, image_id, load
+from posewright.writers.names import file_name, integer_in, is_picture, stem
+
+__all__ = ["BoxFile", "read_boxes"]
+
+
+def read_boxes(path: str | Path) -> BoxFile:
+    """Read boxes of people: COCO detection results or an AlphaPose detfile.
+
+    A list of {image_id, bbox [x, y, w, h] px, score} with an optional category_id (other than 1 =
+    no person, left out).  An AlphaPose idx is not read: without tracking it is no identity.
+    Entries that make no sense are left out and counted.  SourceError for a file that is broken or
+    holds no usable box although it has entries.
+    """
+    path = Path(path)
+    data = load(path)
+    if not isinstance(data, list):
+        raise SourceError(
+            f"{path} is not a list of boxes; give COCO detection results or an AlphaPose detfile"
+        )
+    boxes: dict[int | str, list[Floats]] = {}
+    bad: list[str] = []
+    for number, entry in enumerate(data):
+        try:
+            if entry.get("category_id", 1) == 1:
+                row = np.append(corners(entry["bbox"]), finite(entry["score"]).reshape(()))
+                boxes.setdefault(image_id(entry["image_id"]), []).append(row)
+        except BROKEN as error:
+            bad.append(f"entry {number}: {error!r}")
+    if bad and not boxes:
+        raise SourceError(f"{path}: none of {len(data)} entries is a box of a person ({bad[0]})")
+    return BoxFile(path, {image: np.stack(rows) for image, rows in boxes.items()}, bad)
+
+
+class BoxFile:
+    """Boxes by image; a source of Boxes for the pipeline.
+
+    boxes: image id or name -> (N, 5) x1, y1, x2, y2 px, score.  bad: what was left out, and why.
+    It remembers which of them were asked for, so that `report` can say what did not match; it may
+    be used by several threads.
+    """
+
+    def __init__(
+        self, path: Path, boxes: dict[int | str, Floats], bad: list[str] | None = None
+    ) -> None:
+        self.path, self.boxes, self.bad = path, boxes, bad or []
+        self.asked = self.missing = 0
+        names = [image for image in boxes if isinstance(image, str)]
+        self._names = {**_unique(names, stem), **_unique(names, file_name)}
+        self._frames = _unique(names, integer_in)
+        self._used: set[int | str] = set()
+        self._lock = Lock()
+
+    def people(self, frame: Frame) -> People:
+        """Return the boxes of a frame.
+
+        A picture is found by its name, with or without folder and suffix, or by the last integer in
+        it; a video's frame by its number.  No boxes in the file: nobody.
+        """
+        image = self._find(frame.name, frame.index)
+        with self._lock:
+            self.asked += 1
+            self.missing += image is None
+            if image is not None:
+                self._used.add(image)
+        rows = np.zeros((0, 5), np.float32) if image is None else self.boxes[image]
+        return People.of(rows[:, :4], rows[:, 4].clip(0, 1))
+
+    def unused(self) -> int:
+        """Return how many images of the file no frame has asked for yet."""
+        return len(self.boxes) - len(self._used)
+
+    def report(self) -> str:
+        """Return one line on what did not match so far; "" where everything did."""
+        parts = []
+        if self.missing:
+            parts.append(f"{self.missing} of {self.asked} pictures have no boxes in it")
+        if self.unused():
+            parts.append(f"{self.unused()} of its {len(self.boxes)} image_ids match no picture")
+        if self.bad:
+            parts.append(f"{len(self.bad)} entries are no boxes ({self.bad[0]})")
+        return f"{self.path}: {'; '.join(parts)}" if parts else ""
+
+    def _find(self, source: str, index: int) -> int | str | None:
+        if source in self.boxes:
+            return source
+        if not is_picture(source):
+            name = self._names.get(f"{index}.jpg", self._frames.get(index))
+            return index if index in self.boxes else name
+        for name in (file_name(source), stem(source)):
+            if name in self._names:
+                return self._names[name]
+        number = integer_in(source)
+        return number if number in self.boxes else None
+
+
+def _unique(names: list[str], short: Callable[[str], Any]) -> dict[Any, int | str]:
+    """Return short form -> name, for the short forms that stand for one name only."""
+    found: dict[Any, list[str]] = {}
+    for name in names:
+        found.setdefault(short(name), []).append(name)
+    return {key: many[0] for key, many in found.items() if key is not None and len(many) == 1}

@@ -1,0 +1,231 @@
+"""Saved poses back into results, frame by frame."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from posewright.errors import SourceError, UsageError
+from posewright.people import Floats, People, Result
+from posewright.readers.values import BROKEN, corners, finite, image_id, load, natural, reach
+from posewright.skeletons import Skeleton, get_skeleton, list_skeletons
+from posewright.writers.jsonl import FORMAT, VERSION
+from posewright.writers.names import integer_in, is_picture
+
+__all__ = ["read_results"]
+
+_USUAL = {14: "crowdpose14", 17: "coco17"}  # of joint counts that several skeletons share
+
+
+def read_results(path: str | Path, skeleton: Skeleton | None = None) -> Iterator[Result]:
+    """Yield what a writer saved, frame by frame in order.
+
+    path: `poses.jsonl`, `coco-results.json`, `alphapose-results.json` (its own flavour) or the
+    folder `openpose`.  The last three name no joints: `skeleton` does, by default the usual one
+    of as many joints.  They hold no picture size either, (0, 0) then, and only frames with
+    people; image ids are in natural order, 2.jpg before 10.jpg.  Box scores of COCO and AlphaPose
+    are worked out from the written score.  SourceError for a file that is broken, UsageError for
+    one that holds something else.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _openpose(path, skeleton)
+    if _is_jsonl(path):
+        return _lines(path)
+    return _lists(path, load(path), skeleton)
+
+
+def _is_jsonl(path: Path) -> bool:
+    """Tell whether the first line is our header."""
+    try:
+        with path.open("rb") as file:
+            return f'"{FORMAT}"'.encode() in file.readline(1_000_000)
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror}; check the name") from error
+
+
+# --- JSONL ---------------------------------------------------------------------------------------
+
+
+def _lines(path: Path) -> Iterator[Result]:
+    skeleton: Skeleton | None = None
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                data = json.loads(line)
+                if "format" in data:
+                    skeleton = _header(data)
+                elif skeleton is not None:
+                    yield _result(data, skeleton)
+                else:
+                    raise ValueError("a frame before the header that names its joints")
+            except (*BROKEN, RecursionError) as error:
+                raise SourceError(
+                    f"{path}, line {number} is broken ({error!r}); write the file again"
+                ) from error
+
+
+def _header(data: dict[str, Any]) -> Skeleton | None:
+    if data["version"] != VERSION:
+        raise ValueError(f"version {data['version']}, this program reads version {VERSION}")
+    return None if data["skeleton"] is None else Skeleton.from_dict(data["skeleton"])
+
+
+def _result(data: dict[str, Any], skeleton: Skeleton) -> Result:
+    width, height = data["size"]
+    return Result(
+        _jsonl_people(data["people"], skeleton), skeleton, (int(width), int(height)),
+        data["source"], int(data["frame"]), float(data["time"]), data["status"], data["message"],
+        dict(data["speed"]),
+    )  # fmt: skip
+
+
+def _jsonl_people(entries: list[dict[str, Any]], skeleton: Skeleton) -> People:
+    if not entries:
+        return People.empty(skeleton)
+    points = np.array([e["keypoints"] for e in entries], np.float32).reshape(len(entries), -1, 3)
+    return People.of(
+        [e["box"] for e in entries], [e["box_score"] for e in entries],
+        points[..., :2], points[..., 2], [e["id"] for e in entries],
+    )  # fmt: skip
+
+
+# --- COCO results, AlphaPose ---------------------------------------------------------------------
+
+
+def _lists(path: Path, data: Any, skeleton: Skeleton | None) -> Iterator[Result]:
+    """Read a list of people into results; every entry is checked before the first one leaves."""
+    if not isinstance(data, list):
+        raise UsageError(
+            f"{path} is not a list of people; give poses.jsonl, coco-results.json, "
+            "alphapose-results.json (flavour coco) or a folder of OpenPose files"
+        )
+    groups: dict[tuple[int | str, int], list[_Person]] = {}
+    bad: list[str] = []
+    for number, entry in enumerate(data):
+        try:
+            person = _Person(entry)
+            groups.setdefault(person.place, []).append(person)
+        except BROKEN as error:
+            bad.append(f"entry {number}: {error!r}")
+    if bad:
+        raise SourceError(
+            f"{path}: {len(bad)} of {len(data)} entries are not people with key points "
+            f"({bad[0]}); write it again"
+        )
+    counts = {len(p.points) for p in chain.from_iterable(groups.values())}
+    joints = _skeleton(path, counts, skeleton) if counts else None
+    places = sorted(groups, key=lambda place: (natural(place[0]), place[1]))
+    return (
+        _group(path, place, number, groups[place], joints)
+        for number, place in enumerate(places)
+        if joints is not None
+    )
+
+
+class _Person:
+    """One entry, checked.  points: (K, 3).  place: what stands for its frame."""
+
+    def __init__(self, entry: dict[str, Any]) -> None:
+        image = entry["image_id"]
+        if not isinstance(image, (int, str)):
+            raise TypeError(f"image_id {image!r} is neither a number nor a name")
+        named = "file_name" in entry  # a running number stands in image_id then
+        self.place = (
+            (str(entry["file_name"]), int(entry.get("frame", 0))) if named else (image_id(image), 0)
+        )
+        self.points = finite(entry["keypoints"]).reshape(-1, 3)
+        box = entry.get("bbox", entry.get("box"))
+        self.box = corners(box) if box is not None else reach(self.points)
+        self.box_score = self._box_score(float(finite(entry["score"])), "box" in entry)
+        track = entry.get("track_id", entry.get("idx", -1))
+        self.track = int(track) if isinstance(track, (int, float)) and track >= 0 else -1
+
+    def _box_score(self, score: float, alphapose: bool) -> float:
+        """Undo the writers' score rules, as far as it goes."""
+        scores = self.points[:, 2] if len(self.points) else np.zeros(1, np.float32)
+        mean = float(scores.mean())
+        if alphapose:  # mean + box + 1.25 max
+            return min(max(score - mean - 1.25 * float(scores.max()), 0.0), 1.0)
+        return min(max(score / mean, 0.0), 1.0) if mean > 0 else 0.0
+
+
+def _group(
+    path: Path, place: tuple[int | str, int], number: int, group: list[_Person],
+    skeleton: Skeleton,
+) -> Result:  # fmt: skip
+    image, frame = place
+    points = np.stack([p.points for p in group])
+    people = People.of(
+        [p.box for p in group], [p.box_score for p in group],
+        points[..., :2], points[..., 2].clip(0, 1), [p.track for p in group],
+    )  # fmt: skip
+    if isinstance(image, int):
+        return Result(people, skeleton, (0, 0), path.name, image)
+    if is_picture(image):
+        found = integer_in(image)
+        frame = number if found is None else found
+    return Result(people, skeleton, (0, 0), image, frame)
+
+
+def _skeleton(path: Path, counts: set[int], given: Skeleton | None) -> Skeleton:
+    """Return the given skeleton, or the one that people of so many joints usually have."""
+    if len(counts) > 1:
+        raise SourceError(f"{path} mixes people of {sorted(counts)} joints; write it again")
+    [count] = counts
+    if given is not None and len(given) != count:
+        raise UsageError(
+            f"{path} has people of {count} joints, not the {len(given)} of {given.name!r}; name "
+            "another skeleton"
+        )
+    fitting = [name for name in list_skeletons() if len(get_skeleton(name)) == count]
+    if given is None and not fitting:
+        raise UsageError(f"{path} has people of {count} joints; no known skeleton has as many")
+    return given or get_skeleton(_USUAL.get(count, fitting[0]))
+
+
+# --- OpenPose ------------------------------------------------------------------------------------
+
+
+def _openpose(folder: Path, skeleton: Skeleton | None) -> Iterator[Result]:
+    files = sorted(folder.glob("*_keypoints.json"), key=lambda file: natural(file.name))
+    if not files:
+        raise UsageError(f"{folder} holds no OpenPose files (*_keypoints.json); check the name")
+    counts = {len(pose) for file in files for pose in _poses(file)[0]}
+    if not counts and skeleton is None:
+        return iter(())
+    known = _skeleton(folder, counts, skeleton) if counts else skeleton
+    assert known is not None
+    return (_openpose_result(file, number, known) for number, file in enumerate(files))
+
+
+def _poses(file: Path) -> tuple[list[Floats], list[int]]:
+    """Return (K, 3) points and the identities of a file."""
+    people = load(file)
+    try:
+        people = people["people"]
+        points = [finite(p["pose_keypoints_2d"]).reshape(-1, 3) for p in people]
+        return points, [int(next(iter(p.get("person_id", ())), -1)) for p in people]
+    except BROKEN as error:
+        raise SourceError(f"{file} is not an OpenPose file ({error!r}); write it again") from error
+
+
+def _openpose_result(file: Path, number: int, skeleton: Skeleton) -> Result:
+    points, ids = _poses(file)
+    match = re.fullmatch(r"(.*)_(\d+)_keypoints\.json", file.name)
+    source, frame = (match[1], int(match[2])) if match else (file.name, number)
+    if not points:
+        return Result(People.empty(skeleton), skeleton, (0, 0), source, frame)
+    all_points = np.stack(points)
+    boxes = [reach(p) for p in points]
+    people = People.of(
+        boxes, all_points[..., 2].clip(0, 1).mean(1), all_points[..., :2],
+        all_points[..., 2].clip(0, 1), ids,
+    )  # fmt: skip
+    return Result(people, skeleton, (0, 0), source, frame)

@@ -1,0 +1,110 @@
+"""onnxruntime: runs everywhere the core is installed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from posewright.codecs.base import Codec
+from posewright.errors import MissingError, ModelError, UsageError, nearest
+from posewright.runtimes.info import METADATA_KEY, ModelInfo, infer_info
+from posewright.skeletons import Skeleton
+
+__all__ = ["OnnxModel", "read_info"]
+
+_PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "rocm": "ROCMExecutionProvider",
+}
+
+
+@dataclass(frozen=True)
+class OnnxModel:
+    """A network in an onnxruntime session of one thread; the pipeline calls it from several."""
+
+    info: ModelInfo
+    session: Any
+
+    @property
+    def codec(self) -> Codec:
+        """How its views are cut and its outputs read."""
+        return self.info.codec
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The joints that it finds."""
+        return self.info.skeleton
+
+    @property
+    def runtime(self) -> str:
+        """What runs it, for reports."""
+        return f"onnxruntime {ort.__version__} {self.session.get_providers()[0]} fp32"
+
+    @classmethod
+    def load(cls, path: Path, *, layout: str = "", device: str = "auto") -> OnnxModel:
+        """Open a file on a device; a device that is not here is an error, never a fallback."""
+        provider = _provider(device)
+        session = _open(path, provider)
+        if session.get_providers()[0] != provider:
+            raise MissingError(f"{provider} did not start; onnxruntime would fall back to the cpu")
+        return cls(read_info(path, session, layout), session)
+
+    def __call__(self, views: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        """(B, h, w, 3) uint8 RGB -> the arrays that the codec documents."""
+        feed = {self.session.get_inputs()[0].name: self.info.input.prepare(views)}
+        names = self.info.outputs or tuple(o.name for o in self.session.get_outputs())
+        return dict(zip(names, self.session.run(None, feed), strict=True))
+
+
+def read_info(path: Path, session: Any, layout: str = "") -> ModelInfo:
+    """Return what a file says of itself, or what its inputs and outputs tell."""
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if text is not None:
+        return ModelInfo.from_json(text)
+    inputs = {i.name: i.shape for i in session.get_inputs()}
+    outputs = {o.name: o.shape for o in session.get_outputs()}
+    return infer_info(path, layout, inputs, outputs)
+
+
+def open_unoptimised(path: Path) -> Any:
+    """Open a file only to read its description."""
+    return _open(path, "CPUExecutionProvider", ort.GraphOptimizationLevel.ORT_DISABLE_ALL)
+
+
+def _provider(device: str) -> str:
+    name = "cpu" if device == "auto" else device
+    if name not in _PROVIDERS:
+        raise UsageError(f"no device {device!r}{nearest(device, _PROVIDERS)}; {sorted(_PROVIDERS)}")
+    if _PROVIDERS[name] not in ort.get_available_providers():
+        raise MissingError(
+            f"device {name!r} needs an onnxruntime build with {_PROVIDERS[name]}; "
+            f"this one has {', '.join(ort.get_available_providers())}"
+        )
+    return _PROVIDERS[name]
+
+
+def _open(path: Path, provider: str, level: Any = None) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1  # parallelism comes from calls that run side by side
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    if level is not None:
+        options.graph_optimization_level = level
+    if not path.is_file():
+        raise UsageError(f"no model file {os.fspath(path)!r}; `posewright models list` shows names")
+    try:
+        return ort.InferenceSession(path.read_bytes(), options, providers=[provider])
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(f"{path} is not an ONNX file that onnxruntime can run: {error}") from error
+    except Exception as error:  # noqa: BLE001  onnxruntime's own errors derive from Exception only
+        raise ModelError(f"{path} is not an ONNX file that onnxruntime can run: {error}") from error

@@ -1,0 +1,62 @@
+"""The networks that the package carries, and how a name or a file becomes one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from posewright.errors import UsageError, nearest
+
+__all__ = ["EMBEDDED", "Embedded", "find_model"]
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """One embedded network: its file, what it does, and what it scored here."""
+
+    name: str
+    task: str
+    summary: str
+    score: str
+
+    @property
+    def path(self) -> Path:
+        """Where its file is."""
+        return _HERE / f"{self.name}.onnx"
+
+
+EMBEDDED = {
+    e.name: e
+    for e in (
+        Embedded(
+            "movenet-thunder",
+            "pose",
+            "MoveNet SinglePose Thunder v4, 17 COCO joints, one crop per person",
+            "docs/benchmarks.md",
+        ),
+        Embedded(
+            "nanodet-g-person",
+            "boxes",
+            "NanoDet-g reduced to people, letterbox up to 512 px",
+            "docs/benchmarks.md",
+        ),
+    )
+}
+_LAYOUT_PREFIXES = ("rtmpose", "rtmdet", "yolox")
+
+
+def find_model(name: str | Path) -> tuple[Path, str]:
+    """Return (file, layout) of an embedded name, a path, or "layout:path"; UsageError otherwise."""
+    text = str(name)
+    if text in EMBEDDED:
+        return EMBEDDED[text].path, ""
+    prefix, colon, rest = text.partition(":")
+    layout, path = (prefix, rest) if colon and prefix in _LAYOUT_PREFIXES else ("", text)
+    if Path(path).is_file():
+        return Path(path), layout
+    hint = nearest(text, EMBEDDED)
+    raise UsageError(
+        f"no model {text!r}{hint}; give the path of an .onnx file or one of {', '.join(EMBEDDED)}"
+    )

@@ -1,0 +1,152 @@
+"""Video encoders: one interface over PyAV (H.264, MPEG-4) and OpenCV's own Motion JPEG."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import av
+import cv2
+import numpy as np
+from av.error import FFmpegError
+from numpy.typing import NDArray
+
+from posewright.errors import OutputError
+from posewright.writers.files import PartFile
+
+__all__ = ["Encoder", "open_encoder"]
+
+CLOCK = (
+    60_000  # ticks a second; MPEG-4 has room for 65,535, and 24, 25, 29.97, 30, 60 fps divide it
+)
+_CODECS = {
+    "libx264": ("H.264", {"crf": "20", "preset": "veryfast"}),
+    "mpeg4": ("MPEG-4 part 2, which browsers do not play", {"qscale": "3"}),
+    "mjpg": ("Motion JPEG at a constant frame rate", {}),
+}
+
+
+class Encoder(Protocol):
+    """Takes pictures of one size with rising times."""
+
+    def add(self, picture: NDArray[np.uint8], time: float) -> None:
+        """Encode (H, W, 3) RGB at a time in seconds."""
+
+    def finish(self) -> Path:
+        """Write the end and give the file its final name."""
+
+    def abort(self) -> None:
+        """Remove the temporary file."""
+
+
+def open_encoder(
+    folder: Path, name: str, size: tuple[int, int], fps: float, codecs: tuple[str, ...],
+    overwrite: bool, notes: list[str],
+) -> Encoder:  # fmt: skip
+    """Return the first encoder of `codecs` that opens for a size (even width, even height).
+
+    `notes` gets a line with the file, its codec and why the earlier ones were not used.
+    OutputError where none opens, or the file cannot be made.
+    """
+    failed: list[str] = []
+    for codec in codecs:
+        suffix = ".avi" if codec == "mjpg" else ".mp4"
+        part = PartFile(folder / (name + suffix), overwrite)
+        kind: type[_Mjpg] | type[_Film] = _Mjpg if codec == "mjpg" else _Film
+        try:
+            encoder = kind(part, codec, size, fps)
+        except (ValueError, FFmpegError) as error:
+            part.abort()
+            failed.append(f"{codec}: {error}")
+            continue
+        reason = f" ({'; '.join(failed)})" if failed else ""
+        notes.append(f"{name + suffix}: {_CODECS.get(codec, (codec, {}))[0]}{reason}")
+        return encoder
+    raise OutputError(
+        f"no video codec opens for {size[0]} x {size[1]} ({'; '.join(failed)}); save images instead"
+    )
+
+
+class _Film:
+    """MP4 through PyAV, yuv420p, variable frame rate."""
+
+    def __init__(self, part: PartFile, codec: str, size: tuple[int, int], fps: float) -> None:
+        self._part = part
+        self._first: float | None = None
+        self._last = -1
+        options = {"movflags": "faststart"}  # the index in front, so that browsers start at once
+        with part.guard(part.abort):
+            self._file = av.open(str(part.path), "w", format="mp4", options=options)
+        try:
+            rate = Fraction(fps).limit_denominator(1001)
+            self._stream: Any = cast(Any, self._file.add_stream(codec, rate=rate))
+            self._stream.width, self._stream.height = size
+            self._stream.pix_fmt = "yuv420p"
+            self._stream.codec_context.time_base = Fraction(1, CLOCK)
+            self._stream.codec_context.options = _CODECS.get(codec, ("", {}))[1]
+            self._stream.codec_context.open()
+        except (ValueError, FFmpegError):
+            self.abort()
+            raise
+
+    def add(self, picture: NDArray[np.uint8], time: float) -> None:
+        self._first = time if self._first is None else self._first
+        # A time that does not rise (a clock set back) moves on by one tick.
+        self._last = max(round((time - self._first) * CLOCK), self._last + 1)
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        frame.pts, frame.time_base = self._last, Fraction(1, CLOCK)
+        self._mux(frame)
+
+    def _mux(self, frame: av.VideoFrame | None) -> None:
+        with self._part.guard(self.abort):
+            self._file.mux(self._stream.encode(frame))
+
+    def finish(self) -> Path:
+        self._mux(None)
+        with self._part.guard(self.abort):
+            self._file.close()
+        return self._part.finish()
+
+    def abort(self) -> None:
+        with suppress(OSError, ValueError, FFmpegError):  # it writes a foot nobody wants
+            self._file.close()
+        self._part.abort()
+
+
+class _Mjpg:
+    """AVI through OpenCV's built-in encoder, which is always there; constant frame rate."""
+
+    def __init__(self, part: PartFile, codec: str, size: tuple[int, int], fps: float) -> None:
+        self._part = part
+        self._count = 0
+        fourcc = cv2.VideoWriter.fourcc(*"MJPG")
+        self._file = cv2.VideoWriter(str(part.path), cv2.CAP_OPENCV_MJPEG, fourcc, fps, size)
+        if not self._file.isOpened():
+            raise ValueError("OpenCV cannot write it")
+
+    def add(self, picture: NDArray[np.uint8], time: float) -> None:
+        self._file.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        self._count += 1
+
+    def finish(self) -> Path:
+        self._file.release()
+        self._check()
+        return self._part.finish()
+
+    def _check(self) -> None:
+        """Count the frames: OpenCV says nothing when a disk is full."""
+        film = cv2.VideoCapture(str(self._part.path), cv2.CAP_OPENCV_MJPEG)
+        found = int(film.get(cv2.CAP_PROP_FRAME_COUNT)) if film.isOpened() else 0
+        film.release()
+        if found < self._count:
+            self.abort()
+            raise OutputError(
+                f"cannot write {self._part.final}: {found} of {self._count} frames arrived on the "
+                "disk; free some space or choose another folder with -o"
+            )
+
+    def abort(self) -> None:
+        self._file.release()
+        self._part.abort()

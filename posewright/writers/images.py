@@ -1,0 +1,66 @@
+"""Annotated pictures: the folder `images` with one file a frame."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePath
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from posewright.draw import Style, draw
+from posewright.errors import UsageError
+from posewright.people import Result
+from posewright.writers import WriterOptions
+from posewright.writers.files import spare_source
+from posewright.writers.names import Names
+from posewright.writers.text import PagesWriter
+
+__all__ = ["PicturePage", "create", "pixels"]
+
+_QUALITY = 92
+
+
+def create(_: str, folder: Path, options: WriterOptions) -> PagesWriter:
+    """Return the writer of the folder `images`."""
+    page = PicturePage(folder / "images", options.style)
+    return PagesWriter(folder / "images", page, options.overwrite)
+
+
+def pixels(result: Result, what: str) -> NDArray[np.uint8]:
+    """Return the picture that a result kept; a UsageError says how to keep it."""
+    if result.image is None:
+        raise UsageError(
+            f"{what} need the pictures, and frame {result.frame} of {result.source!r} kept none; "
+            "run the pipeline with keep_images=True"
+        )
+    return result.image
+
+
+class PicturePage:
+    """`NAME.jpg` of a picture (`NAME.png` of a PNG), `NAME_000012.jpg` of frame 12 of a video."""
+
+    def __init__(self, folder: Path, style: Style | None = None) -> None:
+        self.notes: list[str] = []
+        self._folder = folder
+        self._style = style or Style()
+        self._names = Names()
+
+    def page(self, result: Result) -> tuple[str, bytes] | None:
+        """Return a frame's file; None for one that could not be read.
+
+        An OutputError rather than a file that would replace the source itself.
+        """
+        if result.status != "ok":
+            return None
+        suffix = ".png" if PurePath(result.source).suffix.lower() == ".png" else ".jpg"
+        name = self._names.frame(result) + suffix
+        spare_source(self._folder / name, result.source)
+        picture = draw(pixels(result, "images"), result.people, result.skeleton, self._style)
+        return name, _encoded(picture, suffix)
+
+
+def _encoded(picture: NDArray[np.uint8], suffix: str) -> bytes:
+    quality = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY] if suffix == ".jpg" else []
+    _, data = cv2.imencode(suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), quality)
+    return data.tobytes()

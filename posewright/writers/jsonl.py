@@ -1,0 +1,73 @@
+"""JSONL: one line a frame, nothing lost; `readers.read_results` reads it back equal.
+
+The first line is a header: {"format": "posewright-results", "version": 1, "skeleton": {...}}; the
+skeleton is null where no frame came.  A run with a second skeleton has a second header before the
+frames it holds for.  A frame's line: source, frame, time (s), size [w, h] (px), status, message,
+speed {stage: ms}, people [{id (-1 = none), box [x1, y1, x2, y2], box_score, keypoints
+[[x, y, score], ...]}].
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from posewright.people import People, Result
+from posewright.skeletons import Skeleton
+from posewright.writers import WriterOptions
+from posewright.writers.text import TextWriter, dumps, plain, triples
+
+__all__ = ["FORMAT", "VERSION", "LinesForm", "create"]
+
+FORMAT = "posewright-results"
+VERSION = 1
+
+
+def create(_: str, folder: Path, options: WriterOptions) -> TextWriter:
+    """Return the writer of `poses.jsonl`."""
+    return TextWriter(folder / "poses.jsonl", LinesForm(), options.overwrite)
+
+
+class LinesForm:
+    """Lines as described at the top of this file."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self._skeleton: Skeleton | None = None
+
+    def begin(self) -> str:
+        return ""
+
+    def add(self, result: Result) -> str:
+        header = "" if result.skeleton == self._skeleton else _header(result.skeleton)
+        self._skeleton = result.skeleton
+        return header + dumps(_line(result)) + "\n"
+
+    def end(self) -> str:
+        return "" if self._skeleton is not None else _header(None)
+
+
+def _header(skeleton: Skeleton | None) -> str:
+    joints = None if skeleton is None else skeleton.to_dict()
+    return dumps({"format": FORMAT, "version": VERSION, "skeleton": joints}) + "\n"
+
+
+def _line(result: Result) -> dict[str, Any]:
+    return {
+        "source": result.source,
+        "frame": result.frame,
+        "time": float(result.time),
+        "size": list(result.size),
+        "status": result.status,
+        "message": result.message,
+        "speed": {stage: round(float(ms), 3) for stage, ms in result.speed.items()},
+        "people": _people(result.people),
+    }
+
+
+def _people(people: People) -> list[dict[str, Any]]:
+    columns = (
+        people.ids.tolist(), plain(people.boxes), plain(people.box_scores), plain(triples(people))
+    )  # fmt: skip
+    keys = ("id", "box", "box_score", "keypoints")
+    return [dict(zip(keys, row, strict=True)) for row in zip(*columns, strict=True)]

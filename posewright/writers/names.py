@@ -1,0 +1,87 @@
+"""Names of what is written: from a source's name and a frame's number, unique and legal."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import PurePath
+
+from posewright.people import Result
+
+__all__ = ["Names", "file_name", "integer_in", "is_picture", "safe", "stem"]
+
+_PICTURES = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .bmp .dib .ppm .pgm .pnm .jp2 .avif".split()
+)
+_ILLEGAL = re.compile(r'[<>:"/\\|?*\x00-\x1f]')  # on Windows, where results are copied to
+_LONGEST = 200  # bytes; file systems take 255 with what the writers add
+
+
+def is_picture(source: str) -> bool:
+    """Tell a picture, whose name stands for one frame, from a video or a stream."""
+    return "://" not in source and PurePath(source).suffix.lower() in _PICTURES
+
+
+def file_name(source: str) -> str:
+    """Return the last part of a path with "/" or "\\"; "frame" where there is none."""
+    return re.split(r"[/\\]", source.rstrip("/\\"))[-1] or "frame"
+
+
+def stem(source: str) -> str:
+    """Return the last part of a path without its suffix."""
+    return PurePath(file_name(source)).stem or "frame"
+
+
+def integer_in(source: str) -> int | None:
+    """Return the last run of digits in the stem, COCO's image id: 785 of 000000000785.jpg."""
+    digits = re.findall(r"\d+", stem(source), re.ASCII)
+    return int(digits[-1][-18:]) if digits else None
+
+
+def safe(name: str) -> str:
+    """Return a legal file name of at most 200 bytes; a longer one is cut and gets a hash."""
+    legal = _ILLEGAL.sub("_", name).rstrip(". ") or "frame"
+    raw = legal.encode("utf-8", "surrogateescape")
+    if len(raw) <= _LONGEST:
+        return legal
+    digest = hashlib.sha256(raw).hexdigest()[:8]
+    return raw[: _LONGEST - 9].decode("utf-8", "ignore") + "-" + digest
+
+
+class Names:
+    """Gives each picture and each video a name of its own, in the order of their coming.
+
+    A name that is taken gets its folder's name in front ("b_1" for b/1.jpg), then a number.  Names
+    of pictures are remembered; for a video, however long, one.
+    """
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._videos: dict[str, str] = {}
+
+    def of(self, source: str, wanted: str) -> str:
+        """Return `wanted` or the nearest free name; a video keeps the one it got first."""
+        if source in self._videos:
+            return self._videos[source]
+        name = self._free(source, wanted)
+        self._taken.add(name.casefold())  # some file systems take "A" and "a" for the same
+        if not is_picture(source):
+            self._videos[source] = name
+        return name
+
+    def frame(self, result: Result) -> str:
+        """Return the stem of a frame's own file: "name" of a picture, "name_000012" of a video."""
+        name = self.of(result.source, safe(stem(result.source)))
+        return name if is_picture(result.source) else f"{name}_{result.frame:06d}"
+
+    def _free(self, source: str, wanted: str) -> str:
+        if wanted.casefold() not in self._taken:
+            return wanted
+        folders = re.split(r"[/\\]", source)[:-1]
+        longer = safe(f"{folders[-1]}_{wanted}") if folders and folders[-1] else wanted
+        name, number = longer, 1
+        while name.casefold() in self._taken:
+            number += 1
+            base = PurePath(wanted)
+            name = f"{base.stem}_{number}{base.suffix}"
+        return name

@@ -1,0 +1,56 @@
+"""OpenPose: one JSON file a frame, the layout that pose2sim and many others read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from posewright.people import Result
+from posewright.writers import WriterOptions
+from posewright.writers.names import Names, is_picture, safe, stem
+from posewright.writers.orders import Order, reorder
+from posewright.writers.text import PagesWriter, dumps, plain
+
+__all__ = ["OpenPosePage", "create"]
+
+_OTHERS = (
+    "face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d",
+    "pose_keypoints_3d", "face_keypoints_3d", "hand_left_keypoints_3d", "hand_right_keypoints_3d",
+)  # fmt: skip
+
+
+def create(_: str, folder: Path, options: WriterOptions) -> PagesWriter:
+    """Return the writer of the folder `openpose`."""
+    page = OpenPosePage(options.openpose_order)
+    return PagesWriter(folder / "openpose", page, options.overwrite, stale="*_keypoints.json")
+
+
+class OpenPosePage:
+    """`NAME_000000000012_keypoints.json` of frame 12; a picture's number is 0.
+
+    Each person has person_id [id] (-1 = none) and pose_keypoints_2d, a flat x, y, score of every
+    joint in the skeleton's own order (pose2sim names its orders after the skeletons: COCO_17,
+    HALPE_26, ...) or in OpenPose's `coco18` or `body25`.  Nobody gives an empty list.
+    """
+
+    def __init__(self, order: Order = "own") -> None:
+        self.notes: list[str] = []
+        self._order = order
+        self._names = Names()
+
+    def page(self, result: Result) -> tuple[str, bytes] | None:
+        """Return a frame's file; None for one that could not be read."""
+        if result.status != "ok":
+            return None
+        name = self._names.of(result.source, safe(stem(result.source)))
+        number = 0 if is_picture(result.source) else result.frame
+        content = dumps({"version": 1.3, "people": list(self._people(result))})
+        return f"{name}_{number:012d}_keypoints.json", content.encode()
+
+    def _people(self, result: Result) -> Iterator[dict[str, Any]]:
+        points = reorder(result.people, result.skeleton, self._order)
+        flat = plain(points.reshape(len(points), points.shape[1] * 3))
+        empty: dict[str, list[float]] = {key: [] for key in _OTHERS}
+        for identity, pose in zip(result.ids.tolist(), flat, strict=True):
+            yield {"person_id": [identity], "pose_keypoints_2d": pose, **empty}

@@ -1,0 +1,143 @@
+"""What text formats share: numbers as plain lists, and the writers of a file and of a folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from posewright.errors import OutputError
+from posewright.people import People, Result
+from posewright.writers.files import PartFile, PartFolder
+
+__all__ = [
+    "Form",
+    "Group",
+    "Page",
+    "PagesWriter",
+    "TextWriter",
+    "dumps",
+    "plain",
+    "triples",
+    "xywh",
+]
+
+
+def dumps(value: Any) -> str:
+    """Return compact JSON in ASCII; a ValueError rather than NaN."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+
+
+def plain(array: ArrayLike) -> Any:
+    """Return lists of the shortest decimals that read back as the same float32."""
+    return np.asarray(array, np.float32).astype("U32").astype(np.float64).tolist()
+
+
+def triples(people: People) -> NDArray[np.float32]:
+    """(N, K, 3) x, y px, score."""
+    return np.concatenate([people.keypoints, people.scores[..., None]], 2)
+
+
+def xywh(people: People) -> NDArray[np.float32]:
+    """(N, 4) left, top, width, height px of everybody's box."""
+    sides = people.boxes[:, 2:] - people.boxes[:, :2]
+    return np.concatenate([people.boxes[:, :2], np.maximum(sides, 0)], 1)
+
+
+class Form(Protocol):
+    """The text of one file: something before, something for each result, something after."""
+
+    notes: list[str]
+
+    def begin(self) -> str:
+        """Return what comes first."""
+
+    def add(self, result: Result) -> str:
+        """Return what one result adds."""
+
+    def end(self) -> str:
+        """Return what comes last."""
+
+
+class TextWriter:
+    """Writes a form into one file as the results come; nothing is kept in memory."""
+
+    def __init__(self, path: Path, form: Form, overwrite: bool) -> None:
+        self.notes = form.notes
+        self._form = form
+        self._part = PartFile(path, overwrite)
+        self._put(form.begin())
+
+    def write(self, result: Result) -> None:
+        self._put(self._form.add(result))
+
+    def close(self) -> list[Path]:
+        self._put(self._form.end())
+        return [self._part.finish()]
+
+    def abort(self) -> None:
+        self._part.abort()
+
+    def _put(self, text: str) -> None:
+        # File names need not be valid UTF-8; their bytes pass through as they are.
+        self._part.write(text.encode("utf-8", "surrogateescape"))
+
+
+class Page(Protocol):
+    """The file of one result."""
+
+    notes: list[str]
+
+    def page(self, result: Result) -> tuple[str, bytes] | None:
+        """Return name and content, or None where the format has no place for the frame."""
+
+
+class PagesWriter:
+    """Writes one file for each result into a folder, which appears when it is complete."""
+
+    def __init__(self, folder: Path, page: Page, overwrite: bool, stale: str = "") -> None:
+        self.notes = page.notes
+        self._page = page
+        self._part = PartFolder(folder, overwrite, stale)
+
+    def write(self, result: Result) -> None:
+        try:
+            page = self._page.page(result)
+        except OutputError:
+            self.abort()
+            raise
+        if page is not None:
+            self._part.add(*page)
+
+    def close(self) -> list[Path]:
+        return [self._part.finish()]
+
+    def abort(self) -> None:
+        self._part.abort()
+
+
+class Group:
+    """Writers that belong together: where one fails, all are given up; the first one has notes."""
+
+    def __init__(self, writers: Sequence[TextWriter | PagesWriter]) -> None:
+        self._writers = writers
+        self.notes = writers[0].notes
+
+    def write(self, result: Result) -> None:
+        try:
+            for writer in self._writers:
+                writer.write(result)
+        except OSError:
+            self.abort()
+            raise
+
+    def close(self) -> list[Path]:
+        return [path for writer in self._writers for path in writer.close()]
+
+    def abort(self) -> None:
+        for writer in self._writers:
+            writer.abort()

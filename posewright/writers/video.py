@@ -1,0 +1,99 @@
+"""Annotated video: H.264 in MP4, at the times of the frames."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePath
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from posewright.draw import Style, draw
+from posewright.people import Result
+from posewright.warp import Warp
+from posewright.writers import WriterOptions
+from posewright.writers.encoders import Encoder, open_encoder
+from posewright.writers.files import spare_source
+from posewright.writers.images import pixels
+from posewright.writers.names import Names, is_picture, safe, stem
+
+__all__ = ["VideoWriter", "create"]
+
+
+def create(_: str, folder: Path, options: WriterOptions) -> VideoWriter:
+    """Return the writer of `NAME.mp4`."""
+    return VideoWriter(folder, options)
+
+
+class VideoWriter:
+    """One video for each video among the sources, and one for each folder of pictures.
+
+    Frames keep their times (variable frame rate); pictures follow one another at `fps`.  The first
+    frame decides the size, made even; later ones of another size are fitted into it.  Frames that
+    could not be read are left out: the one before stays on the screen.  `notes` name the codec and
+    why an earlier one of `video_codecs` was not used.
+    """
+
+    def __init__(self, folder: Path, options: WriterOptions) -> None:
+        self.notes: list[str] = []
+        self._folder = folder
+        self._options = options
+        self._style = options.style or Style()
+        self._names = Names()
+        self._source: str | None = None
+        self._count = 0
+        self._size = (0, 0)
+        self._film: Encoder | None = None
+        self._done: list[Path] = []
+
+    def write(self, result: Result) -> None:
+        """Add one frame; a frame of another source begins another video."""
+        if result.status != "ok":
+            return
+        picture = draw(pixels(result, "video"), result.people, result.skeleton, self._style)
+        still = is_picture(result.source)
+        source = str(PurePath(result.source).parent) if still else result.source
+        if source != self._source or self._film is None:
+            self._next(source, picture)
+        assert self._film is not None
+        time = self._count / self._options.fps if still else result.time
+        self._count += 1
+        self._film.add(_fitted(picture, self._size), time)
+
+    def close(self) -> list[Path]:
+        """Finish the last video."""
+        if self._film is not None:
+            film, self._film = self._film, None
+            self._done.append(film.finish())
+        return self._done
+
+    def abort(self) -> None:
+        """Remove the video in work; those finished stay."""
+        if self._film is not None:
+            self._film.abort()
+            self._film = None
+
+    def _next(self, source: str, picture: NDArray[np.uint8]) -> None:
+        self.close()
+        self._source, self._count = source, 0
+        name = self._names.of(source, safe(stem(source)))
+        spare_source(self._folder / f"{name}.mp4", source)
+        height, width = picture.shape[:2]
+        self._size = (width + width % 2, height + height % 2)
+        options = self._options
+        self._film = open_encoder(
+            self._folder, name, self._size, options.fps, options.video_codecs, options.overwrite,
+            self.notes,
+        )  # fmt: skip
+
+
+def _fitted(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """(H, W, 3) -> a picture of `size` (width, height): one more row or column, or scaled down."""
+    height, width = picture.shape[:2]
+    right, below = size[0] - width, size[1] - height
+    if right == below == 0:
+        return picture
+    if right in (0, 1) and below in (0, 1):
+        wider = cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_REPLICATE)
+        return np.asarray(wider, np.uint8)
+    return Warp.letterbox((width, height), size, 0).image(picture)

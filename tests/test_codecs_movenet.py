@@ -1,0 +1,140 @@
+"""MoveNet's decoding against what the official graphs computed, and its properties."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from posewright.codecs import MoveNet, MoveNetMulti
+from posewright.codecs.movenet import nearest_joints
+from posewright.people import People
+from posewright.skeletons import COCO17
+
+RENAMES = {
+    "center": "centre", "kpt_heatmap": "heatmap", "kpt_regress": "regression",
+    "kpt_offset": "offset", "box_scale": "box_scale", "box_offset": "box_offset",
+}  # fmt: skip
+
+
+def heads(folder: Path, model: str, picture: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The head tensors of one picture as our graphs emit them, and the original's final answer."""
+    with np.load(folder / model / "reference.npz") as file:
+        maps = {
+            ours: file[f"{picture}/{theirs}"].transpose(0, 3, 1, 2)
+            for theirs, ours in RENAMES.items()
+            if f"{picture}/{theirs}" in file
+        }
+        answer = file[f"{picture}/Identity"]
+    for key in ("centre", "heatmap"):
+        maps[key] = 1 / (1 + np.exp(-maps[key]))
+    return maps, answer
+
+
+def random_maps(seed: int, views: int = 2, h: int = 12, w: int = 9) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {
+        "centre": rng.random((views, 1, h, w), np.float32),
+        "heatmap": rng.random((views, 17, h, w), np.float32),
+        "regression": rng.normal(0, 3, (views, 34, h, w)).astype(np.float32),
+        "offset": rng.random((views, 34, h, w), np.float32),
+    }
+
+
+def test_lightning_maps_decode_to_the_original_answer(reference_dir: Path) -> None:
+    maps, answer = heads(reference_dir, "movenet-lightning", "000000000785_192")
+    (people,) = MoveNet(input_size=(192, 192)).decode(maps)
+    expected = answer[0, 0]  # (17, 3) y, x in 0..1, score
+    assert np.abs(people.keypoints[0] - expected[:, 1::-1] * 192).max() < 1e-3
+    assert np.abs(people.scores[0] - expected[:, 2]).max() < 1e-5
+
+
+def test_multipose_maps_decode_to_the_original_answer(reference_dir: Path) -> None:
+    maps, answer = heads(reference_dir, "movenet-multipose", "000000000785_256")
+    (people,) = MoveNetMulti(threshold=-1).decode(maps)
+    expected = answer[0]  # (6, 56)
+    points = expected[:, :51].reshape(6, 17, 3)
+    assert np.abs(people.keypoints - points[..., 1::-1] * 256).max() < 1e-3
+    assert np.abs(people.scores - points[..., 2]).max() < 1e-5
+    assert np.abs(people.boxes - expected[:, [52, 51, 54, 53]] * 256).max() < 1e-3
+    assert np.abs(people.box_scores - expected[:, 55]).max() < 1e-5
+    (likely,) = MoveNetMulti().decode(maps)
+    assert len(likely) == 1
+
+
+@given(st.integers(0, 2**31))
+def test_unflip_twice_is_the_identity(seed: int) -> None:
+    maps = random_maps(seed)
+    for codec in (MoveNet(), MoveNetMulti()):
+        if codec.kind == "movenet_multi":
+            extra = np.random.default_rng(seed).random((2, 2, 2, 12, 9), np.float32)
+            maps = {**maps, "box_scale": extra[0], "box_offset": extra[1]}
+        again = codec.unflip(codec.unflip(maps, COCO17), COCO17)
+        assert all(np.abs(again[k] - maps[k]).max() < 1e-5 for k in maps)
+
+
+@given(st.integers(0, 2**31))
+def test_mirrored_maps_decode_to_mirrored_people(seed: int) -> None:
+    codec = MoveNet(input_size=(36, 48))
+    maps = random_maps(seed, views=1)
+    # the maps of the mirrored view are what unflip makes of the maps of the view
+    (plain,), (mirrored,) = codec.decode(maps), codec.decode(codec.unflip(maps, COCO17))
+    back = mirrored.keypoints[:, COCO17.flip_index] * [-1, 1] + [35, 0]
+    ys, xs = np.arange(12)[:, None] - 6, np.arange(9) - 4.5  # the centre prior is not symmetric
+    prior = maps["centre"][0, 0] / (np.hypot(ys, xs) + 1.8)
+    swapped = maps["centre"][0, 0, :, ::-1] / (np.hypot(ys, xs) + 1.8)
+    if prior.argmax() // 9 == swapped.argmax() // 9 and (
+        prior.argmax() % 9 == 8 - swapped.argmax() % 9
+    ):
+        # float ties may pick another cell once in a while; where the cell agrees, so does the point
+        close = np.abs(back - plain.keypoints).max(2) < 1e-2
+        assert close.mean() > 0.9
+
+
+@given(st.integers(0, 2**31), st.integers(1, 4))
+def test_batched_equals_single(seed: int, views: int) -> None:
+    maps = random_maps(seed, views)
+    together = MoveNet().decode(maps)
+    for i, people in enumerate(together):
+        (alone,) = MoveNet().decode({k: a[i : i + 1] for k, a in maps.items()})
+        assert np.array_equal(alone.keypoints, people.keypoints)
+        assert np.array_equal(alone.scores, people.scores)
+
+
+def test_numpy_equals_torch() -> None:
+    torch: Any = pytest.importorskip("torch")
+    maps = random_maps(5, 3)
+    keys = ("centre", "heatmap", "regression", "offset")
+    xy, scores = nearest_joints(*(maps[k] for k in keys), nearness=1.8)
+    tensors = [torch.from_numpy(maps[k]) for k in keys]
+    txy, tscores = nearest_joints(*tensors, nearness=1.8)
+    assert isinstance(txy, torch.Tensor)
+    assert np.abs(txy.numpy() - xy).max() < 1e-5 and np.array_equal(tscores.numpy(), scores)
+    unflipped = MoveNet().unflip({k: torch.from_numpy(a) for k, a in maps.items()}, COCO17)
+    for key, array in MoveNet().unflip(maps, COCO17).items():
+        assert np.abs(unflipped[key].numpy() - array).max() < 1e-6
+
+
+def test_not_finite_is_nobody_and_nobody_is_nobody() -> None:
+    maps = random_maps(1, 2)
+    maps["offset"][1] = np.nan
+    first, second = MoveNet().decode(maps)
+    assert len(first) == 1 and len(second) == 0 and second.keypoints.shape == (0, 17, 2)
+    assert MoveNet().decode({k: a[:0] for k, a in maps.items()}) == []
+    assert MoveNet().warps((10, 10), People.empty(17)) == []
+    assert MoveNet().warps((10, 10), None) == []
+
+
+def test_nearness_and_padding_have_an_effect() -> None:
+    maps = random_maps(3, 1)
+    near, far = MoveNet(nearness=0.01).decode(maps)[0], MoveNet(nearness=1000.0).decode(maps)[0]
+    assert not np.array_equal(near.keypoints, far.keypoints)
+    best = maps["heatmap"].reshape(17, -1).max(1)
+    assert np.allclose(far.scores[0], best)  # a large nearness takes the highest cell
+    people = People.of(boxes=[[0, 0, 100, 100]])
+    tight, wide = (MoveNet(padding=p).warps((200, 200), people)[0] for p in (1.0, 2.0))
+    assert tight.matrix[0, 0] == pytest.approx(2 * wide.matrix[0, 0])

@@ -1,0 +1,109 @@
+"""What never imports what (docs/design.md), and how long `--help` takes."""
+
+from __future__ import annotations
+
+import ast
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "posewright"
+HEAVY = {"numpy", "cv2", "onnxruntime", "openvino", "av", "lap", "torch", "pyarrow", "supervision"}
+
+
+def top_level_imports(file: Path) -> set[str]:
+    """Modules that `file` imports when it is imported, TYPE_CHECKING blocks left out."""
+    names: set[str] = set()
+
+    def visit(nodes: list[ast.stmt]) -> None:
+        for node in nodes:
+            if isinstance(node, ast.Import):
+                names.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                names.add(node.module or "")
+            elif isinstance(node, ast.If) and "TYPE_CHECKING" not in ast.dump(node.test):
+                visit(node.body + node.orelse)
+            elif isinstance(node, ast.Try):
+                visit(node.body + node.orelse + node.finalbody)
+            elif isinstance(node, ast.ClassDef):
+                visit(node.body)
+
+    visit(ast.parse(file.read_text(encoding="utf-8")).body)
+    return names
+
+
+def files(*parts: str) -> list[Path]:
+    found = [f for p in parts for f in sorted(PACKAGE.glob(p))]
+    assert found
+    return found
+
+
+def roots(file: Path) -> set[str]:
+    return {name.partition(".")[0] for name in top_level_imports(file)}
+
+
+@pytest.mark.parametrize("file", files("cli/*.py", "__init__.py", "errors.py"), ids=str)
+def test_cli_needs_the_standard_library_only_at_start(file: Path) -> None:
+    assert roots(file) - {"posewright"} <= sys.stdlib_module_names
+    inner = {n for n in top_level_imports(file) if n.startswith("posewright.")}
+    assert all(n.startswith(("posewright.cli", "posewright.errors")) for n in inner)
+
+
+CORE = files("people.py", "skeletons*", "nms.py", "warp.py", "trackers/*.py", "codecs/*.py")
+
+
+@pytest.mark.parametrize("file", [f for f in CORE if f.suffix == ".py"], ids=str)
+def test_core_needs_numpy_and_lap_only(file: Path) -> None:
+    outside = roots(file) - {"posewright"} - sys.stdlib_module_names
+    assert outside <= {"numpy", "lap"}
+
+
+@pytest.mark.parametrize("file", files("**/*.py"), ids=str)
+def test_nothing_imports_torch_at_module_level(file: Path) -> None:
+    assert not roots(file) & {"torch", "torchvision", "scipy"}
+
+
+def test_core_modules_load_without_cv2_and_torch() -> None:
+    code = (
+        "import sys, posewright.people, posewright.nms, posewright.trackers, posewright.codecs, "
+        "posewright.warp; print(sorted({'cv2', 'torch', 'av'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("verb", ["", "demo", "predict", "track", "models", "bench", "doctor"])
+def test_help_loads_nothing_heavy(verb: str) -> None:
+    code = (
+        "import sys\nfrom posewright.cli import main\n"
+        f"try: main({[*verb.split(), '--help']!r})\nexcept SystemExit as e: assert not e.code\n"
+        f"print(sorted({HEAVY!r} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "usage: posewright" in done.stdout
+
+
+def test_help_takes_under_150_ms_more_than_python_itself() -> None:
+    def median(*args: str) -> float:
+        times = []
+        for _ in range(5):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, *args], capture_output=True, check=True)
+            times.append(time.perf_counter() - start)
+        return statistics.median(times)
+
+    assert median("-m", "posewright", "--help") - median("-c", "pass") < 0.15
+
+
+def test_public_names_resolve() -> None:
+    import posewright
+
+    for name in posewright.__all__:
+        assert getattr(posewright, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Poes'"):
+        posewright.Poes  # noqa: B018

@@ -1,0 +1,582 @@
+"""Writers: schemas, round trips, names, and what happens when the disk does not play along."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import signal
+import subprocess
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from posewright.draw import Style
+from posewright.errors import MissingError, OutputError, UsageError
+from posewright.people import People, Result
+from posewright.skeletons import COCO17, Skeleton
+from posewright.writers import WRITERS, WriterOptions, create_writer
+
+TEXT = ("coco", "alphapose", "alphapose-cmu", "alphapose-open", "openpose", "csv", "jsonl")
+FILES = {
+    "coco": "coco-results.json",
+    "alphapose": "alphapose-results.json",
+    "alphapose-cmu": "alphapose-results.json",
+    "alphapose-open": "alphapose-results.json",
+    "openpose": "openpose",
+    "csv": "poses.csv",
+    "parquet": "poses.parquet",
+    "jsonl": "poses.jsonl",
+    "images": "images",
+    "video": "clip.mp4",
+}
+
+
+def people(count: int = 2, seed: int = 0, tracked: bool = True) -> People:
+    rng = np.random.default_rng(seed)
+    ids = rng.permutation(50)[:count] if tracked else np.full(count, -1)
+    points = rng.uniform(0, 60, (count, 17, 2))
+    return People.of(None, rng.uniform(0, 1, count), points, rng.uniform(0, 1, (count, 17)), ids)
+
+
+def result(
+    who: People | None = None, source: str = "clip.mp4", frame: int = 0, **more: Any
+) -> Result:
+    image = np.full((64, 80, 3), 90, np.uint8)
+    who = people() if who is None else who
+    fields = {"size": (80, 64), "time": frame / 25, "image": image, **more}
+    return Result(who, COCO17, source=source, frame=frame, **fields)
+
+
+def write(name: str, folder: Path, results: list[Result], **options: Any) -> list[Path]:
+    writer = create_writer(name, folder, options=WriterOptions(**options))
+    for one in results:
+        writer.write(one)
+    return writer.close()
+
+
+def read_json(path: Path) -> Any:
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} in {path}")
+
+    return json.loads(path.read_text(), parse_constant=refuse)
+
+
+def nobody() -> People:
+    return People.empty(COCO17)
+
+
+FAILED = Result(nobody(), COCO17, (0, 0), "clip.mp4", 9, 0.4, "decode_error", "cut short")
+
+
+# --- all of them ---------------------------------------------------------------------------------
+
+
+def test_unknown_name_suggests_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="did you mean 'openpose'"):
+        create_writer("openpos", tmp_path)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_files_appear_under_their_names_at_close_only(name: str, tmp_path: Path) -> None:
+    writer = create_writer(name, tmp_path / "new" / "folder")
+    for frame in range(3):
+        writer.write(result(frame=frame))
+    final = tmp_path / "new" / "folder" / FILES[name]
+    assert not final.exists()
+    assert writer.close() == [final]
+    assert [p.name for p in final.parent.iterdir()] == [FILES[name]]
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_abort_leaves_nothing(name: str, tmp_path: Path) -> None:
+    writer = create_writer(name, tmp_path)
+    writer.write(result())
+    writer.abort()
+    writer.abort()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_nobody_and_failed_frames_and_no_frames(name: str, tmp_path: Path) -> None:
+    made = write(name, tmp_path / "a", [result(nobody()), FAILED, result(nobody(), frame=2)])
+    assert [p.name for p in made] == [FILES[name]]
+    made = write(name, tmp_path / "b", [])
+    assert [p.name for p in made] == ([] if name == "video" else [FILES[name]])
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_an_earlier_run_is_replaced_on_request_only(name: str, tmp_path: Path) -> None:
+    write(name, tmp_path, [result(frame=0), result(frame=1)])
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
+    with pytest.raises(OutputError, match=r"exists already.*--overwrite"):
+        write(name, tmp_path, [result(frame=0)])
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before
+    write(name, tmp_path, [result(frame=0)], overwrite=True)
+    assert [p.name for p in tmp_path.iterdir()] == [FILES[name]]
+
+
+def test_openpose_files_of_a_longer_earlier_run_do_not_stay(tmp_path: Path) -> None:
+    write("openpose", tmp_path, [result(frame=i) for i in range(4)])
+    (tmp_path / "openpose" / "mine.txt").write_text("x")
+    write("openpose", tmp_path, [result(frame=0)], overwrite=True)
+    names = sorted(p.name for p in (tmp_path / "openpose").iterdir())
+    assert names == ["clip_000000000000_keypoints.json", "mine.txt"]
+
+
+# --- formats -------------------------------------------------------------------------------------
+
+
+def test_coco_entry(tmp_path: Path) -> None:
+    who = people(2)
+    [path] = write("coco", tmp_path, [result(who, "x/COCO_val2014_000000000785.jpg")])
+    entries = read_json(path)
+    assert [e["image_id"] for e in entries] == [785, 785]
+    assert [e["track_id"] for e in entries] == who.ids.tolist()
+    first = entries[0]
+    assert set(first) == {"image_id", "category_id", "keypoints", "score", "bbox", "track_id"}
+    assert first["category_id"] == 1
+    triples = np.reshape(first["keypoints"], (17, 3))
+    np.testing.assert_array_equal(triples[:, :2].astype(np.float32), who.keypoints[0])
+    assert first["score"] == pytest.approx(who.box_scores[0] * who.scores[0].mean(), rel=1e-6)
+    x, y, w, h = first["bbox"]
+    np.testing.assert_allclose([x, y, x + w, y + h], who.boxes[0], rtol=1e-6)
+
+
+def test_coco_loads_in_pycocotools(tmp_path: Path, data_dir: Path) -> None:
+    from pycocotools.coco import COCO
+
+    truth = COCO(str(data_dir / "coco" / "person_keypoints.json"))
+    names = [truth.imgs[i]["file_name"] for i in list(truth.imgs)[:3]]
+    [path] = write("coco", tmp_path, [result(source=name) for name in names])
+    assert len(truth.loadRes(str(path)).anns) == 6
+
+
+def test_coco_untracked_people_have_no_track_id(tmp_path: Path) -> None:
+    [path] = write("coco", tmp_path, [result(people(2, tracked=False), frame=12)])
+    assert all("track_id" not in e and e["image_id"] == 12 for e in read_json(path))
+
+
+def test_coco_ids_from_an_annotation_file(tmp_path: Path) -> None:
+    images = [{"file_name": "val/cat.jpg", "id": 40083}, {"file_name": "7.jpg", "id": 9}]
+    (tmp_path / "ann.json").write_text(json.dumps({"images": images}))
+    options = WriterOptions(coco_images=tmp_path / "ann.json")
+    writer = create_writer("coco", tmp_path / "out", options=options)
+    for source in ("a/cat.jpg", "a/7.jpg", "a/8.jpg"):
+        writer.write(result(people(1), source))
+    assert [e["image_id"] for e in read_json(writer.close()[0])] == [40083, 9]
+    assert writer.notes == [
+        "1 pictures are not in the annotation file of --coco-images and were left out"
+    ]
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"images": [{"id": 3}]}', None])
+def test_coco_broken_annotation_file(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "ann.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UsageError, match="--coco-images"):
+        create_writer("coco", tmp_path, options=WriterOptions(coco_images=path))
+    assert not (tmp_path / "coco-results.json").exists()
+
+
+def test_coco_running_numbers_and_clashes_are_said(tmp_path: Path) -> None:
+    writer = create_writer("coco", tmp_path)
+    for source in ("1.jpg", "cat.jpg", "b/1.jpg", "dog.jpg"):
+        writer.write(result(people(1), source))
+    entries = read_json(writer.close()[0])
+    assert [e["image_id"] for e in entries] == [1, 2, 1, 3]
+    assert entries[1]["file_name"] == "cat.jpg"
+    assert len(writer.notes) == 2
+
+
+def test_coco_frames_of_several_videos_stay_apart(tmp_path: Path) -> None:
+    results = [result(people(1), v, frame=5) for v in ("a.mp4", "b.mp4")]
+    [path] = write("coco", tmp_path, results, several=True)
+    entries = read_json(path)
+    assert len({e["image_id"] for e in entries}) == 2
+    assert [(e["file_name"], e["frame"]) for e in entries] == [("a.mp4", 5), ("b.mp4", 5)]
+
+
+def test_alphapose_entry(tmp_path: Path) -> None:
+    who = people(2)
+    mixed = who.replace(ids=np.array([7, -1]))
+    [path] = write("alphapose", tmp_path, [result(mixed, "in/p1.jpg"), result(who, frame=12)])
+    entries = read_json(path)
+    assert [e["image_id"] for e in entries] == ["p1.jpg", "p1.jpg", "12.jpg", "12.jpg"]
+    assert [e["idx"] for e in entries] == [7, -2, *who.ids.tolist()]
+    assert set(entries[0]) == {"image_id", "category_id", "keypoints", "score", "box", "idx"}
+    scores = who.scores[0]
+    proposal = scores.mean() + who.box_scores[0] + 1.25 * scores.max()
+    assert entries[0]["score"] == pytest.approx(proposal, rel=1e-5)
+
+
+def test_alphapose_pictures_of_one_name_stay_apart(tmp_path: Path) -> None:
+    results = [result(people(1), s) for s in ("a/1.jpg", "b/1.jpg", "c/b/1.jpg")]
+    [path] = write("alphapose-open", tmp_path, results)
+    assert list(read_json(path)) == ["1.jpg", "b_1.jpg", "1_2.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("flavour", "many", "one"),
+    [("cmu", "bodies", "joints"), ("open", "people", "pose_keypoints_2d")],
+)
+def test_alphapose_openpose_orders(tmp_path: Path, flavour: str, many: str, one: str) -> None:
+    who = people(2)
+    results = [result(who, "p.jpg"), result(nobody(), "q.jpg"), FAILED]
+    made = write(f"alphapose-{flavour}", tmp_path, results, separate=True)
+    assert [p.name for p in made] == ["alphapose-results.json", "sep-json"]
+    table = read_json(made[0])
+    assert list(table) == ["p.jpg", "q.jpg"]
+    assert table["q.jpg"][many] == []
+    flat = np.array(table["p.jpg"][many][0][one], np.float32)
+    source = np.hstack([who.keypoints[0], who.scores[0][:, None]])
+    neck = (source[5] + source[6]) / 2
+    extended = np.concatenate([source.ravel(), neck])
+    offsets = [0, 51, 18, 24, 30, 15, 21, 27, 36, 42, 48, 33, 39, 45, 6, 3, 12, 9]
+    expected = np.concatenate([extended[o : o + 3] for o in offsets])
+    np.testing.assert_allclose(flat, expected, rtol=1e-6)
+    assert sorted(p.name for p in made[1].iterdir()) == ["p.json", "q.json"]
+    assert read_json(made[1] / "p.json") == table["p.jpg"]
+
+
+def test_openpose_layout(tmp_path: Path) -> None:
+    who = people(2)
+    results = [result(who, frame=3), result(nobody(), frame=4), result(who, "pic.png")]
+    [folder] = write("openpose", tmp_path, results)
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "clip_000000000003_keypoints.json",
+        "clip_000000000004_keypoints.json",
+        "pic_000000000000_keypoints.json",
+    ]
+    page = read_json(folder / "clip_000000000003_keypoints.json")
+    assert page["version"] == 1.3
+    assert [p["person_id"] for p in page["people"]] == [[i] for i in who.ids.tolist()]
+    assert page["people"][0]["hand_left_keypoints_2d"] == []
+    flat = np.reshape(page["people"][1]["pose_keypoints_2d"], (17, 3))
+    np.testing.assert_array_equal(flat[:, :2].astype(np.float32), who.keypoints[1])
+    assert read_json(folder / "clip_000000000004_keypoints.json")["people"] == []
+
+
+def test_openpose_body25(tmp_path: Path) -> None:
+    who = people(1)
+    [folder] = write("openpose", tmp_path, [result(who)], openpose_order="body25")
+    [file] = folder.iterdir()
+    points = np.reshape(read_json(file)["people"][0]["pose_keypoints_2d"], (25, 3))
+    np.testing.assert_allclose(points[4, :2], who.keypoints[0, COCO17["right_wrist"]], rtol=1e-6)
+    np.testing.assert_allclose(points[8, :2], who.keypoints[0, 11:13].mean(0), rtol=1e-6)
+    np.testing.assert_array_equal(points[19:], 0)
+
+
+def test_openpose_order_needs_a_body(tmp_path: Path) -> None:
+    hand = Skeleton("hand", ("thumb", "index"))
+    who = People.of(keypoints=np.ones((1, 2, 2)))
+    with pytest.raises(UsageError, match="'hand' has no body joint"):
+        write("openpose", tmp_path, [result(who).replace(skeleton=hand)], openpose_order="coco18")
+
+
+@pytest.mark.parametrize("name", ["csv", "parquet"])
+def test_tables_have_a_row_for_each_joint(name: str, tmp_path: Path) -> None:
+    who = people(2)
+    results = [
+        result(who, 'ä, "b".mp4', 1),
+        result(nobody(), frame=2),
+        FAILED,
+        result(who, frame=3),
+    ]
+    [path] = write(name, tmp_path, results)
+    rows: list[dict[str, Any]]
+    if name == "csv":
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    else:
+        from pyarrow import parquet
+
+        table = parquet.read_table(path)
+        assert table.schema.metadata[b"posewright.table"] == b"1"
+        rows = table.to_pylist()
+    assert len(rows) == 2 * 2 * 17
+    assert (
+        list(rows[0])
+        == (
+            "source frame time person id joint x y score box_x1 box_y1 box_x2 box_y2 box_score"
+        ).split()
+    )
+    row = rows[17 + 10]  # the second person's right wrist
+    assert (row["source"], int(row["frame"]), int(row["person"])) == ('ä, "b".mp4', 1, 1)
+    assert (row["joint"], int(row["id"])) == ("right_wrist", int(who.ids[1]))
+    values = [np.float32(row[c]) for c in ("x", "y", "score", "box_y2", "box_score")]
+    wanted = [*who.keypoints[1, 10], who.scores[1, 10], who.boxes[1, 3], who.box_scores[1]]
+    assert values == wanted
+
+
+def test_parquet_without_pyarrow_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    with pytest.raises(MissingError, match=r'pip install "posewright\[parquet\]"'):
+        create_writer("parquet", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_jsonl_describes_itself(tmp_path: Path) -> None:
+    [path] = write("jsonl", tmp_path, [result(frame=1), FAILED])
+    header, line, failed = [json.loads(text) for text in path.read_text().splitlines()]
+    assert (header["format"], header["version"]) == ("posewright-results", 1)
+    assert Skeleton.from_dict(header["skeleton"]) == COCO17
+    assert (line["frame"], line["size"], line["status"]) == (1, [80, 64], "ok")
+    assert (failed["status"], failed["message"], failed["people"]) == (
+        "decode_error", "cut short", [],
+    )  # fmt: skip
+
+
+# --- pictures and video --------------------------------------------------------------------------
+
+
+def test_images_are_annotated_and_named_after_their_sources(tmp_path: Path) -> None:
+    results = [
+        result(source="a/p.jpg"), result(source="b/p.jpg"), result(source="q.PNG"),
+        result(frame=12), FAILED,
+    ]  # fmt: skip
+    [folder] = write("images", tmp_path, results)
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "b_p.jpg", "clip_000012.jpg", "p.jpg", "q.png",
+    ]  # fmt: skip
+    picture = cv2.imread(str(folder / "q.png"))[..., ::-1]
+    np.testing.assert_array_equal(picture, results[2].plot())
+
+
+def test_style_has_an_effect_on_images(tmp_path: Path) -> None:
+    one = result(source="q.png")
+    [plain] = write("images", tmp_path / "a", [one])
+    [boxes] = write("images", tmp_path / "b", [one], style=Style(boxes=True))
+    assert (plain / "q.png").read_bytes() != (boxes / "q.png").read_bytes()
+
+
+@pytest.mark.parametrize(("name", "source"), [("images", "images/p.jpg"), ("video", "clip.mp4")])
+def test_the_source_is_never_replaced(name: str, source: str, tmp_path: Path) -> None:
+    path = tmp_path / source
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"the original")
+    with pytest.raises(OutputError, match="would replace its own source"):
+        write(name, tmp_path, [result(source=str(path))], overwrite=True)
+    assert path.read_bytes() == b"the original"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("name", ["images", "video"])
+def test_pictures_must_have_been_kept(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="keep_images=True"):
+        write(name, tmp_path, [result(image=None)])
+
+
+def decoded(path: Path) -> tuple[str, list[float], list[tuple[int, int]]]:
+    with av.open(str(path)) as film:
+        frames = list(film.decode(video=0))
+        name = film.streams.video[0].codec_context.name
+        return name, [float(f.time) for f in frames], [(f.width, f.height) for f in frames]
+
+
+def test_video_keeps_variable_times_and_odd_sizes(tmp_path: Path) -> None:
+    times = [5.0, 5.04, 5.2, 5.21, 6.0]
+    image = np.full((63, 79, 3), 120, np.uint8)
+    results = [result(people(1), frame=i, time=t, image=image) for i, t in enumerate(times)]
+    writer = create_writer("video", tmp_path)
+    for one in results:
+        writer.write(one)
+    [path] = writer.close()
+    codec, found, sizes = decoded(path)
+    assert codec == "h264"
+    np.testing.assert_allclose(found, np.array(times) - 5, atol=1e-3)
+    assert set(sizes) == {(80, 64)}
+    assert writer.notes == ["clip.mp4: H.264"]
+
+
+def test_video_survives_a_clock_set_back_and_a_new_size(tmp_path: Path) -> None:
+    small, wide = np.zeros((40, 50, 3), np.uint8), np.full((40, 200, 3), 255, np.uint8)
+    results = [result(nobody(), frame=i, time=t, image=im) for i, (t, im) in enumerate(
+        [(0.0, small), (1.0, wide), (0.5, small)]
+    )]  # fmt: skip
+    [path] = write("video", tmp_path, results)
+    _, times, sizes = decoded(path)
+    assert times == sorted(times) and len(set(times)) == 3
+    assert set(sizes) == {(50, 40)}
+
+
+def test_video_of_each_source_and_of_pictures(tmp_path: Path) -> None:
+    results = [result(source="a/v.mp4"), result(source="b/v.mp4", frame=1)]
+    results += [result(source=f"shots/{i}.jpg", time=0.0) for i in range(3)]
+    made = write("video", tmp_path, results, fps=10.0)
+    assert [p.name for p in made] == ["v.mp4", "b_v.mp4", "shots.mp4"]
+    np.testing.assert_allclose(decoded(made[2])[1], [0, 0.1, 0.2], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("codecs", "name", "codec"),
+    [
+        (("libnothing", "mpeg4"), "clip.mp4", "mpeg4"),
+        (("libnothing", "mjpg"), "clip.avi", "mjpeg"),
+    ],
+)
+def test_video_falls_back_and_says_why(
+    tmp_path: Path, codecs: tuple[str, ...], name: str, codec: str
+) -> None:
+    writer = create_writer("video", tmp_path, options=WriterOptions(video_codecs=codecs))
+    for frame in range(4):
+        writer.write(result(frame=frame))
+    [path] = writer.close()
+    assert path.name == name
+    found, times, _ = decoded(path)
+    assert (found, len(times)) == (codec, 4)
+    assert "libnothing:" in writer.notes[0]
+
+
+def test_video_without_any_codec(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"no video codec opens for 80 x 64.*save images"):
+        write("video", tmp_path, [result()], video_codecs=("libnothing",))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("options", [{"fps": 0.0}, {"fps": math.nan}, {"video_codecs": ()}])
+def test_options_that_cannot_be_meant(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        WriterOptions(**options)
+
+
+# --- names ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize(
+    "source",
+    [
+        "путь/картинка 图片 👍.jpg",
+        "long/" + "ж" * 126 + ".png",
+        "rtsp://user@host:554/a?b=c|d",
+        os.fsdecode(b"caf\xe9.jpg"),
+        "camera:0",
+        "",
+        'C:\\in\\a "b".mp4',
+        "trailing...",
+    ],
+)
+def test_any_source_name_works(name: str, source: str, tmp_path: Path) -> None:
+    made = write(name, tmp_path, [result(source=source), result(source=source + "x", frame=1)])
+    inside = [p for path in made for p in (path.iterdir() if path.is_dir() else [path])]
+    assert inside and all(p.stat().st_size for p in inside)
+    assert all(len(os.fsencode(p.name)) <= 255 for p in inside)
+
+
+def test_long_names_with_the_same_beginning_stay_apart(tmp_path: Path) -> None:
+    results = [result(source="x" * 240 + f"{i}.jpg") for i in range(2)]
+    [folder] = write("openpose", tmp_path, results)
+    assert len(list(folder.iterdir())) == 2
+
+
+# --- disks ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def mounted(folder: Path, options: str) -> Iterator[Path]:
+    """A small file system of its own; needs root on Linux."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    if not root or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("cannot mount a small file system here; needs root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def noise(frame: int) -> Result:
+    image = np.random.default_rng(frame).integers(0, 255, (240, 320, 3), dtype=np.uint8)
+    return result(people(8, frame), frame=frame, image=image)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_full_disk(name: str, tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", "size=160k") as disk:
+        writer = create_writer(name, disk)
+        with pytest.raises(OutputError, match=r"(disk is full|arrived on the disk).*-o") as caught:
+            for frame in range(3000):
+                writer.write(noise(frame % 5).replace(frame=frame, time=frame / 25))
+            writer.close()
+        assert "\n" not in str(caught.value)
+        assert list(disk.iterdir()) == []
+        with pytest.raises(OutputError):  # a writer that failed stays failed
+            for frame in range(3000, 3600):
+                writer.write(noise(frame % 5).replace(frame=frame, time=frame / 25))
+        writer.abort()
+        assert list(disk.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_file_size_limit(name: str, tmp_path: Path) -> None:
+    """The same without root: no file may grow beyond a few kB."""
+    resource = pytest.importorskip("resource")  # not on Windows
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    writer = create_writer(name, tmp_path)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, old[1]))
+        with pytest.raises(OutputError, match="cannot write"):
+            for frame in range(3000):
+                writer.write(noise(frame % 5).replace(frame=frame, time=frame / 25))
+            writer.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_read_only_folder(name: str, tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", "ro,size=64k") as disk:
+        with pytest.raises(OutputError, match="read-only; choose another with -o"):
+            write(name, disk / "out", [result()])
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_folder_that_is_a_file(name: str, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(OutputError, match="-o"):
+        write(name, tmp_path / "out", [result()])
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", [*TEXT, "parquet"])
+def test_memory_does_not_grow_with_the_frames(name: str, tmp_path: Path) -> None:
+    writer = create_writer(name, tmp_path)
+    one = result(people(1), image=None)
+    for frame in range(100):
+        writer.write(one.replace(frame=frame))
+    tracemalloc.start()
+    for frame in range(100, 5100 if name == "jsonl" else 1100):
+        writer.write(one.replace(frame=frame))
+    grown = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    writer.close()
+    assert grown < (12_000_000 if name == "parquet" else 200_000)
+
+
+# --- other packages ------------------------------------------------------------------------------
+
+
+def test_to_supervision() -> None:
+    pytest.importorskip("supervision")
+    who = people(3)
+    points = result(who).to_supervision()
+    np.testing.assert_array_equal(points.xy, who.keypoints)
+    np.testing.assert_array_equal(points.data["id"], who.ids)
+    assert points.class_id is not None and points.class_id.tolist() == [0, 0, 0]
+    assert len(result(nobody()).to_supervision()) == 0
