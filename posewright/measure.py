@@ -35,7 +35,7 @@ def measure(pose: Pose, source: Any, frames: int = 60) -> dict[str, Any]:
     if not speeds:
         raise SourceError(f"{source}: fewer than {WARM_UP + 1} frames; give a longer source")
     return {
-        "pose": f"{pose.model.info.name}, {getattr(pose.model, 'runtime', '?')}",
+        "pose": f"{pose.model.info.name}, {pose.model.runtime}",
         "frames": len(speeds),
         "people per frame": people / len(speeds),
         "frames/s": len(speeds) / seconds,

@@ -25,11 +25,11 @@ _BLOCK = 64  # rows compared at once: bounds the memory, and most candidates fal
 
 def box_iou(a: Floats, b: Floats) -> Floats:
     """(N, 4), (M, 4) x1, y1, x2, y2 -> (N, M) intersection over union; 0 for boxes without area."""
-    a, b = np.asarray(a, np.float32)[:, None], np.asarray(b, np.float32)[None]
-    wide = np.minimum(a[..., 2], b[..., 2]) - np.maximum(a[..., 0], b[..., 0])
-    high = np.minimum(a[..., 3], b[..., 3]) - np.maximum(a[..., 1], b[..., 1])
+    one, two = np.asarray(a, np.float64)[:, None], np.asarray(b, np.float64)[None]
+    wide = np.minimum(one[..., 2], two[..., 2]) - np.maximum(one[..., 0], two[..., 0])
+    high = np.minimum(one[..., 3], two[..., 3]) - np.maximum(one[..., 1], two[..., 1])
     inter = np.maximum(wide, 0) * np.maximum(high, 0)
-    union = _areas(a) + _areas(b) - inter
+    union = _area(one) + _area(two) - inter
     return np.asarray(inter / np.maximum(union, 1e-9), np.float32)
 
 
@@ -57,11 +57,13 @@ def oks(a: People, b: People, sigmas: ArrayLike, *, weighted: bool = False) -> F
     the two boxes' areas.  weighted: joints count by the product of their scores instead of equally;
     0 where no joint counts.  Source: the COCO key point metric.
     """
-    points = a.keypoints[:, None] - b.keypoints[None]  # (N, M, K, 2)
-    squares = np.einsum("nmkc,nmkc->nmk", points, points)
-    area = np.maximum((_areas(a.boxes)[:, None] + _areas(b.boxes)[None]) / 2, 1e-3)
-    spread = 8 * np.square(np.asarray(sigmas, np.float32))  # 2 (2 sigma)^2
-    near = np.exp(-squares / area[..., None] / spread)
+    gap = _bounded(a.keypoints)[:, None] - _bounded(b.keypoints)[None]  # (N, M, K, 2)
+    squares = np.einsum("nmkc,nmkc->nmk", gap, gap)
+    area = np.clip((_area(a.boxes)[:, None] + _area(b.boxes)) / 2, 1e-3, 1e18).astype(np.float32)
+    # Divisions are dear on (N, M, K): multiply by the reciprocals.  8 sigma^2 = 2 (2 sigma)^2.
+    squares *= (-1 / area)[..., None]
+    squares *= 1 / (8 * np.square(np.asarray(sigmas, np.float32)))
+    near = np.exp(squares, out=squares)
     if not weighted:
         return np.asarray(near.sum(2) / max(near.shape[2], 1))
     total = a.scores @ b.scores.T
@@ -164,7 +166,7 @@ class PPoseNMS:
 _FULL_BODY = (Part(None, -110), Part(-110, -42, 1.9), Part(-42, None, 0.55, 0.1, 1.5))
 
 
-def ppose_nms(people: People, settings: PPoseNMS = PPoseNMS()) -> People:  # noqa: B008 (frozen)
+def ppose_nms(people: People, settings: PPoseNMS = PPoseNMS()) -> People:
     """Merge each group of duplicate poses into its best one, best first (by mean joint score).
 
     A merged joint is the score-weighted mean of the group's joints near the kept one's, its score
@@ -181,7 +183,7 @@ def ppose_nms(people: People, settings: PPoseNMS = PPoseNMS()) -> People:  # noq
     picks = picks[people.scores[picks].max(1) >= settings.score]
     merged = _merged(people, owner, picks, np.minimum(reach, settings.merge_reach))
     span = np.ptp(merged.keypoints, axis=1)
-    return merged[2.25 * span[:, 0] * span[:, 1] >= settings.min_area]
+    return merged[2.25 * span.prod(1, dtype=np.float64) >= settings.min_area]
 
 
 def proposal_score(people: People) -> Floats:
@@ -204,18 +206,19 @@ def _duplicates(people: People, settings: PPoseNMS, reach: Floats) -> Similar:
     # that only pairs whose extents come that near are compared joint by joint.
     largest = max(settings.delta2 * np.log(by_distance.sum() / gamma), 1.0, settings.match_reach)
     apart = np.array([-1, -1, 1, 1]) * largest / 2
-    areas = extent(people.keypoints) + apart
+    points = _bounded(people.keypoints)
+    areas = extent(points) + apart
 
     def similar(kept: Indices, rest: Indices) -> NDArray[np.bool_]:
-        result = _touch(areas[kept], areas[rest])
-        row, column = np.nonzero(result)
+        row, column = np.nonzero(_touch(areas[kept], areas[rest]))
         i, j = kept[row], rest[column]  # P pairs
-        gap = people.keypoints[i] - people.keypoints[j]
+        gap = points[i] - points[j]
         distance = np.sqrt(np.square(gap).sum(2))  # (P, K)
         likeness = (distance <= 1) * sure[j] * (sure[i] * by_score)
         likeness += np.exp(distance / -settings.delta2) * by_distance
         total = np.einsum("pk,pk->p", likeness, counts[i])
         matched = np.count_nonzero(distance <= close[i, None], axis=1)
+        result: NDArray[np.bool_] = np.zeros((len(kept), len(rest)), np.bool_)
         result[row, column] = (total > gamma) | (matched >= settings.matches * share)
         return result
 
@@ -230,16 +233,19 @@ def _touch(a: Floats, b: Floats) -> NDArray[np.bool_]:
 
 def _merged(people: People, owner: Indices, picks: Indices, reach: Floats) -> People:
     """Return the picked people with their groups' joints merged in; reach: (N,) px."""
-    gap = people.keypoints - people.keypoints[owner]
+    points = _bounded(people.keypoints)
+    gap = points - points[owner]
     near = np.hypot(gap[..., 0], gap[..., 1]) <= reach[owner, None]
     weight = near * np.maximum(people.scores, 1e-5)  # (N, K)
     group = (picks[:, None] == owner).astype(np.float32)  # (P, N)
     total = group @ weight
     # Offsets from the kept pose, not positions, so that float32 loses nothing on large images.
-    shift = np.einsum("pn,nk,nkc->pkc", group, weight, gap, optimize=True) / total[..., None]
-    points = people.keypoints[picks] + shift
+    moves = (group @ (weight[..., None] * gap).reshape(len(gap), -1)).reshape(*total.shape, 2)
+    shift = moves / total[..., None]
     scores = group @ (weight * people.scores) / total
-    return people[picks].replace(keypoints=points, scores=np.clip(scores, 0, 1))
+    return people[picks].replace(
+        keypoints=people.keypoints[picks] + shift, scores=np.clip(scores, 0, 1)
+    )
 
 
 def _greedy(scores: Floats, similar: Similar) -> Indices:
@@ -254,7 +260,7 @@ def _greedy(scores: Floats, similar: Similar) -> Indices:
         falls = similar(block, order)  # (B, R)
         kept = _first(falls[:, : len(block)])
         by = falls[kept]
-        gone = by.any(0)
+        gone = np.asarray(by.any(0))
         gone[kept] = False
         owner[order[gone]] = block[kept[by[:, gone].argmax(0)]]
         gone[: len(block)] = True
@@ -277,7 +283,12 @@ def _kept(owner: Indices, scores: Floats) -> Indices:
     return kept[np.argsort(-scores[kept], kind="stable")]
 
 
-def _areas(boxes: Floats) -> Floats:
+def _area(boxes: Floats | NDArray[np.float64]) -> NDArray[np.float64]:
     """(..., 4) -> (...) px^2; 0 for boxes turned inside out."""
-    sides = np.maximum(boxes[..., 2:] - boxes[..., :2], 0)
+    sides = np.maximum(boxes[..., 2:].astype(np.float64) - boxes[..., :2], 0)
     return np.asarray(sides[..., 0] * sides[..., 1])
+
+
+def _bounded(keypoints: Floats) -> Floats:
+    """Return key points cut off where a square would overflow, which keeps all numbers finite."""
+    return np.clip(keypoints, -1e9, 1e9)

@@ -131,9 +131,7 @@ def _boxes_round_joints(people: People) -> People:
     low, high = (np.where(enough[:, None], edge, 0) for edge in (low, high))
     grow = (high - low) * 0.1
     boxes = np.concatenate([low - grow, high + grow], 1)
-    return people.replace(
-        boxes=np.where(enough[:, None], boxes, people.boxes).astype(np.float32)
-    )
+    return people.replace(boxes=np.where(enough[:, None], boxes, people.boxes).astype(np.float32))
 
 
 @dataclass
@@ -195,7 +193,7 @@ class Pipeline:
             yield from self._finish(*pending.popleft())
 
     def _follow(self, frames: Iterable[Frame], pool: ThreadPoolExecutor) -> Iterator[Result]:
-        """Frame by frame, because a frame's boxes come from the tracker; people spread over threads."""
+        """Frame by frame, as a frame's boxes come from the tracker; people spread over threads."""
         assert self.tracker is not None
         number = 0
         for frame in frames:
@@ -258,8 +256,11 @@ class Pipeline:
         else:
             found = iter([detector.people(frame) for frame in todo])
         people = [next(found) if k is None else k for k in known]
-        return [p[np.argsort(-p.box_scores, kind="stable")[: self.max_people]] for p in people] if (
-            self.max_people) else people  # fmt: skip
+        return (
+            [p[np.argsort(-p.box_scores, kind="stable")[: self.max_people]] for p in people]
+            if (self.max_people)
+            else people
+        )
 
     def _clean(self, people: People) -> People:
         """Drop the unlikely, then the duplicates."""
@@ -270,9 +271,17 @@ class Pipeline:
     def _result(self, frame: Frame, people: People, speed: dict[str, float]) -> Result:
         image = frame.image if self.keep_images and frame.status == "ok" else None
         return Result(
-            people, self.model.skeleton, frame.size, frame.name, frame.index, frame.time,
-            frame.status, frame.message, speed, image,
-        )  # fmt: skip
+            people,
+            self.model.skeleton,
+            frame.size,
+            frame.name,
+            frame.index,
+            frame.time,
+            frame.status,
+            frame.message,
+            speed,
+            image,
+        )
 
 
 def _windows(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:

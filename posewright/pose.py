@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -90,9 +91,8 @@ class Pose:
         duplicates: Duplicates = "ppose",
         max_people: int = 0,
     ) -> None:
-        load = partial(
-            _load, runtime=runtime, device=device, precision=precision, threads=threads
-        )
+        threads = threads or os.cpu_count() or 1
+        load = partial(_load, runtime=runtime, device=device, precision=precision, threads=threads)
         self.model: Model = load(model)
         self.detector = _detector(detector, self.model, load)
         if det_score is not None:

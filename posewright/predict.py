@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from posewright.errors import OutputError, SourceError, UsageError
+from posewright.errors import OutputError, PosewrightError, SourceError, UsageError
 from posewright.people import Frame, Result
 from posewright.trackers import Tracker, create_tracker
 from posewright.writers import Writer, WriterOptions, create_writer
@@ -87,9 +87,7 @@ def predict_to(
     summary, start = Summary(), time.perf_counter()
     if isinstance(tracker, str):
         tracker = create_tracker(tracker, skeleton=pose.skeleton)
-    out.mkdir(parents=True, exist_ok=True)
-    writing = writing or WriterOptions()
-    outputs = _Outputs([create_writer(name, out, options=writing) for name in save], summary)
+    outputs = _Outputs.open(save, out, writing, summary)
     options["keep_images"] = bool({"images", "video"} & set(save))
     ids: set[int] = set()
     try:
@@ -100,6 +98,9 @@ def predict_to(
                 tracker.reset()
             run = _Run(summary, outputs, ids, progress, stopped, start)
             run.source(pose, source, tracker=tracker, **options)
+    except PosewrightError:
+        outputs.close()  # what was good so far stays
+        raise
     except BaseException:
         outputs.abort()
         raise
@@ -114,6 +115,23 @@ class _Outputs:
 
     def __init__(self, writers: list[Writer], summary: Summary) -> None:
         self.writers, self.summary = writers, summary
+
+    @classmethod
+    def open(
+        cls, save: Sequence[str], out: Path, options: WriterOptions | None, summary: Summary
+    ) -> _Outputs:
+        """Make the writers; where one cannot be made, none leaves anything behind."""
+        flavours = [name for name in save if name.startswith("alphapose")]
+        if len(flavours) > 1:
+            raise UsageError(f"{' and '.join(flavours)} are one file; save one of them at a time")
+        made = cls([], summary)
+        try:
+            for name in save:
+                made.writers.append(create_writer(name, out, options=options))
+        except PosewrightError:
+            made.abort()
+            raise
+        return made
 
     def write(self, result: Result) -> None:
         for writer in list(self.writers):
@@ -216,12 +234,12 @@ def track_to(
     from posewright.readers import read_results
 
     for name in {"images", "video"} & set(save):
-        raise UsageError(f"--save {name} needs pictures, which saved poses do not hold; use predict")
+        raise UsageError(
+            f"--save {name} needs pictures, which saved poses do not hold; use predict"
+        )
     summary, start = Summary(), time.perf_counter()
     results = read_results(path)
-    out.mkdir(parents=True, exist_ok=True)
-    writing = writing or WriterOptions()
-    outputs = _Outputs([create_writer(name, out, options=writing) for name in save], summary)
+    outputs = _Outputs.open(save, out, writing, summary)
     run = _Run(summary, outputs, set(), None, lambda: False, start)
     try:
         run.saved(results, fps)

@@ -75,12 +75,37 @@ class Warp:
             raise ValueError(
                 f"out must be a contiguous {shape} uint8 array, not {out.shape} {out.dtype}"
             )
-        border = (self.fill,) * 3
-        view = cv2.warpAffine(
-            image, self.matrix, self.size, dst=out, flags=cv2.INTER_LINEAR,
+        seen, matrix = self._seen(image)
+        border = (self.fill,) * 4
+        if seen.size > 8 * 3 * self.size[0] * self.size[1]:
+            view = cv2.warpAffine(
+                image, self.matrix, self.size, dst=out, flags=cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_CONSTANT, borderValue=border,
+            )  # fmt: skip
+            return np.asarray(view, np.uint8)
+        # OpenCV 5 warps four channels 2.6 times as fast as three, which pays for the conversion of
+        # what is seen as long as that is not much larger than the view
+        four = cv2.warpAffine(
+            cv2.cvtColor(seen, cv2.COLOR_RGB2RGBA), matrix, self.size, flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_CONSTANT, borderValue=border,
         )  # fmt: skip
-        return np.asarray(view, np.uint8)
+        return np.asarray(cv2.cvtColor(four, cv2.COLOR_RGBA2RGB, dst=out), np.uint8)
+
+    def _seen(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        """Return the part of an image that the view shows, and the matrix from its pixels."""
+        import cv2
+
+        back = cv2.invertAffineTransform(self.matrix)
+        reach = back[:, :2] * (self.size[0] - 1, self.size[1] - 1)
+        low = (back[:, 2] + np.minimum(reach, 0).sum(1)).tolist()
+        high = (back[:, 2] + np.maximum(reach, 0).sum(1)).tolist()
+        # one pixel more on each side, for interpolation and rounding; never without a pixel
+        ends = image.shape[1], image.shape[0]
+        x1, y1 = (min(max(int(a) - 2, 0), end - 1) for a, end in zip(low, ends, strict=True))
+        x2, y2 = (min(max(int(b) + 3, 1), end) for b, end in zip(high, ends, strict=True))
+        matrix = self.matrix.copy()
+        matrix[:, 2] += matrix[:, :2] @ (x1, y1)
+        return image[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)], matrix
 
     def points(self, points: ArrayLike) -> Floats:
         """(..., 2) image px -> (..., 2) view px."""

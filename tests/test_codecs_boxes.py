@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posewright.codecs import Boxes, DistributionBoxes
-from posewright.people import Skeleton
+from posewright.skeletons import Skeleton
 
 
 def blank(h: int = 64, w: int = 96, views: int = 1) -> dict[str, np.ndarray]:
@@ -32,7 +32,7 @@ def test_a_cell_is_the_box_its_distances_say() -> None:
     nobody, people = DistributionBoxes().decode(maps)
     assert len(nobody) == 0
     middle = np.array([3 * 16 + 7.5, 2 * 16 + 7.5])  # the cell's middle, pixel centres at integers
-    assert np.allclose(people.boxes[0], [*(middle - [16, 32]), *(middle + [48, 16])])
+    assert np.allclose(people.boxes[0], np.r_[middle - [16, 32], middle + [48, 16]])
     assert people.box_scores[0] == pytest.approx(0.9, abs=1e-6)
 
 

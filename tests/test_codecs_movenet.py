@@ -49,7 +49,8 @@ def test_lightning_maps_decode_to_the_original_answer(reference_dir: Path) -> No
     maps, answer = heads(reference_dir, "movenet-lightning", "000000000785_192")
     (people,) = MoveNet(input_size=(192, 192)).decode(maps)
     expected = answer[0, 0]  # (17, 3) y, x in 0..1, score
-    assert np.abs(people.keypoints[0] - expected[:, 1::-1] * 192).max() < 1e-3
+    rounded = 4 / np.float32(np.float16(1 / 48))  # the graph's 1/48 is stored as float16
+    assert np.abs(people.keypoints[0] - expected[:, 1::-1] * rounded).max() < 1e-3
     assert np.abs(people.scores[0] - expected[:, 2]).max() < 1e-5
 
 
@@ -59,9 +60,9 @@ def test_multipose_maps_decode_to_the_original_answer(reference_dir: Path) -> No
     expected = answer[0]  # (6, 56)
     points = expected[:, :51].reshape(6, 17, 3)
     assert np.abs(people.keypoints - points[..., 1::-1] * 256).max() < 1e-3
-    assert np.abs(people.scores - points[..., 2]).max() < 1e-5
+    assert np.abs(people.scores - points[..., 2]).max() < 1e-4
     assert np.abs(people.boxes - expected[:, [52, 51, 54, 53]] * 256).max() < 1e-3
-    assert np.abs(people.box_scores - expected[:, 55]).max() < 1e-5
+    assert np.abs(people.box_scores - expected[:, 55]).max() < 1e-4
     (likely,) = MoveNetMulti().decode(maps)
     assert len(likely) == 1
 
@@ -79,20 +80,16 @@ def test_unflip_twice_is_the_identity(seed: int) -> None:
 
 @given(st.integers(0, 2**31))
 def test_mirrored_maps_decode_to_mirrored_people(seed: int) -> None:
-    codec = MoveNet(input_size=(36, 48))
+    codec, rng = MoveNet(input_size=(36, 48)), np.random.default_rng(seed)
     maps = random_maps(seed, views=1)
-    # the maps of the mirrored view are what unflip makes of the maps of the view
+    for key in ("centre", "heatmap"):  # one clear cell each, so that the mirror has no ties
+        maps[key] *= 1e-3
+    maps["centre"][0, 0, rng.integers(12), rng.integers(9)] = 1
+    maps["heatmap"][0, np.arange(17), rng.integers(0, 12, 17), rng.integers(0, 9, 17)] = 1
     (plain,), (mirrored,) = codec.decode(maps), codec.decode(codec.unflip(maps, COCO17))
     back = mirrored.keypoints[:, COCO17.flip_index] * [-1, 1] + [35, 0]
-    ys, xs = np.arange(12)[:, None] - 6, np.arange(9) - 4.5  # the centre prior is not symmetric
-    prior = maps["centre"][0, 0] / (np.hypot(ys, xs) + 1.8)
-    swapped = maps["centre"][0, 0, :, ::-1] / (np.hypot(ys, xs) + 1.8)
-    if prior.argmax() // 9 == swapped.argmax() // 9 and (
-        prior.argmax() % 9 == 8 - swapped.argmax() % 9
-    ):
-        # float ties may pick another cell once in a while; where the cell agrees, so does the point
-        close = np.abs(back - plain.keypoints).max(2) < 1e-2
-        assert close.mean() > 0.9
+    assert np.abs(back - plain.keypoints).max() < 1e-3
+    assert np.array_equal(mirrored.scores[:, COCO17.flip_index], plain.scores)
 
 
 @given(st.integers(0, 2**31), st.integers(1, 4))
@@ -131,7 +128,7 @@ def test_not_finite_is_nobody_and_nobody_is_nobody() -> None:
 
 def test_nearness_and_padding_have_an_effect() -> None:
     maps = random_maps(3, 1)
-    near, far = MoveNet(nearness=0.01).decode(maps)[0], MoveNet(nearness=1000.0).decode(maps)[0]
+    near, far = MoveNet(nearness=0.01).decode(maps)[0], MoveNet(nearness=1e9).decode(maps)[0]
     assert not np.array_equal(near.keypoints, far.keypoints)
     best = maps["heatmap"].reshape(17, -1).max(1)
     assert np.allclose(far.scores[0], best)  # a large nearness takes the highest cell

@@ -63,7 +63,9 @@ def test_bf16_moves_joints_by_little(reference_dir: Path) -> None:
         views = file["rgb"]
     codec = replace(exact.codec, input_size=(256, 256))
     for a, b in zip(codec.decode(exact(views)), codec.decode(fast(views)), strict=True):
-        assert np.abs(a.keypoints - b.keypoints).mean() < 1.0
+        sure = a.scores > 0.3
+        assert sure.sum() > 8
+        assert 0 < np.abs(a.keypoints - b.keypoints)[sure].mean() < 0.5
 
 
 def test_default_pair_finds_the_person(data_dir: Path) -> None:

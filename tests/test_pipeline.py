@@ -23,7 +23,7 @@ TWO = Skeleton("two", ("left_hand", "right_hand"))
 
 @dataclass(frozen=True)
 class SpotCodec:
-    """Top-down: the brightest red pixel of a view is the left hand, the brightest blue the right."""
+    """Top-down: the reddest pixel of a view is the left hand, the bluest the right."""
 
     kind: ClassVar[str] = "spots"
     top_down: ClassVar[bool] = True
@@ -55,6 +55,7 @@ class SpotModel:
     threads: set[int] = field(default_factory=set)
     broken: bool = False
     info: Any = None
+    runtime: str = "numpy"
 
     def __call__(self, views: np.ndarray) -> dict[str, np.ndarray]:
         self.batches.append(len(views))

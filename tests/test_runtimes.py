@@ -125,7 +125,7 @@ def test_detector_layouts(tmp_path: Path, runtime: str, name: str) -> None:
 
 def test_layout_of_a_nameless_detector_must_be_said(tmp_path: Path) -> None:
     path = detector_file(tmp_path / "end2end.onnx")
-    with pytest.raises(ModelError, match="rtmdet:end2end.onnx or yolox:end2end.onnx"):
+    with pytest.raises(ModelError, match=r"rtmdet:end2end.onnx or yolox:end2end.onnx"):
         load_model(path, runtime="onnxruntime")
     found, layout = find_model(f"yolox:{path}")
     assert (found, layout) == (path, "yolox")
@@ -145,7 +145,10 @@ def test_a_file_that_is_neither_is_refused(tmp_path: Path) -> None:
 
 
 def test_metadata_round_trip() -> None:
-    for codec, skeleton in ((MoveNet(nearness=4.0), COCO17), (SimCC(input_size=(288, 384)), COCO17)):
+    for codec, skeleton in (
+        (MoveNet(nearness=4.0), COCO17),
+        (SimCC(input_size=(288, 384)), COCO17),
+    ):
         info = ModelInfo("net", codec, skeleton, Input("NCHW", "float32"), licence="MIT")
         assert ModelInfo.from_json(info.to_json()) == info
     with pytest.raises(ModelError, match="did you mean 'movenet'"):

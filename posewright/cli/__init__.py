@@ -51,7 +51,7 @@ def build_parser() -> Parser:
     parser = Parser(
         prog="posewright",
         description="2D multi-person human pose: everybody's joints from pictures and video.",
-        epilog="exit codes: 0 ok, 2 usage, 3 finished with bad inputs, 4 environment, 130 interrupted",
+        epilog="exit codes: 0 ok, 2 usage, 3 bad inputs, 4 environment, 130 interrupted",
     )
     parser.add_argument("--version", action="version", version=f"posewright {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)

@@ -16,8 +16,13 @@ from posewright.cli.doctor import cpu_name
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
     parser.add_argument("source", nargs="?", default=str(CLIP), metavar="SOURCE")
-    parser.add_argument("--frames", type=int, default=60, metavar="N",
-                        help="frames to measure after a warm-up of 5 (default %(default)s)")  # fmt: skip
+    parser.add_argument(
+        "--frames",
+        type=int,
+        default=60,
+        metavar="N",
+        help="frames to measure after a warm-up of 5 (default %(default)s)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_model_options(parser)
 

@@ -20,30 +20,74 @@ __all__ = ["add_model_options", "load_pose", "show_summary", "stop_on_interrupt"
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add what chooses the networks and how they run."""
     group = parser.add_argument_group("networks")
-    group.add_argument("-m", "--model", default="movenet-thunder", metavar="NAME|FILE",
-                       help="pose model: an embedded name or an .onnx file (default %(default)s)")  # fmt: skip
-    group.add_argument("-d", "--detector", default="auto", metavar="NAME|FILE",
-                       help="person detector: a name, an .onnx file (rtmdet:FILE, yolox:FILE) or "
-                       "whole-image (default: the embedded one)")  # fmt: skip
-    group.add_argument("--runtime", default="auto", choices=("auto", "onnxruntime", "openvino"),
-                       help="what runs the networks (default: openvino where installed)")  # fmt: skip
-    group.add_argument("--device", default="auto", metavar="DEVICE",
-                       help="cpu, cuda, tensorrt, directml, coreml, rocm; one that is missing is "
-                       "an error")  # fmt: skip
-    group.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"),
-                       help="default: bf16 in openvino where the processor has it")  # fmt: skip
-    group.add_argument("--threads", type=_count, default=0, metavar="N",
-                       help="processors to use (default: all)")  # fmt: skip
-    group.add_argument("--flip", action="store_true",
-                       help="average with the mirrored view: a little better, twice the work")  # fmt: skip
-    group.add_argument("--min-score", type=_fraction, default=0.2, metavar="S",
-                       help="drop people whose mean joint score is lower (default %(default)s)")  # fmt: skip
-    group.add_argument("--det-score", type=_fraction, default=None, metavar="S",
-                       help="drop detections with a lower score (default: the model's)")  # fmt: skip
-    group.add_argument("--max-people", type=_count, default=0, metavar="N",
-                       help="keep the N best detections of a frame (default: all)")  # fmt: skip
-    group.add_argument("--nms", default="ppose", choices=("ppose", "oks", "none"),
-                       help="how duplicate people are removed (default %(default)s)")  # fmt: skip
+    group.add_argument(
+        "-m",
+        "--model",
+        default="movenet-thunder",
+        metavar="NAME|FILE",
+        help="pose model: an embedded name or an .onnx file (default %(default)s)",
+    )
+    group.add_argument(
+        "-d",
+        "--detector",
+        default="auto",
+        metavar="NAME|FILE",
+        help="person detector: a name, an .onnx file (rtmdet:FILE, yolox:FILE) or "
+        "whole-image (default: the embedded one)",
+    )
+    group.add_argument(
+        "--runtime",
+        default="auto",
+        choices=("auto", "onnxruntime", "openvino"),
+        help="what runs the networks (default: openvino where installed)",
+    )
+    group.add_argument(
+        "--device",
+        default="auto",
+        metavar="DEVICE",
+        help="cpu, cuda, tensorrt, directml, coreml, rocm; one that is missing is an error",
+    )
+    group.add_argument(
+        "--precision",
+        default="auto",
+        choices=("auto", "fp32", "bf16"),
+        help="default: bf16 in openvino where the processor has it",
+    )
+    group.add_argument(
+        "--threads", type=_count, default=0, metavar="N", help="processors to use (default: all)"
+    )
+    group.add_argument(
+        "--flip",
+        action="store_true",
+        help="average with the mirrored view: a little better, twice the work",
+    )
+    group.add_argument(
+        "--min-score",
+        type=_fraction,
+        default=0.2,
+        metavar="S",
+        help="drop people whose mean joint score is lower (default %(default)s)",
+    )
+    group.add_argument(
+        "--det-score",
+        type=_fraction,
+        default=None,
+        metavar="S",
+        help="drop detections with a lower score (default: the model's)",
+    )
+    group.add_argument(
+        "--max-people",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="keep the N best detections of a frame (default: all)",
+    )
+    group.add_argument(
+        "--nms",
+        default="ppose",
+        choices=("ppose", "oks", "none"),
+        help="how duplicate people are removed (default %(default)s)",
+    )
 
 
 def load_pose(args: argparse.Namespace) -> Pose:
@@ -51,10 +95,18 @@ def load_pose(args: argparse.Namespace) -> Pose:
     from posewright.pose import Pose
 
     return Pose(
-        args.model, detector=args.detector, runtime=args.runtime, device=args.device,
-        precision=args.precision, threads=args.threads, flip=args.flip, min_score=args.min_score,
-        det_score=args.det_score, duplicates=args.nms, max_people=args.max_people,
-    )  # fmt: skip
+        args.model,
+        detector=args.detector,
+        runtime=args.runtime,
+        device=args.device,
+        precision=args.precision,
+        threads=args.threads,
+        flip=args.flip,
+        min_score=args.min_score,
+        det_score=args.det_score,
+        duplicates=args.nms,
+        max_people=args.max_people,
+    )
 
 
 def show_summary(summary: Summary, as_json: bool) -> int:
@@ -75,8 +127,10 @@ def show_summary(summary: Summary, as_json: bool) -> int:
     ids = f", {summary.ids} identities" if summary.ids else ""
     bad = f", {summary.bad_frames} unreadable" if summary.bad_frames else ""
     state = "interrupted after" if summary.interrupted else "done:"
-    print(f"{state} {summary.frames} frames, {summary.people} people{ids}{bad} in "
-          f"{summary.seconds:.1f} s ({rate:.1f} frames/s)")  # fmt: skip
+    print(
+        f"{state} {summary.frames} frames, {summary.people} people{ids}{bad} in "
+        f"{summary.seconds:.1f} s ({rate:.1f} frames/s)"
+    )
     for path in summary.files:
         print(f"  {path}")
     return summary.exit_code

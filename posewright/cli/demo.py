@@ -17,10 +17,20 @@ FORMATS = ("video", "images", "jsonl", "csv", "coco", "alphapose", "openpose")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
-    parser.add_argument("-o", "--out", type=Path, default=Path("posewright-demo"), metavar="DIR",
-                        help="folder of the results (default %(default)s)")  # fmt: skip
-    parser.add_argument("--progress", default="auto", choices=("auto", "json", "none"),
-                        help="bar on a terminal, plain lines elsewhere, or JSON lines")  # fmt: skip
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("posewright-demo"),
+        metavar="DIR",
+        help="folder of the results (default %(default)s)",
+    )
+    parser.add_argument(
+        "--progress",
+        default="auto",
+        choices=("auto", "json", "none"),
+        help="bar on a terminal, plain lines elsewhere, or JSON lines",
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
 

@@ -9,8 +9,16 @@ import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-PACKAGES = ("numpy", "opencv-python-headless", "onnxruntime", "openvino", "av", "lap", "pyarrow",
-            "torch")  # fmt: skip
+PACKAGES = (
+    "numpy",
+    "opencv-python-headless",
+    "onnxruntime",
+    "openvino",
+    "av",
+    "lap",
+    "pyarrow",
+    "torch",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +68,9 @@ def _version(package: str) -> str:
 def _runtimes() -> dict[str, str]:
     import onnxruntime as ort
 
-    providers = ", ".join(p.removesuffix("ExecutionProvider") for p in ort.get_available_providers())
+    providers = ", ".join(
+        p.removesuffix("ExecutionProvider") for p in ort.get_available_providers()
+    )
     return {"onnxruntime providers": providers}
 
 

@@ -44,8 +44,17 @@ def _info(name: str, as_json: bool) -> int:
         print(json.dumps(data))
         return 0
     data["skeleton"] = f"{info.skeleton.name}, {len(info.skeleton)} joints"
-    for key in ("name", "skeleton", "codec", "input", "bytes", "licence", "training_data", "origin",
-                "attribution"):  # fmt: skip
+    for key in (
+        "name",
+        "skeleton",
+        "codec",
+        "input",
+        "bytes",
+        "licence",
+        "training_data",
+        "origin",
+        "attribution",
+    ):
         value = data[key]
         if isinstance(value, dict):
             value = ", ".join(f"{k}={v}" for k, v in value.items())

@@ -21,37 +21,84 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
     parser.add_argument("source", nargs="+", metavar="SOURCE", help="what to read")
-    parser.add_argument("-o", "--out", type=Path, default=Path("posewright-out"), metavar="DIR",
-                        help="folder of the results (default %(default)s)")  # fmt: skip
-    parser.add_argument("--save", default="jsonl,images", metavar="LIST",
-                        help="formats, with commas: coco, alphapose, alphapose-cmu, "
-                        "alphapose-open, openpose, csv, parquet, jsonl, images, video "
-                        "(default %(default)s)")  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true",
-                        help="replace the result files of an earlier run")  # fmt: skip
-    parser.add_argument("--openpose-order", default="own", choices=("own", "coco18", "body25"),
-                        help="joint order of --save openpose (default: the model's own)")  # fmt: skip
-    parser.add_argument("--sep-json", action="store_true",
-                        help="alphapose-cmu and alphapose-open: a file for each picture too")  # fmt: skip
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("posewright-out"),
+        metavar="DIR",
+        help="folder of the results (default %(default)s)",
+    )
+    parser.add_argument(
+        "--save",
+        default="jsonl,images",
+        metavar="LIST",
+        help="formats, with commas: coco, alphapose, alphapose-cmu, "
+        "alphapose-open, openpose, csv, parquet, jsonl, images, video "
+        "(default %(default)s)",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the result files of an earlier run"
+    )
+    parser.add_argument(
+        "--openpose-order",
+        default="own",
+        choices=("own", "coco18", "body25"),
+        help="joint order of --save openpose (default: the model's own)",
+    )
+    parser.add_argument(
+        "--sep-json",
+        action="store_true",
+        help="alphapose-cmu and alphapose-open: a file for each picture too",
+    )
     parser.add_argument("--track", action="store_true", help="give people identities")
-    parser.add_argument("--det-every", type=int, default=1, metavar="N",
-                        help="detect on every N-th frame, follow tracked boxes between; "
-                        "with --track")  # fmt: skip
-    parser.add_argument("--boxes", type=Path, metavar="FILE",
-                        help="boxes from a file instead of a detector: COCO detection results or "
-                        "an AlphaPose detfile")  # fmt: skip
-    parser.add_argument("--coco-images", type=Path, metavar="ANN.json",
-                        help="take the image_id of COCO results from this file, by picture name")  # fmt: skip
-    parser.add_argument("--max-pixels", type=int, default=100_000_000, metavar="N",
-                        help="refuse larger pictures before decoding them (default 100 million)")  # fmt: skip
-    parser.add_argument("--latest", action="store_true",
-                        help="cameras and streams: always the newest frame, drop what is late")  # fmt: skip
-    parser.add_argument("--retry", type=float, default=30.0, metavar="S",
-                        help="streams: give up after S seconds without a picture (default 30)")  # fmt: skip
+    parser.add_argument(
+        "--det-every",
+        type=int,
+        default=1,
+        metavar="N",
+        help="detect on every N-th frame, follow tracked boxes between; with --track",
+    )
+    parser.add_argument(
+        "--boxes",
+        type=Path,
+        metavar="FILE",
+        help="boxes from a file instead of a detector: COCO detection results or "
+        "an AlphaPose detfile",
+    )
+    parser.add_argument(
+        "--coco-images",
+        type=Path,
+        metavar="ANN.json",
+        help="take the image_id of COCO results from this file, by picture name",
+    )
+    parser.add_argument(
+        "--max-pixels",
+        type=int,
+        default=100_000_000,
+        metavar="N",
+        help="refuse larger pictures before decoding them (default 100 million)",
+    )
+    parser.add_argument(
+        "--latest",
+        action="store_true",
+        help="cameras and streams: always the newest frame, drop what is late",
+    )
+    parser.add_argument(
+        "--retry",
+        type=float,
+        default=30.0,
+        metavar="S",
+        help="streams: give up after S seconds without a picture (default 30)",
+    )
     add_drawing_options(parser)
     add_model_options(parser)
-    parser.add_argument("--progress", default="auto", choices=("auto", "json", "none"),
-                        help="bar on a terminal, plain lines elsewhere, or JSON lines")  # fmt: skip
+    parser.add_argument(
+        "--progress",
+        default="auto",
+        choices=("auto", "json", "none"),
+        help="bar on a terminal, plain lines elsewhere, or JSON lines",
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
 
@@ -61,8 +108,13 @@ def add_drawing_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--draw-boxes", action="store_true", help="draw the boxes too")
     group.add_argument("--draw-scores", action="store_true", help="write the person scores")
     group.add_argument("--no-ids", action="store_true", help="do not write the identities")
-    group.add_argument("--draw-threshold", type=float, default=0.3, metavar="S",
-                       help="draw joints with at least this score (default %(default)s)")  # fmt: skip
+    group.add_argument(
+        "--draw-threshold",
+        type=float,
+        default=0.3,
+        metavar="S",
+        help="draw joints with at least this score (default %(default)s)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -77,10 +129,17 @@ def run(args: argparse.Namespace) -> int:
     options |= {"latest": args.latest, "retry_s": args.retry, "det_every": args.det_every}
     with stop_on_interrupt() as stopped:
         summary = predict_to(
-            pose, args.source, args.out, save=save, writing=writer_options(args),
-            tracker="oks" if args.track else None, boxes=boxes, progress=bar, stopped=stopped,
+            pose,
+            args.source,
+            args.out,
+            save=save,
+            writing=writer_options(args),
+            tracker="oks" if args.track else None,
+            boxes=boxes,
+            progress=bar,
+            stopped=stopped,
             **options,
-        )  # fmt: skip
+        )
     if bar is not None:
         bar.close()
     if boxes is not None:
@@ -94,12 +153,18 @@ def writer_options(args: argparse.Namespace) -> WriterOptions:
     from posewright.writers import WriterOptions
 
     style = Style(
-        ids=not args.no_ids, scores=args.draw_scores, boxes=args.draw_boxes,
+        ids=not args.no_ids,
+        scores=args.draw_scores,
+        boxes=args.draw_boxes,
         joint_threshold=args.draw_threshold,
-    )  # fmt: skip
+    )
     return WriterOptions(
-        style=style, coco_images=args.coco_images, overwrite=args.overwrite,
-        several=len(args.source) > 1, separate=args.sep_json, openpose_order=args.openpose_order,
+        style=style,
+        coco_images=args.coco_images,
+        overwrite=args.overwrite,
+        several=len(args.source) > 1,
+        separate=args.sep_json,
+        openpose_order=args.openpose_order,
     )
 
 

@@ -17,7 +17,7 @@ TERMINAL_EVERY, PLAIN_EVERY = 0.1, 5.0  # seconds between updates
 
 
 class Bar:
-    """Called with every frame's Progress; prints now and then, and always at the end of a source."""
+    """Called with every frame's Progress; prints now and then, and at the end of a source."""
 
     def __init__(self, style: str, stream: TextIO) -> None:
         self.style, self.stream = style, stream
@@ -57,9 +57,12 @@ def create_bar(choice: str, stream: TextIO | None = None) -> Bar | None:
 
 def _fields(now: Progress) -> dict[str, object]:
     return {
-        "source": now.source, "done": now.done, "total": now.total, "people": now.people,
+        "source": now.source,
+        "done": now.done,
+        "total": now.total,
+        "people": now.people,
         "seconds": round(now.seconds, 3),
-    }  # fmt: skip
+    }
 
 
 def _line(now: Progress) -> str:

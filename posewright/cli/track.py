@@ -14,13 +14,27 @@ from posewright.cli.common import show_summary
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
     parser.add_argument("results", type=Path, metavar="RESULTS", help="saved poses")
-    parser.add_argument("-o", "--out", type=Path, default=Path("posewright-out"), metavar="DIR",
-                        help="folder of the results (default %(default)s)")  # fmt: skip
-    parser.add_argument("--save", default="jsonl", metavar="LIST",
-                        help="formats, with commas, as for predict; no images or video "
-                        "(default %(default)s)")  # fmt: skip
-    parser.add_argument("--fps", type=float, default=30.0, metavar="RATE",
-                        help="frames a second, for results without times (default %(default)s)")  # fmt: skip
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("posewright-out"),
+        metavar="DIR",
+        help="folder of the results (default %(default)s)",
+    )
+    parser.add_argument(
+        "--save",
+        default="jsonl",
+        metavar="LIST",
+        help="formats, with commas, as for predict; no images or video (default %(default)s)",
+    )
+    parser.add_argument(
+        "--fps",
+        type=float,
+        default=30.0,
+        metavar="RATE",
+        help="frames a second, for results without times (default %(default)s)",
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
 

@@ -167,19 +167,20 @@ def quarter_shift(maps: Array, xy: Array) -> Array:
     columns stay, as in the published code.
     """
     xp = namespace(maps)
-    h, w = maps.shape[2:]
-    x, y, inside = _inner(xy, (w, h), first=2, last=2)
-    at = _starts(maps) + y * w + x
-    flat = maps.reshape(-1)
-    after = xp.stack([flat[at + 1], flat[at + w]], 1)
-    before = xp.stack([flat[at - 1], flat[at - w]], 1)
-    shift = xp.where(after > before, 0.25, xp.where(after < before, -0.25, 0.0))
-    shift = xp.where(inside[:, None], shift, 0.0)
+    b, k, h, w = maps.shape
+    cells = xp.asarray(xy, dtype=xp.int64).reshape(-1, 2)
+    x, y = cells[:, 0], cells[:, 1]
+    inside = (x > 1) & (x < w - 1) & (y > 1) & (y < h - 1)
+    # the cut keeps neighbours of peaks that will not move inside of the array
+    at = xp.clip(_starts(maps) + y * w + x, w, b * k * h * w - 1 - w)
+    near = maps.reshape(-1)[at[:, None] + _like(np.array([1, w, -1, -w]), maps)]
+    after, before = near[:, :2], near[:, 2:]  # right and below, left and above
+    shift = ((after > before) * 0.25 - (after < before) * 0.25) * inside[:, None]
     return xy + xp.asarray(shift, dtype=xp.float32).reshape(xy.shape)
 
 
 def dark(maps: Array, xy: Array, kernel: int = 11) -> Array:
-    """Move peaks by one Newton step on the log of the blurred map (arXiv:1910.06278, eq. 9).
+    """Move peaks by one Newton step on the log of the blurred map (arXiv:1910.06278).
 
     maps: (B, K, h, w).  xy: (B, K, 2) as of `peaks`.  kernel: cells of the Gaussian.  Only the
     patch that the step sees is blurred.  Peaks in the two outermost rows or columns stay, as in
@@ -232,8 +233,9 @@ def _inner(xy: Array, size: tuple[int, int], first: int, last: int) -> tuple[Arr
     """(B, K, 2) -> (M,) columns, rows cut to [first, size - last], and which needed no cut."""
     xp = namespace(xy)
     cells = xp.asarray(xy, dtype=xp.int64).reshape(-1, 2)
-    x = xp.clip(cells[:, 0], first, size[0] - last)
-    y = xp.clip(cells[:, 1], first, size[1] - last)
+    low, high = _like(np.array([[first] * 2, [size[0] - last, size[1] - last]]), xy)
+    cut = xp.clip(cells, low, high)
+    x, y = cut[:, 0], cut[:, 1]
     return x, y, (x == cells[:, 0]) & (y == cells[:, 1])
 
 

@@ -1,8 +1,8 @@
 """MoveNet's centre, heatmap, regression and offset maps, for one person a view and for several.
 
 Source: the official graphs (Google, Apache-2.0), described in their model cards.  Both decode the
-same way: a centre cell votes for a rough place of every joint (regression), the heatmap cell that is
-high and near to it is taken, and its offset refines it below the stride.
+same way: a centre cell votes for a rough place of every joint (regression), the heatmap cell that
+is high and near to it is taken, and its offset refines it below the stride.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class MoveNet:
         points, joint_scores = to_numpy(xy) * self.stride, to_numpy(scores)
         box = np.array([[0, 0, self.input_size[0] - 1, self.input_size[1] - 1]], np.float32)
         one = np.ones(1, np.float32)
-        finite = np.isfinite(points).all((1, 2)) & np.isfinite(joint_scores).all(1)
+        finite = np.isfinite(points.sum((1, 2)) + joint_scores.sum(1))
         joints = points.shape[1]
         return [
             People.of(box, one, p[None], s[None]) if ok else People.empty(joints)
@@ -108,7 +108,7 @@ class MoveNetMulti:
 def nearest_joints(
     centre: Array, heatmap: Array, regression: Array, offset: Array, *, nearness: float
 ) -> tuple[Array, Array]:
-    """Decode MoveNet's maps -> (B, K, 2) x, y in cells and (B, K) scores, of the arrays' own kind."""
+    """Decode the maps -> (B, K, 2) x, y in cells and (B, K) scores, of the arrays' own kind."""
     xp = namespace(heatmap)
     b, k, h, w = heatmap.shape
     view, joint = xp.arange(b), xp.arange(k)[None]

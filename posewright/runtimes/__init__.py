@@ -33,6 +33,10 @@ class Model(Protocol):
     def skeleton(self) -> Skeleton:
         """The joints that it finds; none for a detector."""
 
+    @property
+    def runtime(self) -> str:
+        """What runs it, for reports."""
+
     def __call__(self, views: Array) -> dict[str, Array]:
         """(B, h, w, 3) uint8 RGB -> the arrays that the codec documents."""
 

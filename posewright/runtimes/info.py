@@ -33,6 +33,12 @@ class Input:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Input:
+        """Read the plain form that a file carries."""
+        mean, std = ((float(r), float(g), float(b)) for r, g, b in (data["mean"], data["std"]))
+        return cls(str(data["layout"]), str(data["dtype"]), str(data["color"]), mean, std)
+
     @property
     def raw(self) -> bool:
         """Whether views go in as they are, because the graph normalises by itself."""
@@ -48,7 +54,9 @@ class Input:
         for to, channel in enumerate(order):  # one fused pass per plane; mean and std in file order
             np.multiply(views[..., channel], np.float32(1 / self.std[to]), out=planes[:, to])
             planes[:, to] -= np.float32(self.mean[to] / self.std[to])
-        return planes if self.layout == "NCHW" else np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
+        return (
+            planes if self.layout == "NCHW" else np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
+        )
 
 
 @dataclass(frozen=True)
@@ -74,9 +82,16 @@ class ModelInfo:
         try:
             data = json.loads(text)
             codec = codec_from_dict(data["codec"])
-            spec = {k: tuple(v) if isinstance(v, list) else v for k, v in data["input"].items()}
-            words = {k: str(data[k]) for k in ("licence", "attribution", "origin", "training_data")}
-            return cls(data["name"], codec, _skeleton(data["skeleton"]), Input(**spec), **words)
+            return cls(
+                str(data["name"]),
+                codec,
+                _skeleton(data["skeleton"]),
+                Input.from_dict(data["input"]),
+                licence=str(data["licence"]),
+                attribution=str(data["attribution"]),
+                origin=str(data["origin"]),
+                training_data=str(data["training_data"]),
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"the file's posewright metadata cannot be read: {error!r}") from error
 
@@ -123,7 +138,7 @@ def infer_info(path: Path, layout: str, inputs: Shapes, outputs: Shapes) -> Mode
     if layout and layout not in _LAYOUTS:
         raise UsageError(f"no layout {layout!r}{nearest(layout, _LAYOUTS)}; {sorted(_LAYOUTS)}")
     names = list(outputs)
-    size = _view_size(path, list(inputs.values())[0])
+    size = _view_size(path, next(iter(inputs.values())))
     if "simcc_x" in names and "simcc_y" in names:
         return _rtmpose(path, size, outputs, layout or "rtmpose")
     if "dets" in names:

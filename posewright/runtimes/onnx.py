@@ -106,5 +106,5 @@ def _open(path: Path, provider: str, level: Any = None) -> Any:
         return ort.InferenceSession(path.read_bytes(), options, providers=[provider])
     except (RuntimeError, ValueError) as error:
         raise ModelError(f"{path} is not an ONNX file that onnxruntime can run: {error}") from error
-    except Exception as error:  # noqa: BLE001  onnxruntime's own errors derive from Exception only
+    except Exception as error:
         raise ModelError(f"{path} is not an ONNX file that onnxruntime can run: {error}") from error

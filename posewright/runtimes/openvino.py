@@ -26,6 +26,7 @@ class OpenVinoModel:
 
     info: ModelInfo
     compiled: Any
+    outputs: tuple[str, ...]
     precision: str
     local: threading.local = field(default_factory=threading.local)
 
@@ -62,8 +63,10 @@ class OpenVinoModel:
             "PERFORMANCE_HINT": "THROUGHPUT",
         }
         try:
-            model = _with_normalisation(core.read_model(path), info.input)
-            return cls(info, core.compile_model(model, "CPU", config), precision)
+            model = core.read_model(path)
+            names = info.outputs or tuple(port.get_any_name() for port in model.outputs)
+            compiled = core.compile_model(_with_normalisation(model, info.input), "CPU", config)
+            return cls(info, compiled, names, precision)
         except RuntimeError as error:
             raise ModelError(f"{path} cannot be run by OpenVINO: {error}") from error
 
@@ -73,19 +76,14 @@ class OpenVinoModel:
             self.local.request = self.compiled.create_infer_request()
         request = self.local.request
         request.infer([ov.Tensor(np.ascontiguousarray(views), shared_memory=True)])
-        ports = self.compiled.outputs
-        names = self.info.outputs or tuple(_name(port) for port in ports)
-        arrays = (np.array(request.get_tensor(port).data) for port in ports)  # a copy: reused memory
-        return dict(zip(names, arrays, strict=True))
+        # copies, because the request's memory is used again
+        arrays = (np.array(request.get_tensor(port).data) for port in self.compiled.outputs)
+        return dict(zip(self.outputs, arrays, strict=True))
 
 
 def has_bf16(core: Any) -> bool:
     """Whether the processor computes in bf16."""
     return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-
-
-def _name(port: Any) -> str:
-    return str(min(port.get_names(), key=len))
 
 
 def _with_normalisation(model: Any, spec: Input) -> Any:

@@ -47,7 +47,8 @@ class Motion:
         """(T, 4) x1, y1, x2, y2 px."""
         half = np.maximum(self.position[:, 2:], 0) / 2
         middle = self.position[:, :2]
-        return np.concatenate([middle - half, middle + half], 1).astype(np.float32)
+        boxes = np.concatenate([middle - half, middle + half], 1)
+        return boxes.clip(-1e9, 1e9).astype(np.float32)
 
     def moved(self, frames: float, drift: Floats) -> Motion:
         """Return the motion some frames later; drift: (T,) share of the velocity that is kept."""
@@ -78,10 +79,12 @@ class Motion:
 
     def joined(self, other: Motion) -> Motion:
         """Return the boxes of both, in order."""
+        (app, apv, avv), (bpp, bpv, bvv) = self.variance, other.variance
+        join = np.concatenate
         return Motion(
-            np.concatenate([self.position, other.position]),
-            np.concatenate([self.velocity, other.velocity]),
-            tuple(np.concatenate(p) for p in zip(self.variance, other.variance)),  # type: ignore[arg-type]
+            join([self.position, other.position]),
+            join([self.velocity, other.velocity]),
+            (join([app, bpp]), join([apv, bpv]), join([avv, bvv])),
         )
 
 
@@ -93,4 +96,4 @@ def _centred(boxes: Floats) -> Doubles:
 
 def _size(position: Doubles) -> Doubles:
     """(T, 4) -> (T, 1) px: the longer side, so that people who lie are not held to be small."""
-    return np.maximum(position[:, 2:].max(1, initial=1.0), 1.0)[:, None]
+    return np.asarray(position[:, 2:].max(1, initial=1.0))[:, None]
