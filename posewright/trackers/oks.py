@@ -30,14 +30,14 @@ _TOLERANCE = 1.5  # times the annotators' sigmas: people move between frames
 _CONFIRMED = 3  # sights after which a track is somebody
 _PATIENCE = 1 / 3  # share of the buffer for which a track of fewer sights waits
 _LEAP = 5  # times the buffer that may lie between one frame and the next
-_DRIFT = 0.9  # share of the velocity that somebody unseen keeps, each frame
+_DRIFT = 0.95  # share of the velocity that somebody unseen keeps, each frame
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Tracks:
-    """T tracks.  people: boxes, joints and ids at the current time.  sights: (T,) times seen.
+    """T tracks.  people: as last seen, moved to the current time, with ids.
 
-    away: (T,) frames since the last sight.
+    sights: (T,) times seen.  away: (T,) frames since the last sight.
     """
 
     people: People
@@ -67,16 +67,18 @@ class _Tracks:
 
     def moved(self, frames: float) -> _Tracks:
         """Return the tracks some frames later; those unseen slow down."""
-        drift = np.where(self.away > 0, _DRIFT**frames, 1).astype(np.float32)
-        motion = self.motion.moved(frames, drift)
-        shift = (motion.position - self.motion.position)[:, None, :2].astype(np.float32)
-        people = self.people.replace(boxes=motion.boxes, keypoints=self.people.keypoints + shift)
+        keep = np.where(self.away > 0, _DRIFT**frames, 1.0)
+        motion = self.motion.moved(frames, keep)
+        shift = (motion.position - self.motion.position).astype(np.float32)  # (T, 2)
+        # Sizes stay: extrapolated ones cost identities in occlusions.
+        boxes = self.people.boxes + np.tile(shift, 2)
+        people = self.people.replace(boxes=boxes, keypoints=self.people.keypoints + shift[:, None])
         return _Tracks(people, motion, self.sights, self.away + np.float32(frames))
 
     def seen(self, people: People) -> _Tracks:
         """Return the tracks after one person was seen for each of them."""
         motion = self.motion.corrected(people.boxes)
-        now = people.replace(boxes=motion.boxes, ids=self.people.ids)
+        now = people.replace(ids=self.people.ids)
         return _Tracks(now, motion, self.sights + 1, np.zeros_like(self.away))
 
 

@@ -1,0 +1,109 @@
+"""What every source is: an iterator of frames that can be closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Literal, Protocol
+
+from posewright.people import Frame
+
+__all__ = ["Frames", "Kind", "Source"]
+
+Kind = Literal["pictures", "video", "stream"]
+
+
+class Source(Protocol):
+    """An iterator of frames and a context manager; a frame that cannot be read has a status.
+
+    name: what the user called it, a password left out.  total: the declared number of frames.
+    fps: frames a second of a video or stream.  size: (width, height) px of a video or stream as it
+    is shown.  total, fps and size are None where nobody knows them.  dropped: frames that a stream
+    opened with latest=True left out because newer ones had come.
+    """
+
+    name: str
+    kind: Kind
+    total: int | None
+    fps: float | None
+    size: tuple[int, int] | None
+
+    @property
+    def dropped(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+    def __next__(self) -> Frame: ...
+
+    def __enter__(self) -> Source: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Frames:
+    """The source that yields what a generator yields, and frees `resources` at its end.
+
+    stop: called first by `close`; wakes a generator that waits for a stream.  late: tells how many
+    frames were dropped so far.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kind: Kind,
+        frames: Generator[Frame],
+        resources: ExitStack,
+        *,
+        total: int | None = None,
+        fps: float | None = None,
+        size: tuple[int, int] | None = None,
+        stop: Callable[[], None] = lambda: None,
+        late: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self.name, self.kind = name, kind
+        self.total, self.fps, self.size = total, fps, size
+        self._frames, self._resources = frames, resources
+        self._stop, self._late = stop, late
+
+    @property
+    def dropped(self) -> int:
+        """Frames left out because newer ones had come."""
+        return self._late()
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self
+
+    def __next__(self) -> Frame:
+        try:
+            return next(self._frames)
+        except StopIteration:
+            self._resources.close()
+            raise
+
+    def __enter__(self) -> Frames:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free files and threads; the iteration is over.  May be called again."""
+        self._stop()
+        try:
+            self._frames.close()
+        except ValueError:  # another thread is inside next(): it frees them when it comes out
+            return
+        self._resources.close()

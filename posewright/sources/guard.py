@@ -1,0 +1,189 @@
+"""Guarded decoding of one picture: its size is read from the header before a pixel is decoded.
+
+A few hundred kilobytes can declare a picture of several gigabytes, so nothing reaches OpenCV before
+its width and height are known and allowed.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import IO
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["BadPicture", "allowed", "decode", "picture_format", "picture_size"]
+
+MOST_SEGMENTS = 10_000  # of a JPEG before its size, and entries of a TIFF's directory
+SPARE_BYTES = 64 << 20  # room for metadata: colour profiles, thumbnails, a film at the end
+
+Size = tuple[int, int]
+
+
+class BadPicture(ValueError):
+    """Why a picture cannot be read, in one line that does not name it."""
+
+
+def picture_format(head: bytes) -> str | None:
+    """Tell the format from a file's first 16 bytes; None for anything but the five that we read."""
+    if head.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WebP"
+    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "TIFF"
+    return "BMP" if head.startswith(b"BM") else None
+
+
+def picture_size(file: IO[bytes]) -> Size:
+    """Return the (width, height) px that a picture's header declares; BadPicture without one.
+
+    Of a tiled TIFF at least the size of a tile, because a whole one is decoded at a time.
+    """
+    file.seek(0)
+    head = file.read(16)
+    name = picture_format(head)
+    if name is None:
+        what = "it is empty" if not head else "its content is not JPEG, PNG, WebP, TIFF or BMP"
+        raise BadPicture(f"{what}; convert or remove it")
+    try:
+        size = _PARSERS[name](file)
+    except (struct.error, OverflowError, EOFError) as error:
+        raise BadPicture(f"the {name} header is cut off; get the file again") from error
+    if min(size) < 1:
+        raise BadPicture(f"the {name} header declares {size[0]} x {size[1]} pixels; it is damaged")
+    return size
+
+
+def allowed(size: Size, max_pixels: int) -> None:
+    """Raise BadPicture where a picture or video of `size` is over the limit."""
+    width, height = size
+    if width * height > max_pixels:
+        raise BadPicture(
+            f"it declares {width} x {height} pixels, more than the limit of {max_pixels}; raise "
+            f"the limit with --max-pixels (max_pixels=) if you trust it"
+        )
+
+
+def decode(file: IO[bytes], max_pixels: int) -> NDArray[np.uint8]:
+    """Return the (H, W, 3) RGB pixels of an open picture file; BadPicture says why it has none.
+
+    Grey, 16-bit, palette and CMYK pictures are converted, an alpha channel is dropped, of several
+    pages the first is taken.  OpenCV turns the picture as its EXIF orientation says.
+    """
+    size = picture_size(file)
+    allowed(size, max_pixels)
+    room = 8 * size[0] * size[1] + SPARE_BYTES  # 16-bit RGBA without compression
+    file.seek(0)
+    data = file.read(room + 1)
+    if len(data) > room:
+        raise BadPicture(f"it is over {room} bytes for {size[0]} x {size[1]} pixels; it is damaged")
+    name = picture_format(data[:16])
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise BadPicture(f"OpenCV cannot decode this {name}: {error.err}") from error
+    if image is None:
+        raise BadPicture(f"the {name} is damaged, cut off or of an unusual kind; save it again")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image), np.uint8)
+
+
+def _take(file: IO[bytes], form: str) -> tuple[int, ...]:
+    """Read and unpack the next bytes; struct.error where the file ends before."""
+    return struct.unpack(form, file.read(struct.calcsize(form)))
+
+
+def _jpeg(file: IO[bytes]) -> Size:
+    """Walk the marker segments to the start of frame (ITU T.81, B.1.1 and B.2.2)."""
+    file.seek(2)
+    for _ in range(MOST_SEGMENTS):
+        fill, marker = _take(file, "BB")
+        if fill != 0xFF:
+            break
+        if marker == 0xFF:  # a fill byte: the next one is the marker's first or second
+            file.seek(-1, 1)
+            continue
+        if marker == 0x01 or 0xD0 <= marker <= 0xD7:
+            continue
+        if marker in (0x00, 0xD9, 0xDA):  # pixels, or the end, before any size
+            break
+        (length,) = _take(file, ">H")
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = _take(file, ">xHH")
+            return width, height
+        file.seek(max(length - 2, 0), 1)
+    raise BadPicture("the JPEG header declares no size; the file is damaged")
+
+
+def _png(file: IO[bytes]) -> Size:
+    file.seek(8)
+    _, kind, width, height = struct.unpack(">I4sII", file.read(16))
+    if kind != b"IHDR":
+        raise BadPicture("the PNG does not begin with its header; the file is damaged")
+    return width, height
+
+
+def _webp(file: IO[bytes]) -> Size:
+    """Read the first chunk: canvas (VP8X), lossless (VP8L) or lossy (RFC 9649, RFC 6386 9.1)."""
+    file.seek(12)
+    kind, chunk = struct.unpack("4s4x10s", file.read(18))
+    if kind == b"VP8X":
+        low_w, high_w, low_h, high_h = struct.unpack("<4xHBHB", chunk)
+        return 1 + low_w + (high_w << 16), 1 + low_h + (high_h << 16)
+    if kind == b"VP8L" and chunk[0] == 0x2F:
+        (bits,) = struct.unpack("<xI5x", chunk)
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if kind == b"VP8 " and chunk[3:6] == b"\x9d\x01\x2a":
+        width, height = struct.unpack("<6xHH", chunk)
+        return width & 0x3FFF, height & 0x3FFF
+    raise BadPicture("the WebP header declares no size; the file is damaged")
+
+
+def _bmp(file: IO[bytes]) -> Size:
+    file.seek(14)
+    (length,) = _take(file, "<I")
+    width, height = _take(file, "<HH" if length == 12 else "<ii")
+    return width, abs(height)  # a negative height: rows run from the top
+
+
+def _tiff(file: IO[bytes]) -> Size:
+    """Read sizes of the first directory (TIFF 6.0, section 2; BigTIFF has wider fields)."""
+    file.seek(0)
+    order = "<" if file.read(1) == b"I" else ">"
+    file.seek(2)
+    (version,) = _take(file, order + "H")
+    big = version == 43
+    file.seek(8 if big else 4)
+    (start,) = _take(file, order + ("Q" if big else "I"))
+    file.seek(start)
+    (count,) = _take(file, order + ("Q" if big else "H"))
+    if count > MOST_SEGMENTS:
+        raise BadPicture(f"the TIFF header has {count} entries; the file is damaged")
+    found = {256: 0, 257: 0, 322: 0, 323: 0}  # width, height, tile width, tile height
+    for _ in range(count):
+        tag, kind, value = _entry(file, order, big)
+        if tag in found and kind is not None:
+            found[tag] = value
+    if min(found[256], found[257]) < 1:
+        raise BadPicture("the TIFF header declares no size; the file is damaged")
+    return max(found[256], found[322]), max(found[257], found[323])
+
+
+def _entry(file: IO[bytes], order: str, big: bool) -> tuple[int, str | None, int]:
+    """Read one directory entry -> tag, its number's form or None, the number."""
+    tag, code = _take(file, order + "HH")
+    file.read(8 if big else 4)  # how many numbers: sizes are one
+    field = file.read(8 if big else 4)
+    form = {3: "H", 4: "I", 16: "Q"}.get(code)
+    if form is None or struct.calcsize(form) > len(field):
+        return tag, None, 0
+    return tag, form, struct.unpack_from(order + form, field)[0]
+
+
+_PARSERS: dict[str, Callable[[IO[bytes]], Size]] = {
+    "JPEG": _jpeg, "PNG": _png, "WebP": _webp, "TIFF": _tiff, "BMP": _bmp,
+}  # fmt: skip
