@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from posewright.sources import open_source
 
 from posewright import Frame, Pose
 from posewright.cli.doctor import cpu_name
 from posewright.pipeline import Pipeline, estimate_all
 from posewright.runtimes import load_model
+from posewright.sources import open_source
 from posewright.trackers import create_tracker
 from posewright.weights import EMBEDDED
 

@@ -94,6 +94,8 @@ class Pose:
         threads = threads or os.cpu_count() or 1
         load = partial(_load, runtime=runtime, device=device, precision=precision, threads=threads)
         self.model: Model = load(model)
+        if not len(self.model.skeleton):
+            raise UsageError(f"{model} is a detector; give it with --detector (detector=...)")
         self.detector = _detector(detector, self.model, load)
         if det_score is not None:
             self.detector = _with_threshold(self.detector, det_score)

@@ -31,8 +31,8 @@ def test_a_cell_is_the_box_its_distances_say() -> None:
     put(maps, 1, 16, 2, 3, [1, 2, 3, 1], 0.9)
     nobody, people = DistributionBoxes().decode(maps)
     assert len(nobody) == 0
-    middle = np.array([3 * 16 + 7.5, 2 * 16 + 7.5])  # the cell's middle, pixel centres at integers
-    assert np.allclose(people.boxes[0], np.r_[middle - [16, 32], middle + [48, 16]])
+    x, y = 3 * 16 + 7.5, 2 * 16 + 7.5  # the cell's middle, pixel centres at integers
+    assert people.boxes[0].tolist() == [x - 16, y - 32, x + 48, y + 16]
     assert people.box_scores[0] == pytest.approx(0.9, abs=1e-6)
 
 

@@ -112,7 +112,9 @@ def test_ppose_match_count() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"alpha": 0.001}, {"match_reach": 1.0}, {"matches": 18.0},
+        {"alpha": 0.001},
+        {"match_reach": 1.0},
+        {"matches": 18.0},
     ],
 )
 def test_ppose_reach_settings(change: dict[str, float]) -> None:
@@ -271,7 +273,7 @@ def test_box_nms_equals_the_definition(rows: list[tuple[int, ...]], iou: float) 
 def test_nobody_is_invented(count: int, seed: int, joints: int) -> None:
     """Ids are a subset, everything is finite, a second pass is idle."""
     rng = np.random.default_rng(seed)
-    points = rng.choice([1, 30, 1e12]) * rng.normal(size=(count, joints, 2))
+    points = rng.choice([1, 30, 1e30]) * rng.normal(size=(count, joints, 2))
     people = People.of(
         None, rng.random(count), points, rng.integers(0, 3, (count, joints)) / 2, np.arange(count)
     )

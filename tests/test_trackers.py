@@ -166,22 +166,22 @@ def test_a_duplicate_takes_no_identity() -> None:
 
 
 def test_a_doubtful_copy_costs_a_sure_person_nothing() -> None:
-    assert tracker()(at(0), crowd((100, 300), (100, 300), score=[0.3, 0.9])).ids.tolist() == [-1, 1]
+    assert tracker()(at(0), crowd((100, 300), (100, 300), score=[0.2, 0.9])).ids.tolist() == [-1, 1]
 
 
 def test_low_scores_continue_but_do_not_start() -> None:
     track = tracker()
-    assert track(at(0), crowd((100, 300), score=0.3)).ids.tolist() == [-1]
+    assert track(at(0), crowd((100, 300), score=0.25)).ids.tolist() == [-1]
     assert track(at(1), crowd((100, 300), score=0.9)).ids.tolist() == [1]
-    assert track(at(2), crowd((100, 300), (500, 300), score=0.3)).ids.tolist() == [1, -1]
+    assert track(at(2), crowd((100, 300), (500, 300), score=0.25)).ids.tolist() == [1, -1]
     assert track(at(3), crowd((100, 300), score=0.05)).ids.tolist() == [-1]
-    assert track(at(4), crowd((100, 300), score=0.4)).ids.tolist() == [1]
+    assert track(at(4), crowd((100, 300), score=0.3)).ids.tolist() == [1]
 
 
 def test_a_sure_person_goes_before_a_doubtful_one() -> None:
     track = tracker()
     track(at(0), crowd((100, 300)))
-    assert track(at(1), crowd((101, 300), (106, 300), score=[0.3, 0.9])).ids.tolist() == [-1, 1]
+    assert track(at(1), crowd((101, 300), (106, 300), score=[0.2, 0.9])).ids.tolist() == [-1, 1]
 
 
 def test_ids_are_never_used_again() -> None:
@@ -298,13 +298,13 @@ def noisy(frames: int, seed: int) -> Iterable[tuple[int, People, list[int]]]:
         jitter = rng.normal(0, 5, people.keypoints.shape).astype(np.float32)
         people = people.replace(keypoints=people.keypoints + jitter)
         if rng.random() < 0.05 * 5:
-            false = crowd((rng.uniform(0, 1200), rng.uniform(0, 600)), score=rng.uniform(0.3, 0.6))
+            false = crowd((rng.uniform(0, 1200), rng.uniform(0, 600)), score=rng.uniform(0.2, 0.6))
             people, who = People.concat([people, false]), np.append(who, -1)
         yield index, people, who.tolist()
 
 
 def test_noise() -> None:
-    """200 frames, 5 seeds, about 4,500 people: at most 0.5 wrong identities in a hundred."""
+    """200 frames, 5 seeds, about 4,500 people: at most 2 wrong identities in a thousand."""
     wrong = total = 0
     for seed in range(5):
         track, last = tracker(), {}
@@ -316,8 +316,7 @@ def test_noise() -> None:
                     wrong += last.get(person, number) != number
                     total += 1
                     last[person] = number
-    print(f"{wrong} wrong identities, {total} people")
-    assert total > 4000 and wrong <= 0.005 * total
+    assert total > 4000 and wrong <= 0.002 * total
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=12), st.integers(0, 2**32 - 1))
@@ -326,7 +325,7 @@ def test_ids_are_unique_and_known(counts: list[int], seed: int) -> None:
     """Whatever comes in: one id for each, no id twice in a frame, new ones counted upwards."""
     rng, track, highest = np.random.default_rng(seed), tracker(), 0
     for index, count in enumerate(counts):
-        points = rng.choice([1.0, 300.0, 1e15]) * rng.normal(size=(count, 17, 2))
+        points = rng.choice([1.0, 300.0, 1e30]) * rng.normal(size=(count, 17, 2))
         points[:, rng.integers(0, 17) :] *= rng.integers(0, 2)
         people = People.of(None, rng.random(count), points, rng.random((count, 17)))
         found = track(at(index), people).ids

@@ -14,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     info.add_argument("name", metavar="NAME|FILE", help="an embedded name or an .onnx file")
     for sub in (listing, info):
         sub.add_argument("--json", action="store_true", help="print JSON")
+        sub.set_defaults(parser=sub)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -159,6 +159,8 @@ def _tiff(file: IO[bytes]) -> Size:
     big = version == 43
     file.seek(8 if big else 4)
     (start,) = _take(file, order + ("Q" if big else "I"))
+    if start > 1 << 40:  # no file system takes us there
+        raise BadPicture("the TIFF header points outside of the file; it is damaged")
     file.seek(start)
     (count,) = _take(file, order + ("Q" if big else "H"))
     if count > MOST_SEGMENTS:

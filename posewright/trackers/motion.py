@@ -49,8 +49,7 @@ class Motion:
         pp = pp + 2 * frames * pv + frames**2 * vv + frames * np.square(_POSITION * self.size)
         pv = pv + frames * vv
         vv = vv + frames * np.square(_VELOCITY * self.size)
-        position = np.clip(self.position + frames * velocity, -1e9, 1e9)
-        return Motion(position, velocity, self.size, (pp, pv, vv))
+        return Motion(self.position + frames * velocity, velocity, self.size, (pp, pv, vv))
 
     def corrected(self, boxes: Floats) -> Motion:
         """Return the motion after (T, 4) boxes were seen, one for each."""
@@ -95,4 +94,4 @@ def _centre(boxes: Floats) -> Doubles:
 def _size(boxes: Floats) -> Doubles:
     """(T, 4) -> (T, 1) px: the longer side, so that people who lie are not held to be small."""
     sides = boxes[:, 2:].astype(np.float64) - boxes[:, :2]
-    return sides.max(1, initial=1.0)[:, None]
+    return np.asarray(sides.max(1, initial=1.0))[:, None]

@@ -20,7 +20,7 @@ Indices = NDArray[np.int64]
 
 # Chosen on the identities of 60 labelled videos (3,092 frames) with joints moved, people left out
 # and false ones put in; the counts of wrong identities change little around these values.
-_SURE = 0.4  # scores from which a person may start a track
+_SURE = 0.3  # scores from which a person may start a track
 _DOUBTFUL = 0.1  # scores from which a person may continue one
 _MATCH = 0.2  # least likeness of a sure person with a track
 _MATCH_DOUBTFUL = 0.3  # and of a doubtful one
@@ -90,7 +90,7 @@ class OksTracker:
     waits `buffer` seconds for somebody who is out of sight, a third of that before its third sight.
     A person's score is the geometric mean of the box score and the mean joint score.
 
-    id -1 remains on a person with a score below 0.4 who continues no track, and on one who nearly
+    id -1 remains on a person with a score below 0.3 who continues no track, and on one who nearly
     repeats a better person of the same frame; everybody else has an id.  Ids count from 1.
 
     skeleton: of the people, who may also be boxes without joints.  fps: frames a second, for frames
@@ -172,17 +172,21 @@ class OksTracker:
         return found.joined(lost).joined(_Tracks.start(people[new]))
 
     def _full(self, people: People) -> People:
-        """Return people with every joint of the skeleton, scored 0 where they are boxes only."""
+        """Return people with every joint of the skeleton, scored 0 where they are boxes only.
+
+        Places beyond a million px are cut off, so that no square overflows.
+        """
         n, joints = people.scores.shape
+        boxes = np.clip(people.boxes, -1e6, 1e6)
         if joints == self._joints:
-            return people
+            return people.replace(boxes=boxes, keypoints=np.clip(people.keypoints, -1e6, 1e6))
         if joints != 0:
             raise UsageError(
                 f"the tracker was made for {self._joints} joints and got people of {joints}; "
                 "create it with the skeleton of the model"
             )
         points = np.zeros((n, self._joints, 2), np.float32)
-        return people.replace(keypoints=points, scores=points[..., 0])
+        return people.replace(boxes=boxes, keypoints=points, scores=points[..., 0])
 
     def _elapsed(self, frame: Frame) -> float:
         """Return how many frames lie between the last one and this, by time, else by number."""

@@ -1,0 +1,133 @@
+"""Key point AP of the embedded pair on COCO pictures, by pycocotools from our COCO-results file.
+
+    python benchmarks/accuracy.py [--study] [--data DIR]
+
+DIR holds images/ and person_keypoints.json.  Without --study: the default pair with ground-truth
+boxes and with the detector, in fp32 and in bf16.  --study: what each setting is worth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from posewright import Pose
+from posewright.readers import BoxFile, read_boxes
+
+DATA = Path(os.environ.get("POSEWRIGHT_TEST_DATA", "../shared/data")) / "coco"
+# As COCO is scored: unlikely people cost nothing there, so nearly all of them are kept.
+EVERYBODY: dict[str, Any] = {"min_score": 0.0, "det_score": 0.1}
+
+
+class Evaluator:
+    """Runs a Pose over the pictures and scores the file that it writes."""
+
+    def __init__(self, data: Path) -> None:
+        self.images = data / "images"
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.truth = COCO(str(data / "person_keypoints.json"))
+
+    def boxes(self, folder: Path) -> BoxFile:
+        """The boxes of the people that have key points, in a COCO detection file."""
+        known = [
+            {"image_id": a["image_id"], "category_id": 1, "bbox": a["bbox"], "score": 1.0}
+            for a in self.truth.loadAnns(self.truth.getAnnIds())
+            if a.get("num_keypoints") and not a["iscrowd"]
+        ]
+        path = folder / "boxes.json"
+        path.write_text(json.dumps(known))
+        return read_boxes(path)
+
+    def score(self, pose: Pose, *, truth: bool = False) -> str:
+        """AP, AP50, AP75 and AR as one line."""
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            boxes = self.boxes(folder) if truth else None
+            pose.predict_to(self.images, folder, save=["coco"], boxes=boxes)
+            path = folder / "coco-results.json"
+            found = len(json.loads(path.read_text()))
+            with contextlib.redirect_stdout(io.StringIO()):
+                run = COCOeval(self.truth, self.truth.loadRes(str(path)), "keypoints")
+                run.evaluate()
+                run.accumulate()
+                run.summarize()
+        ap, ap50, ap75, ar = (run.stats[i] for i in (0, 1, 2, 5))
+        return f"AP {ap:.3f}  AP50 {ap50:.3f}  AP75 {ap75:.3f}  AR {ar:.3f}  {found} people"
+
+
+def with_codec(pose: Pose, part: str, **changes: Any) -> Pose:
+    """Change fields of the codec of the model or of the detector."""
+    old = getattr(pose, part)
+    info = replace(old.info, codec=replace(old.info.codec, **changes))
+    setattr(pose, part, replace(old, info=info))
+    return pose
+
+
+def defaults() -> Iterator[tuple[str, Pose, bool]]:
+    """The pair as it ships."""
+    for runtime, precision in (("onnxruntime", "auto"), ("openvino", "auto")):
+        options: dict[str, Any] = {"runtime": runtime, "precision": precision, **EVERYBODY}
+        pose = Pose(**options, duplicates="none")
+        yield f"ground-truth boxes, {pose.model.runtime}", pose, True
+        yield "  + flip", Pose(**options, duplicates="none", flip=True), True
+        yield "our detector", Pose(**options), False
+        yield "  + flip", Pose(**options, flip=True), False
+    yield "our detector, as predict runs by default", Pose(), False
+
+
+def study() -> Iterator[tuple[str, Pose, bool]]:
+    """One setting at a time."""
+    for size in ((192, 256), (224, 288), (256, 256)):
+        for padding in (1.0, 1.1, 1.15, 1.25):
+            pose = with_codec(
+                Pose(duplicates="none", **EVERYBODY), "model", input_size=size, padding=padding
+            )
+            yield f"truth, crop {size[0]}x{size[1]}, padding {padding}", pose, True
+    for nearness in (1.8, 3.0, 4.0, 8.0):
+        pose = with_codec(Pose(duplicates="none", **EVERYBODY), "model", nearness=nearness)
+        yield f"truth, nearness {nearness}", pose, True
+    for size in ((416, 416), (512, 512), (640, 640)):
+        yield (
+            f"detector at {size[0]}",
+            with_codec(Pose(**EVERYBODY), "detector", input_size=size),
+            False,
+        )
+    yield "detector, square view", with_codec(Pose(**EVERYBODY), "detector", square=True), False
+    for padding in (1.0, 1.1, 1.25):
+        yield (
+            f"detector, padding {padding}",
+            with_codec(Pose(**EVERYBODY), "model", padding=padding),
+            False,
+        )
+    for way in ("ppose", "oks", "none"):
+        yield f"detector, duplicates {way}", Pose(**EVERYBODY, duplicates=way), False
+    for least in (0.0, 0.1, 0.2, 0.3):
+        for det in (0.1, 0.2, 0.3):
+            yield f"min_score {least}, det_score {det}", Pose(min_score=least, det_score=det), False
+
+
+def main() -> None:
+    """Score each setting and print a line for it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--study", action="store_true", help="what each setting is worth")
+    parser.add_argument("--data", type=Path, default=DATA)
+    args = parser.parse_args()
+    evaluator = Evaluator(args.data)
+    print(f"{len(evaluator.truth.imgs)} pictures")
+    for name, pose, truth in study() if args.study else defaults():
+        print(f"{name:48} {evaluator.score(pose, truth=truth)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

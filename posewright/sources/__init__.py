@@ -1,0 +1,219 @@
+"""Where frames come from: pictures, folders, archives, videos, cameras, streams and arrays."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from posewright.errors import SourceError, UsageError, nearest
+from posewright.people import Frame
+from posewright.sources.arrays import Color, memory_loads
+from posewright.sources.base import Frames, Kind, Source
+from posewright.sources.pictures import (
+    PICTURES,
+    UNREAD,
+    Load,
+    file_frame,
+    folder_loads,
+    glob_loads,
+    kind_of,
+    list_loads,
+    pictures,
+    zip_loads,
+)
+
+__all__ = ["Color", "Frames", "Kind", "Source", "open_source"]
+
+STREAMS = ("rtsp", "rtsps", "http", "https", "rtmp", "udp")
+# Addresses that FFmpeg would follow and that have no place here.
+COMMANDS = (
+    "async bluray cache concat concatf crypto data fd file ftp gopher gophers hls ipfs ipns md5 "
+    "mmsh mmst pipe prompeg rtp sctp sdp sftp smb srt srtp subfile tcp tee tls unix zmq"
+).split()
+SUPPORTED = (
+    "a picture, a folder, a glob, a .txt list, a .zip of pictures, a video, a camera number, a "
+    "stream's address, an array, a PIL image, a Frame or a list of pictures"
+)
+
+
+def open_source(
+    spec: Any,
+    *,
+    color: Color | None = None,
+    max_pixels: int = 100_000_000,
+    latest: bool = False,
+    retry_s: float = 30.0,
+) -> Source:
+    """Open whatever holds pictures as an iterator of RGB frames; the content decides, not the name.
+
+    spec: a path of a picture (JPEG, PNG, WebP, TIFF, BMP), folder, glob, .txt list, .zip or video;
+    a camera (3, "3" or "camera:3"); an address rtsp:// http:// rtmp:// udp://; a uint8 array
+    (H, W), (H, W, 3) or (N, H, W, 3); a PIL image; a Frame; an iterable of such pictures; a Source.
+    color: channel order of arrays.  max_pixels: a larger picture or video is not decoded.
+    latest: cameras and streams yield the newest picture and drop what is late.  retry_s: seconds
+    without a picture after which a camera or stream is given up.
+
+    A picture that cannot be read is a frame with a status and stops nothing.  SourceError: nothing
+    is there, or it holds no pictures.  UsageError: the arguments cannot be meant.
+    """
+    _check(color, max_pixels, retry_s)
+    if isinstance(spec, Frames):
+        return spec
+    if isinstance(spec, (str, os.PathLike)):
+        return _open_name(os.fsdecode(spec), color, max_pixels, latest, retry_s)
+    if isinstance(spec, (int, np.integer)) and not isinstance(spec, bool):
+        return _open_camera(int(spec), latest, retry_s)
+    loads = memory_loads(spec, color, max_pixels)
+    if loads is not None:
+        name = getattr(spec, "name", "") or getattr(spec, "filename", "") or "array"
+        return pictures(str(name), loads, len(loads), ExitStack())
+    if isinstance(spec, Iterable) and not isinstance(spec, (bytes, bytearray, dict)):
+        return _open_many(spec, color, max_pixels)
+    raise UsageError(f"cannot read frames from {type(spec).__name__}; pass {SUPPORTED}")
+
+
+def _check(color: str | None, max_pixels: int, retry_s: float) -> None:
+    if color not in (None, "rgb", "bgr"):
+        raise UsageError(
+            f"color must be 'rgb' or 'bgr', not {color!r}{nearest(color, ['rgb', 'bgr'])}"
+        )
+    if max_pixels < 1:
+        raise UsageError(f"max_pixels must be at least 1, not {max_pixels}")
+    if not (retry_s >= 0 and math.isfinite(retry_s)):
+        raise UsageError(f"retry_s must be 0 or more seconds, not {retry_s}")
+
+
+def _open_camera(number: int, latest: bool, retry_s: float) -> Frames:
+    from posewright.sources.stream import open_camera
+
+    if number < 0:
+        raise UsageError(f"a camera's number is 0 or more, not {number}")
+    return open_camera(number, latest=latest, retry_s=retry_s)
+
+
+def _open_name(
+    name: str, color: Color | None, max_pixels: int, latest: bool, retry_s: float
+) -> Frames:
+    camera = re.fullmatch(r"(?:camera:)?([0-9]{1,4})", name)
+    if camera:
+        return _open_camera(int(camera[1]), latest, retry_s)
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)(://|:)", name)
+    if scheme and not os.path.exists(name):
+        _check_scheme(name, scheme[1].lower(), scheme[2])
+        if scheme[1].lower() in STREAMS and scheme[2] == "://":
+            from posewright.sources.stream import open_url
+
+            return open_url(name, max_pixels=max_pixels, latest=latest, retry_s=retry_s)
+    resources = ExitStack()
+    try:
+        loads = _path_loads(name, max_pixels, resources)
+    except SourceError:
+        resources.close()
+        raise
+    if loads is None:
+        from posewright.sources.video import open_video
+
+        return open_video(name, max_pixels)
+    return pictures(name, loads, len(loads), resources)
+
+
+def _check_scheme(name: str, scheme: str, mark: str) -> None:
+    """Refuse addresses of any other kind than streams; a path may hold a colon."""
+    if scheme in STREAMS and mark == "://":
+        return
+    if mark == "://" or scheme in (*COMMANDS, "camera"):
+        raise UsageError(
+            f"{scheme}: is no kind of source{nearest(scheme, STREAMS)}; use {', '.join(STREAMS)}, "
+            f"camera:NUMBER, or the path itself for a file"
+        )
+
+
+def _path_loads(name: str, max_pixels: int, resources: ExitStack) -> list[Load] | None:
+    """Return the pictures that a path stands for; None for a video, SourceError for nothing."""
+    try:
+        if os.path.isdir(name):
+            return folder_loads(name, max_pixels)
+        if not os.path.lexists(name):
+            if any(mark in name for mark in "*?["):
+                return glob_loads(name, max_pixels)
+            raise _absent(name)
+        return _file_loads(name, max_pixels, resources)
+    except OSError as error:
+        raise SourceError(
+            f"cannot read {name}: {error.strerror}; check it and its rights"
+        ) from error
+    except ValueError as error:
+        raise SourceError(f"{name!r} is no name of a file: {error}") from error
+
+
+def _file_loads(name: str, max_pixels: int, resources: ExitStack) -> list[Load] | None:
+    """Decide by a file's first bytes, and by its suffix where they say nothing."""
+    kind, head = kind_of(name)
+    suffix = PurePath(name).suffix.lower()
+    if kind == "playlist" or suffix in (".m3u8", ".m3u", ".ffconcat", ".sdp", ".mpd"):
+        raise SourceError(
+            f"{name} is a playlist, which is not followed; name the videos themselves"
+        )
+    if kind == "zip":
+        return zip_loads(name, max_pixels, resources)
+    if suffix == ".txt" and kind == "text":
+        return list_loads(name, max_pixels)
+    if kind == "picture" or suffix in PICTURES | UNREAD:
+        return [partial(file_frame, name, max_pixels)]
+    if not os.path.isfile(name):
+        raise SourceError(f"{name} is a device or pipe, not a file; cameras are named camera:0")
+    if not head:
+        raise SourceError(f"{name} is empty (0 bytes); get the file again")
+    return None
+
+
+def _absent(name: str) -> SourceError:
+    folder, base = os.path.split(name)
+    try:
+        hint = nearest(base, os.listdir(folder or "."))
+    except OSError:
+        hint = f"; the folder {folder} is not there either"
+    return SourceError(f"no such file or folder: {name}{hint or '; check the spelling'}")
+
+
+def _open_many(spec: Iterable[Any], color: Color | None, max_pixels: int) -> Frames:
+    """Open an iterable of pictures: a list at once, so that its length is known; others lazily."""
+    resources = ExitStack()
+
+    def loads() -> Generator[Load]:
+        for item in spec:
+            yield from _item_loads(item, color, max_pixels, resources)
+
+    if isinstance(spec, Sequence):
+        found = list(loads())
+        return pictures("list", found, len(found), resources)
+    return pictures("list", loads(), None, resources)
+
+
+def _item_loads(
+    item: Any, color: Color | None, max_pixels: int, resources: ExitStack
+) -> Sequence[Load]:
+    """Return the pictures of one item of a list; a path that is wrong is a failed frame."""
+    loads = memory_loads(item, color, max_pixels)
+    if loads is not None:
+        return loads
+    if not isinstance(item, (str, os.PathLike)):
+        raise UsageError(
+            f"{type(item).__name__} in a list is no picture; a list holds pictures only"
+        )
+    name = os.fsdecode(item)
+    try:
+        found = _path_loads(name, max_pixels, resources)
+    except SourceError as error:
+        return [partial(Frame.failed, name, str(error))]
+    if found is not None:
+        return found
+    return [partial(Frame.failed, name, "it is no picture; open videos one by one, not in a list")]

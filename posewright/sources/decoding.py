@@ -1,0 +1,154 @@
+"""FFmpeg through PyAV, fenced in: its containers, protocols, picture sizes and threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from posewright.errors import SourceError
+from posewright.sources.guard import BadPicture, allowed
+
+__all__ = ["AV_ERRORS", "Decoder", "open_container", "pixels", "rate", "why"]
+
+# Playlists (hls, dash, concat, sdp, image2) are not among them: they would open other files.
+CONTAINERS = (
+    "mov,matroska,avi,mpegts,mpeg,mpegvideo,h264,hevc,m4v,flv,asf,ogg,gif,mjpeg,mpjpeg,mjpeg_2000,"
+    "ivf,obu,dv,mxf,yuv4mpegpipe,rtsp,rtp"
+)
+AV_ERRORS = (av.FFmpegError, ValueError, OverflowError)
+MOST_FAILURES = 8  # in a row, of a demuxer that may find its way again
+
+
+def open_container(
+    url: str, name: str, protocols: str, max_pixels: int, timeout: float | None = None
+) -> tuple[InputContainer, VideoStream]:
+    """Open a file or stream -> the container and its first video stream; SourceError without one.
+
+    protocols: the only ones that FFmpeg may use.  timeout: seconds, to open and to wait for data.
+    """
+    options = {
+        "protocol_whitelist": protocols,
+        "format_whitelist": CONTAINERS,
+        "max_pixels": str(max_pixels),
+        "rtsp_transport": "tcp",  # over UDP pictures lose slices
+    }
+    try:
+        container = av.open(url, options=options, timeout=timeout, metadata_errors="replace")
+    except AV_ERRORS as error:
+        raise SourceError(
+            f"cannot open {name}: {why(error)}; it must be a picture (JPEG, PNG, WebP, TIFF, BMP), "
+            f"a .zip or .txt list of pictures, a video or a video stream"
+        ) from error
+    try:
+        stream = _video_stream(container, name)
+        _set_up(stream, name, max_pixels)
+    except SourceError:
+        container.close()
+        raise
+    return container, stream
+
+
+def _video_stream(container: InputContainer, name: str) -> VideoStream:
+    for stream in container.streams.video:
+        cover = stream.disposition & Disposition.attached_pic  # of a song
+        if not cover and stream.codec_context is not None:
+            return stream
+    kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+    raise SourceError(f"no video in {name}, only {kinds}; name a file with pictures")
+
+
+def _set_up(stream: VideoStream, name: str, max_pixels: int) -> None:
+    context = stream.codec_context
+    try:
+        allowed((context.width, context.height), max_pixels)
+    except BadPicture as error:
+        raise SourceError(f"cannot open {name}: {error}") from error
+    context.options = {"max_pixels": str(max_pixels)}  # for a size that changes on the way
+    # One thread: a second one costs 7 % more processor time a frame, which the networks need.
+    context.thread_type = "NONE"
+    context.thread_count = 1
+
+
+def why(error: Exception) -> str:
+    """Return one line of FFmpeg's reason, without the address, which may hold a password."""
+    text = error.strerror if isinstance(error, av.FFmpegError) else str(error)
+    return " ".join((text or "unknown error").split())[:200]
+
+
+def rate(stream: VideoStream) -> float | None:
+    """Return a stream's frames a second; None where it does not say."""
+    declared = stream.average_rate or stream.guessed_rate
+    return float(declared) if declared and 0 < declared < 10_000 else None
+
+
+def pixels(frame: VideoFrame) -> NDArray[np.uint8]:
+    """Return the (H, W, 3) RGB pixels of a frame, turned as its display matrix says."""
+    image = frame.to_ndarray(format="rgb24")
+    turns = round(frame.rotation / 90) % 4  # both count against the clock
+    return np.ascontiguousarray(np.rot90(image, turns), np.uint8)
+
+
+class Decoder:
+    """The frames of a container; damaged packets are left out and counted.
+
+    packets, damaged, unshown: read, left out, and marked by the file as not to be shown.  reached:
+    end of the last packet in seconds of the stream's clock.
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+        self.packets = self.damaged = self.unshown = 0
+        self.reached = 0.0
+        self._container, self._stream = container, stream
+
+    def __iter__(self) -> Iterator[VideoFrame]:
+        for packet in self._packets():
+            yield from self._decode(packet)
+
+    def _packets(self) -> Iterator[av.Packet[VideoStream]]:
+        failures = 0
+        while failures < MOST_FAILURES:
+            try:
+                for packet in self._container.demux(self._stream):
+                    failures = 0
+                    self._count(packet)
+                    yield packet
+                return
+            except av.error.InvalidDataError:
+                failures += 1
+                self.damaged += 1
+            except AV_ERRORS:  # the disk or the line failed: what follows is out of reach
+                self.damaged += 1
+                return
+
+    def _count(self, packet: av.Packet[VideoStream]) -> None:
+        if not packet.size:
+            return
+        self.packets += 1
+        self.unshown += packet.is_discard
+        if packet.pts is not None and packet.time_base is not None:
+            end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            self.reached = max(self.reached, end)
+
+    def _decode(self, packet: av.Packet[VideoStream]) -> Iterator[VideoFrame]:
+        if packet.is_corrupt:
+            self.damaged += 1
+            return
+        try:
+            frames = packet.decode()
+        except av.error.EOFError:  # asked again after the end
+            return
+        except AV_ERRORS:
+            self.damaged += 1
+            return
+        for frame in frames:
+            if frame.is_corrupt:
+                self.damaged += 1
+            else:
+                yield frame
