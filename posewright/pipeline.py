@@ -119,21 +119,6 @@ def _clipped(people: People, frame: Frame) -> People:
     return people.replace(boxes=np.clip(people.boxes, 0, [width, height, width, height]))
 
 
-def _boxes_round_joints(people: People) -> People:
-    """Put boxes where the likely joints are: their extent grown by a fifth, as people have skin.
-
-    Who has fewer than half of the joints keeps the box.
-    """
-    likely = (people.scores >= 0.2)[..., None]
-    low = np.where(likely, people.keypoints, np.inf).min(1, initial=np.inf)
-    high = np.where(likely, people.keypoints, -np.inf).max(1, initial=-np.inf)
-    enough = likely.mean((1, 2)) >= 0.5
-    low, high = (np.where(enough[:, None], edge, 0) for edge in (low, high))
-    grow = (high - low) * 0.1
-    boxes = np.concatenate([low - grow, high + grow], 1)
-    return people.replace(boxes=np.where(enough[:, None], boxes, people.boxes).astype(np.float32))
-
-
 @dataclass
 class Pipeline:
     """Detector, pose model, duplicate removal and tracker over a run of frames.
@@ -202,8 +187,6 @@ class Pipeline:
                 known = self.tracker.predict(frame) if number % self.det_every else None
                 number += 1
             result = self._window([frame], [known], pool.map)[0]
-            if known is not None:  # nobody measured these boxes: let the joints do it
-                result = result.replace(people=_boxes_round_joints(result.people))
             yield self._track(frame, result)
 
     def _finish(self, window: list[Frame], future: Future[list[Result]]) -> Iterator[Result]:

@@ -212,6 +212,8 @@ def _duplicates(name: str, skeleton: Skeleton) -> Callable[[People], People] | N
     if name == "oks":
         return partial(oks_nms, skeleton=skeleton)
     if name == "ppose":
-        return partial(ppose_nms, settings=PPoseNMS())
+        whole = len(skeleton) in (133, 136)  # face and hands: RMPE's settings for the full body
+        settings = PPoseNMS.wholebody() if whole else PPoseNMS()
+        return partial(ppose_nms, settings=settings)
     known = get_args(Duplicates)
     raise UsageError(f"no duplicate removal {name!r}{nearest(name, known)}; {', '.join(known)}")

@@ -21,8 +21,8 @@ class DistributionBoxes:
     """Anchor-free boxes as distributions of their four distances (GFL arXiv:2006.04388, NanoDet).
 
     outputs: "p<stride>" (B, 1 + 4 * bins, h / stride, w / stride) for each stride: the person
-    logit, then the logits of the distances left, top, right, bottom in strides.  input_size: the largest
-    view; the view of an image is no larger than needed, in multiples of 32, unless `square`.
+    logit, then the logits of the distances left, top, right, bottom in strides.  input_size: the
+    largest view; an image's is no larger than needed, in multiples of 32, unless `square`.
     """
 
     kind: ClassVar[str] = "distribution_boxes"
