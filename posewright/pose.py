@@ -73,7 +73,7 @@ class Pose:
     for a model that finds people by itself).  runtime, device, precision: see runtimes.load_model.
     threads: processors to use, 0 = all.  flip: average with the mirrored view, twice the work.
     min_score: drop people whose mean joint score is lower.  det_score: drop boxes below it.
-    duplicates: "ppose" (RMPE), "oks" or "none".
+    duplicates: "oks" (OKS-NMS), "ppose" (pose NMS of RMPE) or "none".
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Pose:
         flip: bool = False,
         min_score: float = 0.2,
         det_score: float | None = None,
-        duplicates: Duplicates = "ppose",
+        duplicates: Duplicates = "oks",
         max_people: int = 0,
     ) -> None:
         threads = threads or os.cpu_count() or 1

@@ -88,7 +88,7 @@ def test_exif_orientation_turns_the_picture(tmp_path: Path, form: str) -> None:
     assert abs(frame.image[50, 20].astype(int) - BLUE).max() < 8
 
 
-GREY = tuple((int(round(np.dot(c, (0.299, 0.587, 0.114)))),) * 3 for c in (RED, BLUE))
+GREY = tuple((round(np.dot(c, (0.299, 0.587, 0.114))),) * 3 for c in (RED, BLUE))
 
 
 @pytest.mark.parametrize(
@@ -178,12 +178,9 @@ def bombs() -> Iterator[tuple[str, bytes, str]]:
     at = lossless.index(b"VP8L") + 9
     lossless[at : at + 4] = struct.pack("<I", 15_999 | 15_998 << 14)
     yield "webp lossless", bytes(lossless), "16000 x 15999"
-    canvas = bytearray(
-        encoded("WEBP", Image.fromarray(picture()).convert("RGBA"), exif=b"Exif\0\0")
-    )
-    at = canvas.index(b"VP8X") + 12
-    canvas[at : at + 6] = bytes([0xFF, 0xFF, 0, 0xFF, 0xFF, 1])
-    yield "webp canvas", bytes(canvas), "65536 x 131072"
+    canvas = struct.pack("<4sI4s4sI4x", b"RIFF", 22, b"WEBP", b"VP8X", 10)
+    canvas += bytes([0xFF, 0xFF, 0, 0xFF, 0xFF, 1])
+    yield "webp canvas", canvas, "65536 x 131072"
     for order, sign in (("<", b"II"), (">", b"MM")):
         size = struct.pack(order + "HHI", 256, 4, 1) + struct.pack(order + "I", 40_000)
         size += struct.pack(order + "HHI", 257, 3, 1) + struct.pack(order + "H2x", 50_000)
@@ -221,7 +218,7 @@ def test_max_pixels_is_the_largest_that_passes(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(encoded("PNG"))
     assert only(tmp_path / "a.png", max_pixels=2400).status == "ok"
     assert only(tmp_path / "a.png", max_pixels=2399).status == "decode_error"
-    assert only(Image.open(tmp_path / "a.png"), max_pixels=2399).status == "decode_error"
+    assert only(Image.fromarray(picture()), max_pixels=2399).status == "decode_error"
 
 
 def test_a_file_much_larger_than_its_picture_is_not_read_whole(tmp_path: Path) -> None:
@@ -573,8 +570,10 @@ def test_pil_images(tmp_path: Path) -> None:
     assert "mode 'F'" in only(image.convert("F")).message
     image.save(tmp_path / "a.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:90])
-    assert only(Image.open(tmp_path / "a.png")).name == str(tmp_path / "a.png")
-    assert only(Image.open(tmp_path / "cut.png")).status == "decode_error"
+    with Image.open(tmp_path / "a.png") as opened:
+        assert only(opened).name == str(tmp_path / "a.png")
+    with Image.open(tmp_path / "cut.png") as cut:
+        assert only(cut).status == "decode_error"
     clear = image.convert("P")
     clear.info["transparency"] = bytes(range(256))
     assert only(clear).status == "ok"

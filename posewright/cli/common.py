@@ -84,8 +84,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--nms",
-        default="ppose",
-        choices=("ppose", "oks", "none"),
+        default="oks",
+        choices=("oks", "ppose", "none"),
         help="how duplicate people are removed (default %(default)s)",
     )
 

@@ -106,6 +106,8 @@ class Decoder:
         self.packets = self.damaged = self.unshown = 0
         self.reached = 0.0
         self._container, self._stream = container, stream
+        # A transport stream marks every packet after a seam, the others only those cut off.
+        self._seams = container.format.name == "mpegts"
 
     def __iter__(self) -> Iterator[VideoFrame]:
         for packet in self._packets():
@@ -137,7 +139,7 @@ class Decoder:
             self.reached = max(self.reached, end)
 
     def _decode(self, packet: av.Packet[VideoStream]) -> Iterator[VideoFrame]:
-        if packet.is_corrupt:
+        if packet.is_corrupt and not self._seams:
             self.damaged += 1
             return
         try:

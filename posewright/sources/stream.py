@@ -140,7 +140,7 @@ def open_url(
 
 def without_password(url: str) -> str:
     """Return the address as it may be shown and saved."""
-    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", url)
+    return re.sub(r"(://[^/@:]*):[^/]*@", r"\1:***@", url)
 
 
 def live(

@@ -20,6 +20,7 @@ from posewright.sources.decoding import AV_ERRORS, Decoder, open_container, pixe
 
 __all__ = ["open_video", "video"]
 
+LENGTH_IN_HEADER = frozenset(("mov", "matroska", "avi", "flv", "asf", "mxf", "ivf"))
 Picture = tuple[NDArray[np.uint8], float | None]  # pixels, the file's own time in seconds
 
 
@@ -66,7 +67,7 @@ def _frames(
     for image, time in rest:
         yield Frame(image, index, clock.time(time), name)
         index += 1
-    message = declared.missing(index, decoder, clock.start)
+    message = declared.missing(index, decoder)
     if message:
         yield Frame.failed(name, message, "truncated", index, clock.time(None))
 
@@ -78,12 +79,10 @@ class _Clock:
         self._step = step
         self._shift: float | None = None
         self._last = -step
-        self.start = 0.0
 
     def time(self, stamp: float | None) -> float:
         if self._shift is None:
-            self.start = stamp or 0.0
-            self._shift = -self.start
+            self._shift = -(stamp or 0.0)
         time = self._last + self._step if stamp is None else stamp + self._shift
         if time <= self._last:
             self._shift += self._last + self._step - time
@@ -100,7 +99,7 @@ class _Declared:
     seconds: float | None
     fps: float | None
 
-    def missing(self, decoded: int, decoder: Decoder, start: float) -> str:
+    def missing(self, decoded: int, decoder: Decoder) -> str:
         """Say in one line what is not there; "" for a video that holds what it declares.
 
         Packets are compared rather than pictures, because some formats hold packets that are not
@@ -109,11 +108,11 @@ class _Declared:
         short = decoder.packets < self.count
         if not self.count and self.seconds:
             spare = max(0.02 * self.seconds, 2.5 / (self.fps or 10.0))
-            short = decoder.reached - start < self.seconds - spare
+            short = decoder.reached < self.seconds - spare
         lost = decoded < decoder.packets - decoder.unshown - 1
         if not (short or lost or decoder.damaged):
             return ""
-        left_out = f", {decoder.damaged} damaged parts left out" if decoder.damaged else ""
+        left_out = f" (damaged parts left out: {decoder.damaged})" if decoder.damaged else ""
         return f"decoded {decoded} of {self._text()}{left_out}; the video is cut off or damaged"
 
     def _text(self) -> str:
@@ -125,7 +124,12 @@ class _Declared:
 
 
 def _duration(container: InputContainer, stream: VideoStream) -> float | None:
-    """Return the video's declared seconds; the container's only where sound cannot be longer."""
+    """Return the video's declared seconds; the container's only where sound cannot be longer.
+
+    None for formats without a table of contents, whose length FFmpeg guesses from what is there.
+    """
+    if not set(container.format.name.split(",")) & LENGTH_IN_HEADER:
+        return None
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     tag = re.fullmatch(r"(\d+):(\d\d):(\d\d\.\d+)", stream.metadata.get("DURATION", "").strip("\0"))
