@@ -191,3 +191,10 @@ def test_openvino_is_chosen_by_itself() -> None:
     assert load_model(path).runtime.startswith("openvino")  # type: ignore[attr-defined]
     plain = load_model(path, runtime="onnxruntime")
     assert plain.runtime.startswith("onnxruntime")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_view_of_the_wrong_size_is_a_model_error(tmp_path: Path, runtime: str) -> None:
+    model = load_model(detector_file(tmp_path / "rtmdet.onnx"), runtime=runtime)
+    with pytest.raises(ModelError, match=r"failed on views of shape \(1, 32, 32, 3\)"):
+        model(np.zeros((1, 32, 32, 3), np.uint8))

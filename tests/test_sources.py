@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
@@ -329,6 +329,7 @@ def test_natural_order_is_the_order_of_numbers(numbers: list[int]) -> None:
     assert sorted(made, key=natural) == [f"a{n:04d}b.jpg" for n in sorted(numbers)]
 
 
+@settings(max_examples=40)
 @given(st.lists(st.text(max_size=9), max_size=6))
 def test_any_names_can_be_ordered(made: list[str]) -> None:
     from posewright.sources.pictures import natural

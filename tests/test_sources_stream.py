@@ -133,16 +133,16 @@ def test_an_interruption_is_one_gap_and_no_black_pictures() -> None:
 def test_a_stream_that_stays_away_is_given_up() -> None:
     with serve(shots(10), None) as server:
         start = time.monotonic()
-        with open_source(server.url, retry_s=2.5) as source:
+        with open_source(server.url, retry_s=1.6) as source:
             *good, last = source
         spent = time.monotonic() - start
         attempts = [
             b - a for a, b in zip(server.connections[1:], server.connections[2:], strict=False)
         ]
     assert statuses(good) == "o" * len(good) and len(good) >= 9
-    assert last.status == "truncated" and "stream away for 2.5 s" in last.message
-    assert 2.4 < spent < 4 and 1 <= len(attempts) <= 4
-    assert attempts == sorted(attempts) or len(attempts) < 2 or attempts[-1] > 0.25
+    assert last.status == "truncated" and "stream away for 1.6 s" in last.message
+    assert 1.5 < spent < 4 and 1 <= len(attempts) <= 4
+    assert attempts[:-1] == sorted(attempts[:-1])  # the last one is at the end of the time
 
 
 def test_retry_0_ends_at_the_first_interruption() -> None:
@@ -177,7 +177,7 @@ def test_latest_keeps_the_word_of_an_interruption() -> None:
     with serve(shots(10), shots(200)) as server:
         with open_source(server.url, latest=True) as source:
             next(source)
-            time.sleep(2)
+            time.sleep(1)
             found = [next(source) for _ in range(3)]
     assert statuses(found).count("g") == 1
 
@@ -196,8 +196,9 @@ def test_a_silent_server_does_not_hold_for_ever(monkeypatch: pytest.MonkeyPatch)
             open_source(server.url)
         assert time.monotonic() - start < 3
     with serve([*shots(10), 30.0]) as server:
+        start = time.monotonic()
         found = list(open_source(server.url, retry_s=0.3))
-        assert statuses(found).endswith("t") and time.monotonic() - start < 8
+        assert statuses(found).endswith("t") and time.monotonic() - start < 4
 
 
 def test_a_stream_that_is_not_there() -> None:

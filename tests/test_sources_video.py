@@ -86,8 +86,9 @@ def refused(spec, **options) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("name", ["own", "x.dat"])
+@pytest.mark.parametrize(
+    ("form", "name"), [*((form, "own") for form in FORMATS), ("mp4", "x.dat"), ("mkv", "a.jpg.avi")]
+)
 def test_every_container(tmp_path: Path, form: str, name: str) -> None:
     path = tmp_path / (f"film.{form}" if name == "own" else name)
     write_video(path, form)

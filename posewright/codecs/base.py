@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from posewright.people import Floats, People
 from posewright.skeletons import Skeleton
 from posewright.warp import Warp
 
-__all__ = ["Array", "Codec", "Outputs", "namespace", "to_numpy"]
+__all__ = ["Array", "Codec", "Outputs", "like", "namespace", "to_numpy"]
 
 Array = Any  # a numpy array or a torch tensor; a codec treats both alike
 Outputs = Mapping[str, Array]
@@ -49,6 +50,13 @@ def namespace(array: Array) -> Any:
     that codecs are written once.
     """
     return sys.modules[type(array).__module__.partition(".")[0]]
+
+
+def like(values: NDArray[np.generic], array: Array) -> Array:
+    """Return `values` as the kind of `array`, on its device."""
+    if isinstance(array, np.ndarray):
+        return values
+    return namespace(array).asarray(values, device=array.device)
 
 
 def to_numpy(array: Array) -> Floats:

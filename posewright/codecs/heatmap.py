@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from posewright.codecs.base import Array, Outputs, namespace, to_numpy
+from posewright.codecs.base import Array, Outputs, like, namespace, to_numpy
 from posewright.errors import ModelError, UsageError
 from posewright.people import Floats, People
 from posewright.skeletons import Skeleton
@@ -173,7 +172,7 @@ def quarter_shift(maps: Array, xy: Array) -> Array:
     inside = (x > 1) & (x < w - 1) & (y > 1) & (y < h - 1)
     # the cut keeps neighbours of peaks that will not move inside of the array
     at = xp.clip(_starts(maps) + y * w + x, w, b * k * h * w - 1 - w)
-    near = maps.reshape(-1)[at[:, None] + _like(np.array([1, w, -1, -w]), maps)]
+    near = maps.reshape(-1)[at[:, None] + like(np.array([1, w, -1, -w]), maps)]
     after, before = near[:, :2], near[:, 2:]  # right and below, left and above
     shift = ((after > before) * 0.25 - (after < before) * 0.25) * inside[:, None]
     return xy + xp.asarray(shift, dtype=xp.float32).reshape(xy.shape)
@@ -216,24 +215,17 @@ def dark_udp(maps: Array, xy: Array, kernel: int = 11) -> Array:
     return xy + _newton(dx, dy, dxx + eps, dyy + eps, dxy).reshape(xy.shape)
 
 
-def _like(values: NDArray[np.generic], array: Array) -> Array:
-    """Return `values` as the kind of `array`, on its device."""
-    if isinstance(array, np.ndarray):
-        return values
-    return namespace(array).asarray(values, device=array.device)
-
-
 def _starts(maps: Array) -> Array:
     """(B * K,) where each map begins in the flattened maps."""
     b, k, h, w = maps.shape
-    return _like(np.arange(b * k) * (h * w), maps)
+    return like(np.arange(b * k) * (h * w), maps)
 
 
 def _inner(xy: Array, size: tuple[int, int], first: int, last: int) -> tuple[Array, Array, Array]:
     """(B, K, 2) -> (M,) columns, rows cut to [first, size - last], and which needed no cut."""
     xp = namespace(xy)
     cells = xp.asarray(xy, dtype=xp.int64).reshape(-1, 2)
-    low, high = _like(np.array([[first] * 2, [size[0] - last, size[1] - last]]), xy)
+    low, high = like(np.array([[first] * 2, [size[0] - last, size[1] - last]]), xy)
     cut = xp.clip(cells, low, high)
     x, y = cut[:, 0], cut[:, 1]
     return x, y, (x == cells[:, 0]) & (y == cells[:, 1])
@@ -248,14 +240,14 @@ def _blurred(maps: Array, x: Array, y: Array, reach: int, kernel: int) -> Array:
     xp = namespace(maps)
     h, w = maps.shape[2:]
     far = reach + kernel // 2
-    offsets = _like(np.arange(-far, far + 1), maps)
+    offsets = like(np.arange(-far, far + 1), maps)
     rows, columns = y[:, None] + offsets, x[:, None] + offsets  # (M, 2 far + 1)
     inside = ((rows >= 0) & (rows < h))[:, :, None] & ((columns >= 0) & (columns < w))[:, None]
     at = (_starts(maps)[:, None] + xp.clip(rows, 0, h - 1) * w)[:, :, None]
     patch = maps.reshape(-1)[at + xp.clip(columns, 0, w - 1)[:, None]]
     patch = xp.where(inside & xp.isfinite(patch), patch, 0.0)
     patch = xp.asarray(patch, dtype=xp.float32)  # (M, 2 far + 1, 2 far + 1)
-    band = _like(_band(reach, kernel), maps)
+    band = like(_band(reach, kernel), maps)
     blurred = band @ patch @ band.T  # (M, 2 reach + 1, 2 reach + 1)
     top = xp.amax(blurred, (1, 2))
     scale = xp.where(top > 0, patch[:, far, far] / xp.where(top > 0, top, 1.0), 1.0)

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from posewright.codecs.base import Array, Outputs, namespace, to_numpy
+from posewright.codecs.base import Array, Outputs, like, namespace, to_numpy
 from posewright.people import Floats, People
 from posewright.skeletons import Skeleton
 from posewright.warp import Warp
@@ -111,13 +111,13 @@ def nearest_joints(
     """Decode the maps -> (B, K, 2) x, y in cells and (B, K) scores, of the arrays' own kind."""
     xp = namespace(heatmap)
     b, k, h, w = heatmap.shape
-    view, joint = xp.arange(b), xp.arange(k)[None]
-    ys, xs = xp.arange(h)[:, None] - h / 2, xp.arange(w)[None] - w / 2
-    prior = 1 / (xp.sqrt(ys**2 + xs**2) + nearness)  # (h, w)
+    view, joint, ys, xs = (like(np.arange(n), heatmap) for n in (b, k, h, w))
+    joint = joint[None]
+    prior = 1 / (xp.sqrt((ys[:, None] - h / 2) ** 2 + (xs - w / 2) ** 2) + nearness)  # (h, w)
     cell = xp.argmax((centre[:, 0] * prior).reshape(b, -1), axis=1)  # (B,)
     rough = regression.reshape(b, k, 2, -1)[view, :, :, cell]  # (B, K, 2) dy, dx
-    dy = xp.arange(h) - (cell // w)[:, None, None] - rough[..., :1]  # (B, K, h)
-    dx = xp.arange(w) - (cell % w)[:, None, None] - rough[..., 1:]  # (B, K, w)
+    dy = ys - (cell // w)[:, None, None] - rough[..., :1]  # (B, K, h)
+    dx = xs - (cell % w)[:, None, None] - rough[..., 1:]  # (B, K, w)
     distance = xp.sqrt((dy**2)[..., None] + (dx**2)[..., None, :])  # (B, K, h, w)
     best = xp.argmax((heatmap / (distance + nearness)).reshape(b, k, -1), axis=2)  # (B, K)
     fine = offset.reshape(b, k, 2, -1)[view[:, None], joint, :, best]  # (B, K, 2) dy, dx

@@ -63,7 +63,13 @@ class OnnxModel:
         """(B, h, w, 3) uint8 RGB -> the arrays that the codec documents."""
         feed = {self.session.get_inputs()[0].name: self.info.input.prepare(views)}
         names = self.info.outputs or tuple(o.name for o in self.session.get_outputs())
-        return dict(zip(names, self.session.run(None, feed), strict=True))
+        try:
+            arrays = self.session.run(None, feed)
+        except Exception as error:  # onnxruntime's own errors derive from nothing narrower
+            raise ModelError(
+                f"{self.info.name} failed on views of shape {views.shape}: {error}"
+            ) from error
+        return dict(zip(names, arrays, strict=True))
 
 
 def read_info(path: Path, session: Any, layout: str = "") -> ModelInfo:
@@ -104,7 +110,5 @@ def _open(path: Path, provider: str, level: Any = None) -> Any:
         raise UsageError(f"no model file {os.fspath(path)!r}; `posewright models list` shows names")
     try:
         return ort.InferenceSession(path.read_bytes(), options, providers=[provider])
-    except (RuntimeError, ValueError) as error:
-        raise ModelError(f"{path} is not an ONNX file that onnxruntime can run: {error}") from error
-    except Exception as error:
+    except Exception as error:  # onnxruntime's own errors derive from nothing narrower
         raise ModelError(f"{path} is not an ONNX file that onnxruntime can run: {error}") from error

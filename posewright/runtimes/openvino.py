@@ -75,7 +75,12 @@ class OpenVinoModel:
         if not hasattr(self.local, "request"):
             self.local.request = self.compiled.create_infer_request()
         request = self.local.request
-        request.infer([ov.Tensor(np.ascontiguousarray(views), shared_memory=True)])
+        try:
+            request.infer([ov.Tensor(np.ascontiguousarray(views), shared_memory=True)])
+        except RuntimeError as error:
+            raise ModelError(
+                f"{self.info.name} failed on views of shape {views.shape}: {error}"
+            ) from error
         # copies, because the request's memory is used again
         arrays = (np.array(request.get_tensor(port).data) for port in self.compiled.outputs)
         return dict(zip(self.outputs, arrays, strict=True))

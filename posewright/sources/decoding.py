@@ -27,11 +27,16 @@ MOST_FAILURES = 8  # in a row, of a demuxer that may find its way again
 
 
 def open_container(
-    url: str, name: str, protocols: str, max_pixels: int, timeout: float | None = None
+    url: str,
+    name: str,
+    protocols: str,
+    max_pixels: int,
+    timeout: tuple[float, float] | None = None,
 ) -> tuple[InputContainer, VideoStream]:
     """Open a file or stream -> the container and its first video stream; SourceError without one.
 
-    protocols: the only ones that FFmpeg may use.  timeout: seconds, to open and to wait for data.
+    protocols: the only ones that FFmpeg may use.  timeout: seconds to wait, for the opening and for
+    the next data.
     """
     options = {
         "protocol_whitelist": protocols,

@@ -28,7 +28,7 @@ from posewright.sources.video import video
 __all__ = ["CameraLink", "Connect", "Link", "NetworkLink", "live", "open_camera", "open_url"]
 
 # What FFmpeg may speak for a network address: never "file", "concat", "subfile" or "pipe".
-PROTOCOLS = "http,https,httpproxy,rtsp,rtsps,rtp,rtmp,rtmps,rtmpt,udp,tcp,tls,crypto"
+PROTOCOLS = "http,https,httpproxy,rtsp,rtsps,rtp,rtmp,rtmps,rtmpt,udp,tcp,tls"
 PLAYLISTS = frozenset(".m3u8 .m3u .ffconcat .concat .sdp .mpd .pls .xspf .smil".split())
 TIMEOUT = 10.0  # seconds for an answer, and for the next data
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
@@ -128,10 +128,13 @@ def open_url(
     if PurePosixPath(urlsplit(url).path).suffix.lower() in PLAYLISTS:
         raise SourceError(f"{name} is a playlist, which is not followed; name the stream itself")
 
-    def connect(timeout: float) -> NetworkLink:
-        return NetworkLink(*open_container(url, name, PROTOCOLS, max_pixels, timeout))
+    silence = min(TIMEOUT, max(retry_s, 1.0))  # after which a connection counts as broken
 
-    container, stream = open_container(url, name, PROTOCOLS, max_pixels, TIMEOUT)
+    def connect(timeout: float) -> NetworkLink:
+        opened = open_container(url, name, PROTOCOLS, max_pixels, (timeout, silence))
+        return NetworkLink(*opened)
+
+    container, stream = open_container(url, name, PROTOCOLS, max_pixels, (TIMEOUT, silence))
     if url.startswith("http") and container.duration:
         return video(name, container, stream)
     first = NetworkLink(container, stream)
