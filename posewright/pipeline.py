@@ -19,7 +19,7 @@ from posewright.runtimes import Model
 from posewright.trackers import Tracker
 from posewright.warp import Warp
 
-__all__ = ["Boxes", "Pipeline", "estimate", "estimate_all"]
+__all__ = ["Boxes", "Pipeline", "estimate", "estimate_all", "find_people"]
 
 Spread = Callable[..., Iterable[Any]]  # map(), or the map of a pool of threads
 
@@ -73,6 +73,17 @@ def estimate_all(
         _merge(model, frame, known, parts)
         for frame, known, parts in zip(frames, asked, found, strict=True)
     ]
+
+
+def find_people(
+    detector: Model | Boxes | None, frames: Sequence[Frame], spread: Spread = map
+) -> list[People] | None:
+    """Return the boxes of each frame, by a network or from a source; None without a detector."""
+    if detector is None:
+        return None
+    if callable(detector):
+        return estimate_all(detector, frames, spread=spread, batch=1)
+    return [detector.people(frame) for frame in frames]
 
 
 def _chunks(jobs: list[tuple[int, Warp]], batch: int) -> Iterator[list[tuple[int, Warp]]]:
@@ -230,20 +241,16 @@ class Pipeline:
         self, frames: list[Frame], known: Sequence[People | None], spread: Spread
     ) -> list[People] | None:
         """Return the boxes of each frame; None where the pose model finds people by itself."""
-        detector = self.detector
-        if detector is None:
-            return None
         todo = [f for f, k in zip(frames, known, strict=True) if k is None]
-        if callable(detector):
-            found = iter(estimate_all(detector, todo, spread=spread, batch=1))
-        else:
-            found = iter([detector.people(frame) for frame in todo])
-        people = [next(found) if k is None else k for k in known]
-        return (
-            [p[np.argsort(-p.box_scores, kind="stable")[: self.max_people]] for p in people]
-            if (self.max_people)
-            else people
-        )
+        found = find_people(self.detector, todo, spread)
+        if found is None:
+            return None
+        fresh = iter(found)
+        people = [next(fresh) if k is None else k for k in known]
+        if self.max_people:
+            best = (np.argsort(-p.box_scores, kind="stable") for p in people)
+            people = [p[b[: self.max_people]] for p, b in zip(people, best, strict=True)]
+        return people
 
     def _clean(self, people: People) -> People:
         """Drop the unlikely, then the duplicates."""

@@ -9,10 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from posewright.errors import UsageError, nearest
+import numpy as np
+from numpy.typing import NDArray
+
+from posewright.errors import SourceError, UsageError, nearest
 from posewright.nms import PPoseNMS, oks_nms, ppose_nms
 from posewright.people import Frame, People, Result
-from posewright.pipeline import Boxes, Pipeline
+from posewright.pipeline import Boxes, Pipeline, find_people
 from posewright.runtimes import Model, Precision, Runtime, load_model
 from posewright.skeletons import Skeleton
 from posewright.sources import Source, open_source
@@ -146,6 +149,27 @@ class Pose:
         from posewright.predict import predict_to
 
         return predict_to(self, [source], Path(out), save=save, **options)
+
+    def explain(self, source: Any, **options: Any) -> NDArray[np.uint8]:
+        """Return the RGB picture with the heatmaps that the joints were read from laid over it.
+
+        source: one picture; options: color, max_pixels.  UsageError for models without heatmaps.
+        """
+        from posewright.draw import heatmap_overlay
+
+        opened, _ = self._open(source, options)
+        with opened:
+            frame = next(opened)
+        if frame.status != "ok":
+            raise SourceError(f"{frame.name}: {frame.message}")
+        people = find_people(self.detector, [frame])
+        image = frame.image
+        for warp in self.model.codec.warps(frame.size, people[0] if people else None):
+            outputs = self.model(warp.image(frame.image)[None])
+            if "heatmap" not in outputs:
+                raise UsageError(f"{self.model.info.name} has no heatmaps to show")
+            image = heatmap_overlay(image, outputs["heatmap"][0], warp)
+        return image
 
     def _open(self, source: Any, options: dict[str, Any]) -> tuple[Source, dict[str, Any]]:
         names = ("color", "max_pixels", "latest", "retry_s")

@@ -230,6 +230,17 @@ def test_a_file_much_larger_than_its_picture_is_not_read_whole(tmp_path: Path) -
     assert time.perf_counter() - start < 2
 
 
+def test_a_png_chunk_that_declares_gigabytes_takes_no_memory(tmp_path: Path) -> None:
+    data = bytearray(encoded("PNG"))
+    data[33] = 0xFF  # the length of the first chunk after the header
+    (tmp_path / "a.png").write_bytes(data)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    assert "PNG is cut off" in only(tmp_path / "a.png").message
+    assert time.perf_counter() - start < 0.2
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 8_000  # kB
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_cut_headers_are_decode_errors(tmp_path: Path, form: str) -> None:
     data = encoded(form)

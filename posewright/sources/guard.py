@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 __all__ = ["BadPicture", "allowed", "decode", "picture_format", "picture_size"]
 
 MOST_SEGMENTS = 10_000  # of a JPEG before its size, and entries of a TIFF's directory
+MOST_CHUNKS = 1_000_000  # of a PNG
 SPARE_BYTES = 64 << 20  # room for metadata: colour profiles, thumbnails, a film at the end
 
 Size = tuple[int, int]
@@ -83,6 +84,8 @@ def decode(file: IO[bytes], max_pixels: int) -> NDArray[np.uint8]:
     if len(data) > room:
         raise BadPicture(f"it is over {room} bytes for {size[0]} x {size[1]} pixels; it is damaged")
     name = picture_format(data[:16])
+    if name == "PNG":
+        _check_chunks(data)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
@@ -125,6 +128,22 @@ def _png(file: IO[bytes]) -> Size:
     if kind != b"IHDR":
         raise BadPicture("the PNG does not begin with its header; the file is damaged")
     return width, height
+
+
+def _check_chunks(data: bytes) -> None:
+    """Raise BadPicture where a PNG's chunk reaches beyond the file.
+
+    OpenCV 5 makes room for whatever length a chunk declares: 4 GB and 6 s for a file of 139 bytes.
+    """
+    at = 8
+    for _ in range(MOST_CHUNKS):
+        if at + 12 > len(data):
+            break
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind == b"IEND":
+            return
+        at += 12 + length
+    raise BadPicture("the PNG is cut off or a part of it is damaged; save it again")
 
 
 def _webp(file: IO[bytes]) -> Size:
