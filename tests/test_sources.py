@@ -205,9 +205,12 @@ def test_bombs_are_refused_before_decoding(tmp_path: Path, data: bytes, size: st
         archive.writestr("bomb.png", data)
     for name in ("bomb", "bomb.zip"):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        start = time.perf_counter()
-        frame = only(tmp_path / name)
-        assert time.perf_counter() - start < 0.05
+        spent = []
+        for _ in range(3):
+            start = time.perf_counter()
+            frame = only(tmp_path / name)
+            spent.append(time.perf_counter() - start)
+        assert min(spent) < 0.02
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 8_000  # kB
         assert frame.status == "decode_error" and frame.image.size == 0
         assert size in frame.message and "100000000" in frame.message
@@ -230,9 +233,10 @@ def test_a_file_much_larger_than_its_picture_is_not_read_whole(tmp_path: Path) -
     assert time.perf_counter() - start < 2
 
 
-def test_a_png_chunk_that_declares_gigabytes_takes_no_memory(tmp_path: Path) -> None:
+@pytest.mark.parametrize("spoilt", [33, 37], ids=["length of the pixels", "no pixels"])
+def test_a_png_that_would_make_opencv_take_gigabytes(tmp_path: Path, spoilt: int) -> None:
     data = bytearray(encoded("PNG"))
-    data[33] = 0xFF  # the length of the first chunk after the header
+    data[spoilt] = 0xFF
     (tmp_path / "a.png").write_bytes(data)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()

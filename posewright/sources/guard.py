@@ -131,17 +131,21 @@ def _png(file: IO[bytes]) -> Size:
 
 
 def _check_chunks(data: bytes) -> None:
-    """Raise BadPicture where a PNG's chunk reaches beyond the file.
+    """Raise BadPicture where a PNG's chunk reaches beyond the file, or none holds pixels.
 
-    OpenCV 5 makes room for whatever length a chunk declares: 4 GB and 6 s for a file of 139 bytes.
+    OpenCV 5 makes room for whatever length a chunk declares, 4 GB and 6 s for a file of 139 bytes,
+    and reads on behind the end in search of pixels.
     """
-    at = 8
+    at, pixels = 8, False
     for _ in range(MOST_CHUNKS):
         if at + 12 > len(data):
             break
         length, kind = struct.unpack_from(">I4s", data, at)
-        if kind == b"IEND":
+        if kind == b"IEND" and pixels:
             return
+        if kind == b"IEND":
+            break
+        pixels |= kind == b"IDAT"
         at += 12 + length
     raise BadPicture("the PNG is cut off or a part of it is damaged; save it again")
 
