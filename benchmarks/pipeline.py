@@ -294,7 +294,7 @@ def _near(axis: str, cells: str) -> list[Any]:
 
 def memory(video: Path, count: int) -> Iterator[str]:
     """Growth of resident memory over 2,000 frames after 200."""
-    pose, seen, start = Pose(), 0, 0.0
+    pose, seen, start = Pose(max_people=2), 0, 0.0
     tracker = create_tracker("oks", skeleton=pose.skeleton, fps=30)
     while seen < 2200:
         with pose.stream(video, tracker=tracker, keep_images=False) as stream:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -86,12 +85,6 @@ def test_one_model_serves_many_threads(pose: Pose, image: np.ndarray) -> None:
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: pose(image, color="rgb").keypoints, range(16)))
     assert all(np.array_equal(expected, f) for f in found)
-
-
-def test_results_travel_between_processes(pose: Pose, image: np.ndarray) -> None:
-    result = pose(image, color="rgb")
-    again = pickle.loads(pickle.dumps(result))
-    assert np.array_equal(again.keypoints, result.keypoints) and again.skeleton == result.skeleton
 
 
 def test_predict_to_writes_files(pose: Pose, image: np.ndarray, tmp_path: Path) -> None:

@@ -1,0 +1,94 @@
+"""What the documentation shows is true: commands parse, blocks run, links lead somewhere."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import cv2
+import pytest
+
+from posewright.cli import build_parser
+from posewright.cli.demo import CLIP
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+COMMANDS = [
+    line.partition("#")[0].strip()
+    for page in PAGES
+    for block in blocks(page, "sh")
+    for line in block.splitlines()
+    if line.startswith("posewright ")
+]
+PYTHON = [(page.name, block) for page in PAGES for block in blocks(page, "python")]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_parse(command: str) -> None:
+    args, unknown = build_parser().parse_known_args(shlex.split(command)[1:])
+    assert not unknown and args.verb
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with people.jpg and a short clip.mp4."""
+    monkeypatch.chdir(tmp_path)
+    with av.open(str(CLIP)) as file, av.open("clip.mp4", "w") as out:
+        stream = out.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 544, 960, "yuv420p"
+        for i, frame in enumerate(file.decode(video=0)):
+            if i == 3:
+                break
+            if i == 0:
+                cv2.imwrite("people.jpg", frame.to_ndarray(format="bgr24"))
+            small = frame.reformat(544, 960, "yuv420p")
+            small.pts = None
+            out.mux(stream.encode(small))
+        out.mux(stream.encode(None))
+    return tmp_path
+
+
+@pytest.mark.parametrize(("page", "block"), PYTHON, ids=[page for page, _ in PYTHON])
+def test_python_blocks_run(page: str, block: str, folder: Path) -> None:
+    (folder / "block.py").write_text(block, encoding="utf-8")
+    done = subprocess.run([sys.executable, "block.py"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    if page == "add-a-model.md":
+        x, y = (float(n) for n in re.findall(r"[\d.]+", done.stdout))
+        assert abs(x - 42) < 5 and abs(y - 62) < 5  # a cell of its map is 9 px wide
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+        if not target.startswith("https://"):
+            assert (page.parent / target).exists(), target
+
+
+def test_commands_page_names_every_option_and_no_other() -> None:
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    parser = build_parser()
+    verbs = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    for verb, sub in verbs.choices.items():
+        section = text.split(f"## posewright {verb}\n")[1].split("\n## ")[0]
+        known = {o for a in sub._actions for o in a.option_strings if o.startswith("--")}
+        assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", section)) == known, verb
+
+
+def test_one_frame_visits_fewer_than_ten_files() -> None:
+    text = (ROOT / "docs" / "concepts.md").read_text(encoding="utf-8")
+    visited = re.findall(r"^\d+\. `([\w/.]+)`", text, re.MULTILINE)
+    assert 5 < len(visited) < 10
+    assert all((ROOT / "posewright" / file).is_file() for file in visited)
