@@ -38,11 +38,19 @@ def run(args: argparse.Namespace) -> int:
     """Run the demo; return the exit code."""
     from posewright.pose import Pose
     from posewright.predict import predict_to
+    from posewright.writers import WriterOptions
 
     bar = create_bar(args.progress)
     with stop_on_interrupt() as stopped:
         summary = predict_to(
-            Pose(), [CLIP], args.out, save=FORMATS, tracker="oks", progress=bar, stopped=stopped
+            Pose(),
+            [CLIP],
+            args.out,
+            save=FORMATS,
+            writing=WriterOptions(overwrite=True),  # an earlier demo's files
+            tracker="oks",
+            progress=bar,
+            stopped=stopped,
         )
     if bar is not None:
         bar.close()
