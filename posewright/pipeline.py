@@ -153,7 +153,7 @@ class Pipeline:
     max_people: int = 0
     det_every: int = 1
     threads: int = 0
-    window: int = 2
+    window: int = 1
     batch: int = 4
     keep_images: bool = False
     speed: dict[str, float] = field(default_factory=dict)

@@ -102,7 +102,10 @@ class Pose:
         self.detector = _detector(detector, self.model, load)
         if det_score is not None:
             self.detector = _with_threshold(self.detector, det_score)
+        # one frame a thread keeps all cores busy to the end; other devices want large batches
+        self.window, batch = (1, 4) if device in ("auto", "cpu") else (8, 64)
         self.settings = {
+            "batch": batch,
             "flip": flip,
             "min_score": min_score,
             "max_people": max_people,
@@ -187,14 +190,13 @@ class Pose:
     ) -> Iterator[Result]:
         if isinstance(tracker, str):
             tracker = create_tracker(tracker, skeleton=self.skeleton, fps=source.fps or 30.0)
-        live = source.kind == "stream"
         pipeline = Pipeline(
             self.model,
             boxes or self.detector,
             tracker=tracker,
             det_every=det_every,
             keep_images=keep_images,
-            window=1 if live or source.total == 1 else 2,
+            window=1 if source.kind == "stream" else self.window,
             **self.settings,  # type: ignore[arg-type]
         )
         return pipeline.run(source)

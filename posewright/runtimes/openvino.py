@@ -61,6 +61,8 @@ class OpenVinoModel:
             "NUM_STREAMS": threads,
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "THROUGHPUT",
+            # pinned, the streams of detector and pose network would wait for the same core
+            "ENABLE_CPU_PINNING": False,
         }
         try:
             model = core.read_model(path)
