@@ -133,6 +133,12 @@ def test_track_fps_has_an_effect(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert counts == [2, 1]  # gone for twenty seconds, gone for 100 ms
 
 
+def test_default_formats_fit_the_source(tmp_path: Path, people_jpg: Path, short_mp4: Path) -> None:
+    assert predict(tmp_path / "a", people_jpg) == predict(tmp_path / "b", short_mp4) == 0
+    assert {p.name for p in (tmp_path / "a").iterdir()} == {"poses.jsonl", "images"}
+    assert {p.name for p in (tmp_path / "b").iterdir()} == {"poses.jsonl", "walk.mp4"}
+
+
 def test_pictures_and_videos_together(tmp_path: Path, people_jpg: Path, short_mp4: Path) -> None:
     assert predict(tmp_path, people_jpg, short_mp4, "--save", "jsonl,coco") == 0
     assert len({line["source"] for line in lines(tmp_path)}) == 2

@@ -31,11 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--save",
-        default="jsonl,images",
         metavar="LIST",
-        help="formats, with commas: coco, alphapose, alphapose-cmu, "
-        "alphapose-open, openpose, csv, parquet, jsonl, images, video "
-        "(default %(default)s)",
+        help="formats, with commas: coco, alphapose, alphapose-cmu, alphapose-open, openpose, csv, "
+        "parquet, jsonl, images, video (default: jsonl, and images of pictures or a video of "
+        "anything else)",
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace the result files of an earlier run"
@@ -172,6 +171,9 @@ def _formats(args: argparse.Namespace) -> list[str]:
     from posewright.errors import UsageError, nearest
     from posewright.writers import WRITERS
 
+    if args.save is None:
+        drawn = {"images" if _is_pictures(source) else "video" for source in args.source}
+        return ["jsonl", *sorted(drawn)]
     names = [name.strip() for name in args.save.split(",") if name.strip()]
     for name in names:
         if name not in WRITERS:
@@ -179,6 +181,13 @@ def _formats(args: argparse.Namespace) -> list[str]:
     if not names:
         raise UsageError(f"--save names no format; choose from {', '.join(WRITERS)}")
     return list(dict.fromkeys(names))
+
+
+def _is_pictures(source: str) -> bool:
+    """Tell by the name alone whether a source is made of pictures."""
+    from posewright.sources.pictures import PICTURES
+
+    return Path(source).is_dir() or Path(source).suffix.lower() in {*PICTURES, ".zip", ".txt"}
 
 
 def _boxes(args: argparse.Namespace) -> BoxFile | None:
