@@ -15,6 +15,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from test_sources_stream import serve, shots
 
 from posewright.cli import VERBS, build_parser, main
 from posewright.cli.demo import CLIP
@@ -404,3 +405,23 @@ def test_no_home_and_a_read_only_working_folder(people_jpg: Path, tmp_path: Path
     command = [sys.executable, "-m", "posewright", "predict", str(people_jpg), "-o", str(tmp_path)]
     done = subprocess.run([*command, "--save", "jsonl"], env=env, capture_output=True, cwd="/proc")
     assert done.returncode == 0, done.stderr
+
+
+def test_retry_and_latest_have_an_effect(tmp_path: Path) -> None:
+    options = ["--save", "jsonl", "--detector", "whole-image", "--threads", "1"]
+    seconds = {}
+    for retry in ("0", "1.5"):
+        with serve(shots(3), None) as server:  # three pictures, then nobody answers
+            start = time.monotonic()
+            out = tmp_path / f"retry{retry}"
+            assert predict(out, server.url, "--retry", retry, *options) == 3
+            seconds[retry] = time.monotonic() - start
+        assert [f["status"] for f in lines(out)] == ["ok", "ok", "ok", "truncated"]
+    assert seconds["1.5"] > seconds["0"] + 1
+    found = {}
+    for name, latest in (("all", []), ("latest", ["--latest"])):
+        with serve(shots(60, 0.001), None) as server:
+            out = tmp_path / name
+            assert predict(out, server.url, "--retry", "0", *latest, *options, "--flip") == 3
+            found[name] = sum(f["status"] == "ok" for f in lines(out))
+    assert found["latest"] < found["all"] == 60
