@@ -115,6 +115,7 @@ class _Outputs:
 
     def __init__(self, writers: list[Writer], summary: Summary) -> None:
         self.writers, self.summary = writers, summary
+        self.used = False
 
     @classmethod
     def open(
@@ -134,6 +135,7 @@ class _Outputs:
         return made
 
     def write(self, result: Result) -> None:
+        self.used = True
         for writer in list(self.writers):
             try:
                 writer.write(result)
@@ -141,6 +143,10 @@ class _Outputs:
                 self._drop(writer, error)
 
     def close(self) -> None:
+        """Finish the files; a run that met no frame at all leaves none."""
+        if not self.used:
+            self.abort()
+            return
         for writer in list(self.writers):
             try:
                 self.summary.files += [str(path) for path in writer.close()]
