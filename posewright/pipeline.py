@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -156,7 +156,6 @@ class Pipeline:
     window: int = 1
     batch: int = 4
     keep_images: bool = False
-    speed: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.threads = self.threads or os.cpu_count() or 1

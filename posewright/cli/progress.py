@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -74,6 +73,3 @@ def _line(now: Progress) -> str:
         gauge = f"[{'#' * filled}{'.' * (20 - filled)}] {now.done}/{now.total}"
         return f"{name} {gauge}  {rate:.1f} frames/s  {now.people} people  {left:.0f} s left"
     return f"{name} {now.done} frames  {rate:.1f} frames/s  {now.people} people"
-
-
-ProgressCallback = Callable[["Progress"], None]

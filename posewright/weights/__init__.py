@@ -14,12 +14,11 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Embedded:
-    """One embedded network: its file, what it does, and what it scored here."""
+    """One embedded network: its file and what it does; docs/benchmarks.md has its scores."""
 
     name: str
     task: str
     summary: str
-    score: str
 
     @property
     def path(self) -> Path:
@@ -34,13 +33,11 @@ EMBEDDED = {
             "movenet-thunder",
             "pose",
             "MoveNet SinglePose Thunder v4, 17 COCO joints, one crop per person",
-            "docs/benchmarks.md",
         ),
         Embedded(
             "nanodet-g-person",
             "boxes",
             "NanoDet-g reduced to people, letterbox up to 512 px",
-            "docs/benchmarks.md",
         ),
     )
 }
