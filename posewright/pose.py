@@ -160,7 +160,9 @@ class Pose:
         """
         from posewright.draw import heatmap_overlay
 
-        opened, _ = self._open(source, options)
+        opened, rest = self._open(source, options)
+        if rest:
+            raise TypeError(f"explain() has no option {', '.join(sorted(rest))}")
         with opened:
             frame = next(opened)
         if frame.status != "ok":

@@ -101,6 +101,8 @@ def test_explain_shows_heatmaps(pose: Pose, image: np.ndarray) -> None:
     shown = pose.explain(image, color="rgb")
     changed = np.abs(shown.astype(int) - image).max(2) > 20
     assert shown.shape == image.shape and 0.01 < changed.mean() < 0.9
+    with pytest.raises(TypeError, match="colour"):
+        pose.explain(image, color="rgb", colour="bgr")
 
 
 def test_boxes_of_ones_own(pose: Pose, image: np.ndarray) -> None:
