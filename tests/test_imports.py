@@ -62,9 +62,23 @@ def test_core_needs_numpy_and_lap_only(file: Path) -> None:
     assert outside <= {"numpy", "lap"}
 
 
-@pytest.mark.parametrize("file", files("**/*.py"), ids=str)
-def test_nothing_imports_torch_at_module_level(file: Path) -> None:
+TORCH_LAYER = {*files("models/*.py", "checkpoints/*.py", "losses/*.py", "ops.py")}
+
+
+@pytest.mark.parametrize("file", sorted(set(files("**/*.py")) - TORCH_LAYER), ids=str)
+def test_the_runtime_layer_never_needs_torch(file: Path) -> None:
     assert not roots(file) & {"torch", "torchvision", "scipy"}
+    inner = {n.split(".")[1] for n in top_level_imports(file) if n.startswith("posewright.")}
+    assert not inner & {"models", "checkpoints", "losses", "ops"}
+
+
+@pytest.mark.parametrize("file", sorted(TORCH_LAYER), ids=str)
+def test_the_torch_layer_needs_no_more_than_torch(file: Path) -> None:
+    allowed = {"posewright", "torch", "numpy", "safetensors"}
+    assert roots(file) - sys.stdlib_module_names <= allowed
+    if file.parent.name == "models":
+        inner = {n.split(".")[1] for n in top_level_imports(file) if n.startswith("posewright.")}
+        assert not inner & {"datasets", "checkpoints", "train"}
 
 
 def test_core_modules_load_without_cv2_and_torch() -> None:

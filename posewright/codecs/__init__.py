@@ -12,7 +12,7 @@ from posewright.codecs.boxes import Boxes, DistributionBoxes
 from posewright.codecs.heatmap import Heatmap
 from posewright.codecs.movenet import MoveNet, MoveNetMulti
 from posewright.codecs.simcc import SimCC
-from posewright.errors import ModelError, nearest
+from posewright.errors import ModelError, UsageError, nearest
 
 __all__ = [
     "Boxes",
@@ -23,12 +23,31 @@ __all__ = [
     "MoveNetMulti",
     "SimCC",
     "codec_from_dict",
+    "codec_named",
     "codec_to_dict",
 ]
 
 _KINDS: dict[str, Any] = {
     c.kind: c for c in (Heatmap, SimCC, MoveNet, MoveNetMulti, DistributionBoxes, Boxes)
 }
+
+
+# what `create(codec=...)` takes by name; sigma of 2 cells is for maps of 64 x 48
+_NAMED: dict[str, tuple[Any, dict[str, Any]]] = {
+    "heatmap": (Heatmap, {"quantised": True}),
+    "dark": (Heatmap, {"refine": "dark"}),
+    "udp": (Heatmap, {"refine": "udp", "unbiased": True}),
+    "simcc": (SimCC, {}),
+}
+
+
+def codec_named(name: str, input_size: tuple[int, int]) -> Codec:
+    """Return the codec that papers call `name`, for views of (width, height) `input_size`."""
+    if name not in _NAMED:
+        raise UsageError(f"no codec {name!r}{nearest(name, _NAMED)}; known: {', '.join(_NAMED)}")
+    make, fields = _NAMED[name]
+    codec: Codec = make(input_size=input_size, **fields)
+    return codec
 
 
 def codec_to_dict(codec: Codec) -> dict[str, Any]:

@@ -1,0 +1,174 @@
+"""Compare our networks with what the originals compute on rule-made weights.
+
+Usage: python benchmarks/parity.py FILE...   (SYSTEM__VARIANT.json.gz)
+
+A file holds the names and shapes of an original's tensors and the original's outputs.  Every
+tensor follows from its name by a rule, so that a tensor in the wrong place cannot pass.  One line
+for each file: PASS or FAIL, the name, our and their number of parameters, the relative error.
+Exits with 1 if a file fails.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import sys
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from posewright.checkpoints import Foreign, convert, foreigns
+from posewright.errors import PosewrightError
+
+TOLERANCE = 1e-4
+# the family, or the families by prefix, that hold the key tables of a system of another name
+FAMILIES = {
+    "hrformer_orig": "hrformer",
+    "lite_hrnet_orig": "lite_hrnet",
+    "mmpose": "mmpose_",
+    "posefix_pt": "posefix",
+    "vitpose_orig": "vitpose",
+    "yolopose": "yolo_pose",
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one fixture showed; `error` is the largest relative error of its outputs."""
+
+    name: str
+    ours: int
+    theirs: int
+    error: float
+    note: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether counts are equal and all outputs agree."""
+        return not self.note and self.ours == self.theirs and self.error <= TOLERANCE
+
+    def __str__(self) -> str:
+        word = "PASS" if self.passed else "FAIL"
+        line = (
+            f"{word} {self.name} params {self.ours}/{self.theirs} relative error {self.error:.1e}"
+        )
+        return f"{line} ({self.note})" if self.note else line
+
+
+def uniform(key: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Values in [-1, 1) of PCG64, seeded by the CRC-32 of the key."""
+    generator = np.random.Generator(np.random.PCG64(zlib.crc32(key.encode("utf-8"))))
+    return generator.random(int(np.prod(shape, dtype=np.int64))).reshape(shape) * 2 - 1
+
+
+def tensor(key: str, shape: tuple[int, ...], gain: float) -> Tensor:
+    """Return the value that the rule gives the original's tensor `key`."""
+    u, leaf = uniform(key, shape), key.rpartition(".")[2]
+    if leaf == "running_var":
+        value = 1 + u / 2
+    elif leaf == "running_mean" or (len(shape) < 2 and leaf not in ("weight", "gamma", "scale")):
+        value = u / 10
+    elif len(shape) < 2:
+        value = gain * (1 + u / 5)
+    else:
+        value = u * np.sqrt(3 / np.prod(shape[1:]))
+    return torch.from_numpy(np.asarray(value, np.float32))
+
+
+def original(fixture: dict[str, Any]) -> dict[str, Tensor]:
+    """Return the original's state dict; tensors that it computes itself are zeros."""
+    return {
+        key: tensor(key, tuple(shape), fixture["gain"])
+        if how == "rule"
+        else torch.zeros(shape, dtype=getattr(torch, dtype))
+        for key, shape, dtype, how in fixture["keys"]
+    }
+
+
+def find(system: str, variant: str) -> tuple[Foreign, Callable[[], nn.Module]]:
+    """Return the key table and the builder of our network; a KeyError if no family has it."""
+    name = FAMILIES.get(system, system)
+    for family in foreigns().values():
+        same = family.name.startswith(name) if name.endswith("_") else family.name == name
+        known = {plain(v): build for v, build in family.variants.items()}
+        if same and plain(variant) in known:
+            return family, known[plain(variant)]
+    raise KeyError(f"no family knows {system} {variant}")
+
+
+def plain(name: str) -> str:
+    """Return a name of letters, digits and _, as in the names of fixture files."""
+    return re.sub(r"[^A-Za-z0-9]+", "_", name)
+
+
+def run(model: nn.Module, system: str, inputs: list[Tensor]) -> list[Tensor]:
+    """Return our outputs in the order of the fixture's."""
+    if system in OUTPUTS:
+        return OUTPUTS[system](model, inputs)
+    compute = getattr(model, "compute", model)
+    found = compute(*inputs)
+    return list(found.values()) if isinstance(found, dict) else [found]
+
+
+# systems whose fixtures list other tensors than `compute` returns, in the order of the fixture
+OUTPUTS: dict[str, Callable[[nn.Module, list[Tensor]], list[Tensor]]] = {}
+
+
+def check(path: Path) -> Report:
+    """Run one fixture."""
+    fixture = json.loads(gzip.decompress(path.read_bytes()))
+    system, variant = fixture["system"], fixture["variant"]
+    name, theirs = f"{system}__{plain(variant)}", int(fixture["parameters"])
+    try:
+        family, build = find(system, variant)
+        model = build().eval()
+        model.load_state_dict(convert(original(fixture), family, model), strict=True)
+    except (KeyError, PosewrightError) as error:
+        return Report(name, 0, theirs, float("nan"), str(error))
+    inputs = [
+        torch.from_numpy((uniform("input", tuple(i["shape"])) * 3**0.5).astype(np.float32))
+        for i in fixture["inputs"]
+    ]
+    with torch.inference_mode():
+        outputs = run(model, system, inputs)
+    ours = sum(p.numel() for p in model.parameters())
+    error, note = compare(outputs, fixture["outputs"])
+    return Report(name, ours, theirs, error, note)
+
+
+def compare(outputs: list[Tensor], expected: list[dict[str, Any]]) -> tuple[float, str]:
+    """Return the largest relative error, and what else is wrong."""
+    if len(outputs) != len(expected):
+        return float("nan"), f"{len(outputs)} outputs for {len(expected)}"
+    worst = 0.0
+    for ours, theirs in zip(outputs, expected, strict=True):
+        if list(ours.shape) != theirs["shape"]:
+            return float("nan"), f"{theirs['name']}: {list(ours.shape)} for {theirs['shape']}"
+        value = np.array(theirs["value"])
+        found = ours.detach().double().flatten().numpy()[theirs["index"]]
+        worst = max(worst, float(np.linalg.norm(found - value) / np.linalg.norm(value)))
+    return worst, ""
+
+
+def main(paths: list[str]) -> int:
+    """Check every file; 1 if one fails, 2 without files."""
+    if not paths:
+        print(__doc__, file=sys.stderr)
+        return 2
+    reports = []
+    for path in paths:
+        reports.append(check(Path(path)))
+        print(reports[-1], flush=True)
+    print(f"{sum(r.passed for r in reports)} of {len(reports)} pass")
+    return 0 if all(r.passed for r in reports) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,109 @@
+"""Key tables: how the tensors of a published state dict become those of our network."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+from torch import Tensor, nn
+
+import posewright.checkpoints
+from posewright.errors import ModelError, UsageError, nearest
+
+__all__ = ["Foreign", "State", "convert", "foreign", "foreigns"]
+
+State = dict[str, Tensor]
+Rule = tuple[str, str | None]
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A family of published state dicts.
+
+    rules: (pattern, replacement) in order; the first pattern that matches the whole key decides,
+    None drops the key on purpose.  prepare: reshapes, splits or merges tensors, still under their
+    own names, before the rules.  variants: configurations of the original by name -> what builds
+    our network for them.  licence: of the published weights.
+    """
+
+    name: str
+    origin: str
+    licence: str
+    rules: Sequence[Rule]
+    variants: Mapping[str, Callable[[], nn.Module]] = field(default_factory=dict)
+    prepare: Callable[[State], State] | None = None
+
+
+@cache
+def foreigns() -> dict[str, Foreign]:
+    """Return every family by name: all `Foreign` objects in the files of posewright/checkpoints."""
+    found: dict[str, Foreign] = {}
+    for module in pkgutil.iter_modules(posewright.checkpoints.__path__):
+        for value in vars(
+            importlib.import_module(f"posewright.checkpoints.{module.name}")
+        ).values():
+            if isinstance(value, Foreign):
+                if found.setdefault(value.name, value) is not value:
+                    raise ValueError(f"two families are called {value.name!r}")
+    return dict(sorted(found.items()))
+
+
+def foreign(name: str) -> Foreign:
+    """Return a family by name; a UsageError suggests the nearest."""
+    known = foreigns()
+    if name not in known:
+        raise UsageError(f"no family {name!r}{nearest(name, known)}; known: {', '.join(known)}")
+    return known[name]
+
+
+def convert(state: State, family: Foreign, model: nn.Module) -> State:
+    """Return `state` under the names of `model`, which it then fits exactly.
+
+    ModelError: a key that no rule knows, a tensor of ours that none fills or that has another
+    shape; all of them are named.  Counters of batch norm may be absent, as in old files.
+    """
+    state = family.prepare(dict(state)) if family.prepare else dict(state)
+    ours = model.state_dict()
+    renamed: State = {}
+    unknown = []
+    for key, value in state.items():
+        new = _rename(key, family.rules)
+        if new is not None and (new not in ours or new in renamed):
+            unknown.append(key)
+        elif new is not None:
+            renamed[new] = value
+    missing = [k for k in ours if k not in renamed and not k.endswith("num_batches_tracked")]
+    shapes = [
+        f"{k} {tuple(v.shape)} for {tuple(ours[k].shape)}"
+        for k, v in renamed.items()
+        if v.shape != ours[k].shape
+    ]
+    if unknown or missing or shapes:
+        raise ModelError(_complaint(family.name, unknown, missing, shapes))
+    counters = {k: v for k, v in ours.items() if k not in renamed}
+    return {k: {**counters, **renamed}[k] for k in ours}
+
+
+def _rename(key: str, rules: Sequence[Rule]) -> str | None:
+    for pattern, replacement in rules:
+        match = re.fullmatch(pattern, key)
+        if match:
+            return None if replacement is None else match.expand(replacement)
+    return key
+
+
+def _complaint(name: str, unknown: list[str], missing: list[str], shapes: list[str]) -> str:
+    parts = [
+        f"{what}: {', '.join(keys[:8])}{f' and {len(keys) - 8} more' if len(keys) > 8 else ''}"
+        for what, keys in (
+            ("keys it does not know", unknown),
+            ("keys that are missing", missing),
+            ("shapes that differ", shapes),
+        )
+        if keys
+    ]
+    return f"this is not a {name} checkpoint of this network; {'; '.join(parts)}"

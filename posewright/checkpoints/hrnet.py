@@ -1,0 +1,48 @@
+"""HRNet, DARK and UDP by their authors, and HRNet of mmpose 0.x and 1.x."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from posewright.checkpoints.base import Foreign
+from posewright.models import create
+
+_SIZES = {"128x96": (96, 128), "256x192": (192, 256), "384x288": (288, 384)}
+
+HRNET = Foreign(
+    "hrnet",
+    origin="https://github.com/HRNet/HRNet-Human-Pose-Estimation",
+    licence="MIT",
+    rules=((r"(final_layer\..*)", r"head.\1"), (r"(.*)", r"backbone.\1")),
+    variants={
+        **{
+            f"w{width}_{size}": partial(create, f"hrnet_w{width}", input_size=pixels)
+            for width in (32, 48)
+            for size, pixels in _SIZES.items()
+        },
+        **{
+            f"dark_w{width}_{size}": partial(
+                create, f"hrnet_w{width}", input_size=pixels, codec="dark"
+            )
+            for width in (32, 48)
+            for size, pixels in _SIZES.items()
+        },
+        **{
+            f"mpii_w{width}_256x256": partial(
+                create, f"hrnet_w{width}", input_size=(256, 256), skeleton="mpii16"
+            )
+            for width in (32, 48)
+        },
+    },
+)
+
+MMPOSE_HRNET = Foreign(
+    "mmpose_hrnet",
+    origin="https://github.com/open-mmlab/mmpose",
+    licence="Apache-2.0",
+    rules=((r"keypoint_head\.(.*)", r"head.\1"),),
+    variants={
+        "hrnet_w32": partial(create, "hrnet_w32"),
+        "hrnet_w48": partial(create, "hrnet_w48"),
+    },
+)

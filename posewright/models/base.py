@@ -1,0 +1,75 @@
+"""PoseModel: a network with what one must know to use it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from posewright.codecs.base import Codec
+from posewright.runtimes.info import Input
+from posewright.skeletons import Skeleton, get_skeleton
+
+__all__ = ["IMAGENET", "PoseModel", "as_skeleton"]
+
+IMAGENET = Input("NCHW", "float32", "RGB", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+
+
+def as_skeleton(skeleton: Skeleton | str) -> Skeleton:
+    """Return a skeleton given itself or its name."""
+    return get_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
+
+
+class PoseModel(nn.Module):
+    """Backbone, neck and head, with the codec, skeleton and normalisation that belong to them.
+
+    `forward` takes views as they come from a picture, `compute` takes what the layers take.
+    loss: a module called with (outputs, targets); it may own parameters (RLE's flow).  `backbone`,
+    `neck` and `head` may be any modules: `compute` is head(neck(backbone(x))), and the head returns
+    the arrays that the codec documents.
+    """
+
+    name = ""  # set by `create`
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: nn.Module,
+        codec: Codec,
+        skeleton: Skeleton | str,
+        *,
+        neck: nn.Module | None = None,
+        loss: nn.Module | None = None,
+        pixels: Input = IMAGENET,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.neck = neck if neck is not None else nn.Identity()
+        self.head = head
+        self.loss = loss
+        self.codec = codec
+        self.skeleton = as_skeleton(skeleton)
+        self.pixels = pixels
+        mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (pixels.mean, pixels.std))
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
+
+    def forward(self, views: Tensor) -> dict[str, Tensor]:
+        """(B, h, w, 3) RGB, uint8 or 0 to 255 -> the outputs that the codec documents."""
+        return self.compute(self.normalise(views))
+
+    def normalise(self, views: Tensor) -> Tensor:
+        """(B, h, w, 3) RGB, 0 to 255 -> (B, 3, h, w) as the layers take it."""
+        x = views.permute(0, 3, 1, 2).to(self.mean.dtype)
+        if self.pixels.color == "BGR":
+            x = x.flip(1)
+        return (x - self.mean) / self.std
+
+    def compute(self, x: Tensor) -> dict[str, Tensor]:
+        """(B, 3, h, w) normalised -> the outputs that the codec documents."""
+        outputs: dict[str, Tensor] = self.head(self.neck(self.backbone(x)))
+        return outputs
+
+    @property
+    def parameters_count(self) -> int:
+        """Number of trainable and frozen parameters, buffers excluded."""
+        return sum(p.numel() for p in self.parameters())

@@ -1,0 +1,183 @@
+"""HRNet: branches of several resolutions that run side by side and exchange (arXiv:1902.09212).
+
+Module names are those of the authors' state dicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from posewright.codecs import Codec
+from posewright.models.base import PoseModel
+from posewright.models.heads import top_down
+from posewright.models.layers import BasicBlock, Bottleneck
+from posewright.models.registry import register
+from posewright.skeletons import Skeleton
+
+__all__ = ["HRNet"]
+
+PAPER = "arXiv:1902.09212"
+Branches = list[Tensor]
+
+
+class Exchange(nn.Module):
+    """One module of a stage: four blocks on every branch, then every branch takes all others.
+
+    widths: channels of the branches, highest resolution first.  outputs: how many branches leave.
+    """
+
+    def __init__(self, widths: Sequence[int], outputs: int, blocks: int = 4) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(
+            nn.Sequential(*(BasicBlock(w, w) for _ in range(blocks))) for w in widths
+        )
+        self.fuse_layers = nn.ModuleList(
+            nn.ModuleList(_fuse(widths, source, to) for source in range(len(widths)))
+            for to in range(outputs)
+        )
+        self.relu = nn.ReLU()
+
+    def forward(self, xs: Branches) -> Branches:
+        xs = [branch(x) for branch, x in zip(self.branches, xs, strict=True)]
+        return [self.relu(_sum(row, xs, to)) for to, row in enumerate(self.fuse_layers)]
+
+
+def _sum(row: nn.ModuleList, xs: Branches, to: int) -> Tensor:
+    """Return branch `to` plus what `row` makes of all others, in the order of the branches."""
+    total: Tensor | None = None
+    for source, (layer, x) in enumerate(zip(row, xs, strict=True)):
+        y = x if source == to else layer(x)
+        total = y if total is None else total + y
+    assert total is not None
+    return total
+
+
+def _fuse(widths: Sequence[int], source: int, to: int) -> nn.Module | None:
+    """Return what brings branch `source` to the size of branch `to`; None where they are one."""
+    a, b = widths[source], widths[to]
+    if source == to:
+        return None
+    if source > to:  # lower resolution: fewer channels, then larger
+        up = nn.Upsample(scale_factor=2 ** (source - to), mode="nearest")
+        return nn.Sequential(nn.Conv2d(a, b, 1, bias=False), nn.BatchNorm2d(b), up)
+    steps = [_down(a, a, relu=True) for _ in range(to - source - 1)]
+    return nn.Sequential(*steps, _down(a, b, relu=False))
+
+
+def _down(inputs: int, outputs: int, *, relu: bool) -> nn.Sequential:
+    layers = [nn.Conv2d(inputs, outputs, 3, 2, 1, bias=False), nn.BatchNorm2d(outputs)]
+    return nn.Sequential(*layers, *([nn.ReLU(inplace=True)] if relu else []))
+
+
+class HRNet(nn.Module):
+    """Stem, four stages with 1 to 4 branches -> the branches that the last stage lets out.
+
+    widths: channels of the branches.  modules: exchanges of stages 2, 3, ...  multi_scale: all
+    branches leave instead of the first.  `channels` holds what leaves, `stride` of the first is 4.
+    """
+
+    stride = 4
+
+    def __init__(
+        self,
+        widths: Sequence[int] = (32, 64, 128, 256),
+        modules: Sequence[int] = (1, 4, 3),
+        *,
+        multi_scale: bool = False,
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 3, 2, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.conv2 = nn.Conv2d(64, 64, 3, 2, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(64)
+        self.relu = nn.ReLU(inplace=True)
+        shortcut = nn.Sequential(nn.Conv2d(64, 256, 1, bias=False), nn.BatchNorm2d(256))
+        blocks = [Bottleneck(64, 64, downsample=shortcut)]
+        self.layer1 = nn.Sequential(*blocks, *(Bottleneck(256, 64) for _ in range(3)))
+        self.stages = len(modules)
+        before: Sequence[int] = (256,)
+        for i, count in enumerate(modules):
+            now = widths[: i + 2]
+            last = i == self.stages - 1
+            outputs = 1 if last and not multi_scale else len(now)
+            setattr(self, f"transition{i + 1}", _transition(before, now))
+            setattr(self, f"stage{i + 2}", _stage(now, count, outputs))
+            before = now
+        self.channels = list(before if multi_scale else before[:1])
+
+    def forward(self, x: Tensor) -> Tensor | Branches:
+        """(B, 3, h, w) -> (B, widths[0], h / 4, w / 4), or all branches if multi_scale."""
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn2(self.conv2(x)))
+        xs = [self.layer1(x)]
+        for i in range(self.stages):
+            xs = _widen(getattr(self, f"transition{i + 1}"), xs)
+            xs = getattr(self, f"stage{i + 2}")(xs)
+        return xs if len(self.channels) > 1 else xs[0]
+
+
+def _transition(before: Sequence[int], now: Sequence[int]) -> nn.ModuleList:
+    """Return what gives every branch its width and makes the new one from the smallest."""
+    layers: list[nn.Module | None] = []
+    for i, width in enumerate(now):
+        if i >= len(before):
+            layers.append(nn.Sequential(_down(before[-1], width, relu=True)))
+        elif before[i] != width:
+            conv = nn.Conv2d(before[i], width, 3, 1, 1, bias=False)
+            layers.append(nn.Sequential(conv, nn.BatchNorm2d(width), nn.ReLU(inplace=True)))
+        else:
+            layers.append(None)
+    return nn.ModuleList(layers)
+
+
+def _widen(transition: nn.ModuleList, xs: Branches) -> Branches:
+    """A new branch comes from the smallest there was."""
+    made = []
+    for i, layer in enumerate(transition):
+        x = xs[min(i, len(xs) - 1)]
+        made.append(x if layer is None else layer(x))
+    return made
+
+
+def _stage(widths: Sequence[int], count: int, outputs: int) -> nn.Sequential:
+    last = Exchange(widths, outputs)
+    return nn.Sequential(*(Exchange(widths, len(widths)) for _ in range(count - 1)), last)
+
+
+def _hrnet(
+    width: int,
+    input_size: tuple[int, int],
+    skeleton: Skeleton | str,
+    codec: Codec | str,
+    neck: Sequence[str],
+) -> PoseModel:
+    backbone = HRNet((width, 2 * width, 4 * width, 8 * width))
+    return top_down(
+        backbone, (width, 4), input_size=input_size, skeleton=skeleton, codec=codec, neck=neck
+    )
+
+
+@register(paper=PAPER, published="COCO val2017 AP .744 (detector boxes, flip), 384x288 .758")
+def hrnet_w32(
+    *,
+    input_size: tuple[int, int] = (192, 256),
+    skeleton: Skeleton | str = "coco17",
+    codec: Codec | str = "heatmap",
+    neck: Sequence[str] = (),
+) -> PoseModel:
+    """HRNet-W32: 32 channels at the highest resolution."""
+    return _hrnet(32, input_size, skeleton, codec, neck)
+
+
+@register(paper=PAPER, published="COCO val2017 AP .751 (detector boxes, flip), 384x288 .763")
+def hrnet_w48(
+    *,
+    input_size: tuple[int, int] = (192, 256),
+    skeleton: Skeleton | str = "coco17",
+    codec: Codec | str = "heatmap",
+    neck: Sequence[str] = (),
+) -> PoseModel:
+    """HRNet-W48: 48 channels at the highest resolution."""
+    return _hrnet(48, input_size, skeleton, codec, neck)

@@ -1,0 +1,93 @@
+"""The registry of networks: `@register` on a plain function, and `create` by its name."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from torch import nn
+
+import posewright.models
+from posewright.errors import UsageError, nearest
+from posewright.models.base import PoseModel
+
+__all__ = ["Variant", "create", "register", "variants"]
+
+Builder = Callable[..., PoseModel]
+_VARIANTS: dict[str, Variant] = {}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One entry of the zoo.
+
+    name: what `create` takes.  family: the file in posewright/models that holds it.  paper: where
+    the network comes from.  published: accuracy that its authors state, with the conditions.
+    """
+
+    name: str
+    family: str
+    build: Builder
+    paper: str
+    published: str
+
+    @property
+    def summary(self) -> str:
+        """First line of the function's docstring."""
+        return (inspect.getdoc(self.build) or "").partition("\n")[0]
+
+
+def register(*, paper: str, published: str = "") -> Callable[[Builder], Builder]:
+    """Enter the decorated function, which builds one network, under its own name.
+
+    All options of the function are keyword arguments with defaults.  ValueError: the name is taken.
+    """
+
+    def enter(build: Builder) -> Builder:
+        name = build.__name__
+        if name in _VARIANTS:
+            raise ValueError(f"two networks are called {name!r}")
+        family = build.__module__.rpartition(".")[2]
+        _VARIANTS[name] = Variant(name, family, build, paper, published)
+        return build
+
+    return enter
+
+
+@cache
+def _load() -> None:
+    """Import every file of posewright/models, so that adding a model is adding a file."""
+    for module in pkgutil.iter_modules(posewright.models.__path__):
+        importlib.import_module(f"posewright.models.{module.name}")
+
+
+def variants() -> dict[str, Variant]:
+    """Return every network of the zoo by name, in alphabetical order."""
+    _load()
+    return dict(sorted(_VARIANTS.items()))
+
+
+def create(name: str, **options: Any) -> PoseModel:
+    """Build the network `name` with random weights, in evaluation mode.
+
+    options: those of its function, e.g. input_size=(width, height), skeleton, codec, neck.
+    UsageError: an unknown name or option, with the nearest known one.
+    """
+    known = variants()
+    if name not in known:
+        raise UsageError(f"no network {name!r}{nearest(name, known)}; `posewright models list`")
+    build = known[name].build
+    allowed = inspect.signature(build).parameters
+    for option in options:
+        if option not in allowed:
+            hint = nearest(option, allowed)
+            raise UsageError(f"{name} has no option {option!r}{hint}; it has {sorted(allowed)}")
+    model = build(**options)
+    model.name = name
+    assert isinstance(model, nn.Module)
+    return model.eval()

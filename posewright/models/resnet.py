@@ -1,0 +1,131 @@
+"""ResNet (arXiv:1512.03385, v1.5) and Simple Baselines: deconvolutions on top (arXiv:1804.06208).
+
+Module names are those of torchvision and of the authors' state dicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+
+from posewright.codecs import Codec
+from posewright.models.base import PoseModel
+from posewright.models.heads import top_down
+from posewright.models.layers import Bottleneck
+from posewright.models.registry import register
+from posewright.skeletons import Skeleton
+
+__all__ = ["ResNet", "resnet_depths"]
+
+PAPER = "arXiv:1804.06208"
+Attention = Callable[[int], nn.Module]
+
+
+def resnet_depths(depth: int) -> tuple[int, ...]:
+    """Return the number of bottleneck blocks in each layer of ResNet-`depth`."""
+    return {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}[depth]
+
+
+class ResNet(nn.Module):
+    """Stem and four layers of bottlenecks -> (B, 2048, h / 32, w / 32), or of all four layers.
+
+    attention: makes the module that ends the first block of each layer (AlphaPose's SE-ResNet), or
+    of every block if `attention_everywhere` (SE-ResNet, arXiv:1709.01507), from its channels.
+    """
+
+    stride = 32
+
+    def __init__(
+        self,
+        depth: int = 50,
+        *,
+        attention: Attention | None = None,
+        attention_everywhere: bool = False,
+        multi_scale: bool = False,
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        inputs = 64
+        for i, count in enumerate(resnet_depths(depth)):
+            width, stride = 64 * 2**i, 1 if i == 0 else 2
+            layer = _layer(inputs, width, count, stride, attention, attention_everywhere)
+            setattr(self, f"layer{i + 1}", layer)
+            inputs = width * 4
+        self.multi_scale = multi_scale
+        self.channels = [256, 512, 1024, 2048] if multi_scale else [2048]
+
+    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
+        """(B, 3, h, w) -> (B, 2048, h / 32, w / 32)."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        xs = []
+        for i in range(1, 5):
+            x = getattr(self, f"layer{i}")(x)
+            xs.append(x)
+        return xs if self.multi_scale else x
+
+
+def _layer(
+    inputs: int, width: int, count: int, stride: int, attention: Attention | None, everywhere: bool
+) -> nn.Sequential:
+    outputs = width * 4
+    shortcut = nn.Sequential(
+        nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+    )
+    make = attention if attention else lambda _: None
+    rest = make if everywhere else lambda _: None
+    first = Bottleneck(inputs, width, stride, shortcut, make(outputs))
+    others = (Bottleneck(outputs, width, attention=rest(outputs)) for _ in range(count - 1))
+    return nn.Sequential(first, *others)
+
+
+def _simple_baseline(
+    depth: int,
+    input_size: tuple[int, int],
+    skeleton: Skeleton | str,
+    codec: Codec | str,
+    neck: Sequence[str],
+) -> PoseModel:
+    return top_down(
+        ResNet(depth), (2048, 32), deconv=(256, 256, 256),
+        input_size=input_size, skeleton=skeleton, codec=codec, neck=neck,
+    )  # fmt: skip
+
+
+@register(paper=PAPER, published="COCO val2017 AP .704 (detector boxes, flip), 384x288 .722")
+def simple_baseline_r50(
+    *,
+    input_size: tuple[int, int] = (192, 256),
+    skeleton: Skeleton | str = "coco17",
+    codec: Codec | str = "heatmap",
+    neck: Sequence[str] = (),
+) -> PoseModel:
+    """Simple Baselines with ResNet-50."""
+    return _simple_baseline(50, input_size, skeleton, codec, neck)
+
+
+@register(paper=PAPER, published="COCO val2017 AP .714 (detector boxes, flip), 384x288 .736")
+def simple_baseline_r101(
+    *,
+    input_size: tuple[int, int] = (192, 256),
+    skeleton: Skeleton | str = "coco17",
+    codec: Codec | str = "heatmap",
+    neck: Sequence[str] = (),
+) -> PoseModel:
+    """Simple Baselines with ResNet-101."""
+    return _simple_baseline(101, input_size, skeleton, codec, neck)
+
+
+@register(paper=PAPER, published="COCO val2017 AP .720 (detector boxes, flip), 384x288 .743")
+def simple_baseline_r152(
+    *,
+    input_size: tuple[int, int] = (192, 256),
+    skeleton: Skeleton | str = "coco17",
+    codec: Codec | str = "heatmap",
+    neck: Sequence[str] = (),
+) -> PoseModel:
+    """Simple Baselines with ResNet-152."""
+    return _simple_baseline(152, input_size, skeleton, codec, neck)

@@ -1,0 +1,38 @@
+"""Every fixture of the originals: equal numbers of parameters, outputs within 1e-4."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FIXTURES = sorted((ROOT.parent / "shared" / "parity").glob("*.json.gz"))
+
+
+@pytest.fixture(scope="session")
+def parity() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("parity", ROOT / "benchmarks" / "parity.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["parity"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.skipif(not FIXTURES, reason="no fixtures of the originals beside the repository")
+def test_there_are_fixtures() -> None:
+    assert len(FIXTURES) >= 50
+
+
+@pytest.mark.parametrize("path", FIXTURES, ids=lambda p: p.name.partition(".")[0])
+def test_equals_the_original(
+    path: Path, parity: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = parity.check(path)
+    with capsys.disabled():
+        print(f"\n{report}", end="")
+    assert report.passed
