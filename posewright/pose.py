@@ -71,8 +71,9 @@ class Stream(Iterator[Result]):
 class Pose:
     """Find everybody's joints.  Immutable once loaded; several threads may use one object.
 
-    model: an embedded name or the path of an ONNX file ("rtmpose:FILE" for a file whose layout its
-    name does not say).  detector: likewise, or "whole-image", or "auto" for the embedded one (none
+    model: an embedded name, the path of an ONNX file ("rtmpose:FILE" for a file whose layout its
+    name does not say) or of a .safetensors file of ours, or a network of the zoo together with the
+    file of its weights.  detector: likewise, or "whole-image", or "auto" for the embedded one (none
     for a model that finds people by itself).  runtime, device, precision: see runtimes.load_model.
     threads: processors to use, 0 = all.  flip: average with the mirrored view, twice the work.
     min_score: drop people whose mean joint score is lower.  det_score: drop boxes below it.
@@ -83,6 +84,7 @@ class Pose:
         self,
         model: str | Path = "movenet-thunder",
         *,
+        weights: str | Path | None = None,
         detector: str | Path | Boxes = "auto",
         runtime: Runtime = "auto",
         device: str = "auto",
@@ -96,7 +98,7 @@ class Pose:
     ) -> None:
         threads = threads or os.cpu_count() or 1
         load = partial(_load, runtime=runtime, device=device, precision=precision, threads=threads)
-        self.model: Model = load(model)
+        self.model: Model = load(model, weights=None if weights is None else Path(weights))
         if not len(self.model.skeleton):
             raise UsageError(f"{model} is a detector; give it with --detector (detector=...)")
         self.detector = _detector(detector, self.model, load)
@@ -204,7 +206,9 @@ class Pose:
         return pipeline.run(source)
 
 
-def _load(name: str | Path, **options: Any) -> Model:
+def _load(name: str | Path, *, weights: Path | None = None, **options: Any) -> Model:
+    if weights is not None:
+        return load_model(name, weights=weights, **options)
     path, layout = find_model(name)
     return load_model(path, layout=layout, **options)
 

@@ -62,7 +62,9 @@ def test_core_needs_numpy_and_lap_only(file: Path) -> None:
     assert outside <= {"numpy", "lap"}
 
 
-TORCH_LAYER = {*files("models/*.py", "checkpoints/*.py", "losses/*.py", "ops.py")}
+TORCH_LAYER = {
+    *files("models/*.py", "checkpoints/*.py", "losses/*.py", "runtimes/torch.py", "export.py")
+}
 
 
 @pytest.mark.parametrize("file", sorted(set(files("**/*.py")) - TORCH_LAYER), ids=str)

@@ -25,7 +25,15 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--model",
         default="movenet-thunder",
         metavar="NAME|FILE",
-        help="pose model: an embedded name or an .onnx file (default %(default)s)",
+        help="pose model: an embedded name, an .onnx or .safetensors file, or a network of the zoo "
+        "with --weights (default %(default)s)",
+    )
+    group.add_argument(
+        "-w",
+        "--weights",
+        default=None,
+        metavar="FILE",
+        help="weights of a network of the zoo (.safetensors; see posewright models convert)",
     )
     group.add_argument(
         "-d",
@@ -38,7 +46,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--runtime",
         default="auto",
-        choices=("auto", "onnxruntime", "openvino"),
+        choices=("auto", "onnxruntime", "openvino", "torch"),
         help="what runs the networks (default: openvino where installed)",
     )
     group.add_argument(
@@ -96,6 +104,7 @@ def load_pose(args: argparse.Namespace) -> Pose:
 
     return Pose(
         args.model,
+        weights=args.weights,
         detector=args.detector,
         runtime=args.runtime,
         device=args.device,

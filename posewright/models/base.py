@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -28,7 +32,8 @@ class PoseModel(nn.Module):
     the arrays that the codec documents.
     """
 
-    name = ""  # set by `create`
+    name = ""  # set by `create`, as are the options that it was given
+    options: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self,

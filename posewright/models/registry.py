@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from torch import nn
-
 import posewright.models
 from posewright.errors import UsageError, nearest
 from posewright.models.base import PoseModel
@@ -88,6 +86,6 @@ def create(name: str, **options: Any) -> PoseModel:
             hint = nearest(option, allowed)
             raise UsageError(f"{name} has no option {option!r}{hint}; it has {sorted(allowed)}")
     model = build(**options)
-    model.name = name
-    assert isinstance(model, nn.Module)
-    return model.eval()
+    model.name, model.options = name, options
+    model.eval()
+    return model

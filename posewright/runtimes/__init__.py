@@ -14,7 +14,7 @@ from posewright.skeletons import Skeleton
 
 __all__ = ["Model", "Precision", "Runtime", "load_model"]
 
-Runtime = Literal["auto", "onnxruntime", "openvino"]
+Runtime = Literal["auto", "onnxruntime", "openvino", "torch"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 
@@ -42,15 +42,17 @@ class Model(Protocol):
 
 
 def load_model(
-    path: Path,
+    path: Path | str,
     *,
     layout: str = "",
+    weights: Path | None = None,
     runtime: Runtime = "auto",
     device: str = "auto",
     precision: Precision = "auto",
     threads: int = 1,
 ) -> Model:
-    """Open an ONNX file that carries our metadata, or has a layout that mmdeploy publishes.
+    """Open a network: an ONNX file with our metadata or in a layout that mmdeploy publishes, a
+    .safetensors file of ours, or a network of the zoo by name, filled from `weights`.
 
     layout: "rtmpose", "rtmdet" or "yolox" for a file without metadata whose name does not say it.
     runtime: "auto" takes OpenVINO where it is installed and the device is a CPU.  precision: "auto"
@@ -60,6 +62,11 @@ def load_model(
     for word, known in ((runtime, get_args(Runtime)), (precision, get_args(Precision))):
         if word not in known:
             raise UsageError(f"{word!r} is not one of {', '.join(known)}{nearest(word, known)}")
+    if runtime == "torch" or Path(path).suffix != ".onnx":
+        return _torch_model(path, weights, runtime, device, precision)
+    path = Path(path)
+    if weights is not None:
+        raise UsageError(f"{path} carries its weights; leave out {weights}")
     if _choose(runtime, device, precision) == "openvino":
         from posewright.runtimes.openvino import OpenVinoModel
 
@@ -67,6 +74,21 @@ def load_model(
     from posewright.runtimes.onnx import OnnxModel
 
     return OnnxModel.load(path, layout=layout, device=device)
+
+
+def _torch_model(
+    path: Path | str, weights: Path | None, runtime: str, device: str, precision: str
+) -> Model:
+    """Return a network of the zoo; a MissingError where torch is not here."""
+    if runtime not in ("auto", "torch"):
+        raise UsageError(f"{runtime} runs .onnx files; export {path} first: posewright export")
+    if Path(path).suffix == ".onnx":
+        raise UsageError(f"torch runs networks of the zoo and .safetensors files, not {path}")
+    if any(find_spec(name) is None for name in ("torch", "safetensors")):
+        raise MissingError(f'{path} needs torch; run: pip install "posewright[torch]"')
+    from posewright.runtimes.torch import TorchModel
+
+    return TorchModel.load(path, weights=weights, device=device, precision=precision)
 
 
 def _choose(runtime: str, device: str, precision: str) -> str:

@@ -55,5 +55,6 @@ def find_model(name: str | Path) -> tuple[Path, str]:
         return Path(path), layout
     hint = nearest(text, EMBEDDED)
     raise UsageError(
-        f"no model {text!r}{hint}; give the path of an .onnx file or one of {', '.join(EMBEDDED)}"
+        f"no model {text!r}{hint}; give the path of an .onnx or .safetensors file, one of "
+        f"{', '.join(EMBEDDED)}, or a network of `posewright models list` with --weights FILE"
     )

@@ -1,0 +1,211 @@
+"""Read the tensors of any published checkpoint file: safetensors, torch (zip and older), MindSpore.
+
+No file is executed: pickles go through `posewright.checkpoints.pickles`.
+"""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from posewright.checkpoints.mindspore import read_mindspore
+from posewright.checkpoints.pickles import Stub, read_pickle
+from posewright.errors import ModelError, UsageError
+
+__all__ = ["read_checkpoint", "tensors_of"]
+
+_WRAPPERS = (
+    "ema",
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "net",
+    "network",
+    "params",
+    "weights",
+)
+_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint by name, floating ones as float32.
+
+    Wrappers (state_dict, model, ema ...) and a prefix "module." are taken off.  UsageError: no such
+    file.  ModelError: not a checkpoint; says what it is and what to do.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file")
+    try:
+        found = _tensors(path)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+    if not found:
+        raise ModelError(f"{path}: holds no tensors; it is not a checkpoint of a network")
+    if all(key.startswith("module.") for key in found):
+        found = {key[len("module.") :]: value for key, value in found.items()}
+    return {k: v.float() if v.is_floating_point() else v for k, v in found.items()}
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    with path.open("rb") as file:
+        head = file.read(512)
+    if not head:
+        raise ModelError("the file is empty; get it again")
+    if head.lstrip()[:1] == b"<":
+        raise ModelError(
+            "a web page, not a checkpoint; the link needs a browser or a login: open it there"
+        )
+    if head.startswith(b"PK\x03\x04"):
+        return tensors_of(_read_zip(path))
+    if head[:1] == b"\x80":
+        return tensors_of(_read_legacy(path))
+    if _is_safetensors(head, path.stat().st_size):
+        return _read_safetensors(path)
+    if head[257:262] == b"ustar":
+        raise ModelError("a tar archive; unpack it, or save it again with a torch of 2017 or later")
+    if path.suffix == ".ckpt":
+        return read_mindspore(path.read_bytes())
+    raise ModelError(
+        "neither safetensors nor a torch or MindSpore checkpoint; "
+        "MindSpore files must be named .ckpt"
+    )
+
+
+def tensors_of(value: Any) -> dict[str, Tensor]:
+    """Return the tensors of what a pickle described: a state dict, a wrapper, or a module."""
+    for _ in range(4):
+        if isinstance(value, Stub):
+            return _module(value)
+        if not isinstance(value, dict):
+            return {}
+        inner = next((w for w in _WRAPPERS if isinstance(value.get(w), dict | Stub)), None)
+        if inner is None or any(isinstance(v, Tensor) for v in value.values()):
+            break
+        value = value[inner]
+    return {str(k): v for k, v in value.items() if isinstance(v, Tensor)}
+
+
+def _module(root: Stub) -> dict[str, Tensor]:
+    """Return the parameters and buffers of a pickled module, named as its state dict would."""
+    found: dict[str, Tensor] = {}
+    todo: list[tuple[str, Any]] = [("", root)]
+    visited: set[int] = set()
+    while todo:
+        prefix, module = todo.pop()
+        state = module.state if isinstance(module, Stub) else None
+        if not isinstance(state, dict) or id(module) in visited:
+            continue
+        visited.add(id(module))
+        for kind in ("_parameters", "_buffers"):
+            values = state.get(kind)
+            for name, value in values.items() if isinstance(values, dict) else ():
+                if isinstance(value, Tensor):
+                    found[f"{prefix}{name}"] = value
+        inner = state.get("_modules")
+        for name, value in inner.items() if isinstance(inner, dict) else ():
+            todo.append((f"{prefix}{name}.", value))
+    return found
+
+
+def _read_zip(path: Path) -> Any:
+    """What torch.save has written since 1.6: data.pkl and one entry per storage, none packed."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = {i.filename: i for i in archive.infolist()}
+            root = next((n[: -len("data.pkl")] for n in entries if n.endswith("/data.pkl")), None)
+            if any("/code/" in n or n.endswith("constants.pkl") for n in entries):
+                raise ModelError(
+                    "a TorchScript archive, which holds a program; "
+                    "ask for the state dict (.pth), or export to ONNX where it was made"
+                )
+            if root is None:
+                raise ModelError("a zip archive without a checkpoint in it; unpack it first")
+            if any(i.compress_type != zipfile.ZIP_STORED for i in entries.values()):
+                raise ModelError("a packed zip archive, which torch.save does not write")
+            if f"{root}byteorder" in entries and archive.read(f"{root}byteorder") != b"little":
+                raise ModelError("written on a big-endian machine; save it again on another")
+            cache: dict[str, Tensor] = {}
+
+            def find(key: str, dtype: torch.dtype, count: int) -> Tensor:
+                if key not in cache:
+                    cache[key] = _flat(archive.read(f"{root}data/{key}"), dtype, count)
+                return cache[key]
+
+            return read_pickle(archive.read(f"{root}data.pkl"), find)[0]
+    except (zipfile.BadZipFile, EOFError, KeyError, OSError) as error:
+        raise ModelError(f"a truncated or damaged checkpoint ({error}); get it again") from error
+
+
+def _flat(data: bytes, dtype: torch.dtype, count: int) -> Tensor:
+    size = count * dtype.itemsize
+    if count < 0 or len(data) < size:
+        raise ModelError("a truncated checkpoint: a tensor is incomplete; get it again")
+    if not size:
+        return torch.empty(0, dtype=dtype)
+    return torch.frombuffer(bytearray(data[:size]), dtype=dtype)
+
+
+def _read_legacy(path: Path) -> Any:
+    """What torch.save wrote before 1.6: four pickles, a list of storages, and the storages.
+
+    The tensors are asked for before their storages are reached, so the file is read twice.
+    """
+    data = path.read_bytes()
+    at = 0
+    values = []
+    for _ in range(3):
+        value, length = read_pickle(data[at:], _no_storage)
+        values.append(value)
+        at += length
+    if values[0] != _LEGACY_MAGIC:
+        raise ModelError("a pickle, but not one of torch.save; it is not opened")
+    wanted: dict[str, tuple[torch.dtype, int]] = {}
+
+    def note(key: str, dtype: torch.dtype, count: int) -> Tensor:
+        if not 0 <= count * dtype.itemsize <= len(data):
+            raise ModelError("a truncated checkpoint: a tensor is incomplete; get it again")
+        wanted[key] = (dtype, count)
+        return torch.empty(count, dtype=dtype)
+
+    _, length = read_pickle(data[at:], note)
+    keys, after = read_pickle(data[at + length :], _no_storage)
+    found = _legacy_storages(data, at + length + after, keys, wanted)
+    return read_pickle(data[at:], lambda key, dtype, count: found[key])[0]
+
+
+def _legacy_storages(
+    data: bytes, at: int, keys: Any, wanted: dict[str, tuple[torch.dtype, int]]
+) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    for key in keys if isinstance(keys, list) else ():
+        if key not in wanted or len(data) < at + 8:
+            raise ModelError("a truncated checkpoint: a tensor is missing; get it again")
+        dtype, _ = wanted[key]
+        (count,) = struct.unpack_from("<q", data, at)
+        at += 8
+        found[key] = _flat(data[at : at + max(count, 0) * dtype.itemsize], dtype, count)
+        at += count * dtype.itemsize
+    return found
+
+
+def _no_storage(key: str, dtype: torch.dtype, count: int) -> Tensor:
+    raise ModelError("a damaged checkpoint: a tensor where none can be; get it again")
+
+
+def _is_safetensors(head: bytes, size: int) -> bool:
+    return len(head) > 8 and head[8:9] == b"{" and struct.unpack_from("<Q", head)[0] < size
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return dict(safetensors.torch.load_file(path))
+    except (safetensors.SafetensorError, OSError) as error:
+        raise ModelError(f"a damaged safetensors file ({error}); get it again") from error

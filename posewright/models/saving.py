@@ -1,0 +1,145 @@
+"""One file per trained network: safetensors whose metadata say everything needed to use it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from posewright.codecs import Codec, codec_from_dict, codec_to_dict
+from posewright.errors import ModelError, OutputError, UsageError
+from posewright.models.base import PoseModel
+from posewright.models.registry import create
+from posewright.runtimes.info import METADATA_KEY, ModelInfo
+from posewright.skeletons import Skeleton
+
+__all__ = ["describe", "load_model", "load_weights", "save_model"]
+
+_NETWORK = "network"  # metadata entry: what `create` was called with
+
+
+def describe(
+    model: PoseModel,
+    *,
+    licence: str = "not stated",
+    attribution: str = "",
+    origin: str = "",
+    training_data: str = "not stated",
+) -> ModelInfo:
+    """Return the self-description of a network, its normalisation included."""
+    return ModelInfo(
+        model.name or "custom", model.codec, model.skeleton, model.pixels,
+        licence=licence, attribution=attribution, origin=origin, training_data=training_data,
+    )  # fmt: skip
+
+
+def save_model(model: PoseModel, path: Path, info: ModelInfo | None = None) -> None:
+    """Write the weights, under a temporary name first.
+
+    info: as of `describe`.  OutputError: the file cannot be written.  UsageError: the network was
+    not made by `create`, so that nobody could build it again.
+    """
+    if not model.name:
+        raise UsageError("only networks made by create() can be saved with their description")
+    options = {key: _plain(value) for key, value in model.options.items()}
+    metadata = {
+        METADATA_KEY: (info or describe(model)).to_json(),
+        _NETWORK: json.dumps({"name": model.name, "options": options}, sort_keys=True),
+    }
+    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    part = path.with_name(f".{path.name}.part")
+    try:
+        safetensors.torch.save_file(tensors, part, metadata)
+        os.replace(part, path)
+    except (OSError, safetensors.SafetensorError) as error:
+        part.unlink(missing_ok=True)
+        raise OutputError(f"{path}: the weights cannot be written ({error})") from error
+
+
+def load_model(path: Path) -> tuple[PoseModel, ModelInfo]:
+    """Build the network that a file of `save_model` describes, with its weights."""
+    metadata, tensors = _read(path)
+    if _NETWORK not in metadata or METADATA_KEY not in metadata:
+        raise ModelError(
+            f"{path}: does not say which network it belongs to; name it, as in "
+            "--model hrnet_w32 --weights FILE, or convert the original: posewright models convert"
+        )
+    try:
+        network = json.loads(metadata[_NETWORK])
+        name, options = str(network["name"]), dict(network["options"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: its description cannot be read ({error!r})") from error
+    model = create(name, **{key: _revived(key, value) for key, value in options.items()})
+    _fill(model, tensors, path)
+    return model, ModelInfo.from_json(metadata[METADATA_KEY])
+
+
+def load_weights(model: PoseModel, path: Path) -> ModelInfo:
+    """Fill a network from a safetensors file with its own key names; return its description."""
+    metadata, tensors = _read(path)
+    if _NETWORK in metadata:
+        name = json.loads(metadata[_NETWORK]).get("name")
+        if name != model.name:
+            raise ModelError(f"{path}: holds the weights of {name}, not of {model.name}")
+    _fill(model, tensors, path)
+    text = metadata.get(METADATA_KEY)
+    return ModelInfo.from_json(text) if text else describe(model)
+
+
+def _read(path: Path) -> tuple[Mapping[str, str], dict[str, Tensor]]:
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file")
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return file.metadata() or {}, {k: file.get_tensor(k) for k in file.keys()}
+    except (safetensors.SafetensorError, OSError) as error:
+        raise ModelError(
+            f"{path}: not a safetensors file ({error}); "
+            "checkpoints of other programs go through: posewright models convert"
+        ) from error
+
+
+def _fill(model: PoseModel, tensors: Mapping[str, Tensor], path: Path) -> None:
+    ours = model.state_dict()
+    wrong = [
+        *(f"unknown {k}" for k in tensors if k not in ours),
+        *(f"missing {k}" for k in ours if k not in tensors),
+        *(
+            f"{k} {tuple(v.shape)} for {tuple(ours[k].shape)}"
+            for k, v in tensors.items()
+            if k in ours and v.shape != ours[k].shape
+        ),
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 8} more" if len(wrong) > 8 else ""
+        raise ModelError(
+            f"{path}: not the weights of this {model.name}: {', '.join(wrong[:8])}{more}; "
+            "was it made with other options (input_size, skeleton, codec, neck)?"
+        )
+    model.load_state_dict(dict(tensors))
+
+
+def _plain(value: Any) -> Any:
+    """Return an option in a form that JSON keeps."""
+    if isinstance(value, Skeleton):
+        return value.to_dict()
+    if isinstance(value, (str, int, float, bool, type(None))):
+        return value
+    if isinstance(value, (tuple, list)):
+        return [_plain(v) for v in value]
+    return codec_to_dict(value)
+
+
+def _revived(key: str, value: Any) -> Any:
+    """The inverse of `_plain`."""
+    if isinstance(value, dict):
+        codec: Codec | Skeleton
+        codec = Skeleton.from_dict(value) if key == "skeleton" else codec_from_dict(value)
+        return codec
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,117 @@
+"""torch: runs the networks of the zoo as they are, on a processor or a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from posewright.codecs.base import Codec
+from posewright.errors import MissingError, ModelError, UsageError, nearest
+from posewright.models import PoseModel, create
+from posewright.models.saving import describe, load_model, load_weights
+from posewright.runtimes.info import ModelInfo
+from posewright.skeletons import Skeleton
+
+__all__ = ["TorchModel"]
+
+
+@dataclass(frozen=True)
+class TorchModel:
+    """A network of the zoo behind the seam of all runtimes: numpy in, numpy out."""
+
+    info: ModelInfo
+    network: PoseModel
+    device: str = "cpu"
+    precision: str = "fp32"
+
+    @property
+    def codec(self) -> Codec:
+        """How its views are cut and its outputs read."""
+        return self.info.codec
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The joints that it finds."""
+        return self.info.skeleton
+
+    @property
+    def runtime(self) -> str:
+        """What runs it, for reports."""
+        return f"torch {torch.__version__} {self.device} {self.precision}"
+
+    @classmethod
+    def load(
+        cls,
+        name: str | Path,
+        *,
+        weights: Path | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        options: Mapping[str, Any] | None = None,
+    ) -> TorchModel:
+        """Open a file of `posewright models convert` or of training, or fill a network by name.
+
+        name: a .safetensors file that describes itself, or a network of the zoo with `weights`.
+        UsageError: a name without weights, which would find nobody.
+        """
+        if Path(name).suffix == ".safetensors":
+            network, info = load_model(Path(name))
+        elif weights is None:
+            raise UsageError(f"{name} has no weights of its own; add --weights FILE (.safetensors)")
+        else:
+            network = create(str(name), **(options or {}))
+            info = load_weights(network, weights)
+        return cls.of(network, info, device=device, precision=precision)
+
+    @classmethod
+    def of(
+        cls,
+        network: PoseModel,
+        info: ModelInfo | None = None,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+    ) -> TorchModel:
+        """Put a network on a device, in evaluation mode; precision: "auto" is fp32."""
+        where = _device(device)
+        network = network.eval().to(where).to(memory_format=torch.channels_last)
+        return cls(
+            info or describe(network), network, where, "bf16" if precision == "bf16" else "fp32"
+        )
+
+    def __call__(self, views: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        """(B, h, w, 3) uint8 RGB -> the arrays that the codec documents."""
+        x = torch.from_numpy(np.ascontiguousarray(views)).to(self.device)
+        half = torch.autocast(self.device.partition(":")[0], torch.bfloat16)
+        try:
+            with torch.inference_mode(), half if self.precision == "bf16" else nullcontext():
+                outputs = self.network(x)
+        except RuntimeError as error:
+            raise ModelError(
+                f"{self.info.name} failed on views of shape {views.shape}: {error}"
+            ) from error
+        return {key: value.float().cpu().numpy() for key, value in outputs.items()}
+
+
+def _device(name: str) -> str:
+    """Return a torch device; one that is not here is an error, never a fallback."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind = name.partition(":")[0]
+    here = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if kind not in here:
+        raise UsageError(f"torch has no device {name!r}{nearest(kind, here)}; {', '.join(here)}")
+    if not here[kind]:
+        raise MissingError(f"device {name!r} is not on this machine, or this torch cannot use it")
+    return name
