@@ -1,63 +1,283 @@
-"""List the networks that can be used by name, or describe one."""
+"""List, describe, fetch and convert networks and their weights."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
+from pathlib import Path
+from typing import Any
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
     verbs = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = verbs.add_parser("list", help="names, tasks and what they are")
-    info = verbs.add_parser("info", help="input, codec, joints, licence and origin of one")
-    info.add_argument("name", metavar="NAME|FILE", help="an embedded name or an .onnx file")
-    for sub in (listing, info):
+    listing = verbs.add_parser("list", help="embedded networks and the zoo")
+    listing.add_argument(
+        "--published", action="store_true", help="weights that authors publish, with licence and AP"
+    )
+    info = verbs.add_parser("info", help="size, input, codec, joints, licence, published AP of one")
+    info.add_argument("name", metavar="NAME|FILE", help="a name of the list, or a network file")
+    convert = verbs.add_parser("convert", help="turn a published checkpoint into a file of ours")
+    convert.add_argument(
+        "file", metavar="FILE", help=".pth, .pt, .ckpt or .safetensors, as published"
+    )
+    convert.add_argument(
+        "--as",
+        dest="family",
+        required=True,
+        metavar="FAMILY",
+        help="whose checkpoint it is, e.g. hrnet, mmpose_hrnet, alphapose",
+    )
+    convert.add_argument(
+        "--variant",
+        default=None,
+        metavar="NAME",
+        help="configuration of the original (default: the first that fits)",
+    )
+    convert.add_argument(
+        "-o",
+        "--out",
+        default=None,
+        metavar="FILE",
+        help="where to write (default: FILE with .safetensors)",
+    )
+    convert.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    pull = verbs.add_parser("pull", help="download published weights and convert them")
+    pull.add_argument("--offline", action="store_true", help="never use the network")
+    pull.add_argument(
+        "--unverified", action="store_true", help="also where no checksum is published"
+    )
+    verify = verbs.add_parser("verify", help="check downloaded weights against the published sum")
+    path = verbs.add_parser("path", help="print where pulled weights are")
+    for sub in (pull, verify, path):
+        sub.add_argument("name", metavar="NAME", help="an entry of models list --published")
+    for sub in (listing, info, convert, pull, verify, path):
         sub.add_argument("--json", action="store_true", help="print JSON")
         sub.set_defaults(parser=sub)
 
 
 def run(args: argparse.Namespace) -> int:
-    """List or describe; return the exit code."""
-    return _list(args.json) if args.action == "list" else _info(args.name, args.json)
+    """Do what the action says; return the exit code."""
+    actions = {
+        "list": _list,
+        "info": _info,
+        "convert": _convert,
+        "pull": _pull,
+        "verify": _verify,
+        "path": _path,
+    }
+    return actions[args.action](args)
 
 
-def _list(as_json: bool) -> int:
-    from posewright.weights import EMBEDDED
-
-    rows = [{"name": e.name, "task": e.task, "summary": e.summary} for e in EMBEDDED.values()]
+def _print(data: dict[str, Any], as_json: bool) -> int:
+    """Print one object, or a line per entry."""
     if as_json:
-        print(json.dumps(rows))
-    else:
-        for row in rows:
-            print(f"{row['name']:18} {row['task']:6} {row['summary']}")
+        print(json.dumps(data))
+        return 0
+    for key, value in data.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{k}={v}" for k, v in value.items())
+        print(f"{key.replace('_', ' '):18} {value}")
     return 0
 
 
-def _info(name: str, as_json: bool) -> int:
+def _list(args: argparse.Namespace) -> int:
+    rows = _published_rows() if args.published else _network_rows()
+    if args.json:
+        print(json.dumps(rows))
+        return 0
+    widths = [max(len(str(r[k])) for r in rows) for k in list(rows[0])[:-1]]
+    for row in rows:
+        *cells, last = (str(v) for v in row.values())
+        print("  ".join([*(c.ljust(w) for c, w in zip(cells, widths, strict=True)), last]).rstrip())
+    return 0
+
+
+def _published_rows() -> list[dict[str, str]]:
+    from posewright.weights.published import published
+
+    return [
+        {"name": p.name, "family": p.family, "licence": p.licence, "score": p.score}
+        for p in published().values()
+    ]
+
+
+def _network_rows() -> list[dict[str, str]]:
+    from posewright.weights import EMBEDDED
+
+    rows = [{"name": e.name, "kind": e.task, "summary": e.summary} for e in EMBEDDED.values()]
+    try:
+        from posewright.models import variants
+    except ImportError:
+        print('the zoo needs torch; run: pip install "posewright[torch]"', file=sys.stderr)
+        return rows
+    zoo = [{"name": v.name, "kind": v.family, "summary": v.summary} for v in variants().values()]
+    return rows + zoo
+
+
+def _info(args: argparse.Namespace) -> int:
+    from posewright.weights import EMBEDDED
+
+    path = Path(args.name)
+    if args.name in EMBEDDED or path.suffix == ".onnx" or ":" in args.name:
+        return _print(_file_info(args.name, args.json), args.json)
+    if path.suffix == ".safetensors":
+        from posewright.models.saving import load_model
+
+        model, info = load_model(path)
+        told = {**json.loads(info.to_json()), "bytes": path.stat().st_size}
+        return _print({**_network_info(model), **_shown(told, args.json)}, args.json)
+    from posewright.weights import find_model
+
+    try:
+        from posewright.models import variants
+    except ImportError:
+        find_model(args.name)  # raises what is known without torch
+        raise
+    if args.name not in variants():
+        find_model(args.name)
+    return _print(_zoo_info(args.name), args.json)
+
+
+def _file_info(name: str, as_json: bool) -> dict[str, Any]:
     from posewright.runtimes.onnx import open_unoptimised, read_info
     from posewright.weights import find_model
 
     path, layout = find_model(name)
     info = read_info(path, open_unoptimised(path), layout)
-    data = {**json.loads(info.to_json()), "bytes": path.stat().st_size}
+    return _shown({**json.loads(info.to_json()), "bytes": path.stat().st_size}, as_json)
+
+
+def _shown(data: dict[str, Any], as_json: bool) -> dict[str, Any]:
     if as_json:
-        print(json.dumps(data))
-        return 0
-    data["skeleton"] = f"{info.skeleton.name}, {len(info.skeleton)} joints"
-    for key in (
-        "name",
-        "skeleton",
-        "codec",
-        "input",
-        "bytes",
-        "licence",
-        "training_data",
-        "origin",
-        "attribution",
-    ):
-        value = data[key]
-        if isinstance(value, dict):
-            value = ", ".join(f"{k}={v}" for k, v in value.items())
-        print(f"{key.replace('_', ' '):14} {value}")
+        return data
+    skeleton = data["skeleton"] or {"name": "none", "joints": []}
+    data["skeleton"] = f"{skeleton['name']}, {len(skeleton['joints'])} joints"
+    keys = "name skeleton codec input bytes licence training_data origin attribution"
+    return {key: data[key] for key in keys.split()}
+
+
+def _zoo_info(name: str) -> dict[str, Any]:
+    import torch
+
+    from posewright.models import create, variants
+    from posewright.weights.published import published
+
+    with torch.device("meta"):
+        model = create(name)
+    variant = variants()[name]
+    sources = [p.name for p in published().values() if p.network == name]
+    return {
+        "name": name,
+        "summary": variant.summary,
+        "paper": variant.paper,
+        "published": variant.published,
+        **_network_info(model),
+        "weights": ", ".join(sources) or "none listed",
+    }
+
+
+def _network_info(model: Any) -> dict[str, Any]:
+    """Return what counting a network tells."""
+    from posewright.codecs import codec_to_dict
+    from posewright.models.counting import count
+
+    counts = count(model)
+    width, height = model.codec.input_size
+    return {
+        "parameters": counts.parameters,
+        "macs": counts.macs,
+        "gmacs": round(counts.gmacs, 3),
+        "gflops_papers": round(counts.gflops_papers, 3),
+        "view": f"{width} x {height} (width x height)",
+        "skeleton": f"{model.skeleton.name}, {len(model.skeleton)} joints",
+        "codec": codec_to_dict(model.codec),
+    }
+
+
+def _convert(args: argparse.Namespace) -> int:
+    from posewright.checkpoints.convert import convert_file
+    from posewright.errors import UsageError
+
+    source = Path(args.file)
+    target = Path(args.out) if args.out else source.with_suffix(".safetensors")
+    if target.exists() and not args.overwrite:
+        raise UsageError(f"{target} exists; give -o another FILE or --overwrite")
+    done = convert_file(source, target, args.family, args.variant)
+    if done.alternatives and not args.json:
+        print(
+            f"note: taken for {done.variant}; {', '.join(done.alternatives)} fit as well: "
+            "say which with --variant",
+            file=sys.stderr,
+        )
+    return _print(
+        {
+            "file": str(target),
+            "network": done.network,
+            "variant": done.variant,
+            "fits_as_well": list(done.alternatives),
+            "licence": done.licence,
+        },
+        args.json,
+    )
+
+
+def _pull(args: argparse.Namespace) -> int:
+    from posewright.checkpoints.convert import convert_as
+    from posewright.errors import UsageError
+    from posewright.weights.download import download
+    from posewright.weights.published import find_published
+
+    entry = find_published(args.name)
+    if "drive.google.com" in entry.url and not entry.path.is_file():
+        raise UsageError(
+            f"{entry.url} opens in a browser only; download it there, then run: "
+            f"posewright models convert FILE --as {entry.family}"
+        )
+    if not entry.sha and not args.unverified:
+        raise UsageError(f"no checksum of {entry.name} is published; add --unverified to trust it")
+    download(entry.url, entry.path, entry.sha, offline=args.offline, progress=_progress)
+    target = entry.path.with_name(f"{entry.name}.safetensors")
+    if not target.is_file():
+        print(f"licence: {entry.licence}; from {entry.url}", file=sys.stderr)
+        convert_as(entry, target)
+    return _print(
+        {"file": str(target), "network": entry.network, "licence": entry.licence}, args.json
+    )
+
+
+def _progress(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        of = f" of {total / 1e6:.0f}" if total else ""
+        print(f"\r{done / 1e6:.0f}{of} MB", end="\n" if done == total else "", file=sys.stderr)
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from posewright.errors import ModelError, UsageError
+    from posewright.weights.download import sha256
+    from posewright.weights.published import find_published
+
+    entry = find_published(args.name)
+    if not entry.path.is_file():
+        raise UsageError(f"{entry.path} is not there; run: posewright models pull {entry.name}")
+    found = sha256(entry.path)
+    if not entry.sha:
+        print("no checksum is published for this file", file=sys.stderr)
+    elif not found.startswith(entry.sha):
+        raise ModelError(f"{entry.path}: SHA-256 is {found}, published begins with {entry.sha}")
+    return _print({"file": str(entry.path), "sha256": found, "published": entry.sha}, args.json)
+
+
+def _path(args: argparse.Namespace) -> int:
+    from posewright.errors import UsageError
+    from posewright.weights.published import find_published
+
+    entry = find_published(args.name)
+    target = entry.path.with_name(f"{entry.name}.safetensors")
+    if not target.is_file():
+        raise UsageError(f"{target} is not there; run: posewright models pull {entry.name}")
+    if args.json:
+        return _print({"file": str(target)}, True)
+    print(target)
     return 0

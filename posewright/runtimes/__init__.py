@@ -62,6 +62,8 @@ def load_model(
     for word, known in ((runtime, get_args(Runtime)), (precision, get_args(Precision))):
         if word not in known:
             raise UsageError(f"{word!r} is not one of {', '.join(known)}{nearest(word, known)}")
+    if Path(path).suffix == ".xml":
+        return _openvino_ir(Path(path), runtime, device, precision, threads)
     if runtime == "torch" or Path(path).suffix != ".onnx":
         return _torch_model(path, weights, runtime, device, precision)
     path = Path(path)
@@ -74,6 +76,16 @@ def load_model(
     from posewright.runtimes.onnx import OnnxModel
 
     return OnnxModel.load(path, layout=layout, device=device)
+
+
+def _openvino_ir(path: Path, runtime: str, device: str, precision: str, threads: int) -> Model:
+    """Return a network that was exported for OpenVINO."""
+    if runtime not in ("auto", "openvino"):
+        raise UsageError(f"{path} is an OpenVINO file; {runtime} cannot run it")
+    _choose("openvino", device, precision)
+    from posewright.runtimes.openvino import OpenVinoModel
+
+    return OpenVinoModel.load(path, precision=precision, threads=threads)
 
 
 def _torch_model(

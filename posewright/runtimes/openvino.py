@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from posewright.codecs.base import Codec
 from posewright.errors import MissingError, ModelError
-from posewright.runtimes.info import Input, ModelInfo
+from posewright.runtimes.info import METADATA_KEY, Input, ModelInfo
 from posewright.runtimes.onnx import open_unoptimised, read_info
 from posewright.skeletons import Skeleton
 
@@ -50,8 +50,11 @@ class OpenVinoModel:
         cls, path: Path, *, layout: str = "", precision: str = "auto", threads: int = 1
     ) -> OpenVinoModel:
         """Compile a file for `threads` calls at once, one core each."""
-        info = read_info(path, open_unoptimised(path), layout)
         core = ov.Core()
+        if path.suffix == ".xml":
+            info = _ir_info(core, path)
+        else:
+            info = read_info(path, open_unoptimised(path), layout)
         if precision == "auto":
             precision = "bf16" if has_bf16(core) else "fp32"
         elif precision == "bf16" and not has_bf16(core):
@@ -86,6 +89,16 @@ class OpenVinoModel:
         # copies, because the request's memory is used again
         arrays = (np.array(request.get_tensor(port).data) for port in self.compiled.outputs)
         return dict(zip(self.outputs, arrays, strict=True))
+
+
+def _ir_info(core: Any, path: Path) -> ModelInfo:
+    """Return the description that an exported .xml carries."""
+    try:
+        return ModelInfo.from_json(core.read_model(path).get_rt_info(METADATA_KEY).astype(str))
+    except RuntimeError as error:
+        raise ModelError(
+            f"{path}: not an OpenVINO file that posewright export has written"
+        ) from error
 
 
 def has_bf16(core: Any) -> bool:

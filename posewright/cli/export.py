@@ -1,0 +1,152 @@
+"""Export a network to one file for other runtimes and devices, checked on real crops."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from posewright.models import PoseModel
+    from posewright.runtimes.info import ModelInfo
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's options."""
+    parser.add_argument("model", metavar="NAME|FILE", help="a network of the zoo, or .safetensors")
+    parser.add_argument(
+        "-w",
+        "--weights",
+        default=None,
+        metavar="FILE",
+        help="weights of a network given by name (.safetensors)",
+    )
+    parser.add_argument(
+        "--random-weights",
+        action="store_true",
+        help="export a network by name untrained, to measure its speed",
+    )
+    parser.add_argument(
+        "--format",
+        default="onnx",
+        choices=("onnx", "openvino", "torch"),
+        help="default %(default)s",
+    )
+    parser.add_argument(
+        "-o",
+        "--out",
+        default=None,
+        metavar="FILE",
+        help="where to write (default: the model's name here)",
+    )
+    parser.add_argument(
+        "--fixed-batch",
+        type=int,
+        default=0,
+        metavar="N",
+        help="views of every call (default: any number)",
+    )
+    parser.add_argument(
+        "--input",
+        default="views",
+        choices=("views", "normalised"),
+        help="graph input: uint8 views (B, h, w, 3), or `input`: normalised "
+        "float32 (B, 3, h, w) for other tools",
+    )
+    parser.add_argument(
+        "--int8", action="store_true", help="quantise to 8 bits (openvino; needs --calibrate)"
+    )
+    parser.add_argument(
+        "--calibrate", default=None, metavar="DIR", help="pictures of people for --int8"
+    )
+    parser.add_argument(
+        "--check",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="compare with torch on real crops (default)",
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=None,
+        metavar="PX",
+        help="mean distance of joints that is accepted (default 0.1; 2 with --int8)",
+    )
+    parser.add_argument(
+        "--ascend", action="store_true", help="print the atc line and AIPP settings for Ascend"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export; return the exit code."""
+    from posewright.errors import MissingError, UsageError
+
+    suffix = {"onnx": ".onnx", "openvino": ".xml", "torch": ".safetensors"}[args.format]
+    target = Path(args.out or Path(args.model).with_suffix("").name + suffix)
+    if target.suffix != suffix:
+        raise UsageError(f"{target}: files of --format {args.format} end in {suffix}")
+    if target.exists() and not args.overwrite:
+        raise UsageError(f"{target} exists; give -o another FILE or --overwrite")
+    if args.int8 and (args.format != "openvino" or not args.calibrate):
+        raise UsageError("--int8 needs --format openvino and --calibrate DIR")
+    if args.calibrate and not args.int8:
+        raise UsageError("--calibrate is for --int8")
+    if args.ascend and args.input != "normalised":
+        raise UsageError("--ascend needs --input normalised: AIPP normalises there")
+    try:
+        from posewright.export import ascend_commands, export
+    except ImportError as error:
+        raise MissingError('export needs torch; run: pip install "posewright[torch]"') from error
+    model, info = _network(args)
+    result = export(
+        model,
+        target,
+        format=args.format,
+        info=info,
+        fixed_batch=args.fixed_batch,
+        seed_input=args.input == "normalised",
+        check=args.check,
+        calibrate=Path(args.calibrate) if args.int8 else None,
+        tolerance=args.tolerance if args.tolerance is not None else (2.0 if args.int8 else 0.1),
+    )
+    told: dict[str, Any] = {"file": str(target), "bytes": target.stat().st_size}
+    if result is not None:
+        told |= {
+            "pixels": result.pixels,
+            "worst_pixels": result.worst,
+            "error": result.error,
+            "crops": result.people,
+        }
+    if args.json:
+        print(json.dumps(told))
+    else:
+        print(f"{target}: {told['bytes'] / 1e6:.1f} MB")
+        if result is not None:
+            print(
+                f"checked on {result.people} crops: joints {result.pixels:.4f} px from torch on "
+                f"average, {result.worst:.2f} at most; outputs {result.error:.1e}"
+            )
+    if args.ascend:
+        print("\n".join(ascend_commands(target, model, args.fixed_batch or 1)))
+    return 0
+
+
+def _network(args: argparse.Namespace) -> tuple[PoseModel, ModelInfo]:
+    """Return the network with its weights, and what is known of them."""
+    from posewright.errors import UsageError
+    from posewright.models import create
+    from posewright.models.saving import describe, load_model, load_weights
+
+    if Path(args.model).suffix == ".safetensors":
+        return load_model(Path(args.model))
+    model = create(args.model)
+    if args.weights:
+        return model, load_weights(model, Path(args.weights))
+    if not args.random_weights:
+        raise UsageError(
+            f"{args.model} has no weights of its own; add --weights FILE or --random-weights"
+        )
+    return model, describe(model, origin="random weights")

@@ -1,0 +1,326 @@
+"""Export a network of the zoo to one file that any runtime of posewright, and others, can run.
+
+Batch norm is folded here, transposed convolutions included, because torch's own freezing is wrong
+for them.  The written file is compared with the torch network on real crops before it is kept.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from posewright.errors import MissingError, ModelError, OutputError, UsageError
+from posewright.models import PoseModel
+from posewright.models.saving import describe, save_model
+from posewright.runtimes import Model, load_model
+from posewright.runtimes.info import METADATA_KEY, Input, ModelInfo
+from posewright.runtimes.torch import TorchModel
+
+__all__ = ["Check", "Format", "check_export", "export", "fold_batch_norm", "real_crops"]
+
+Format = Literal["onnx", "openvino", "torch"]
+Views = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Check:
+    """How far a file is from the torch network on real crops.
+
+    error: largest norm of a difference over the norm, of the raw outputs.  pixels: mean distance of
+    the decoded joints in view pixels.  worst: the largest distance.
+    """
+
+    error: float
+    pixels: float
+    worst: float
+    people: int
+
+
+class _Graph(nn.Module):
+    """The network as a graph of positional arrays."""
+
+    def __init__(self, model: PoseModel, raw: bool) -> None:
+        super().__init__()
+        self.model = model
+        self.raw = raw
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        outputs = self.model(x) if self.raw else self.model.compute(x)
+        return tuple(outputs.values())
+
+
+def export(
+    model: PoseModel,
+    path: Path,
+    *,
+    format: Format = "onnx",
+    info: ModelInfo | None = None,
+    fixed_batch: int = 0,
+    seed_input: bool = False,
+    calibrate: Path | None = None,
+    check: bool = True,
+    tolerance: float = 0.1,
+) -> Check | None:
+    """Write `path` (.onnx, .xml and .bin, or .safetensors) and compare it with the network.
+
+    info: licence and origin of the weights, as of `saving.describe`.  fixed_batch: views of every
+    call, 0 for any number.  seed_input: the graph's input is `input`, normalised float32
+    (B, 3, h, w), instead of uint8 views (B, h, w, 3), and the normalisation is left to the caller.
+    calibrate: a folder of pictures of people; weights and activations become int8 (openvino).
+    tolerance: mean distance of joints in view pixels above which the file is refused.
+    Errors: ModelError (the file differs), OutputError, MissingError (a package is not installed).
+    """
+    info = info or describe(model)
+    if format == "torch":
+        save_model(model, path, info)
+        return None
+    raw = Input() if not seed_input else model.pixels
+    info = replace(info, input=raw, codec=model.codec, skeleton=model.skeleton)
+    part = path.with_name(f".{path.stem}.part.onnx")
+    made = part if format == "onnx" else part.with_suffix(".xml")
+    try:
+        _write_onnx(model, part, info, fixed_batch, seed_input)
+        if format == "openvino":
+            _write_openvino(part, made, info, _crops_of(calibrate, model.codec))
+        result = (
+            check_export(
+                model, made, fixed_batch or 2, "onnxruntime" if format == "onnx" else "openvino"
+            )
+            if check
+            else None
+        )
+        if result is not None and not result.pixels <= tolerance:
+            raise ModelError(
+                f"{path}: the exported network differs from torch: joints by {result.pixels:.3f} px"
+                f" on average (tolerance {tolerance}), outputs by {result.error:.1e}; nothing kept"
+            )
+        if format == "openvino":
+            os.replace(made.with_suffix(".bin"), path.with_suffix(".bin"))
+        os.replace(made, path)
+    finally:
+        for rest in (part, made, made.with_suffix(".bin")):
+            rest.unlink(missing_ok=True)
+    return result
+
+
+def fold_batch_norm(model: nn.Module, x: Tensor) -> nn.Module:
+    """Return a copy whose batch norms directly after convolutions are part of these.
+
+    x: an input of `model`; the pairs are found by running it.  The copy computes the same.
+    """
+    folded = copy.deepcopy(model).eval()
+    pairs = _pairs(folded, x)
+    parents = {id(c): (p, n) for p in folded.modules() for n, c in p.named_children()}
+    for conv, norm in pairs:
+        fused = fuse_conv_bn_eval(conv, norm, isinstance(conv, nn.ConvTranspose2d))
+        for old, new in ((conv, fused), (norm, nn.Identity())):
+            parent, name = parents[id(old)]
+            setattr(parent, name, new)
+    return folded
+
+
+def _pairs(model: nn.Module, x: Tensor) -> list[tuple[nn.Module, nn.BatchNorm2d]]:
+    """Return (convolution, batch norm of its output), both used once, by running the network."""
+    made: dict[int, tuple[nn.Module, Tensor]] = {}
+    calls: dict[int, int] = {}
+    pairs: list[tuple[nn.Module, nn.BatchNorm2d]] = []
+
+    def after(module: Any, inputs: Any, output: Tensor) -> None:
+        calls[id(module)] = calls.get(id(module), 0) + 1
+        made[id(output)] = (module, output)  # the tensor is kept, so that its id stays its own
+
+    def before(module: Any, inputs: tuple[Tensor, ...]) -> None:
+        calls[id(module)] = calls.get(id(module), 0) + 1
+        conv, output = made.get(id(inputs[0]), (None, None))
+        if conv is not None and output is inputs[0]:
+            pairs.append((conv, module))
+
+    hooks: list[Any] = []
+    for module in model.modules():
+        if type(module) in (nn.Conv2d, nn.ConvTranspose2d):
+            hooks.append(module.register_forward_hook(after))
+        elif type(module) is nn.BatchNorm2d:
+            hooks.append(module.register_forward_pre_hook(before))
+    with torch.no_grad():
+        model(x)
+    for hook in hooks:
+        hook.remove()
+    return [(c, n) for c, n in pairs if calls[id(c)] == calls[id(n)] == 1]
+
+
+def real_crops(codec: Any, count: int = 8) -> Views:
+    """Return (count, h, w, 3) views of the people of the clip that the package carries."""
+    from posewright.pose import Pose
+    from posewright.sources import open_source
+
+    clip = Path(__file__).parent / "assets" / "three-people.mp4"
+    pose = Pose(threads=1, runtime="onnxruntime")
+    views: list[Views] = []
+    with open_source(str(clip)) as source:
+        for number, frame in enumerate(source):
+            if number % 10:
+                continue
+            people = pose(frame.image, color="rgb").people  # type: ignore[union-attr]
+            views += [w.image(frame.image) for w in codec.warps(frame.size, people)]
+            if len(views) >= count:
+                break
+    sizes = [v.shape for v in views]
+    return np.stack([v for v in views if v.shape == sizes[0]][:count])
+
+
+def check_export(model: PoseModel, path: Path, batch: int, runtime: str = "onnxruntime") -> Check:
+    """Compare a written file with the torch network on real crops."""
+    theirs: Model = load_model(path, runtime=runtime, precision="fp32")  # type: ignore[arg-type]
+    ours = TorchModel.of(copy.deepcopy(model), device="cpu")
+    views = real_crops(model.codec)
+    views = np.resize(views, (-(-len(views) // batch) * batch, *views.shape[1:]))
+    error, distances = 0.0, [np.zeros(0, np.float32)]
+    for i in range(0, len(views), batch):
+        a, b = ours(views[i : i + batch]), theirs(views[i : i + batch])
+        if sorted(a) != sorted(b):
+            raise ModelError(f"{path}: outputs are {sorted(b)}, not {sorted(a)}")
+        error = max(error, *(_relative(b[k], a[k]) for k in a))
+        for one, other in zip(model.codec.decode(a), model.codec.decode(b), strict=True):
+            if len(one) != len(other):
+                raise ModelError(f"{path}: finds {len(other)} people in a view, torch {len(one)}")
+            distances.append(np.linalg.norm(one.keypoints - other.keypoints, axis=2).ravel())
+    joints = np.concatenate(distances)
+    mean, worst = (float(joints.mean()), float(joints.max())) if len(joints) else (0.0, 0.0)
+    return Check(error, mean, worst, len(views))
+
+
+def _relative(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    return float(np.linalg.norm(found - expected) / max(float(np.linalg.norm(expected)), 1e-12))
+
+
+def _write_onnx(
+    model: PoseModel, path: Path, info: ModelInfo, fixed_batch: int, seed_input: bool
+) -> None:
+    try:
+        import onnx
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise MissingError('export needs onnx; run: pip install "posewright[torch]"') from error
+    width, height = model.codec.input_size
+    batch = fixed_batch or 2
+    plain = copy.deepcopy(model).cpu().eval().to(memory_format=torch.contiguous_format)
+    if seed_input:
+        x, name = torch.zeros(batch, 3, height, width), "input"
+    else:
+        x, name = torch.zeros(batch, height, width, 3, dtype=torch.uint8), "views"
+    graph = fold_batch_norm(_Graph(plain, not seed_input), x)
+    graph.model.loss = None
+    with torch.no_grad():
+        names = list(plain(x) if not seed_input else plain.compute(x))
+    dynamic = None if fixed_batch else ({0: torch.export.Dim("n", min=1)},)
+    with _quiet():
+        torch.onnx.export(
+            graph, (x,), path, input_names=[name], output_names=names, dynamo=True,
+            dynamic_shapes=dynamic, external_data=False, verbose=False,
+        )  # fmt: skip
+    proto = onnx.load(path)
+    proto.doc_string = ""
+    onnx.helper.set_model_props(proto, {METADATA_KEY: info.to_json()})
+    for node in proto.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    try:
+        onnx.save(proto, path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error})") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter warns of a library that posewright does not use and of its own internals."""
+    loggers = [logging.getLogger(n) for n in ("torch.onnx", "onnxscript", "onnx_ir", "nncf")]
+    levels = [logger.level for logger in loggers]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _crops_of(folder: Path | None, codec: Any, count: int = 300) -> Views | None:
+    """Return views of the people in a folder's pictures, for the calibration of int8."""
+    if folder is None:
+        return None
+    from posewright.pose import Pose
+
+    pose, views = Pose(runtime="onnxruntime"), []
+    with pose.stream(str(folder), keep_images=True) as results:
+        for result in results:
+            if result.image is not None:
+                size = result.image.shape[1], result.image.shape[0]
+                views += [w.image(result.image) for w in codec.warps(size, result.people)]
+            if len(views) >= count:
+                break
+    if not views:
+        raise UsageError(f"{folder}: no picture with people to calibrate with")
+    return np.stack(views[:count])
+
+
+def _write_openvino(source: Path, path: Path, info: ModelInfo, crops: Views | None) -> None:
+    try:
+        import openvino as ov
+    except ImportError as error:
+        raise MissingError(
+            'OpenVINO is not installed; run: pip install "posewright[openvino]"'
+        ) from error
+    model = ov.Core().read_model(source)
+    if crops is not None:
+        model = _quantised(model, info.input.prepare(crops))
+    model.set_rt_info(info.to_json(), [METADATA_KEY])
+    ov.save_model(model, path, compress_to_fp16=False)
+
+
+def _quantised(model: Any, inputs: NDArray[Any]) -> Any:
+    """Return an OpenVINO model in int8, its ranges taken from `inputs`."""
+    try:
+        import nncf
+    except ImportError as error:
+        raise MissingError('int8 needs nncf; run: pip install "posewright[int8]"') from error
+    data = nncf.Dataset([inputs[i : i + 1] for i in range(len(inputs))])
+    with _quiet():
+        return nncf.quantize(model, data, subset_size=len(inputs))
+
+
+def ascend_commands(path: Path, model: PoseModel, batch: int) -> Sequence[str]:
+    """Return the `atc` line that compiles an exported file for Ascend, and its AIPP settings.
+
+    The file must be of `seed_input`: float32 `input`, which AIPP fills from uint8 RGB pictures.
+    """
+    if not path.suffix == ".onnx":
+        raise UsageError(f"{path}: atc reads .onnx files")
+    width, height = model.codec.input_size
+    mean, std = model.pixels.mean, model.pixels.std
+    aipp = [
+        "aipp_op { aipp_mode: static  input_format: RGB888_U8  csc_switch: false",
+        f"  src_image_size_w: {width}  src_image_size_h: {height}",
+        *(f"  min_chn_{i}: {mean[i]:.6g}  var_reci_chn_{i}: {1 / std[i]:.8f}" for i in range(3)),
+        "}",
+    ]
+    return [
+        f"atc --model={path.name} --framework=5 --output={path.stem} --input_format=NCHW "
+        f'--input_shape="input:{batch},3,{height},{width}" --output_type=FP32 '
+        f"--soc_version=Ascend310 --insert_op_conf=aipp.cfg",
+        *aipp,
+    ]

@@ -1,0 +1,63 @@
+"""The registry of published weights: where they are, what they are, and what may be done with them.
+
+`published.tsv` is written by tools/list_published.py from the lists of the projects' model zoos.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from posewright.errors import UsageError, nearest
+from posewright.weights.download import cache_folder
+
+__all__ = ["Published", "find_published", "published"]
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published file.
+
+    name: ours, network and data set.  sha: first digits of its SHA-256, "" where none is published.
+    family: whose key table reads it.  network, options: what `create` takes.  score: as stated by
+    its authors.
+    """
+
+    name: str
+    url: str
+    sha: str
+    family: str
+    network: str
+    options: dict[str, Any]
+    licence: str
+    data: str
+    score: str
+
+    @property
+    def path(self) -> Path:
+        """Where the file is, or will be, on this machine."""
+        return cache_folder() / "published" / self.url.rpartition("/")[2].partition("?")[0]
+
+
+@cache
+def published() -> dict[str, Published]:
+    """Return all entries by name."""
+    table = Path(__file__).with_name("published.tsv").read_text(encoding="utf-8")
+    rows = csv.DictReader(table.splitlines(), delimiter="\t")
+    entries = [Published(**{**row, "options": json.loads(row["options"])}) for row in rows]
+    return {entry.name: entry for entry in entries}
+
+
+def find_published(name: str) -> Published:
+    """Return an entry by name; a UsageError suggests the nearest."""
+    known = published()
+    if name not in known:
+        raise UsageError(
+            f"no published weights {name!r}{nearest(name, known)}; "
+            "`posewright models list --published` shows them"
+        )
+    return known[name]

@@ -1,0 +1,246 @@
+"""Saving, converting, exporting: one file goes from the authors to every runtime unchanged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+from posewright import Pose
+from posewright.checkpoints import convert, foreign
+from posewright.checkpoints.convert import convert_file
+from posewright.cli import main
+from posewright.codecs import Heatmap
+from posewright.errors import MissingError, ModelError, UsageError
+from posewright.export import export, fold_batch_norm, real_crops
+from posewright.models import PoseModel, create
+from posewright.models.counting import count
+from posewright.models.saving import describe, load_model, load_weights, save_model
+from posewright.runtimes import load_model as load_runtime
+from posewright.skeletons import Skeleton
+
+SMALL = {"input_size": (96, 128)}
+
+
+def trained(name: str = "simple_baseline_r50", **options: object) -> PoseModel:
+    """A network whose batch norms do something."""
+    torch.manual_seed(0)
+    model = create(name, **{**SMALL, **options})
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.1, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model() -> PoseModel:
+    return trained()
+
+
+@pytest.fixture(scope="module")
+def saved(model: PoseModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("saved") / "net.safetensors"
+    save_model(model, path, describe(model, licence="MIT", origin="here", training_data="none"))
+    return path
+
+
+def test_a_saved_file_builds_its_network_again(model: PoseModel, saved: Path) -> None:
+    again, info = load_model(saved)
+    assert (again.name, info.licence, info.origin) == ("simple_baseline_r50", "MIT", "here")
+    assert again.codec == model.codec and again.skeleton == model.skeleton
+    x = torch.rand(2, 3, 128, 96)
+    with torch.no_grad():
+        assert torch.equal(again.compute(x)["heatmap"], model.compute(x)["heatmap"])
+
+
+def test_options_survive_the_file(tmp_path: Path) -> None:
+    skeleton = Skeleton("mine", ("left_a", "right_a", "b"), ((0, 2),))
+    codec = Heatmap(input_size=(96, 128), refine="dark", sigma=1.5)
+    made = trained(skeleton=skeleton, codec=codec)
+    save_model(made, tmp_path / "a.safetensors")
+    again, info = load_model(tmp_path / "a.safetensors")
+    assert again.skeleton == info.skeleton == skeleton and again.codec == codec
+
+
+def test_weights_that_do_not_belong_are_refused(saved: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="of simple_baseline_r50, not of hrnet_w32"):
+        load_weights(create("hrnet_w32"), saved)
+    with pytest.raises(ModelError, match=r"head\.final_layer\.weight \(17, .*skeleton"):
+        load_weights(create("simple_baseline_r50", skeleton="mpii16"), saved)
+    bare = tmp_path / "bare.safetensors"
+    safetensors.torch.save_file({"a": torch.zeros(1)}, bare)
+    with pytest.raises(ModelError, match="does not say which network"):
+        load_model(bare)
+    with pytest.raises(ModelError, match="unknown a, missing backbone"):
+        load_weights(create("simple_baseline_r50", **SMALL), bare)
+    junk = tmp_path / "junk.safetensors"
+    junk.write_bytes(b"junk" * 10)
+    with pytest.raises(ModelError, match="models convert"):
+        load_model(junk)
+
+
+def published(model: PoseModel) -> dict[str, torch.Tensor]:
+    """A state dict as the authors of Simple Baselines name it."""
+    return {k.partition(".")[2]: v for k, v in model.state_dict().items()}
+
+
+def test_convert_names_what_does_not_fit(model: PoseModel) -> None:
+    state = published(model)
+    family = foreign("simple_baselines")
+    assert len(convert(state, family, model)) == len(state)
+    state["surprise.weight"] = state.pop("conv1.weight")
+    with pytest.raises(ModelError) as caught:
+        convert(state, family, model)
+    message = str(caught.value)
+    assert "does not know: surprise.weight" in message and "\n" not in message
+    assert "missing: backbone.conv1.weight" in message
+    with pytest.raises(UsageError, match="did you mean 'simple_baselines'"):
+        foreign("simple_baseline")
+    counters = {k: v for k, v in published(model).items() if "num_batches" not in k}
+    assert len(convert(counters, family, model)) == len(model.state_dict())
+
+
+def test_convert_a_checkpoint_and_predict(model: PoseModel, tmp_path: Path) -> None:
+    source, target = tmp_path / "a.pth.tar", tmp_path / "a.safetensors"
+    torch.save({"state_dict": published(model), "epoch": 1}, source)
+    done = convert_file(source, target, "simple_baselines")
+    assert done.variant == "r50_256x192" and "r50_384x288" in done.alternatives
+    assert load_model(target)[0].codec.input_size == (192, 256)
+    with pytest.raises(UsageError, match="no variant 'r50'"):
+        convert_file(source, target, "simple_baselines", "r50")
+    with pytest.raises(ModelError, match="no network of hrnet fits"):
+        convert_file(source, target, "hrnet")
+    image = np.zeros((300, 200, 3), np.uint8)
+    pose = Pose(target, detector="whole-image", min_score=0, threads=1)
+    assert pose(image, color="rgb").keypoints.shape == (1, 17, 2)  # type: ignore[union-attr]
+
+
+def test_folding_changes_nothing(model: PoseModel) -> None:
+    class Maps(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = model
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.network.compute(x)["heatmap"]
+
+    x = torch.rand(2, 3, 128, 96)
+    folded = fold_batch_norm(Maps().eval(), x)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
+    with torch.no_grad():
+        a, b = Maps().eval()(x), folded(x)
+    assert torch.linalg.norm(a - b) < 1e-5 * torch.linalg.norm(a)
+
+
+@pytest.mark.parametrize("format", ["onnx", "openvino"])
+def test_exported_files_run_and_agree(
+    format: str, model: PoseModel, saved: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / ("net.onnx" if format == "onnx" else "net.xml")
+    info = load_model(saved)[1]
+    result = export(model, path, format=format, info=info)  # type: ignore[arg-type]
+    assert result is not None and result.error < 1e-4 and result.pixels < 0.01
+    there = load_runtime(path, precision="fp32")
+    assert there.info.licence == "MIT" and there.info.codec == model.codec
+    views = real_crops(model.codec, 3)
+    here = load_runtime(saved, device="cpu")
+    assert here.runtime.startswith("torch")
+    for one, other in zip(
+        model.codec.decode(here(views)), model.codec.decode(there(views)), strict=True
+    ):
+        assert np.allclose(one.keypoints, other.keypoints, atol=0.05)
+    expected = {"net.onnx"} if format == "onnx" else {"net.xml", "net.bin"}
+    assert {p.name for p in tmp_path.iterdir()} == expected
+
+
+def test_a_graph_for_other_tools(model: PoseModel, tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    export(model, path, seed_input=True, fixed_batch=1)
+    graph = onnx.load(path).graph
+    shape = [d.dim_value for d in graph.input[0].type.tensor_type.shape.dim]
+    assert (graph.input[0].name, shape) == ("input", [1, 3, 128, 96])
+    assert graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    assert load_runtime(path, runtime="onnxruntime").info.input == model.pixels
+
+
+def test_a_file_that_differs_is_not_kept(
+    model: PoseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ModelError, match="nothing kept"):
+        export(model, tmp_path / "net.onnx", tolerance=-1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_counting_gives_the_figures_of_the_papers() -> None:
+    with torch.device("meta"):
+        hrnet, baseline = create("hrnet_w32"), create("simple_baseline_r50")
+    assert round(count(hrnet).gflops_papers, 1) == 7.1
+    assert round(count(baseline).gflops_papers, 2) == 8.99
+    assert round(count(baseline).gmacs, 2) == 5.43
+    assert count(baseline).parameters == 33_999_697
+
+
+def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
+    code = main([str(a) for a in args])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_command_line(
+    model: PoseModel, saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = run(capsys, "models", "info", saved, "--json")
+    assert code == 0 and json.loads(out)["licence"] == "MIT"
+    code, out, _ = run(capsys, "models", "info", "hrnet_w32", "--json")
+    told = json.loads(out)
+    assert told["parameters"] == 28_536_113 and told["gflops_papers"] == 7.12
+    assert "hrnet_w32-coco-256x192" in told["weights"]
+    code, out, _ = run(capsys, "models", "list")
+    assert "simple_baseline_r152" in out and "movenet-thunder" in out
+    code, out, _ = run(capsys, "models", "list", "--published", "--json")
+    assert len(json.loads(out)) > 100
+    source = tmp_path / "a.pth"
+    torch.save(published(model), source)
+    code, out, err = run(capsys, "models", "convert", source, "--as", "simple_baselines")
+    assert code == 0 and "fit as well" in err and (tmp_path / "a.safetensors").is_file()
+    code, _, err = run(capsys, "models", "convert", source, "--as", "simple_baselines")
+    assert code == 2 and "--overwrite" in err
+    target = tmp_path / "net.onnx"
+    code, out, _ = run(capsys, "export", saved, "-o", target, "--input", "normalised", "--ascend")
+    assert code == 0 and '--input_shape="input:1,3,128,96"' in out and "var_reci_chn_0" in out
+    for wrong, words in (
+        (["export", "hrnet_w32"], "no weights of its own"),
+        (["export", saved, "-o", target], "--overwrite"),
+        (["export", saved, "-o", tmp_path / "b.xml"], "end in .onnx"),
+        (["export", saved, "--int8", "-o", tmp_path / "c.onnx"], "--calibrate"),
+        (["export", saved, "--ascend", "-o", tmp_path / "c.onnx"], "normalised"),
+        (["models", "info", "hrnet_w3"], "no model 'hrnet_w3'"),
+        (["models", "path", "hrnet_w32-coco-256x192"], "models pull"),
+        (["models", "pull", "hrnet_w32-coco-256x192", "--offline"], "offline"),
+        (["models", "pull", "alphapose_fastpose_r50"], "browser"),
+        (["models", "pull", "yolo_pose_s6-960"], "--unverified"),
+        (["predict", tmp_path, "-m", "hrnet_w32", "-o", tmp_path / "out"], "--weights"),
+    ):
+        code, _, err = run(capsys, *wrong)
+        assert code == 2 and words in err and len(err.strip().splitlines()) == 1
+
+
+def test_runtimes_refuse_files_of_others(saved: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="posewright export"):
+        load_runtime(saved, runtime="onnxruntime")
+    with pytest.raises(UsageError, match="torch runs networks of the zoo"):
+        load_runtime(tmp_path / "a.onnx", runtime="torch")
+    with pytest.raises(UsageError, match="carries its weights"):
+        load_runtime(tmp_path / "a.onnx", weights=saved)
+    with pytest.raises(MissingError, match="not on this machine"):
+        load_runtime(saved, device="mps")
+    with pytest.raises(UsageError, match="torch has no device 'cudaa'"):
+        load_runtime(saved, device="cudaa")
