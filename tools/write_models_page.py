@@ -1,0 +1,106 @@
+"""Write docs/models.md: every network of the zoo, its size, its parity and whose files it loads.
+
+Usage: python tools/write_models_page.py [FIXTURES]
+
+FIXTURES: the folder of parity fixtures (default ../shared/parity); without it the column of
+relative errors stays empty.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections import defaultdict
+from pathlib import Path
+from types import ModuleType
+
+import torch
+
+from posewright.checkpoints import foreigns
+from posewright.models import PoseModel, create, variants
+from posewright.models.counting import count
+
+ROOT = Path(__file__).parents[1]
+HEAD = """# Models
+
+Written by `python tools/write_models_page.py`. Build any of them with
+`posewright.models.create(NAME, ...)`, run one with `posewright predict -m NAME -w FILE`, and see one
+in full with `posewright models info NAME`.
+
+- **GMACs**: multiply-accumulates of one view / 10^9. **GFLOPs**: as HRNet's tables count them: the
+  same / 1024^3, transposed convolutions at output cells.
+- **parity**: relative error of our outputs against the original network on weights made by a rule
+  from the original's tensor names (`python benchmarks/parity.py FILE...`), the largest of several;
+  "by count" where equal numbers of parameters are all that could be compared.
+- **loads**: whose checkpoints `posewright models convert FILE --as ...` reads for it.
+- **published**: what the authors state; not measured here.
+
+| network | file | parameters | view | GMACs | GFLOPs | codec | parity | loads | published | paper |
+|---|---|---|---|---|---|---|---|---|---|---|
+"""
+
+
+def parity_module() -> ModuleType:
+    """Import benchmarks/parity.py."""
+    spec = importlib.util.spec_from_file_location("parity", ROOT / "benchmarks" / "parity.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["parity"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def loads() -> tuple[dict[str, set[str]], dict[tuple[str, str], str]]:
+    """Return the families of each network, and the network of each (family, variant)."""
+    families: dict[str, set[str]] = defaultdict(set)
+    networks: dict[tuple[str, str], str] = {}
+    for family in foreigns().values():
+        for variant, build in family.variants.items():
+            with torch.device("meta"):
+                model = build()
+            if isinstance(model, PoseModel):
+                families[model.name].add(family.name)
+                networks[family.name, variant] = model.name
+    return families, networks
+
+
+def errors(folder: Path, networks: dict[tuple[str, str], str]) -> dict[str, float]:
+    """Return the largest relative error of each network over the fixtures of a folder."""
+    parity = parity_module()
+    worst: dict[str, float] = {}
+    for path in sorted(folder.glob("*.json.gz")):
+        report = parity.check(path)
+        print(report, file=sys.stderr, flush=True)
+        system, _, variant = report.name.partition("__")
+        family, _ = parity.find(system, variant)
+        original = next(v for v in family.variants if parity.plain(v) == variant)
+        name = networks.get((family.name, original))
+        if name and report.passed:
+            worst[name] = max(worst.get(name, 0.0), report.error)
+    return worst
+
+
+def main(folder: Path) -> int:
+    """Write the page."""
+    families, networks = loads()
+    worst = errors(folder, networks) if folder.is_dir() else {}
+    rows = []
+    for name, variant in variants().items():
+        with torch.device("meta"):
+            model = create(name)
+        counts = count(model)
+        width, height = model.codec.input_size
+        known = sorted(families[name])
+        shown = f"{worst[name]:.0e}" if name in worst else ("by count" if known else "")
+        rows.append(
+            f"| `{name}` | {variant.family} | {counts.parameters:,} | {width}x{height} | "
+            f"{counts.gmacs:.2f} | {counts.gflops_papers:.2f} | {model.codec.kind} | {shown} | "
+            f"{', '.join(known)} | {variant.published} | {variant.paper} |"
+        )
+    (ROOT / "docs" / "models.md").write_text(HEAD + "\n".join(rows) + "\n", encoding="utf-8")
+    print(f"{len(rows)} networks")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT.parent / "shared" / "parity"))
