@@ -63,7 +63,9 @@ def test_core_needs_numpy_and_lap_only(file: Path) -> None:
 
 
 TORCH_LAYER = {
-    *files("models/*.py", "checkpoints/*.py", "losses/*.py", "runtimes/torch.py", "export.py")
+    *files(
+        "models/*.py", "checkpoints/*.py", "losses/*.py", "runtimes/torch.py", "export.py", "ops.py"
+    )
 }
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import posewright.checkpoints
 from posewright.errors import ModelError, UsageError, nearest
 
-__all__ = ["Foreign", "State", "convert", "foreign", "foreigns"]
+__all__ = ["Foreign", "State", "convert", "foreign", "foreigns", "renamed"]
 
 State = dict[str, Tensor]
 Rule = tuple[str, str | None]
@@ -68,24 +68,31 @@ def convert(state: State, family: Foreign, model: nn.Module) -> State:
     """
     state = family.prepare(dict(state)) if family.prepare else dict(state)
     ours = model.state_dict()
-    renamed: State = {}
+    made: State = {}
     unknown = []
     for key, value in state.items():
         new = _rename(key, family.rules)
-        if new is not None and (new not in ours or new in renamed):
+        if new is not None and (new not in ours or new in made):
             unknown.append(key)
         elif new is not None:
-            renamed[new] = value
-    missing = [k for k in ours if k not in renamed and not k.endswith("num_batches_tracked")]
+            made[new] = value
+    missing = [k for k in ours if k not in made and not k.endswith("num_batches_tracked")]
     shapes = [
         f"{k} {tuple(v.shape)} for {tuple(ours[k].shape)}"
-        for k, v in renamed.items()
+        for k, v in made.items()
         if v.shape != ours[k].shape
     ]
     if unknown or missing or shapes:
         raise ModelError(_complaint(family.name, unknown, missing, shapes))
-    counters = {k: v for k, v in ours.items() if k not in renamed}
-    return {k: {**counters, **renamed}[k] for k in ours}
+    counters = {k: v for k, v in ours.items() if k not in made}
+    return {k: {**counters, **made}[k] for k in ours}
+
+
+def renamed(state: State, family: Foreign) -> State:
+    """Return `state` under our names, whether or not a network has them; dropped keys left out."""
+    state = family.prepare(dict(state)) if family.prepare else state
+    pairs = ((_rename(key, family.rules), value) for key, value in state.items())
+    return {key: value for key, value in pairs if key is not None}
 
 
 def _rename(key: str, rules: Sequence[Rule]) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 from posewright.codecs.base import Codec
 from posewright.codecs.boxes import Boxes, DistributionBoxes
 from posewright.codecs.heatmap import Heatmap
+from posewright.codecs.integral import Combined, Integral
 from posewright.codecs.movenet import MoveNet, MoveNetMulti
 from posewright.codecs.simcc import SimCC
 from posewright.errors import ModelError, UsageError, nearest
@@ -17,8 +18,10 @@ from posewright.errors import ModelError, UsageError, nearest
 __all__ = [
     "Boxes",
     "Codec",
+    "Combined",
     "DistributionBoxes",
     "Heatmap",
+    "Integral",
     "MoveNet",
     "MoveNetMulti",
     "SimCC",
@@ -28,7 +31,8 @@ __all__ = [
 ]
 
 _KINDS: dict[str, Any] = {
-    c.kind: c for c in (Heatmap, SimCC, MoveNet, MoveNetMulti, DistributionBoxes, Boxes)
+    c.kind: c
+    for c in (Heatmap, Integral, Combined, SimCC, MoveNet, MoveNetMulti, DistributionBoxes, Boxes)
 }
 
 
@@ -38,6 +42,9 @@ _NAMED: dict[str, tuple[Any, dict[str, Any]]] = {
     "dark": (Heatmap, {"refine": "dark"}),
     "udp": (Heatmap, {"refine": "udp", "unbiased": True}),
     "simcc": (SimCC, {}),
+    "integral": (Integral, {}),
+    "alphapose_integral": (Integral, {"normalise": "sigmoid"}),
+    "alphapose_combined": (Combined, {}),
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from posewright.codecs import Codec, Heatmap, SimCC, codec_named
+from posewright.codecs import Codec, Combined, Heatmap, Integral, SimCC, codec_named
 from posewright.errors import UsageError
 from posewright.losses import loss_for
 from posewright.models.base import IMAGENET, PoseModel, as_skeleton
@@ -114,8 +114,8 @@ def top_down(
     skeleton = as_skeleton(skeleton)
     codec = codec_named(codec, input_size) if isinstance(codec, str) else codec
     for side in codec.input_size:
-        if side % stride:
-            raise UsageError(f"input size {codec.input_size}: sides must be multiples of {stride}")
+        if side % 32:  # the deepest maps of the backbones; branches of HRNet must fit together
+            raise UsageError(f"input size {codec.input_size}: sides must be multiples of 32")
     stride >>= len(deconv)
     size = codec.input_size[0] // stride, codec.input_size[1] // stride
     head = _head(codec, channels, skeleton, size, neck, deconv, kernel)
@@ -135,9 +135,9 @@ def _head(
     kernel: int,
 ) -> nn.Module:
     cells = size[0] * size[1]
-    if isinstance(codec, Heatmap):
+    if isinstance(codec, (Heatmap, Integral, Combined)):
         tokens = token_blocks(neck, cells, skeleton, outputs=cells)
-        outputs = codec.channels(len(skeleton))
+        outputs = codec.channels(len(skeleton)) if isinstance(codec, Heatmap) else len(skeleton)
         return HeatmapHead(channels, outputs, deconv=deconv, kernel=kernel, tokens=tokens)
     if isinstance(codec, SimCC):
         tokens = token_blocks(neck, cells, skeleton)

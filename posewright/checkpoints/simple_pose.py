@@ -1,0 +1,41 @@
+"""SimplePose of liangheming/simple_pose."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from posewright.checkpoints.base import Foreign, State
+from posewright.checkpoints.mmpose_seresnet import flat_gates
+from posewright.models import create
+
+__all__ = ["SIMPLE_POSE"]
+
+_HEAD = ("deconv_layers.", "duc_layers.", "final_layer.")
+
+
+def _named(state: State) -> State:
+    """Return `state` with linear gates and, under pixel shuffles, the names of FastPose."""
+    shuffled = any(key.startswith("duc_layers.") for key in state)
+    prefix = "backbone.preact." if shuffled else "backbone."
+    return {
+        key if key.startswith(_HEAD) else prefix + key: value
+        for key, value in flat_gates(state).items()
+    }
+
+
+SIMPLE_POSE = Foreign(
+    "simple_pose",
+    origin="https://github.com/liangheming/simple_pose",
+    licence="none stated",
+    prepare=_named,
+    rules=(
+        (r"((?:deconv_layers|final_layer)\..*)", r"head.\1"),
+        (r"duc_layers\.(\d)\.(.*)", r"backbone.duc\1.\2"),
+    ),
+    variants={
+        "dconv_r50": partial(create, "simple_pose_dconv"),
+        "dconv_r50_se": partial(create, "simple_pose_dconv_se"),
+        "duc_r50": partial(create, "simple_pose_duc"),
+        "duc_r50_se": partial(create, "simple_pose_duc_se"),
+    },
+)

@@ -1,0 +1,85 @@
+"""SimplePose of liangheming/simple_pose: ResNet-50, with or without gates, under either upsampling.
+
+The networks are Simple Baselines (arXiv:1804.06208) and FastPose (arXiv:2211.03375); pixels are
+normalised otherwise, and targets are not rounded to cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from posewright.codecs import Codec
+from posewright.models.base import IMAGENET, PoseModel
+from posewright.models.fastpose import FastPose, gate, pose_model
+from posewright.models.heads import top_down
+from posewright.models.registry import register
+from posewright.models.resnet import ResNet
+from posewright.skeletons import Skeleton
+
+__all__: list[str] = []
+
+_PIXELS = replace(IMAGENET, std=(255.0, 255.0, 255.0))  # the mean is subtracted, nothing divided
+
+
+def _dconv(
+    backbone: ResNet,
+    input_size: tuple[int, int],
+    skeleton: Skeleton | str,
+    codec: Codec | str,
+    neck: Sequence[str],
+) -> PoseModel:
+    return top_down(
+        backbone, (2048, 32), deconv=(256, 256, 256), pixels=_PIXELS,
+        input_size=input_size, skeleton=skeleton, codec=codec, neck=neck,
+    )  # fmt: skip
+
+
+@register(paper="arXiv:1804.06208", published="COCO val2017 AP .701 (detector boxes, no flip)")
+def simple_pose_dconv(
+    *,
+    input_size: tuple[int, int] = (192, 256),
+    skeleton: Skeleton | str = "coco17",
+    codec: Codec | str = "dark",
+    neck: Sequence[str] = (),
+) -> PoseModel:
+    """SimplePose with ResNet-50 and three deconvolutions."""
+    return _dconv(ResNet(50), input_size, skeleton, codec, neck)
+
+
+@register(paper="arXiv:1804.06208", published="COCO val2017 AP .717 (detector boxes, no flip)")
+def simple_pose_dconv_se(
+    *,
+    input_size: tuple[int, int] = (192, 256),
+    skeleton: Skeleton | str = "coco17",
+    codec: Codec | str = "dark",
+    neck: Sequence[str] = (),
+) -> PoseModel:
+    """SimplePose with gated ResNet-50 and three deconvolutions."""
+    return _dconv(ResNet(50, attention=gate), input_size, skeleton, codec, neck)
+
+
+@register(paper="arXiv:2211.03375", published="COCO val2017 AP .709 (detector boxes, no flip)")
+def simple_pose_duc(
+    *,
+    input_size: tuple[int, int] = (192, 256),
+    skeleton: Skeleton | str = "coco17",
+    codec: Codec | str = "dark",
+    neck: Sequence[str] = (),
+) -> PoseModel:
+    """SimplePose with ResNet-50 and pixel shuffles."""
+    return pose_model(FastPose(ResNet(50)), 128, input_size, skeleton, codec, neck, _PIXELS)
+
+
+@register(paper="arXiv:2211.03375", published="COCO val2017 AP .718 (detector boxes, no flip)")
+def simple_pose_duc_se(
+    *,
+    input_size: tuple[int, int] = (192, 256),
+    skeleton: Skeleton | str = "coco17",
+    codec: Codec | str = "dark",
+    neck: Sequence[str] = (),
+) -> PoseModel:
+    """SimplePose with gated ResNet-50 and pixel shuffles."""
+    return pose_model(
+        FastPose(ResNet(50, attention=gate)), 128, input_size, skeleton, codec, neck, _PIXELS
+    )
