@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from posewright.codecs.posefix import PoseFix
 from posewright.errors import MissingError, ModelError, OutputError, UsageError
 from posewright.models import PoseModel
 from posewright.models.saving import describe, save_model
+from posewright.people import People
 from posewright.runtimes import Model, load_model
 from posewright.runtimes.info import METADATA_KEY, Input, ModelInfo
 from posewright.runtimes.torch import TorchModel
@@ -57,9 +59,11 @@ class _Graph(nn.Module):
         self.model = model
         self.raw = raw
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        outputs = self.model(x) if self.raw else self.model.compute(x)
-        return tuple(outputs.values())
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, ...]:
+        if self.raw:
+            return tuple(self.model(x, condition).values())
+        x = x if condition is None else torch.cat([x, condition], 1)
+        return tuple(self.model.compute(x).values())
 
 
 def export(
@@ -116,13 +120,13 @@ def export(
     return result
 
 
-def fold_batch_norm(model: nn.Module, x: Tensor) -> nn.Module:
+def fold_batch_norm(model: nn.Module, *x: Tensor) -> nn.Module:
     """Return a copy whose batch norms directly after convolutions are part of these.
 
-    x: an input of `model`; the pairs are found by running it.  The copy computes the same.
+    x: inputs of `model`; the pairs are found by running it.  The copy computes the same.
     """
     folded = copy.deepcopy(model).eval()
-    pairs = _pairs(folded, x)
+    pairs = _pairs(folded, *x)
     parents = {id(c): (p, n) for p in folded.modules() for n, c in p.named_children()}
     for conv, norm in pairs:
         fused = fuse_conv_bn_eval(conv, norm, isinstance(conv, nn.ConvTranspose2d))
@@ -132,7 +136,7 @@ def fold_batch_norm(model: nn.Module, x: Tensor) -> nn.Module:
     return folded
 
 
-def _pairs(model: nn.Module, x: Tensor) -> list[tuple[nn.Module, nn.BatchNorm2d]]:
+def _pairs(model: nn.Module, *x: Tensor) -> list[tuple[nn.Module, nn.BatchNorm2d]]:
     """Return (convolution, batch norm of its output), both used once, by running the network."""
     made: dict[int, tuple[nn.Module, Tensor]] = {}
     calls: dict[int, int] = {}
@@ -155,7 +159,7 @@ def _pairs(model: nn.Module, x: Tensor) -> list[tuple[nn.Module, nn.BatchNorm2d]
         elif type(module) is nn.BatchNorm2d:
             hooks.append(module.register_forward_pre_hook(before))
     with torch.no_grad():
-        model(x)
+        model(*x)
     for hook in hooks:
         hook.remove()
     return [(c, n) for c, n in pairs if calls[id(c)] == calls[id(n)] == 1]
@@ -189,7 +193,8 @@ def check_export(model: PoseModel, path: Path, batch: int, runtime: str = "onnxr
     views = np.resize(views, (-(-len(views) // batch) * batch, *views.shape[1:]))
     error, distances = 0.0, [np.zeros(0, np.float32)]
     for i in range(0, len(views), batch):
-        a, b = ours(views[i : i + batch]), theirs(views[i : i + batch])
+        given = _given(model, views[i : i + batch])
+        a, b = ours(*given), theirs(*given)
         if sorted(a) != sorted(b):
             raise ModelError(f"{path}: outputs are {sorted(b)}, not {sorted(a)}")
         error = max(error, *(_relative(b[k], a[k]) for k in a))
@@ -200,6 +205,18 @@ def check_export(model: PoseModel, path: Path, batch: int, runtime: str = "onnxr
     joints = np.concatenate(distances)
     mean, worst = (float(joints.mean()), float(joints.max())) if len(joints) else (0.0, 0.0)
     return Check(error, mean, worst, len(views))
+
+
+def _given(model: PoseModel, views: Views) -> list[NDArray[Any]]:
+    """Return what a call takes: views, and for a network that refines poses some poses."""
+    if not isinstance(model.codec, PoseFix):
+        return [views]
+    width, height = model.codec.input_size
+    rng = np.random.default_rng(0)
+    points = rng.uniform(0, [width, height], (len(views), len(model.skeleton), 2))
+    boxes = np.tile([0, 0, width, height], (len(views), 1))
+    people = People.of(boxes, None, points, np.ones(points.shape[:2]))
+    return [views, model.codec.condition(people)]
 
 
 def _relative(found: NDArray[Any], expected: NDArray[Any]) -> float:
@@ -218,17 +235,20 @@ def _write_onnx(
     batch = fixed_batch or 2
     plain = copy.deepcopy(model).cpu().eval().to(memory_format=torch.contiguous_format)
     if seed_input:
-        x, name = torch.zeros(batch, 3, height, width), "input"
+        x, inputs = [torch.zeros(batch, 3, height, width)], ["input"]
     else:
-        x, name = torch.zeros(batch, height, width, 3, dtype=torch.uint8), "views"
-    graph = fold_batch_norm(_Graph(plain, not seed_input), x)
+        x, inputs = [torch.zeros(batch, height, width, 3, dtype=torch.uint8)], ["views"]
+    if isinstance(model.codec, PoseFix):  # the pose to be refined goes in with the picture
+        x.append(torch.zeros(batch, len(model.skeleton), height, width))
+        inputs.append("condition")
+    graph = fold_batch_norm(_Graph(plain, not seed_input), *x)
     graph.model.loss = None
     with torch.no_grad():
-        names = list(plain(x) if not seed_input else plain.compute(x))
-    dynamic = None if fixed_batch else ({0: torch.export.Dim("n", min=1)},)
+        names = _output_names(plain, x, seed_input)
+    dynamic = None if fixed_batch else tuple({0: torch.export.Dim("n", min=1)} for _ in x)
     with _quiet():
         torch.onnx.export(
-            graph, (x,), path, input_names=[name], output_names=names, dynamo=True,
+            graph, tuple(x), path, input_names=inputs, output_names=names, dynamo=True,
             dynamic_shapes=dynamic, external_data=False, verbose=False,
         )  # fmt: skip
     proto = onnx.load(path)
@@ -241,6 +261,10 @@ def _write_onnx(
         onnx.save(proto, path)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error})") from error
+
+
+def _output_names(model: PoseModel, x: list[Tensor], seed_input: bool) -> list[str]:
+    return list(model.compute(torch.cat(x, 1)) if seed_input else model(*x))
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Operators that pick values off the grid, in tensor code: deformable convolution, multi-scale
 deformable attention and warping by a flow.
 
-All of them are weighted sums of a few cells, which `_gather_sum` takes in one pass.
+On a CPU, `grid_sample` is the fastest way to the many values that a deformable convolution picks,
+and a bag of embeddings, which keeps no picked values, to sums of them (benchmarks/ops.py).
 """
 
 from __future__ import annotations
@@ -58,11 +59,6 @@ def _corners(
     return (wy[..., :, None] * wx[..., None, :]).flatten(-2), cells.flatten(-2)
 
 
-def _rows(x: Tensor, groups: int = 1) -> Tensor:
-    """(B, C, h, w) -> (B * h * w * groups, C / groups): a row for each cell and channel group."""
-    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1] // groups)
-
-
 def _pair(value: int | Pair) -> Pair:
     return (value, value) if isinstance(value, int) else value
 
@@ -87,28 +83,27 @@ def deform_conv2d(
     deform_groups * kh * kw, ho, wo), factor of each tap (arXiv:1811.11168).  Outside of x is 0.
     Pairs are (y, x).  -> (B, O, ho, wo).  ModelError: offset or mask has another shape.
     """
-    outputs, _, kh, kw = weight.shape
-    stride, padding, dilation = _pair(stride), _pair(padding), _pair(dilation)
     b, c, h, w = x.shape
-    ho = (h + 2 * padding[0] - dilation[0] * (kh - 1) - 1) // stride[0] + 1
-    wo = (w + 2 * padding[1] - dilation[1] * (kw - 1) - 1) // stride[1] + 1
-    taps = deform_groups * kh * kw
-    _require("offset", offset, (b, 2 * taps, ho, wo))
-    # (B, ho, wo, kh * kw, deform_groups, 2), in which order the columns of the product lie
-    moved = offset.view(b, deform_groups, kh * kw, 2, ho, wo).permute(0, 4, 5, 2, 1, 3)
-    if moved.dtype in HALF:
-        moved = moved.float()
-    y, x_ = _grid((kh, kw), (ho, wo), stride, padding, dilation, moved)
-    factor, cells = _corners(moved[..., 1] + x_, moved[..., 0] + y, w, h)
+    outputs, _, kh, kw = weight.shape
+    (sy, sx), (py, px), (dil_y, dil_x) = _pair(stride), _pair(padding), _pair(dilation)
+    y = _taps(h, kh, sy, py, dil_y, x.device)  # (kh, ho)
+    x_ = _taps(w, kw, sx, px, dil_x, x.device)  # (kw, wo)
+    (ho, wo), taps, views = (y.shape[1], x_.shape[1]), kh * kw, b * deform_groups
+    _require("offset", offset, (b, 2 * deform_groups * taps, ho, wo))
+    moved = offset if offset.dtype not in HALF else offset.float()
+    dy, dx = moved.reshape(views, kh, kw, 2, ho, wo).unbind(3)  # (views, kh, kw, ho, wo)
+    at = torch.stack([_unit(dx + x_[:, None], w), _unit(dy + y[:, None, :, None], h)], -1)
+    picked = F.grid_sample(
+        x.reshape(views, c // deform_groups, h, w).to(at.dtype),
+        at.view(views, taps * ho, wo, 2),
+        align_corners=False,
+    )  # (views, C / deform_groups, taps * ho, wo)
     if mask is not None:
-        _require("mask", mask, (b, taps, ho, wo))
-        by_tap = mask.view(b, deform_groups, kh * kw, ho, wo).permute(0, 3, 4, 2, 1)
-        factor = factor * by_tap[..., None]
-    image = torch.arange(b, device=x.device).view(b, 1, 1, 1, 1, 1)
-    group = torch.arange(deform_groups, device=x.device)[:, None]
-    index = (image * (h * w) + cells) * deform_groups + group
-    picked = _gather_sum(_rows(x, deform_groups), index.view(-1, 4), factor.reshape(-1, 4))
-    found = _product(picked.view(b, ho * wo, kh * kw, c), weight, groups).view(b, outputs, ho, wo)
+        _require("mask", mask, (b, deform_groups * taps, ho, wo))
+        picked = picked * mask.reshape(views, 1, taps * ho, wo)
+    kernel = weight.reshape(groups, outputs // groups, -1)
+    values = picked.to(weight.dtype).view(b, groups, kernel.shape[2], ho * wo)
+    found = (kernel @ values).view(b, outputs, ho, wo)
     return found if bias is None else found + bias[:, None, None]
 
 
@@ -117,27 +112,18 @@ def _require(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
         raise ModelError(f"{name} is {tuple(tensor.shape)}, but this convolution needs {shape}")
 
 
-def _grid(
-    kernel: Pair, size: Pair, stride: Pair, padding: Pair, dilation: Pair, like: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return y (ho, 1, kh * kw, 1) and x (wo, kh * kw, 1) of all taps before they are moved."""
-    (kh, kw), (ho, wo) = kernel, size
-    tap = torch.arange(kh * kw, device=like.device)
-    y = torch.arange(ho, device=like.device).view(-1, 1, 1) * stride[0] - padding[0]
-    x = torch.arange(wo, device=like.device).view(-1, 1) * stride[1] - padding[1]
-    y, x = y + tap.div(kw, rounding_mode="floor") * dilation[0], x + tap % kw * dilation[1]
-    return y[..., None].to(like.dtype), x[..., None].to(like.dtype)
+def _taps(
+    side: int, kernel: int, stride: int, padding: int, dilation: int, device: torch.device
+) -> Tensor:
+    """Return the (kernel, outputs) cells, along one side, of all taps before they are moved."""
+    outputs = (side + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+    tap = torch.arange(kernel, device=device) * dilation - padding
+    return tap[:, None] + torch.arange(outputs, device=device) * stride
 
 
-def _product(picked: Tensor, weight: Tensor, groups: int) -> Tensor:
-    """(B, N, taps, C) values and (O, C / groups, kh, kw) -> (B, O, N)."""
-    b, n, taps, c = picked.shape
-    matrix = weight.permute(0, 2, 3, 1).reshape(groups, weight.shape[0] // groups, -1)
-    if groups == 1:
-        return matrix @ picked.view(b, n, -1).transpose(1, 2)  # (1, O, taps * C) @ (B, .., N)
-    split = picked.view(b, n, taps, groups, c // groups).permute(0, 3, 2, 4, 1)
-    found = matrix @ split.reshape(b, groups, -1, n)  # (B, groups, O / groups, N)
-    return found.flatten(1, 2)
+def _unit(cells: Tensor, side: int) -> Tensor:
+    """Cells -> what `grid_sample` takes: -1 and 1 are the outer edges of the side."""
+    return (cells + 0.5) * (2 / side) - 1
 
 
 class DeformConv2d(nn.Module):
@@ -266,5 +252,6 @@ def flow_warp(x: Tensor, flow: Tensor) -> Tensor:
     lines = torch.arange(h, device=x.device)[:, None]
     weight, cells = _corners(flow[:, 0] + columns, flow[:, 1] + lines, w, h, clamp=True)
     index = torch.arange(b, device=x.device).view(b, 1, 1, 1) * (h * w) + cells  # (B, h, w, 4)
-    found = _gather_sum(_rows(x), index.view(-1, 4), weight.view(-1, 4))
+    rows = x.permute(0, 2, 3, 1).reshape(-1, c)
+    found = _gather_sum(rows, index.view(-1, 4), weight.view(-1, 4))
     return found.view(b, h, w, c).permute(0, 3, 1, 2)

@@ -138,7 +138,8 @@ class Pipeline:
     for a model that finds people by itself.  duplicates: People -> People.  tracker: called on
     every frame that could be read, also when it is empty.  flip: average with mirrored views.
     min_score: people whose mean joint score is lower are dropped.  det_every: run the detector on
-    every n-th frame only and follow the tracker's boxes in between.  threads: frames in work at
+    every n-th frame only and follow the tracker's boxes in between.  refine: moves the joints of
+    the people that are kept.  threads: frames in work at
     once, one core each.  window: frames of one piece of work.  keep_images: results carry pixels.
 
     Memory is bounded: at most (threads + 1) * window frames are held, whatever the source's length.
@@ -147,6 +148,7 @@ class Pipeline:
     model: Model
     detector: Model | Boxes | None = None
     duplicates: Callable[[People], People] | None = None
+    refine: Callable[[Frame, People], People] | None = None
     tracker: Tracker | None = None
     flip: bool = False
     min_score: float = 0.0
@@ -228,6 +230,8 @@ class Pipeline:
             self.model, frames, found, flip=self.flip, batch=self.batch, spread=spread
         )
         people = [self._clean(p) for p in people]
+        if self.refine is not None:
+            people = [self.refine(f, p) for f, p in zip(frames, people, strict=True)]
         end = time.perf_counter()
         each = 1000 / max(len(frames), 1)
         speed = {"detect": (middle - start) * each, "pose": (end - middle) * each}

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from posewright.codecs.posefix import PoseFix
 from posewright.errors import SourceError, UsageError, nearest
 from posewright.nms import PPoseNMS, oks_nms, ppose_nms
 from posewright.people import Frame, People, Result
 from posewright.pipeline import Boxes, Pipeline, find_people
+from posewright.refine import Refiner
 from posewright.runtimes import Model, Precision, Runtime, load_model
 from posewright.skeletons import Skeleton
 from posewright.sources import Source, open_source
@@ -78,6 +80,7 @@ class Pose:
     threads: processors to use, 0 = all.  flip: average with the mirrored view, twice the work.
     min_score: drop people whose mean joint score is lower.  det_score: drop boxes below it.
     duplicates: "oks" (OKS-NMS), "ppose" (pose NMS of RMPE) or "none".
+    refine: the file of a network that moves the joints afterwards (PoseFix).
     """
 
     def __init__(
@@ -94,11 +97,14 @@ class Pose:
         min_score: float = 0.2,
         det_score: float | None = None,
         duplicates: Duplicates = "oks",
+        refine: str | Path | None = None,
         max_people: int = 0,
     ) -> None:
         threads = threads or os.cpu_count() or 1
         load = partial(_load, runtime=runtime, device=device, precision=precision, threads=threads)
         self.model: Model = load(model, weights=None if weights is None else Path(weights))
+        if isinstance(self.model.codec, PoseFix):
+            raise UsageError(f"{model} refines the poses of another model; give it with --refine")
         if not len(self.model.skeleton):
             raise UsageError(f"{model} is a detector; give it with --detector (detector=...)")
         self.detector = _detector(detector, self.model, load)
@@ -113,6 +119,7 @@ class Pose:
             "max_people": max_people,
             "threads": threads,
             "duplicates": _duplicates(duplicates, self.model.skeleton),
+            "refine": Refiner(load(refine), flip=flip, batch=batch) if refine else None,
         }
 
     @property

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posewright.codecs import SimCC, codec_from_dict, codec_to_dict
+from posewright.codecs import SimCC, codec_from_dict, codec_named, codec_to_dict
 from posewright.errors import ModelError, UsageError
 from posewright.people import People
 from posewright.skeletons import COCO17
@@ -15,10 +15,11 @@ from posewright.warp import Warp
 
 RTMPOSE = SimCC()
 SA = SimCC(sigma=6.0, normalised=True)
-SIMDR = SimCC(sigma=4.0, normalised=True, score="max")
+SIMDR = SimCC(normalised=True, smoothing=0.1, score="max")
 LARGE = SimCC((288, 384), split=1.5, sigma=6.0)
-ALL = [RTMPOSE, SA, SIMDR, LARGE]
-IDS = ["rtmpose", "sa", "simdr", "384"]
+LOW = SimCC((64, 64), split=3.0, sigma=4.0, normalised=True)
+ALL = [RTMPOSE, SA, SIMDR, LARGE, LOW]
+IDS = ["rtmpose", "sa", "simdr", "384", "64"]
 SEEDS = st.integers(0, 2**32 - 1)
 quick = settings(max_examples=20, deadline=None)
 
@@ -97,6 +98,31 @@ def test_targets_sum_and_peak_as_published(
         assert targets[key].max() == pytest.approx(top, rel=1e-3)
 
 
+def test_simdr_targets_are_smoothed_hits() -> None:
+    people = People.of(keypoints=[[[96.2, 128.3], [0, 255]]])
+    targets = SIMDR.encode(people)
+    for key, bins, at in (("x", 384, [192, 0]), ("y", 512, [257, 510])):
+        row = targets[key][0]
+        assert row.argmax(1).tolist() == at
+        np.testing.assert_allclose(row.max(1), 0.9, rtol=1e-6)
+        np.testing.assert_allclose(row.min(1), 0.1 / (bins - 1), rtol=1e-6)
+        np.testing.assert_allclose(row.sum(1), 1, rtol=1e-5)
+        assert (row == row.min(1, keepdims=True)).sum(1).tolist() == [bins - 1] * 2
+
+
+def test_smoothing_is_how_much_the_other_bins_share() -> None:
+    point = People.of(keypoints=[[[96, 128]]])
+    hard, soft = (SimCC(normalised=True, smoothing=e).encode(point)["x"][0, 0] for e in (0.0, 0.4))
+    assert (hard[192], hard.sum()) == (1, 1)
+    assert soft[192] == pytest.approx(0.6) and soft[0] == pytest.approx(0.4 / 383)
+
+
+def test_names_of_papers() -> None:
+    assert codec_named("simcc", (192, 256)) == RTMPOSE
+    assert codec_named("sa_simdr", (192, 256)) == SA
+    assert codec_named("simdr", (192, 256)) == SIMDR
+
+
 def test_score_rules() -> None:
     x, y = np.zeros((1, 3, 384), np.float32), np.zeros((1, 3, 512), np.float32)
     x[0, :, 20], y[0, :, 30] = [0.9, 1.5, -1], [0.4, 1.2, -1]
@@ -173,6 +199,10 @@ def test_errors_say_what_is_wrong() -> None:
         RTMPOSE.decode(outputs)
     with pytest.raises(UsageError, match=r"score='mean'; known"):
         SimCC(score="mean")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"smoothing=1\.0; it must lie in \[0, 1\)"):
+        SimCC(normalised=True, smoothing=1.0)
+    with pytest.raises(UsageError, match="set normalised=True"):
+        SimCC(smoothing=0.1)
 
 
 @pytest.mark.parametrize("codec", ALL, ids=IDS)

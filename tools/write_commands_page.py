@@ -8,8 +8,8 @@ from pathlib import Path
 
 HEAD = """# Commands
 
-What `posewright VERB --help` says. Exit codes: 0 ok, 2 usage, 3 finished with bad inputs, 4 environment
-(a runtime, model or output that does not work), 130 interrupted.
+What `posewright VERB --help` says. Exit codes: 0 ok, 2 usage, 3 finished with bad inputs,
+4 environment (a runtime, model or output that does not work), 130 interrupted.
 """
 
 

@@ -24,8 +24,8 @@ ROOT = Path(__file__).parents[1]
 HEAD = """# Models
 
 Written by `python tools/write_models_page.py`. Build any of them with
-`posewright.models.create(NAME, ...)`, run one with `posewright predict -m NAME -w FILE`, and see one
-in full with `posewright models info NAME`.
+`posewright.models.create(NAME, ...)`, run one with `posewright predict -m NAME -w FILE`, see all of
+one with `posewright models info NAME`.
 
 - **GMACs**: multiply-accumulates of one view / 10^9. **GFLOPs**: as HRNet's tables count them: the
   same / 1024^3, transposed convolutions at output cells.

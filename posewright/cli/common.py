@@ -91,6 +91,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help="keep the N best detections of a frame (default: all)",
     )
     group.add_argument(
+        "--refine",
+        default=None,
+        metavar="FILE",
+        help="a PoseFix network that moves the joints of the people found",
+    )
+    group.add_argument(
         "--nms",
         default="oks",
         choices=("oks", "ppose", "none"),
@@ -114,6 +120,7 @@ def load_pose(args: argparse.Namespace) -> Pose:
         min_score=args.min_score,
         det_score=args.det_score,
         duplicates=args.nms,
+        refine=args.refine,
         max_people=args.max_people,
     )
 

@@ -7,15 +7,24 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from posewright.codecs.adaptivepose import AdaptivePose
 from posewright.codecs.base import Codec
 from posewright.codecs.boxes import Boxes, DistributionBoxes
+from posewright.codecs.dekr import DEKR
 from posewright.codecs.heatmap import Heatmap
 from posewright.codecs.integral import Combined, Integral
 from posewright.codecs.movenet import MoveNet, MoveNetMulti
+from posewright.codecs.posefix import PoseFix
+from posewright.codecs.regression import Regression
 from posewright.codecs.simcc import SimCC
+from posewright.codecs.yolo_pose import YoloPose
+from posewright.codecs.yolox import RTMO, YoloxPose
 from posewright.errors import ModelError, UsageError, nearest
 
 __all__ = [
+    "DEKR",
+    "RTMO",
+    "AdaptivePose",
     "Boxes",
     "Codec",
     "Combined",
@@ -24,7 +33,11 @@ __all__ = [
     "Integral",
     "MoveNet",
     "MoveNetMulti",
+    "PoseFix",
+    "Regression",
     "SimCC",
+    "YoloPose",
+    "YoloxPose",
     "codec_from_dict",
     "codec_named",
     "codec_to_dict",
@@ -32,7 +45,23 @@ __all__ = [
 
 _KINDS: dict[str, Any] = {
     c.kind: c
-    for c in (Heatmap, Integral, Combined, SimCC, MoveNet, MoveNetMulti, DistributionBoxes, Boxes)
+    for c in (
+        Heatmap,
+        Integral,
+        Combined,
+        SimCC,
+        MoveNet,
+        MoveNetMulti,
+        DistributionBoxes,
+        Boxes,
+        DEKR,
+        AdaptivePose,
+        YoloxPose,
+        RTMO,
+        YoloPose,
+        PoseFix,
+        Regression,
+    )
 }
 
 
@@ -42,9 +71,17 @@ _NAMED: dict[str, tuple[Any, dict[str, Any]]] = {
     "dark": (Heatmap, {"refine": "dark"}),
     "udp": (Heatmap, {"refine": "udp", "unbiased": True}),
     "simcc": (SimCC, {}),
+    "sa_simdr": (SimCC, {"sigma": 6.0, "normalised": True}),
+    "simdr": (SimCC, {"normalised": True, "smoothing": 0.1, "score": "max"}),
     "integral": (Integral, {}),
     "alphapose_integral": (Integral, {"normalise": "sigmoid"}),
     "alphapose_combined": (Combined, {}),
+    "dekr": (DEKR, {}),
+    "mmpose_dekr": (DEKR, {"outward": True}),
+    "adaptivepose": (AdaptivePose, {}),
+    "regression": (Regression, {}),
+    "rle": (Regression, {"centred": True, "sigma": True}),
+    "mmpose_rle": (Regression, {"sigma": True}),
 }
 
 

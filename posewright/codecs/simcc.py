@@ -23,8 +23,9 @@ class SimCC:
 
     outputs: x (B, K, w * split) and y (B, K, h * split), logits.  sigma: bins, of the target's
     Gaussian, one or (x, y).  normalised: the target sums to 1 (SimCC's own) instead of peaking at 1
-    (RTMPose).  score: the lesser (SimCC's SA, RTMPose) or the greater (SimDR) of the two axes'
-    peaks.  The defaults are RTMPose's.
+    (RTMPose).  smoothing: the target is 1 - smoothing at the nearest bin and shares the rest among
+    all others (SimDR) instead of a Gaussian; needs normalised.  score: the lesser (SimCC's SA,
+    RTMPose) or the greater (SimDR) of the two axes' peaks.  The defaults are RTMPose's.
 
     A network that returns its target scores 1: peaks of unnormalised outputs are taken as they are,
     those of normalised ones are the softmax's over the target's; both are cut to [0, 1].
@@ -36,12 +37,17 @@ class SimCC:
     split: float = 2.0
     sigma: float | tuple[float, float] = (4.9, 5.66)
     normalised: bool = False
+    smoothing: float | None = None
     score: Literal["min", "max"] = "min"
     padding: float = 1.25
 
     def __post_init__(self) -> None:
         if self.score not in ("min", "max"):
             raise UsageError(f"score={self.score!r}; known: min, max")
+        if self.smoothing is not None and not 0 <= self.smoothing < 1:
+            raise UsageError(f"smoothing={self.smoothing}; it must lie in [0, 1)")
+        if self.smoothing is not None and not self.normalised:
+            raise UsageError("smoothing makes targets that sum to 1; set normalised=True")
 
     @property
     def bins(self) -> tuple[int, int]:
@@ -56,8 +62,8 @@ class SimCC:
     def encode(self, people: People) -> dict[str, Floats]:
         """Return x, y (N, K, bins) and weight (N, K) of N people, each in its own view.
 
-        Gaussians round the unrounded bin (SA of the paper's code).  weight is 1 for joints that are
-        labelled (score above 0) and inside of the view, otherwise 0.
+        Gaussians lie round the unrounded bin, as in the code of SA-SimDR.  weight is 1 for joints
+        that are labelled (score above 0) and inside of the view, otherwise 0.
         """
         at = people.keypoints * np.float32(self.split)  # (N, K, 2)
         inside = ((at >= 0) & (at <= np.array(self.bins) - 1)).all(2)
@@ -85,8 +91,10 @@ class SimCC:
     def unflip(self, outputs: Outputs, skeleton: Skeleton) -> dict[str, Array]:
         """Reverse the x bins about the view's middle and exchange left and right joints.
 
-        The mirror maps view pixel x to w - 1 - x, hence bin b to (w - 1) * split - b; the few bins
-        beyond pixel w - 1 have no mirror image and stay.
+        The mirror maps view pixel x to w - 1 - x, hence bin b to (w - 1) * split - b.  At split 2
+        that is the published form, reversed and shifted left by one, except in the last bin: the
+        few bins beyond pixel w - 1 have no mirror image and stay, so that two turns are the
+        identity.
         """
         order = np.arange(self.bins[0])
         last = int((self.input_size[0] - 1) * self.split)
@@ -99,11 +107,18 @@ class SimCC:
 
     def _top(self, axis: int) -> float:
         """The peak of the target."""
+        if self.smoothing is not None:
+            return 1 - self.smoothing
         return 1 / (self._sigma(axis) * float(np.sqrt(2 * np.pi))) if self.normalised else 1.0
 
     def _target(self, at: Floats, axis: int) -> Floats:
-        """(N, K) bins -> (N, K, bins) Gaussians."""
-        distance = np.arange(self.bins[axis], dtype=np.float32) - at[..., None]
+        """(N, K) bins -> (N, K, bins) Gaussians, or what SimDR has instead."""
+        bins = np.arange(self.bins[axis], dtype=np.float32)
+        if self.smoothing is not None:
+            rest = self.smoothing / (len(bins) - 1)
+            hit = bins == np.rint(at)[..., None]
+            return np.where(hit, self._top(axis), rest).astype(np.float32)
+        distance = bins - at[..., None]
         bell = np.exp(-(distance**2) / (2 * self._sigma(axis) ** 2)) * self._top(axis)
         return np.asarray(bell, np.float32)
 

@@ -4,16 +4,59 @@ from __future__ import annotations
 
 from torch import nn
 
-from posewright.codecs import Codec, Combined, Heatmap, Integral
+from posewright.codecs import (
+    DEKR,
+    AdaptivePose,
+    Codec,
+    Combined,
+    Heatmap,
+    Integral,
+    PoseFix,
+    Regression,
+    SimCC,
+    YoloxPose,
+)
+from posewright.losses.centre import AdaptivePoseLoss, DEKRLoss
 from posewright.losses.heatmap import HeatmapMSE
 from posewright.losses.integral import CombinedLoss, IntegralL1, integral_loss
+from posewright.losses.posefix import PoseFixLoss
+from posewright.losses.regression import CoordinateL1, regression_loss
+from posewright.losses.rle import RLELoss
+from posewright.losses.simcc import SimCCCrossEntropy, SimCCKL, simcc_loss
+from posewright.losses.yolox import RTMOLoss, YoloxPoseLoss
 from posewright.skeletons import Skeleton
 
-__all__ = ["CombinedLoss", "HeatmapMSE", "IntegralL1", "loss_for"]
+__all__ = [
+    "AdaptivePoseLoss",
+    "CombinedLoss",
+    "CoordinateL1",
+    "DEKRLoss",
+    "HeatmapMSE",
+    "IntegralL1",
+    "PoseFixLoss",
+    "RLELoss",
+    "RTMOLoss",
+    "SimCCCrossEntropy",
+    "SimCCKL",
+    "YoloxPoseLoss",
+    "loss_for",
+]
 
 
 def loss_for(codec: Codec, skeleton: Skeleton) -> nn.Module | None:
     """Return the loss that networks of `codec` are trained with, None where none is known."""
     if isinstance(codec, (Integral, Combined)):
         return integral_loss(codec, skeleton)
+    if isinstance(codec, SimCC):
+        return simcc_loss(codec)
+    if isinstance(codec, DEKR):
+        return DEKRLoss()
+    if isinstance(codec, AdaptivePose):
+        return AdaptivePoseLoss(skeleton)
+    if isinstance(codec, Regression):
+        return regression_loss(codec)
+    if isinstance(codec, PoseFix):
+        return PoseFixLoss()
+    if isinstance(codec, YoloxPose):
+        return YoloxPoseLoss(codec, skeleton.oks_sigmas)
     return HeatmapMSE() if isinstance(codec, Heatmap) else None

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from posewright.codecs.base import Codec
+from posewright.codecs.posefix import PoseFix
+from posewright.errors import UsageError
 from posewright.runtimes.info import Input
 from posewright.skeletons import Skeleton, get_skeleton
 
@@ -58,9 +60,16 @@ class PoseModel(nn.Module):
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
 
-    def forward(self, views: Tensor) -> dict[str, Tensor]:
-        """(B, h, w, 3) RGB, uint8 or 0 to 255 -> the outputs that the codec documents."""
-        return self.compute(self.normalise(views))
+    def forward(self, views: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:
+        """(B, h, w, 3) RGB, uint8 or 0 to 255 -> the outputs that the codec documents.
+
+        condition: (B, C, h, w), which a network that refines a pose takes besides the picture, as
+        its codec's `condition` makes it; a UsageError if it is left out there.
+        """
+        if condition is None and isinstance(self.codec, PoseFix):
+            raise UsageError(f"{self.name or 'this network'} refines poses; pass codec.condition")
+        x = self.normalise(views)
+        return self.compute(x if condition is None else torch.cat([x, condition.to(x)], 1))
 
     def normalise(self, views: Tensor) -> Tensor:
         """(B, h, w, 3) RGB, 0 to 255 -> (B, 3, h, w) as the layers take it."""
@@ -70,7 +79,7 @@ class PoseModel(nn.Module):
         return (x - self.mean) / self.std
 
     def compute(self, x: Tensor) -> dict[str, Tensor]:
-        """(B, 3, h, w) normalised -> the outputs that the codec documents."""
+        """(B, 3, h, w) normalised, and any condition -> the outputs that the codec documents."""
         outputs: dict[str, Tensor] = self.head(self.neck(self.backbone(x)))
         return outputs
 

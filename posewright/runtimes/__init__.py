@@ -37,8 +37,11 @@ class Model(Protocol):
     def runtime(self) -> str:
         """What runs it, for reports."""
 
-    def __call__(self, views: Array) -> dict[str, Array]:
-        """(B, h, w, 3) uint8 RGB -> the arrays that the codec documents."""
+    def __call__(self, views: Array, condition: Array | None = None) -> dict[str, Array]:
+        """(B, h, w, 3) uint8 RGB -> the arrays that the codec documents.
+
+        condition: (B, K, h, w) float32, what networks that refine a pose take besides the views.
+        """
 
 
 def load_model(

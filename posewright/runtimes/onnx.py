@@ -59,9 +59,12 @@ class OnnxModel:
             raise MissingError(f"{provider} did not start; onnxruntime would fall back to the cpu")
         return cls(read_info(path, session, layout), session)
 
-    def __call__(self, views: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    def __call__(
+        self, views: NDArray[np.uint8], condition: NDArray[np.float32] | None = None
+    ) -> dict[str, NDArray[Any]]:
         """(B, h, w, 3) uint8 RGB -> the arrays that the codec documents."""
-        feed = {self.session.get_inputs()[0].name: self.info.input.prepare(views)}
+        given = [self.info.input.prepare(views), *([] if condition is None else [condition])]
+        feed = {i.name: a for i, a in zip(self.session.get_inputs(), given, strict=True)}
         names = self.info.outputs or tuple(o.name for o in self.session.get_outputs())
         try:
             arrays = self.session.run(None, feed)

@@ -75,13 +75,16 @@ class OpenVinoModel:
         except RuntimeError as error:
             raise ModelError(f"{path} cannot be run by OpenVINO: {error}") from error
 
-    def __call__(self, views: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    def __call__(
+        self, views: NDArray[np.uint8], condition: NDArray[np.float32] | None = None
+    ) -> dict[str, NDArray[Any]]:
         """(B, h, w, 3) uint8 RGB -> the arrays that the codec documents."""
         if not hasattr(self.local, "request"):
             self.local.request = self.compiled.create_infer_request()
         request = self.local.request
         try:
-            request.infer([ov.Tensor(np.ascontiguousarray(views), shared_memory=True)])
+            given = [views] if condition is None else [views, condition]
+            request.infer([ov.Tensor(np.ascontiguousarray(a), shared_memory=True) for a in given])
         except RuntimeError as error:
             raise ModelError(
                 f"{self.info.name} failed on views of shape {views.shape}: {error}"

@@ -86,13 +86,16 @@ class TorchModel:
             info or describe(network), network, where, "bf16" if precision == "bf16" else "fp32"
         )
 
-    def __call__(self, views: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    def __call__(
+        self, views: NDArray[np.uint8], condition: NDArray[np.float32] | None = None
+    ) -> dict[str, NDArray[Any]]:
         """(B, h, w, 3) uint8 RGB -> the arrays that the codec documents."""
-        x = torch.from_numpy(np.ascontiguousarray(views)).to(self.device)
+        given = [views] if condition is None else [views, condition]
+        x = [torch.from_numpy(np.ascontiguousarray(a)).to(self.device) for a in given]
         half = torch.autocast(self.device.partition(":")[0], torch.bfloat16)
         try:
             with torch.inference_mode(), half if self.precision == "bf16" else nullcontext():
-                outputs = self.network(x)
+                outputs = self.network(*x)
         except RuntimeError as error:
             raise ModelError(
                 f"{self.info.name} failed on views of shape {views.shape}: {error}"

@@ -1,0 +1,93 @@
+"""Losses of networks that find people by their centres: DEKR's and AdaptivePose's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from posewright.skeletons import Skeleton
+
+__all__ = ["AdaptivePoseLoss", "DEKRLoss", "focal"]
+
+Tensors = Mapping[str, Tensor]
+
+
+def focal(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the focal loss of maps whose people are the cells of target 1 (arXiv:1904.07850).
+
+    logits, target: the same shape, target in [0, 1]; cells near a person count less by (1 -
+    target)^4.  The sum over all cells is divided by the number of people, if there are any.
+    """
+    p = logits.sigmoid()
+    person = target == 1
+    # logs of the sigmoid itself would be infinite where it is 0 or 1 in float32
+    near = -F.logsigmoid(logits) * (1 - p).square()
+    far = -F.logsigmoid(-logits) * p.square() * (1 - target) ** 4
+    return torch.where(person, near, far).sum() / person.sum().clamp(min=1)
+
+
+class DEKRLoss(nn.Module):
+    """Weighted mean square of the maps and 0.03 smooth L1 of the offsets (arXiv:2104.02300).
+
+    outputs: heatmap (B, K + 1, h, w), offset (B, 2 K, h, w).  targets: both likewise, and
+    heatmap_weight, offset_weight of the same shapes, as `DEKR` encodes them.  beta: cells at which
+    smooth L1 turns linear.
+    """
+
+    def __init__(self, factor: float = 0.03, beta: float = 1 / 9) -> None:
+        super().__init__()
+        self.factor = factor
+        self.beta = beta
+
+    def forward(self, outputs: Tensors, targets: Tensors) -> Tensor:
+        square = (outputs["heatmap"] - targets["heatmap"]).square()
+        maps = (square * targets["heatmap_weight"]).mean()
+        far = F.smooth_l1_loss(
+            outputs["offset"], targets["offset"], beta=self.beta, reduction="none"
+        )
+        weight = targets["offset_weight"]
+        offsets = (far * weight).sum() / (weight > 0).sum().clamp(min=1)
+        return maps + self.factor * offsets
+
+
+class AdaptivePoseLoss(nn.Module):
+    """Focal loss of the centres, L1 and 5 times 1 - OKS of the joints (arXiv:2112.13635).
+
+    outputs: centre (B, 1, h, w) logits, offset (B, 2 K, h, w).  targets: as `AdaptivePose` encodes
+    them.  oks: factor of its term.
+    """
+
+    sigmas: Tensor
+
+    def __init__(self, skeleton: Skeleton, oks: float = 5.0) -> None:
+        super().__init__()
+        sigmas = torch.from_numpy(skeleton.oks_sigmas.copy())
+        self.register_buffer("sigmas", sigmas, persistent=False)
+        self.oks = oks
+
+    def forward(self, outputs: Tensors, targets: Tensors) -> Tensor:
+        centre = focal(outputs["centre"], targets["centre"])
+        weight = targets["weight"]  # (B, S, K)
+        joints = _at_cells(outputs["offset"], targets["cell"])  # (B, S, K, 2)
+        gap = joints - targets["joints"]
+        l1 = (gap.abs() * weight[..., None]).sum() / (2 * weight.sum() + 1e-4)
+        people = (weight.sum(2) > 0).sum().clamp(min=1)
+        similar = self._similarity(gap, weight, targets["area"])  # (B, S)
+        missing = (1 - similar) * (weight.sum(2) > 0)
+        return centre + l1 + self.oks * missing.sum() / people
+
+    def _similarity(self, gap: Tensor, weight: Tensor, area: Tensor) -> Tensor:
+        """(B, S, K, 2) cells, (B, S, K), (B, S) -> (B, S) object key point similarity."""
+        variance = (2 * self.sigmas).square().to(gap.dtype)
+        near = (-gap.square().sum(3) / (2 * variance * area[..., None])).exp()
+        return (near * weight).sum(2) / weight.sum(2).clamp(min=1)
+
+
+def _at_cells(maps: Tensor, cells: Tensor) -> Tensor:
+    """(B, 2 K, h, w), (B, S) -> (B, S, K, 2) values at the cells."""
+    b, channels = maps.shape[:2]
+    index = cells[:, None].expand(b, channels, cells.shape[1])
+    return maps.flatten(2).gather(2, index).transpose(1, 2).unflatten(2, (-1, 2))

@@ -1,0 +1,105 @@
+"""GAU: one attention head and a gated perceptron in a single block (arXiv:2202.10447).
+
+This is the layer of GAU-PyTorch, under its module names; RTMPose's form is in `rtmpose`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from posewright.errors import UsageError, nearest
+
+__all__ = ["ATTENTION", "GAULayer"]
+
+Attention = Callable[[Tensor], Tensor]
+
+
+def softmax(scores: Tensor) -> Tensor:
+    """(..., N, N) q k / sqrt(s) -> rows that sum to 1."""
+    return scores.softmax(-1)
+
+
+def softmax_plus(scores: Tensor) -> Tensor:
+    """(..., N, N) q k / sqrt(s) -> rows that sum to 1, whose entropy depends little on N.
+
+    The scores are multiplied by log N / log 512: at 512 tokens this is the softmax.
+    """
+    return (scores * (math.log(scores.shape[-1]) / math.log(512))).softmax(-1)
+
+
+def squared_relu_n2(scores: Tensor) -> Tensor:
+    """(..., N, N) -> relu(scores / N)^2."""
+    return (scores / scores.shape[-1]).relu().square()
+
+
+def squared_relu_ns(scores: Tensor) -> Tensor:
+    """(..., N, N) q k / sqrt(s) -> relu(q k)^2 / (N s), s the width of q and k."""
+    return scores.relu().square() / scores.shape[-1]
+
+
+ATTENTION: Mapping[str, Attention] = {
+    "softmax": softmax,
+    "softmax_plus": softmax_plus,
+    "squared_relu_n^2": squared_relu_n2,
+    "squared_relu_ns": squared_relu_ns,
+}
+
+
+class ScaleOffset(nn.Module):
+    """Multiply every channel by a number of its own; there is no offset in the published form."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight
+
+
+class GatedAttentionUnit(nn.Module):
+    """One projection makes gate u, values v and z, of which queries and keys are scaled copies."""
+
+    def __init__(self, width: int, hidden: int, key: int, attention: Attention) -> None:
+        super().__init__()
+        self.attention = attention
+        self.sizes = [hidden, hidden, key]
+        self.i_dense = nn.Linear(width, 2 * hidden + key, bias=False)
+        self.o_dense = nn.Linear(hidden, width, bias=False)
+        self.q_scaleoffset = ScaleOffset(key)
+        self.k_scaleoffset = ScaleOffset(key)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, N, D) -> (B, N, D)."""
+        u, v, z = functional.silu(self.i_dense(x)).split(self.sizes, -1)
+        q, k = self.q_scaleoffset(z), self.k_scaleoffset(z)  # (B, N, S)
+        weights = self.attention(q @ k.transpose(1, 2) / math.sqrt(self.sizes[2]))  # (B, N, N)
+        y: Tensor = self.o_dense(u * (weights @ v))
+        return y
+
+
+class GAULayer(nn.Module):
+    """GAU-PyTorch's layer: the unit beside a shortcut, then a root mean square norm.
+
+    width: of the tokens.  hidden: of gate and values.  key: of queries and keys.  attention: a name
+    in ATTENTION.
+    """
+
+    def __init__(
+        self, width: int = 256, hidden: int = 512, key: int = 128, attention: str = "softmax"
+    ) -> None:
+        super().__init__()
+        if attention not in ATTENTION:
+            known = ", ".join(ATTENTION)
+            hint = nearest(attention, ATTENTION)
+            raise UsageError(f"no attention {attention!r}{hint}; known: {known}")
+        self.gau = GatedAttentionUnit(width, hidden, key, ATTENTION[attention])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, N, D) -> (B, N, D), tokens whose mean square is 1."""
+        x = x + self.gau(x)
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-12)

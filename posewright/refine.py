@@ -1,0 +1,69 @@
+"""Refine the poses of any model with a network that is given them (PoseFix)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from posewright.codecs.posefix import PoseFix
+from posewright.errors import UsageError
+from posewright.people import Frame, People
+from posewright.runtimes import Model
+from posewright.warp import Warp
+
+__all__ = ["Refiner"]
+
+
+class Refiner:
+    """A network that looks at a picture and a pose in it and returns a better pose.
+
+    Boxes, scores and ids of the people stay; their joints move.  UsageError: the model is no
+    refiner.
+    """
+
+    def __init__(self, model: Model, *, flip: bool = False, batch: int = 4) -> None:
+        if not isinstance(model.codec, PoseFix):
+            raise UsageError(f"{model.info.name} does not refine poses; PoseFix networks do")
+        self.model = model
+        self.codec = model.codec
+        self.flip = flip
+        self.batch = batch
+
+    def __call__(self, frame: Frame, people: People) -> People:
+        """Return `people` of `frame` with their joints moved; nobody stays nobody."""
+        if not len(people):
+            return people
+        if people.keypoints.shape[1] != len(self.model.skeleton):
+            raise UsageError(
+                f"{self.model.info.name} refines {len(self.model.skeleton)} joints, "
+                f"the poses have {people.keypoints.shape[1]}"
+            )
+        framed = self.codec.framed(people)
+        warps = self.codec.warps(frame.size, framed)
+        found = [
+            part
+            for i in range(0, len(warps), self.batch)
+            for part in self._run(frame, framed[i : i + self.batch], warps[i : i + self.batch])
+        ]
+        points = people.keypoints.copy()
+        for i, (warp, part) in enumerate(zip(warps, found, strict=True)):
+            if len(part):  # a view without finite numbers keeps the pose that was given
+                points[i] = warp.inverse().people(part).keypoints[0]
+        return people.replace(keypoints=points)
+
+    def _run(self, frame: Frame, people: People, warps: Sequence[Warp]) -> list[People]:
+        """Return one person per view, in view pixels."""
+        views = np.stack([warp.image(frame.image) for warp in warps])
+        given = People.concat([w.people(people[i : i + 1]) for i, w in enumerate(warps)])
+        maps = self.codec.condition(given)  # (B, K, h, w)
+        outputs = self.model(views, maps)
+        if self.flip:
+            order = self.model.skeleton.flip_index
+            mirrored = self.model(
+                np.ascontiguousarray(views[:, :, ::-1]),
+                np.ascontiguousarray(maps[:, order, :, ::-1]),
+            )
+            back = self.codec.unflip(mirrored, self.model.skeleton)
+            outputs = {key: (outputs[key] + back[key]) / 2 for key in outputs}
+        return self.codec.decode(outputs)
