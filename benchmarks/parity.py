@@ -149,7 +149,7 @@ def _movenet(model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
     x = (inputs[0].permute(0, 3, 1, 2) - 127.5) / 127.5  # from (1, h, w, 3)
     maps = model.head.logits(model.backbone(x))
     (people,) = model.codec.decode(model.compute(x))
-    xy = people.keypoints[0] / np.array(model.codec.input_size, np.float32)
+    xy = people.keypoints[0] / np.array([x.shape[3], x.shape[2]], np.float32)
     joints = torch.from_numpy(np.column_stack([xy[:, ::-1], people.scores[0]]))
     return [joints[None, None], *(maps[k] for k in ("centre", "regression", "heatmap", "offset"))]
 
@@ -157,9 +157,7 @@ def _movenet(model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
 def _movenet_fire717(model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
     """Return the maps, x before y."""
     maps = model.compute((inputs[0] - 127.5) / 127.5)
-    turned = [
-        maps[k].unflatten(1, (-1, 2)).flip(2).flatten(1, 2) for k in ("regression", "offset")
-    ]
+    turned = [maps[k].unflatten(1, (-1, 2)).flip(2).flatten(1, 2) for k in ("regression", "offset")]
     return [maps["heatmap"], maps["centre"], *turned]
 
 
@@ -181,11 +179,21 @@ def _yolo_pose(model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
     return [decoded, *(x.unflatten(1, (-1, *g)) for x, g in zip(levels, grids, strict=True))]
 
 
+def _poseur(model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
+    """Return coordinates, sigma and scores of the coarse estimate, and of all rounds after it."""
+    coordinates, sigma = model.head.rounds(model.neck(model.backbone(*inputs)))
+    scores = 1 - sigma.mean(3, keepdim=True)  # (B, 7, K, 1)
+    coarse = [x[:, 0] for x in (coordinates, sigma, scores)]
+    rounds = [x[:, 1:].transpose(0, 1) for x in (coordinates, sigma)]
+    return [*coarse, *rounds, scores[:, -1]]
+
+
 # systems whose fixtures list other tensors than `compute` returns, in the order of the fixture
 OUTPUTS: dict[str, Callable[[nn.Module, list[Tensor]], list[Tensor]]] = {
     "mmpose": _mmpose,
     "movenet_fire717": _movenet_fire717,
     "movenet_leeman": _movenet,
+    "poseur": _poseur,
     "rle": _rle,
     "yolopose": _yolo_pose,
 }

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posewright.codecs.posefix import PoseFix
+from posewright.codecs.yolox import RTMO
 from posewright.errors import SourceError, UsageError, nearest
 from posewright.nms import PPoseNMS, oks_nms, ppose_nms
 from posewright.people import Frame, People, Result
@@ -105,6 +106,10 @@ class Pose:
         self.model: Model = load(model, weights=None if weights is None else Path(weights))
         if isinstance(self.model.codec, PoseFix):
             raise UsageError(f"{model} refines the poses of another model; give it with --refine")
+        if flip and isinstance(self.model.codec, RTMO):
+            raise UsageError(
+                "RTMO lists people, which a mirrored view lists in another order; no flip"
+            )
         if not len(self.model.skeleton):
             raise UsageError(f"{model} is a detector; give it with --detector (detector=...)")
         self.detector = _detector(detector, self.model, load)

@@ -135,3 +135,80 @@ def test_nearness_and_padding_have_an_effect() -> None:
     people = People.of(boxes=[[0, 0, 100, 100]])
     tight, wide = (MoveNet(padding=p).warps((200, 200), people)[0] for p in (1.0, 2.0))
     assert tight.matrix[0, 0] == pytest.approx(2 * wide.matrix[0, 0])
+
+
+def from_targets(targets: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What a network emits that is right at the cells of the targets and about the centres."""
+    views, joints, h, w = targets["heatmap"].shape
+    maps = {key: targets[key] for key in ("centre", "heatmap")}
+    ys, xs = np.divmod(np.arange(h * w), w)
+    regression, offset = (np.zeros((views, joints, 2, h * w), np.float32) for _ in range(2))
+    for view, slot, joint in zip(*np.nonzero(targets["weight"]), strict=True):
+        cell, to = targets["cell"][view, slot], targets["joint_cell"][view, slot, joint]
+        near = np.maximum(abs(ys - ys[cell]), abs(xs - xs[cell])) < 5
+        way = np.stack([ys[to] - ys, xs[to] - xs])
+        assert way[:, cell].tolist() == targets["regression"][view, slot, joint].tolist()
+        regression[view, joint][:, near] = way[:, near]
+        offset[view, joint, :, to] = targets["offset"][view, slot, joint]
+    for key, array in (("regression", regression), ("offset", offset)):
+        maps[key] = array.reshape(views, 2 * joints, h, w)
+    for key in ("box_scale", "box_offset"):
+        if key in targets:
+            array = np.zeros((views, 2, h * w), np.float32)
+            for view, slot in zip(*np.nonzero(targets["person"]), strict=True):
+                array[view, :, targets["cell"][view, slot]] = targets[key][view, slot]
+            maps[key] = array.reshape(views, 2, h, w)
+    return maps
+
+
+@given(st.integers(0, 2**31))
+def test_encoded_people_decode_to_themselves(seed: int) -> None:
+    points = np.random.default_rng(seed).uniform(0, [95, 127], (3, 17, 2)).astype(np.float32)
+    codec = MoveNet((96, 128))
+    targets = codec.encode(People.of(keypoints=points))
+    assert targets["heatmap"].shape == (3, 17, 32, 24) and targets["cell"].shape == (3, 1)
+    assert np.allclose(targets["heatmap"].max((2, 3)), 1) and targets["weight"].all()
+    for i, people in enumerate(codec.decode(from_targets(targets))):
+        assert np.abs(people.keypoints[0] - points[i]).max() < 1e-3
+        assert np.allclose(people.scores, 1)
+
+
+def test_encoded_crowd_decodes_to_itself() -> None:
+    rng = np.random.default_rng(0)
+    corner = np.array([[10, 20], [130, 30], [30, 150], [150, 140]])
+    points = (corner[:, None] + rng.uniform(5, 70, (4, 17, 2))).astype(np.float32)
+    boxes = np.concatenate([corner, corner + 80], 1)
+    crowd = People.of(boxes, None, points, np.ones((4, 17)))
+    codec = MoveNetMulti(slots=5)
+    targets = codec.encode(crowd)
+    assert targets["person"].tolist() == [[1, 1, 1, 1, 0]]
+    assert targets["centre"].shape == (1, 1, 64, 64) and targets["offset"].shape == (1, 5, 17, 2)
+    (found,) = codec.decode(from_targets(targets))
+    assert len(found) == 4
+    order = [int(np.abs(found.boxes - box).sum(1).argmin()) for box in boxes]
+    assert np.abs(found.boxes[order] - boxes).max() < 1e-3
+    assert np.abs(found.keypoints[order] - points).max() < 1e-3
+
+
+def test_unlabelled_joints_joints_outside_and_nobody_are_encoded() -> None:
+    points = np.array([[[10, 10], [20, 30], [200, 30]]], np.float32)
+    people = People.of([[0, 0, 60, 60]], None, points, [[1, 0, 1]])
+    targets = MoveNet((96, 128)).encode(people)
+    assert targets["weight"].tolist() == [[[1, 0, 0]]]
+    assert not targets["heatmap"][0, 1:].any()
+    assert targets["cell"][0, 0] == 2 * 24 + 2  # of the only joint inside
+    without = MoveNet((96, 128)).encode(People.of([[0, 0, 60, 60]], None, points, [[0, 0, 0]]))
+    assert without["cell"][0, 0] == 7 * 24 + 7  # of the box's middle
+    nobody = MoveNetMulti((96, 128)).encode(People.empty(17))
+    assert nobody["centre"].shape == (1, 1, 32, 24) and not nobody["centre"].any()
+    assert not nobody["person"].any() and nobody["heatmap"].shape == (1, 17, 32, 24)
+    assert MoveNet().encode(People.empty(17))["heatmap"].shape == (0, 17, 64, 48)
+
+
+def test_sigma_and_slots_have_an_effect() -> None:
+    points = np.array([[[10, 10], [20, 30]], [[50, 50], [90, 120]]], np.float32)
+    people = People.of(keypoints=points)
+    narrow, wide = (MoveNet((96, 128), sigma=s).encode(people)["heatmap"] for s in (1.0, 3.0))
+    assert narrow.sum() < wide.sum()
+    one = MoveNetMulti((96, 128), slots=1).encode(people)
+    assert one["cell"].shape == (1, 1) and one["box_scale"][0, 0].tolist() == [17.5, 10]

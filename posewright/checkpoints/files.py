@@ -1,4 +1,4 @@
-"""Read the tensors of any published checkpoint file: safetensors, torch (zip and older), MindSpore.
+"""Read the tensors of a published file: safetensors, torch (zip and older), MindSpore, TF.js.
 
 No file is executed: pickles go through `posewright.checkpoints.pickles`.
 """
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from posewright.checkpoints.mindspore import read_mindspore
 from posewright.checkpoints.pickles import Stub, read_pickle
+from posewright.checkpoints.tfjs import read_tfjs
 from posewright.errors import ModelError, UsageError
 
 __all__ = ["read_checkpoint", "tensors_of"]
@@ -71,6 +72,8 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         return _read_safetensors(path)
     if head[257:262] == b"ustar":
         raise ModelError("a tar archive; unpack it, or save it again with a torch of 2017 or later")
+    if path.suffix == ".json":
+        return read_tfjs(path)
     if path.suffix == ".ckpt":
         return read_mindspore(path.read_bytes())
     raise ModelError(

@@ -13,7 +13,10 @@ HRNET = Foreign(
     "hrnet",
     origin="https://github.com/HRNet/HRNet-Human-Pose-Estimation",
     licence="MIT",
-    rules=((r"(final_layer\..*)", r"head.\1"), (r"(.*)", r"backbone.\1")),
+    rules=(
+        (r"(final_layer\..*)", r"head.\1"),
+        (r"(.*)", r"backbone.\1"),
+    ),
     variants={
         **{
             f"w{width}_{size}": partial(create, f"hrnet_w{width}", input_size=pixels)
@@ -25,6 +28,12 @@ HRNET = Foreign(
                 create, f"hrnet_w{width}", input_size=pixels, codec="dark"
             )
             for width in (32, 48)
+            for size, pixels in _SIZES.items()
+        },
+        **{
+            f"dark_hourglass_{size}": partial(
+                create, "hourglass_4", input_size=pixels, codec="dark"
+            )
             for size, pixels in _SIZES.items()
         },
         **{
@@ -44,5 +53,20 @@ MMPOSE_HRNET = Foreign(
     variants={
         "hrnet_w32": partial(create, "hrnet_w32"),
         "hrnet_w48": partial(create, "hrnet_w48"),
+        **{
+            f"udp_reg_hrnet_w{width}": partial(create, f"hrnet_w{width}", codec="udp_combined")
+            for width in (32, 48)
+        },
+    },
+)
+
+HRNET_LITE = Foreign(
+    "hrnet_lite",
+    origin="none: its code is unpublished",
+    licence="none",
+    rules=HRNET.rules,
+    variants={
+        "no_stage4": partial(create, "hrnet_w32_lite"),
+        "no_branch4": partial(create, "hrnet_w32_lite", fourth_stage=True),
     },
 )

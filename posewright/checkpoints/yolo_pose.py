@@ -5,42 +5,50 @@ from __future__ import annotations
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from posewright.checkpoints.base import Foreign, State
 from posewright.codecs import YoloPose
 from posewright.errors import ModelError
 from posewright.models import create
 
-_CHANNELS = {3: "slice", 12: "conv"}  # of the input of each convolution of the first layer
+_FIRST = "model.0."
+_CONVOLUTIONS = {3: "slice", 12: "conv"}  # ours in the first layer, by their input's channels
 
 
-def _checked(state: State) -> State:
-    """Return `state` with the names of the first layer that both kinds of networks share.
+def _prepared(state: State) -> State:
+    """Return `state` with our names in the first layer, of which there are two kinds.
 
     ModelError: other anchors than the published ones, which no tensor of ours can hold.
     """
     for key, value in state.items():
-        if key.endswith(".anchor_grid") and value.any():
-            ours = torch.tensor(YoloPose().anchors).view_as(value)
-            if not torch.allclose(value.float(), ours, rtol=0.01):
-                found = [round(float(x), 1) for x in value.flatten()]
-                raise ModelError(
-                    f"this checkpoint has anchors of its own, {found}; only those of YoloPose() "
-                    "can be loaded"
-                )
-    prefix = "model.0."
-    layers = {
-        key.removeprefix(prefix).removesuffix("conv.weight"): _CHANNELS.get(value.shape[1], "conv")
+        if key.endswith(".anchor_grid"):
+            _check_anchors(value)
+    names = {
+        key.removesuffix("conv.weight"): f"{_FIRST}{_CONVOLUTIONS.get(value.shape[1], 'conv')}."
         for key, value in state.items()
-        if key.startswith(prefix) and value.ndim == 4
+        if key.startswith(_FIRST) and value.ndim == 4
     }
-    return {_renamed(key, prefix, layers): value for key, value in state.items()}
+    return {_renamed(key, names): value for key, value in state.items()}
 
 
-def _renamed(key: str, prefix: str, layers: dict[str, str]) -> str:
-    for theirs, ours in layers.items():
-        if key.startswith(prefix + theirs):
-            return f"{prefix}{ours}.{key.removeprefix(prefix + theirs)}"
+def _check_anchors(found: Tensor) -> None:
+    ours = torch.tensor(YoloPose().anchors, dtype=torch.float32)
+    theirs = found.float().flatten()
+    if not theirs.any():  # not stored
+        return
+    if len(theirs) != len(ours) or not torch.allclose(theirs, ours, rtol=0.01):
+        numbers = ", ".join(f"{x:.0f}" for x in theirs.tolist())
+        raise ModelError(
+            f"this checkpoint has anchors of its own, {numbers}; only networks with those of "
+            "YoloPose() can be loaded"
+        )
+
+
+def _renamed(key: str, names: dict[str, str]) -> str:
+    for theirs, ours in names.items():
+        if key.startswith(theirs):
+            return ours + key.removeprefix(theirs)
     return key
 
 
@@ -68,5 +76,5 @@ YOLO_POSE = Foreign(
             for size in ("s", "m", "l")
         },
     },
-    prepare=_checked,
+    prepare=_prepared,
 )

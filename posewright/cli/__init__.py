@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from posewright import __version__
-from posewright.cli import bench, demo, doctor, export, models, predict, track
+from posewright.cli import bench, data, demo, doctor, export, models, predict, track
 from posewright.errors import PosewrightError, nearest
 
 __all__ = ["main"]
@@ -23,6 +23,7 @@ VERBS = {
     "predict": predict,
     "track": track,
     "models": models,
+    "data": data,
     "export": export,
     "bench": bench,
     "doctor": doctor,

@@ -13,10 +13,12 @@ from posewright.codecs.boxes import Boxes, DistributionBoxes
 from posewright.codecs.dekr import DEKR
 from posewright.codecs.heatmap import Heatmap
 from posewright.codecs.integral import Combined, Integral
+from posewright.codecs.megvii import Megvii
 from posewright.codecs.movenet import MoveNet, MoveNetMulti
 from posewright.codecs.posefix import PoseFix
 from posewright.codecs.regression import Regression
 from posewright.codecs.simcc import SimCC
+from posewright.codecs.udp import CombinedUDP
 from posewright.codecs.yolo_pose import YoloPose
 from posewright.codecs.yolox import RTMO, YoloxPose
 from posewright.errors import ModelError, UsageError, nearest
@@ -28,9 +30,11 @@ __all__ = [
     "Boxes",
     "Codec",
     "Combined",
+    "CombinedUDP",
     "DistributionBoxes",
     "Heatmap",
     "Integral",
+    "Megvii",
     "MoveNet",
     "MoveNetMulti",
     "PoseFix",
@@ -47,6 +51,8 @@ _KINDS: dict[str, Any] = {
     c.kind: c
     for c in (
         Heatmap,
+        CombinedUDP,
+        Megvii,
         Integral,
         Combined,
         SimCC,
@@ -70,6 +76,8 @@ _NAMED: dict[str, tuple[Any, dict[str, Any]]] = {
     "heatmap": (Heatmap, {"quantised": True}),
     "dark": (Heatmap, {"refine": "dark"}),
     "udp": (Heatmap, {"refine": "udp", "unbiased": True}),
+    "udp_combined": (CombinedUDP, {}),
+    "megvii": (Megvii, {}),
     "simcc": (SimCC, {}),
     "sa_simdr": (SimCC, {"sigma": 6.0, "normalised": True}),
     "simdr": (SimCC, {"normalised": True, "smoothing": 0.1, "score": "max"}),

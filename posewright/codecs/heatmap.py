@@ -64,10 +64,6 @@ class Heatmap:
         (w, h), (columns, rows) = self.input_size, self.map_size
         return (w - 1) / (columns - 1), (h - 1) / (rows - 1)
 
-    def channels(self, joints: int) -> int:
-        """Return how many maps a network of `joints` joints emits."""
-        return joints
-
     def warps(self, image_size: tuple[int, int], people: People | None) -> list[Warp]:
         """Return the crop of each person."""
         boxes = People.empty().boxes if people is None else people.boxes

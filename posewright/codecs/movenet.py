@@ -8,9 +8,10 @@ is high and near to it is taken, and its offset refines it below the stride.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from posewright.codecs.base import Array, Outputs, like, namespace, to_numpy
 from posewright.people import Floats, People
@@ -18,6 +19,8 @@ from posewright.skeletons import Skeleton
 from posewright.warp import Warp
 
 __all__ = ["MoveNet", "MoveNetMulti"]
+
+Targets = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class MoveNet:
     outputs: centre (B, 1, h, w) and heatmap (B, K, h, w) in [0, 1]; regression and offset
     (B, 2K, h, w) in cells, for each joint dy then dx.  nearness: cells added to a distance before a
     score is divided by it (1.8 in the official graph); a larger value trusts the regression less.
+    sigma: cells, of the targets' Gaussians.
     """
 
     kind: ClassVar[str] = "movenet"
@@ -35,11 +39,22 @@ class MoveNet:
     stride: int = 4
     padding: float = 1.0
     nearness: float = 1.8
+    sigma: float = 2.0
 
     def warps(self, image_size: tuple[int, int], people: People | None) -> list[Warp]:
         """Return the crop of each person."""
         boxes = People.empty().boxes if people is None else people.boxes
         return [Warp.crop(box, self.input_size, self.padding) for box in boxes]
+
+    def encode(self, people: People) -> dict[str, Targets]:
+        """Return targets of N people, each alone in an own view.
+
+        centre (N, 1, h, w) and heatmap (N, K, h, w) in [0, 1]; cell (N, 1) int64 number of the
+        centre's cell, that of the mean of the labelled joints; joint_cell (N, 1, K) int64; dy, dx
+        in cells (N, 1, K, 2): regression from the centre's cell to the joint's, offset from there
+        to the joint, in [0, 1); weight (N, 1, K): 1 for labelled joints inside of the view.
+        """
+        return _targets(people, self.input_size, self.stride, self.sigma)
 
     def decode(self, outputs: Outputs) -> list[People]:
         """Return one person per view, its box the whole view; nobody where a map is not finite."""
@@ -67,7 +82,8 @@ class MoveNetMulti:
     """Up to six people of one view of the whole image (MoveNet MultiPose).
 
     outputs: as MoveNet, and box_scale, box_offset (B, 2, h, w) in cells, y then x.  Any view whose
-    sides are multiples of 32 goes in.
+    sides are multiples of 32 goes in.  sigma: cells, of the targets' Gaussians.  slots: people that
+    targets have room for.
     """
 
     kind: ClassVar[str] = "movenet_multi"
@@ -76,10 +92,38 @@ class MoveNetMulti:
     stride: int = 4
     max_people: int = 6
     threshold: float = 0.1
+    sigma: float = 2.0
+    slots: int = 32
 
     def warps(self, image_size: tuple[int, int], people: People | None) -> list[Warp]:
         """Return the one view of the whole image."""
         return [Warp.letterbox(image_size, self.input_size, 0)]
+
+    def encode(self, people: People) -> dict[str, Targets]:
+        """Return targets of all people of one view, of the S largest if there are more than slots.
+
+        As those of `MoveNet`, the S people beside each other instead of N views: maps (1, C, h, w),
+        the rest (1, S, ...), weight and person (1, S) 0 where nobody is; box_scale and box_offset
+        (1, S, 2) y, x in cells.  A person without labelled joints has the box's middle as centre.
+        """
+        sides = people.boxes[:, 2:] - people.boxes[:, :2]
+        largest = np.sort(np.argsort(-sides.prod(1), kind="stable")[: self.slots])
+        people = people[largest]
+        found = _targets(people, self.input_size, self.stride, self.sigma)
+        w = self.input_size[0] // self.stride
+        cells = np.stack([found["cell"][:, 0] // w, found["cell"][:, 0] % w], 1)  # (N, 2) y, x
+        boxes = people.boxes.reshape(-1, 2, 2)[..., ::-1] / np.float32(self.stride)  # y before x
+        found["box_scale"] = (boxes[:, 1] - boxes[:, 0])[:, None]
+        found["box_offset"] = (boxes.mean(1) - cells).astype(np.float32)[:, None]
+        found["person"] = np.ones((len(people), 1), np.float32)
+        maps = {key: found.pop(key) for key in ("centre", "heatmap")}
+        highest = {key: a.max(0, keepdims=True, initial=0) for key, a in maps.items()}
+        return {**highest, **{key: self._filled(a[:, 0]) for key, a in found.items()}}
+
+    def _filled(self, values: Targets) -> Targets:
+        """(N, ...) -> (1, S, ...), zeros where nobody is."""
+        missing = self.slots - len(values)
+        return np.pad(values, [(0, missing)] + [(0, 0)] * (values.ndim - 1))[None]
 
     def decode(self, outputs: Outputs) -> list[People]:
         """Return the people of each view whose score is above the threshold, best first."""
@@ -103,6 +147,40 @@ class MoveNetMulti:
     def unflip(self, outputs: Outputs, skeleton: Skeleton) -> dict[str, Array]:
         """Mirror the maps, exchange left and right joints, mirror x within its cell."""
         return {key: _unflip(key, a, skeleton, self.stride) for key, a in outputs.items()}
+
+
+def _targets(
+    people: People, size: tuple[int, int], stride: int, sigma: float
+) -> dict[str, Targets]:
+    """Return the targets of each person alone, as `MoveNet.encode` documents them."""
+    w, h = (side // stride for side in size)
+    at = people.keypoints[..., ::-1] / np.float32(stride)  # (N, K, 2) y, x in cells
+    cells, limit = np.floor(at), np.array([h, w])
+    seen = (people.scores > 0) & ((cells >= 0) & (cells < limit)).all(2)  # (N, K)
+    cells = np.clip(cells, 0, limit - 1)
+    middle = people.boxes.reshape(-1, 2, 2)[..., ::-1].mean(1) / stride  # y, x
+    count = seen.sum(1)[:, None]
+    mean = (at * seen[..., None]).sum(1) / np.maximum(count, 1)
+    centre = np.clip(np.floor(np.where(count > 0, mean, middle)), 0, limit - 1)  # (N, 2)
+    weight = seen.astype(np.float32)
+    return {
+        "centre": _bells(centre[:, None], (h, w), sigma),
+        "heatmap": _bells(cells, (h, w), sigma) * weight[..., None, None],
+        "cell": (centre @ [w, 1]).astype(np.int64)[:, None],
+        "joint_cell": (cells @ [w, 1]).astype(np.int64)[:, None],
+        "regression": ((cells - centre[:, None]) * weight[..., None]).astype(np.float32)[:, None],
+        "offset": ((at - cells) * weight[..., None]).astype(np.float32)[:, None],
+        "weight": weight[:, None],
+    }
+
+
+def _bells(cells: NDArray[np.floating], size: tuple[int, int], sigma: float) -> Floats:
+    """(N, K, 2) y, x -> (N, K, h, w) Gaussians that are 1 at the cells."""
+    rows, columns = (
+        np.exp(-np.square(np.arange(side) - cells[..., i, None]) / (2 * sigma**2))
+        for i, side in enumerate(size)
+    )
+    return (rows[..., None] * columns[..., None, :]).astype(np.float32)
 
 
 def nearest_joints(

@@ -107,7 +107,7 @@ class YoloPose:
         found: boxes (M, 4), scores (M,), key points (M, K, 2), joint scores (M, K).
         """
         for array in found:
-            chosen = chosen & np.isfinite(array).reshape(len(array), -1).all(1)
+            chosen = chosen & np.isfinite(array).all(tuple(range(1, array.ndim)))
         boxes, scores, points, joints = (array[chosen] for array in found)
         keep = box_nms_indices(boxes, scores, self.iou)[: self.max_people]
         edge = np.array([self.input_size[0] - 1, self.input_size[1] - 1] * 2, np.float32)

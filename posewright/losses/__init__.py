@@ -9,19 +9,26 @@ from posewright.codecs import (
     AdaptivePose,
     Codec,
     Combined,
+    CombinedUDP,
     Heatmap,
     Integral,
+    Megvii,
+    MoveNet,
+    MoveNetMulti,
     PoseFix,
     Regression,
     SimCC,
+    YoloPose,
     YoloxPose,
 )
 from posewright.losses.centre import AdaptivePoseLoss, DEKRLoss
-from posewright.losses.heatmap import HeatmapMSE
+from posewright.losses.heatmap import CombinedTargetMSE, HeatmapMSE, StackedMSE
 from posewright.losses.integral import CombinedLoss, IntegralL1, integral_loss
+from posewright.losses.movenet import MoveNetLoss
+from posewright.losses.oks import YoloPoseLoss
 from posewright.losses.posefix import PoseFixLoss
 from posewright.losses.regression import CoordinateL1, regression_loss
-from posewright.losses.rle import RLELoss
+from posewright.losses.rle import PoseurLoss, RLELoss
 from posewright.losses.simcc import SimCCCrossEntropy, SimCCKL, simcc_loss
 from posewright.losses.yolox import RTMOLoss, YoloxPoseLoss
 from posewright.skeletons import Skeleton
@@ -29,15 +36,20 @@ from posewright.skeletons import Skeleton
 __all__ = [
     "AdaptivePoseLoss",
     "CombinedLoss",
+    "CombinedTargetMSE",
     "CoordinateL1",
     "DEKRLoss",
     "HeatmapMSE",
     "IntegralL1",
+    "MoveNetLoss",
     "PoseFixLoss",
+    "PoseurLoss",
     "RLELoss",
     "RTMOLoss",
     "SimCCCrossEntropy",
     "SimCCKL",
+    "StackedMSE",
+    "YoloPoseLoss",
     "YoloxPoseLoss",
     "loss_for",
 ]
@@ -57,6 +69,12 @@ def loss_for(codec: Codec, skeleton: Skeleton) -> nn.Module | None:
         return regression_loss(codec)
     if isinstance(codec, PoseFix):
         return PoseFixLoss()
+    if isinstance(codec, (MoveNet, MoveNetMulti)):
+        return MoveNetLoss(skeleton)
+    if isinstance(codec, YoloPose):
+        return YoloPoseLoss(codec, skeleton.oks_sigmas)
     if isinstance(codec, YoloxPose):
         return YoloxPoseLoss(codec, skeleton.oks_sigmas)
-    return HeatmapMSE() if isinstance(codec, Heatmap) else None
+    if isinstance(codec, CombinedUDP):
+        return CombinedTargetMSE()
+    return HeatmapMSE() if isinstance(codec, (Heatmap, Megvii)) else None

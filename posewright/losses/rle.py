@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-__all__ = ["RLELoss", "RealNVP", "residual_loss"]
+__all__ = ["PoseurLoss", "RLELoss", "RealNVP", "residual_loss"]
 
 Density = Literal["official", "laplace"]
 Tensors = Mapping[str, Tensor]
@@ -92,6 +92,42 @@ class RLELoss(nn.Module):
 
     def forward(self, outputs: Tensors, targets: Tensors) -> Tensor:
         loss = residual_loss(self.flow, outputs, targets["coordinates"], self.density)
-        # not a product, so that joints without weight can neither pull nor be nan
-        seen = targets["weight"][..., None]  # (B, K, 1)
-        return torch.where(seen > 0, loss * seen, 0.0).sum() / len(loss)
+        return _weighted(loss, targets["weight"]) / len(loss)
+
+
+class PoseurLoss(nn.Module):
+    """Sum of RLE's losses of the coarse coordinates and of every round (arXiv:2201.07412).
+
+    outputs: round_coordinates and round_sigma (B, R, K, 2), the coarse ones first, as `PoseurHead`
+    gives them in training; without them the loss is that of coordinates and sigma, which the last
+    round gives.  targets: coordinates (B, K, 2), weight (B, K).  The rounds share one flow; that of
+    the coarse coordinates is another.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enc_flow = RealNVP()
+        self.dec_flow = RealNVP()
+
+    def forward(self, outputs: Tensors, targets: Tensors) -> Tensor:
+        if "round_coordinates" not in outputs:
+            return self._sum(self.dec_flow, outputs, targets) / len(outputs["coordinates"])
+        keys = ("coordinates", "sigma")
+        coarse = {key: outputs[f"round_{key}"][:, 0] for key in keys}
+        fine = {key: outputs[f"round_{key}"][:, 1:].flatten(0, 1) for key in keys}
+        views, rounds = len(coarse["sigma"]), outputs["round_sigma"].shape[1] - 1
+        repeated = {
+            key: targets[key].repeat_interleave(rounds, 0) for key in ("coordinates", "weight")
+        }
+        first = self._sum(self.enc_flow, coarse, targets)
+        return (first + self._sum(self.dec_flow, fine, repeated)) / views
+
+    @staticmethod
+    def _sum(flow: RealNVP, outputs: Tensors, targets: Tensors) -> Tensor:
+        loss = residual_loss(flow, outputs, targets["coordinates"], "official")
+        return _weighted(loss, targets["weight"])
+
+
+def _weighted(loss: Tensor, weight: Tensor) -> Tensor:
+    """(B, K, 2) losses, (B, K) weights of joints -> the sum."""
+    return (loss * weight[..., None]).sum()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from posewright.codecs.posefix import PoseFix
 from posewright.models.base import PoseModel
 
 __all__ = ["Counts", "count"]
@@ -43,6 +44,7 @@ def count(model: PoseModel) -> Counts:
     """Count one view of the codec's input size; the network may be on the meta device."""
     device = next(model.parameters()).device
     width, height = model.codec.input_size
+    channels = 3 + (len(model.skeleton) if isinstance(model.codec, PoseFix) else 0)
     extra: list[int] = []
 
     def note(module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -55,7 +57,7 @@ def count(model: PoseModel) -> Counts:
     counter = FlopCounterMode(display=False)
     try:
         with counter, torch.no_grad():
-            model.compute(torch.zeros(1, 3, height, width, device=device))
+            model.compute(torch.zeros(1, channels, height, width, device=device))
     finally:
         for hook in hooks:
             hook.remove()

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from posewright.codecs import Codec, Combined, Heatmap, Integral, SimCC, codec_named
+from posewright.codecs import (
+    Codec,
+    Combined,
+    CombinedUDP,
+    Heatmap,
+    Integral,
+    Megvii,
+    SimCC,
+    codec_named,
+)
 from posewright.errors import UsageError
 from posewright.losses import loss_for
 from posewright.models.base import IMAGENET, PoseModel, as_skeleton
@@ -135,9 +144,9 @@ def _head(
     kernel: int,
 ) -> nn.Module:
     cells = size[0] * size[1]
-    if isinstance(codec, (Heatmap, Integral, Combined)):
+    if isinstance(codec, (Heatmap, CombinedUDP, Megvii, Integral, Combined)):
         tokens = token_blocks(neck, cells, skeleton, outputs=cells)
-        outputs = codec.channels(len(skeleton)) if isinstance(codec, Heatmap) else len(skeleton)
+        outputs = codec.channels(len(skeleton)) if isinstance(codec, CombinedUDP) else len(skeleton)
         return HeatmapHead(channels, outputs, deconv=deconv, kernel=kernel, tokens=tokens)
     if isinstance(codec, SimCC):
         tokens = token_blocks(neck, cells, skeleton)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
-__all__ = ["BasicBlock", "Bottleneck", "conv_bn"]
+__all__ = ["BasicBlock", "Bottleneck", "DropPath", "conv_bn"]
 
 
 def conv_bn(
@@ -84,3 +85,21 @@ class Bottleneck(nn.Module):
             y = self.se(y)
         y += x if self.downsample is None else self.downsample(x)
         return self.relu(y)
+
+
+class DropPath(nn.Module):
+    """In training, leave a residual branch out of some views (arXiv:1603.09382).
+
+    chance: of a view; what stays is scaled up, so that the mean is kept.
+    """
+
+    def __init__(self, chance: float) -> None:
+        super().__init__()
+        self.chance = chance
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.chance == 0:
+            return x
+        shape = (len(x),) + (1,) * (x.dim() - 1)
+        kept = torch.rand(shape, device=x.device) >= self.chance
+        return x * kept / (1 - self.chance)

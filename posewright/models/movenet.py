@@ -103,7 +103,7 @@ class MoveNetBackbone(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, h, w), sides multiples of 32 -> (B, 24, h / 4, w / 4)."""
         last = len(self.body) - 1
-        maps = []
+        maps: list[Tensor] = []
         for i, block in enumerate(self.body):
             x = block(x)
             if i in (0, last):  # blocks end without an activation

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from posewright.codecs.yolo_pose import YoloPose
-from posewright.errors import UsageError
 from posewright.losses import loss_for
 from posewright.models.base import PoseModel, as_skeleton
 from posewright.models.registry import register
@@ -294,7 +293,10 @@ def yolo_pose_s6(
     skeleton: Skeleton | str = "coco17",
     depthwise: bool = True,
 ) -> PoseModel:
-    """YOLO-Pose s6: half of the width, a third of the depth."""
+    """YOLO-Pose s6: half of the width, a third of the depth.
+
+    depthwise: key points have layers of their own, as in the published weights.
+    """
     return _yolo_pose(SMALL, 1, input_size, skeleton, depthwise=depthwise)
 
 
@@ -305,7 +307,10 @@ def yolo_pose_m6(
     skeleton: Skeleton | str = "coco17",
     depthwise: bool = True,
 ) -> PoseModel:
-    """YOLO-Pose m6: three quarters of the width, two thirds of the depth."""
+    """YOLO-Pose m6: three quarters of the width, two thirds of the depth.
+
+    depthwise: key points have layers of their own, as in the published weights.
+    """
     return _yolo_pose(MEDIUM, 2, input_size, skeleton, depthwise=depthwise)
 
 
@@ -316,7 +321,10 @@ def yolo_pose_l6(
     skeleton: Skeleton | str = "coco17",
     depthwise: bool = True,
 ) -> PoseModel:
-    """YOLO-Pose l6: YOLOv5l6 as it is."""
+    """YOLO-Pose l6: YOLOv5l6 as it is.
+
+    depthwise: key points have layers of their own, as in the published weights.
+    """
     return _yolo_pose(LARGE, 3, input_size, skeleton, depthwise=depthwise)
 
 
@@ -327,7 +335,10 @@ def yolo_pose_s6_ti_lite(
     skeleton: Skeleton | str = "coco17",
     depthwise: bool = False,
 ) -> PoseModel:
-    """YOLO-Pose s6 of ReLU and plain convolutions, for small devices."""
+    """YOLO-Pose s6 of ReLU and plain convolutions, for small devices.
+
+    depthwise: key points have layers of their own, unlike in the published weights.
+    """
     return _yolo_pose(SMALL, 1, input_size, skeleton, depthwise=depthwise, lite=True)
 
 
@@ -338,7 +349,10 @@ def yolo_pose_m6_ti_lite(
     skeleton: Skeleton | str = "coco17",
     depthwise: bool = False,
 ) -> PoseModel:
-    """YOLO-Pose m6 of ReLU and plain convolutions, for small devices."""
+    """YOLO-Pose m6 of ReLU and plain convolutions, for small devices.
+
+    depthwise: key points have layers of their own, unlike in the published weights.
+    """
     return _yolo_pose(MEDIUM, 2, input_size, skeleton, depthwise=depthwise, lite=True)
 
 
@@ -349,5 +363,8 @@ def yolo_pose_l6_ti_lite(
     skeleton: Skeleton | str = "coco17",
     depthwise: bool = False,
 ) -> PoseModel:
-    """YOLO-Pose l6 of ReLU and plain convolutions, for small devices."""
+    """YOLO-Pose l6 of ReLU and plain convolutions, for small devices.
+
+    depthwise: key points have layers of their own, unlike in the published weights.
+    """
     return _yolo_pose(LARGE, 3, input_size, skeleton, depthwise=depthwise, lite=True)

@@ -1,0 +1,220 @@
+"""Check, look at, convert, split and make labelled data sets."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from posewright.datasets import Dataset
+
+_FORMS = ("coco", "labelme", "yolo", "cvat")
+_RATIO = 0.2  # of a labelme folder that is kept for validation: 4 of 20 pictures
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's options."""
+    verbs = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    check = verbs.add_parser("check", help="find what will make AP 0 or -1; exit code 3 if so")
+    stats = verbs.add_parser("stats", help="count pictures, people, joints and sizes")
+    view = verbs.add_parser("view", help="write pictures with their labels drawn")
+    convert = verbs.add_parser("convert", help="write as COCO, labelme, YOLO-pose or CVAT")
+    split = verbs.add_parser("split", help="write training and validation parts as COCO")
+    synth = verbs.add_parser("synth", help="draw a small labelled set of stick people")
+    for sub in (check, stats, view, split):
+        sub.add_argument("data", type=Path, metavar="DATA", help="annotation file or folder")
+    _add_convert(convert)
+    for sub in (check, stats, view, convert, split):
+        sub.add_argument(
+            "--kind",
+            default=None,
+            metavar="KIND",
+            help="what DATA is, e.g. coco, "
+            "crowdpose, mpii, lsp, posetrack, labelme, yolo, cvat (default: guessed)",
+        )
+        sub.add_argument("--images", type=Path, default=None, metavar="DIR",
+                         help="folder of the pictures (default: found near the labels)")  # fmt: skip
+    for sub in (view, split, synth):
+        sub.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="to write")
+    view.add_argument("--count", type=int, default=20, metavar="N",
+                      help="how many pictures, spread over the set (default %(default)s)")  # fmt: skip
+    split.add_argument("--ratio", type=float, default=_RATIO, metavar="SHARE",
+                       help="share of validation (default %(default)s)")  # fmt: skip
+    synth.add_argument("--count", type=int, default=20, metavar="N",
+                       help="pictures to draw (default %(default)s)")  # fmt: skip
+    for sub in (convert, split, synth):
+        sub.add_argument("--seed", type=int, default=0, metavar="N",
+                         help="the same number gives the same result (default 0)")  # fmt: skip
+    for sub in (view, convert, split, synth):
+        sub.add_argument("--overwrite", action="store_true", help="write into a folder in use")
+    for sub in (check, stats, view, convert, split, synth):
+        sub.add_argument("--json", action="store_true", help="print one JSON object")
+        sub.set_defaults(parser=sub)
+
+
+def _add_convert(convert: argparse.ArgumentParser) -> None:
+    """Add what to read and where to write, in both spellings."""
+    convert.add_argument("source", nargs="?", type=Path, metavar="FROM", help="what to read")
+    convert.add_argument("target", nargs="?", type=Path, metavar="TO", help="folder to write")
+    convert.add_argument("--input", type=Path, default=None, metavar="DIR", help="same as FROM")
+    convert.add_argument("--output", type=Path, default=None, metavar="DIR",
+                         help="in place of TO: writes DIR/coco (or DIR/yolo, ...)")  # fmt: skip
+    convert.add_argument("--to", default="coco", choices=_FORMS, help="form (default %(default)s)")
+    convert.add_argument("--ratio", type=float, default=None, metavar="SHARE",
+                         help="share of validation, 0 for one part (default 0.2 for labelme and "
+                         "CVAT folders, else 0)")  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what the action says; return the exit code."""
+    actions = {
+        "check": _check,
+        "stats": _stats,
+        "view": _view,
+        "convert": _convert,
+        "split": _split,
+        "synth": _synth,
+    }
+    return actions[args.action](args)
+
+
+def _check(args: argparse.Namespace) -> int:
+    from posewright.datasets.check import check
+
+    report = check(args.data, args.kind, args.images)
+    if args.json:
+        print(json.dumps(report.to_dict()))
+        return 3 if report.errors else 0
+    print(f"{args.data}: {report.pictures} pictures, {report.people} people, {report.skeleton}")
+    for finding in report.findings:
+        print(f"{finding.level} {finding.count} x {finding.kind}: {finding.text}")
+        print(f"    first: {finding.first}")
+    if not report.findings:
+        print("nothing found that spoils training or evaluation")
+    return 3 if report.errors else 0
+
+
+def _open(args: argparse.Namespace) -> Dataset:
+    from posewright.datasets import open_dataset
+
+    return open_dataset(args.data, args.kind, args.images)
+
+
+def _notes(notes: tuple[str, ...] | list[str]) -> int:
+    """Print what was amiss; return the exit code."""
+    for note in notes:
+        print(f"warning: {note}", file=sys.stderr)
+    return 3 if notes else 0
+
+
+def _stats(args: argparse.Namespace) -> int:
+    from posewright.datasets.statistics import statistics
+
+    dataset = _open(args)
+    numbers = statistics(dataset)
+    if args.json:
+        print(json.dumps({**numbers, "notes": list(dataset.notes)}))
+        return _notes(dataset.notes)
+    visibility = numbers.pop("visibility")
+    _print(numbers)
+    print("labelled           not labelled, hidden, visible")
+    for joint, counts in visibility.items():
+        print(f"  {joint:16} {' '.join(f'{n:8d}' for n in counts)}")
+    return _notes(dataset.notes)
+
+
+def _print(numbers: dict[str, Any]) -> None:
+    for key, value in numbers.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{k} {v}" for k, v in value.items())
+        elif isinstance(value, (list, tuple)):
+            value = ", ".join(map(str, value))
+        print(f"{key.replace('_', ' '):18} {value}")
+
+
+def _view(args: argparse.Namespace) -> int:
+    from posewright.datasets.viewing import view
+
+    dataset = _open(args)
+    written, notes = view(dataset, args.out, args.count, args.overwrite)
+    if args.json:
+        print(json.dumps({"folder": str(args.out), "files": written, "notes": notes}))
+    else:
+        print(f"{len(written)} pictures in {args.out}")
+    return _notes([*dataset.notes, *notes])
+
+
+def _convert(args: argparse.Namespace) -> int:
+    from posewright.datasets import open_dataset
+    from posewright.datasets.opening import guess_kind
+    from posewright.errors import UsageError
+
+    source = args.input or args.source
+    # With --input the first word, if any, is the target.
+    named = args.target or (args.source if args.input else None)
+    target = args.output / args.to if args.output else named
+    if source is None or target is None:
+        raise UsageError("say what to convert and where to: FROM TO, or --input DIR --output DIR")
+    dataset = open_dataset(source, args.kind, args.images)
+    ratio = args.ratio
+    if ratio is None:
+        parts = args.to in ("coco", "yolo")
+        hand = parts and (args.kind or guess_kind(source)) in ("labelme", "cvat")
+        ratio = _RATIO if hand else 0.0
+    return _write(args, dataset, target, args.to, ratio)
+
+
+def _split(args: argparse.Namespace) -> int:
+    return _write(args, _open(args), args.out, "coco", args.ratio)
+
+
+def _write(
+    args: argparse.Namespace, dataset: Dataset, target: Path, form: str, ratio: float
+) -> int:
+    """Convert with progress on stderr and a summary on stdout; return the exit code."""
+    from posewright.datasets.converting import convert, subsets
+    from posewright.errors import UsageError
+
+    if ratio and not 0 < ratio < 1:
+        raise UsageError(f"--ratio must lie between 0 and 1, not {ratio}; 0.2 keeps a fifth aside")
+    if ratio:
+        counts = [len(part) for part in subsets(dataset, ratio, args.seed, form).values()]
+        for count, use in zip(counts, ("training", "testing"), strict=False):
+            print(f"{count} for {use}", file=sys.stderr)
+    done = convert(dataset, target, form, ratio, args.seed, args.overwrite, _Counter(len(dataset)))
+    if args.json:
+        print(json.dumps(done.to_dict()))
+    else:
+        _print({k: v for k, v in done.to_dict().items() if k != "notes"})
+    return _notes(done.notes)
+
+
+class _Counter:
+    """Prints at most about a hundred lines of progress, each with the picture that is written."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+
+    def __call__(self, line: str) -> None:
+        self._done += 1
+        if self._done == self._total or self._done % max(1, self._total // 100) == 0:
+            print(f"{self._done}/{self._total} {line}", file=sys.stderr)
+
+
+def _synth(args: argparse.Namespace) -> int:
+    from posewright.datasets.coco_out import write_labels
+    from posewright.datasets.synthetic import synth
+    from posewright.errors import UsageError
+
+    if args.count < 1:
+        raise UsageError(f"--count must be at least 1, not {args.count}")
+    dataset = synth(args.out, args.count, args.seed, overwrite=args.overwrite)
+    file = args.out / "annotations.json"
+    write_labels(dataset, file)
+    numbers = {"file": str(file), "pictures": len(dataset), "people": dataset.people}
+    print(json.dumps(numbers)) if args.json else _print(numbers)
+    return 0

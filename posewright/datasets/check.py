@@ -1,0 +1,156 @@
+"""What is wrong with a data set, and above all what will make its AP 0 or -1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from posewright.datasets.base import Dataset, Sample
+from posewright.datasets.check_coco import coco_findings
+from posewright.datasets.findings import Finding, Findings
+from posewright.datasets.places import header_size
+from posewright.errors import SourceError
+from posewright.skeletons import Skeleton
+
+__all__ = ["Finding", "Report", "check"]
+
+Level = Literal["error", "warning"]
+_OUT = 1.0  # px that a box or joint may lie outside, for rounding
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `check` found: counts, and one Finding a kind, errors first."""
+
+    name: str
+    skeleton: str
+    pictures: int
+    people: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> int:
+        """Number of kinds of errors."""
+        return sum(f.level == "error" for f in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plain form that --json prints."""
+        return asdict(self) | {"errors": self.errors}
+
+
+def check(path: Path, kind: str | None = None, images: Path | None = None) -> Report:
+    """Look for every fault that is known to spoil training or evaluation.
+
+    The raw file is looked at too where it is COCO's form, because a tolerant reader hides what
+    strict tools trip over.  A SourceError where the set cannot be read at all.
+    """
+    from posewright.datasets.opening import open_dataset
+    from posewright.readers.values import load
+
+    found = Findings()
+    if path.is_file() and path.suffix == ".json":
+        data = load(path)
+        if isinstance(data, dict) and isinstance(data.get("images"), list):
+            coco_findings(data, found)
+    try:
+        dataset = open_dataset(path, kind, images)
+    except SourceError as error:
+        if not found.errors:
+            raise
+        found.add("unreadable", "error", str(error), path)
+        return Report(path.stem, "", 0, 0, found.lines())
+    check_dataset(dataset, found)
+    return Report(dataset.name, dataset.skeleton.name, len(dataset), dataset.people, found.lines())
+
+
+def check_dataset(dataset: Dataset, found: Findings) -> None:
+    """Add the faults of a data set as it was read."""
+    for note in dataset.notes:
+        found.add("left out", "error", "something was left out of the set", note)
+    if len(dataset) == 0:
+        found.add("no pictures", "error", "AP is -1: the set has no pictures", dataset.name)
+    _check_skeleton(dataset.skeleton, found)
+    for sample in dataset:
+        _check_picture(sample, found)
+        for fault, level, text, rows in _people_faults(sample):
+            for row in rows:
+                found.add(fault, level, text, _place(sample, int(row)))
+    labelled = sum(int((s.labelled > 0).sum()) for s in dataset)
+    if len(dataset) and labelled == 0:
+        text = "AP is -1: nobody has a labelled joint"
+        found.add("no labels", "error", text, dataset.name)
+    _check_ids(dataset, found)
+
+
+def _check_skeleton(skeleton: Skeleton, found: Findings) -> None:
+    """Add joints without a mirror image although they have a side."""
+    for joint, mirror in enumerate(skeleton.flip_index):
+        if skeleton.side(joint) != "middle" and mirror == joint:
+            text = "a left or right joint without its mirror image: flip tests will blur it"
+            found.add("flip", "warning", text, skeleton.joints[joint])
+
+
+def _check_ids(dataset: Dataset, found: Findings) -> None:
+    seen: set[int | str] = set()
+    for sample in dataset:
+        if sample.image_id in seen:
+            text = "two pictures share an id: their people are scored against each other"
+            found.add("image ids", "error", text, sample.image_id)
+        seen.add(sample.image_id)
+
+
+def _check_picture(sample: Sample, found: Findings) -> None:
+    """Add a picture that is missing or unreadable, or of another size than stated."""
+    if not sample.image.is_file():
+        text = "the picture is not there; give its folder with --images"
+        return found.add("missing picture", "error", text, sample.image)
+    size = header_size(sample.image)
+    if size == (0, 0):
+        text = "the picture cannot be read"
+        found.add("broken picture", "error", text, sample.image)
+    elif min(sample.size) > 0 and size != sample.size:
+        text = "width and height are not the picture's: labels will lie elsewhere"
+        found.add("size", "error", text, f"{sample.image}: {sample.size} stated, {size} found")
+
+
+def _people_faults(sample: Sample) -> Iterator[tuple[str, Level, str, Any]]:
+    """Yield (kind, level, text, numbers of the people concerned)."""
+    boxes = sample.people.boxes
+    sides = boxes[:, 2:] - boxes[:, :2]
+    real = ~sample.crowd
+    flat = real & (sides <= 0).any(1)
+    yield "empty box", "error", "the box has no extent: no crop, no match", np.flatnonzero(flat)
+    zero = real & ~flat & (sample.areas <= 0)
+    text = "area is 0: OKS is 0 for whatever is predicted, so AP is 0 (-1 if all are)"
+    yield "area", "error", text, np.flatnonzero(zero)
+    if min(sample.size) > 0:
+        limit = np.array(sample.size, np.float32)
+        outside = (boxes[:, :2] < -_OUT).any(1) | (boxes[:, 2:] > limit + _OUT).any(1)
+        text = "the box reaches outside the picture"
+        yield "box outside", "warning", text, np.flatnonzero(outside & real)
+        points = sample.people.keypoints
+        beyond = ((points < -_OUT) | (points > limit + _OUT)).any(2) & (sample.visibility > 0)
+        text = "a labelled joint lies outside the picture"
+        yield "joint outside", "warning", text, np.flatnonzero(beyond.any(1))
+    if sample.visibility.shape[1] > 1:
+        yield from _joint_faults(sample)
+
+
+def _joint_faults(sample: Sample) -> Iterator[tuple[str, Level, str, Any]]:
+    points, seen, boxes = sample.people.keypoints, sample.visibility > 0, sample.people.boxes
+    corner = seen & (points == 0).all(2)
+    text = "a labelled joint lies at 0, 0: visibility should be 0"
+    yield "joint at 0, 0", "warning", text, np.flatnonzero(corner.any(1))
+    low, high = boxes[:, None, :2], boxes[:, None, 2:]
+    inside = ((points >= low - _OUT) & (points <= high + _OUT)).all(2)
+    stray = (seen & inside).sum(1) * 2 < seen.sum(1)
+    text = "most of the joints lie outside the box: x1, y1, x2, y2 in place of x, y, width, height?"
+    yield "box elsewhere", "error", text, np.flatnonzero(stray & (seen.sum(1) > 0))
+
+
+def _place(sample: Sample, row: int) -> str:
+    return f"{sample.image.name} person {row + 1} (id {sample.numbers[row]})"

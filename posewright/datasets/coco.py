@@ -1,0 +1,209 @@
+"""COCO key points and every set in that form.
+
+COCO, COCO-WholeBody (arXiv:2007.11858), CrowdPose, OCHuman, Halpe-26 and -136, converted AIC,
+Human-Art, MHP, ExLPose, sub-JHMDB and PoseTrack files as others ship them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from posewright.datasets.base import AREA_OF_BOX, Dataset, Outlines, Sample, labelled_extent
+from posewright.datasets.naming import skeleton_of
+from posewright.datasets.notes import Notes
+from posewright.datasets.places import picture_finder
+from posewright.errors import SourceError
+from posewright.people import Floats
+from posewright.readers.values import BROKEN, corners, finite, load
+from posewright.skeletons import COCO133, Skeleton, for_joints
+
+__all__ = ["coco_skeleton", "parse_coco", "read_coco", "read_humanart21"]
+
+_WHOLE = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
+
+
+def read_coco(path: Path, images: Path | None = None, field: str = "keypoints") -> Dataset:
+    """Read an annotation file; a SourceError in one line where it is not one.
+
+    images: folder of the pictures (found near the file if None).  field: the entry that holds the
+    joints; "keypoints_21" reads all 21 of Human-Art.
+    """
+    data = load(path)
+    if not isinstance(data, dict) or not isinstance(data.get("images"), list):
+        raise SourceError(f'{path} is no COCO file: it needs a list "images"; check the name')
+    if not isinstance(data.get("annotations"), list):
+        raise SourceError(
+            f'{path} holds no list "annotations": a test set has no labels; use a labelled file'
+        )
+    return parse_coco(data, path, images, field)
+
+
+def parse_coco(
+    data: dict[str, Any], path: Path, images: Path | None = None, field: str = "keypoints"
+) -> Dataset:
+    """Return the data set of a parsed file; people that cannot be read are left out and noted."""
+    notes = Notes(path)
+    annotations = _people(data)
+    skeleton, fields = coco_skeleton(data, annotations, field)
+    by_image: dict[Any, list[_Person]] = defaultdict(list)
+    for annotation in annotations:
+        try:
+            by_image[annotation["image_id"]].append(_Person(annotation, fields, len(skeleton)))
+        except BROKEN as error:
+            place = annotation.get("id", annotation) if isinstance(annotation, dict) else annotation
+            notes.add(f"annotation left out: {_why(error)}", f"id {str(place)[:60]}")
+    entries = [e for e in data["images"] if _is_image(e, notes)]
+    find = picture_finder(path, [str(e["file_name"]) for e in entries], images)
+    samples = tuple(
+        _sample(e, by_image.pop(e["id"], []), find(e["file_name"]), len(skeleton)) for e in entries
+    )
+    for image_id, lost in by_image.items():
+        for _ in lost:
+            notes.add("annotation left out: its image_id is of no picture", image_id)
+    return Dataset(path.stem, skeleton, samples, notes.lines())
+
+
+def coco_skeleton(
+    data: dict[str, Any], annotations: list[Any], field: str = "keypoints"
+) -> tuple[Skeleton, tuple[str, ...]]:
+    """Return the skeleton of a parsed file, and the entries that hold its joints.
+
+    By the category's names where their number fits, else by the number of joints.
+    """
+    rows = [a for a in annotations if isinstance(a, dict) and isinstance(a.get(field), list)]
+    if any("foot_kpts" in a for a in rows[:1]):
+        return COCO133, _WHOLE
+    person = next((c for c in _categories(data) if c.get("keypoints")), {})
+    names = [str(name) for name in person.get("keypoints", [])]
+    count = len(rows[0][field]) // 3 if rows else len(names)
+    if count == 0:
+        return Skeleton("boxes", ()), ()
+    if len(names) == count:
+        return skeleton_of(names, _links(person), str(person.get("name", "custom"))), (field,)
+    known = for_joints(count)
+    if known is None:
+        names = [f"joint_{i}" for i in range(count)]
+        known = Skeleton(f"joints{count}", tuple(names))
+    return known, (field,)
+
+
+def _categories(data: dict[str, Any]) -> list[dict[str, Any]]:
+    found = data.get("categories")
+    return [c for c in found if isinstance(c, dict)] if isinstance(found, list) else []
+
+
+def _links(category: dict[str, Any]) -> list[tuple[int, int]]:
+    """Return the limbs from 0; files count from 1, but for those in which a 0 occurs."""
+    try:
+        pairs = [(int(a), int(b)) for a, b in category.get("skeleton") or ()]
+    except BROKEN:
+        return []
+    first = 0 if any(0 in pair for pair in pairs) else 1
+    return [(a - first, b - first) for a, b in pairs]
+
+
+def _people(data: dict[str, Any]) -> list[Any]:
+    """Return the annotations of people: those of the categories that have joints or are person."""
+    categories = _categories(data)
+    people = {
+        c.get("id") for c in categories if c.get("keypoints") or str(c.get("name")) == "person"
+    }
+    if not people:
+        return list(data["annotations"])
+    return [
+        a
+        for a in data["annotations"]
+        if not isinstance(a, dict) or a.get("category_id", next(iter(people))) in people
+    ]
+
+
+def _is_image(entry: Any, notes: Notes) -> bool:
+    good = isinstance(entry, dict) and "id" in entry and isinstance(entry.get("file_name"), str)
+    if not good:
+        notes.add("picture left out: it needs id and file_name", str(entry)[:60])
+    return good
+
+
+class _Person:
+    """One annotation, checked; a ValueError or KeyError says what is wrong with it."""
+
+    def __init__(self, data: dict[str, Any], fields: tuple[str, ...], joints: int) -> None:
+        flat = [number for f in fields for number in data.get(f) or ()]
+        if flat and len(flat) != joints * 3:
+            raise ValueError(f"{len(flat)} numbers in keypoints instead of {joints * 3}")
+        points: Floats = finite(flat).reshape(joints, 3) if flat else np.zeros((joints, 3), "f4")
+        box = data.get("bbox")
+        self.points = points
+        self.box = labelled_extent(points[None])[0] if box is None else corners(box)
+        size = self.box[2:] - self.box[:2]
+        area = data.get("area")
+        self.area = float(size.prod()) * AREA_OF_BOX if area is None else float(finite(area))
+        self.crowd = bool(data.get("iscrowd", 0))
+        self.number = int(data.get("id", -1))
+        self.track = int(data.get("track_id", -1))
+        head = data.get("bbox_head")
+        self.head = corners(head) if head else np.zeros(4, np.float32)
+        self.outline = _polygons(data.get("segmentation"))
+
+
+def _polygons(value: Any) -> tuple[Floats, ...]:
+    """Return a segmentation's polygons; a mask in run lengths has none."""
+    if not isinstance(value, list):
+        return ()
+    try:
+        return tuple(finite(p).reshape(-1, 2) for p in value if len(p) >= 6)
+    except BROKEN:  # the outline is a convenience: its person counts without it
+        return ()
+
+
+def _why(error: Exception) -> str:
+    return f"it has no {error}" if isinstance(error, KeyError) else str(error)
+
+
+def _sample(entry: dict[str, Any], people: list[_Person], image: Path, joints: int) -> Sample:
+    """Return one picture with its people."""
+    outlines: Outlines = tuple(p.outline for p in people)
+    crowd_index = entry.get("crowdIndex")
+    return Sample.of(
+        image,
+        (_integer(entry.get("width")), _integer(entry.get("height"))),
+        entry["id"],
+        np.array([p.points for p in people], np.float32).reshape(len(people), joints, 3),
+        [p.box for p in people],
+        [p.track for p in people],
+        [p.area for p in people],
+        [p.crowd for p in people],
+        [p.number for p in people],
+        outlines,
+        [p.head for p in people],
+        ignore=_ignored(entry),
+        video=str(entry.get("vid_id", "")),
+        frame=_integer(entry.get("frame_id")),
+        crowd_index=None if crowd_index is None else float(crowd_index),
+    )
+
+
+def _integer(value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return 0
+
+
+def _ignored(entry: dict[str, Any]) -> tuple[Floats, ...]:
+    """Return PoseTrack's ignore regions as polygons."""
+    x_lists, y_lists = entry.get("ignore_regions_x"), entry.get("ignore_regions_y")
+    try:
+        pairs = list(zip(x_lists or (), y_lists or (), strict=True))
+        return tuple(np.stack([finite(x), finite(y)], 1) for x, y in pairs)
+    except BROKEN:
+        return ()
+
+
+def read_humanart21(path: Path, images: Path | None = None) -> Dataset:
+    """Read all 21 joints of Human-Art (arXiv:2303.02760): fingers and toes besides COCO's 17."""
+    return read_coco(path, images, "keypoints_21")

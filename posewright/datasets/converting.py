@@ -1,0 +1,96 @@
+"""From one form of labelled set to another, with a split into training and validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from posewright.datasets.base import Dataset, concat
+from posewright.datasets.coco_out import write_coco
+from posewright.datasets.cvat_out import write_cvat
+from posewright.datasets.folders import Progress, split
+from posewright.datasets.labelme_out import write_labelme
+from posewright.datasets.yolo_out import write_yolo
+from posewright.errors import UsageError, nearest
+
+__all__ = ["FORMS", "Conversion", "convert", "subsets"]
+
+_Parts = Mapping[str, Dataset]
+_Write = Callable[[_Parts, Path, bool, Progress | None], list[str]]
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What was written: people and pictures of each subset, the joints, and what was amiss."""
+
+    folder: str
+    form: str
+    skeleton: str
+    joints: tuple[str, ...]
+    pictures: dict[str, int]
+    people: dict[str, int]
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plain form that --json prints."""
+        return asdict(self)
+
+
+def subsets(dataset: Dataset, ratio: float, seed: int, form: str) -> dict[str, Dataset]:
+    """Return the parts by name: COCO's names for COCO; one part `all` where ratio is 0."""
+    if ratio == 0:
+        return {"all": dataset}
+    train, val = split(dataset, ratio, seed)
+    names = ("train2017", "val2017") if form == "coco" else ("train", "val")
+    return {name: part for name, part in zip(names, (train, val), strict=True) if len(part)}
+
+
+def convert(
+    dataset: Dataset,
+    out: Path,
+    form: str = "coco",
+    ratio: float = 0.0,
+    seed: int = 0,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Conversion:
+    """Write a data set into the folder `out` as coco, yolo, labelme or cvat.
+
+    ratio: share of the pictures that go into a validation part, 0 for none; labelme and CVAT
+    folders have no parts.  The same seed gives the same parts.
+    """
+    if form not in FORMS:
+        raise UsageError(f"cannot write {form!r}{nearest(form, FORMS)}; known: {', '.join(FORMS)}")
+    if len(dataset) == 0:
+        raise UsageError(f"{dataset.name} has no pictures; there is nothing to convert")
+    if ratio and form in ("labelme", "cvat"):
+        raise UsageError(f"a {form} folder has no parts; leave --ratio out")
+    parts = subsets(dataset, ratio, seed, form)
+    notes = FORMS[form](parts, out, overwrite, progress)
+    return Conversion(
+        str(out),
+        form,
+        dataset.skeleton.name,
+        dataset.skeleton.joints,
+        {name: len(part) for name, part in parts.items()},
+        {name: part.people for name, part in parts.items()},
+        (*dataset.notes, *notes),
+    )
+
+
+def _labelme(parts: _Parts, out: Path, overwrite: bool, progress: Progress | None) -> list[str]:
+    return write_labelme(concat(list(parts.values())), out, overwrite, progress)
+
+
+def _cvat(parts: _Parts, out: Path, overwrite: bool, progress: Progress | None) -> list[str]:
+    return write_cvat(concat(list(parts.values())), out, overwrite, progress)
+
+
+FORMS: dict[str, _Write] = {
+    "coco": write_coco,
+    "labelme": _labelme,
+    "yolo": write_yolo,
+    "cvat": _cvat,
+}

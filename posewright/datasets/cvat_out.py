@@ -1,0 +1,66 @@
+"""CVAT for images 1.1 out: annotations.xml with one skeleton, box and outline a person."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from posewright.datasets.base import Dataset, Sample
+from posewright.datasets.folders import Progress, copy_picture, output_names, sized, write_text
+from posewright.skeletons import Skeleton
+from posewright.writers.files import reserve
+from posewright.writers.text import plain
+
+__all__ = ["write_cvat"]
+
+
+def write_cvat(
+    dataset: Dataset, out: Path, overwrite: bool = False, progress: Progress | None = None
+) -> list[str]:
+    """Write annotations.xml and the folder images; return what was amiss."""
+    reserve(out, overwrite)
+    notes: list[str] = []
+    root = ET.Element("annotations")
+    ET.SubElement(root, "version").text = "1.1"
+    root.append(_labels(dataset.skeleton))
+    names = output_names(dataset.samples)
+    for number, (sample, name) in enumerate(zip(map(sized, dataset), names, strict=True)):
+        if progress:
+            progress(f"{name}: {len(sample)} people")
+        if not copy_picture(sample.image, out / "images" / name):
+            notes.append(f"{sample.image} cannot be read; its labels are kept without it")
+        root.append(_image(sample, dataset.skeleton, number, name))
+    ET.indent(root)
+    write_text(out / "annotations.xml", ET.tostring(root, "unicode") + "\n")
+    return notes
+
+
+def _labels(skeleton: Skeleton) -> ET.Element:
+    """Return <meta> with the names, which keep their order where a joint is never labelled."""
+    meta = ET.Element("meta")
+    label = ET.SubElement(ET.SubElement(ET.SubElement(meta, "task"), "labels"), "label")
+    ET.SubElement(label, "name").text = "person"
+    ET.SubElement(label, "type").text = "skeleton"
+    for joint in skeleton.joints:
+        ET.SubElement(ET.SubElement(label, "sublabel"), "name").text = joint
+    return meta
+
+
+def _image(sample: Sample, skeleton: Skeleton, number: int, name: str) -> ET.Element:
+    width, height = map(str, sample.size)
+    image = ET.Element("image", id=str(number), name=name, width=width, height=height)
+    for i in range(len(sample)):
+        group = {"group_id": str(i + 1), "label": "person", "occluded": "0"}
+        x1, y1, x2, y2 = map(str, plain(sample.people.boxes[i]))
+        ET.SubElement(image, "box", group | {"xtl": x1, "ytl": y1, "xbr": x2, "ybr": y2})
+        for polygon in sample.outlines[i]:
+            ET.SubElement(image, "polygon", group | {"points": _text(plain(polygon))})
+        person = ET.SubElement(image, "skeleton", group)
+        for joint, (x, y, seen) in zip(skeleton.joints, plain(sample.keypoints[i]), strict=True):
+            state = {"outside": str(int(seen == 0)), "occluded": str(int(seen == 1))}
+            ET.SubElement(person, "points", {"label": joint, **state, "points": _text([(x, y)])})
+    return image
+
+
+def _text(points: list[tuple[float, float]]) -> str:
+    return ";".join(f"{x!r},{y!r}" for x, y in points)

@@ -1,0 +1,92 @@
+"""Data sets on their way out: names of pictures, copies, files that are renamed when complete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from posewright.datasets.base import Dataset, Sample
+from posewright.datasets.places import header_size
+from posewright.writers.files import PartFile
+from posewright.writers.names import safe
+
+__all__ = ["Progress", "copy_picture", "output_names", "sized", "split", "write_text"]
+
+Progress = Callable[[str], None]  # takes a line that says what is being done
+_CHUNK = 1 << 20
+
+
+def output_names(samples: Sequence[Sample]) -> list[str]:
+    """Return a legal file name for each picture; no two share a stem, in any case of letters.
+
+    Label files are named by the stem.  The second of two equal stems gets its folder in front,
+    then a number.
+    """
+    taken: set[str] = set()
+    names = []
+    for sample in samples:
+        stem, suffix = sample.image.stem, sample.image.suffix
+        choices = [stem, f"{sample.image.parent.name}_{stem}"]
+        name = safe(choices[0] + suffix)
+        count = 1
+        while Path(name).stem.lower() in taken:
+            name = safe((choices[1] if count == 1 else f"{choices[1]}_{count}") + suffix)
+            count += 1
+        taken.add(Path(name).stem.lower())
+        names.append(name)
+    return names
+
+
+def copy_picture(source: Path, target: Path) -> bool:
+    """Copy a picture under a temporary name first; tell whether the source could be read."""
+    try:
+        file = open(source, "rb")
+    except OSError:
+        return False
+    with file:
+        part = PartFile(target, True)
+        try:
+            while chunk := file.read(_CHUNK):
+                part.write(chunk)
+        except BaseException:
+            part.abort()
+            raise
+        part.finish()
+    return True
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file under a temporary name and rename it; an OutputError where that fails."""
+    part = PartFile(path, True)
+    part.write(text.encode())
+    part.finish()
+
+
+def sized(sample: Sample) -> Sample:
+    """Return the sample with its picture's size from the header where the labels give none."""
+    return sample if min(sample.size) > 0 else sample.replace(size=header_size(sample.image))
+
+
+def split(dataset: Dataset, ratio: float, seed: int = 0) -> tuple[Dataset, Dataset]:
+    """Return training and validation parts: `ratio` is the share of the second.
+
+    The same data, ratio and seed give the same parts, whatever the order of the samples.  All
+    frames of a video go to one part.  Each part gets one picture or video at least, where there
+    are two and 0 < ratio < 1; a ValueError for any other ratio.
+    """
+    if not 0 < ratio < 1:
+        raise ValueError(f"ratio must lie between 0 and 1, not {ratio}; 0.2 keeps a fifth aside")
+    keys = sorted({_key(sample) for sample in dataset})
+    order = np.random.default_rng(seed).permutation(len(keys))
+    count = int(np.clip(round(len(keys) * ratio), min(1, len(keys) - 1), max(len(keys) - 1, 0)))
+    held = {keys[i] for i in order[:count]}
+    mine = [i for i, sample in enumerate(dataset) if _key(sample) not in held]
+    other = [i for i, sample in enumerate(dataset) if _key(sample) in held]
+    return dataset[mine], dataset[other]
+
+
+def _key(sample: Sample) -> tuple[str, str]:
+    """Return what is never torn apart by a split: a video, or one picture."""
+    return (sample.video, "") if sample.video else ("", str(sample.image_id) + sample.image.name)

@@ -1,0 +1,19 @@
+"""Sub-JHMDB (Jhuang et al., ICCV 2013) in json form: 15 joints of one person in short videos."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from posewright.datasets.base import Dataset
+from posewright.datasets.coco import read_coco
+
+__all__ = ["read_jhmdb"]
+
+
+def read_jhmdb(path: Path, images: Path | None = None) -> Dataset:
+    """Read `Sub1_train.json` and its like; each sample's video is the folder of its picture."""
+    data = read_coco(path, images)
+    samples = tuple(replace(s, video=s.video or s.image.parent.name) for s in data.samples)
+    skeleton = replace(data.skeleton, name=f"jhmdb{len(data.skeleton)}")
+    return replace(data, samples=samples, skeleton=skeleton)

@@ -1,0 +1,147 @@
+"""labelme: one json a picture; outlines `person` and named points tied by group_id.
+
+An outline is a polygon or a rectangle.  A point is hidden (visibility 1) where its flags say
+occluded or hidden, or its description is 1, occluded or hidden; a joint without a point is 0.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from posewright.datasets.base import Dataset, Sample
+from posewright.datasets.labelme_people import Person, joints_named, people_of
+from posewright.datasets.naming import skeleton_of, spellings
+from posewright.datasets.notes import Notes
+from posewright.datasets.places import header_size
+from posewright.errors import SourceError
+from posewright.readers.values import BROKEN, image_id, load, natural
+from posewright.skeletons import (
+    COCO17,
+    CROWDPOSE14,
+    HALPE26,
+    MPII16,
+    Skeleton,
+)
+
+__all__ = ["read_labelme", "skeleton_from_names"]
+
+_NO_JOINT = {"person", "__ignore__", "_background_", "__background__"}
+_LABELS = "labels.txt"  # labelme's own list of labels, in the order of its user
+
+
+def read_labelme(folder: Path, images: Path | None = None) -> Dataset:
+    """Read every labelme json under `folder`; a SourceError where there is none.
+
+    The skeleton's order is that of labels.txt where the folder has one; else COCO's where the
+    names are COCO's, another known skeleton's where it has them all, else COCO's names first and
+    the others by the alphabet.
+    """
+    notes = Notes(folder)
+    files = [folder] if folder.is_file() else _sorted(folder)
+    pages = [(file, page) for file in files if (page := _page(file, notes)) is not None]
+    if not pages:
+        raise SourceError(f"{folder} holds no labelme json (with a list 'shapes'); check the name")
+    people = [people_of(page["shapes"], notes, file.name) for file, page in pages]
+    canon = spellings(n for found in people for person in found for n in joints_named(person))
+    skeleton = skeleton_from_names(list(canon.values()), _listed(folder))
+    samples = tuple(
+        _sample(file, page, found, skeleton, canon, images, notes)
+        for (file, page), found in zip(pages, people, strict=True)
+    )
+    return Dataset(folder.stem, skeleton, samples, notes.lines())
+
+
+def skeleton_from_names(names: list[str], order: list[str] | None = None) -> Skeleton:
+    """Return the skeleton that these labels mean, with mirror pairs and sigmas from the names."""
+    found = set(spellings(names).values())
+    listed = list(dict.fromkeys(spellings(order or []).values()))
+    if found and found <= set(listed):
+        return skeleton_of(listed)
+    for known in (COCO17, CROWDPOSE14, MPII16, HALPE26):
+        if found and found <= set(known.joints):
+            return known
+    first = [joint for joint in COCO17.joints if joint in found]
+    return skeleton_of([*first, *sorted(found - set(first))])
+
+
+def _sorted(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.json"), key=lambda p: natural(p.as_posix()))
+
+
+def _page(file: Path, notes: Notes) -> dict[str, Any] | None:
+    """Return a parsed json with shapes; None, noted, for any other file."""
+    try:
+        page = load(file)
+    except SourceError as error:
+        notes.add("file left out: it is not valid JSON", f"{file.name}: {error}")
+        return None
+    if isinstance(page, dict) and isinstance(page.get("shapes"), list):
+        return page
+    notes.add("file left out: it has no list 'shapes'", file.name)
+    return None
+
+
+def _listed(folder: Path) -> list[str]:
+    """Return the joints of labels.txt, in its order."""
+    file = (folder if folder.is_dir() else folder.parent) / _LABELS
+    if not file.is_file():
+        return []
+    lines = [line.strip() for line in file.read_text("utf-8", "replace").splitlines()]
+    return [line for line in lines if line and line.lower() not in _NO_JOINT]
+
+
+def _sample(
+    file: Path,
+    page: dict[str, Any],
+    people: list[Person],
+    skeleton: Skeleton,
+    canon: dict[str, str],
+    images: Path | None,
+    notes: Notes,
+) -> Sample:
+    picture = _picture(file, page, images)
+    if not picture.is_file():
+        notes.add("picture not found beside its json", picture.name)
+    where = {joint: i for i, joint in enumerate(skeleton.joints)}
+    points = np.zeros((len(people), len(skeleton), 3), np.float32)
+    for i, person in enumerate(people):
+        for shape in person.points:
+            joint = where[canon[shape.label]]
+            if points[i, joint, 2] > 0:
+                notes.add(f"second point {shape.label!r} of one person left out", file.name)
+            else:
+                points[i, joint] = (*shape.corners[0], shape.visibility)
+    boxes, areas = (
+        zip(*(p.box_and_area(points[i]) for i, p in enumerate(people)), strict=True)
+        if (people)
+        else ((), ())
+    )
+    return Sample.of(
+        picture, _size(page, picture), image_id(file.stem), points, np.reshape(boxes, (-1, 4)),
+        areas=areas, crowd=[p.crowd for p in people],
+        outlines=tuple(p.polygons for p in people),
+    )  # fmt: skip
+
+
+def _size(page: dict[str, Any], picture: Path) -> tuple[int, int]:
+    """Return the picture's own size, else what the json says of it."""
+    size = header_size(picture)
+    if size != (0, 0):
+        return size
+    try:
+        return int(page["imageWidth"]), int(page["imageHeight"])
+    except BROKEN:
+        return 0, 0
+
+
+def _picture(file: Path, page: dict[str, Any], images: Path | None) -> Path:
+    """Return the path by imagePath, in `images` or beside the json, else by the json's own name."""
+    named = str(page.get("imagePath") or f"{file.stem}.jpg").replace("\\", "/")
+    base = named.rsplit("/", 1)[-1]
+    choices = [] if images is None else [images / named, images / base]
+    choices += [file.parent / named, file.parent / base]
+    choices += [file.with_suffix(s) for s in (".jpg", ".jpeg", ".png", ".bmp", ".JPG", ".PNG")]
+    return next((c for c in choices if c.is_file()), choices[0])

@@ -1,0 +1,79 @@
+"""labelme out: a json beside each picture, and labels.txt that keeps the order of the joints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from posewright.datasets.base import Dataset, Sample
+from posewright.datasets.folders import Progress, copy_picture, output_names, sized, write_text
+from posewright.skeletons import Skeleton
+from posewright.writers.files import reserve
+from posewright.writers.text import plain
+
+__all__ = ["write_labelme"]
+
+
+def write_labelme(
+    dataset: Dataset, out: Path, overwrite: bool = False, progress: Progress | None = None
+) -> list[str]:
+    """Write pictures and their json files into one folder; return what was amiss."""
+    reserve(out, overwrite)
+    notes: list[str] = []
+    names = output_names(dataset.samples)
+    for sample, name in zip(dataset, names, strict=True):
+        if progress:
+            progress(f"{name}: {len(sample)} people")
+        if not copy_picture(sample.image, out / name):
+            notes.append(f"{sample.image} cannot be read; its labels are kept without it")
+        page = _page(sized(sample), dataset.skeleton, name)
+        write_text(out / f"{Path(name).stem}.json", page)
+    write_text(
+        out / "labels.txt", "\n".join(["__ignore__", "person", *dataset.skeleton.joints, ""])
+    )
+    return notes
+
+
+def _shape(label: str, kind: str, points: Any, group: int | None, **flags: bool) -> Any:
+    """Return one entry of `shapes`."""
+    return {
+        "label": label,
+        "points": points,
+        "group_id": group,
+        "description": "",
+        "shape_type": kind,
+        "flags": {name: True for name, on in flags.items() if on},
+    }
+
+
+def _page(sample: Sample, skeleton: Skeleton, name: str) -> str:
+    """Return a picture's labelme json: groups are numbered from 1."""
+    shapes = []
+    for i in range(len(sample)):
+        crowd, group = bool(sample.crowd[i]), i + 1
+        outlines = [("polygon", plain(polygon)) for polygon in sample.outlines[i]]
+        box = plain(sample.people.boxes[i].reshape(2, 2))
+        for kind, points in outlines or [("rectangle", box)]:
+            shapes.append(_shape("person", kind, points, group, crowd=crowd))
+        for joint in np.flatnonzero(sample.visibility[i]):
+            at = [plain(sample.people.keypoints[i, joint])]
+            hidden = int(sample.visibility[i, joint]) == 1
+            label = skeleton.joints[joint]
+            shapes.append(_shape(label, "point", at, group, occluded=hidden))
+    width, height = sample.size
+    return json.dumps(
+        {
+            "version": "5.5.0",
+            "flags": {},
+            "shapes": shapes,
+            "imagePath": name,
+            "imageData": None,
+            "imageHeight": height,
+            "imageWidth": width,
+        },
+        allow_nan=False,
+        indent=1,
+    )

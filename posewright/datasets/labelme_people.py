@@ -1,0 +1,145 @@
+"""Which of a labelme picture's shapes belong to one person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from posewright.datasets.base import AREA_OF_BOX, labelled_extent
+from posewright.datasets.notes import Notes
+from posewright.people import Floats
+from posewright.readers.values import BROKEN, finite
+
+__all__ = ["Person", "Shape", "joints_named", "people_of", "polygon_area"]
+
+_HIDDEN = {"1", "occluded", "hidden", "invisible", "not visible"}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One shape: corners (M, 2) px; a point has one, a rectangle two opposite ones."""
+
+    label: str
+    kind: str
+    corners: Floats
+    group: str | None
+    visibility: int
+    crowd: bool
+
+    @property
+    def box(self) -> Floats:
+        """(4,) px."""
+        return np.concatenate([self.corners.min(0), self.corners.max(0)])
+
+
+@dataclass
+class Person:
+    """The outlines and points of one person."""
+
+    outlines: list[Shape] = field(default_factory=list)
+    points: list[Shape] = field(default_factory=list)
+
+    @property
+    def polygons(self) -> tuple[Floats, ...]:
+        """The outlines that are polygons."""
+        return tuple(s.corners for s in self.outlines if s.kind == "polygon")
+
+    @property
+    def crowd(self) -> bool:
+        """True where an outline is flagged crowd."""
+        return any(s.crowd for s in self.outlines)
+
+    def box_and_area(self, points: Floats) -> tuple[Floats, float]:
+        """Return (4,) px round all outlines, and px^2 of the polygons.
+
+        Without an outline the box is that of the joints `points` (K, 3); without a polygon the area
+        is 0.53 of the box.
+        """
+        if self.outlines:
+            boxes = np.stack([s.box for s in self.outlines])
+            box = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
+        else:
+            box = labelled_extent(points[None])[0]
+        area = sum(polygon_area(polygon) for polygon in self.polygons)
+        return box, area or float((box[2:] - box[:2]).prod()) * AREA_OF_BOX
+
+
+def polygon_area(polygon: Floats) -> float:
+    """(M, 2) -> px^2, by the shoelace formula."""
+    x, y = polygon.astype(np.float64).T
+    return abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
+
+
+def joints_named(person: Person) -> list[str]:
+    """Return the labels of a person's points."""
+    return [shape.label for shape in person.points]
+
+
+def people_of(entries: list[Any], notes: Notes, place: str) -> list[Person]:
+    """Return the people of one picture, in order of their first shape.
+
+    group_id may be any value.  A shape without one belongs to the only person there is; a point,
+    else, to the one person whose box it lies in, and an outline to a person of its own.
+    """
+    shapes = [s for entry in entries if (s := _shape(entry, notes, place)) is not None]
+    people: dict[str, Person] = {}
+    for shape in shapes:
+        if shape.group is not None:
+            _add(people.setdefault(shape.group, Person()), shape)
+    loose = [s for s in shapes if s.group is None]
+    found = list(people.values())
+    outlines = [s for s in loose if s.kind != "point"]
+    if len(outlines) == 1 and len(found) == 1 and not found[0].outlines:
+        found[0].outlines += outlines
+    else:
+        found += [Person(outlines=[s]) for s in outlines]
+    points = [s for s in loose if s.kind == "point"]
+    if points and not found:
+        found.append(Person())
+    for shape in points:
+        _place(shape, found, notes, place)
+    return found
+
+
+def _add(person: Person, shape: Shape) -> None:
+    (person.points if shape.kind == "point" else person.outlines).append(shape)
+
+
+def _place(point: Shape, people: list[Person], notes: Notes, place: str) -> None:
+    """Give a point without group_id to the only person, or to the only one around it."""
+    inside = people if len(people) == 1 else [p for p in people if _around(p, point)]
+    if len(inside) == 1:
+        inside[0].points.append(point)
+    else:
+        notes.add("point left out: no group_id, and not inside exactly one person", place)
+
+
+def _around(person: Person, point: Shape) -> bool:
+    x, y = point.corners[0]
+    boxes = [shape.box for shape in person.outlines]
+    return any(b[0] <= x <= b[2] and b[1] <= y <= b[3] for b in boxes)
+
+
+def _shape(entry: Any, notes: Notes, place: str) -> Shape | None:
+    """Return a checked shape; None, noted, for what means no person and no joint."""
+    try:
+        label, kind = str(entry["label"]).strip(), str(entry.get("shape_type") or "polygon")
+        corners = finite(entry["points"]).reshape(-1, 2)
+        flags = {str(k).lower() for k, on in (entry.get("flags") or {}).items() if on}
+        said = str(entry.get("description") or "").strip().lower()
+    except BROKEN as error:
+        notes.add(f"shape left out: {error!r}", place)
+        return None
+    if kind == "polygon" and len(corners) == 1:
+        kind = "point"  # what labelme before 3.0 wrote
+    least = {"point": 1, "rectangle": 2, "polygon": 3}.get(kind)
+    person = label.lower() == "person"
+    if least is None or len(corners) < least or person == (kind == "point") or said == "0":
+        notes.add(f"{kind} {label!r} left out: neither an outline 'person' nor a point", place)
+        return None
+    group = entry.get("group_id")
+    visibility = 1 if flags & _HIDDEN or said in _HIDDEN else 2
+    name = None if group is None or group == "" else str(group)
+    return Shape(label, kind, corners, name, visibility, "crowd" in flags)

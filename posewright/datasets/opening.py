@@ -1,0 +1,129 @@
+"""Any labelled set by its path: what lies there is told from its layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from posewright.datasets.base import Dataset
+from posewright.errors import SourceError, UsageError, nearest
+
+__all__ = ["KINDS", "guess_kind", "open_dataset"]
+
+# Kinds with the module and function that read them; several are COCO's form under their own name.
+KINDS: dict[str, tuple[str, str]] = {
+    "coco": ("coco", "read_coco"),
+    "coco-wholebody": ("coco", "read_coco"),
+    "crowdpose": ("coco", "read_coco"),
+    "ochuman": ("coco", "read_coco"),
+    "halpe": ("coco", "read_coco"),
+    "humanart": ("coco", "read_coco"),
+    "humanart21": ("coco", "read_humanart21"),
+    "aic": ("aic", "read_aic"),
+    "mpii": ("mpii", "read_mpii"),
+    "lsp": ("lsp", "read_lsp"),
+    "posetrack": ("posetrack", "read_posetrack"),
+    "jhmdb": ("jhmdb", "read_jhmdb"),
+    "labelme": ("labelme", "read_labelme"),
+    "yolo": ("yolo", "read_yolo"),
+    "cvat": ("cvat", "read_cvat"),
+    "label-studio": ("label_studio", "read_label_studio"),
+    "visdrone": ("visdrone", "read_visdrone"),
+}
+
+
+def open_dataset(
+    path: str | Path, kind: str | None = None, images: str | Path | None = None
+) -> Dataset:
+    """Read a labelled set.
+
+    path: annotation file or folder.  kind: one of KINDS; guessed from the layout if None.  images:
+    folder of the pictures; found near the labels if None.  SourceError where nothing can be read,
+    UsageError for a kind that does not exist.
+    """
+    import importlib
+
+    path = Path(path)
+    if not path.exists():
+        raise SourceError(f"{path} is not there; check the name")
+    if kind is not None and kind not in KINDS:
+        raise UsageError(f"no kind {kind!r}{nearest(kind, KINDS)}; known: {', '.join(KINDS)}")
+    file, kind = _annotation_file(path, kind)
+    module, name = KINDS[kind or guess_kind(file)]
+    read: Callable[..., Dataset] = getattr(
+        importlib.import_module(f"posewright.datasets.{module}"), name
+    )
+    return read(file, None if images is None else Path(images))
+
+
+def _annotation_file(path: Path, kind: str | None) -> tuple[Path, str | None]:
+    """Return the one file of a COCO folder, as `data convert` writes it; else the path itself."""
+    if path.is_dir() and kind in (None, "coco"):
+        found = sorted((path / "annotations").glob("*.json"))
+        if len(found) == 1:
+            return found[0], kind
+        if found and kind == "coco":
+            raise UsageError(f"{path} holds several annotation files; name one, e.g. {found[0]}")
+    return path, kind
+
+
+def guess_kind(path: Path) -> str:
+    """Return the kind of what lies at `path`; a SourceError lists the kinds where none fits."""
+    kind = _folder_kind(path) if path.is_dir() else _file_kind(path)
+    if kind is None:
+        raise SourceError(f"cannot tell what {path} holds; say --kind: {', '.join(KINDS)}")
+    return kind
+
+
+def _folder_kind(path: Path) -> str | None:
+    if (path / "joints.mat").is_file():
+        return "lsp"
+    if (path / "annotations.xml").is_file():
+        return "cvat"
+    if any(path.glob("*.y*ml")) or (path / "labels").is_dir():
+        return "yolo"
+    if any((path / "annotations").glob("*.txt")):
+        return "visdrone"
+    several = sorted((path / "annotations").glob("*.json"))
+    if several:
+        raise UsageError(f"{path} holds several annotation files; name one, e.g. {several[0]}")
+    kinds = [_file_kind(file) for file in islice(sorted(path.rglob("*.json")), 5)]
+    if "labelme" in kinds:
+        return "labelme"
+    return "posetrack" if "posetrack" in kinds else None
+
+
+def _file_kind(path: Path) -> str | None:
+    """Return a file's kind by its suffix and the first keys of its JSON."""
+    by_suffix = {".mat": "lsp", ".xml": "cvat", ".yaml": "yolo", ".yml": "yolo"}
+    if path.suffix != ".json":
+        return by_suffix.get(path.suffix)
+    from posewright.readers.values import load
+
+    try:
+        data = load(path)
+    except SourceError:
+        return None
+    return _list_kind(data) if isinstance(data, list) else _object_kind(data)
+
+
+def _object_kind(data: Any) -> str | None:
+    if not isinstance(data, dict):
+        return None
+    if isinstance(data.get("shapes"), list):
+        return "labelme"
+    if not isinstance(data.get("images"), list):
+        return None
+    first = next((e for e in data["images"] if isinstance(e, dict)), {})
+    return "posetrack" if "vid_id" in first and "ignore_regions_x" in first else "coco"
+
+
+def _list_kind(data: list[Any]) -> str | None:
+    first = next((e for e in data if isinstance(e, dict)), {})
+    if "keypoint_annotations" in first:
+        return "aic"
+    if "annotations" in first and "data" in first:
+        return "label-studio"
+    return "mpii" if "center" in first and "scale" in first else None

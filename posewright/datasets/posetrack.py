@@ -1,0 +1,49 @@
+"""PoseTrack 2018 and 2021: one json a video, with identities, head boxes and ignore regions.
+
+Andriluka et al., arXiv:1710.10000; its key points 1 and 2 are neck and top of the head.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from posewright.datasets.base import Dataset, Sample
+from posewright.datasets.coco import read_coco
+from posewright.errors import SourceError
+
+__all__ = ["read_posetrack"]
+
+
+def read_posetrack(path: Path, images: Path | None = None) -> Dataset:
+    """Read one video's file or all of a folder; a SourceError where none can be read.
+
+    A labelled joint counts as visible: the files say 0 or 1.  Frames without labels are kept.
+    """
+    files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+    parts, notes = [], []
+    for file in files:
+        try:
+            parts.append(read_coco(file, images))
+        except SourceError as error:
+            if not path.is_dir():
+                raise
+            notes.append(f"{error}; left out")
+    if not parts:
+        raise SourceError(
+            f"{path} holds no PoseTrack file that can be read; {'; '.join(notes[:1])}"
+        )
+    # A video in which nobody is labelled states its joints all the same.
+    skeleton = next((p.skeleton for p in parts if len(p.skeleton)), parts[0].skeleton)
+    samples = [s for part in parts for s in part.to(skeleton).samples]
+    notes += [note for part in parts for note in part.notes]
+    return Dataset(path.stem, skeleton, tuple(map(_seen, samples)), tuple(notes))
+
+
+def _seen(sample: Sample) -> Sample:
+    """Return the sample with visibility 2 for 1, and the video's name from its folder if absent."""
+    visibility = np.where(sample.visibility > 0, 2, 0).astype(np.uint8)
+    video = sample.video or sample.image.parent.name
+    return replace(sample, visibility=visibility, video=video)

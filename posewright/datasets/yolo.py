@@ -1,0 +1,139 @@
+"""YOLO-pose folders: data.yaml, images/SUBSET and labels/SUBSET with one text file a picture.
+
+A line: class, centre x, centre y, width, height, then x, y and visibility of each joint; all but
+class and visibility are shares of the picture's width or height.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from posewright.datasets.base import Dataset, Sample
+from posewright.datasets.naming import skeleton_of
+from posewright.datasets.notes import Notes
+from posewright.datasets.places import header_size, pictures_in
+from posewright.datasets.yaml_subset import parse_yaml
+from posewright.errors import SourceError
+from posewright.people import Floats
+from posewright.readers.values import BROKEN, finite
+from posewright.skeletons import Skeleton, for_joints
+
+__all__ = ["read_yolo"]
+
+
+def read_yolo(path: Path, images: Path | None = None) -> Dataset:
+    """Read a folder, or its data.yaml, with all its subsets; a SourceError where there are none.
+
+    The joints' names come from kpt_names, else from their number.  A picture without a text file
+    has nobody.  Only class `person`, or the only class, is read.
+    """
+    folder = path if path.is_dir() else path.parent
+    info = _info(path)
+    joints, numbers = _kpt_shape(info, folder)
+    skeleton = _skeleton(info, joints)
+    pictures = pictures_in(images or folder)
+    if not pictures:
+        raise SourceError(f"{folder} holds no pictures; give their folder with --images")
+    notes = Notes(folder)
+    person = _person_class(info)
+    samples = tuple(_sample(p, folder, joints, numbers, person, notes) for p in pictures)
+    return Dataset(folder.name, skeleton, samples, notes.lines())
+
+
+def _info(path: Path) -> dict[str, Any]:
+    """Return data.yaml; a SourceError in one line where it cannot be understood."""
+    found = sorted(path.glob("*.yaml")) + sorted(path.glob("*.yml")) if path.is_dir() else [path]
+    if not found:
+        return {}
+    try:
+        return parse_yaml(found[0].read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{found[0]} cannot be read: {error}; write it again") from error
+
+
+def _kpt_shape(info: dict[str, Any], folder: Path) -> tuple[int, int]:
+    """Return the number of joints and of numbers for each: kpt_shape, else the first line."""
+    shape = info.get("kpt_shape")
+    if isinstance(shape, list) and len(shape) == 2 and shape[1] in (2, 3):
+        return int(shape[0]), int(shape[1])
+    for file in sorted(folder.rglob("labels/**/*.txt")):
+        for line in file.read_text("utf-8", "replace").splitlines():
+            count = len(line.split()) - 5
+            if count >= 0:
+                return (count // 3, 3) if count % 3 == 0 else (count // 2, 2)
+    raise SourceError(f"{folder} is no YOLO-pose folder: no kpt_shape in data.yaml and no labels")
+
+
+def _skeleton(info: dict[str, Any], joints: int) -> Skeleton:
+    names = info.get("kpt_names")
+    if isinstance(names, dict):  # ultralytics: class number -> names
+        names = next(iter(names.values()), None)
+    if isinstance(names, list) and len(names) == joints:
+        return skeleton_of([str(name) for name in names])
+    known = for_joints(joints)
+    return known or Skeleton(f"joints{joints}", tuple(f"joint_{i}" for i in range(joints)))
+
+
+def _person_class(info: dict[str, Any]) -> int | None:
+    """Return the number of class person; None where every class counts."""
+    names = info.get("names")
+    listed = dict(enumerate(names)) if isinstance(names, list) else names
+    if not isinstance(listed, dict) or len(listed) < 2:
+        return None
+    return next((int(k) for k, name in listed.items() if str(name).lower() == "person"), None)
+
+
+def _labels(picture: Path, folder: Path) -> Path:
+    """Return the text file of a picture: `labels` in place of the last `images` in its path."""
+    parts = list(picture.parts)
+    start = len(folder.parts)
+    for i in reversed(range(min(start, len(parts) - 1), len(parts) - 1)):
+        if parts[i] == "images":
+            parts[i] = "labels"
+            break
+    return Path(*parts).with_suffix(".txt")
+
+
+def _sample(
+    picture: Path, folder: Path, joints: int, numbers: int, person: int | None, notes: Notes
+) -> Sample:
+    width, height = header_size(picture)
+    file = _labels(picture, folder)
+    text = file.read_text("utf-8", "replace") if file.is_file() else ""
+    scale = np.array([width, height], np.float32)
+    points, boxes = [], []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            kind, box, person_points = _line(line, joints, numbers)
+        except BROKEN as error:
+            notes.add(f"line left out: {error}", f"{file.name}:{number}")
+            continue
+        if person is None or kind == person:
+            person_points[:, :2] *= scale
+            points.append(person_points)
+            boxes.append(box * np.tile(scale, 2))
+    if text.strip() and not width:
+        notes.add("picture cannot be read, so its labels have no scale", picture.name)
+    stacked = np.array(points, np.float32).reshape(len(points), joints, 3)
+    name = (
+        picture.relative_to(folder).as_posix() if picture.is_relative_to(folder) else picture.stem
+    )
+    return Sample.of(picture, (width, height), name, stacked, np.reshape(boxes, (-1, 4)))
+
+
+def _line(line: str, joints: int, numbers: int) -> tuple[int, Floats, Floats]:
+    """Return class, box (4,) and joints (K, 3) of a line, in shares; a ValueError says why not."""
+    values = finite([float(word) for word in line.split()])
+    if len(values) != 5 + joints * numbers:
+        raise ValueError(f"it has {len(values)} numbers instead of {5 + joints * numbers}")
+    x, y, width, height = values[1:5]
+    box = np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2], np.float32)
+    points = values[5:].reshape(joints, numbers)
+    if numbers == 2:  # without visibility, 0 0 stands for no label
+        points = np.concatenate([points, 2.0 * points.any(1, keepdims=True)], 1)
+    return int(values[0]), box, points.astype(np.float32)

@@ -1,0 +1,273 @@
+"""COCO labels and COCO results as the arrays that metrics compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from posewright.errors import SourceError, UsageError
+from posewright.metrics.instances import Detections, Doubles, Ints, Truth
+from posewright.readers.values import BROKEN, load
+from posewright.writers.names import file_name
+
+__all__ = ["Labels", "read_box_detections", "read_box_truth", "read_detections", "read_truth"]
+
+Entry = Mapping[str, Any]
+
+# How COCO-WholeBody splits its 133 joints over fields, in order.
+WHOLE_BODY = {
+    "keypoints": 17, "foot_kpts": 6, "face_kpts": 68, "lefthand_kpts": 21, "righthand_kpts": 21,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """The labels of a file.
+
+    path: of the file.  images: ids in ascending order; the cell of an instance is the number of its
+    image here.  categories: ids in ascending order; of boxes, the cell is that of the image plus
+    the number of images for each category before.  crowd_index: (images,) CrowdPose's, 0 where the
+    file has none.
+    """
+
+    path: Path
+    truth: Truth
+    images: Sequence[int]
+    names: Mapping[str, int]
+    categories: Sequence[int]
+    crowd_index: Doubles
+
+    def rows(self, found: Iterable[Any], path: Path) -> Ints:
+        """Return the number of the image of each id or name; a UsageError where some are unknown.
+
+        A name counts as an id where it is a number, otherwise it is a file name of the labels.
+        """
+        where: dict[Any, int] = {image: row for row, image in enumerate(self.images)}
+        ids = list(found)
+        known = {i: self._row(i, where) for i in dict.fromkeys(ids)}
+        unknown = [i for i, row in known.items() if row is None]
+        if unknown:
+            raise UsageError(
+                f"{path}: {len(unknown)} of {len(known)} image_ids are not in {self.path}, e.g. "
+                f"{unknown[0]!r}; give the labels of the same pictures"
+            )
+        return np.array([known[i] for i in ids], np.int64)
+
+    def _row(self, image: Any, where: Mapping[Any, int]) -> int | None:
+        if isinstance(image, str):
+            found = self.names.get(file_name(image))
+            return where.get(int(image)) if found is None and image.isdecimal() else found
+        return where.get(image)
+
+
+def read_truth(path: str | Path, joints: int, whole_body: bool = False) -> Labels:
+    """Read people with `joints` key points from COCO labels.
+
+    whole_body: the joints are in COCO-WholeBody's five fields.  People without the area that COCO
+    states have that of their box.  SourceError for a broken file, UsageError for another number of
+    joints.
+    """
+    path = Path(path)
+    data = _labels(path)
+    images = _images(data, path)
+    person = _person(data["categories"])
+    with_joints = [a for a in data["annotations"] if a.get("category_id", 1) == person]
+    entries = _by_image(with_joints, images)
+    fields = WHOLE_BODY if whole_body else {"keypoints": joints}
+    keypoints = _keypoints(entries, fields, path)
+    boxes = _boxes(entries, path)
+    areas = _column(entries, lambda a: a.get("area", a["bbox"][2] * a["bbox"][3]), path)
+    labelled = (keypoints[:, :, 2] > 0).any(1)
+    if not whole_body:
+        labelled = _column(entries, lambda a: a.get("num_keypoints", 1), path) != 0
+    crowd = _column(entries, lambda a: a.get("iscrowd", 0), path) != 0
+    truth = Truth(
+        _cells(entries, images), keypoints, boxes, areas, crowd | (~labelled & ~crowd), crowd
+    )
+    return _made(path, data, truth, images, [person])
+
+
+def read_box_truth(path: str | Path) -> Labels:
+    """Read boxes of every category from COCO labels; errors as `read_truth`."""
+    path = Path(path)
+    data = _labels(path)
+    images = _images(data, path)
+    categories = sorted(c["id"] for c in data["categories"])
+    entries = _by_image(data["annotations"], images)
+    rank = {c: n for n, c in enumerate(categories)}
+    kinds = _column(entries, lambda a: rank[a["category_id"]], path).astype(np.int64)
+    boxes = _boxes(entries, path)
+    areas = _column(entries, lambda a: a.get("area", a["bbox"][2] * a["bbox"][3]), path)
+    crowd = _column(entries, lambda a: a.get("iscrowd", 0), path) != 0
+    cells = _cells(entries, images) + kinds * len(images)
+    truth = Truth(cells, np.zeros((len(entries), 0, 3)), boxes, areas, crowd, crowd)
+    return _made(path, data, truth[np.argsort(cells, kind="stable")], images, categories)
+
+
+def read_detections(path: str | Path, labels: Labels, whole_body: bool = False) -> Detections:
+    """Read COCO key point results of the pictures of `labels`, ranked by their "score".
+
+    An area is that of the box where the
+    first entry has one, otherwise that of all joints, as pycocotools has it.  People of another
+    category are left out.  SourceError for a broken file, UsageError for ids or a number of joints
+    that do not match the labels.
+    """
+    path = Path(path)
+    return detections(_results(path), labels, path, whole_body)
+
+
+def detections(
+    entries: list[Any], labels: Labels, path: Path, whole_body: bool = False
+) -> Detections:
+    """Make `read_detections` of entries that are read already."""
+    [person] = labels.categories
+    rows = labels.rows(_each(entries, lambda e: e["image_id"], path), path)
+    mine = np.array([e.get("category_id", person) == person for e in entries], bool)
+    entries = [e for e, m in zip(entries, mine, strict=True) if m]
+    joints = labels.truth.keypoints.shape[1]
+    split = whole_body and any("foot_kpts" in e for e in entries[:1])
+    keypoints = _keypoints(entries, WHOLE_BODY if split else {"keypoints": joints}, path)
+    scores = _column(entries, lambda e: e["score"], path)
+    low, high = keypoints[:, :, :2].min(1), keypoints[:, :, :2].max(1)
+    boxes = np.concatenate([low, high - low], 1)
+    if entries and entries[0].get("bbox"):
+        boxes = _boxes(entries, path)
+    return Detections(rows[mine], scores, keypoints, boxes, boxes[:, 2] * boxes[:, 3])
+
+
+def read_box_detections(path: str | Path, labels: Labels) -> Detections:
+    """Read COCO box results of the pictures of `labels`; errors as `read_detections`."""
+    path = Path(path)
+    entries = _results(path)
+    rows = labels.rows(_each(entries, lambda e: e["image_id"], path), path)
+    rank = {c: n for n, c in enumerate(labels.categories)}
+    kinds = np.array(_each(entries, lambda e: rank.get(e["category_id"], -1), path), np.int64)
+    boxes = _boxes(entries, path)
+    found = Detections(
+        rows + kinds * len(labels.images), _column(entries, lambda e: e["score"], path),
+        np.zeros((len(entries), 0, 3)), boxes, boxes[:, 2] * boxes[:, 3],
+    )  # fmt: skip
+    return found[kinds >= 0]
+
+
+# --- parts ---------------------------------------------------------------------------------------
+
+
+def _labels(path: Path) -> dict[str, list[Any]]:
+    data = load(path)
+    parts = ("images", "annotations", "categories")
+    if not isinstance(data, dict) or not all(isinstance(data.get(p), list) for p in parts):
+        raise UsageError(f"{path} is not a COCO label file (images, annotations, categories)")
+    return data
+
+
+def _results(path: Path) -> list[Any]:
+    data = load(path)
+    if not isinstance(data, list):
+        raise UsageError(f"{path} is not a COCO result file (a list of people)")
+    return data
+
+
+def _images(data: Mapping[str, Any], path: Path) -> list[int]:
+    ids = _each(data["images"], lambda i: int(i["id"]), path)
+    if not ids:
+        raise UsageError(f"{path} names no pictures; give a label file with some")
+    return sorted(set(ids))
+
+
+def _person(categories: list[Entry]) -> int:
+    """Return the id of the category that has key points."""
+    for fits in ("keypoints" in c for c in categories), (c["name"] == "person" for c in categories):
+        for category, fit in zip(categories, fits, strict=True):
+            if fit:
+                return int(category["id"])
+    return 1
+
+
+def _by_image(entries: list[Any], images: list[int]) -> list[Any]:
+    """Sort by image, keep the order of the file within one; leave out those of no image."""
+    known = set(images)
+    return sorted((a for a in entries if a["image_id"] in known), key=lambda a: a["image_id"])
+
+
+def _cells(entries: list[Any], images: list[int]) -> Ints:
+    return np.searchsorted(np.array(images), [a["image_id"] for a in entries]).astype(np.int64)
+
+
+def _made(
+    path: Path, data: Mapping[str, Any], truth: Truth, images: list[int], categories: list[int]
+) -> Labels:
+    names = {file_name(str(i.get("file_name", i["id"]))): i["id"] for i in data["images"]}
+    row = {image: n for n, image in enumerate(images)}
+    index = {i["id"]: float(i.get("crowdIndex", 0)) for i in data["images"]}
+    return Labels(
+        path, truth, images, {name: row[i] for name, i in names.items()}, categories,
+        np.array([index[i] for i in images]),
+    )  # fmt: skip
+
+
+def _each(entries: list[Any], get: Callable[[Any], Any], path: Path) -> list[Any]:
+    """Return a value of every entry; a SourceError names the first that lacks it."""
+    try:
+        return [get(entry) for entry in entries]
+    except BROKEN:
+        bad = [(n, why) for n, why in enumerate(_failures(entries, get)) if why]
+        raise SourceError(
+            f"{path}: {len(bad)} of {len(entries)} entries are broken (entry {bad[0][0]}: "
+            f"{bad[0][1]}); write it again"
+        ) from None
+
+
+def _failures(entries: list[Any], get: Callable[[Any], Any]) -> Iterable[str]:
+    for entry in entries:
+        try:
+            get(entry)
+            yield ""
+        except BROKEN as error:
+            yield repr(error)
+
+
+def _column(entries: list[Any], get: Callable[[Any], Any], path: Path) -> Doubles:
+    values = np.array(_each(entries, lambda e: float(get(e)), path), np.float64)
+    return _checked(values, path)
+
+
+def _checked(values: Doubles, path: Path) -> Doubles:
+    if not np.isfinite(values).all():
+        entry = int(np.argwhere(~np.isfinite(values))[0, 0])
+        raise SourceError(f"{path}: entry {entry} holds NaN or infinity; write it again")
+    return values
+
+
+def _boxes(entries: list[Any], path: Path) -> Doubles:
+    flat = _each(entries, lambda e: tuple(map(float, e["bbox"])), path)
+    if any(len(box) != 4 for box in flat):
+        raise SourceError(f"{path} has boxes that are not left, top, width, height")
+    return _checked(np.array(flat, np.float64).reshape(-1, 4), path)
+
+
+def _keypoints(entries: list[Any], fields: Mapping[str, int], path: Path) -> Doubles:
+    parts = [_points(entries, field, joints, path) for field, joints in fields.items()]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, 1)
+
+
+def _points(entries: list[Any], field: str, joints: int, path: Path) -> Doubles:
+    """(N, joints, 3) of a flat list in every entry."""
+    lists = _each(entries, lambda e: e[field], path)
+    sizes = set(_each(lists, len, path))
+    if sizes - {3 * joints}:
+        wrong = max(sizes - {3 * joints})
+        raise UsageError(
+            f"{path} has {wrong / 3:g} joints in {field!r}, {joints} were expected; choose the "
+            "data set that it was made for"
+        )
+    try:
+        flat = np.fromiter(chain.from_iterable(lists), np.float64, 3 * joints * len(lists))
+    except BROKEN as error:
+        raise SourceError(f"{path}: {field!r} holds more than numbers ({error})") from error
+    return _checked(flat.reshape(-1, joints, 3), path)

@@ -1,0 +1,177 @@
+"""MATLAB files of version 5 to 7 (MAT-file level 5): numbers, text, cells and structs.
+
+Data only: objects, functions and sparse matrices are refused.  Layout: MathWorks, "MAT-File
+Format", chapter 1.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posewright.errors import SourceError
+
+__all__ = ["read_mat"]
+
+_HEADER = 128  # bytes
+_MATRIX, _COMPRESSED = 14, 15
+
+# Types of stored numbers, and the types that arrays of a class have in memory.
+_STORED = {
+    1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
+    16: "u1", 17: "u2", 18: "u4",
+}  # fmt: skip
+_CLASSES = {
+    6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8",
+}  # fmt: skip
+_CELL, _STRUCT, _CHAR = 1, 2, 4
+_TEXT = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16", 18: "utf-32"}
+_TAGS = {order: struct.Struct(f"{order}I") for order in "<>"}
+_DEEPEST = 30  # structs in structs
+_LARGEST = 1 << 31  # bytes of one variable, unpacked
+
+Array = NDArray[Any]
+
+
+def read_mat(path: str | Path) -> dict[str, Any]:
+    """Return the variables of a file by name.
+
+    Numbers are arrays in MATLAB's shape (at least two axes), text is str, a cell array is an object
+    array, a struct array is an object array of dicts.  SourceError for a file that is cut off,
+    broken, of another version (7.3 is HDF5) or holds something else.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror}; check the name") from error
+    try:
+        return _variables(data)
+    except (struct.error, zlib.error, ValueError, IndexError, KeyError, UnicodeError) as error:
+        raise SourceError(
+            f"{path} is not a MATLAB file that can be read ({error}); save it again with -v7"
+        ) from error
+
+
+def _variables(data: bytes) -> dict[str, Any]:
+    marks = {b"IM": "<", b"MI": ">"}
+    if len(data) < _HEADER or data[126:128] not in marks or b"\x89HDF" in data[:520]:
+        raise ValueError("no MAT-file header of level 5")
+    order = marks[data[126:128]]
+    found: dict[str, Any] = {}
+    at = _HEADER
+    while at + 8 <= len(data):
+        kind, size = struct.unpack_from(f"{order}II", data, at)
+        body = data[at + 8 : at + 8 + size]
+        if len(body) < size:
+            raise ValueError("the file is cut off")
+        at += 8 + size
+        if kind == _COMPRESSED:  # the only kind that is not padded, but for the variable in it
+            body = _unpack(body)
+            kind, size = struct.unpack_from(f"{order}II", body)
+            body = body[8 : 8 + size]
+        else:
+            at = -(-at // 8) * 8
+        if kind == _MATRIX:
+            name, value = _Reader(body, order).matrix(0)
+            found[name] = value
+    return found
+
+
+def _unpack(body: bytes) -> bytes:
+    """Decompress, up to a size that no label file has."""
+    unpacker = zlib.decompressobj()
+    data = unpacker.decompress(body, _LARGEST)
+    if not unpacker.eof:
+        raise ValueError("a variable is cut off or larger than 2 GB")
+    return data
+
+
+class _Reader:
+    """Reads elements one after the other from the bytes of a variable."""
+
+    def __init__(self, data: bytes, order: str) -> None:
+        self._data, self._order, self._at = data, order, 0
+        self._tag = _TAGS[order]
+
+    def matrix(self, depth: int) -> tuple[str, Any]:
+        """Read the inside of a matrix element: its name and its value."""
+        if depth > _DEEPEST:
+            raise ValueError(f"structs nested deeper than {_DEEPEST}")
+        if not self._data:
+            return "", np.zeros((0, 0))
+        (flags,) = self._tag.unpack_from(self._element()[1])
+        kind, complex_ = flags & 0xFF, bool(flags & 0x800)
+        sizes = self._element()[1]
+        shape = struct.unpack(f"{self._order}{len(sizes) // 4}i", sizes)
+        count = math.prod(shape)
+        name = self._element()[1].decode("ascii")
+        if count > _LARGEST or min(shape, default=0) < 0:
+            raise ValueError(f"an array of shape {shape}")
+        if kind in _CLASSES:
+            return name, self._array(_CLASSES[kind], shape, complex_)
+        if kind == _CHAR:
+            return name, self._text()
+        if kind == _CELL:
+            return name, _filled(shape, [self._inner(depth) for _ in range(count)])
+        if kind == _STRUCT:
+            return name, self._struct(shape, count, depth)
+        raise ValueError(f"class {kind} of {name!r} is not numbers, text, cell or struct")
+
+    def _array(self, kind: str, shape: tuple[int, ...], complex_: bool) -> Array:
+        if complex_:
+            raise ValueError("complex numbers")
+        return self._numbers().astype(kind).reshape(shape, order="F")
+
+    def _text(self) -> str:
+        kind, body = self._element()
+        encoding = _TEXT[kind]
+        if encoding in ("utf-16", "utf-32"):
+            encoding += "-le" if self._order == "<" else "-be"
+        return body.decode(encoding)
+
+    def _struct(self, shape: tuple[int, ...], count: int, depth: int) -> Array:
+        width = int(self._numbers()[0])
+        names = self._numbers().tobytes()
+        fields = [
+            names[i : i + width].partition(b"\0")[0].decode("ascii")
+            for i in range(0, len(names), width)
+        ]
+        return _filled(shape, [{f: self._inner(depth) for f in fields} for _ in range(count)])
+
+    def _inner(self, depth: int) -> Any:
+        kind, body = self._element()
+        if kind != _MATRIX:
+            raise ValueError(f"type {kind} where a matrix was expected")
+        return _Reader(body, self._order).matrix(depth + 1)[1]
+
+    def _numbers(self) -> Array:
+        kind, body = self._element()
+        return np.frombuffer(body, self._order + _STORED[kind])
+
+    def _element(self) -> tuple[int, bytes]:
+        """Read one element: type and content; one of up to 4 bytes has them in its tag."""
+        (tag,) = self._tag.unpack_from(self._data, self._at)
+        kind, size, start = tag & 0xFFFF, tag >> 16, self._at + 4
+        if size == 0:
+            kind = tag
+            (size,) = self._tag.unpack_from(self._data, self._at + 4)
+            start += 4
+        body = self._data[start : start + size]
+        if len(body) < size or (start == self._at + 4 and size > 4):
+            raise ValueError("an element is cut off")
+        self._at = start + (size if start > self._at + 4 else 4)
+        self._at = -(-self._at // 8) * 8
+        return kind, body
+
+
+def _filled(shape: tuple[int, ...], values: list[Any]) -> Array:
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array.reshape(shape, order="F")

@@ -1,0 +1,142 @@
+"""Tracks from files: MOTChallenge text and PoseTrack 2018 JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from posewright.errors import SourceError, UsageError
+from posewright.metrics.instances import Doubles
+from posewright.metrics.pck import head_sizes
+from posewright.metrics.posetrack import PoseFrame
+from posewright.metrics.tracking import Sight, box_distances
+from posewright.readers.values import BROKEN, load, natural
+from posewright.skeletons import POSETRACK15, POSETRACK17
+
+__all__ = ["read_mot", "read_posetrack"]
+
+JOINTS = POSETRACK17.mapping(POSETRACK15)  # of the files, in the evaluator's order
+
+
+def read_mot(labels: str | Path, found: str | Path) -> list[Sight]:
+    """Read MOTChallenge files of one sequence: frame, id, left, top, width, height, confidence ...
+
+    Labels of confidence 0 are not to be found and are left out.  SourceError for broken lines and
+    for an identity that is twice in a frame.
+    """
+    truth, boxes = _mot(Path(labels)), _mot(Path(found))
+    truth = truth[truth[:, 6] != 0]
+    frames = sorted({*truth[:, 0].tolist(), *boxes[:, 0].tolist()})
+    sights = []
+    for frame in frames:
+        a, b = truth[truth[:, 0] == frame], boxes[boxes[:, 0] == frame]
+        distances = box_distances(a[:, 2:6], b[:, 2:6])
+        sights.append(Sight(a[:, 1].astype(np.int64), b[:, 1].astype(np.int64), distances))
+    return sights
+
+
+def _mot(path: Path) -> Doubles:
+    """Return (N, 7) of a file; confidence 1 where it is not stated."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"cannot read {path} as text ({error}); check the name") from error
+    rows = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            values = [float(v) for v in line.replace(",", " ").split()[:7]]
+            rows.append([*values[:6], *(values[6:] or [1.0])])
+            if len(values) < 6 or not np.isfinite(values).all():
+                raise ValueError("six finite numbers were expected")
+        except ValueError as error:
+            raise SourceError(f"{path}, line {number} is broken ({error})") from error
+    table = np.array(rows, np.float64).reshape(-1, 7)
+    twice = len(table) - len({(f, i) for f, i in table[:, :2].tolist()})
+    if twice:
+        raise SourceError(f"{path} has {twice} lines of an id that is in the frame already")
+    return table
+
+
+def read_posetrack(labels: str | Path, found: str | Path) -> list[list[PoseFrame]]:
+    """Read PoseTrack 2018 files, or folders of one file per sequence with equal names.
+
+    Frames that are not labelled are left out.  SourceError for a broken file, UsageError where a
+    file has no counterpart or other frames.
+    """
+    labels, found = Path(labels), Path(found)
+    if not labels.is_dir():
+        return _sequence(labels, found)
+    files = sorted(labels.glob("*.json"), key=lambda f: natural(f.name))
+    missing = [f.name for f in files if not (found / f.name).is_file()]
+    if missing or not files:
+        what = f"{found / missing[0]} is not there" if missing else f"{labels} holds no .json"
+        raise UsageError(f"{what}; give two folders with files of the same names")
+    return [frames for file in files for frames in _sequence(file, found / file.name)]
+
+
+def _sequence(labels: Path, found: Path) -> list[list[PoseFrame]]:
+    """Return the sequences of one file."""
+    truth, results = load(labels), load(found)
+    try:
+        images = [i for i in truth["images"] if i.get("is_labeled", True)]
+        known = {i["id"] for i in truth["images"]}
+        people, poses = _grouped(truth["annotations"]), _grouped(results["annotations"])
+        unknown = [image for image in poses if image not in known]
+        if unknown:
+            raise UsageError(
+                f"{found}: {len(unknown)} of {len(poses)} image_ids are not in {labels}, e.g. "
+                f"{unknown[0]!r}; give the labels of the same pictures"
+            )
+        videos: dict[Any, list[PoseFrame]] = {}
+        for image in sorted(images, key=lambda i: i["id"]):
+            frame = _frame(people.get(image["id"], []), poses.get(image["id"], []))
+            videos.setdefault(image.get("vid_id"), []).append(frame)
+        return list(videos.values())
+    except UsageError:
+        raise
+    except BROKEN as error:
+        raise SourceError(
+            f"{labels} or {found} is not a PoseTrack 2018 file ({error!r}); write it again"
+        ) from error
+
+
+def _grouped(entries: Sequence[Mapping[str, Any]]) -> dict[Any, list[Mapping[str, Any]]]:
+    groups: dict[Any, list[Mapping[str, Any]]] = {}
+    for entry in entries:
+        groups.setdefault(entry["image_id"], []).append(entry)
+    return groups
+
+
+def _frame(people: list[Mapping[str, Any]], poses: list[Mapping[str, Any]]) -> PoseFrame:
+    """Make a frame of labels and results; people without joints or head box are left out."""
+    people = [p for p in people if p.get("keypoints") and p.get("bbox_head")]
+    heads = np.array([p["bbox_head"] for p in people], np.float64).reshape(-1, 4)
+    heads[:, 2:] += heads[:, :2]
+    found = [_found(p) for p in poses]
+    return PoseFrame(
+        _points([p["keypoints"] for p in people]), head_sizes(heads), np.stack(found)
+        if found else np.zeros((0, len(JOINTS), 3)),
+        np.array([p["track_id"] for p in people], np.int64),
+        np.array([p["track_id"] for p in poses], np.int64),
+    )  # fmt: skip
+
+
+def _points(lists: list[list[float]]) -> Doubles:
+    points = np.array(lists, np.float64).reshape(len(lists), -1, 3)
+    if not np.isfinite(points).all() or (len(points) and points.shape[1] != len(POSETRACK17)):
+        raise ValueError(f"key points of shape {points.shape[1:]}, (17, 3) finite was expected")
+    return points[:, JOINTS] if len(points) else np.zeros((0, len(JOINTS), 3))
+
+
+def _found(pose: Mapping[str, Any]) -> Doubles:
+    """Return (15, 3) with scores, which stand in a list or in place of v."""
+    points = _points([pose["keypoints"]])[0]
+    scores = pose.get("scores") or []
+    if len(scores):
+        points[:, 2] = np.where(points[:, 2] > 0, np.array(scores, np.float64)[JOINTS], 0.0)
+    return points

@@ -1,0 +1,127 @@
+"""Every network of the zoo is built, described and counted; one of each kind goes all the way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from posewright import Pose
+from posewright.cli import main
+from posewright.cli.demo import CLIP
+from posewright.codecs import DEKR, AdaptivePose, codec_from_dict, codec_to_dict
+from posewright.errors import UsageError
+from posewright.export import export
+from posewright.models import create, register, variants
+from posewright.models.counting import count
+from posewright.models.saving import load_model, save_model
+from posewright.people import People
+
+
+@pytest.mark.parametrize("name", sorted(variants()))
+def test_every_network_is_whole(name: str) -> None:
+    with torch.device("meta"):
+        model = create(name)
+    assert model.name == name and variants()[name].summary
+    assert codec_from_dict(json.loads(json.dumps(codec_to_dict(model.codec)))) == model.codec
+    counts = count(model)
+    assert counts.parameters > 0 and counts.macs > 0
+    assert model.loss is not None
+
+
+def test_names_and_options_are_checked() -> None:
+    with pytest.raises(UsageError, match="did you mean 'hrnet_w32'"):
+        create("hrnet_w33")
+    with pytest.raises(UsageError, match="no option 'imput_size'; did you mean 'input_size'"):
+        create("hrnet_w32", imput_size=(192, 256))
+    with pytest.raises(UsageError, match="multiples of 32"):
+        create("hrnet_w32", input_size=(190, 256))
+    with pytest.raises(ValueError, match="two networks are called 'hrnet_w32'"):
+        register(paper="")(variants()["hrnet_w32"].build)
+
+
+# one network of each kind of codec, small: name, options
+KINDS = {
+    "heatmap": ("simple_baseline_r50", {"input_size": (96, 128)}),
+    "udp": ("hrnet_w32", {"input_size": (96, 128), "codec": "udp"}),
+    "simcc": ("rtmpose_t", {"input_size": (96, 128)}),
+    "study": ("hrnet_w32", {"input_size": (96, 128), "codec": "simcc",
+                            "neck": ("coordinate_attention", "gau")}),
+    "integral": ("fastpose_r50_regression", {"input_size": (96, 128), "skeleton": "coco17"}),
+    "regression": ("rle_r50", {"input_size": (96, 128)}),
+    "movenet": ("movenet_lightning", {}),
+    "bottom-up": ("dekr_w32", {"codec": DEKR(input_size=(128, 128), square=True)}),
+    "points": ("adaptivepose_hrnet_w32", {"codec": AdaptivePose((128, 128), square=True)}),
+    "anchors": ("yolo_pose_s6", {"input_size": (128, 128)}),
+    "one stage": ("yoloxpose_tiny", {"input_size": (128, 128)}),
+    "candidates": ("rtmo_t", {"input_size": (128, 128)}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_become_predictions(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, options = KINDS[kind]
+    torch.manual_seed(0)
+    save_model(create(name, **options), tmp_path / "net.safetensors")
+    out = tmp_path / "out"
+    picture = Path(__file__).parents[1] / "docs" / "demo.jpg"
+    code = main(
+        ["predict", str(picture), "-m", str(tmp_path / "net.safetensors"), "-o", str(out),
+         "--save", "coco", "--min-score", "0", "--json", "--device", "cpu"]
+    )  # fmt: skip
+    told = json.loads(capsys.readouterr().out)
+    assert code == 0 and told["frames"] == 1
+    results = json.loads((out / "coco-results.json").read_text())
+    assert len(results) == told["people"]
+    assert all(np.isfinite(r["keypoints"]).all() for r in results)
+    if load_model(tmp_path / "net.safetensors")[0].codec.top_down:
+        assert told["people"] >= 1
+
+
+def test_a_study_trains_a_step() -> None:
+    torch.manual_seed(0)
+    name, options = KINDS["study"]
+    model = create(name, **options).train()
+    rng = np.random.default_rng(0)
+    points = rng.uniform(10, 80, (4, 17, 2))
+    people = People.of(np.tile([0, 0, 96, 128], (4, 1)), None, points, np.ones((4, 17)))
+    targets = {k: torch.from_numpy(v) for k, v in model.codec.encode(people).items()}
+    views = torch.from_numpy(rng.integers(0, 256, (4, 128, 96, 3), np.uint8))
+    steps = torch.optim.Adam(model.parameters(), 1e-3)
+    losses = []
+    for _ in range(6):
+        steps.zero_grad()
+        loss = model.loss(model(views), targets)
+        loss.backward()
+        assert all(p.grad is not None for p in model.parameters())
+        steps.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("kind", ["heatmap", "simcc", "regression", "bottom-up", "anchors"])
+@pytest.mark.parametrize("format", ["onnx", "openvino"])
+def test_exported_networks_find_the_same_people_and_ids(
+    kind: str, format: str, tmp_path: Path
+) -> None:
+    name, options = KINDS[kind]
+    torch.manual_seed(0)
+    model = create(name, **options)
+    save_model(model, tmp_path / "net.safetensors")
+    path = tmp_path / ("net.onnx" if format == "onnx" else "net.xml")
+    export(model, path, format=format)  # type: ignore[arg-type]
+    found = []
+    for file in (tmp_path / "net.safetensors", path):
+        pose = Pose(file, precision="fp32", min_score=0, device="cpu")
+        with pose.stream(str(CLIP), tracker="oks") as results:
+            found.append([r for r, _ in zip(results, range(3), strict=False)])
+    for ours, theirs in zip(*found, strict=True):
+        assert list(ours.people.ids) == list(theirs.people.ids)
+        assert np.allclose(ours.people.boxes, theirs.people.boxes, atol=0.1)
+        near = np.abs(ours.keypoints - theirs.keypoints).max(2, initial=0) < 0.5
+        assert near.mean() > 0.98 if near.size else True
