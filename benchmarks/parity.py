@@ -208,8 +208,8 @@ def check(path: Path) -> Report:
         family, build = find(system, variant)
         model = build().eval()
         model.load_state_dict(convert(original(fixture), family, model), strict=True)
-    except (KeyError, PosewrightError) as error:
-        return Report(name, 0, theirs, float("nan"), str(error))
+    except (KeyError, PosewrightError) as problem:
+        return Report(name, 0, theirs, float("nan"), str(problem))
     inputs = [
         torch.from_numpy((uniform("input", tuple(i["shape"])) * 3**0.5).astype(np.float32))
         for i in fixture["inputs"]

@@ -45,7 +45,7 @@ def test_mirror_twice_is_nothing_and_mirrored_targets_agree(codec: Codec) -> Non
     flipped = codec.encode(given.replace(keypoints=mirrored))  # type: ignore[attr-defined]
     found = codec.decode(codec.unflip(flipped, COCO17))
     straight = np.concatenate([p.keypoints for p in found])
-    assert np.abs(straight - given.keypoints).max() < (0.7 if channels == 51 else 3.1)
+    assert np.abs(straight - given.keypoints).max() < (0.7 if channels == 51 else 4.1)
 
 
 @pytest.mark.parametrize("codec", [CombinedUDP(), Megvii()], ids=["udp", "megvii"])

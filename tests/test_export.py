@@ -14,7 +14,7 @@ from torch import nn
 
 from posewright import Pose
 from posewright.checkpoints import convert, foreign
-from posewright.checkpoints.convert import convert_file
+from posewright.checkpoints.conversion import convert_file
 from posewright.cli import main
 from posewright.codecs import Heatmap
 from posewright.errors import MissingError, ModelError, UsageError

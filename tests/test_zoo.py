@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from posewright import Pose
+from posewright.checkpoints import foreigns
 from posewright.cli import main
 from posewright.cli.demo import CLIP
 from posewright.codecs import DEKR, AdaptivePose, codec_from_dict, codec_to_dict
@@ -19,6 +20,7 @@ from posewright.models import create, register, variants
 from posewright.models.counting import count
 from posewright.models.saving import load_model, save_model
 from posewright.people import People
+from posewright.weights.published import published
 
 
 @pytest.mark.parametrize("name", sorted(variants()))
@@ -30,6 +32,15 @@ def test_every_network_is_whole(name: str) -> None:
     counts = count(model)
     assert counts.parameters > 0 and counts.macs > 0
     assert model.loss is not None
+
+
+@pytest.mark.parametrize("name", sorted(published()))
+def test_published_weights_have_a_network_and_a_table(name: str) -> None:
+    entry = published()[name]
+    assert entry.family in foreigns()
+    options = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.options.items()}
+    with torch.device("meta"):
+        assert create(entry.network, **options).codec.input_size
 
 
 def test_names_and_options_are_checked() -> None:

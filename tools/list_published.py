@@ -34,10 +34,10 @@ RULES = (
     (r"simcc_res(?P<n>50)", "mmpose_simcc", "simcc_r{n}"),
     (r"rtmpose-(?P<n>tiny|s|m|l|x)_simcc", "mmpose_rtmpose", "rtmpose_{n}"),
     (r"td-hm_ViTPose-(?P<n>small|base|large|huge)(?P<simple>-simple)?", "mmpose_vitpose",
-     "vitpose_{n}{simple}"),
+     "vitpose_{n}"),
     (r"(td-hm_)?litehrnet[-]?(?P<n>18|30)", "mmpose_litehrnet", "lite_hrnet_{n}"),
     (r"(td-hm_)?hrformer[-_](?P<n>small|base)", "mmpose_hrformer", "hrformer_{n}"),
-    (r"td-reg_res(?P<n>50|101|152)_rle", "mmpose_regression", "rle_mmpose_r{n}"),
+    (r"td-reg_res(?P<n>50|101|152)_rle", "mmpose_regression", "rle_r{n}"),
 )  # fmt: skip
 # validation AP that mmpose's tables state, with detector boxes and flip test
 SCORES = {
@@ -52,7 +52,7 @@ SCORES = {
     "rtmpose_m-coco-256x192": ".746", "rtmpose_l-coco-256x192": ".758",
     "rtmpose_t-aic-coco-256x192": ".685", "rtmpose_s-aic-coco-256x192": ".722",
     "rtmpose_m-aic-coco-256x192": ".758", "rtmpose_l-aic-coco-256x192": ".765",
-    "rle_mmpose_r50-coco-256x192": ".706",
+    "rle_r50-coco-256x192": ".706",
 }  # fmt: skip
 DRIVE = "https://drive.google.com/open?id="
 TI = (
@@ -66,7 +66,7 @@ OTHERS = (
     ("alphapose_fastpose_r50_dcn", DRIVE + "1zUz9YIk6eALCbZrukxD7kQ554nhi1pVv", "alphapose",
      "fastpose_r50_dcn", {}, "non-commercial (SJTU)", ".728"),
     ("alphapose_fastpose_duc_r50", DRIVE + "1RlnL_YnnmgOM4L9L2szFdUnTjwptqtL-", "alphapose",
-     "fastpose_duc_r50_shuffle", {}, "non-commercial (SJTU)", ".724"),
+     "fastpose_duc_r50", {}, "non-commercial (SJTU)", ".724"),
     ("alphapose_fastpose_duc_r152", DRIVE + "1kfyedqyn8exjbbNmYq8XGd2EooQjPtF9", "alphapose",
      "fastpose_duc_r152", {}, "non-commercial (SJTU)", ".733"),
     ("yolo_pose_s6-960", TI + "yolov5s6_960_64p8_87p4_kpts_head_6x_dwconv_3x3_lr_0p01/weights/"
@@ -90,17 +90,23 @@ def entry(url: str, sha: str) -> dict[str, str] | None:
             continue
         found = {k: v or "" for k, v in match.groupdict().items()}
         short = SHORT.get(found["n"], found["n"])
-        simple = "_simple" if found.get("simple") else ""
-        name = network.format(n=short, simple=simple)
+        name = network.format(n=short)
         size = int(found["w"]), int(found["h"])
         options: dict[str, object] = {"input_size": size}
         if SKELETONS[found["data"]] != "coco17":
             options["skeleton"] = SKELETONS[found["data"]]
+        if family == "mmpose_vitpose":  # mmpose 1.x: no row of the positions for a class token
+            options["class_position"] = False
+        if found.get("simple"):
+            options["simple"] = True
+        if family == "mmpose_regression":
+            options["codec"] = "mmpose_rle"
         codec = (found.get("early") or found["codec"]).strip("_")
         if codec in ("dark", "udp"):
             options["codec"] = codec
         data = found["data"].replace("_", "-")
-        parts = [name, codec, data, f"{size[1]}x{size[0]}"]
+        simple = "simple" if found.get("simple") else ""
+        parts = [name, simple, codec, data, f"{size[1]}x{size[0]}"]
         title = "-".join(p for p in parts if p)
         values = (
             title, url, sha, family, name, json.dumps(options), "Apache-2.0", data,

@@ -31,7 +31,7 @@ one with `posewright models info NAME`.
   same / 1024^3, transposed convolutions at output cells.
 - **parity**: relative error of our outputs against the original network on weights made by a rule
   from the original's tensor names (`python benchmarks/parity.py FILE...`), the largest of several;
-  "by count" where equal numbers of parameters are all that could be compared.
+  "family" where no fixture of this size is at hand but others of the family agree.
 - **loads**: whose checkpoints `posewright models convert FILE --as ...` reads for it.
 - **published**: what the authors state; not measured here.
 
@@ -91,7 +91,7 @@ def main(folder: Path) -> int:
         counts = count(model)
         width, height = model.codec.input_size
         known = sorted(families[name])
-        shown = f"{worst[name]:.0e}" if name in worst else ("by count" if known else "")
+        shown = f"{worst[name]:.0e}" if name in worst else ("family" if known else "")
         rows.append(
             f"| `{name}` | {variant.family} | {counts.parameters:,} | {width}x{height} | "
             f"{counts.gmacs:.2f} | {counts.gflops_papers:.2f} | {model.codec.kind} | {shown} | "

@@ -25,9 +25,9 @@ def _merged(state: State) -> State:
     """
     merged = {}
     for key, value in state.items():
-        if ".q_proj." in key:
-            parts = [state[key.replace(".q_proj.", f".{p}_proj.")] for p in "qkv"]
-            merged[key.replace(".q_proj.", ".qkv.")] = torch.cat(parts)
+        names = [key.replace(".q_proj.", f".{p}_proj.") for p in "qkv"]
+        if ".q_proj." in key and all(name in state for name in names):
+            merged[key.replace(".q_proj.", ".qkv.")] = torch.cat([state[n] for n in names])
         elif key.endswith("relative_position_bias_table"):
             merged[key] = torch.zeros_like(value)
         elif ".k_proj." not in key and ".v_proj." not in key:

@@ -31,9 +31,10 @@ HRNET = Foreign(
             for size, pixels in _SIZES.items()
         },
         **{
-            f"dark_hourglass_{size}": partial(
-                create, "hourglass_4", input_size=pixels, codec="dark"
+            f"dark_hourglass{stacks}_{size}": partial(
+                create, network, input_size=pixels, skeleton="coco17", codec="dark"
             )
+            for stacks, network in (("", "hourglass_4"), ("_8", "hourglass_8"))
             for size, pixels in _SIZES.items()
         },
         **{

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from posewright import __version__
-from posewright.cli import bench, data, demo, doctor, export, models, predict, track
+from posewright.cli import bench, data, demo, doctor, eval, export, models, predict, track
 from posewright.errors import PosewrightError, nearest
 
 __all__ = ["main"]
@@ -24,6 +24,7 @@ VERBS = {
     "track": track,
     "models": models,
     "data": data,
+    "eval": eval,
     "export": export,
     "bench": bench,
     "doctor": doctor,

@@ -28,26 +28,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("data", type=Path, metavar="DATA", help="annotation file or folder")
     _add_convert(convert)
     for sub in (check, stats, view, convert, split):
-        sub.add_argument(
-            "--kind",
-            default=None,
-            metavar="KIND",
-            help="what DATA is, e.g. coco, "
-            "crowdpose, mpii, lsp, posetrack, labelme, yolo, cvat (default: guessed)",
-        )
-        sub.add_argument("--images", type=Path, default=None, metavar="DIR",
-                         help="folder of the pictures (default: found near the labels)")  # fmt: skip
+        _add_reading(sub)
     for sub in (view, split, synth):
-        sub.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="to write")
-    view.add_argument("--count", type=int, default=20, metavar="N",
-                      help="how many pictures, spread over the set (default %(default)s)")  # fmt: skip
-    split.add_argument("--ratio", type=float, default=_RATIO, metavar="SHARE",
-                       help="share of validation (default %(default)s)")  # fmt: skip
-    synth.add_argument("--count", type=int, default=20, metavar="N",
-                       help="pictures to draw (default %(default)s)")  # fmt: skip
+        sub.add_argument(
+            "-o", "--out", type=Path, required=True, metavar="DIR", help="folder to write"
+        )
+    for sub, what in ((view, "pictures, spread over the set"), (synth, "pictures to draw")):
+        sub.add_argument(
+            "--count", type=int, default=20, metavar="N", help=f"{what} (default %(default)s)"
+        )
+    _add_ratio(split, _RATIO, "share of validation (default %(default)s)")
     for sub in (convert, split, synth):
-        sub.add_argument("--seed", type=int, default=0, metavar="N",
-                         help="the same number gives the same result (default 0)")  # fmt: skip
+        sub.add_argument(
+            "--seed", type=int, default=0, metavar="N", help="decides the result (default 0)"
+        )
     for sub in (view, convert, split, synth):
         sub.add_argument("--overwrite", action="store_true", help="write into a folder in use")
     for sub in (check, stats, view, convert, split, synth):
@@ -55,17 +49,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         sub.set_defaults(parser=sub)
 
 
+def _add_reading(parser: argparse.ArgumentParser) -> None:
+    """Add how a set is read."""
+    parser.add_argument(
+        "--kind",
+        default=None,
+        metavar="KIND",
+        help="what it is: coco, coco-wholebody, crowdpose, ochuman, halpe, humanart, humanart21, "
+        "aic, mpii, lsp, posetrack, jhmdb, labelme, yolo, cvat, label-studio, visdrone "
+        "(default: guessed)",
+    )
+    parser.add_argument(
+        "--images",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="folder of the pictures (default: found near the labels)",
+    )
+
+
+def _add_ratio(parser: argparse.ArgumentParser, default: float | None, text: str) -> None:
+    parser.add_argument("--ratio", type=float, default=default, metavar="SHARE", help=text)
+
+
 def _add_convert(convert: argparse.ArgumentParser) -> None:
     """Add what to read and where to write, in both spellings."""
     convert.add_argument("source", nargs="?", type=Path, metavar="FROM", help="what to read")
     convert.add_argument("target", nargs="?", type=Path, metavar="TO", help="folder to write")
     convert.add_argument("--input", type=Path, default=None, metavar="DIR", help="same as FROM")
-    convert.add_argument("--output", type=Path, default=None, metavar="DIR",
-                         help="in place of TO: writes DIR/coco (or DIR/yolo, ...)")  # fmt: skip
+    convert.add_argument(
+        "--output",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="in place of TO: writes DIR/coco (or DIR/yolo, ...)",
+    )
     convert.add_argument("--to", default="coco", choices=_FORMS, help="form (default %(default)s)")
-    convert.add_argument("--ratio", type=float, default=None, metavar="SHARE",
-                         help="share of validation, 0 for one part (default 0.2 for labelme and "
-                         "CVAT folders, else 0)")  # fmt: skip
+    text = (
+        "share of validation, 0 for one part (default 0.2 from labelme and CVAT folders to COCO "
+        "and YOLO, else 0)"
+    )
+    _add_ratio(convert, None, text)
 
 
 def run(args: argparse.Namespace) -> int:

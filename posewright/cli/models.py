@@ -197,7 +197,7 @@ def _network_info(model: Any) -> dict[str, Any]:
 
 
 def _convert(args: argparse.Namespace) -> int:
-    from posewright.checkpoints.convert import convert_file
+    from posewright.checkpoints.conversion import convert_file
     from posewright.errors import UsageError
 
     source = Path(args.file)
@@ -224,7 +224,7 @@ def _convert(args: argparse.Namespace) -> int:
 
 
 def _pull(args: argparse.Namespace) -> int:
-    from posewright.checkpoints.convert import convert_as
+    from posewright.checkpoints.conversion import convert_as
     from posewright.errors import UsageError
     from posewright.weights.download import download
     from posewright.weights.published import find_published

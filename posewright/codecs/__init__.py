@@ -11,7 +11,7 @@ from posewright.codecs.adaptivepose import AdaptivePose
 from posewright.codecs.base import Codec
 from posewright.codecs.boxes import Boxes, DistributionBoxes
 from posewright.codecs.dekr import DEKR
-from posewright.codecs.heatmap import Heatmap
+from posewright.codecs.heatmap import Heatmap, usual_widths
 from posewright.codecs.integral import Combined, Integral
 from posewright.codecs.megvii import Megvii
 from posewright.codecs.movenet import MoveNet, MoveNetMulti
@@ -71,7 +71,7 @@ _KINDS: dict[str, Any] = {
 }
 
 
-# what `create(codec=...)` takes by name; sigma of 2 cells is for maps of 64 x 48
+# what `create(codec=...)` takes by name
 _NAMED: dict[str, tuple[Any, dict[str, Any]]] = {
     "heatmap": (Heatmap, {"quantised": True}),
     "dark": (Heatmap, {"refine": "dark"}),
@@ -98,6 +98,8 @@ def codec_named(name: str, input_size: tuple[int, int]) -> Codec:
     if name not in _NAMED:
         raise UsageError(f"no codec {name!r}{nearest(name, _NAMED)}; known: {', '.join(_NAMED)}")
     make, fields = _NAMED[name]
+    if make is Heatmap:
+        fields = {**usual_widths(input_size), **fields}
     codec: Codec = make(input_size=input_size, **fields)
     return codec
 

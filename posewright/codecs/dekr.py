@@ -138,9 +138,9 @@ class DEKR:
         heat = _heights(maps[:-1], np.floor(at * self.stride) / self.stride)  # (M, K)
         heat = np.where(np.isfinite(heat), heat, 0)
         keep = self._distinct(at, heat.mean(1))
-        people = People.of(None, np.minimum(score, 1), (at * self.stride).astype(np.float32), heat)[
-            keep
-        ]
+        people = People.of(
+            None, np.clip(score, 0, 1), (at * self.stride).astype(np.float32), np.clip(heat, 0, 1)
+        )[keep]
         return people[np.argsort(-people.box_scores * people.pose_scores, kind="stable")]
 
     def _distinct(self, at: Floats, heat: Floats) -> Ints:

@@ -7,7 +7,7 @@ and return the same kind; all of them work on every person and joint at once.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -17,7 +17,15 @@ from posewright.people import Floats, People
 from posewright.skeletons import Skeleton
 from posewright.warp import Warp
 
-__all__ = ["Heatmap", "dark", "dark_udp", "one_person_per_view", "peaks", "quarter_shift"]
+__all__ = [
+    "Heatmap",
+    "dark",
+    "dark_udp",
+    "one_person_per_view",
+    "peaks",
+    "quarter_shift",
+    "usual_widths",
+]
 
 Refine = Literal["argmax", "quarter", "dark", "udp"]
 
@@ -129,6 +137,16 @@ class Heatmap:
         if not self.unbiased:
             order = np.roll(order, 1)
         return {**outputs, "heatmap": maps[:, skeleton.flip_index][..., order]}
+
+
+def usual_widths(input_size: tuple[int, int]) -> dict[str, Any]:
+    """Return the fields sigma and kernel of `Heatmap` that are published for views of a size.
+
+    sigma is 1, 2 and 3 cells for a longer side of 128, 256 and 384 px (HRNet, DARK, mmpose), and
+    not below 1; kernel 3 at 128 px and 11 from 256 px on (DARK).
+    """
+    sigma = max(max(input_size) / 128, 1.0)
+    return {"sigma": sigma, "kernel": 3 if sigma < 1.5 else 11}
 
 
 def one_person_per_view(points: Floats, scores: Floats, size: tuple[int, int]) -> list[People]:

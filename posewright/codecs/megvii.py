@@ -14,7 +14,7 @@ from posewright.people import Floats, People
 from posewright.skeletons import Skeleton
 from posewright.warp import Warp
 
-__all__ = ["Megvii", "blurred"]
+__all__ = ["Megvii", "blur", "blurred"]
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,11 @@ class Megvii:
         """
         cell = np.floor(people.keypoints / np.float32(self.stride))  # (N, K, 2)
         seen = ((cell >= 0) & (cell < np.array(self.map_size))).all(2) & (people.scores > 0)
-        bell = _bell(self.kernel)
-        reach = self.kernel // 2
         columns, rows = (
-            bell[np.clip(reach + np.arange(n) - cell[..., i, None], -1, self.kernel).astype(int)]
+            _peaked(blur(n, self.kernel, mirrored=True), cell[..., i], n)
             for i, n in enumerate(self.map_size)
-        )  # the bell ends in a 0, which cells beyond its reach take
-        maps = (rows * seen[..., None])[..., :, None] * columns[..., None, :]
-        maps = maps * (255 / bell.max() ** 2)
+        )  # (N, K, w), (N, K, h)
+        maps = 255 * (rows * seen[..., None])[..., :, None] * columns[..., None, :]
         return {"heatmap": maps.astype(np.float32), "weight": seen.astype(np.float32)}
 
     def decode(self, outputs: Outputs) -> list[People]:
@@ -65,7 +62,8 @@ class Megvii:
 
         Peaks of the blurred map move a quarter cell towards the higher neighbour and half a cell
         further, because the target's cell is the one that the joint lies in.  Scores are the peak
-        / 255 + 0.5, as published.  ModelError: the maps do not have this codec's size.
+        / 255 cut to [0, 1]; the published 0.5 on top would make most of them 1.  ModelError: the
+        maps do not have this codec's size.
         """
         maps = outputs["heatmap"]
         if tuple(maps.shape[2:]) != self.map_size[::-1]:
@@ -80,7 +78,7 @@ class Megvii:
         smooth = smooth * (before / xp.where(after == 0, 1.0, after))[:, :, None, None]
         xy, scores = peaks(smooth)
         points = (to_numpy(quarter_shift(smooth, xy)) + np.float32(0.5)) * self.stride
-        return one_person_per_view(points, to_numpy(scores) / 255 + 0.5, self.input_size)
+        return one_person_per_view(points, to_numpy(scores) / 255, self.input_size)
 
     def unflip(self, outputs: Outputs, skeleton: Skeleton) -> dict[str, Array]:
         """Reverse the columns and exchange left and right joints.
@@ -92,22 +90,38 @@ class Megvii:
         return {**outputs, "heatmap": maps[:, skeleton.flip_index][..., order]}
 
 
-def _bell(kernel: int) -> Floats:
-    """(kernel + 1,) a Gaussian of sum 1, and a 0; its sigma is OpenCV's for the size."""
-    sigma = 0.3 * ((kernel - 1) * 0.5 - 1) + 0.8
-    bell = np.exp(-((np.arange(kernel) - kernel // 2) ** 2) / (2 * sigma**2))
-    return np.append(bell / bell.sum(), 0).astype(np.float32)
+def blurred(maps: Array, kernel: int, *, mirrored: bool = False) -> Array:
+    """(B, K, h, w) -> the same, blurred by a Gaussian; NaN where a map is not finite.
 
-
-def blurred(maps: Array, kernel: int) -> Array:
-    """(B, K, h, w) -> the same, blurred by a Gaussian; nothing lies outside of the map."""
+    Outside of the map are zeros, or its mirror image.
+    """
     xp = namespace(maps)
-    rows, columns = (like(_band(n, kernel), maps) for n in maps.shape[2:])
-    return rows @ xp.asarray(maps, dtype=xp.float32) @ columns
+    finite = xp.isfinite(maps).all((2, 3))[:, :, None, None]
+    known = xp.asarray(xp.where(finite, maps, 0.0), dtype=xp.float32)
+    rows, columns = (like(blur(n, kernel, mirrored=mirrored), maps) for n in maps.shape[2:])
+    return xp.where(finite, rows @ known @ columns.T, float("nan"))
 
 
-def _band(size: int, kernel: int) -> Floats:
-    """(size, size), symmetric: blurs along an axis of `size` cells."""
-    distance = np.abs(np.arange(size)[:, None] - np.arange(size))
-    bell = _bell(kernel)[kernel // 2 :]  # from the middle outwards, then 0
-    return np.asarray(bell[np.minimum(distance, len(bell) - 1)], np.float32)
+def blur(size: int, kernel: int, *, mirrored: bool) -> Floats:
+    """(size, size): blurs along an axis of `size` cells; sigma is OpenCV's for the kernel's size.
+
+    mirrored: cells outside are those inside, the outermost not repeated, as OpenCV has it by
+    default; otherwise they are 0.
+    """
+    sigma = 0.3 * ((kernel - 1) * 0.5 - 1) + 0.8
+    steps = np.arange(kernel) - kernel // 2
+    bell = np.exp(-np.square(steps) / (2 * sigma**2))
+    cells = np.arange(size)[:, None]
+    source = cells + steps  # (size, kernel)
+    inside = (source >= 0) & (source < size) | mirrored
+    period = max(2 * (size - 1), 1)
+    source = np.minimum(source % period, -source % period) if mirrored else source.clip(0, size - 1)
+    made = np.zeros((size, size))
+    np.add.at(made, (cells, source), bell / bell.sum() * inside)
+    return made.astype(np.float32)
+
+
+def _peaked(band: Floats, cells: Floats, size: int) -> Floats:
+    """(size, size), (N, K) -> (N, K, size) the blurred cells, 1 at the cell itself."""
+    at = cells.clip(0, size - 1).astype(int)
+    return np.asarray(band.T[at] / band[at, at][..., None], np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 
 from posewright.codecs.base import Array, Outputs, like, namespace, to_numpy
 from posewright.codecs.heatmap import one_person_per_view, peaks
-from posewright.codecs.megvii import blurred
+from posewright.codecs.megvii import blur, blurred
 from posewright.errors import ModelError
 from posewright.people import Floats, People
 from posewright.skeletons import Skeleton
@@ -81,7 +81,7 @@ class CombinedUDP:
     def decode(self, outputs: Outputs) -> list[People]:
         """Return one person per view, its box the whole view; nobody where a map is not finite.
 
-        ModelError: the maps do not have this codec's size.
+        Scores are the peak of the blurred disc relative to that of a whole disc.  ModelError: the maps do not have this codec's size.
         """
         maps = outputs["heatmap"]
         if tuple(maps.shape[2:]) != self.map_size[::-1]:
@@ -89,12 +89,21 @@ class CombinedUDP:
                 f"heatmaps are {tuple(maps.shape[2:])} (h, w), but a view of {self.input_size} at "
                 f"stride {self.stride} has {self.map_size[::-1]}; correct stride or input_size"
             )
-        disc = blurred(maps[:, ::3], 2 * self.kernel + 1)
+        disc = blurred(maps[:, ::3], 2 * self.kernel + 1, mirrored=True)
         xy, scores = peaks(disc)
-        offsets = [_at(blurred(maps[:, i::3], self.kernel), xy) for i in (1, 2)]
-        points = to_numpy(xy + namespace(xy).stack(offsets, 2) * self.radius)
-        points = points * np.array(self.cell, np.float32)
-        return one_person_per_view(points, to_numpy(scores), self.input_size)
+        smooth = (blurred(maps[:, i::3], self.kernel, mirrored=True) for i in (1, 2))
+        offsets = namespace(xy).stack([_at(m, xy) for m in smooth], 2)  # (B, K, 2) radii
+        points = to_numpy(xy + offsets * self.radius) * np.array(self.cell, np.float32)
+        return one_person_per_view(points, to_numpy(scores) / self._whole, self.input_size)
+
+    @property
+    def _whole(self) -> float:
+        """Height of the peak of a blurred disc."""
+        reach = self.kernel  # of the disc's blur, 2 x kernel + 1 cells
+        bell = blur(4 * reach + 1, 2 * reach + 1, mirrored=False)[2 * reach]  # its middle row
+        steps = np.arange(-2 * reach, 2 * reach + 1)
+        disc = steps[:, None] ** 2 + steps**2 <= self.radius**2
+        return float(bell @ disc @ bell)
 
     def unflip(self, outputs: Outputs, skeleton: Skeleton) -> dict[str, Array]:
         """Reverse the columns, exchange left and right joints, turn dx round."""

@@ -81,7 +81,8 @@ class Sample:
         """
         points = np.asarray(keypoints, np.float32)
         n = len(points)
-        visible = points[:, :, 2].clip(0, 2).astype(np.uint8)
+        # COCO-WholeBody has fractions for faces and hands: whatever is above 0 is labelled.
+        visible = np.ceil(points[:, :, 2].clip(0, 2)).astype(np.uint8)
         seen = visible > 0
         corners = (
             labelled_extent(points) if boxes is None else np.asarray(boxes, np.float32)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from posewright.datasets.findings import Findings
 from posewright.datasets.naming import skeleton_of
+from posewright.skeletons import for_joints
 
 __all__ = ["coco_findings"]
 
@@ -50,7 +51,8 @@ def _categories(
         count = next((len(a["keypoints"]) // 3 for a in annotations if a.get("keypoints")), 0)
         if names and count and len(names) != count:
             text = "the category names another number of joints than the annotations have"
-            found.add("wrong K", "error", text, f"{len(names)} names, {count} joints")
+            level: Literal["error", "warning"] = "warning" if for_joints(count) else "error"
+            found.add("wrong K", level, text, f"{len(names)} names, {count} joints")
         elif names:
             _constants(category, [str(name) for name in names], found)
         if count and count != 17 and not category.get("sigmas"):
@@ -99,8 +101,8 @@ def _numbers(annotation: dict[str, Any], found: Findings, place: str) -> None:
         return found.add("wrong K", "error", text, f"{place}: {len(flat)} numbers")
     seen = flat[2::3]
     if any(v not in (0, 1, 2) for v in seen):
-        text = "visibility must be 0, 1 or 2"
-        found.add("visibility", "error", text, place)
+        text = "visibility should be 0, 1 or 2; whatever is above 0 counts as labelled"
+        found.add("visibility", "warning", text, place)
     labelled = sum(1 for v in seen if v)
     stated = annotation.get("num_keypoints")
     if stated is None:

@@ -6,6 +6,7 @@ Human-Art, MHP, ExLPose, sub-JHMDB and PoseTrack files as others ship them.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ def coco_skeleton(
     if count == 0:
         return Skeleton("boxes", ()), ()
     if len(names) == count:
-        return skeleton_of(names, _links(person), str(person.get("name", "custom"))), (field,)
+        return skeleton_of(names, _links(person), f"custom{count}", person.get("sigmas")), (field,)
     known = for_joints(count)
     if known is None:
         names = [f"joint_{i}" for i in range(count)]
@@ -141,7 +142,9 @@ class _Person:
         self.box = labelled_extent(points[None])[0] if box is None else corners(box)
         size = self.box[2:] - self.box[:2]
         area = data.get("area")
-        self.area = float(size.prod()) * AREA_OF_BOX if area is None else float(finite(area))
+        self.area = float(size.prod()) * AREA_OF_BOX if area is None else float(area)
+        if not math.isfinite(self.area):
+            raise ValueError("NaN or infinity")
         self.crowd = bool(data.get("iscrowd", 0))
         self.number = int(data.get("id", -1))
         self.track = int(data.get("track_id", -1))

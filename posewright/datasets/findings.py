@@ -26,10 +26,19 @@ class Findings:
         self._found: dict[str, Finding] = {}
 
     def add(self, kind: str, level: Literal["error", "warning"], text: str, first: object) -> None:
-        """Count a fault."""
+        """Count a fault; an error replaces a warning of its kind."""
         old = self._found.get(kind)
-        new = Finding(kind, level, text, 1, str(first)) if old is None else None
-        self._found[kind] = new or replace(self._found[kind], count=self._found[kind].count + 1)
+        if old is None or (level == "error" and old.level == "warning"):
+            count = 1 if old is None else old.count + 1
+            self._found[kind] = Finding(kind, level, text, count, str(first))
+        else:
+            self._found[kind] = replace(old, count=old.count + 1)
+
+    def promote(self, kind: str, above: float) -> None:
+        """Make a warning that came more than `above` times an error."""
+        found = self._found.get(kind)
+        if found is not None and found.count > above:
+            self._found[kind] = replace(found, level="error")
 
     @property
     def errors(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from posewright.skeletons import (
     COCO17,
@@ -86,11 +87,15 @@ def canonical_all(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def skeleton_of(
-    names: Sequence[str], links: Sequence[tuple[int, int]] = (), name: str = "custom"
+    names: Sequence[str],
+    links: Sequence[tuple[int, int]] = (),
+    name: str = "custom",
+    stated: Any = None,
 ) -> Skeleton:
     """Return the known skeleton with these joints in this order, else one made from the names.
 
-    links: pairs of joint numbers from 0.  Mirror pairs follow from left and right; sigmas are
+    links: pairs of joint numbers from 0.  stated: K positive sigmas that a file gives; anything
+    else counts as none.  Mirror pairs follow from left and right; sigmas that are not stated are
     COCO's for the names that it knows and 0.05 for all others.
     """
     joints = canonical_all(names)
@@ -98,8 +103,18 @@ def skeleton_of(
         if known.joints == joints:
             return known
     pairs = tuple((a, b) for a, b in links if a != b and 0 <= min(a, b) <= max(a, b) < len(joints))
-    sigmas = tuple(_SIGMAS.get(joint, DEFAULT_SIGMA) for joint in joints)
+    sigmas = _positive(stated, len(joints)) or tuple(
+        _SIGMAS.get(joint, DEFAULT_SIGMA) for joint in joints
+    )
     return Skeleton(name, joints, pairs or _known_links(joints), sigmas)
+
+
+def _positive(stated: Any, count: int) -> tuple[float, ...]:
+    """Return the sigmas of a file where they are `count` positive numbers, else none."""
+    if not isinstance(stated, list) or len(stated) != count:
+        return ()
+    good = all(isinstance(s, (int, float)) and 0 < s < 10 for s in stated)
+    return tuple(float(s) for s in stated) if good else ()
 
 
 def _known_links(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from posewright.datasets.base import Dataset
-from posewright.errors import SourceError, UsageError, nearest
+from posewright.errors import PosewrightError, SourceError, UsageError, nearest
 
 __all__ = ["KINDS", "guess_kind", "open_dataset"]
 
@@ -34,6 +34,9 @@ KINDS: dict[str, tuple[str, str]] = {
 }
 
 
+_LARGE = 8 << 20  # bytes of a JSON file from which on its kind is told by its beginning
+
+
 def open_dataset(
     path: str | Path, kind: str | None = None, images: str | Path | None = None
 ) -> Dataset:
@@ -45,22 +48,34 @@ def open_dataset(
     """
     import importlib
 
+    from posewright.readers.values import BROKEN
+
     path = Path(path)
     if not path.exists():
         raise SourceError(f"{path} is not there; check the name")
     if kind is not None and kind not in KINDS:
         raise UsageError(f"no kind {kind!r}{nearest(kind, KINDS)}; known: {', '.join(KINDS)}")
     file, kind = _annotation_file(path, kind)
-    module, name = KINDS[kind or guess_kind(file)]
+    kind = kind or guess_kind(file)
+    module, name = KINDS[kind]
     read: Callable[..., Dataset] = getattr(
         importlib.import_module(f"posewright.datasets.{module}"), name
     )
-    return read(file, None if images is None else Path(images))
+    try:
+        return read(file, None if images is None else Path(images))
+    except PosewrightError:
+        raise
+    except (*BROKEN, OSError) as error:  # damage of a sort that the reader does not pass over
+        raise SourceError(
+            f"{file} is not understood as {kind}: {error!r}; write it again"
+        ) from error
 
 
 def _annotation_file(path: Path, kind: str | None) -> tuple[Path, str | None]:
     """Return the one file of a COCO folder, as `data convert` writes it; else the path itself."""
     if path.is_dir() and kind in (None, "coco"):
+        if (path / "annotations.json").is_file():
+            return path / "annotations.json", kind
         found = sorted((path / "annotations").glob("*.json"))
         if len(found) == 1:
             return found[0], kind
@@ -78,6 +93,8 @@ def guess_kind(path: Path) -> str:
 
 
 def _folder_kind(path: Path) -> str | None:
+    if (path / "annotations.json").is_file():
+        return _file_kind(path / "annotations.json")
     if (path / "joints.mat").is_file():
         return "lsp"
     if (path / "annotations.xml").is_file():
@@ -87,6 +104,8 @@ def _folder_kind(path: Path) -> str | None:
     if any((path / "annotations").glob("*.txt")):
         return "visdrone"
     several = sorted((path / "annotations").glob("*.json"))
+    if len(several) == 1:
+        return _file_kind(several[0])
     if several:
         raise UsageError(f"{path} holds several annotation files; name one, e.g. {several[0]}")
     kinds = [_file_kind(file) for file in islice(sorted(path.rglob("*.json")), 5)]
@@ -102,6 +121,11 @@ def _file_kind(path: Path) -> str | None:
         return by_suffix.get(path.suffix)
     from posewright.readers.values import load
 
+    if path.stat().st_size > _LARGE:
+        with open(path, "rb") as file:
+            head = file.read(_LARGE)
+        if head.lstrip()[:1] == b"{":  # only COCO's form is so large; it is parsed once, later
+            return "posetrack" if b'"ignore_regions_x"' in head else "coco"
     try:
         data = load(path)
     except SourceError:

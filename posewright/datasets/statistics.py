@@ -25,7 +25,8 @@ def statistics(dataset: Dataset) -> dict[str, Any]:
         or [np.zeros((0, len(skeleton)), np.uint8)]
     )
     boxes = np.concatenate(
-        [s.people.boxes[keep] for s, keep in zip(dataset, real, strict=True)] or [np.zeros((0, 4))]
+        [s.people.boxes[keep] for s, keep in zip(dataset, real, strict=True)]
+        or [np.zeros((0, 4), np.float32)]
     )
     areas = np.concatenate(
         [s.areas[keep] for s, keep in zip(dataset, real, strict=True)] or [np.zeros(0)]

@@ -31,14 +31,11 @@ def _block(lines: list[tuple[int, str]], at: int, indent: int, depth: int) -> tu
     """Parse the block that begins at line `at`; return it and the line after it."""
     if depth > 8:
         raise ValueError("nested more than 8 levels deep")
+    if at < len(lines) and _is_item(lines[at][1]):
+        return _items(lines, at, indent)
     found: dict[str, Any] = {}
-    items: list[Any] = []
     while at < len(lines) and lines[at][0] >= indent:
         own, text = lines[at]
-        if text == "-" or text.startswith("- "):
-            items.append(_scalar(text[1:].strip()))
-            at += 1
-            continue
         key, colon, rest = text.partition(":")
         at += 1
         if not colon:
@@ -46,11 +43,24 @@ def _block(lines: list[tuple[int, str]], at: int, indent: int, depth: int) -> tu
         name = str(_scalar(key.strip()))
         if rest.strip():
             found[name] = _scalar(rest.strip())
-        elif at < len(lines) and (lines[at][0] > own or lines[at][1].startswith("- ")):
+        elif at < len(lines) and (lines[at][0] > own or _is_item(lines[at][1])):
             found[name], at = _block(lines, at, lines[at][0], depth + 1)
         else:
             found[name] = None
-    return (items if items and not found else found), at
+    return found, at
+
+
+def _is_item(text: str) -> bool:
+    return text == "-" or text.startswith("- ")
+
+
+def _items(lines: list[tuple[int, str]], at: int, indent: int) -> tuple[list[Any], int]:
+    """Parse the list that begins at line `at`; return it and the line after it."""
+    items = []
+    while at < len(lines) and lines[at][0] == indent and _is_item(lines[at][1]):
+        items.append(_scalar(lines[at][1][1:].strip()))
+        at += 1
+    return items, at
 
 
 def _scalar(text: str) -> Any:

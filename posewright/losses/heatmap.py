@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 __all__ = ["CombinedTargetMSE", "HeatmapMSE", "StackedMSE"]
@@ -36,13 +37,13 @@ class StackedMSE(nn.Module):
     outputs: heatmap, and heatmap_1, heatmap_2 ... of the earlier stacks.  targets: as HeatmapMSE.
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = HeatmapMSE()
+
     def forward(self, outputs: Tensors, targets: Tensors) -> Tensor:
-        one = HeatmapMSE()
-        maps = [v for k, v in outputs.items() if k.startswith("heatmap")]
-        total = one({"heatmap": maps[0]}, targets)
-        for other in maps[1:]:
-            total = total + one({"heatmap": other}, targets)
-        return total
+        stacks = [v for k, v in outputs.items() if k.startswith("heatmap")]
+        return torch.stack([self.stack({"heatmap": maps}, targets) for maps in stacks]).sum()
 
 
 class CombinedTargetMSE(nn.Module):
@@ -54,7 +55,7 @@ class CombinedTargetMSE(nn.Module):
     def forward(self, outputs: Tensors, targets: Tensors) -> Tensor:
         (found, wanted), weight = (t["heatmap"] for t in (outputs, targets)), targets["weight"]
         found, wanted = (m.unflatten(1, (-1, 3)) for m in (found, wanted))  # (B, K, 3, h, w)
-        inside = wanted[:, :, :1]
+        inside = wanted[:, :, :1] * weight[..., None, None, None]
         disc = ((found - wanted)[:, :, 0] * weight[..., None, None]).square()
         offsets = (inside * (found - wanted)[:, :, 1:]).square().sum(2)
         return (disc + offsets).mean() / 2

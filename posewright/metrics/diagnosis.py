@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from posewright.metrics.instances import Detections, Doubles, Ints, Truth
+from posewright.metrics.instances import Detections, Doubles, Ints, Mask, Truth
 from posewright.metrics.oks import MOST, oks_pairs
 from posewright.metrics.ranking import candidates, match, ranked
 
@@ -57,7 +57,11 @@ def mistakes(truth: Truth, found: Detections, sigmas: Doubles) -> tuple[Ints, In
     right = np.einsum("mkk->mk", own).copy()
     np.einsum("mkk->mk", own)[:] = 0
     other = _near_others(truth, people, points, sigmas, areas)
-    kinds = np.select([right >= _GOOD, right >= _NEAR, own.max(2) >= _NEAR, other], [0, 1, 2, 3], 4)
+    kinds = np.full(right.shape, len(KINDS) - 1)
+    # From the last kind to the first: an earlier one goes before a later one.
+    tests = {3: other, 2: own.max(2) >= _NEAR, 1: right >= _NEAR, 0: right >= _GOOD}
+    for kind, fits in tests.items():
+        kinds[fits] = kind
     return np.where(labels[:, :, 2] > 0, kinds, -1), people
 
 
@@ -73,7 +77,7 @@ def _similarity(points: Doubles, labels: Doubles, sigmas: Doubles, areas: Double
 
 def _near_others(
     truth: Truth, people: Ints, points: Doubles, sigmas: Doubles, areas: Doubles
-) -> Doubles:
+) -> Mask:
     """Return (M, K) whether a joint is near some joint of another person of the image."""
     which, whose = candidates(truth, _stand_ins(truth, people))
     keep = people[which] != whose

@@ -27,7 +27,7 @@ from posewright.skeletons import COCO133, Skeleton
 
 __all__ = [
     "AREAS", "CROWDS", "MOST", "PARTS", "Scores", "crowdpose_numbers", "crowdpose_truth",
-    "evaluate_keypoints", "oks_pairs", "part", "sigmas_of",
+    "evaluate_keypoints", "oks_pairs", "part_of", "sigmas_of",
 ]  # fmt: skip
 
 # Ranges of area in px² between which an instance counts, both ends included.
@@ -175,7 +175,7 @@ def crowdpose_numbers(
     return numbers
 
 
-def part(name: str, truth: Truth, found: Detections) -> tuple[Truth, Detections, Doubles]:
+def part_of(name: str, truth: Truth, found: Detections) -> tuple[Truth, Detections, Doubles]:
     """Return one of the PARTS of 133 joints, and its sigmas.
 
     People without labels there are ignored; detections whose scores there are all 0 are left out.

@@ -20,7 +20,7 @@ HEAD_SHARE = 0.6  # of a head box's diagonal that MPII calls the head's size
 
 # MPII prints the joints in pairs; the head is its top alone.
 _PARTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-_NOT_MEASURED = ("mid_hip", "thorax")
+_MEASURED = [i for i, j in enumerate(MPII16.joints) if j not in ("mid_hip", "thorax")]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,11 +53,13 @@ class Pck:
 def normalised(found: Doubles, truth: Doubles, sizes: Doubles) -> Doubles:
     """(N, K, 2) px, (N, K, 2) px, (N,) px -> (N, K) distances in units of the sizes.
 
-    Infinite for a person whose size is 0: no joint of theirs is near.
+    Infinite where nothing was found (NaN), and for a person whose size is 0.
     """
     away = np.linalg.norm(np.asarray(found, np.float64) - truth, axis=-1)
-    known = np.broadcast_to(sizes[:, None] > 0, away.shape)
-    return np.divide(away, sizes[:, None], out=np.full_like(away, np.inf), where=known)
+    known = np.isfinite(away) & (sizes[:, None] > 0)
+    out = np.full(away.shape, np.inf)
+    np.divide(away, np.broadcast_to(sizes[:, None], away.shape), out=out, where=known)
+    return out
 
 
 def pck(errors: Doubles, labelled: Mask, threshold: float) -> Pck:
@@ -110,13 +112,15 @@ def pckh(errors: Doubles, labelled: Mask, threshold: float = 0.5) -> dict[str, f
 
     Head (the top alone), Shoulder to Ankle (mean of left and right), and two means over the 14
     joints without pelvis and thorax, which papers mix up: "mean over joints" weighs each joint
-    equally, "mean by count" each label.  The latter is PCKh@`threshold`, as HRNet reports it.
+    equally, "mean by count" each label.  The latter is PCKh@`threshold`, as HRNet reports it, and
+    AUC its mean over all thresholds up to this one.
     """
     scores = pck(errors, labelled, threshold)
-    kept = scores[[i for i, j in enumerate(MPII16.joints) if j not in _NOT_MEASURED]]
+    kept = scores[_MEASURED]
     sides = {p: [MPII16[f"left_{p}"], MPII16[f"right_{p}"]] for p in _PARTS}
     shares = {"Head": scores[[MPII16["top_head"]]].mean_of_joints}
     shares |= {p.capitalize(): scores[rows].mean_of_joints for p, rows in sides.items()}
     shares[f"PCKh@{threshold:g}"] = kept.mean_by_count
     shares["mean by count"], shares["mean over joints"] = kept.mean_by_count, kept.mean_of_joints
+    shares["AUC"] = auc(errors[:, _MEASURED], labelled[:, _MEASURED], threshold)
     return {name: 100 * value if value >= 0 else -1.0 for name, value in shares.items()}

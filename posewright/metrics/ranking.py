@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -89,7 +90,7 @@ def match(
     taken = np.full((len(ranks), len(thresholds)), -1)
     free = np.ones((len(ignored), len(thresholds)), bool)
     turns = np.flatnonzero(np.diff(ranks[pairs.found], prepend=-1))
-    for first, last in zip(turns, [*turns[1:], len(order)], strict=True):
+    for first, last in pairwise([*turns, len(order)]):
         found, truth = pairs.found[first:last], pairs.truth[first:last]
         can = enough[first:last] & (free[truth] | crowd[truth, None])
         starts = np.flatnonzero(np.diff(found, prepend=-1))

@@ -5,19 +5,22 @@ Module names are those of their state dicts.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from posewright.codecs import Codec, Heatmap, codec_named
 from posewright.errors import UsageError
 from posewright.losses.heatmap import StackedMSE
-from posewright.models.base import PoseModel, as_skeleton
+from posewright.models.base import IMAGENET, PoseModel, as_skeleton
 from posewright.models.registry import register
 from posewright.skeletons import Skeleton
 
 __all__ = ["Stacks"]
 
 PAPER = "arXiv:1603.06937"
+PIXELS = replace(IMAGENET, color="BGR")  # as DARK's authors feed it, the means in RGB order
 
 
 class Residual(nn.Module):
@@ -42,9 +45,9 @@ class Residual(nn.Module):
         return y + (x if self.downsample is None else self.downsample(x))
 
 
-def _blocks(inputs: int, width: int, count: int) -> nn.Sequential:
-    rest = (Residual(2 * width, width) for _ in range(count - 1))
-    return nn.Sequential(Residual(inputs, width), *rest)
+def _block(inputs: int, width: int) -> nn.Sequential:
+    """A single block, in a list as in the authors' state dicts."""
+    return nn.Sequential(Residual(inputs, width))
 
 
 class Hourglass(nn.Module):
@@ -54,10 +57,10 @@ class Hourglass(nn.Module):
     deepest what stands in its place.
     """
 
-    def __init__(self, width: int, blocks: int, depth: int) -> None:
+    def __init__(self, width: int, depth: int) -> None:
         super().__init__()
         self.hg = nn.ModuleList(
-            nn.ModuleList(_blocks(2 * width, width, blocks) for _ in range(3 if i else 4))
+            nn.ModuleList(_block(2 * width, width) for _ in range(3 if i else 4))
             for i in range(depth)
         )
 
@@ -78,17 +81,17 @@ class Stacks(nn.Module):
     Returns (B, K, h / 4, w / 4) as heatmap, from the last, and those of the others as heatmap_1 ...
     """
 
-    def __init__(self, joints: int, stacks: int, blocks: int, width: int = 128) -> None:
+    def __init__(self, joints: int, stacks: int) -> None:
         super().__init__()
-        features = 2 * width
+        width, features = 128, 256
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3)
         self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
-        self.layer1 = _blocks(64, 64, 1)
-        self.layer2 = _blocks(128, 128, 1)
-        self.layer3 = _blocks(256, width, 1)
-        self.hg = nn.ModuleList(Hourglass(width, blocks, 4) for _ in range(stacks))
-        self.res = nn.ModuleList(_blocks(features, width, blocks) for _ in range(stacks))
+        self.layer1 = _block(64, 64)
+        self.layer2 = _block(128, 128)
+        self.layer3 = _block(256, width)
+        self.hg = nn.ModuleList(Hourglass(width, 4) for _ in range(stacks))
+        self.res = nn.ModuleList(_block(features, width) for _ in range(stacks))
         self.fc = nn.ModuleList(
             nn.Sequential(nn.Conv2d(features, features, 1), nn.BatchNorm2d(features), nn.ReLU())
             for _ in range(stacks)
@@ -111,15 +114,19 @@ class Stacks(nn.Module):
 
 
 def _hourglass(
-    stacks: int, blocks: int, input_size: tuple[int, int], skeleton: Skeleton | str,
-    codec: Codec | str,
-) -> PoseModel:  # fmt: skip
+    stacks: int, input_size: tuple[int, int], skeleton: Skeleton | str, codec: Codec | str
+) -> PoseModel:
     skeleton = as_skeleton(skeleton)
     codec = codec_named(codec, input_size) if isinstance(codec, str) else codec
     if not isinstance(codec, Heatmap):
         raise UsageError(f"a stacked hourglass emits one heatmap per joint, not {codec.kind!r}")
-    network = Stacks(len(skeleton), stacks, blocks)
-    return PoseModel(network, nn.Identity(), codec, skeleton, loss=StackedMSE())
+    for side in codec.input_size:
+        if side % 32 or side < 64:  # maps of a quarter, halved four times
+            raise UsageError(
+                f"input size {codec.input_size}: sides must be multiples of 32, and at least 64"
+            )
+    network = Stacks(len(skeleton), stacks)
+    return PoseModel(network, nn.Identity(), codec, skeleton, loss=StackedMSE(), pixels=PIXELS)
 
 
 @register(paper=PAPER)
@@ -130,7 +137,7 @@ def hourglass_4(
     codec: Codec | str = "heatmap",
 ) -> PoseModel:
     """Four stacked hourglasses."""
-    return _hourglass(4, 1, input_size, skeleton, codec)
+    return _hourglass(4, input_size, skeleton, codec)
 
 
 @register(paper=PAPER)
@@ -141,4 +148,4 @@ def hourglass_8(
     codec: Codec | str = "heatmap",
 ) -> PoseModel:
     """Eight stacked hourglasses."""
-    return _hourglass(8, 1, input_size, skeleton, codec)
+    return _hourglass(8, input_size, skeleton, codec)

@@ -236,7 +236,7 @@ class Project(nn.Module):
 class LiteHRNet(nn.Module):
     """Stem, three stages of 2, 3 and 4 branches, iterative head -> (B, width, h / 4, w / 4).
 
-    naive: ShuffleNet's blocks instead of conditional channel weighting, and no head.
+    naive: ShuffleNet's blocks instead of conditional channel weighting.
     """
 
     def __init__(self, modules: Sequence[int], width: int = 40, *, naive: bool = False) -> None:
@@ -251,7 +251,7 @@ class LiteHRNet(nn.Module):
             setattr(self, f"stage{i}", stage)
             before = now
         self.stages = len(modules)
-        self.head_layer = None if naive else IterativeHead(widths)
+        self.head_layer = IterativeHead(widths)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, h, w) -> (B, width, h / 4, w / 4)."""
@@ -261,7 +261,8 @@ class LiteHRNet(nn.Module):
             sources = [xs[min(j, len(xs) - 1)] for j in range(len(layers))]
             xs = [s if m is None else m(s) for m, s in zip(layers, sources, strict=True)]
             xs = getattr(self, f"stage{i}")(xs)
-        return xs[0] if self.head_layer is None else self.head_layer(xs)
+        y: Tensor = self.head_layer(xs)
+        return y
 
 
 def _transition(before: Sequence[int], now: Sequence[int]) -> nn.ModuleList:

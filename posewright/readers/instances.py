@@ -15,7 +15,10 @@ from posewright.metrics.instances import Detections, Doubles, Ints, Truth
 from posewright.readers.values import BROKEN, load
 from posewright.writers.names import file_name
 
-__all__ = ["Labels", "read_box_detections", "read_box_truth", "read_detections", "read_truth"]
+__all__ = [
+    "Labels", "box_detections", "detections", "read_box_truth", "read_detections", "read_entries",
+    "read_truth",
+]  # fmt: skip
 
 Entry = Mapping[str, Any]
 
@@ -84,11 +87,10 @@ def read_truth(path: str | Path, joints: int, whole_body: bool = False) -> Label
     areas = _column(entries, lambda a: a.get("area", a["bbox"][2] * a["bbox"][3]), path)
     labelled = (keypoints[:, :, 2] > 0).any(1)
     if not whole_body:
-        labelled = _column(entries, lambda a: a.get("num_keypoints", 1), path) != 0
+        stated = _column(entries, lambda a: a.get("num_keypoints", -1), path)
+        labelled = np.where(stated < 0, labelled, stated > 0)
     crowd = _column(entries, lambda a: a.get("iscrowd", 0), path) != 0
-    truth = Truth(
-        _cells(entries, images), keypoints, boxes, areas, crowd | (~labelled & ~crowd), crowd
-    )
+    truth = Truth(_cells(entries, images), keypoints, boxes, areas, crowd | ~labelled, crowd)
     return _made(path, data, truth, images, [person])
 
 
@@ -110,7 +112,7 @@ def read_box_truth(path: str | Path) -> Labels:
 
 
 def read_detections(path: str | Path, labels: Labels, whole_body: bool = False) -> Detections:
-    """Read COCO key point results of the pictures of `labels`, ranked by their "score".
+    """Read COCO key point results of the pictures of `labels`.
 
     An area is that of the box where the
     first entry has one, otherwise that of all joints, as pycocotools has it.  People of another
@@ -118,7 +120,7 @@ def read_detections(path: str | Path, labels: Labels, whole_body: bool = False) 
     that do not match the labels.
     """
     path = Path(path)
-    return detections(_results(path), labels, path, whole_body)
+    return detections(read_entries(path), labels, path, whole_body)
 
 
 def detections(
@@ -140,10 +142,8 @@ def detections(
     return Detections(rows[mine], scores, keypoints, boxes, boxes[:, 2] * boxes[:, 3])
 
 
-def read_box_detections(path: str | Path, labels: Labels) -> Detections:
-    """Read COCO box results of the pictures of `labels`; errors as `read_detections`."""
-    path = Path(path)
-    entries = _results(path)
+def box_detections(entries: list[Any], labels: Labels, path: Path) -> Detections:
+    """Make COCO box results of entries that are read already; errors as `read_detections`."""
     rows = labels.rows(_each(entries, lambda e: e["image_id"], path), path)
     rank = {c: n for n, c in enumerate(labels.categories)}
     kinds = np.array(_each(entries, lambda e: rank.get(e["category_id"], -1), path), np.int64)
@@ -166,7 +166,8 @@ def _labels(path: Path) -> dict[str, list[Any]]:
     return data
 
 
-def _results(path: Path) -> list[Any]:
+def read_entries(path: Path) -> list[Any]:
+    """Return the list of a result file."""
     data = load(path)
     if not isinstance(data, list):
         raise UsageError(f"{path} is not a COCO result file (a list of people)")

@@ -135,7 +135,7 @@ def _points(lists: list[list[float]]) -> Doubles:
 
 def _found(pose: Mapping[str, Any]) -> Doubles:
     """Return (15, 3) with scores, which stand in a list or in place of v."""
-    points = _points([pose["keypoints"]])[0]
+    points: Doubles = _points([pose["keypoints"]])[0]
     scores = pose.get("scores") or []
     if len(scores):
         points[:, 2] = np.where(points[:, 2] > 0, np.array(scores, np.float64)[JOINTS], 0.0)

@@ -1,0 +1,249 @@
+"""The native layouts, read from a real sample of each."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from posewright.datasets import concat, open_dataset
+from posewright.datasets.base import Sample
+from posewright.datasets.cvat import parse_xml
+from posewright.datasets.naming import canonical, skeleton_of
+from posewright.datasets.yaml_subset import parse_yaml
+from posewright.errors import PosewrightError, SourceError, UsageError
+from posewright.skeletons import COCO17, CROWDPOSE14, MPII16
+
+# file, kind, skeleton, pictures, people, pictures that are there
+REAL = [
+    ("aic/test_aic.json", None, "aic14", 3, 9, 3),
+    ("coco/test_coco.json", None, "coco17", 4, 14, 4),
+    ("coco/test_coco_wholebody.json", "coco-wholebody", "coco133", 4, 14, 4),
+    ("coco/test_keypoint_partition_metric.json", None, "coco133", 4, 14, 4),
+    ("crowdpose/test_crowdpose.json", "crowdpose", "crowdpose14", 2, 5, 2),
+    ("exlpose/test_exlpose.json", None, "crowdpose14", 2, 6, 2),
+    ("halpe/test_halpe.json", "halpe", "halpe136", 4, 14, 0),
+    ("humanart/test_humanart.json", "humanart", "coco17", 3, 4, 3),
+    ("humanart/test_humanart.json", "humanart21", "custom21", 3, 4, 3),
+    ("jhmdb/test_jhmdb_sub1.json", "jhmdb", "jhmdb15", 3, 3, 3),
+    ("mhp/test_mhp.json", None, "mpii16", 2, 4, 2),
+    ("mpii/test_mpii.json", None, "mpii16", 5, 5, 5),
+    ("mpii/test_mpii_trb.json", None, "custom40", 5, 5, 5),
+    ("ochuman/test_ochuman.json", "ochuman", "coco17", 3, 5, 3),
+    ("posetrack18/annotations/val", None, "posetrack17", 3, 14, 3),
+    ("posetrack18/annotations/test_posetrack18_val.json", None, "posetrack17", 3, 14, 3),
+]
+
+
+@pytest.mark.parametrize(("file", "kind", "skeleton", "pictures", "people", "there"), REAL)
+def test_real_samples(
+    data_dir: Path, file: str, kind: str | None, skeleton: str, pictures: int, people: int,
+    there: int,
+) -> None:  # fmt: skip
+    data = open_dataset(data_dir / "formats" / file, kind)
+    assert (data.skeleton.name, len(data), data.people) == (skeleton, pictures, people)
+    assert sum(sample.image.is_file() for sample in data) == there
+    assert data.notes == ()
+    for sample in data:
+        assert min(sample.size) > 0 and (sample.areas > 0).all()
+        inside = sample.people.keypoints[sample.visibility > 0]
+        assert (inside > -50).all() and (inside < np.array(sample.size) + 50).all()
+
+
+def test_coco_says_what_pycocotools_reads(data_dir: Path) -> None:
+    file = data_dir / "coco" / "person_keypoints.json"
+    raw = json.loads(file.read_text())
+    data = open_dataset(file)
+    assert len(data) == 146
+    assert sum(int((s.labelled > 0).sum()) for s in data) == 198
+    by_id = {a["id"]: a for a in raw["annotations"]}
+    for sample in data:
+        for i, number in enumerate(sample.numbers):
+            truth = by_id[int(number)]
+            x, y, w, h = truth["bbox"]
+            np.testing.assert_allclose(sample.people.boxes[i], [x, y, x + w, y + h], atol=1e-3)
+            assert sample.areas[i] == truth["area"]
+            assert sample.labelled[i] == truth["num_keypoints"]
+            assert bool(truth["iscrowd"]) == sample.crowd[i]
+
+
+def test_halpe_finds_its_pictures_in_a_named_folder(data_dir: Path) -> None:
+    formats = data_dir / "formats"
+    data = open_dataset(formats / "halpe" / "test_halpe.json", images=formats / "coco")
+    assert all(sample.image.is_file() for sample in data)
+
+
+def test_posetrack_keeps_video_identity_heads_and_ignore_regions(data_dir: Path) -> None:
+    data = open_dataset(data_dir / "formats/posetrack18/annotations/val")
+    sample = next(s for s in data if s.video == "012834")
+    assert sorted(sample.people.ids.tolist()) == sorted(set(sample.people.ids.tolist()))
+    assert (sample.people.ids >= 0).all() and sample.heads.any(1).all() and len(sample.ignore) == 4
+    assert set(np.unique(sample.visibility)) == {0, 2}
+
+
+def test_lspet(data_dir: Path) -> None:
+    data = open_dataset(data_dir / "lspet")
+    assert (data.skeleton.name, len(data), data.people) == ("lsp14", 4000, 4000)
+    assert len(data.notes) == 1 and "6000 x label left out" in data.notes[0]
+    first = data[0]
+    assert (
+        first.image.name == "im00001.jpg"
+        and first.size == cv2.imread(str(first.image)).shape[1::-1]
+    )
+
+
+def test_lsp_says_hidden_where_the_extension_says_labelled() -> None:
+    from posewright.datasets.lsp import joints_to_points
+
+    lsp, lspet = np.ones((3, 14, 2)), np.ones((14, 3, 2))
+    lsp[2, 0, 0], lspet[0, 2, 0] = 0, 0
+    assert joints_to_points(lsp, Path("x"))[0, :2, 2].tolist() == [2, 1]
+    assert joints_to_points(lspet, Path("x"))[0, :2, 2].tolist() == [0, 2]
+    with pytest.raises(SourceError, match=r"must be \(14, 3, N\)"):
+        joints_to_points(np.ones((4, 4)), Path("x"))
+
+
+def test_crowdpose_over_coco_and_several_sets(data_dir: Path) -> None:
+    formats = data_dir / "formats"
+    crowd = open_dataset(formats / "crowdpose/test_crowdpose.json")
+    assert crowd[0].crowd_index == 0.33
+    coco = crowd.to(COCO17)
+    assert "12 of 17 joints" in coco.notes[-1]
+    nose, shoulder = COCO17["nose"], COCO17["left_shoulder"]
+    assert not coco[0].visibility[:, nose].any()
+    old = crowd[0].keypoints[:, CROWDPOSE14["left_shoulder"]]
+    np.testing.assert_array_equal(coco[0].keypoints[:, shoulder], old)
+    both = concat([open_dataset(formats / "coco/test_coco.json"),
+                   open_dataset(formats / "mpii/test_mpii.json")], MPII16)  # fmt: skip
+    assert len(both) == 9 and both.people == 19 and both.skeleton is MPII16
+    assert len(both[:4]) == 4 and both[[0, 8]][1] is both[8]
+
+
+def test_native_aic_visible_and_hidden(tmp_path: Path) -> None:
+    points = [10, 20, 1] * 4 + [30, 40, 2] * 5 + [0, 0, 3] * 5
+    page = {"image_id": "a", "human_annotations": {"human1": [1, 2, 50, 60], "human2": [0, 0, 1]},
+            "keypoint_annotations": {"human1": points, "human2": points}}  # fmt: skip
+    (tmp_path / "keypoints.json").write_text(json.dumps([page]))
+    data = open_dataset(tmp_path / "keypoints.json")
+    assert data[0].visibility[0].tolist() == [2] * 4 + [1] * 5 + [0] * 5
+    assert data[0].people.boxes.tolist() == [[1, 2, 50, 60]] and "human2" in data.notes[0]
+
+
+def test_visdrone_has_boxes_and_regions_that_do_not_count(tmp_path: Path) -> None:
+    (tmp_path / "annotations").mkdir()
+    lines = ["684,8,273,116,0,0,0,0", "406,119,265,70,1,1,0,0", "1,2,3,4,1,4,0,0", "1,2,x", ""]
+    (tmp_path / "annotations" / "a.txt").write_text("\n".join(lines))
+    data = open_dataset(tmp_path)
+    assert data[0].people.boxes.tolist() == [[406, 119, 671, 189]] and len(data[0].ignore) == 1
+    assert "a.txt:4" in data.notes[0] and len(data.skeleton) == 0
+
+
+def test_label_studio(tmp_path: Path) -> None:
+    def result(kind: str, number: str, **value: Any) -> dict[str, Any]:
+        return {"type": kind, "id": number, "original_width": 200, "original_height": 100,
+                "value": value}  # fmt: skip
+
+    results = [
+        result("rectanglelabels", "a", x=0, y=0, width=50, height=100, rectanglelabels=["person"]),
+        result("rectanglelabels", "b", x=50, y=0, width=50, height=50, rectanglelabels=["person"]),
+        result("keypointlabels", "c", x=60, y=10, width=1, keypointlabels=["Nose"]),
+        result("keypointlabels", "d", x=60, y=20, keypointlabels=["Left Eye"]) | {"parentID": "a"},
+        result("keypointlabels", "e", x="?", y=20, keypointlabels=["Left Eye"]),
+    ]
+    task = {"data": {"image": "/data/local-files/?d=set/my%20picture.jpg"},
+            "annotations": [{"was_cancelled": True}, {"result": results}]}  # fmt: skip
+    (tmp_path / "export.json").write_text(json.dumps([task]))
+    data = open_dataset(tmp_path / "export.json")
+    assert data.skeleton is COCO17 and data[0].image.name == "my picture.jpg"
+    assert data[0].keypoints[1, COCO17["nose"]].tolist() == [120, 10, 2]
+    assert data[0].keypoints[0, COCO17["left_eye"]].tolist() == [120, 20, 2]
+    assert data[0].people.boxes[1].tolist() == [100, 0, 200, 50] and len(data.notes) == 1
+
+
+@pytest.mark.parametrize("text", [
+    '<!DOCTYPE a [<!ENTITY b "c"><!ENTITY d "&b;&b;">]><annotations>&d;</annotations>',
+    '<!DOCTYPE a SYSTEM "file:///etc/hostname"><annotations/>',
+    '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/hostname">]><annotations>&x;</annotations>',
+    "<annotations>", "", "<annotations>&undefined;</annotations>",
+])  # fmt: skip
+def test_cvat_refuses_entities_and_broken_xml(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.xml").write_text(text)
+    with pytest.raises(SourceError, match=r"a\.xml is not plain XML"):
+        parse_xml(tmp_path / "a.xml")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "[1]", '{"images": 3}', "nonsense", "\0",
+                                     '{"images": [], "annotations": 4}'])  # fmt: skip
+def test_what_is_no_set_is_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / "x.json").write_text(content)
+    for kind in (None, "coco", "mpii", "posetrack", "labelme", "aic", "label-studio", "jhmdb"):
+        try:
+            data = open_dataset(tmp_path / "x.json", kind)
+        except PosewrightError as error:
+            assert "\n" not in str(error)
+        else:
+            assert data.people == 0  # an empty list has nobody
+
+
+def test_bad_annotations_are_left_out_and_counted(tmp_path: Path) -> None:
+    good = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9],
+            "keypoints": [1, 2, 2] * 17}  # fmt: skip
+    bad = [{**good, "bbox": [0, 0, -4, 5]}, {**good, "keypoints": [1, 2]}, {"id": 4}, 7,
+           {**good, "image_id": 9}, {**good, "bbox": [0, 0, 1e999, 5]}]  # fmt: skip
+    page = {"images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2}], "annotations": [good, *bad]}
+    (tmp_path / "a.json").write_text(json.dumps(page))
+    data = open_dataset(tmp_path / "a.json")
+    assert len(data) == 1 and data.people == 1 and data[0].areas[0] == pytest.approx(81 * 0.53)
+    assert sum(int(note.split(" x ")[0].rsplit(" ", 1)[1]) for note in data.notes) == 7
+
+
+def test_a_kind_that_does_not_exist_and_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="did you mean 'crowdpose'"):
+        open_dataset(tmp_path, "crowdpos")
+    with pytest.raises(SourceError, match="is not there"):
+        open_dataset(tmp_path / "x")
+    with pytest.raises(SourceError, match="cannot tell"):
+        open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "spelling"), [
+    ("Right Shoulder", "right_shoulder"), ("rShoulder", "right_shoulder"),
+    ("shoulder_l", "left_shoulder"), ("medial_right_bow", "right_medial_bow"),
+    ("Head-top", "top_head"), ("Upper-neck", "neck"), ("LEFT_EYE", "left_eye"), ("l", "l"),
+    ("leftEar", "left_ear"), ("tail 2", "tail_2"), ("pelvis", "mid_hip"), ("鼻", "鼻"),
+])  # fmt: skip
+def test_spellings(name: str, spelling: str) -> None:
+    assert canonical(name) == spelling
+
+
+def test_a_skeleton_of_ones_own_has_mirror_pairs_and_sigmas() -> None:
+    own = skeleton_of(["tail", "Left Paw", "rightPaw", "left hip", "right hip"])
+    assert own.joints == ("tail", "left_paw", "right_paw", "left_hip", "right_hip")
+    assert own.flip_index.tolist() == [0, 2, 1, 4, 3]
+    assert own.sigmas == (0.05, 0.05, 0.05, 0.107, 0.107)
+    assert skeleton_of(["a", "b"], stated=[0.1, 0.2]).sigmas == (0.1, 0.2)
+    assert skeleton_of(["a", "b"], stated=[0.1, -1]).sigmas == (0.05, 0.05)
+
+
+def test_yaml_subset() -> None:
+    text = (
+        "a: 1  # one\nb: [1, 2.5, x]\nnames:\n  0: person\n  1: 'dog'\nk:\n  0:\n    - n\n    - m\n"
+    )
+    assert parse_yaml(text) == {
+        "a": 1, "b": [1, 2.5, "x"], "names": {"0": "person", "1": "dog"}, "k": {"0": ["n", "m"]},
+    }  # fmt: skip
+    assert parse_yaml("names:\n- person\n- dog\npath: ../a") == {
+        "names": ["person", "dog"], "path": "../a",
+    }  # fmt: skip
+
+
+def test_a_sample_refuses_arrays_that_do_not_fit() -> None:
+    points = np.zeros((2, 3, 3))
+    with pytest.raises(ValueError, match="areas must have shape"):
+        Sample.of(Path("a"), (1, 1), 1, points, areas=[1])
+    empty = Sample.of(Path("a"), (1, 1), 1, np.zeros((0, 17, 3)))
+    assert len(empty) == 0 and empty.keypoints.shape == (0, 17, 3) and len(empty[:]) == 0

@@ -1,0 +1,273 @@
+"""COCO, CrowdPose, OCHuman and COCO-WholeBody key points, and COCO boxes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from posewright.metrics.boxes import evaluate_boxes
+from posewright.metrics.oks import (
+    PARTS,
+    crowdpose_numbers,
+    evaluate_keypoints,
+    oks_pairs,
+    part_of,
+    sigmas_of,
+)
+from posewright.readers.instances import (
+    box_detections,
+    read_box_truth,
+    read_detections,
+    read_entries,
+    read_truth,
+)
+from posewright.skeletons import COCO17, COCO133, CROWDPOSE14
+
+SIGMAS = sigmas_of(COCO17)
+
+
+@pytest.fixture(scope="module")
+def reference(data_dir: Path) -> Path:
+    return data_dir / "eval_reference"
+
+
+def ours(labels: Path, found: Path) -> list[float]:
+    truth = read_truth(labels, 17)
+    numbers = evaluate_keypoints(truth.truth, read_detections(found, truth), SIGMAS).numbers
+    assert " ".join(numbers) == "AP AP50 AP75 APM APL AR AR50 AR75 ARM ARL"
+    return list(numbers.values())
+
+
+def theirs(labels: Path, found: Path, kind: str = "keypoints") -> list[float]:
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(labels))
+        scores = COCOeval(truth, truth.loadRes(str(found)), kind)
+        scores.evaluate()
+        scores.accumulate()
+        scores.summarize()
+    return [float(s) for s in scores.stats]
+
+
+def test_sigmas_are_those_of_pycocotools() -> None:
+    assert (COCOeval(iouType="keypoints").params.kpt_oks_sigmas == SIGMAS).all()
+
+
+def test_coco_reference(reference: Path) -> None:
+    folder = reference / "faster_coco_eval"
+    files = [folder / f"keypoints_dataset_{kind}_dataset.json" for kind in ("gt", "dt")]
+    assert ours(*files) == [
+        0.5048844884488449, 0.7227722772277227, 0.6336633663366337, 0.46633663366336636,
+        0.7504950495049505, 0.5181818181818182, 0.7272727272727273, 0.6363636363636364,
+        0.4666666666666666, 0.75,
+    ]  # fmt: skip
+
+
+def test_xtcocotools_reference(reference: Path) -> None:
+    folder = reference / "xtcocotools"
+    numbers = ours(folder / "example_coco_val.json", folder / "example_coco_preds.json")
+    expected = [.8609, .9931, .9109, .7756, .9373, .8750, 1.0, .9167, .7800, .9429]  # fmt: skip
+    assert np.round(numbers, 4).tolist() == expected
+
+
+WHOLE_BODY = {
+    "body": (0.854, 1.000, 0.935, 0.896),
+    "foot": (0.957, 1.000, 0.985, 0.975),
+    "face": (0.727, 1.000, 0.816, 0.746),
+    "left hand": (0.549, 0.794, 0.574, 0.575),
+    "right hand": (0.498, 0.645, 0.526, 0.562),
+    "whole": (0.642, 1.000, 0.841, 0.704),
+}
+
+
+def test_whole_body_reference(reference: Path) -> None:
+    stem = str(reference / "xtcocotools" / "cocowholebody_official_example_")
+    labels = read_truth(stem + "gt.json", len(COCO133), whole_body=True)
+    found = read_detections(stem + "pred.json", labels, whole_body=True)
+    assert set(PARTS) == set(WHOLE_BODY)
+    for part, expected in WHOLE_BODY.items():
+        numbers = evaluate_keypoints(*part_of(part, labels.truth, found)).numbers
+        got = [numbers[name] for name in ("AP", "AP50", "AP75", "AR")]
+        assert np.round(got, 3) == pytest.approx(expected), part
+
+
+def test_whole_body_in_one_list(reference: Path, tmp_path: Path) -> None:
+    stem = str(reference / "xtcocotools" / "cocowholebody_official_example_")
+    labels = read_truth(stem + "gt.json", len(COCO133), whole_body=True)
+    split = json.loads(Path(stem + "pred.json").read_text())
+    fields = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
+    flat = [
+        {
+            "image_id": e["image_id"],
+            "score": e["score"],
+            "keypoints": [x for f in fields for x in e[f]],
+        }
+        for e in split
+    ]
+    (tmp_path / "flat.json").write_text(json.dumps(flat))
+    a = read_detections(stem + "pred.json", labels, whole_body=True)
+    b = read_detections(tmp_path / "flat.json", labels, whole_body=True)
+    assert (a.keypoints == b.keypoints).all() and (a.scores == b.scores).all()
+
+
+def test_crowdpose_reference(reference: Path) -> None:
+    folder = reference / "faster_coco_eval"
+    labels = read_truth(folder / "example_crowdpose_val.json", 14)
+    found = read_detections(folder / "example_crowdpose_preds.json", labels)
+    numbers = crowdpose_numbers(labels.truth, found, sigmas_of(CROWDPOSE14), labels.crowd_index)
+    assert list(numbers.values())[:6] == [
+        .7877215935879303, .9881188118811886, .7314356435643564, .8222222222222223, 1.0,
+        .7777777777777778,
+    ]  # fmt: skip
+    kinds = [numbers[f"AP_{kind}"] for kind in ("easy", "medium", "hard")]
+    assert np.round(kinds, 4).tolist() == [1.0, 0.9802, 0.4116]
+
+
+def perturbed(labels: Path, noise: float, seed: int = 0) -> list[dict[str, Any]]:
+    """Everybody with joints, moved by `noise` px times a normal number."""
+    rng = np.random.default_rng(seed)
+    data = json.loads(labels.read_text())
+    entries = []
+    for person in data["annotations"]:
+        if person["num_keypoints"]:
+            points = np.array(person["keypoints"], float).reshape(-1, 3)
+            points[:, :2] += rng.normal(0, 1, points[:, :2].shape) * noise
+            entry = {"image_id": person["image_id"], "category_id": 1, "score": rng.random()}
+            entries.append({**entry, "keypoints": points.ravel().tolist()})
+    return entries
+
+
+def test_crowdpose_labels_as_predictions(reference: Path, tmp_path: Path) -> None:
+    path = reference / "crowdpose" / "crowdpose_val.json"
+    labels, got = read_truth(path, 14), []
+    for noise in (0, 3, 12):
+        (tmp_path / "found.json").write_text(json.dumps(perturbed(path, noise)))
+        found = read_detections(tmp_path / "found.json", labels)
+        got.append(
+            crowdpose_numbers(labels.truth, found, sigmas_of(CROWDPOSE14), labels.crowd_index)
+        )
+    assert got[0]["AP"] > 0.99 and got[0]["AR"] > 0.99
+    assert got[0]["AP"] > got[1]["AP"] > got[2]["AP"] > 0
+    kinds = np.digitize(labels.crowd_index, [0.2, 0.8])
+    assert set(kinds.tolist()) == {0, 1, 2}
+    assert all(got[1][f"AP_{kind}"] > 0.3 for kind in ("easy", "medium", "hard"))
+
+
+def test_ochuman_labels_as_predictions(data_dir: Path, tmp_path: Path) -> None:
+    path = data_dir / "formats" / "ochuman" / "test_ochuman.json"
+    (tmp_path / "found.json").write_text(json.dumps(perturbed(path, 10)))
+    assert ours(path, tmp_path / "found.json") == theirs(path, tmp_path / "found.json")
+
+
+def random_set(seed: int, folder: Path, boxes: bool = False) -> tuple[Path, Path]:
+    """People and detections with crowds, people without joints, equal scores and likenesses."""
+    rng = np.random.default_rng(seed)
+    images = int(rng.integers(1, 12))
+    kinds = 3 if boxes else 1
+    truth, found = [], []
+    for image in range(images + 1):
+        if image == images and seed % 2:  # a picture without anybody
+            break
+        for _ in range(int(rng.integers(0, 7))):
+            size = float(rng.choice([20, 60, 200]))
+            points = np.c_[rng.uniform(0, 1, (17, 2)) * size + rng.uniform(0, 300, 2),
+                           rng.choice([0, 1, 2], 17)].round(1)  # fmt: skip
+            points[:, 2] *= rng.random() < 0.85
+            low, high = points[:, :2].min(0), points[:, :2].max(0)
+            truth.append(
+                {
+                    "id": len(truth) + 1, "image_id": image * 7 + 1,
+                    "category_id": int(rng.integers(kinds)) + 1,
+                    "iscrowd": int(rng.random() < 0.15),
+                    "num_keypoints": int((points[:, 2] > 0).sum()),
+                    "area": float(np.prod(high - low) * rng.uniform(0.3, 0.9)),
+                    "bbox": [*low.tolist(), *(high - low).tolist()],
+                    "keypoints": points.ravel().tolist(),
+                }
+            )  # fmt: skip
+        mine = [t for t in truth if t["image_id"] == image * 7 + 1]
+        for _ in range(int(rng.integers(0, 45))):
+            near = mine[int(rng.integers(len(mine)))] if mine else None
+            points = np.array(near["keypoints"] if near else rng.uniform(0, 300, 51)).reshape(17, 3)
+            points = points + rng.choice([0, 0.02, 0.06, 0.3]) * rng.normal(0, 60, (17, 3))
+            low, high = points[:, :2].min(0), points[:, :2].max(0)
+            entry = {
+                "image_id": image * 7 + 1, "score": float(np.round(rng.random(), 1)),
+                "category_id": near["category_id"] if near and rng.random() < 0.9 else 1,
+                "keypoints": points.ravel().tolist(),
+            }  # fmt: skip
+            if boxes or seed % 3 == 0:
+                entry["bbox"] = [*low.tolist(), *(high - low).tolist()]
+            found.append(entry)
+    data = {
+        "images": [{"id": i * 7 + 1, "file_name": f"{i}.jpg"} for i in range(images + 1)],
+        "annotations": truth,
+        "categories": [{"id": k + 1, "name": "person" if k == 0 else str(k)} for k in range(kinds)],
+    }
+    files = folder / f"gt{seed}.json", folder / f"dt{seed}.json"
+    for file, content in zip(files, (data, found), strict=True):
+        file.write_text(json.dumps(content))
+    return files
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_key_points_equal_pycocotools_to_the_last_bit(seed: int, tmp_path: Path) -> None:
+    labels, found = random_set(seed, tmp_path)
+    if len(json.loads(found.read_text())) == 0:
+        pytest.skip("pycocotools needs a detection")
+    assert ours(labels, found) == theirs(labels, found)
+
+
+@pytest.mark.parametrize("seed", range(100, 115))
+def test_boxes_equal_pycocotools_to_the_last_bit(seed: int, tmp_path: Path) -> None:
+    paths = random_set(seed, tmp_path, boxes=True)
+    labels = read_box_truth(paths[0])
+    found = box_detections(read_entries(paths[1]), labels, paths[1])
+    numbers = evaluate_boxes(labels.truth, found, len(labels.images))
+    assert list(numbers.values()) == theirs(*paths, kind="bbox")
+
+
+def test_box_reference(reference: Path) -> None:
+    folder = reference / "cocoapi_results"
+    labels = read_box_truth(folder / "instances_val2014_100.json")
+    path = folder / "instances_val2014_fakebbox100_results.json"
+    found = box_detections(read_entries(path), labels, path)
+    numbers = evaluate_boxes(labels.truth, found, len(labels.images))
+    expected = "AP AP50 AP75 APS APM APL AR1 AR10 AR100 ARS ARM ARL"
+    assert " ".join(numbers) == expected
+    assert np.round(list(numbers.values()), 3).tolist() == [
+        .505, .697, .573, .586, .519, .501, .387, .594, .595, .640, .566, .564,
+    ]  # fmt: skip
+
+
+def test_oks_by_hand(tmp_path: Path) -> None:
+    labels, found = random_set(3, tmp_path)
+    truth = read_truth(labels, 17)
+    people = read_detections(found, truth)
+    pairs = oks_pairs(truth.truth, people, SIGMAS)
+    checked = 0
+    for d, g, likeness in zip(pairs.found, pairs.truth, pairs.likeness, strict=True):
+        label = truth.truth.keypoints[g]
+        seen = label[:, 2] > 0
+        if seen.any():
+            squares = ((people.keypoints[d, :, :2] - label[:, :2]) ** 2).sum(1)
+            terms = np.exp(-squares / (8 * SIGMAS**2 * truth.truth.areas[g]))
+            assert likeness == pytest.approx(terms[seen].mean(), abs=1e-9)
+            checked += 1
+    assert checked > 20
+
+
+def test_nobody_to_find_and_nobody_found(tmp_path: Path) -> None:
+    labels, found = random_set(1, tmp_path)
+    found.write_text("[]")
+    assert ours(labels, found)[:3] == [0, 0, 0]
+    data = json.loads(labels.read_text())
+    labels.write_text(json.dumps({**data, "annotations": []}))
+    assert ours(labels, found) == [-1] * 10
