@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posewright.codecs import Heatmap, codec_from_dict, codec_to_dict
-from posewright.codecs.heatmap import dark, dark_udp, peaks, quarter_shift
+from posewright.codecs import Heatmap, codec_from_dict, codec_named, codec_to_dict
+from posewright.codecs.heatmap import dark, dark_udp, gaussian, peaks, quarter_shift
 from posewright.errors import ModelError, UsageError
 from posewright.people import People
 from posewright.skeletons import COCO17
@@ -307,6 +307,26 @@ def test_padding_sigma_and_kernel_have_an_effect() -> None:
     maps = real_maps(6)
     a, b = (Heatmap(refine="dark", kernel=k).decode({"heatmap": maps})[0] for k in (11, 17))
     assert not np.array_equal(a.keypoints, b.keypoints)
+
+
+@pytest.mark.parametrize(
+    ("size", "sigma", "kernel"),
+    [((64, 64), 1, 3), ((96, 128), 1, 3), ((192, 256), 2, 11), ((256, 256), 2, 11),
+     ((288, 384), 3, 11)],
+)  # fmt: skip
+def test_named_codecs_have_the_published_widths(
+    size: tuple[int, int], sigma: float, kernel: int
+) -> None:
+    for name in ("heatmap", "dark", "udp"):
+        codec = codec_named(name, size)
+        assert isinstance(codec, Heatmap)
+        assert (codec.input_size, codec.sigma, codec.kernel) == (size, sigma, kernel)
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5, 7, 11, 15, 17])
+def test_blurs_are_those_of_opencv(kernel: int) -> None:
+    expected = cv2.getGaussianKernel(kernel, 0)[:, 0]
+    np.testing.assert_allclose(gaussian(kernel), expected, atol=1e-7)
 
 
 def test_errors_say_what_is_wrong() -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import given as drawn
+from hypothesis import settings
+from hypothesis import strategies as st
 
-from posewright.codecs import Codec, CombinedUDP, Megvii
+from posewright.codecs import Codec, CombinedUDP, Megvii, codec_from_dict, codec_to_dict
 from posewright.errors import ModelError
 from posewright.people import People
 from posewright.skeletons import COCO17
@@ -67,3 +71,81 @@ def test_bad_maps(codec: Codec) -> None:
     assert [len(p) for p in codec.decode({"heatmap": maps})] == [0]
     with pytest.raises(ModelError, match="correct stride"):
         codec.decode({"heatmap": np.zeros((1, channels, 32, 24), np.float32)})
+
+
+def blurred(maps: np.ndarray, kernel: int) -> np.ndarray:
+    """(K, h, w) blurred by OpenCV, zeros outside."""
+    return np.stack(
+        [cv2.GaussianBlur(m, (kernel, kernel), 0, borderType=cv2.BORDER_CONSTANT) for m in maps]
+    )
+
+
+def outputs(codec: Codec, seed: int, views: int = 2) -> np.ndarray:
+    """Maps as networks give them: targets and noise."""
+    rng = np.random.default_rng(seed)
+    maps = codec.encode(people(seed, views))["heatmap"]  # type: ignore[attr-defined]
+    return (maps + rng.normal(0, 0.03 * maps.max(), maps.shape)).astype(np.float32)
+
+
+@drawn(st.integers(0, 1000))
+@settings(max_examples=5, deadline=None)
+def test_udp_reads_as_the_published_loop(seed: int) -> None:
+    codec = CombinedUDP()
+    maps = outputs(codec, seed, 1)
+    (found,) = codec.decode({"heatmap": maps})
+    discs, dx, dy = (blurred(maps[0, i::3], k) for i, k in enumerate((15, 7, 7)))
+    for j, disc in enumerate(discs):
+        y, x = np.unravel_index(disc.argmax(), disc.shape)
+        at = np.array([x + dx[j, y, x] * 3.5, y + dy[j, y, x] * 3.5])
+        np.testing.assert_allclose(found.keypoints[0, j], at * [191 / 47, 255 / 63], atol=1e-2)
+
+
+@drawn(st.integers(0, 1000))
+@settings(max_examples=5, deadline=None)
+def test_megvii_reads_as_the_published_loop(seed: int) -> None:
+    codec = Megvii()
+    maps = outputs(codec, seed, 1)
+    (found,) = codec.decode({"heatmap": maps})
+    for j, m in enumerate(blurred(maps[0], 11)):
+        y, x = np.unravel_index(m.argmax(), m.shape)
+        step = np.sign([m[y, x + 1] - m[y, x - 1], m[y + 1, x] - m[y - 1, x]]) / 4
+        inside = 1 < x < 47 and 1 < y < 63
+        at = np.array([x, y]) + step * inside + 0.5
+        np.testing.assert_allclose(found.keypoints[0, j], at * 4, atol=1e-3)
+        np.testing.assert_allclose(found.scores[0, j], min(maps[0, j].max() / 255, 1), atol=1e-5)
+
+
+def test_megvii_targets_are_a_blurred_cell() -> None:
+    target = Megvii().encode(People.of(keypoints=[[[101.5, 90]]]))["heatmap"][0, 0]
+    cell = np.zeros((64, 48), np.float32)
+    cell[22, 25] = 1
+    expected = blurred(cell[None], 11)[0]
+    np.testing.assert_allclose(target, 255 * expected / expected.max(), atol=1e-3)
+
+
+@pytest.mark.parametrize("codec", [CombinedUDP(), Megvii()], ids=["udp", "megvii"])
+def test_ideal_joints_score_about_1(codec: Codec) -> None:
+    targets = codec.encode(people(4))  # type: ignore[attr-defined]
+    scores = np.concatenate([p.scores for p in codec.decode(targets)])
+    assert scores.min() > 0.9
+    half = codec.decode({"heatmap": targets["heatmap"] / 2})
+    np.testing.assert_allclose(np.concatenate([p.scores for p in half]), 0.5, atol=0.06)
+
+
+@pytest.mark.parametrize("codec", [CombinedUDP(), Megvii()], ids=["udp", "megvii"])
+def test_a_batch_is_its_views_and_torch_is_numpy(codec: Codec) -> None:
+    maps = outputs(codec, 5, 3)
+    maps[1, 4, 30, 20] = np.inf
+    whole = codec.decode({"heatmap": maps})
+    assert [len(p) for p in whole] == [1, 0, 1]
+    there = codec.decode({"heatmap": torch.from_numpy(maps)})
+    for i, (a, b) in enumerate(zip(whole, there, strict=True)):
+        (single,) = codec.decode({"heatmap": maps[i : i + 1]})
+        np.testing.assert_allclose(a.keypoints, single.keypoints, atol=1e-3)
+        np.testing.assert_allclose(a.keypoints, b.keypoints, atol=1e-3)
+        np.testing.assert_allclose(a.scores, b.scores, atol=1e-5)
+
+
+@pytest.mark.parametrize("codec", [CombinedUDP((288, 384), kernel=11), Megvii(kernel=17)])
+def test_plain_form_there_and_back(codec: Codec) -> None:
+    assert codec_from_dict(codec_to_dict(codec)) == codec

@@ -27,7 +27,8 @@ COCO = {
                     "sigmas": [0.1, 0.2], "flip_index": [0, 1]}],
     "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5], "area": 3,
                      "keypoints": [1, 2, 2, 3, 4, 1], "num_keypoints": 2, "iscrowd": 0,
-                     "segmentation": [[1, 2, 3, 4, 5, 6]], "track_id": 1, "bbox_head": [1, 1, 2, 2]}],
+                     "segmentation": [[1, 2, 3, 4, 5, 6]], "track_id": 1,
+                     "bbox_head": [1, 1, 2, 2]}],
 }  # fmt: skip
 PAGES: dict[str, Any] = {
     "coco": COCO,
@@ -66,7 +67,7 @@ def damaged(page: Any, draw: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", list(PAGES))
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_one_line_or_a_data_set(kind: str, data: st.DataObject) -> None:
     page = damaged(PAGES[kind], data.draw)
@@ -89,7 +90,7 @@ CVAT = (
 YOLO = "0 0.5 0.5 0.2 0.2 0.5 0.5 2 0.4 0.4 1\n"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     at=st.integers(0, len(CVAT) - 1), junk=st.sampled_from(["", "x", "9", "-", '"', "\0", "nan"])
 )

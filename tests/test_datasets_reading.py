@@ -82,7 +82,7 @@ def test_posetrack_keeps_video_identity_heads_and_ignore_regions(data_dir: Path)
     sample = next(s for s in data if s.video == "012834")
     assert sorted(sample.people.ids.tolist()) == sorted(set(sample.people.ids.tolist()))
     assert (sample.people.ids >= 0).all() and sample.heads.any(1).all() and len(sample.ignore) == 4
-    assert set(np.unique(sample.visibility)) == {0, 2}
+    assert set(np.unique(sample.visibility)) == {0, 2} and sample.frame == 10128340000
 
 
 def test_lspet(data_dir: Path) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from posewright.cli import VERBS
+
 PACKAGE = Path(__file__).parents[1] / "posewright"
 HEAVY = {"numpy", "cv2", "onnxruntime", "openvino", "av", "lap", "torch", "pyarrow", "supervision"}
 
@@ -94,7 +96,7 @@ def test_core_modules_load_without_cv2_and_torch() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("verb", ["", "demo", "predict", "track", "models", "bench", "doctor"])
+@pytest.mark.parametrize("verb", ["", *VERBS])
 def test_help_loads_nothing_heavy(verb: str) -> None:
     code = (
         "import sys\nfrom posewright.cli import main\n"

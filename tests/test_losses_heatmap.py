@@ -54,3 +54,4 @@ def test_offsets_count_inside_of_the_disc_only() -> None:
     assert CombinedTargetMSE()({"heatmap": found}, targets) == 0
     found[0, 1, 0, 0] = 2
     assert CombinedTargetMSE()({"heatmap": found}, targets) == 4 / 4 / 2
+    assert CombinedTargetMSE()({"heatmap": found}, {**targets, "weight": torch.zeros(1, 1)}) == 0

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from posewright.checkpoints import convert, foreign
-from posewright.errors import UsageError
+from posewright.codecs import Heatmap
+from posewright.errors import ModelError, UsageError
 from posewright.models import create
 from posewright.models.layers import DropPath
 from posewright.models.lite_hrnet import shuffled
@@ -29,8 +30,46 @@ def test_the_other_reading_of_lite_and_other_data_sets() -> None:
     with torch.device("meta"):
         assert create("hrnet_w32_lite", fourth_stage=True).parameters_count == 12_802_417
         assert create("hrnet_w32", skeleton="mpii16").parameters_count == 28_536_080
-        wide, narrow = (create("naive_lite_hrnet_18", wide=w) for w in (True, False))
-    assert wide.parameters_count > narrow.parameters_count
+        # the paper states 0.7 and 1.3 million
+        assert create("naive_lite_hrnet_18").parameters_count == 760_365
+        assert create("naive_lite_hrnet_18", wide=True).parameters_count == 1_318_625
+
+
+# family, configuration of the original, parameters
+VARIANTS = [
+    ("hrnet", "w32_384x288", 28_536_113),
+    ("hrnet", "w48_256x192", 63_595_745),
+    ("hrnet", "w48_384x288", 63_595_745),
+    ("hrnet", "mpii_w32_256x256", 28_536_080),
+    ("hrnet", "dark_w32_128x96", 28_536_113),
+    ("hrnet", "dark_hourglass_128x96", 13_020_612),
+    ("hrnet_lite", "no_stage4", 7_686_193),
+    ("hrnet_lite", "no_branch4", 12_802_417),
+    ("lite_hrnet", "litehrnet_18_coco_256x192", 1_130_769),
+    ("lite_hrnet", "litehrnet_30_coco_256x192", 1_763_717),
+    ("hrformer", "hrt_small_coco_256x192", 7_746_779),
+    ("hrformer", "hrt_base_coco_256x192", 43_211_777),
+    ("mmpose_hrnet", "hrnet_w48", 63_595_745),
+    ("mmpose_hrnet", "udp_reg_hrnet_w32", 28_537_235),
+    ("mmpose_litehrnet", "litehrnet30", 1_763_717),
+    ("mmpose_hrformer", "hrformer_b", 43_211_777),
+]
+
+
+@pytest.mark.parametrize(("family", "variant", "parameters"), VARIANTS)
+def test_configurations_of_the_originals(family: str, variant: str, parameters: int) -> None:
+    with torch.device("meta"):
+        model = foreign(family).variants[variant]()
+    assert model.parameters_count == parameters
+
+
+def test_view_size_and_codec_are_those_of_the_configuration() -> None:
+    with torch.device("meta"):
+        small = foreign("hrnet").variants["dark_hourglass_8_128x96"]()
+        large = foreign("hrformer").variants["hrt_small_coco_384x288"]()
+    assert small.codec == Heatmap((96, 128), sigma=1, refine="dark", kernel=3)
+    assert large.codec == Heatmap((288, 384), sigma=3, quantised=True)
+    assert (len(small.skeleton), small.pixels.color, large.pixels.color) == (17, "BGR", "RGB")
 
 
 @pytest.mark.parametrize(
@@ -43,10 +82,7 @@ def test_forward_and_backward(name: str) -> None:
     assert outputs["heatmap"].shape == (2, 17, 24, 16)
     targets = {"heatmap": torch.zeros(2, 17, 24, 16), "weight": torch.ones(2, 17)}
     model.loss(outputs, targets).backward()
-    # of the naive network's last exchange only the first branch is read
-    unused = "stage2.1" if name.startswith("naive") else "none"
-    rest = [p for n, p in model.named_parameters() if unused not in n]
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in rest)
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
 def test_every_stack_of_an_hourglass_is_supervised() -> None:
@@ -58,6 +94,9 @@ def test_every_stack_of_an_hourglass_is_supervised() -> None:
     assert one == 0 and model.loss(outputs, targets) > 0
     with pytest.raises(UsageError, match="one heatmap per joint"):
         create("hourglass_4", codec="simcc")
+    for size in ((32, 64), (96, 100)):
+        with pytest.raises(UsageError, match="multiples of 32, and at least 64"):
+            create("hourglass_4", input_size=size)
 
 
 def test_shuffle_takes_the_halves_in_turn() -> None:
@@ -73,7 +112,7 @@ def test_drop_path_keeps_the_mean_and_is_off_in_evaluation() -> None:
     assert torch.equal(drop.eval()(x), x)
 
 
-def test_hrformer_without_projections_merged_is_refused_and_biases_are_dropped() -> None:
+def test_separate_projections_of_hrformer_are_merged_and_biases_dropped() -> None:
     model = create("hrformer_s", input_size=(64, 64))
     state = {}
     for key, value in model.state_dict().items():
@@ -88,3 +127,6 @@ def test_hrformer_without_projections_merged_is_refused_and_biases_are_dropped()
     found = convert(state, foreign("hrformer"), model)
     ours = model.state_dict()
     assert all(torch.equal(found[k], ours[k]) for k in ours)  # tables of ours begin at 0
+    cut = {k: v for k, v in state.items() if ".k_proj." not in k}
+    with pytest.raises(ModelError, match="q_proj"):
+        convert(cut, foreign("hrformer"), model)

@@ -13,21 +13,18 @@ from posewright.errors import SourceError
 from posewright.readers.matfile import read_mat
 
 
-def test_shared_files(data_dir: Path) -> None:
+def test_shared_numbers(data_dir: Path) -> None:
     joints = read_mat(data_dir / "lspet" / "joints.mat")["joints"]
     assert joints.shape == (14, 3, 10000) and joints.dtype == np.float64
-    labels = np.load(data_dir / "lspet" / "labels.npz")
-    arrays = [
-        labels[k] for k in labels.files if labels[k].dtype.kind == "f" and labels[k].ndim == 3
-    ]
-    assert any(np.isin(a[0].ravel()[:6], joints[..., 0]).all() for a in arrays) or not arrays
+    labels = np.load(data_dir / "lspet" / "labels.npz")["arr_0"]  # (3000, 2, 14)
+    assert labels.shape[1:] == (2, 14)
+    assert set(np.unique(joints[:, 2])) == {0, 1}
     mpii = read_mat(data_dir / "eval_reference" / "mpii_pckh" / "detections_our_format.mat")
-    assert mpii["jnt_missing"].dtype == np.uint8 and mpii["pos_gt_src"].shape == (16, 2, 2958)
-    names = [str(name[0, 0]) for name in mpii["dataset_joints"][0]]
-    assert names[:3] == ["rank", "rkne", "rhip"] and len(names) == 16
+    assert mpii["jnt_missing"].shape == (16, 2958) and mpii["pos_gt_src"].shape == (16, 2, 2958)
+    assert mpii["dataset_joints"][0, :3].tolist() == ["rank", "rkne", "rhip"]
 
 
-def test_cells_and_structs(data_dir: Path) -> None:
+def test_shared_cells_and_structs(data_dir: Path) -> None:
     path = data_dir / "bonn_posetrack" / "annolist" / "test" / "annolist.mat"
     videos = read_mat(path)["annolist"]
     assert videos.shape == (30, 1) and videos[0, 0]["name"] == "000002"
@@ -35,4 +32,92 @@ def test_cells_and_structs(data_dir: Path) -> None:
     assert frames.dtype == object and frames.shape == (4, 151)
     person = frames[0, 0][0, 0]
     assert person["head_rect"].shape == (1, 4)
-    assert person["point"].shape[1] == 12 and person["point"][0, 0]["x"][0, 0] > 0
+    assert person["point"].shape == (1, 12)
+    assert person["point"][0, 0]["x"][0, 0] == pytest.approx(301.82308989)
+
+
+# --- files written here --------------------------------------------------------------------------
+
+
+def element(kind: int, body: bytes, order: str = "<") -> bytes:
+    return struct.pack(f"{order}II", kind, len(body)) + body + b"\0" * (-len(body) % 8)
+
+
+def small(kind: int, body: bytes) -> bytes:
+    return struct.pack("<HH", kind, len(body)) + body.ljust(4, b"\0")
+
+
+def matrix(name: str, shape: tuple[int, ...], kind: int, content: bytes, order: str = "<") -> bytes:
+    head = element(6, struct.pack(f"{order}II", kind, 0), order)
+    sizes = element(5, struct.pack(f"{order}{len(shape)}i", *shape), order)
+    return element(14, head + sizes + element(1, name.encode(), order) + content, order)
+
+
+def doubles(name: str, *values: float, order: str = "<") -> bytes:
+    body = element(9, struct.pack(f"{order}{len(values)}d", *values), order)
+    return matrix(name, (1, len(values)), 6, body, order)
+
+
+def write(path: Path, *variables: bytes, order: str = "<") -> Path:
+    mark = b"IM" if order == "<" else b"MI"
+    path.write_bytes(b"MATLAB 5.0".ljust(124) + struct.pack(f"{order}H", 256) + mark
+                     + b"".join(variables))  # fmt: skip
+    return path
+
+
+def test_written_values(tmp_path: Path) -> None:
+    text = matrix("t", (1, 2), 4, element(16, b"ab"))
+    column = matrix("c", (2, 2), 9, small(2, b"\1\2\3\4"))
+    cell = matrix("cell", (1, 2), 1, doubles("", 1.5) + matrix("", (1, 1), 4, element(16, b"x")))
+    fields = small(5, struct.pack("<i", 4)) + element(1, b"a\0\0\0b\0\0\0")
+    record = matrix("s", (1, 1), 2, fields + doubles("", 7) + element(14, b""))
+    path = write(tmp_path / "a.mat", text, column, cell, record)
+    values = read_mat(path)
+    assert values["t"] == "ab" and values["c"].tolist() == [[1, 3], [2, 4]]
+    assert values["c"].dtype == np.uint8
+    assert values["cell"][0, 0].tolist() == [[1.5]] and values["cell"][0, 1] == "x"
+    assert values["s"][0, 0]["a"].tolist() == [[7]] and values["s"][0, 0]["b"].shape == (0, 0)
+
+
+def test_compressed_and_big_endian(tmp_path: Path) -> None:
+    packed = zlib.compress(doubles("x", 1, 2))
+    path = write(tmp_path / "z.mat", struct.pack("<II", 15, len(packed)) + packed, doubles("y", 3))
+    assert {k: v.tolist() for k, v in read_mat(path).items()} == {"x": [[1, 2]], "y": [[3]]}
+    path = write(tmp_path / "b.mat", doubles("x", 1, 2, order=">"), order=">")
+    assert read_mat(path)["x"].tolist() == [[1, 2]]
+
+
+def test_broken_files_are_one_line_errors(tmp_path: Path) -> None:
+    good = write(tmp_path / "good.mat", doubles("x", *range(20))).read_bytes()
+    path = tmp_path / "bad.mat"
+    rng = np.random.default_rng(0)
+    for cut in (0, 50, 127, 140, 200, len(good) - 1):
+        path.write_bytes(good[:cut])
+        with pytest.raises(SourceError, match="not a MATLAB file") as error:
+            read_mat(path)
+        assert "\n" not in str(error.value)
+    for _ in range(300):  # any damage is an error of ours or goes unnoticed
+        damaged = bytearray(good)
+        damaged[int(rng.integers(128, len(good)))] = int(rng.integers(256))
+        path.write_bytes(damaged)
+        try:
+            read_mat(path)
+        except SourceError as error:
+            assert "\n" not in str(error)
+    with pytest.raises(SourceError, match="check the name"):
+        read_mat(tmp_path / "none.mat")
+
+
+def test_what_is_more_than_data_is_refused(tmp_path: Path) -> None:
+    for kind in (3, 5, 16):  # object, sparse, function
+        path = write(tmp_path / "o.mat", matrix("o", (1, 1), kind, b""))
+        with pytest.raises(SourceError, match="not numbers, text, cell or struct"):
+            read_mat(path)
+    deep = doubles("", 1)
+    for _ in range(40):
+        deep = matrix("", (1, 1), 1, deep)
+    with pytest.raises(SourceError, match="nested deeper"):
+        read_mat(write(tmp_path / "deep.mat", deep))
+    path.write_bytes(b"\x89HDF\r\n\x1a\n" * 40)
+    with pytest.raises(SourceError, match="-v7"):
+        read_mat(path)

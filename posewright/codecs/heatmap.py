@@ -21,12 +21,14 @@ __all__ = [
     "Heatmap",
     "dark",
     "dark_udp",
+    "gaussian",
     "one_person_per_view",
     "peaks",
     "quarter_shift",
     "usual_widths",
 ]
 
+_SMALL = {1: [1], 3: [1, 2], 5: [1, 4, 6], 7: [2, 7, 14, 18]}  # up to the middle
 Refine = Literal["argmax", "quarter", "dark", "udp"]
 
 
@@ -272,14 +274,23 @@ def _blurred(maps: Array, x: Array, y: Array, reach: int, kernel: int) -> Array:
     return blurred * scale[:, None, None]
 
 
-def _band(reach: int, kernel: int) -> Floats:
-    """Return the (2 reach + 1, 2 reach + kernel) matrix that blurs along one axis.
+def gaussian(kernel: int) -> Floats:
+    """Return the (kernel,) weights, of sum 1, of the blur that published decoders have of OpenCV.
 
-    The Gaussian's sigma follows from its size as in OpenCV, which the published decoders use.
+    Its sigma follows from its size; the smallest ones are rounded to fractions.
     """
+    if kernel in _SMALL:
+        half = np.array(_SMALL[kernel], np.float32)
+        bell = np.append(half, half[-2::-1])
+        return np.asarray(bell / bell.sum(), np.float32)
     sigma = 0.3 * ((kernel - 1) * 0.5 - 1) + 0.8
     bell = np.exp(-((np.arange(kernel) - kernel // 2) ** 2) / (2 * sigma**2))
-    row = np.pad(bell / bell.sum(), (0, 2 * reach))
+    return np.asarray(bell / bell.sum(), np.float32)
+
+
+def _band(reach: int, kernel: int) -> Floats:
+    """Return the (2 reach + 1, 2 reach + kernel) matrix that blurs along one axis."""
+    row = np.pad(gaussian(kernel), (0, 2 * reach))
     return np.stack([np.roll(row, i) for i in range(2 * reach + 1)]).astype(np.float32)
 
 

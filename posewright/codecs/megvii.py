@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from posewright.codecs.base import Array, Outputs, like, namespace, to_numpy
-from posewright.codecs.heatmap import one_person_per_view, peaks, quarter_shift
+from posewright.codecs.heatmap import gaussian, one_person_per_view, peaks, quarter_shift
 from posewright.errors import ModelError
 from posewright.people import Floats, People
 from posewright.skeletons import Skeleton
@@ -51,9 +51,9 @@ class Megvii:
         cell = np.floor(people.keypoints / np.float32(self.stride))  # (N, K, 2)
         seen = ((cell >= 0) & (cell < np.array(self.map_size))).all(2) & (people.scores > 0)
         columns, rows = (
-            _peaked(blur(n, self.kernel, mirrored=True), cell[..., i], n)
+            (blur(n, self.kernel) / blur(1, self.kernel))[cell[..., i].clip(0, n - 1).astype(int)]
             for i, n in enumerate(self.map_size)
-        )  # (N, K, w), (N, K, h)
+        )  # (N, K, w), (N, K, h), 1 at the cell itself
         maps = 255 * (rows * seen[..., None])[..., :, None] * columns[..., None, :]
         return {"heatmap": maps.astype(np.float32), "weight": seen.astype(np.float32)}
 
@@ -78,7 +78,7 @@ class Megvii:
         smooth = smooth * (before / xp.where(after == 0, 1.0, after))[:, :, None, None]
         xy, scores = peaks(smooth)
         points = (to_numpy(quarter_shift(smooth, xy)) + np.float32(0.5)) * self.stride
-        return one_person_per_view(points, to_numpy(scores) / 255, self.input_size)
+        return one_person_per_view(points, to_numpy(scores / 255), self.input_size)
 
     def unflip(self, outputs: Outputs, skeleton: Skeleton) -> dict[str, Array]:
         """Reverse the columns and exchange left and right joints.
@@ -90,38 +90,21 @@ class Megvii:
         return {**outputs, "heatmap": maps[:, skeleton.flip_index][..., order]}
 
 
-def blurred(maps: Array, kernel: int, *, mirrored: bool = False) -> Array:
+def blurred(maps: Array, kernel: int) -> Array:
     """(B, K, h, w) -> the same, blurred by a Gaussian; NaN where a map is not finite.
 
-    Outside of the map are zeros, or its mirror image.
+    Nothing lies outside of the map.  OpenCV, which published decoders of UDP use, mirrors the map
+    there, which pulls joints near the edge towards it.
     """
     xp = namespace(maps)
     finite = xp.isfinite(maps).all((2, 3))[:, :, None, None]
     known = xp.asarray(xp.where(finite, maps, 0.0), dtype=xp.float32)
-    rows, columns = (like(blur(n, kernel, mirrored=mirrored), maps) for n in maps.shape[2:])
-    return xp.where(finite, rows @ known @ columns.T, float("nan"))
+    rows, columns = (like(blur(n, kernel), maps) for n in maps.shape[2:])
+    return xp.where(finite, rows @ known @ columns, float("nan"))
 
 
-def blur(size: int, kernel: int, *, mirrored: bool) -> Floats:
-    """(size, size): blurs along an axis of `size` cells; sigma is OpenCV's for the kernel's size.
-
-    mirrored: cells outside are those inside, the outermost not repeated, as OpenCV has it by
-    default; otherwise they are 0.
-    """
-    sigma = 0.3 * ((kernel - 1) * 0.5 - 1) + 0.8
-    steps = np.arange(kernel) - kernel // 2
-    bell = np.exp(-np.square(steps) / (2 * sigma**2))
-    cells = np.arange(size)[:, None]
-    source = cells + steps  # (size, kernel)
-    inside = (source >= 0) & (source < size) | mirrored
-    period = max(2 * (size - 1), 1)
-    source = np.minimum(source % period, -source % period) if mirrored else source.clip(0, size - 1)
-    made = np.zeros((size, size))
-    np.add.at(made, (cells, source), bell / bell.sum() * inside)
-    return made.astype(np.float32)
-
-
-def _peaked(band: Floats, cells: Floats, size: int) -> Floats:
-    """(size, size), (N, K) -> (N, K, size) the blurred cells, 1 at the cell itself."""
-    at = cells.clip(0, size - 1).astype(int)
-    return np.asarray(band.T[at] / band[at, at][..., None], np.float32)
+def blur(size: int, kernel: int) -> Floats:
+    """(size, size), symmetric: blurs along an axis of `size` cells."""
+    half = np.pad(gaussian(kernel)[kernel // 2 :], (0, 1))  # from the middle outwards
+    distance = np.abs(np.arange(size)[:, None] - np.arange(size))
+    return np.asarray(half[np.minimum(distance, len(half) - 1)])

@@ -81,7 +81,8 @@ class CombinedUDP:
     def decode(self, outputs: Outputs) -> list[People]:
         """Return one person per view, its box the whole view; nobody where a map is not finite.
 
-        Scores are the peak of the blurred disc relative to that of a whole disc.  ModelError: the maps do not have this codec's size.
+        Scores are the peak of the blurred disc relative to that of an ideal one.  ModelError: the
+        maps do not have this codec's size.
         """
         maps = outputs["heatmap"]
         if tuple(maps.shape[2:]) != self.map_size[::-1]:
@@ -89,21 +90,20 @@ class CombinedUDP:
                 f"heatmaps are {tuple(maps.shape[2:])} (h, w), but a view of {self.input_size} at "
                 f"stride {self.stride} has {self.map_size[::-1]}; correct stride or input_size"
             )
-        disc = blurred(maps[:, ::3], 2 * self.kernel + 1, mirrored=True)
+        disc = blurred(maps[:, ::3], 2 * self.kernel + 1)
         xy, scores = peaks(disc)
-        smooth = (blurred(maps[:, i::3], self.kernel, mirrored=True) for i in (1, 2))
+        smooth = (blurred(maps[:, i::3], self.kernel) for i in (1, 2))
         offsets = namespace(xy).stack([_at(m, xy) for m in smooth], 2)  # (B, K, 2) radii
         points = to_numpy(xy + offsets * self.radius) * np.array(self.cell, np.float32)
-        return one_person_per_view(points, to_numpy(scores) / self._whole, self.input_size)
+        return one_person_per_view(points, to_numpy(scores / self._whole), self.input_size)
 
     @property
     def _whole(self) -> float:
-        """Height of the peak of a blurred disc."""
-        reach = self.kernel  # of the disc's blur, 2 x kernel + 1 cells
-        bell = blur(4 * reach + 1, 2 * reach + 1, mirrored=False)[2 * reach]  # its middle row
-        steps = np.arange(-2 * reach, 2 * reach + 1)
-        disc = steps[:, None] ** 2 + steps**2 <= self.radius**2
-        return float(bell @ disc @ bell)
+        """Peak of an ideal disc after the blur."""
+        reach = self.kernel  # a kernel of 2 x kernel + 1 cells
+        bell = blur(2 * reach + 1, 2 * reach + 1)[reach]
+        steps = np.square(np.arange(-reach, reach + 1))
+        return float(bell @ (steps[:, None] + steps <= self.radius**2) @ bell)
 
     def unflip(self, outputs: Outputs, skeleton: Skeleton) -> dict[str, Array]:
         """Reverse the columns, exchange left and right joints, turn dx round."""

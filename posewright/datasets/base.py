@@ -56,6 +56,8 @@ class Sample:
                 raise ValueError(
                     f"Sample.{name} must have shape {shape}, not {getattr(self, name).shape}"
                 )
+        if not all(0 <= side < 1 << 31 for side in self.size):
+            raise ValueError(f"a picture of {str(self.size)[:60]} px cannot be")
         if len(self.outlines) != n:
             raise ValueError(f"Sample.outlines must have {n} entries, not {len(self.outlines)}")
 

@@ -185,14 +185,15 @@ def _sample(entry: dict[str, Any], people: list[_Person], image: Path, joints: i
         [p.head for p in people],
         ignore=_ignored(entry),
         video=str(entry.get("vid_id", "")),
-        frame=_integer(entry.get("frame_id")),
+        frame=_integer(entry.get("frame_id"), 1 << 62),
         crowd_index=None if crowd_index is None else float(crowd_index),
     )
 
 
-def _integer(value: Any) -> int:
+def _integer(value: Any, below: int = 1 << 31) -> int:
     try:
-        return int(value)
+        number = int(value)
+        return number if 0 <= number < below else 0
     except (TypeError, ValueError, OverflowError):
         return 0
 

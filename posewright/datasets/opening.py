@@ -7,6 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from posewright.datasets.base import Dataset
 from posewright.errors import PosewrightError, SourceError, UsageError, nearest
 
@@ -62,7 +64,8 @@ def open_dataset(
         importlib.import_module(f"posewright.datasets.{module}"), name
     )
     try:
-        return read(file, None if images is None else Path(images))
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told apart later
+            return read(file, None if images is None else Path(images))
     except PosewrightError:
         raise
     except (*BROKEN, OSError) as error:  # damage of a sort that the reader does not pass over

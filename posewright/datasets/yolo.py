@@ -23,6 +23,8 @@ from posewright.skeletons import Skeleton, for_joints
 
 __all__ = ["read_yolo"]
 
+_MOST_JOINTS = 10_000
+
 
 def read_yolo(path: Path, images: Path | None = None) -> Dataset:
     """Read a folder, or its data.yaml, with all its subsets; a SourceError where there are none.
@@ -58,6 +60,8 @@ def _kpt_shape(info: dict[str, Any], folder: Path) -> tuple[int, int]:
     """Return the number of joints and of numbers for each: kpt_shape, else the first line."""
     shape = info.get("kpt_shape")
     if isinstance(shape, list) and len(shape) == 2 and shape[1] in (2, 3):
+        if not isinstance(shape[0], int) or not 0 <= shape[0] <= _MOST_JOINTS:
+            raise SourceError(f"kpt_shape {shape} in data.yaml: the first is the number of joints")
         return int(shape[0]), int(shape[1])
     for file in sorted(folder.rglob("labels/**/*.txt")):
         for line in file.read_text("utf-8", "replace").splitlines():

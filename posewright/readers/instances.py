@@ -12,6 +12,7 @@ import numpy as np
 
 from posewright.errors import SourceError, UsageError
 from posewright.metrics.instances import Detections, Doubles, Ints, Truth
+from posewright.readers.longlists import split_lists
 from posewright.readers.values import BROKEN, load
 from posewright.writers.names import file_name
 
@@ -128,7 +129,7 @@ def detections(
 ) -> Detections:
     """Make `read_detections` of entries that are read already."""
     [person] = labels.categories
-    rows = labels.rows(_each(entries, lambda e: e["image_id"], path), path)
+    rows = labels.rows(_each(entries, _image_id, path), path)
     mine = np.array([e.get("category_id", person) == person for e in entries], bool)
     entries = [e for e, m in zip(entries, mine, strict=True) if m]
     joints = labels.truth.keypoints.shape[1]
@@ -144,7 +145,7 @@ def detections(
 
 def box_detections(entries: list[Any], labels: Labels, path: Path) -> Detections:
     """Make COCO box results of entries that are read already; errors as `read_detections`."""
-    rows = labels.rows(_each(entries, lambda e: e["image_id"], path), path)
+    rows = labels.rows(_each(entries, _image_id, path), path)
     rank = {c: n for n, c in enumerate(labels.categories)}
     kinds = np.array(_each(entries, lambda e: rank.get(e["category_id"], -1), path), np.int64)
     boxes = _boxes(entries, path)
@@ -163,15 +164,29 @@ def _labels(path: Path) -> dict[str, list[Any]]:
     parts = ("images", "annotations", "categories")
     if not isinstance(data, dict) or not all(isinstance(data.get(p), list) for p in parts):
         raise UsageError(f"{path} is not a COCO label file (images, annotations, categories)")
+    _each(data["annotations"], _image_id, path)
+    _each(data["categories"], lambda c: int(c["id"]), path)
     return data
 
 
 def read_entries(path: Path) -> list[Any]:
-    """Return the list of a result file."""
+    """Return the list of a result file; arrays stand for its lists of key points where they can."""
+    split = split_lists(_bytes(path), "keypoints")
+    if split is not None:
+        for entry, points in zip(*split, strict=True):
+            entry["keypoints"] = points
+        return split[0]
     data = load(path)
     if not isinstance(data, list):
         raise UsageError(f"{path} is not a COCO result file (a list of people)")
     return data
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror}; check the name") from error
 
 
 def _images(data: Mapping[str, Any], path: Path) -> list[int]:
@@ -183,7 +198,7 @@ def _images(data: Mapping[str, Any], path: Path) -> list[int]:
 
 def _person(categories: list[Entry]) -> int:
     """Return the id of the category that has key points."""
-    for fits in ("keypoints" in c for c in categories), (c["name"] == "person" for c in categories):
+    for fits in ("keypoints" in c for c in categories), (c.get("name") == "person" for c in categories):
         for category, fit in zip(categories, fits, strict=True):
             if fit:
                 return int(category["id"])
@@ -210,6 +225,13 @@ def _made(
         path, truth, images, {name: row[i] for name, i in names.items()}, categories,
         np.array([index[i] for i in images]),
     )  # fmt: skip
+
+
+def _image_id(entry: Any) -> int | str:
+    image = entry["image_id"]
+    if not isinstance(image, (int, str)):
+        raise TypeError(f"image_id {image!r} is neither a number nor a name")
+    return image
 
 
 def _each(entries: list[Any], get: Callable[[Any], Any], path: Path) -> list[Any]:
@@ -268,6 +290,8 @@ def _points(entries: list[Any], field: str, joints: int, path: Path) -> Doubles:
             "data set that it was made for"
         )
     try:
+        if lists and isinstance(lists[0], np.ndarray):
+            return np.stack(lists).reshape(-1, joints, 3)
         flat = np.fromiter(chain.from_iterable(lists), np.float64, 3 * joints * len(lists))
     except BROKEN as error:
         raise SourceError(f"{path}: {field!r} holds more than numbers ({error})") from error

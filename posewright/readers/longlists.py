@@ -17,7 +17,7 @@ __all__ = ["split_lists"]
 
 _EXACT = 1 << 53  # up to here whole numbers are exact in float64
 _DECIMALS = 22  # up to here powers of ten are
-_PER_CHUNK = 4000  # lists parsed together, so that they stay in the processor's cache
+_PER_CHUNK = 1000  # lists parsed together, so that they stay in the processor's cache
 
 
 def split_lists(text: bytes, field: str) -> tuple[list[Any], NDArray[np.float64]] | None:
@@ -26,8 +26,8 @@ def split_lists(text: bytes, field: str) -> tuple[list[Any], NDArray[np.float64]
     Return the objects, with 0 in place of the lists, and the lists as (objects, length).  None for
     any other text, valid or not: the json module is to read that.
     """
-    parts = re.split(rb'"' + field.encode() + rb'"\s*:\s*\[([^\[\]{}"]*)\]', text)
-    lists = [part.replace(b", ", b",") for part in parts[1::2]]
+    parts = re.split(rb'"' + field.encode() + rb'"\s*:\s*\[([^\]]*)\]', text)
+    lists = parts[1::2]
     lengths = {part.count(b",") for part in lists}
     if len(lengths) != 1:
         return None
@@ -54,7 +54,7 @@ def _numbers(lists: list[bytes]) -> NDArray[np.float64] | None:
     A decimal is its digits as a whole number over a power of ten.  Where both are exact, so is the
     rounding of the quotient (Clinger, "How to read floating point numbers accurately", 1990).
     """
-    text = b",".join(lists) + b","
+    text = (b",".join(lists) + b",").replace(b", ", b",")
     if text.translate(None, b"0123456789.,-"):
         return None
     letters = np.frombuffer(text, np.uint8)
@@ -74,14 +74,14 @@ def _decimals(
     dots: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64]
 ) -> NDArray[np.int64] | None:
     """Return how many digits follow each number's dot; None where a number is not one."""
-    if len(dots) == len(ends):
-        rows = slice(None)
-    else:
-        rows = np.searchsorted(ends, dots)
-        if (np.diff(rows) == 0).any():
-            return None
-    if (dots <= starts[rows]).any() or (dots + 1 >= ends[rows]).any() or (starts >= ends).any():
+    if (starts >= ends).any():
+        return None
+    rows = np.arange(len(ends)) if len(dots) == len(ends) else np.searchsorted(ends, dots)
+    first, last = starts[rows], ends[rows]
+    # Each dot lies between digits of its own number.  Where there are as many dots as numbers, one
+    # with two dots would shift a later dot out of its number.
+    if (dots <= first).any() or (dots + 1 >= last).any() or (rows[1:] == rows[:-1]).any():
         return None
     decimals = np.zeros(len(ends), np.int64)
-    decimals[rows] = ends[rows] - dots - 1
+    decimals[rows] = last - dots - 1
     return decimals
