@@ -1,12 +1,12 @@
-"""Measure the zoo: forward, and forward with backward, against the plainest writing of each network.
+"""Measure the zoo: forward, and forward with backward, beside the plainest writing of each.
 
 Usage: python benchmarks/zoo.py [NAME...] [--batch 4] [--rounds 5] [--device cpu] [--compile]
 
-The plain writing is the network's own sequence of torch operators, recorded by torch.export, without
-modules, dictionaries or normalisation around it; both run in channels_last, forward in
-inference_mode.  Medians over rounds that alternate between the two.  Exits with 1 if a network takes
-more than 1.05 times the plain writing.  --device cuda measures images per second in bf16 instead, with
---compile through torch.compile, and the share of the card's measured matrix-product rate.
+The plain writing is the network's own sequence of torch operators, recorded by torch.export,
+without modules and dictionaries around it; both run in channels_last, forward in inference_mode.
+Medians over rounds that alternate between the two.  Exits with 1 if a network takes more than 1.05
+times the plain writing.  --device cuda measures images per second in bf16 instead, with --compile
+through torch.compile, and the share of the card's measured matrix-product rate.
 """
 
 from __future__ import annotations

@@ -192,6 +192,8 @@ def random_set(seed: int, folder: Path, boxes: bool = False) -> tuple[Path, Path
                     "keypoints": points.ravel().tolist(),
                 }
             )  # fmt: skip
+        for twin in [t for t in truth if t["image_id"] == image * 7 + 1 and rng.random() < 0.2]:
+            truth.append({**twin, "id": len(truth) + 1, "iscrowd": int(rng.random() < 0.3)})
         mine = [t for t in truth if t["image_id"] == image * 7 + 1]
         for _ in range(int(rng.integers(0, 45))):
             near = mine[int(rng.integers(len(mine)))] if mine else None

@@ -67,13 +67,15 @@ def write(path: Path, *variables: bytes, order: str = "<") -> Path:
 
 def test_written_values(tmp_path: Path) -> None:
     text = matrix("t", (1, 2), 4, element(16, b"ab"))
+    lines = matrix("l", (2, 2), 4, element(16, b"acbd"))
     column = matrix("c", (2, 2), 9, small(2, b"\1\2\3\4"))
     cell = matrix("cell", (1, 2), 1, doubles("", 1.5) + matrix("", (1, 1), 4, element(16, b"x")))
     fields = small(5, struct.pack("<i", 4)) + element(1, b"a\0\0\0b\0\0\0")
     record = matrix("s", (1, 1), 2, fields + doubles("", 7) + element(14, b""))
-    path = write(tmp_path / "a.mat", text, column, cell, record)
+    path = write(tmp_path / "a.mat", text, lines, column, cell, record)
     values = read_mat(path)
-    assert values["t"] == "ab" and values["c"].tolist() == [[1, 3], [2, 4]]
+    assert values["t"] == "ab" and values["l"] == "ab\ncd"
+    assert values["c"].tolist() == [[1, 3], [2, 4]]
     assert values["c"].dtype == np.uint8
     assert values["cell"][0, 0].tolist() == [[1.5]] and values["cell"][0, 1] == "x"
     assert values["s"][0, 0]["a"].tolist() == [[7]] and values["s"][0, 0]["b"].shape == (0, 0)

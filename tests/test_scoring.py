@@ -160,7 +160,8 @@ def test_odd_entries_are_one_line_errors(
 @pytest.mark.parametrize(
     "labels",
     [[], {"images": []}, {**LABELS, "images": []}, {**LABELS, "annotations": [{}]},
-     {**LABELS, "categories": [{}]}, {**LABELS, "annotations": [None]}],
+     {**LABELS, "images": [{"id": 7}]}, {**LABELS, "categories": [{}]},
+     {**LABELS, "annotations": [None]}],
 )  # fmt: skip
 def test_bad_labels(labels: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert coco(tmp_path, [PERSON], labels) in (2, 3)
@@ -175,6 +176,8 @@ def test_files_of_other_data_sets(
     (tmp_path / "few.json").write_text(json.dumps([{**PERSON, "image_id": 1}]))
     (tmp_path / "twice.txt").write_text("1,1,0,0,5,5,1\n1,1,0,0,5,5,1\n")
     (tmp_path / "word.txt").write_text("1,1,0,zero,5,5,1\n")
+    twins = [{"image_id": 1, "track_id": 2, "keypoints": [1] * 51, "bbox_head": [0, 0, 9, 9]}] * 2
+    (tmp_path / "tracks.json").write_text(json.dumps({"images": [{"id": 1}], "annotations": twins}))
     cases = [
         ("mpii", mpii / "bearpaw-hg_s2_b1.mat", labels, 3),
         ("mpii", labels, labels, 3),
@@ -184,6 +187,7 @@ def test_files_of_other_data_sets(
         ("mot", tmp_path / "word.txt", mot / "test.txt", 3),
         ("mot", mot / "none.txt", mot / "test.txt", 3),
         ("posetrack", labels, labels, 3),
+        ("posetrack", tmp_path / "tracks.json", tmp_path / "tracks.json", 3),
         ("coco", labels, labels, 3),
     ]
     for data, ann, found, code in cases:

@@ -81,7 +81,7 @@ def read_truth(path: str | Path, joints: int, whole_body: bool = False) -> Label
     images = _images(data, path)
     person = _person(data["categories"])
     with_joints = [a for a in data["annotations"] if a.get("category_id", 1) == person]
-    entries = _by_image(with_joints, images)
+    entries = _by_image(with_joints, images, path)
     fields = WHOLE_BODY if whole_body else {"keypoints": joints}
     keypoints = _keypoints(entries, fields, path)
     boxes = _boxes(entries, path)
@@ -101,7 +101,7 @@ def read_box_truth(path: str | Path) -> Labels:
     data = _labels(path)
     images = _images(data, path)
     categories = sorted(c["id"] for c in data["categories"])
-    entries = _by_image(data["annotations"], images)
+    entries = _by_image(data["annotations"], images, path)
     rank = {c: n for n, c in enumerate(categories)}
     kinds = _column(entries, lambda a: rank[a["category_id"]], path).astype(np.int64)
     boxes = _boxes(entries, path)
@@ -198,17 +198,21 @@ def _images(data: Mapping[str, Any], path: Path) -> list[int]:
 
 def _person(categories: list[Entry]) -> int:
     """Return the id of the category that has key points."""
-    for fits in ("keypoints" in c for c in categories), (c.get("name") == "person" for c in categories):
-        for category, fit in zip(categories, fits, strict=True):
-            if fit:
-                return int(category["id"])
-    return 1
+    joints = [c for c in categories if "keypoints" in c]
+    people = [c for c in categories if c.get("name") == "person"]
+    return int(next(iter(joints + people), {"id": 1})["id"])
 
 
-def _by_image(entries: list[Any], images: list[int]) -> list[Any]:
+def _by_image(entries: list[Any], images: list[int], path: Path) -> list[Any]:
     """Sort by image, keep the order of the file within one; leave out those of no image."""
     known = set(images)
-    return sorted((a for a in entries if a["image_id"] in known), key=lambda a: a["image_id"])
+    kept = sorted((a for a in entries if a["image_id"] in known), key=lambda a: a["image_id"])
+    if entries and not kept:
+        raise UsageError(
+            f"{path}: no annotation is of one of its pictures, e.g. image_id "
+            f"{entries[0]['image_id']!r}; make the ids agree"
+        )
+    return kept
 
 
 def _cells(entries: list[Any], images: list[int]) -> Ints:

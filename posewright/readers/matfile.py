@@ -36,7 +36,10 @@ _TAGS = {order: struct.Struct(f"{order}I") for order in "<>"}
 _DEEPEST = 30  # structs in structs
 _LARGEST = 1 << 31  # bytes of one variable, unpacked
 
+_USUAL = 40  # bytes before the content of a variable of two axes without a name
+
 Array = NDArray[Any]
+_Head = tuple[int, tuple[int, ...], str]  # class, shape, name
 
 
 def read_mat(path: str | Path) -> dict[str, Any]:
@@ -65,6 +68,7 @@ def _variables(data: bytes) -> dict[str, Any]:
         raise ValueError("no MAT-file header of level 5")
     order = marks[data[126:128]]
     found: dict[str, Any] = {}
+    heads: dict[bytes, _Head] = {}
     at = _HEADER
     while at + 8 <= len(data):
         kind, size = struct.unpack_from(f"{order}II", data, at)
@@ -79,7 +83,7 @@ def _variables(data: bytes) -> dict[str, Any]:
         else:
             at = -(-at // 8) * 8
         if kind == _MATRIX:
-            name, value = _Reader(body, order).matrix(0)
+            name, value = _Reader(body, order, heads).matrix(0)
             found[name] = value
     return found
 
@@ -96,9 +100,10 @@ def _unpack(body: bytes) -> bytes:
 class _Reader:
     """Reads elements one after the other from the bytes of a variable."""
 
-    def __init__(self, data: bytes, order: str) -> None:
+    def __init__(self, data: bytes, order: str, heads: dict[bytes, _Head]) -> None:
         self._data, self._order, self._at = data, order, 0
         self._tag = _TAGS[order]
+        self._heads = heads  # of the file so far: a struct array repeats a few a thousand times
 
     def matrix(self, depth: int) -> tuple[str, Any]:
         """Read the inside of a matrix element: its name and its value."""
@@ -106,35 +111,46 @@ class _Reader:
             raise ValueError(f"structs nested deeper than {_DEEPEST}")
         if not self._data:
             return "", np.zeros((0, 0))
-        (flags,) = self._tag.unpack_from(self._element()[1])
-        kind, complex_ = flags & 0xFF, bool(flags & 0x800)
-        sizes = self._element()[1]
-        shape = struct.unpack(f"{self._order}{len(sizes) // 4}i", sizes)
+        kind, shape, name = self._head()
         count = math.prod(shape)
-        name = self._element()[1].decode("ascii")
-        if count > _LARGEST or min(shape, default=0) < 0:
+        if count > (_LARGEST if kind in _CLASSES else len(self._data)) or min(shape) < 0:
             raise ValueError(f"an array of shape {shape}")
         if kind in _CLASSES:
-            return name, self._array(_CLASSES[kind], shape, complex_)
+            return name, self._numbers().astype(_CLASSES[kind]).reshape(shape, order="F")
         if kind == _CHAR:
-            return name, self._text()
+            return name, self._text(shape)
         if kind == _CELL:
             return name, _filled(shape, [self._inner(depth) for _ in range(count)])
         if kind == _STRUCT:
             return name, self._struct(shape, count, depth)
         raise ValueError(f"class {kind} of {name!r} is not numbers, text, cell or struct")
 
-    def _array(self, kind: str, shape: tuple[int, ...], complex_: bool) -> Array:
-        if complex_:
-            raise ValueError("complex numbers")
-        return self._numbers().astype(kind).reshape(shape, order="F")
+    def _head(self) -> _Head:
+        """Read class, shape and name."""
+        start = self._data[:_USUAL]
+        if start in self._heads:
+            self._at = _USUAL
+            return self._heads[start]
+        (flags,) = self._tag.unpack_from(self._element()[1])
+        sizes = self._element()[1]
+        shape = struct.unpack(f"{self._order}{len(sizes) // 4}i", sizes)
+        name = self._element()[1].decode("ascii")
+        if flags & 0x800 or len(shape) < 2:
+            raise ValueError(f"{name!r} is complex or has no shape")
+        if self._at == _USUAL:
+            self._heads[start] = flags & 0xFF, shape, name
+        return flags & 0xFF, shape, name
 
-    def _text(self) -> str:
+    def _text(self, shape: tuple[int, ...]) -> str:
+        """Read text; rows of a table of letters are lines."""
         kind, body = self._element()
         encoding = _TEXT[kind]
         if encoding in ("utf-16", "utf-32"):
             encoding += "-le" if self._order == "<" else "-be"
-        return body.decode(encoding)
+        text = body.decode(encoding)
+        if shape[0] < 2:
+            return text
+        return "\n".join(map("".join, np.array(list(text)).reshape(shape, order="F").tolist()))
 
     def _struct(self, shape: tuple[int, ...], count: int, depth: int) -> Array:
         width = int(self._numbers()[0])
@@ -149,7 +165,7 @@ class _Reader:
         kind, body = self._element()
         if kind != _MATRIX:
             raise ValueError(f"type {kind} where a matrix was expected")
-        return _Reader(body, self._order).matrix(depth + 1)[1]
+        return _Reader(body, self._order, self._heads).matrix(depth + 1)[1]
 
     def _numbers(self) -> Array:
         kind, body = self._element()

@@ -29,13 +29,18 @@ def read_mot(labels: str | Path, found: str | Path) -> list[Sight]:
     """
     truth, boxes = _mot(Path(labels)), _mot(Path(found))
     truth = truth[truth[:, 6] != 0]
-    frames = sorted({*truth[:, 0].tolist(), *boxes[:, 0].tolist()})
+    frames = np.unique(np.concatenate([truth[:, 0], boxes[:, 0]]))
     sights = []
-    for frame in frames:
-        a, b = truth[truth[:, 0] == frame], boxes[boxes[:, 0] == frame]
+    for a, b in zip(_by_frame(truth, frames), _by_frame(boxes, frames), strict=True):
         distances = box_distances(a[:, 2:6], b[:, 2:6])
         sights.append(Sight(a[:, 1].astype(np.int64), b[:, 1].astype(np.int64), distances))
     return sights
+
+
+def _by_frame(rows: Doubles, frames: Doubles) -> list[Doubles]:
+    """Return the rows of each frame."""
+    rows = rows[np.argsort(rows[:, 0], kind="stable")]
+    return np.split(rows, np.searchsorted(rows[:, 0], frames))[1:]
 
 
 def _mot(path: Path) -> Doubles:
@@ -118,6 +123,9 @@ def _frame(people: list[Mapping[str, Any]], poses: list[Mapping[str, Any]]) -> P
     heads = np.array([p["bbox_head"] for p in people], np.float64).reshape(-1, 4)
     heads[:, 2:] += heads[:, :2]
     found = [_found(p) for p in poses]
+    for entries in people, poses:
+        if len({p["track_id"] for p in entries}) < len(entries):
+            raise ValueError(f"a track_id twice in picture {entries[0]['image_id']}")
     return PoseFrame(
         _points([p["keypoints"] for p in people]), head_sizes(heads), np.stack(found)
         if found else np.zeros((0, len(JOINTS), 3)),

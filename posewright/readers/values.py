@@ -29,7 +29,8 @@ def load(path: Path) -> Any:
 
 def finite(value: Any) -> Floats:
     """Return float32; a ValueError for NaN or infinity."""
-    array: Floats = np.array(value, np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinity, refused below
+        array: Floats = np.array(value, np.float32)
     if not np.isfinite(array).all():
         raise ValueError("NaN or infinity")
     return array
