@@ -23,6 +23,7 @@ from posewright.metrics.oks import (
 )
 from posewright.metrics.pck import Pck, auc, box_sizes, epe, normalised, pck, pckh
 from posewright.metrics.posetrack import joint_ap, joint_tallies
+from posewright.metrics.ranking import THRESHOLDS, average
 from posewright.metrics.tracking import Tally, mot_numbers, tally
 from posewright.readers.instances import (
     box_detections,
@@ -37,7 +38,7 @@ from posewright.skeletons import COCO17, COCO133, CROWDPOSE14, LSP14, MPII16, PO
 
 __all__ = ["DATA", "Scoring", "score_files"]
 
-_PERCENT = ("MOTA", "IDF1", "Rcll", "Prcn")  # of MOT, as py-motmetrics prints them
+_PERCENT = ("MOTA", "Rcll", "Prcn")  # of MOT; IDF1 stays a share, as py-motmetrics returns it
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +80,11 @@ def _coco(data: str, ann: Path, predictions: Path) -> Scoring:
         return _boxes(data, ann, entries, predictions)
     labels = read_truth(ann, len(COCO17))
     found = detections(entries, labels, predictions)
-    sigmas = sigmas_of(COCO17)
-    numbers = evaluate_keypoints(labels.truth, found, sigmas).numbers
-    return _with_details(data, numbers, labels.truth, found, COCO17)
+    scores = evaluate_keypoints(labels.truth, found, sigmas_of(COCO17))
+    scoring = _with_details(data, scores.numbers, labels.truth, found, COCO17)
+    table = zip(THRESHOLDS, scores.curves["all"].precision, strict=True)
+    scoring.more["AP_by_threshold"] = {f"{t:.2f}": average(row) for t, row in table}
+    return scoring
 
 
 def _boxes(data: str, ann: Path, entries: list[Any], predictions: Path) -> Scoring:

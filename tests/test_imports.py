@@ -55,7 +55,9 @@ def test_cli_needs_the_standard_library_only_at_start(file: Path) -> None:
     assert all(n.startswith(("posewright.cli", "posewright.errors")) for n in inner)
 
 
-CORE = files("people.py", "skeletons*", "nms.py", "warp.py", "trackers/*.py", "codecs/*.py")
+CORE = files(
+    "people.py", "skeletons*", "nms.py", "warp.py", "trackers/*.py", "codecs/*.py", "metrics/*.py"
+)
 
 
 @pytest.mark.parametrize("file", [f for f in CORE if f.suffix == ".py"], ids=str)

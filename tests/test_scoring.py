@@ -59,6 +59,15 @@ def test_reference_files(data: str, reference: Path, capsys: pytest.CaptureFixtu
     assert all(f"\n{name}" in f"\n{shown}" for name in names)
 
 
+def test_coco_by_threshold(reference: Path) -> None:
+    ann, found, *_ = FILES["coco"]
+    scoring = score_files("coco", reference / ann, reference / found)
+    table = scoring.more["AP_by_threshold"]
+    assert (table["0.50"], table["0.75"]) == (scoring.numbers["AP50"], scoring.numbers["AP75"])
+    assert sum(table.values()) / 10 == pytest.approx(scoring.numbers["AP"])
+    assert sum(scoring.more["oks_histogram"]) == scoring.more["labelled"] == 11
+
+
 def test_box_results(reference: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = reference / "cocoapi_results"
     found = folder / "instances_val2014_fakebbox100_results.json"

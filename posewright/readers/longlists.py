@@ -61,8 +61,12 @@ def _numbers(lists: list[bytes]) -> NDArray[np.float64] | None:
     ends = np.flatnonzero(letters == ord(","))
     starts = np.concatenate([[0], ends[:-1] + 1])
     negative = letters[starts] == ord("-")
-    decimals = _decimals(np.flatnonzero(letters == ord(".")), starts + negative, ends)
+    first = starts + negative
+    decimals = _decimals(np.flatnonzero(letters == ord(".")), first, ends)
     if decimals is None or text.count(b"-") != negative.sum():
+        return None
+    zeros = first[letters[first] == ord("0")]
+    if (letters[zeros + 1] >= ord("0")).any():  # 012 is no number of JSON
         return None
     whole = np.fromstring(text.translate(None, b".")[:-1], np.int64, sep=",")
     if np.abs(whole).max(initial=0) > _EXACT or decimals.max(initial=0) > _DECIMALS:
