@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from posewright.checkpoints import foreign
-from posewright.codecs import Heatmap, SimCC
+from posewright.codecs import SimCC, codec_named
 from posewright.errors import UsageError
 from posewright.models import create
 from posewright.models.mobilenetv2 import MobileNetV2
@@ -70,7 +70,7 @@ def test_names_of_configurations_say_what_they_are() -> None:
         sharp = known["coco/hrnet/sa_simdr/w48_384x288_adam_lr1e-3_split1.5_sigma4"]()
         hit = known["coco/hrnet/simdr/nmt_w32_128x128_adam_lr1e-3_split3"]()
         mpii = known["mpii/hrnet/sa_simdr/w32_256x256_adam_lr1e-3_split2_sigma6"]()
-    assert plain.codec == Heatmap((64, 64), quantised=True)
+    assert plain.codec == codec_named("heatmap", (64, 64))
     assert sharp.codec == SimCC((288, 384), 1.5, 4.0, normalised=True)
     assert hit.codec == SimCC((128, 128), 3.0, normalised=True, smoothing=0.1, score="max")
     assert mpii.skeleton.name == "mpii16"

@@ -154,7 +154,7 @@ def test_metadata_round_trip() -> None:
     with pytest.raises(ModelError, match="did you mean 'movenet'"):
         ModelInfo.from_json('{"codec":{"kind":"movnet"}}')
     with pytest.raises(ModelError, match="no field"):
-        ModelInfo.from_json('{"codec":{"kind":"movenet","sigma":2}}')
+        ModelInfo.from_json('{"codec":{"kind":"movenet","kernel":2}}')
     assert codec_to_dict(DistributionBoxes())["strides"] == (8, 16, 32)
 
 

@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
         calibrate=Path(args.calibrate) if args.int8 else None,
         tolerance=args.tolerance if args.tolerance is not None else (2.0 if args.int8 else 0.1),
     )
-    told: dict[str, Any] = {"file": str(target), "bytes": target.stat().st_size}
+    told: dict[str, Any] = {"file": str(target), "bytes": _size(target)}
     if result is not None:
         told |= {
             "pixels": result.pixels,
@@ -132,6 +132,13 @@ def run(args: argparse.Namespace) -> int:
     if args.ascend:
         print("\n".join(ascend_commands(target, model, args.fixed_batch or 1)))
     return 0
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file; those of an OpenVINO file include its weights beside it."""
+    weights = path.with_suffix(".bin")
+    beside = weights.stat().st_size if path.suffix == ".xml" else 0
+    return path.stat().st_size + beside
 
 
 def _network(args: argparse.Namespace) -> tuple[PoseModel, ModelInfo]:
