@@ -13,8 +13,10 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from posewright.checkpoints.conversion import convert_file
 from posewright.checkpoints.files import read_checkpoint
 from posewright.errors import ModelError, UsageError
+from posewright.weights import EMBEDDED
 
 
 def network() -> nn.Sequential:
@@ -101,6 +103,16 @@ def test_mindspore(tmp_path: Path) -> None:
         path.write_bytes(whole[:cut])
         with pytest.raises(ModelError, match=r"truncated|incomplete"):
             read_checkpoint(path)
+
+
+def test_the_embedded_network_is_a_checkpoint_too(tmp_path: Path) -> None:
+    found = read_checkpoint(EMBEDDED["movenet-thunder"].path)
+    assert len(found) > 100 and all(v.dtype == torch.float32 for v in found.values())
+    done = convert_file(EMBEDDED["movenet-thunder"].path, tmp_path / "a.safetensors", "movenet")
+    assert done.network == "movenet_thunder"
+    (tmp_path / "junk.onnx").write_bytes(b"\xff" * 600)
+    with pytest.raises(ModelError, match="damaged ONNX"):
+        read_checkpoint(tmp_path / "junk.onnx")
 
 
 def test_truncated_files_say_so(tmp_path: Path) -> None:

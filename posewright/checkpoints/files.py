@@ -18,7 +18,7 @@ from torch import Tensor
 from posewright.checkpoints.mindspore import read_mindspore
 from posewright.checkpoints.pickles import Stub, read_pickle
 from posewright.checkpoints.tfjs import read_tfjs
-from posewright.errors import ModelError, UsageError
+from posewright.errors import MissingError, ModelError, UsageError
 
 __all__ = ["read_checkpoint", "tensors_of"]
 
@@ -72,6 +72,8 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         return _read_safetensors(path)
     if head[257:262] == b"ustar":
         raise ModelError("a tar archive; unpack it, or save it again with a torch of 2017 or later")
+    if path.suffix == ".onnx":
+        return _read_onnx(path)
     if path.suffix == ".json":
         return read_tfjs(path)
     if path.suffix == ".ckpt":
@@ -201,6 +203,20 @@ def _legacy_storages(
 
 def _no_storage(key: str, dtype: torch.dtype, count: int) -> Tensor:
     raise ModelError("a damaged checkpoint: a tensor where none can be; get it again")
+
+
+def _read_onnx(path: Path) -> dict[str, Tensor]:
+    """The weights of a graph that kept their names, as our embedded files do."""
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingError('onnx is not installed; run: pip install "posewright[torch]"') from error
+    try:
+        graph = onnx.load(path).graph
+    except Exception as error:  # protobuf's own error derives from nothing narrower
+        raise ModelError(f"a damaged ONNX file ({error}); get it again") from error
+    arrays = {i.name: onnx.numpy_helper.to_array(i) for i in graph.initializer}
+    return {k: torch.tensor(a) for k, a in arrays.items() if k.endswith((".weight", ".bias"))}
 
 
 def _is_safetensors(head: bytes, size: int) -> bool:
