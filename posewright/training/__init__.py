@@ -1,0 +1,1 @@
+"""Training: recipes, optimizers, batches, checkpoints; `posewright.train` joins them."""

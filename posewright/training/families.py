@@ -1,0 +1,214 @@
+"""The families of the zoo with their recipes, and where each is written; on COCO unless said.
+
+Where a recipe uses what is not built (mosaic, mixing of pictures), its source says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from posewright.errors import UsageError, nearest
+from posewright.training import recipes
+from posewright.training.recipe import Recipe
+
+__all__ = ["FAMILIES", "Family", "find", "names"]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Networks that were trained the same way, and where that is written."""
+
+    networks: tuple[str, ...]
+    source: str
+    build: Callable[[str], Recipe]
+
+
+_ALPHAPOSE = "AlphaPose (arXiv:2211.03375)"
+_MMPOSE_1X = "github.com/open-mmlab/mmpose configs/body_2d_keypoint"
+
+FAMILIES = (
+    Family(
+        ("simple_baseline_r50", "simple_baseline_r101", "simple_baseline_r152"),
+        "github.com/microsoft/human-pose-estimation.pytorch experiments/coco",
+        recipes.simple_baseline,
+    ),
+    Family(
+        ("hrnet_w32", "hrnet_w48"),
+        "github.com/leoxiaobin/deep-high-resolution-net.pytorch experiments/coco/hrnet; "
+        "DARK and UDP keep it",
+        recipes.hrnet,
+    ),
+    Family(
+        ("hrnet_w32_lite", "hrnet_w48_lite"), "HRNet's: none is published for it", recipes.hrnet
+    ),
+    Family(
+        ("hourglass_4", "hourglass_8"),
+        f"{_MMPOSE_1X}/topdown_heatmap/coco/td-hm_hourglass52_8xb32-210e_coco-256x256",
+        recipes.hourglass,
+    ),
+    Family(
+        ("seresnet_50", "seresnet_101"),
+        f"{_MMPOSE_1X}/topdown_heatmap/coco/td-hm_seresnet50_8xb64-210e_coco-256x192",
+        recipes.mmpose,
+    ),
+    Family(
+        ("seresnet_152",),
+        f"{_MMPOSE_1X}/topdown_heatmap/coco/td-hm_seresnet152_8xb48-210e_coco-256x192",
+        recipes.seresnet_152,
+    ),
+    Family(
+        ("fastpose_r50", "fastpose_r101", "fastpose_r152", "fastpose_duc_r50",
+         "fastpose_duc_r152", "alphapose_simple_r50", "alphapose_hrnet_w32"),
+        f"{_ALPHAPOSE}, its 1x schedule",
+        recipes.alphapose_1x,
+    ),
+    Family(("fastpose_r50_dcn",), f"{_ALPHAPOSE}, its 2x schedule", recipes.alphapose_2x),
+    Family(
+        ("fastpose_r50_regression", "fastpose_r50_dcn_combined"),
+        f"{_ALPHAPOSE}, on Halpe-136",
+        recipes.alphapose_halpe,
+    ),
+    Family(
+        ("fastpose_r50_mindspore",),
+        "github.com/mindspore-ai/models research/cv/AlphaPose; the batch is AlphaPose's",
+        recipes.mindspore,
+    ),
+    Family(
+        ("simple_pose_dconv", "simple_pose_dconv_se", "simple_pose_duc", "simple_pose_duc_se"),
+        "github.com/liangheming/simple_pose, without its random crops",
+        recipes.simple_pose,
+    ),
+    Family(
+        ("lite_hrnet_18", "lite_hrnet_30", "naive_lite_hrnet_18"),
+        "github.com/HRNet/Lite-HRNet configs/top_down/lite_hrnet/coco; batch of arXiv:2104.06403",
+        recipes.lite_hrnet,
+    ),
+    Family(
+        ("hrformer_s", "hrformer_b"),
+        "github.com/HRNet/HRFormer pose/configs/top_down/hrt/coco",
+        recipes.hrformer,
+    ),
+    Family(
+        ("tokenpose_t", "tokenpose_s_v1", "tokenpose_s_v2", "tokenpose_b"),
+        "github.com/leeyegy/TokenPose experiments/coco",
+        recipes.tokenpose,
+    ),
+    Family(
+        ("tokenpose_l_d24",), "github.com/leeyegy/TokenPose experiments/coco", recipes.tokenpose_l
+    ),
+    Family(
+        ("tokenpose_l_d6",),
+        "github.com/leeyegy/TokenPose experiments/mpii, on MPII",
+        recipes.tokenpose_l_mpii,
+    ),
+    Family(
+        ("vitpose_s", "vitpose_b", "vitpose_l", "vitpose_h"),
+        "github.com/ViTAE-Transformer/ViTPose configs, ViTPose_*_coco_256x192",
+        recipes.vitpose,
+    ),
+    Family(
+        ("vitpose_plus_s", "vitpose_plus_b", "vitpose_plus_l", "vitpose_plus_h"),
+        "github.com/ViTAE-Transformer/ViTPose configs, vitPose+_*, there on six data sets",
+        recipes.vitpose_plus,
+    ),
+    Family(
+        ("simcc_r50", "simcc_r101", "simcc_r152", "simcc_r50_upsample_free",
+         "simcc_r101_upsample_free", "simcc_r152_upsample_free"),
+        "github.com/leeyegy/SimCC experiments/coco/resnet",
+        recipes.simcc,
+    ),
+    Family(
+        ("simcc_mobilenetv2",),
+        f"{_MMPOSE_1X}/simcc/coco/simcc_mobilenetv2_wo-deconv-8xb64-210e_coco-256x192",
+        recipes.mmpose,
+    ),
+    Family(
+        ("rtmpose_m", "rtmpose_l"),
+        f"{_MMPOSE_1X}/rtmpose/coco; batch of arXiv:2303.07399; without blur, without its last "
+        "30 milder epochs",
+        recipes.rtmpose,
+    ),
+    Family(("rtmpose_s",), f"{_MMPOSE_1X}/rtmpose/coco, as rtmpose_m", recipes.rtmpose_s),
+    Family(("rtmpose_t",), f"{_MMPOSE_1X}/rtmpose/coco, as rtmpose_m", recipes.rtmpose_t),
+    Family(
+        ("rtmpose_x",),
+        f"{_MMPOSE_1X}/rtmpose/body8/rtmpose-x_8xb256-700e_body8-halpe26-384x288, on 7 sets",
+        recipes.rtmpose_x,
+    ),
+    Family(
+        ("deeppose_r50", "deeppose_r101", "deeppose_r152", "rle_r101", "rle_r152"),
+        f"{_MMPOSE_1X}/topdown_regression/coco",
+        recipes.mmpose,
+    ),
+    Family(("rle_mobilenetv2",), f"{_MMPOSE_1X}/topdown_regression/coco", recipes.rle_mobilenetv2),
+    Family(
+        ("ipr_r50",),
+        f"{_MMPOSE_1X}/integral_regression/coco/ipr_res50_8xb64-210e_coco-256x256, there from a "
+        "trained heatmap network",
+        recipes.mmpose,
+    ),
+    Family(
+        ("rle_r50",),
+        "RLE (arXiv:2107.11291); batch and augmentation are AlphaPose's",
+        recipes.rle,
+    ),
+    Family(
+        ("poseur_r50", "poseur_mobilenetv2", "poseur_hrnet_w32", "poseur_hrnet_w48"),
+        "github.com/aim-uofa/Poseur configs/poseur/coco",
+        recipes.poseur,
+    ),
+    Family(
+        ("posefix_r50", "posefix_r152"),
+        "github.com/mks0601/PoseFix_RELEASE main/config.py",
+        recipes.posefix,
+    ),
+    Family(
+        ("dekr_w32",), "github.com/HRNet/DEKR experiments/coco/w32",
+        recipes.dekr_w32,
+    ),
+    Family(
+        ("dekr_w48",), "github.com/HRNet/DEKR experiments/coco/w48",
+        recipes.dekr_w48,
+    ),
+    Family(
+        ("adaptivepose_dla34", "adaptivepose_hrnet_w32", "adaptivepose_hrnet_w48"),
+        "github.com/buptxyb666/AdaptivePose; batch not stated, augmentation is DEKR's",
+        recipes.adaptivepose,
+    ),
+    Family(
+        ("yoloxpose_tiny", "yoloxpose_s", "yoloxpose_m", "yoloxpose_l"),
+        f"{_MMPOSE_1X}/yoloxpose/coco; without mosaic and mixing",
+        recipes.yoloxpose,
+    ),
+    Family(
+        ("rtmo_t", "rtmo_s", "rtmo_m", "rtmo_l"),
+        f"{_MMPOSE_1X}/rtmo/coco; without mosaic and mixing; after epoch 280 the rate stays, "
+        "where there it falls from 5e-4 once more",
+        recipes.rtmo,
+    ),
+    Family(
+        ("yolo_pose_s6", "yolo_pose_m6", "yolo_pose_l6", "yolo_pose_s6_ti_lite",
+         "yolo_pose_m6_ti_lite", "yolo_pose_l6_ti_lite"),
+        "YOLO-Pose (arXiv:2204.06806) and YOLOv5's defaults; without mosaic",
+        recipes.yolo_pose,
+    ),
+    Family(
+        ("movenet_lightning", "movenet_thunder", "movenet_multipose", "movenet_fire717"),
+        "github.com/fire717/movenet.pytorch; augmentation is ours; Google has published none",
+        recipes.movenet,
+    ),
+)  # fmt: skip
+
+
+def names() -> list[str]:
+    """Return every network with a recipe."""
+    return sorted(name for family in FAMILIES for name in family.networks)
+
+
+def find(name: str) -> Family:
+    """Return the family of a network; a UsageError suggests the nearest name."""
+    for family in FAMILIES:
+        if name in family.networks:
+            return family
+    raise UsageError(f"no recipe for {name!r}{nearest(name, names())}; `posewright models list`")

@@ -1,0 +1,111 @@
+"""Starting from the weights of another network: what fits by name and shape is taken over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from posewright.errors import ModelError, UsageError
+from posewright.models.base import PoseModel
+from posewright.runtimes.info import METADATA_KEY, ModelInfo
+from posewright.skeletons import Skeleton
+
+__all__ = ["Report", "start_from"]
+
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a network took over from a file.
+
+    loaded: names of tensors.  left: name -> why, of the file's tensors that were not used.  fresh:
+    tensors of the network that keep their first, random values.  share: of the network's
+    parameters that were loaded, 0 to 1.  notes: what else to know.
+    """
+
+    path: Path
+    loaded: tuple[str, ...]
+    left: dict[str, str]
+    fresh: tuple[str, ...]
+    share: float
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.path}: {len(self.loaded)} tensors loaded, {self.share:.1%} of the parameters"
+        ]
+        if self.left:
+            lines.append("not loaded: " + _few([f"{k} {why}" for k, why in self.left.items()]))
+        if self.fresh:
+            lines.append("start at random: " + _few(self.fresh))
+        return "\n".join([*lines, *self.notes])
+
+
+def _few(parts: tuple[str, ...] | list[str]) -> str:
+    more = f" and {len(parts) - _SHOWN} more" if len(parts) > _SHOWN else ""
+    return ", ".join(parts[:_SHOWN]) + more
+
+
+def start_from(model: PoseModel, path: str | Path) -> Report:
+    """Fill a network with what fits of a safetensors file, of whichever network and skeleton.
+
+    A tensor fits that has the name and the shape: so a head of other joints and a table of
+    positions of another size stay out, and are reported.  UsageError: the file is not there.
+    ModelError: it is no safetensors file, or nothing in it fits.
+    """
+    path = Path(path)
+    tensors, source = _read(path)
+    ours = model.state_dict()
+    left = {k: _why(v, ours.get(k)) for k, v in tensors.items()}
+    left = {k: why for k, why in left.items() if why}
+    loaded = tuple(k for k in tensors if k not in left)
+    parameters = {name: p.numel() for name, p in model.named_parameters()}
+    share = sum(parameters.get(k, 0) for k in loaded) / max(sum(parameters.values()), 1)
+    if not share:
+        raise ModelError(
+            f"{path}: nothing in it fits {model.name}: its tensors are {_few(list(tensors))}; "
+            "checkpoints of other programs go through: posewright models convert"
+        )
+    model.load_state_dict({k: tensors[k] for k in loaded}, strict=False)
+    fresh = tuple(k for k in ours if k not in loaded)
+    return Report(path, loaded, left, fresh, share, _notes(source, model.skeleton))
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], Skeleton | None]:
+    """Return the tensors of a file, and the skeleton of the network they are from, if it says."""
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file to start from")
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            text = (file.metadata() or {}).get(METADATA_KEY)
+            tensors = {key: file.get_tensor(key) for key in file.keys()}
+    except (safetensors.SafetensorError, OSError) as error:
+        raise ModelError(
+            f"{path}: not a safetensors file ({error}); "
+            "checkpoints of other programs go through: posewright models convert"
+        ) from error
+    return tensors, ModelInfo.from_json(text).skeleton if text else None
+
+
+def _why(theirs: Tensor, ours: Tensor | None) -> str:
+    """Return why a tensor does not fit, "" if it does."""
+    if ours is None:
+        return "has no counterpart"
+    if theirs.shape != ours.shape:
+        return f"{tuple(theirs.shape)} for {tuple(ours.shape)}"
+    return ""
+
+
+def _notes(source: Skeleton | None, skeleton: Skeleton) -> tuple[str, ...]:
+    """Say where as many joints mean others: their layers fit, but begin with the wrong ones."""
+    if source is None or len(source) != len(skeleton) or source.joints == skeleton.joints:
+        return ()
+    return (
+        f"{source.name} and {skeleton.name} have as many joints but not the same: "
+        "the last layer was loaded and must learn them anew",
+    )
