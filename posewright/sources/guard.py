@@ -19,6 +19,7 @@ __all__ = ["BadPicture", "allowed", "decode", "picture_format", "picture_size"]
 MOST_SEGMENTS = 10_000  # of a JPEG before its size, and entries of a TIFF's directory
 MOST_CHUNKS = 1_000_000  # of a PNG
 SPARE_BYTES = 64 << 20  # room for metadata: colour profiles, thumbnails, a film at the end
+FIRST_BYTES = 1 << 20  # of a picture file that are read at once; most have no more
 
 Size = tuple[int, int]
 
@@ -80,19 +81,21 @@ def decode(file: IO[bytes], max_pixels: int) -> NDArray[np.uint8]:
     allowed(size, max_pixels)
     room = 8 * size[0] * size[1] + SPARE_BYTES  # 16-bit RGBA without compression
     file.seek(0)
-    data = file.read(room + 1)
+    data = file.read(FIRST_BYTES)  # asking for all that may be there would allocate it each time
+    if len(data) == FIRST_BYTES:
+        data += file.read(room + 1 - len(data))
     if len(data) > room:
         raise BadPicture(f"it is over {room} bytes for {size[0]} x {size[1]} pixels; it is damaged")
     name = picture_format(data[:16])
     if name == "PNG":
         _check_chunks(data)
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error as error:
         raise BadPicture(f"OpenCV cannot decode this {name}: {error.err}") from error
     if image is None:
         raise BadPicture(f"the {name} is damaged, cut off or of an unusual kind; save it again")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image), np.uint8)
+    return np.asarray(image, np.uint8)
 
 
 def _take(file: IO[bytes], form: str) -> tuple[int, ...]:

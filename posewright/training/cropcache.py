@@ -1,0 +1,180 @@
+"""Crops on disk, so that a picture is not decoded again for every person of it in every epoch.
+
+An entry is a JPEG of a part of a picture, large enough for most of what augmentation shows, with a
+few numbers behind its end.  A view that reaches farther is cut from the picture itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import threading
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from posewright.augment import Augmentation
+from posewright.codecs import Codec
+from posewright.datasets.base import Sample
+from posewright.errors import OutputError
+from posewright.people import Floats, People
+from posewright.skeletons import Skeleton
+from posewright.training.cuts import Cut, Part, corners
+from posewright.warp import Warp
+
+__all__ = ["CropCache"]
+
+VERSION = b"pwc1"
+QUALITY = 95
+DRAWS = 256  # views that are drawn to learn how far augmentation reaches
+COVERED = 0.995  # share of them that crops are made for
+DETAIL = 0.9  # most pixels of a crop to a pixel of the view without augmentation
+WORTH = 0.7  # largest size of a crop, as a share of its picture, that saves time
+_NUMBERS = struct.Struct("<6I I 4s")  # x1 y1 x2 y2 width height, Adler-32 of the JPEG, version
+
+
+class CropCache:
+    """A folder of crops; several threads and processes may share it.
+
+    An entry belongs to a file as it was (name, size, time of change), a box and this cache's
+    settings; one of other settings or of an earlier file is never taken.  notes: what went wrong.
+    OutputError: the folder cannot be made.
+    """
+
+    def __init__(
+        self, folder: str | Path, codec: Codec, augment: Augmentation, skeleton: Skeleton
+    ) -> None:
+        self.folder, self.codec = Path(folder), codec
+        self.reach = _reach(codec, augment, skeleton) if codec.top_down else (1.0, 1.0)
+        # how the codec crops one known box tells its rule
+        example = codec.warps((640, 480), People.of([[100, 100, 200, 300]]))[0]
+        settings = (VERSION, QUALITY, DETAIL, WORTH, self.reach, example.size, codec.top_down)
+        self.settings = repr(settings).encode() + example.matrix.tobytes()
+        self.notes: list[str] = []
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{folder}: no cache can be made there ({error})") from error
+
+    def cut(self, sample: Sample, box: Floats) -> Cut | str:
+        """Return the crop of a person's box, made now if it is not there; what is wrong otherwise.
+
+        box: (4,) px, of no meaning for codecs that see whole pictures.  The crop is the same to the
+        last bit whether it was there or not.
+        """
+        path = self.path(sample.image, box)
+        found = None if path is None else _read(path)
+        if found is not None:
+            return found
+        frame = sample.load()
+        if frame.status != "ok":
+            return frame.message
+        part, (w, h) = self._part(frame.size, box)
+        if path is None or not 0 < w * h <= WORTH * frame.size[0] * frame.size[1]:
+            return Cut.whole(frame.image)
+        entry = _entry(frame.image, part, (w, h))
+        self._write(path, entry)
+        made = _parsed(entry)
+        return Cut.whole(frame.image) if made is None else made
+
+    def path(self, picture: Path, box: Floats) -> str | None:
+        """Return where the crop of a box lies; None for a picture that cannot be found."""
+        try:
+            file = os.stat(picture)
+        except (OSError, ValueError):
+            return None
+        name = str(picture)
+        name = name if os.path.isabs(name) else os.path.abspath(name)
+        about = f"{name}\n{file.st_size} {file.st_mtime_ns}\n"
+        key = hashlib.blake2b(about.encode(errors="surrogateescape"), digest_size=20)
+        key.update(np.asarray(box, np.float32).tobytes())
+        key.update(self.settings)
+        code = key.hexdigest()
+        return f"{self.folder}/{code[:2]}/{code[2:]}.jpg"
+
+    def _part(self, picture: tuple[int, int], box: Floats) -> tuple[Part, tuple[int, int]]:
+        """Return which part of a picture to keep, and the (width, height) to keep it at."""
+        warp = self.codec.warps(picture, People.of([box]))[0]
+        seen = _corners(warp)
+        middle, half = (seen[0] + seen[2]) / 2, (seen[2] - seen[0]) / 2 * self.reach
+        low = np.clip(np.floor(middle - half - 2), 0, picture).astype(int)
+        high = np.clip(np.ceil(middle + half + 3), 0, picture).astype(int)
+        scale = min(1.0, DETAIL * float(warp.matrix[0, 0]))
+        w, h = np.ceil((high - low) * scale).astype(int).tolist()
+        return (int(low[0]), int(low[1]), int(high[0]), int(high[1])), (w, h)
+
+    def _write(self, path: str, entry: bytes) -> None:
+        """Write an entry under a name of this thread's own and rename it; a failure is noted."""
+        part = Path(f"{path}.{os.getpid()}.{threading.get_ident()}.part")
+        try:
+            part.parent.mkdir(exist_ok=True)
+            part.write_bytes(entry)
+            os.replace(part, path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            if not self.notes:
+                self.notes.append(f"{self.folder}: crops cannot be kept ({error}); free space")
+
+
+def _reach(codec: Codec, augment: Augmentation, skeleton: Skeleton) -> tuple[float, float]:
+    """Return how far views reach from their middle, along x and y, in halves of the plain view.
+
+    Measured on views that are drawn, so that it follows whatever augmentation does.
+    """
+    size, rng = (100_000, 100_000), np.random.default_rng(0)
+    nobody = np.zeros((1, len(skeleton)), np.float32)
+    points = np.full((1, len(skeleton), 2), 50_000, np.float32)
+    person = People.of([[49_925, 49_900, 50_075, 50_100]], None, points, nobody)
+    plain = codec.warps(size, person)[0]
+    frame = _corners(plain)
+    middle, half = (frame[0] + frame[2]) / 2, (frame[2] - frame[0]) / 2
+    drawn = [augment.views(codec, size, person, skeleton, rng) for _ in range(DRAWS)]
+    seen = np.concatenate([corners(views.matrices, views.size) for views in drawn])  # (N, 4, 2)
+    far = (np.abs(seen - middle) / half).max(1)  # (N, 2)
+    x, y = np.ceil(np.quantile(far, COVERED, 0) * 16 - 1e-6) / 16
+    return max(float(x), 1.0), max(float(y), 1.0)
+
+
+def _corners(warp: Warp) -> NDArray[np.float64]:
+    """(4, 2) picture px of a view's corners."""
+    return corners(np.vstack([warp.matrix, [0, 0, 1]])[None], warp.size)[0]
+
+
+def _entry(image: NDArray[np.uint8], part: Part, size: tuple[int, int]) -> bytes:
+    """Return the bytes of an entry."""
+    x1, y1, x2, y2 = part
+    crop = cv2.cvtColor(image[y1:y2, x1:x2], cv2.COLOR_RGB2BGR)
+    if size != (x2 - x1, y2 - y1):
+        crop = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
+    how = [cv2.IMWRITE_JPEG_QUALITY, QUALITY, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
+    _, jpeg = cv2.imencode(".jpg", crop, how)
+    data = jpeg.tobytes()
+    height, width = image.shape[:2]
+    return data + _NUMBERS.pack(*part, width, height, zlib.adler32(data), VERSION)
+
+
+def _read(path: str) -> Cut | None:
+    """Read an entry; None where there is none, or a damaged one."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return _parsed(file.read())
+    except OSError:
+        return None
+
+
+def _parsed(data: bytes) -> Cut | None:
+    end = len(data) - _NUMBERS.size
+    if end <= 0:
+        return None
+    x1, y1, x2, y2, width, height, check, version = _NUMBERS.unpack_from(data, end)
+    jpeg = memoryview(data)[:end]
+    if version != VERSION or check != zlib.adler32(jpeg):
+        return None
+    pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
+    if pixels is None:
+        return None
+    return Cut(np.asarray(pixels, np.uint8), (x1, y1, x2, y2), (width, height))

@@ -1,0 +1,38 @@
+"""Work done ahead of its use, by threads: decoding and warping run outside of Python's lock."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+__all__ = ["ahead"]
+
+Job = TypeVar("Job")
+Done = TypeVar("Done")
+
+
+def ahead(
+    work: Callable[[Job], Done], jobs: Iterable[Job], workers: int, most: int
+) -> Generator[Done, None, None]:
+    """Yield work(job) of each job in order, done by `workers` threads; by the caller's with 0.
+
+    At most `most` jobs are taken before they are asked for.  What a worker raises is raised here.
+    When the iterator is closed, jobs that were not begun are dropped and the threads end.
+    """
+    if not workers:
+        yield from map(work, jobs)
+        return
+    waiting: deque[Future[Done]] = deque()
+    rest = iter(jobs)
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="feed")
+    try:
+        waiting.extend(pool.submit(work, job) for job in islice(rest, most))
+        while waiting:
+            done = waiting.popleft().result()
+            waiting.extend(pool.submit(work, job) for job in islice(rest, 1))
+            yield done
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
