@@ -1,0 +1,107 @@
+"""Compare models on one data set: size, speed, memory, accuracy, and what bad pictures cost.
+
+MODELS: .safetensors files, exported .onnx or .xml files, or embedded names.  --degrade repeats the
+evaluation on degraded pictures; see docs/compare.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from posewright.machine import cpu_name
+
+if TYPE_CHECKING:
+    from posewright.datasets import Dataset
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's options."""
+    parser.add_argument("models", nargs="+", metavar="MODELS", help="files or embedded names")
+    parser.add_argument(
+        "--data",
+        required=True,
+        metavar="[KIND:]FILE",
+        help="labels, a file or a folder; KIND as in `posewright data` (default: guessed)",
+    )
+    parser.add_argument(
+        "--images",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="folder of the pictures (default: found near the labels)",
+    )
+    parser.add_argument(
+        "--degrade",
+        default="",
+        metavar="LIST",
+        help="grey, lowres:N (N px of a person's crop), blur, noise, jpeg (each :1 to :5, default "
+        ":3), with commas between",
+    )
+    parser.add_argument(
+        "--limit", type=int, default=0, metavar="N", help="the first N pictures (default: all)"
+    )
+    parser.add_argument(
+        "--flip", action="store_true", help="average with the mirrored view, in all numbers"
+    )
+    parser.add_argument(
+        "--runtime",
+        default="auto",
+        choices=("auto", "onnxruntime", "openvino", "torch"),
+        help="what runs the networks (default: openvino where installed, torch for .safetensors)",
+    )
+    parser.add_argument(
+        "--device", default="auto", metavar="DEVICE", help="cpu, cuda, ... (default: auto)"
+    )
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="write compare.md, compare.json, compare.csv and compare.html",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="write into a folder in use")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _dataset(args: argparse.Namespace) -> Dataset:
+    """Return the labelled pictures; what stands before a colon is their kind if there is such."""
+    from posewright.datasets import open_dataset
+    from posewright.datasets.opening import KINDS
+
+    kind, colon, path = args.data.partition(":")
+    named = bool(colon) and kind in KINDS
+    dataset = open_dataset(path if named else args.data, kind if named else None, args.images)
+    part: Dataset = dataset[: args.limit] if args.limit else dataset
+    return part
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare; return the exit code."""
+    from posewright.degrade import parse
+    from posewright.errors import UsageError
+    from posewright.reports.comparison import markdown, write_study
+    from posewright.study import compare
+    from posewright.writers.files import reserve
+
+    if args.limit < 0:
+        raise UsageError(f"--limit must not be below 0, not {args.limit}; 0 takes all pictures")
+    degradations = parse(args.degrade)
+    if args.out is not None:
+        reserve(args.out, args.overwrite)  # before hours pass
+    dataset = _dataset(args)
+    study = compare(
+        args.models, dataset, degradations=degradations, flip=args.flip, runtime=args.runtime,
+        device=args.device, machine=cpu_name(), say=lambda line: print(line, file=sys.stderr),
+    )  # fmt: skip
+    files = write_study(study, args.out) if args.out is not None else []
+    print(json.dumps(study.to_dict(), allow_nan=False) if args.json else markdown(study))
+    for path in files:
+        print(f"  {path}", file=sys.stderr)
+    for name in [*dataset.notes, *study.unreadable]:
+        print(f"warning: {name}", file=sys.stderr)
+    return 3 if dataset.notes or study.unreadable else 0

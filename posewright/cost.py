@@ -1,0 +1,190 @@
+"""What a network costs on this machine, measured in a process of its own.
+
+In a process of its own, because the peak of a process's memory never falls again, and because
+nothing that ran before is in the way.  `python -m posewright.cost` is that process: it reads one
+JSON object from standard input and prints one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from posewright.errors import ModelError, SourceError
+
+if TYPE_CHECKING:
+    from posewright.datasets import Sample
+    from posewright.people import Frame, People
+    from posewright.runtimes import Model
+
+__all__ = ["Cost", "counted", "measure_cost"]
+
+_PICTURES = 24  # that are timed
+_WARM_UP = 3  # calls before
+_SECONDS = 20.0  # after which no further picture is timed, unless fewer than _LEAST were
+_LEAST = 5
+_HANGS = 1800  # seconds after which the process is given up
+
+
+@dataclass(frozen=True)
+class Cost:
+    """parameters: of the network.  gflops: multiply-accumulates of one view / 1e9, as the tables of
+    AlphaPose and mmpose count.  None where a runtime's file does not tell.
+
+    picture_ms: median time of a picture with all its people on one core (or the device), crops and
+    decoding included, without reading the file; low and high: its quartiles.  person_ms: median
+    time of a picture by the number of its people.  memory_mb: highest resident memory of the
+    process, MiB; None where the system does not tell.  runtime: what ran it.
+    """
+
+    parameters: int | None
+    gflops: float | None
+    picture_ms: float
+    low: float
+    high: float
+    person_ms: float
+    memory_mb: float | None
+    runtime: str
+
+
+def counted(sample: Sample) -> Sample:
+    """Return the sample with those who count: people with labelled joints, no crowds."""
+    return sample[(sample.labelled > 0) & ~sample.crowd]
+
+
+def measure_cost(
+    model: str, samples: Sequence[Sample], *, flip: bool = False, runtime: str = "auto",
+    device: str = "auto",
+) -> Cost:  # fmt: skip
+    """Run a model over up to 24 pictures with labelled people, spread over `samples`.
+
+    SourceError: no picture has people.  ModelError: the process failed.
+    """
+    full = [part for part in map(counted, samples) if len(part)]
+    if not full:
+        raise SourceError("no picture has people with joints to time a model on; give others")
+    chosen = [full[int(i)] for i in np.linspace(0, len(full) - 1, min(_PICTURES, len(full)))]
+    task = {
+        "model": model, "flip": flip, "runtime": runtime, "device": device,
+        "pictures": [[str(s.image), s.people.boxes.tolist()] for s in chosen],
+    }  # fmt: skip
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "posewright.cost"],
+            input=json.dumps(task), capture_output=True, text=True, timeout=_HANGS,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise ModelError(f"{model} could not be timed within {_HANGS} s; leave it out") from error
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise ModelError(f"{model} could not be timed: {last}")
+    return Cost(**json.loads(done.stdout.splitlines()[-1]))
+
+
+# --- in the process of its own -------------------------------------------------------------------
+
+
+def _main() -> None:
+    import cv2
+
+    task = json.load(sys.stdin)
+    cv2.setNumThreads(1)
+    model = _open(task)
+    seconds, people = _times(model, task["pictures"], task["flip"])
+    times = np.array(seconds) * 1000
+    low, middle, high = np.percentile(times, [25, 50, 75]).tolist()
+    memory = _peak_memory()  # before the network is counted, which takes some itself
+    parameters, gflops = _size(model)
+    cost = {
+        "parameters": parameters, "gflops": gflops, "picture_ms": middle, "low": low,
+        "high": high, "person_ms": float(np.median(times / np.array(people))), "memory_mb": memory,
+        "runtime": model.runtime,
+    }  # fmt: skip
+    print(json.dumps(cost))
+
+
+def _open(task: Mapping[str, Any]) -> Model:
+    from posewright.runtimes import load_model
+    from posewright.weights import find_model
+
+    path, layout = find_model(task["model"])
+    return load_model(path, layout=layout, runtime=task["runtime"], device=task["device"])
+
+
+def _times(model: Model, pictures: Sequence[Any], flip: bool) -> tuple[list[float], list[int]]:
+    """Return the seconds and people of each picture, of fewer where all take too long."""
+    from posewright.pipeline import estimate
+
+    seconds: list[float] = []
+    counts: list[int] = []
+    begin = time.perf_counter()
+    for frame, people in _read(pictures):
+        known = people if model.codec.top_down else None
+        for _ in range(0 if counts else _WARM_UP):
+            estimate(model, frame, known, flip=flip)
+        start = time.perf_counter()
+        estimate(model, frame, known, flip=flip)
+        seconds.append(time.perf_counter() - start)
+        counts.append(len(people))
+        if time.perf_counter() - begin > _SECONDS and len(counts) >= _LEAST:
+            break
+    if not counts:
+        raise SourceError(f"{pictures[0][0]} cannot be read, nor can any other picture")
+    return seconds, counts
+
+
+def _read(pictures: Sequence[Any]) -> Iterator[tuple[Frame, People]]:
+    """Yield the pictures that can be read with their people, one in memory at a time."""
+    from posewright.people import People
+    from posewright.sources.pictures import file_frame
+
+    for path, boxes in pictures:
+        frame = file_frame(path, 100_000_000)
+        if frame.status == "ok":
+            yield frame, People.of(boxes=boxes)
+
+
+def _peak_memory() -> float | None:
+    """Return the highest resident memory of this process in MiB."""
+    # getrusage would report the parent's peak here: Linux carries it over to a new program
+    status = Path("/proc/self/status")
+    if status.is_file():
+        lines = status.read_text(encoding="utf-8").splitlines()
+        found = [line.split()[1] for line in lines if line.startswith("VmHWM")]
+        return int(found[0]) / 1024 if found else None
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak: float = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1024)
+
+
+def _size(model: Model) -> tuple[int | None, float | None]:
+    """Return the parameters and GFLOPs of a network of the zoo; None of other files."""
+    network = getattr(model, "network", None)
+    if network is None:
+        return None, None
+    from posewright.models.counting import count
+
+    counts = count(network)
+    return counts.parameters, counts.gmacs
+
+
+if __name__ == "__main__":
+    from posewright.errors import PosewrightError
+
+    try:
+        _main()
+    except PosewrightError as error:
+        raise SystemExit(str(error)) from error

@@ -1,0 +1,167 @@
+"""A study of several models as Markdown, CSV, JSON and one page of HTML."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from posewright.errors import OutputError
+from posewright.reports import page, plots
+from posewright.reports.page import number
+
+if TYPE_CHECKING:
+    from posewright.study import Row, Study
+
+__all__ = ["comma_separated", "comparison_page", "markdown", "write_study"]
+
+_COLUMNS = 8  # models that a plot can tell apart
+
+
+def write_study(study: Study, folder: Path) -> list[Path]:
+    """Write compare.md, .json, .csv and .html into a folder, replacing them; return their paths."""
+    texts = {
+        "md": markdown(study),
+        "json": json.dumps(study.to_dict(), allow_nan=False, indent=1) + "\n",
+        "csv": comma_separated(study),
+        "html": comparison_page(study),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be made ({error.strerror}); choose another") from error
+    return [page.write_page(folder / f"compare.{end}", text) for end, text in texts.items()]
+
+
+def markdown(study: Study) -> str:
+    """Return the tables as text."""
+    parts = [_about(study), _pipes(*_main_table(study))]
+    if study.degradations:
+        parts += [f"{study.metric} on degraded pictures, and the difference from clean ones:",
+                  _pipes(*_robust_table(study))]  # fmt: skip
+    return "\n\n".join(parts) + "\n"
+
+
+def comma_separated(study: Study) -> str:
+    """Return one line a model; empty cells where nothing is known."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    changes = study.degradations
+    writer.writerow([
+        "model", "network", "view_width", "view_height", "parameters", "gflops", "person_ms",
+        "picture_ms", "picture_ms_low", "picture_ms_high", "memory_mb", "runtime", study.metric,
+        *(f"{study.metric} {name}" for name in changes),
+    ])  # fmt: skip
+    for row in study.rows:
+        cost = row.cost
+        values: list[Any] = [
+            row.model, row.network, *row.view, cost.parameters, cost.gflops, cost.person_ms,
+            cost.picture_ms, cost.low, cost.high, cost.memory_mb, cost.runtime, row.value,
+            *(row.degraded[name] for name in changes),
+        ]  # fmt: skip
+        writer.writerow(["" if v is None or v == -1 else v for v in values])
+    return text.getvalue()
+
+
+def comparison_page(study: Study) -> str:
+    """Return the page: plots, then the tables."""
+    head, rows = _main_table(study)
+    drawn = [
+        _against(study, "Accuracy and time", "ms a person", lambda row: row.cost.person_ms),
+        _against(study, "Accuracy and work", "GFLOPs a view", lambda row: row.cost.gflops),
+    ]
+    parts = [
+        page.note(_about(study)),
+        page.section("Models", page.columns(*drawn), page.table(head, rows), page.note(_HOW)),
+    ]
+    if study.degradations:
+        parts.append(page.section("Degraded pictures", page.columns(_robust_plot(study)),
+                                  page.table(*_robust_table(study))))  # fmt: skip
+    unread = ", ".join(study.unreadable)
+    parts.append(page.section("Left out", page.note(f"cannot be read: {unread}") if unread else ""))
+    return page.page(f"Models on {study.data}", *parts)
+
+
+_HOW = (
+    "Times are medians on one core (or the device) with warm caches, crops and decoding included, "
+    "the quartiles of a picture in brackets; memory is the peak of a process that runs this model "
+    "alone, its runtime included; GFLOPs are multiply-accumulates / 1e9. A dash: the file does not "
+    "tell, or there was nothing to measure."
+)
+
+
+def _about(study: Study) -> str:
+    flip = ", flip test" if study.flip else ""
+    return (
+        f"{study.data}: {study.pictures} pictures, {study.people} people, labelled boxes{flip}; "
+        f"on {study.machine}"
+    )
+
+
+def _main_table(study: Study) -> tuple[list[str], list[list[str]]]:
+    head = ["model", "view", "params (M)", "GFLOPs", "ms a person", "ms a picture", "memory (MiB)",
+            study.metric or "score"]  # fmt: skip
+    return head, [_cells(row) for row in study.rows]
+
+
+def _cells(row: Row) -> list[str]:
+    cost = row.cost
+    return [
+        row.model,
+        f"{row.view[0]} x {row.view[1]}",
+        "-" if cost.parameters is None else f"{cost.parameters / 1e6:.2f}",
+        "-" if cost.gflops is None else f"{cost.gflops:.2f}",
+        f"{cost.person_ms:.1f}",
+        f"{cost.picture_ms:.1f} ({cost.low:.1f} to {cost.high:.1f})",
+        "-" if cost.memory_mb is None else f"{cost.memory_mb:.0f}",
+        number(row.value),
+    ]
+
+
+def _robust_table(study: Study) -> tuple[list[str], list[list[str]]]:
+    return ["model", "clean", *study.degradations], [
+        [row.model, number(row.value), *(_changed(row, name) for name in row.degraded)]
+        for row in study.rows
+    ]
+
+
+def _changed(row: Row, name: str) -> str:
+    """Return the metric and in brackets how it differs from that on clean pictures."""
+    drop = row.drop(name)
+    if drop is None:
+        return number(row.degraded[name])
+    digits = 4 if abs(row.value) <= 1 else 2
+    return f"{number(row.degraded[name])} ({0 - drop:+.{digits}f})"
+
+
+def _robust_plot(study: Study) -> str:
+    """Return a line a model over the degradations, which are numbered from the left."""
+    names = ["clean", *study.degradations]
+    series = {
+        row.model: [(float(n), v) for n, v in enumerate([row.value, *row.degraded.values()])
+                    if v != -1]
+        for row in study.rows[:_COLUMNS]
+    }  # fmt: skip
+    title = f"{study.metric} on degraded pictures"
+    return plots.lines(series, title, "", "", x_labels=names)
+
+
+def _against(study: Study, title: str, x_name: str, x: Callable[[Row], float | None]) -> str:
+    places = {row.model: (x(row) or 0.0, row.value) for row in study.rows if row.value != -1}
+    return plots.points(places, title, x_name, study.metric)
+
+
+def _pipes(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table whose columns are aligned as text too."""
+    safe = [[cell.replace("|", "\\|") for cell in row] for row in [head, *rows]]
+    widths = [max(len(row[n]) for row in safe) for n in range(len(head))]
+    lines = [
+        "| " + " | ".join([row[0].ljust(widths[0]),
+                           *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]) + " |"
+        for row in safe
+    ]  # fmt: skip
+    rule = "|".join(["-" * (widths[0] + 2), *("-" * (w + 1) + ":" for w in widths[1:])])
+    return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
