@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from posewright import Frame, Pose
-from posewright.cli.doctor import cpu_name
+from posewright.machine import cpu_name
 from posewright.pipeline import Pipeline, estimate_all
 from posewright.runtimes import load_model
 from posewright.sources import open_source

@@ -22,7 +22,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from posewright.cli.doctor import cpu_name
+from posewright.machine import cpu_name
 from posewright.models import PoseModel, create, variants
 from posewright.models.counting import count
 

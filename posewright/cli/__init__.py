@@ -13,7 +13,20 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from posewright import __version__
-from posewright.cli import bench, data, demo, doctor, eval, export, models, predict, track
+from posewright.cli import (
+    bench,
+    compare,
+    data,
+    demo,
+    doctor,
+    eval,
+    export,
+    models,
+    pgpg,
+    predict,
+    track,
+    train,
+)
 from posewright.errors import PosewrightError, nearest
 
 __all__ = ["main"]
@@ -24,7 +37,10 @@ VERBS = {
     "track": track,
     "models": models,
     "data": data,
+    "train": train,
+    "pgpg": pgpg,
     "eval": eval,
+    "compare": compare,
     "export": export,
     "bench": bench,
     "doctor": doctor,
@@ -75,6 +91,9 @@ def build_parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; return its exit code."""
     args, unknown = build_parser().parse_known_args(argv)
+    if hasattr(args, "items"):  # argparse takes words before an option or after it, never both
+        args.items += [word for word in unknown if not word.startswith("-")]
+        unknown = [word for word in unknown if word.startswith("-")]
     if unknown:
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:

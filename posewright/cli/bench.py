@@ -10,7 +10,7 @@ import json
 
 from posewright.cli.common import add_model_options, load_pose
 from posewright.cli.demo import CLIP
-from posewright.cli.doctor import cpu_name
+from posewright.machine import cpu_name
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,8 @@ import json
 import os
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
+
+from posewright.machine import cpu_name, package_version
 
 PACKAGES = (
     "numpy",
@@ -36,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         "system": platform.platform(),
         "processor": cpu_name(),
         "processors": os.cpu_count(),
-        **{name: _version(name) for name in PACKAGES},
+        **{name: package_version(name) for name in PACKAGES},
         **_runtimes(),
         "embedded networks": _self_test(),
     }
@@ -46,23 +47,6 @@ def run(args: argparse.Namespace) -> int:
         for key, value in report.items():
             print(f"{key:24} {value}")
     return 0 if str(report["embedded networks"]).startswith("ok") else 4
-
-
-def cpu_name() -> str:
-    """Return the processor's name as the system tells it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.partition(":")[2].strip() for line in file if "model name" in line]
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _runtimes() -> dict[str, str]:

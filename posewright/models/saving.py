@@ -19,7 +19,7 @@ from posewright.models.registry import create
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 from posewright.skeletons import Skeleton
 
-__all__ = ["describe", "load_model", "load_weights", "save_model"]
+__all__ = ["describe", "load_model", "load_weights", "revived", "save_model"]
 
 _NETWORK = "network"  # metadata entry: what `create` was called with
 
@@ -56,10 +56,26 @@ def save_model(model: PoseModel, path: Path, info: ModelInfo | None = None) -> N
     part = path.with_name(f".{path.name}.part")
     try:
         safetensors.torch.save_file(tensors, part, metadata)
+        _in_order(part)
         os.replace(part, path)
     except (OSError, safetensors.SafetensorError) as error:
         part.unlink(missing_ok=True)
         raise OutputError(f"{path}: the weights cannot be written ({error})") from error
+
+
+def _in_order(path: Path) -> None:
+    """Sort the metadata in a file's header, which safetensors writes in any order.
+
+    So that equal networks are equal files.  The header is 8 bytes of length, then JSON.
+    """
+    with open(path, "r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        if len(text) <= size:  # else another spelling of the same: leave it as it is
+            file.seek(8)
+            file.write(text.ljust(size))
 
 
 def load_model(path: Path) -> tuple[PoseModel, ModelInfo]:
@@ -75,7 +91,7 @@ def load_model(path: Path) -> tuple[PoseModel, ModelInfo]:
         name, options = str(network["name"]), dict(network["options"])
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: its description cannot be read ({error!r})") from error
-    model = create(name, **{key: _revived(key, value) for key, value in options.items()})
+    model = create(name, **{key: revived(key, value) for key, value in options.items()})
     _fill(model, tensors, path)
     return model, ModelInfo.from_json(metadata[METADATA_KEY])
 
@@ -136,8 +152,8 @@ def _plain(value: Any) -> Any:
     return codec_to_dict(value)
 
 
-def _revived(key: str, value: Any) -> Any:
-    """The inverse of `_plain`."""
+def revived(key: str, value: Any) -> Any:
+    """Return an option of `create` from the form that JSON and TOML keep."""
     if isinstance(value, dict):
         codec: Codec | Skeleton
         codec = Skeleton.from_dict(value) if key == "skeleton" else codec_from_dict(value)

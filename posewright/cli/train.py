@@ -1,0 +1,165 @@
+"""Train a network of the zoo on labelled pictures; a stopped run goes on exactly.
+
+DATA: labelled sets (see posewright data), matched by the names of their joints, or the recipe.toml
+of an earlier run, which is then done again.  KEY=VALUE changes the network's recipe, for instance
+lr=1e-3 epochs=50 augment.rotate=30 options.input_size=[192,256] val=last:400; see docs/training.md.
+Ctrl-C, SIGTERM and SIGUSR1 save and stop; --resume goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from posewright.errors import UsageError
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from posewright.train import Outcome
+    from posewright.training.recipe import Recipe
+
+_OVERRIDE = re.compile(r"[A-Za-z_][\w.]*=")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's options."""
+    parser.add_argument(
+        "items", nargs="*", metavar="DATA|KEY=VALUE", help="labelled sets, and changed settings"
+    )
+    parser.add_argument("-m", "--model", metavar="NAME", help="a network: posewright models list")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder of the run (default: runs/NAME-1, -2, ...)",
+    )
+    parser.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in DIR")
+    parser.add_argument(
+        "--device", default="auto", metavar="DEVICE", help="cpu, cuda, cuda:1 (default: a GPU)"
+    )
+    parser.add_argument(
+        "--devices", type=int, default=1, metavar="N", help="processes, each with its device"
+    )
+    parser.add_argument(
+        "--show", action="store_true", help="print the whole recipe and do nothing else"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print the last line only")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train; return the exit code."""
+    recipe, folder = _recipe(args)
+    if args.show:
+        print(recipe.to_toml(), end="")
+        return 0
+    if args.devices > 1 and "WORLD_SIZE" not in os.environ:
+        return _several(args, folder)
+    from posewright.train import train
+
+    def say(line: str) -> None:
+        if not args.quiet:
+            print(line, flush=True)
+
+    outcome = train(recipe, folder, resume=args.resume is not None, device=args.device, say=say)
+    if int(os.environ.get("RANK", 0)) == 0:
+        print("\n".join(_lines(outcome)))
+    return outcome.exit_code
+
+
+def _recipe(args: argparse.Namespace) -> tuple[Recipe, Path]:
+    """Return the recipe that the arguments ask for, and the folder of the run."""
+    from dataclasses import replace
+
+    from posewright.training.recipe import Recipe, recipe_for
+
+    overrides = [item for item in args.items if _OVERRIDE.match(item)]
+    data = [item for item in args.items if item not in overrides]
+    if args.resume is not None:
+        if data or args.model or args.output:
+            raise UsageError("--resume DIR goes on with the data, network and folder of that run")
+        file = args.resume / "recipe.toml"
+        if not file.is_file():
+            raise UsageError(f"{args.resume} holds no recipe.toml; is it the folder of a run?")
+        return Recipe.read(file).with_overrides(overrides), args.resume
+    if len(data) == 1 and data[0].endswith(".toml"):
+        recipe = Recipe.read(Path(data[0]))
+        if args.model and args.model != recipe.model:
+            raise UsageError(f"{data[0]} is a recipe of {recipe.model}, not of {args.model}")
+    elif not args.model:
+        raise UsageError("which network? -m NAME, from: posewright models list")
+    else:
+        recipe = replace(recipe_for(args.model), data=tuple(data))
+    recipe = recipe.with_overrides(overrides)
+    return recipe, args.output or _fresh_folder(recipe.model)
+
+
+def _fresh_folder(name: str) -> Path:
+    number = 1
+    while (Path("runs") / f"{name}-{number}").exists():
+        number += 1
+    return Path("runs") / f"{name}-{number}"
+
+
+def _several(args: argparse.Namespace, folder: Path) -> int:
+    """Start one process a device, as torchrun does; return the worst exit code."""
+    import socket
+    import subprocess
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "posewright", "train", *args.items, "--device", args.device]
+    if args.resume is not None:
+        command += ["--resume", str(args.resume)]
+    else:
+        command += ["-o", str(folder)] + (["-m", args.model] if args.model else [])
+    command += ["--quiet"] if args.quiet else []
+    children = []
+    for rank in range(args.devices):
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        place |= {k: str(rank) for k in ("RANK", "LOCAL_RANK")}
+        place |= {"WORLD_SIZE": str(args.devices)}
+        children.append(subprocess.Popen(command, env={**os.environ, **place}))
+    return _wait(children)
+
+
+def _wait(children: list[subprocess.Popen[bytes]]) -> int:
+    """Wait for all processes; hand signals on, and stop the rest where one has failed."""
+    import subprocess
+
+    from posewright.training.signals import listening
+
+    with listening() as stop:
+        told = 0
+        while any(child.poll() is None for child in children):
+            failed = any(child.poll() not in (None, 0) for child in children)
+            if failed and not stop.number:
+                for child in children:
+                    child.terminate()
+                stop.number = told = 15
+            if stop.number and not told:
+                told = stop.number
+                for child in children:
+                    child.send_signal(told)
+            try:
+                children[0].wait(0.1) if children[0].poll() is None else children[-1].wait(0.1)
+            except subprocess.TimeoutExpired:
+                continue
+    codes = [child.returncode for child in children]
+    return next((code for code in codes if code), 0)
+
+
+def _lines(outcome: Outcome) -> list[str]:
+    place = outcome.place
+    best = ""
+    if outcome.best is not None:
+        best = f", best {outcome.metric} {outcome.best:.4g} after epoch {place.best_epoch}"
+    state = "stopped" if outcome.exit_code > 128 else "done"
+    skipped = [f"posewright: {line}" for line in outcome.skipped]
+    return [*skipped, f"{state}: {place.epoch} epochs, {place.step} steps{best}: {outcome.folder}"]

@@ -1,0 +1,114 @@
+"""What a run writes about itself: CSV and JSON lines, and TensorBoard where it is asked for."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from posewright.errors import MissingError, OutputError
+
+__all__ = ["Log", "write_bytes", "write_text"]
+
+
+class Log:
+    """Rows of numbers that go on where the run goes on.
+
+    log.csv and log.jsonl have a row every so many steps, validation.csv one every validation;
+    rows after the step that a run resumes from are taken back, so that none is there twice.
+    """
+
+    def __init__(self, folder: Path, resumed_from: int = 0, tensorboard: bool = False) -> None:
+        self.folder = folder
+        for name in ("log.csv", "validation.csv", "log.jsonl"):
+            _cut(folder / name, resumed_from)
+        self.board = _board(folder, resumed_from) if tensorboard else None
+
+    def step(self, row: dict[str, float]) -> None:
+        """Add a row of training."""
+        self._append("log", row)
+
+    def validation(self, row: dict[str, float]) -> None:
+        """Add a row of validation."""
+        self._append("validation", row)
+
+    def _append(self, name: str, row: dict[str, float]) -> None:
+        path = self.folder / f"{name}.csv"
+        try:
+            fresh = not path.exists() or path.stat().st_size == 0
+            with open(path, "a", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                if fresh:
+                    writer.writerow(row)
+                writer.writerow(row.values())
+            with open(self.folder / "log.jsonl", "a", encoding="utf-8") as file:
+                file.write(json.dumps({"kind": name, **row}) + "\n")
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written ({error}); free space") from error
+        if self.board is not None:
+            for key, value in row.items():
+                if key not in ("step", "epoch"):
+                    self.board.add_scalar(f"{name}/{key}", value, int(row["step"]))
+
+    def close(self) -> None:
+        """Write out what is held back."""
+        if self.board is not None:
+            self.board.close()
+
+
+def _cut(path: Path, last: int) -> None:
+    """Drop the rows of steps after `last`, and a row that a crash left unfinished."""
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    if path.suffix == ".csv":
+        columns = lines[0].strip().split(",") if lines else []
+        kept = lines[:1] + [line for line in lines[1:] if _csv_step(line, columns) <= last]
+    else:
+        kept = [line for line in lines if _json_step(line) <= last]
+    if not last:
+        kept = []
+    write_text(path, "".join(kept))
+
+
+def _csv_step(line: str, columns: list[str]) -> float:
+    cells = line.strip().split(",")
+    try:
+        return float(cells[columns.index("step")]) if len(cells) == len(columns) else float("inf")
+    except ValueError:
+        return float("inf")
+
+
+def _json_step(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
+
+
+def _board(folder: Path, resumed_from: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise MissingError(
+            'tensorboard=true needs a package: pip install "posewright[tensorboard]"'
+        ) from error
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=resumed_from + 1)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file of text under a temporary name and rename it."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a small file under a temporary name and rename it."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OutputError(f"{path}: cannot be written ({error}); free space") from error

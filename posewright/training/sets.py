@@ -1,0 +1,100 @@
+"""The data of a run: which pictures train, which are held back, and a fingerprint of both."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from posewright.datasets.base import Dataset, concat
+from posewright.datasets.opening import open_dataset
+from posewright.errors import SourceError, UsageError
+from posewright.skeletons import Skeleton, get_skeleton
+from posewright.training.recipe import Recipe
+
+__all__ = ["fingerprint", "open_sets"]
+
+
+def open_sets(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
+    """Return the set to train on and the one to validate on, with one skeleton; None without one.
+
+    recipe.val: a path, "last:N" for the last N pictures, or "" to hold back the share `val_split`,
+    chosen by the seed.  Joints of several sets are matched by name.
+    """
+    if not recipe.data:
+        raise UsageError("no data to train on; name a labelled set: posewright train DATA -m MODEL")
+    parts = [open_dataset(path, recipe.kind or None, recipe.images or None) for path in recipe.data]
+    data = concat(parts, _skeleton(recipe))
+    train, held = _split(data, recipe)
+    if recipe.limit:
+        train = _limited(train, recipe.limit)
+    if not any(bool(((s.visibility > 0).any(1) & ~s.crowd).any()) for s in train):
+        raise SourceError(f"{', '.join(recipe.data)}: nobody with a labelled joint to train on")
+    return train, held
+
+
+def _skeleton(recipe: Recipe) -> Skeleton | None:
+    """Return the skeleton that the options name; the first set's own without one."""
+    chosen = recipe.options.get("skeleton")
+    if isinstance(chosen, str):
+        return get_skeleton(chosen)
+    return Skeleton.from_dict(chosen) if isinstance(chosen, dict) else None
+
+
+def _limited(data: Dataset, people: int) -> Dataset:
+    """Return the first pictures, up to that many labelled people."""
+    kept, left = [], people
+    for sample in data:
+        counts = (sample.visibility > 0).any(1) & ~sample.crowd
+        if not counts.any():
+            continue
+        kept.append(sample[np.flatnonzero(counts)[:left]])
+        left -= len(kept[-1])
+        if not left:
+            break
+    return replace(data, samples=tuple(kept))
+
+
+def _split(data: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset | None]:
+    if recipe.val.startswith("last:"):
+        last = recipe.val.removeprefix("last:")
+        if not last.isdigit() or not 0 < int(last) < len(data):
+            raise UsageError(f"val={recipe.val!r}; last:N needs 0 < N < {len(data)} pictures")
+        return data[: -int(last)], data[-int(last) :]
+    if recipe.val:
+        held = open_dataset(recipe.val, recipe.kind or None, recipe.val_images or None)
+        return data, held.to(data.skeleton)
+    count = round(recipe.val_split * len(data))
+    if not count:
+        return data, None
+    if count >= len(data):
+        raise UsageError(f"val_split={recipe.val_split:g} leaves none of {len(data)} pictures")
+    order = np.random.default_rng(recipe.seed).permutation(len(data))
+    return data[np.sort(order[count:]).tolist()], data[np.sort(order[:count]).tolist()]
+
+
+def fingerprint(data: Dataset | None) -> dict[str, Any]:
+    """Return counts and the SHA-256 of all picture names, sizes and labels, folders left out."""
+    if data is None:
+        return {"pictures": 0, "people": 0, "sha256": ""}
+    digest = hashlib.sha256()
+    for sample in data:
+        digest.update(f"{sample.image.name} {sample.size} {sample.image_id}\n".encode())
+        digest.update(np.ascontiguousarray(sample.people.keypoints).tobytes())
+        digest.update(np.ascontiguousarray(sample.people.boxes).tobytes())
+        digest.update(sample.visibility.tobytes())
+    return {
+        "name": data.name,
+        "skeleton": data.skeleton.name,
+        "pictures": len(data),
+        "people": data.people,
+        "sha256": digest.hexdigest(),
+    }
+
+
+def names(data: Dataset | None) -> list[str]:
+    """Return the file names of a split's pictures, for the run folder."""
+    return [] if data is None else [Path(sample.image).name for sample in data]

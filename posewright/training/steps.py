@@ -1,0 +1,149 @@
+"""One step of training on one batch, and what can go wrong in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from posewright.errors import ModelError
+from posewright.models.base import PoseModel
+from posewright.training.world import World
+
+if TYPE_CHECKING:
+    from posewright.training.batches import Batch
+    from posewright.training.recipe import Recipe
+
+__all__ = ["STRIKES", "Stepper"]
+
+STRIKES = 3  # steps in a row without a finite number before a run gives up
+
+
+class Stepper:
+    """Forward, backward and update.
+
+    The batch of this process is cut into `parts`; their gradients add up to the whole batch's.
+    Where memory runs out the parts are halved and the step is done again: the batch that the
+    optimizer sees stays the same.
+    """
+
+    def __init__(
+        self, model: PoseModel, optimizer: torch.optim.Optimizer, recipe: Recipe, world: World
+    ) -> None:
+        if model.loss is None:
+            raise ModelError(f"no loss is known for {model.name}, so it cannot be trained")
+        self.model, self.optimizer, self.recipe, self.world = model, optimizer, recipe, world
+        self.loss = model.loss
+        self.forward = torch.compile(model) if recipe.compile else model
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        half = recipe.precision == "fp16"
+        self.scaler = torch.amp.GradScaler(world.device.partition(":")[0], enabled=half)
+        self.parts = max(recipe.accumulate, 1)
+        self.strikes = 0
+        self.notes: list[str] = []
+
+    def __call__(self, batch: Batch) -> float:
+        """Return the loss, after an update; not a finite number where the update was left out."""
+        loss = self._gradients(batch)
+        self.world.average(self.parameters)
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip or float("inf"))
+        usable = torch.isfinite(loss) & (torch.isfinite(norm) | self.scaler.is_enabled())
+        bad = self.world.highest((~usable).float().reshape(1).to(self.world.device))
+        if float(bad):
+            self._strike(float(loss), float(norm))
+            self.optimizer.zero_grad(set_to_none=True)
+            self.scaler.update()
+            return float("nan")
+        self.strikes = 0
+        self.scaler.step(self.optimizer)  # leaves out what overflowed in half precision
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        return float(loss)
+
+    def _gradients(self, batch: Batch) -> Tensor:
+        """Fill the gradients; return the loss.  Halves the parts until they fit into memory."""
+        while True:
+            try:
+                return self._parts(batch)
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if not _out_of_memory(error):
+                    raise
+                self.optimizer.zero_grad(set_to_none=True)
+                if self.world.size > 1 and self.recipe.sync_bn:
+                    # the others wait inside of a layer for numbers that will not come
+                    raise ModelError(
+                        f"out of memory; give accumulate={2 * self.parts}, as processes that "
+                        "normalise together cannot change their parts by themselves"
+                    ) from error
+                if self.parts >= len(batch.views):
+                    raise ModelError(
+                        f"out of memory with one view of {batch.views.shape[2]}x"
+                        f"{batch.views.shape[1]} at a time; take a smaller network or input_size"
+                    ) from error
+                self.parts = min(2 * self.parts, len(batch.views))
+                self.notes.append(
+                    f"out of memory: batches are now computed in {self.parts} parts; batch "
+                    "normalisation sees one part at a time"
+                )
+            if self.world.device.startswith("cuda"):
+                torch.cuda.empty_cache()
+
+    def _parts(self, batch: Batch) -> Tensor:
+        count = len(batch.views)
+        targets = batch.targets(self.model.codec, self.world.device)
+        total = torch.zeros((), device=self.world.device)
+        for rows in torch.arange(count).chunk(self.parts):
+            part = slice(int(rows[0]), int(rows[-1]) + 1)
+            share = len(rows) / count
+            loss = self._loss(batch, targets, part)
+            self.scaler.scale(loss * share).backward()
+            total += loss.detach() * share
+        return total
+
+    def _loss(self, batch: Batch, targets: dict[str, Tensor], part: slice) -> Tensor:
+        given = [batch.views] if batch.condition is None else [batch.views, batch.condition]
+        inputs = [x[part].to(self.world.device, non_blocking=True) for x in given]
+        with self._precision():
+            outputs = self.forward(*inputs)
+        # losses are sums of many small numbers, which half precision would round away
+        outputs = {key: value.float() for key, value in outputs.items()}
+        loss: Tensor = self.loss(outputs, {k: v[part] for k, v in targets.items()})
+        return loss
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        kinds = {"bf16": torch.bfloat16, "fp16": torch.float16}
+        if self.recipe.precision not in kinds:
+            return nullcontext()
+        device = self.world.device.partition(":")[0]
+        return torch.autocast(device, kinds[self.recipe.precision])
+
+    def _strike(self, loss: float, norm: float) -> None:
+        self.strikes += 1
+        if self.strikes >= STRIKES:
+            raise ModelError(
+                f"the loss is not a finite number {STRIKES} steps in a row (loss {loss}, gradient "
+                f"norm {norm}); {diagnosis(self.model, self.parameters, self.recipe)}"
+            )
+
+
+def diagnosis(model: nn.Module, parameters: Sequence[nn.Parameter], recipe: Recipe) -> str:
+    """Say where numbers stopped being finite, and what usually helps."""
+    broken = [n for n, p in model.named_parameters() if not bool(torch.isfinite(p).all())]
+    first = f"the weights of {broken[0]} are not finite; " if broken else ""
+    advice = [f"a lower lr than {recipe.lr:g}"]
+    if not recipe.clip:
+        advice.append("clip=1")
+    if recipe.warmup == 0:
+        advice.append("warmup=500")
+    if recipe.precision == "fp16":
+        advice.append("precision=bf16")
+    return f"{first}try {', '.join(advice)}, or look at the labels: posewright data check"
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out, which torch says in words alone on a processor."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -1,0 +1,130 @@
+"""The processes of one run: each has its part of every batch and the same weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from posewright.errors import UsageError
+
+__all__ = ["World", "join", "leave"]
+
+_BUCKET = 16 << 20  # numbers exchanged at a time: 64 MB in fp32
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Which of `size` processes this one is, and the device that it computes on."""
+
+    rank: int = 0
+    size: int = 1
+    device: str = "cpu"
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes files and speaks."""
+        return self.rank == 0
+
+    def highest(self, values: Tensor) -> Tensor:
+        """Return the element-wise maximum over all processes."""
+        if self.size > 1:
+            dist.all_reduce(values, dist.ReduceOp.MAX)
+        return values
+
+    def mean(self, value: float) -> float:
+        """Return the mean of a number over all processes."""
+        if self.size == 1:
+            return value
+        tensor = torch.tensor([value], dtype=torch.float64, device=self.device)
+        dist.all_reduce(tensor)
+        return float(tensor) / self.size
+
+    def gather(self, tensor: Tensor) -> list[Tensor]:
+        """Return the same-shaped tensors of all processes, by rank."""
+        if self.size == 1:
+            return [tensor]
+        here = tensor.to(self.device)
+        parts = [torch.empty_like(here) for _ in range(self.size)]
+        dist.all_gather(parts, here)
+        return [part.cpu() for part in parts]
+
+    def wait(self) -> None:
+        """Return when every process has come here."""
+        if self.size > 1:
+            dist.barrier()
+
+    def same_weights(self, model: nn.Module) -> None:
+        """Give every process the first one's weights and buffers."""
+        if self.size > 1:
+            for tensor in (*model.parameters(), *model.buffers()):
+                dist.broadcast(tensor.detach(), 0)
+
+    def average(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Replace the gradients by their mean over all processes.
+
+        A parameter that took part nowhere keeps no gradient, as in a single process.  The exchange
+        follows the backward pass, so that a process that had to repeat it keeps nobody waiting
+        inside of it.
+        """
+        if self.size == 1:
+            return
+        used = torch.tensor([float(p.grad is not None) for p in parameters], device=self.device)
+        self.highest(used)
+        present = [p for p, flag in zip(parameters, used.tolist(), strict=True) if flag]
+        for p in present:
+            if p.grad is None:
+                p.grad = torch.zeros_like(p)
+        for bucket in _buckets(present):
+            flat = torch.cat([p.grad.reshape(-1) for p in bucket])
+            dist.all_reduce(flat)
+            flat /= self.size
+            start = 0
+            for p in bucket:
+                p.grad.copy_(flat[start : start + p.numel()].view_as(p.grad))
+                start += p.numel()
+
+
+def _buckets(parameters: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:
+    """Cut a list so that no part holds many more numbers than a bucket."""
+    buckets: list[list[nn.Parameter]] = [[]]
+    room = _BUCKET
+    for parameter in parameters:
+        if room <= 0:
+            buckets.append([])
+            room = _BUCKET
+        buckets[-1].append(parameter)
+        room -= parameter.numel()
+    return [bucket for bucket in buckets if bucket]
+
+
+def join(device: str = "auto") -> World:
+    """Join the processes that torchrun, or `--devices N`, has started; alone without them.
+
+    device: "auto" is one GPU a process, or the processor where there is none.
+    """
+    size, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+    local = int(os.environ.get("LOCAL_RANK", rank))
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda":
+        if not torch.cuda.is_available():
+            raise UsageError("device cuda is not on this machine, or this torch cannot use it")
+        device = f"cuda:{local % torch.cuda.device_count()}"
+    if device.startswith("cuda"):
+        torch.cuda.set_device(device)
+    if size > 1 and not dist.is_initialized():
+        shared = device.startswith("cuda") and size > torch.cuda.device_count()
+        nccl = device.startswith("cuda") and not shared
+        dist.init_process_group("nccl" if nccl else "gloo", rank=rank, world_size=size)
+    return World(rank, size, device)
+
+
+def leave() -> None:
+    """Part from the other processes."""
+    if dist.is_initialized():
+        dist.destroy_process_group()

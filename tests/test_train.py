@@ -1,0 +1,309 @@
+"""Training: the loop, its faults, and runs that go on to the last bit."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from posewright.augment import Augmentation
+from posewright.cli import main
+from posewright.errors import ModelError, OutputError, UsageError
+from posewright.runtimes.torch import TorchModel
+from posewright.train import train
+from posewright.training.recipe import Recipe, recipe_for
+
+SMALL = ["options.input_size=[64,64]", "batch=4", "epochs=2", "log_every=1", "warmup=0",
+         "val_split=0"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw(tmp_path_factory.mktemp("synth"), 10)
+
+
+def draw(folder: Path, count: int) -> Path:
+    """Fill a folder with pictures of stick people and their labels."""
+    assert main(["data", "synth", "-o", str(folder / "set"), "--count", str(count)]) == 0
+    return folder / "set"
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def small(model: str, data: Path, *more: str) -> Recipe:
+    return replace(recipe_for(model), data=(str(data),)).with_overrides([*SMALL, *more])
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_learns_and_leaves_what_is_promised(data: Path, tmp_path: Path) -> None:
+    recipe = replace(small("rle_mobilenetv2", data, "epochs=12", "lr=2e-3", "val_split=0.2",
+                           "eval_every=4"), augment=Augmentation.none())  # fmt: skip
+    outcome = train(recipe, tmp_path / "run")
+    losses = [float(row["loss"]) for row in rows(tmp_path / "run/log.csv")]
+    assert len(losses) == outcome.place.step
+    assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 20  # a log-likelihood, from about 0
+    assert [row["epoch"] for row in rows(tmp_path / "run/validation.csv")] == ["4", "8", "12"]
+    found = {path.name for path in (tmp_path / "run").iterdir()}
+    assert found == {
+        "recipe.toml", "environment.json", "data.json", "targets.jpg", "log.csv", "log.jsonl",
+        "validation.csv", "last.safetensors", "best.safetensors", "state.safetensors",
+        "report.html",
+    }  # fmt: skip
+    described = json.loads((tmp_path / "run/data.json").read_text())
+    assert described["train"]["pictures"] + described["validation"]["pictures"] == 10
+    assert len(described["held_back"]) == 2
+    model = TorchModel.load(tmp_path / "run/best.safetensors")
+    assert model.codec.input_size == (64, 64)
+    assert outcome.metric == "AP" and outcome.best is not None
+
+
+def test_a_recipe_file_does_the_run_again(data: Path, tmp_path: Path) -> None:
+    recipe = small("simcc_mobilenetv2", data, "epochs=1")
+    train(recipe, tmp_path / "a")
+    assert main(["train", str(tmp_path / "a/recipe.toml"), "-o", str(tmp_path / "b"),
+                 "--device", "cpu", "--quiet"]) == 0  # fmt: skip
+    assert (tmp_path / "a/last.safetensors").read_bytes() == (
+        tmp_path / "b/last.safetensors"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "model, more",
+    [
+        ("simcc_mobilenetv2", ("ema=0.99", "clip=1")),
+        ("rle_mobilenetv2", ("optimizer=sgd", "momentum=0.9", "workers=1")),
+        ("lite_hrnet_18", ("optimizer=rmsprop", "precision=bf16", "accumulate=2")),
+    ],
+)
+def test_an_interrupted_run_ends_with_the_same_bytes(
+    model: str, more: tuple[str, ...], data: Path, tmp_path: Path
+) -> None:
+    recipe = small(model, data, "epochs=2", *more)
+    whole = train(recipe, tmp_path / "whole")
+    at = sorted(random.Random(model).sample(range(1, whole.place.step), 2))
+    for step in at:
+        words = f"  step {step}  "
+
+        def stop_at(line: str, words: str = words) -> None:
+            if words in line:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        resume = (tmp_path / "cut/state.safetensors").exists()
+        outcome = train(recipe, tmp_path / "cut", resume=resume, say=stop_at)
+        assert outcome.exit_code == 143
+    last = train(recipe, tmp_path / "cut", resume=True)
+    assert last.exit_code == 0 and last.place.step == whole.place.step
+    name = "last.safetensors"
+    assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
+    kept = [
+        [(row["step"], row["loss"]) for row in rows(tmp_path / run / "log.csv")]
+        for run in ("whole", "cut")
+    ]
+    assert kept[0] == kept[1]
+
+
+def test_killed_at_any_moment_a_run_goes_on(data: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-m", "posewright", "train", str(data), "-m", "simcc_mobilenetv2", *SMALL,
+        "epochs=40", "save_every=1", "workers=1", "--quiet", "--device", "cpu",
+    ]  # fmt: skip
+    run = tmp_path / "run"
+    chance, reached = random.Random(3), 0
+    for number in range(3):
+        how = ["-o", str(run)] if number == 0 else ["--resume", str(run)]
+        here = command if number == 0 else [*command[:4], "--quiet", "--device", "cpu"]
+        child = subprocess.Popen([*here, *how], env={**os.environ, "OMP_NUM_THREADS": "1"})
+        state, deadline = run / "state.safetensors", time.monotonic() + 60
+        before = state.stat().st_mtime_ns if state.exists() else 0
+        while not (state.exists() and state.stat().st_mtime_ns > before):
+            assert child.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 0.3))
+        child.kill()
+        child.wait()
+        from posewright.training.state import read_state
+
+        step = read_state(state)[1]["place"]["step"]
+        assert step > reached
+        reached = step
+
+
+def test_memory_that_runs_out_halves_the_parts(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from posewright.models.base import PoseModel
+
+    forward, sizes = PoseModel.forward, []
+
+    def small_memory(self: PoseModel, views: torch.Tensor, *rest: torch.Tensor) -> object:
+        sizes.append(len(views))
+        if self.training and len(views) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(self, views, *rest)
+
+    monkeypatch.setattr(PoseModel, "forward", small_memory)
+    lines: list[str] = []
+    outcome = train(small("simcc_mobilenetv2", data, "epochs=1"), tmp_path / "r", say=lines.append)
+    assert outcome.place.step > 0
+    assert sizes[0] == 4 and set(sizes[1:]) == {2}
+    assert any("computed in 2 parts" in line for line in lines)
+
+    def no_memory(self: PoseModel, views: torch.Tensor, *rest: torch.Tensor) -> object:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(PoseModel, "forward", no_memory)
+    with pytest.raises(ModelError, match="out of memory with one view of 64x64"):
+        train(small("simcc_mobilenetv2", data), tmp_path / "s")
+
+
+def test_a_loss_that_is_not_finite_is_left_out_then_diagnosed(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from posewright.models.base import PoseModel
+
+    forward = PoseModel.forward
+    calls = {"n": 0, "bad": {1}}
+
+    def sometimes(self: PoseModel, views: torch.Tensor, *rest: torch.Tensor) -> object:
+        outputs = forward(self, views, *rest)
+        calls["n"] += 1
+        if calls["n"] in calls["bad"]:
+            outputs = {key: value * float("nan") for key, value in outputs.items()}
+        return outputs
+
+    monkeypatch.setattr(PoseModel, "forward", sometimes)
+    lines: list[str] = []
+    train(small("simcc_mobilenetv2", data, "epochs=1"), tmp_path / "a", say=lines.append)
+    assert any("1 steps left out" in line for line in lines)
+    weights = TorchModel.load(tmp_path / "a/last.safetensors").network.state_dict()
+    assert all(bool(torch.isfinite(value).all()) for value in weights.values())
+    calls["n"], calls["bad"] = 0, set(range(2, 50))
+    with pytest.raises(ModelError, match=r"3 steps in a row .*try a lower lr") as caught:
+        train(small("simcc_mobilenetv2", data, "epochs=9"), tmp_path / "b")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_full_disk_keeps_the_state_before(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from posewright.training import run, state
+
+    write, calls = state.write_state, []
+
+    def fills(path: Path, *rest: object) -> None:
+        calls.append(path)
+        if len(calls) == 2:
+
+            def full(*_: object) -> None:
+                raise OSError(28, "No space left on device")
+
+            monkeypatch.setattr("posewright.training.state.os.fsync", full)
+        write(path, *rest)
+
+    monkeypatch.setattr(run, "write_state", fills)
+    recipe = small("simcc_mobilenetv2", data, "save_every=1")
+    with pytest.raises(OutputError, match="No space left"):
+        train(recipe, tmp_path / "run")
+    monkeypatch.undo()
+    torch.set_num_threads(1)
+    assert state.read_state(tmp_path / "run/state.safetensors")[1]["place"]["step"] == 1
+    assert train(recipe, tmp_path / "run", resume=True).exit_code == 0
+
+
+def test_processes_together_learn_what_one_does(data: Path, tmp_path: Path) -> None:
+    settings = [
+        str(data), "-m", "simcc_mobilenetv2", *SMALL, "epochs=1", "sync_bn=true", "optimizer=sgd",
+        "lr=0.01", "--device", "cpu", "--quiet",
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for folder, more in (("one", []), ("two", ["--devices", "2"])):
+        command = [sys.executable, "-m", "posewright", "train", *settings, *more]
+        subprocess.run([*command, "-o", str(tmp_path / folder)], check=True, env=environment)
+    losses = [
+        [float(row["loss"]) for row in rows(tmp_path / folder / "log.csv")]
+        for folder in ("one", "two")
+    ]
+    assert len(losses[0]) >= 2
+    np.testing.assert_allclose(losses[1][0], losses[0][0], rtol=1e-6)
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3)  # as roundings have grown by then
+
+
+def test_frozen_parts_and_transfer(data: Path, tmp_path: Path) -> None:
+    first = small("simcc_mobilenetv2", data, "epochs=1")
+    train(first, tmp_path / "a")
+    lines: list[str] = []
+    weights = f"weights={tmp_path / 'a/last.safetensors'}"
+    train(
+        small("simcc_mobilenetv2", data, "epochs=1", weights, "freeze=[backbone]"),
+        tmp_path / "b",
+        say=lines.append,
+    )
+    a, b = (TorchModel.load(tmp_path / r / "last.safetensors").network.state_dict() for r in "ab")
+    changed = {key.partition(".")[0] for key in a if not torch.equal(a[key], b[key])}
+    assert changed and "backbone" not in changed
+
+
+@pytest.mark.parametrize(
+    "arguments, code, words",
+    [
+        (["-m", "simcc_mobilenetv2"], 2, "no data to train on"),
+        (["DATA"], 2, "which network"),
+        (["DATA", "-m", "simcc_mobilnetv2"], 2, "did you mean 'simcc_mobilenetv2'"),
+        (["DATA", "-m", "simcc_mobilenetv2", "epoch=3"], 2, "did you mean 'epochs'"),
+        (["DATA", "-m", "simcc_mobilenetv2", "epochs=many"], 2, "epochs"),
+        (["nowhere", "-m", "simcc_mobilenetv2"], 3, "nowhere"),
+        (["--resume", "nowhere"], 2, "is it the folder of a run"),
+        (["DATA", "-m", "simcc_mobilenetv2", "val=last:99"], 2, "last:N"),
+    ],
+)
+def test_bad_arguments_are_one_line(
+    arguments: list[str], code: int, words: str, data: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    given = [str(data) if a == "DATA" else a for a in arguments]
+    output = [] if "--resume" in given else ["-o", str(tmp_path / "r")]
+    assert main(["train", *given, *output, "--quiet"]) == code
+    error = capsys.readouterr().err.strip()
+    assert words in error and "\n" not in error
+
+
+def test_a_folder_with_a_run_is_not_overwritten(data: Path, tmp_path: Path) -> None:
+    recipe = small("simcc_mobilenetv2", data, "epochs=1")
+    train(recipe, tmp_path / "r")
+    before = (tmp_path / "r/last.safetensors").read_bytes()
+    with pytest.raises(UsageError, match="holds a run; --resume"):
+        train(recipe, tmp_path / "r")
+    with pytest.raises(UsageError, match="holds no state"):
+        train(recipe, tmp_path / "s", resume=True)
+    assert (tmp_path / "r/last.safetensors").read_bytes() == before
+
+
+def test_a_corrupt_picture_is_named_and_passed_over(tmp_path: Path) -> None:
+    folder = draw(tmp_path, 6)
+    bad = sorted(folder.rglob("*.png"))[0]
+    bad.write_bytes(b"not a picture")
+    outcome = train(small("simcc_mobilenetv2", folder, "epochs=1"), tmp_path / "r")
+    assert outcome.exit_code == 3
+    assert len(outcome.skipped) == 1 and bad.name in outcome.skipped[0]
