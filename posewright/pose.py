@@ -127,6 +127,36 @@ class Pose:
             "refine": Refiner(load(refine), flip=flip, batch=batch) if refine else None,
         }
 
+    @classmethod
+    def train(
+        cls,
+        data: str | Path | Sequence[str | Path],
+        model: str,
+        folder: str | Path,
+        *,
+        resume: bool = False,
+        device: str = "auto",
+        say: Callable[[str], None] | None = print,
+        **settings: Any,
+    ) -> Pose:
+        """Train a network of the zoo on labelled sets; return it, at its best, ready to predict.
+
+        data: what `posewright data check` reads.  folder: of the run, see posewright.train.
+        settings: of the recipe, e.g. epochs=50, val="last:400", augment={"rotate": 30}.  say:
+        called with each line of progress, None for silence.  UsageError: a setting that does not
+        exist, or a run that was asked to stop before there was anything to return.
+        """
+        from posewright.train import train
+        from posewright.training.recipe import recipe_of
+
+        recipe = recipe_of(model, data, settings)
+        outcome = train(recipe, folder, resume=resume, device=device, say=say)
+        files = [outcome.folder / f"{name}.safetensors" for name in ("best", "last")]
+        file = next((file for file in files if file.is_file()), None)
+        if file is None:
+            raise UsageError(f"{folder}: stopped before the first validation; resume=True goes on")
+        return cls(file, device=device)
+
     @property
     def skeleton(self) -> Skeleton:
         """The joints that the model finds."""

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 
+from posewright import Pose
 from posewright.augment import Augmentation
 from posewright.cli import main
 from posewright.errors import ModelError, OutputError, UsageError
@@ -307,3 +308,26 @@ def test_a_corrupt_picture_is_named_and_passed_over(tmp_path: Path) -> None:
     outcome = train(small("simcc_mobilenetv2", folder, "epochs=1"), tmp_path / "r")
     assert outcome.exit_code == 3
     assert len(outcome.skipped) == 1 and bad.name in outcome.skipped[0]
+
+
+def test_from_python_a_trained_pose_comes_back(data: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    pose = Pose.train(
+        data, "simcc_mobilenetv2", tmp_path / "r", epochs=1, batch=4, log_every=1, val_split=0,
+        options={"input_size": (64, 64)}, augment={"rotate": 0}, say=lines.append,
+    )  # fmt: skip
+    assert pose.model.codec.input_size == (64, 64)
+    recipe = Recipe.read(tmp_path / "r/recipe.toml")
+    assert (recipe.epochs, recipe.augment.rotate) == (1, 0)
+    assert recipe.augment.scale == recipe_for("simcc_mobilenetv2").augment.scale
+    assert any("loss" in line for line in lines)
+    picture = sorted((data / "images").rglob("*"))[0]
+    assert pose(picture).skeleton.joints == pose.skeleton.joints
+    with pytest.raises(UsageError, match="did you mean 'epochs'"):
+        Pose.train(data, "simcc_mobilenetv2", tmp_path / "s", epoch=1)
+
+
+def test_tensorboard_files_are_written_where_asked(data: Path, tmp_path: Path) -> None:
+    train(small("simcc_mobilenetv2", data, "epochs=1", "tensorboard=true"), tmp_path / "r")
+    (events,) = (tmp_path / "r/tensorboard").iterdir()
+    assert b"log/loss" in events.read_bytes()
