@@ -40,12 +40,12 @@ RUNS = {
     "simcc": ("simcc_mobilenetv2", ["epochs=300", "lr=1e-3", "options.input_size=[96,128]"]),
     "rle": ("rle_mobilenetv2", ["epochs=400", "lr=1e-3", "options.input_size=[96,128]"]),
     "movenet": ("movenet_lightning", ["epochs=300", "lr=1e-3"]),
-    "posefix": ("posefix_r50", ["epochs=150", "lr=5e-4", "options.input_size=[96,128]"]),
+    "posefix": ("posefix_r50", ["epochs=120", "lr=5e-4", "options.input_size=[72,96]"]),
     "yolo_pose": (
         "yolo_pose_s6",
-        ["epochs=300", "batch=8", "lr=1e-3", "optimizer=adam", "options.input_size=[320,320]"],
+        ["epochs=250", "batch=11", "lr=1e-3", "optimizer=adam", "options.input_size=[256,256]"],
     ),
-    "dekr": ("dekr_w32", ["epochs=200", "batch=8", "lr=1e-3", "options.input_size=[256,256]"]),
+    "dekr": ("dekr_w32", ["epochs=150", "batch=11", "lr=1e-3", "options.input_size=[192,192]"]),
 }
 
 
@@ -82,6 +82,8 @@ def run(name: str, recipe: Recipe, few: Dataset, folder: Path) -> float:
     start = time.perf_counter()
     resume = (folder / "run/state.safetensors").exists()
     outcome = train(recipe, folder / "run", resume=resume, say=lambda line: print(f"  {line}"))
+    if outcome.exit_code > 128:
+        raise SystemExit(outcome.exit_code)
     best = outcome.best or 0.0
     print(
         f"{name:<10} {recipe.model:<18} {few.people} people, {outcome.place.step} steps in "

@@ -1,9 +1,9 @@
-"""Result files against label files, by the measure that each data set publishes."""
+"""Results against labels, files or arrays, by the measure that each data set publishes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,13 @@ import numpy as np
 
 from posewright.errors import UsageError, nearest
 from posewright.metrics.boxes import evaluate_boxes
-from posewright.metrics.diagnosis import KINDS, joint_table, oks_histogram
-from posewright.metrics.instances import Detections, Mask, Truth
+from posewright.metrics.diagnosis import KINDS, joint_table, matched, oks_histogram
+from posewright.metrics.hota import hota, hota_numbers
+from posewright.metrics.instances import Detections, Doubles, Ints, Mask, Truth
 from posewright.metrics.oks import (
+    AREAS,
     PARTS,
+    Scores,
     crowdpose_numbers,
     crowdpose_truth,
     evaluate_keypoints,
@@ -22,21 +25,25 @@ from posewright.metrics.oks import (
     sigmas_of,
 )
 from posewright.metrics.pck import Pck, auc, box_sizes, epe, normalised, pck, pckh
-from posewright.metrics.posetrack import joint_ap, joint_tallies
-from posewright.metrics.ranking import THRESHOLDS, average
+from posewright.metrics.posetrack import PoseFrame, joint_ap, joint_tallies
+from posewright.metrics.ranking import THRESHOLDS, Curve, average
 from posewright.metrics.tracking import Tally, mot_numbers, tally
 from posewright.readers.instances import (
+    Labels,
     box_detections,
     detections,
     read_box_truth,
     read_entries,
     read_truth,
 )
-from posewright.readers.persons import read_lsp, read_mpii, read_persons
+from posewright.readers.persons import Persons, read_lsp, read_mpii, read_persons
 from posewright.readers.sequences import read_mot, read_posetrack
 from posewright.skeletons import COCO17, COCO133, CROWDPOSE14, LSP14, MPII16, POSETRACK15, Skeleton
 
-__all__ = ["DATA", "Scoring", "score_files"]
+__all__ = [
+    "DATA", "Scoring", "score_files", "score_instances", "score_lsp", "score_mpii", "score_own",
+    "score_posetrack",
+]  # fmt: skip
 
 _PERCENT = ("MOTA", "Rcll", "Prcn")  # of MOT; IDF1 stays a share, as py-motmetrics returns it
 
@@ -46,13 +53,15 @@ class Scoring:
     """What a result file is worth.
 
     numbers: the published names; -1 where there is nothing to measure.  joints: a table by joint.
-    more: what else belongs into a report (parts of the body, OKS histogram, counts).
+    more: what else belongs into a report (parts of the body, OKS histogram, counts).  curves: range
+    of areas -> precision and recall, of what is measured by OKS.
     """
 
     data: str
     numbers: dict[str, float]
     joints: dict[str, dict[str, float]] = field(default_factory=dict)
     more: dict[str, Any] = field(default_factory=dict)
+    curves: dict[str, Curve] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return one object: the numbers by their names, then "data", "joints" and the rest."""
@@ -73,18 +82,33 @@ def score_files(data: str, labels: str | Path, predictions: str | Path) -> Scori
 
 # --- OKS -----------------------------------------------------------------------------------------
 
+_INSTANCES = {
+    "coco": COCO17,
+    "ochuman": COCO17,
+    "crowdpose": CROWDPOSE14,
+    "coco-wholebody": COCO133,
+}
 
-def _coco(data: str, ann: Path, predictions: Path) -> Scoring:
+
+def score_instances(data: str, labels: Labels, found: Detections, skeleton: Skeleton) -> Scoring:
+    """Score people by OKS, by the rules of `data`; its sigmas are those of `skeleton`."""
+    if data == "crowdpose":
+        return _crowdpose(labels, found, skeleton)
+    if data == "coco-wholebody":
+        return _whole_body(labels, found)
+    scores = evaluate_keypoints(labels.truth, found, sigmas_of(skeleton))
+    return _with_details(data, scores, labels.truth, found, skeleton)
+
+
+def _instances(data: str, ann: Path, predictions: Path) -> Scoring:
     entries = read_entries(predictions)
-    if entries and isinstance(entries[0], dict) and "keypoints" not in entries[0]:
+    boxes = entries and isinstance(entries[0], dict) and "keypoints" not in entries[0]
+    if boxes and data in ("coco", "ochuman"):
         return _boxes(data, ann, entries, predictions)
-    labels = read_truth(ann, len(COCO17))
-    found = detections(entries, labels, predictions)
-    scores = evaluate_keypoints(labels.truth, found, sigmas_of(COCO17))
-    scoring = _with_details(data, scores.numbers, labels.truth, found, COCO17)
-    table = zip(THRESHOLDS, scores.curves["all"].precision, strict=True)
-    scoring.more["AP_by_threshold"] = {f"{t:.2f}": average(row) for t, row in table}
-    return scoring
+    whole = data == "coco-wholebody"
+    labels = read_truth(ann, len(_INSTANCES[data]), whole)
+    found = detections(entries, labels, predictions, whole)
+    return score_instances(data, labels, found, _INSTANCES[data])
 
 
 def _boxes(data: str, ann: Path, entries: list[Any], predictions: Path) -> Scoring:
@@ -94,27 +118,24 @@ def _boxes(data: str, ann: Path, entries: list[Any], predictions: Path) -> Scori
     return Scoring(data, numbers, {}, _counts(labels.truth, found))
 
 
-def _crowdpose(data: str, ann: Path, predictions: Path) -> Scoring:
-    labels = read_truth(ann, len(CROWDPOSE14))
-    found = detections(read_entries(predictions), labels, predictions)
-    sigmas = sigmas_of(CROWDPOSE14)
+def _crowdpose(labels: Labels, found: Detections, skeleton: Skeleton) -> Scoring:
+    sigmas = sigmas_of(skeleton)
+    truth = crowdpose_truth(labels.truth)
     numbers = crowdpose_numbers(labels.truth, found, sigmas, labels.crowd_index)
-    return _with_details(data, numbers, crowdpose_truth(labels.truth), found, CROWDPOSE14)
+    curves = evaluate_keypoints(truth, found, sigmas, {"all": AREAS["all"]}).curves
+    return _with_details("crowdpose", Scores(curves, numbers), truth, found, skeleton)
 
 
-def _whole_body(data: str, ann: Path, predictions: Path) -> Scoring:
-    labels = read_truth(ann, len(COCO133), whole_body=True)
-    found = detections(read_entries(predictions), labels, predictions, whole_body=True)
-    parts = {
-        name: evaluate_keypoints(*part_of(name, labels.truth, found)).numbers for name in PARTS
-    }
+def _whole_body(labels: Labels, found: Detections) -> Scoring:
+    scores = {name: evaluate_keypoints(*part_of(name, labels.truth, found)) for name in PARTS}
     truth, seen, _ = part_of("whole", labels.truth, found)
-    scoring = _with_details(data, parts["whole"], truth, seen, COCO133)
-    return Scoring(data, scoring.numbers, scoring.joints, {"parts": parts, **scoring.more})
+    scoring = _with_details("coco-wholebody", scores["whole"], truth, seen, COCO133)
+    parts = {name: each.numbers for name, each in scores.items()}
+    return replace(scoring, more={"parts": parts, **scoring.more})
 
 
 def _with_details(
-    data: str, numbers: dict[str, float], truth: Truth, found: Detections, skeleton: Skeleton
+    data: str, scores: Scores, truth: Truth, found: Detections, skeleton: Skeleton
 ) -> Scoring:
     sigmas = sigmas_of(skeleton)
     table = joint_table(truth, found, sigmas)
@@ -122,20 +143,71 @@ def _with_details(
         joint: dict(zip(KINDS, map(float, row), strict=True))
         for joint, row in zip(skeleton.joints, table, strict=True)
     }
-    histogram = oks_histogram(truth, found, sigmas).tolist()
-    return Scoring(data, numbers, joints, {**_counts(truth, found), "oks_histogram": histogram})
+    by_threshold = {
+        f"{t:.2f}": average(row)
+        for t, row in zip(THRESHOLDS, scores.curves["all"].precision, strict=True)
+    }
+    more = {
+        **_counts(truth, found),
+        "oks_histogram": oks_histogram(truth, found, sigmas).tolist(),
+        "AP_by_threshold": by_threshold,
+    }
+    return Scoring(data, scores.numbers, joints, more, scores.curves)
 
 
 def _counts(truth: Truth, found: Detections) -> dict[str, int]:
     return {"labelled": int((~truth.ignored).sum()), "predictions": len(found)}
 
 
+def _any_skeleton(data: str, ann: Path, predictions: Path) -> Scoring:
+    """Score by the labels' own skeleton, which the reader of data sets finds out."""
+    from posewright.datasets import open_dataset
+    from posewright.evaluation.arrays import in_order, labels_of
+
+    dataset = open_dataset(ann, "halpe" if data == "halpe" else None)
+    dataset = dataset[in_order(dataset.samples)]
+    labels = labels_of(dataset, ann)
+    found = detections(read_entries(predictions), labels, predictions)
+    if data == "halpe":
+        return score_instances(data, labels, found, dataset.skeleton)
+    return score_own(labels, found, dataset.skeleton)
+
+
 # --- PCK -----------------------------------------------------------------------------------------
+
+
+def score_own(
+    labels: Labels, found: Detections, skeleton: Skeleton, chosen: Ints | None = None
+) -> Scoring:
+    """Score people of any skeleton: PCK@0.2 of the labelled box, AUC, EPE, and COCO's numbers.
+
+    chosen: (G,) row of `found` that stands for each labelled person, -1 for none; by default the
+    best of an OKS of at least 0.1.  EPE is that of the people for whom there is one.
+    """
+    truth, sigmas = labels.truth, sigmas_of(skeleton)
+    rows = matched(truth, found, sigmas)[0] if chosen is None else chosen
+    points = np.full((*truth.keypoints.shape[:2], 2), np.nan)
+    points[rows >= 0] = found.keypoints[rows[rows >= 0], :, :2]
+    known = (truth.keypoints[:, :, 2] > 0) & ~truth.ignored[:, None]
+    errors = normalised(points, truth.keypoints[:, :, :2], truth.boxes[:, 2:].max(1, initial=0))
+    near = pck(errors, known, 0.2)
+    numbers = {
+        "PCK@0.2": _percent(near.mean_by_count),
+        "mean over joints": _percent(near.mean_of_joints),
+        "AUC": _percent(auc(errors, known, 0.2)),
+        "EPE": epe(points, truth.keypoints[:, :, :2], known & (rows >= 0)[:, None]),
+    }
+    scoring = score_instances("pck", labels, found, skeleton)
+    return replace(scoring, numbers=scoring.numbers | numbers)
 
 
 def _mpii(data: str, ann: Path, predictions: Path) -> Scoring:
     people = read_mpii(ann)
-    points = read_persons(predictions, people, MPII16)
+    return score_mpii(people, read_persons(predictions, people, MPII16))
+
+
+def score_mpii(people: Persons, points: Doubles) -> Scoring:
+    """Score (N, 16, 2) px, NaN where nobody was found, by PCKh."""
     errors = normalised(points, people.keypoints, people.sizes)
     thresholds = {f"PCKh@{t:g}": pck(errors, people.labelled, t) for t in (0.5, 0.1)}
     numbers = {
@@ -143,7 +215,7 @@ def _mpii(data: str, ann: Path, predictions: Path) -> Scoring:
         "PCKh@0.1": pckh(errors, people.labelled, 0.1)["PCKh@0.1"],
     }
     joints = _by_joint(MPII16, thresholds)
-    return Scoring(data, numbers, joints, {"labelled": len(people)})
+    return Scoring("mpii", numbers, joints, {"labelled": len(people)})
 
 
 def _lsp(data: str, ann: Path, predictions: Path) -> Scoring:
@@ -151,7 +223,12 @@ def _lsp(data: str, ann: Path, predictions: Path) -> Scoring:
     points = read_persons(predictions, everybody, LSP14)
     # A split is whatever pictures have predictions: the file of labels holds all of them.
     there: Mask = np.asarray(~np.isnan(points).any((1, 2)), bool)
-    people, points = everybody[there], points[there]
+    scoring = score_lsp(everybody[there], points[there])
+    return replace(scoring, more={**scoring.more, "of": len(everybody)})
+
+
+def score_lsp(people: Persons, points: Doubles) -> Scoring:
+    """Score (N, 14, 2) px, NaN where nobody was found, by PCK."""
     errors = normalised(points, people.keypoints, people.sizes)
     by_box = normalised(points, people.keypoints, box_sizes(people.keypoints, people.labelled))
     known = people.labelled & (people.sizes > 0)[:, None]
@@ -161,10 +238,10 @@ def _lsp(data: str, ann: Path, predictions: Path) -> Scoring:
         "mean over joints": _percent(near.mean_of_joints),
         "PCK@0.2 of the box": _percent(pck(by_box, people.labelled, 0.2).mean_by_count),
         "AUC": _percent(auc(errors, known, 0.2)),
-        "EPE": epe(points, people.keypoints, people.labelled),
+        "EPE": epe(points, people.keypoints, people.labelled & np.isfinite(points).all(2)),
     }
     joints = _by_joint(LSP14, {"PCK@0.2": near, "PCK@0.1": pck(errors, known, 0.1)})
-    return Scoring(data, numbers, joints, {"labelled": len(people), "of": len(everybody)})
+    return Scoring("lsp", numbers, joints, {"labelled": len(people)})
 
 
 def _by_joint(skeleton: Skeleton, scores: dict[str, Pck]) -> dict[str, dict[str, float]]:
@@ -189,23 +266,28 @@ def _mot(data: str, ann: Path, predictions: Path) -> Scoring:
 
 
 def _posetrack(data: str, ann: Path, predictions: Path) -> Scoring:
-    sequences = read_posetrack(ann, predictions)
+    return score_posetrack(read_posetrack(ann, predictions))
+
+
+def score_posetrack(sequences: list[list[PoseFrame]], tracked: bool = True) -> Scoring:
+    """Score the frames of each sequence; tracked: whether people have identities to score too."""
     count = len(POSETRACK15)
     ap = joint_ap([frame for frames in sequences for frame in frames], count)
-    tallies = joint_tallies(sequences, count)
-    total = mot_numbers(sum(tallies, Tally()))
     known = ap[ap >= 0]
     numbers = {"mAP": _percent(float(known.mean()) if len(known) else -1.0)}
-    numbers |= {k: 100 * v if k in _PERCENT and v > -1 else v for k, v in total.items()}
-    joints = {
-        joint: {"AP": _percent(float(ap[k])), "MOTA": 100 * tallies[k].mota}
-        for k, joint in enumerate(POSETRACK15.joints)
-    }
+    joints = {j: {"AP": _percent(float(ap[k]))} for k, j in enumerate(POSETRACK15.joints)}
+    if tracked:
+        tallies = joint_tallies(sequences, count)
+        total = mot_numbers(sum(tallies, Tally()))
+        numbers |= {k: 100 * v if k in _PERCENT and v > -1 else v for k, v in total.items()}
+        for row, each in zip(joints.values(), tallies, strict=True):
+            row["MOTA"] = 100 * each.mota
     frames = sum(len(frames) for frames in sequences)
-    return Scoring(data, numbers, joints, {"sequences": len(sequences), "frames": frames})
+    return Scoring("posetrack", numbers, joints, {"sequences": len(sequences), "frames": frames})
 
 
 DATA: dict[str, Callable[[str, Path, Path], Scoring]] = {
-    "coco": _coco, "coco-wholebody": _whole_body, "crowdpose": _crowdpose, "ochuman": _coco,
-    "mpii": _mpii, "lsp": _lsp, "posetrack": _posetrack, "mot": _mot,
+    "coco": _instances, "coco-wholebody": _instances, "crowdpose": _instances,
+    "ochuman": _instances, "halpe": _any_skeleton, "mpii": _mpii, "lsp": _lsp,
+    "posetrack": _posetrack, "mot": _mot, "pck": _any_skeleton,
 }  # fmt: skip

@@ -10,7 +10,6 @@ import json
 
 from posewright.cli.common import add_model_options, load_pose
 from posewright.cli.demo import CLIP
-from posewright.machine import cpu_name
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print; return the exit code."""
+    from posewright.machine import cpu_name
     from posewright.measure import measure
 
     report = {"processor": cpu_name(), **measure(load_pose(args), args.source, args.frames)}

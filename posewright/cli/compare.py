@@ -12,8 +12,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from posewright.machine import cpu_name
-
 if TYPE_CHECKING:
     from posewright.datasets import Dataset
 
@@ -84,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
     """Compare; return the exit code."""
     from posewright.degrade import parse
     from posewright.errors import UsageError
+    from posewright.machine import cpu_name
     from posewright.reports.comparison import markdown, write_study
     from posewright.study import compare
     from posewright.writers.files import reserve

@@ -8,8 +8,6 @@ import os
 import platform
 import sys
 
-from posewright.machine import cpu_name, package_version
-
 PACKAGES = (
     "numpy",
     "opencv-python-headless",
@@ -30,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Examine; return 0 where the embedded networks run, else 4."""
     from posewright import __version__
+    from posewright.machine import cpu_name, package_version
 
     report = {
         "posewright": __version__,

@@ -1,20 +1,36 @@
-"""Score a result file by the measure that its data set publishes.
+"""Measure a model, or a result file, as the data set's own evaluator does.
 
-DATA: coco (key points or boxes), coco-wholebody, crowdpose, ochuman, mpii, lsp, posetrack or mot.
-Files are those of each data set's own evaluator; see docs/evaluation.md.
+DATA: coco (key points; result files of boxes, too), coco-wholebody, crowdpose, ochuman, halpe,
+mpii, lsp, posetrack, mot (result files alone), or pck: labels of any skeleton in any layout that
+posewright reads.  With -m the model runs over the pictures; with --predictions a file is scored.
+See docs/evaluation.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from posewright.cli.progress import create_bar
+
 if TYPE_CHECKING:
+    from posewright.datasets import Dataset
+    from posewright.evaluate import Evaluation
+    from posewright.people import People
+    from posewright.pipeline import Boxes
+    from posewright.pose import Pose
+    from posewright.runtimes import Model
     from posewright.scoring import Scoring
 
-DATA = ("coco", "coco-wholebody", "crowdpose", "ochuman", "mpii", "lsp", "posetrack", "mot")
+DATA = (
+    "coco", "coco-wholebody", "crowdpose", "ochuman", "halpe", "mpii", "lsp", "posetrack", "mot",
+    "pck",
+)  # fmt: skip
+RESCORE = ("box", "mean", "box*mean", "hrnet", "alphapose")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,26 +43,218 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="labels, as the data set publishes them (posetrack: a file or a folder)",
     )
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
         "--predictions",
         type=Path,
-        required=True,
         metavar="FILE",
         help="results, as the data set's evaluator reads them",
     )
+    what.add_argument(
+        "-m",
+        "--model",
+        metavar="NAME|FILE",
+        help="pose model: an embedded name, an .onnx or .safetensors file, or a network of the zoo "
+        "with --weights",
+    )
+    _add_running(parser.add_argument_group("with a model"))
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_running(group: argparse._ArgumentGroup) -> None:
+    """Add how a model is run and what is written."""
+    group.add_argument("-w", "--weights", metavar="FILE", help="weights of a network of the zoo")
+    group.add_argument(
+        "--images",
+        type=Path,
+        metavar="DIR",
+        help="folder of the pictures (default: found near the labels)",
+    )
+    group.add_argument(
+        "--boxes",
+        metavar="truth|detector|FILE",
+        help="where top-down models look: the labels' boxes (default), the embedded detector's, or "
+        "COCO detection results",
+    )
+    group.add_argument("--flip", action="store_true", help="average with the mirrored view")
+    group.add_argument(
+        "--nms",
+        choices=("oks", "ppose", "none"),
+        help="how duplicate people are removed (default: none in the labels' boxes, else oks)",
+    )
+    group.add_argument(
+        "--rescore",
+        choices=RESCORE,
+        default="box*mean",
+        help="what ranks people (default %(default)s; hrnet: the mean of joints above 0.2)",
+    )
+    group.add_argument(
+        "--heads",
+        type=Path,
+        metavar="FILE",
+        help="mpii: detections_our_format.mat, whose head boxes the JSON labels lack",
+    )
+    group.add_argument(
+        "--batch", type=int, default=32, metavar="N", help="views a call (default %(default)s)"
+    )
+    group.add_argument("--device", default="auto", metavar="DEVICE", help="cpu, cuda, ...")
+    group.add_argument(
+        "--limit", type=int, default=0, metavar="N", help="the first N pictures (default: all)"
+    )
+    group.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="write the people found as the data set's result file, e.g. for COCO's test-dev",
+    )
+    group.add_argument("--report", type=Path, metavar="DIR", help="write report.html")
+    group.add_argument("--overwrite", action="store_true", help="replace FILE and DIR/report.html")
 
 
 def run(args: argparse.Namespace) -> int:
     """Score; return the exit code."""
     from posewright.scoring import score_files
 
+    if args.predictions is None:
+        return _evaluate(args)
+    names = ("weights", "images", "boxes", "nms", "heads", "out", "report", "flip", "limit")
+    for name in names:
+        if getattr(args, name):
+            from posewright.errors import UsageError
+
+            raise UsageError(f"--{name} goes with a model (-m), not with --predictions")
     scoring = score_files(args.data, args.ann, args.predictions)
-    if args.json:
-        print(json.dumps(scoring.to_dict()))
-    else:
-        print("\n".join(_lines(scoring)))
+    _print(args, scoring.to_dict(), _lines(scoring))
     return 0
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    """Run a model over the pictures; return the exit code."""
+    from posewright.evaluate import evaluate
+
+    truth = args.boxes in (None, "truth")
+    _check(args, truth)
+    pose = _pose(args)
+    dataset, labelled = _dataset(args, pose)
+    bar = create_bar("auto")
+    evaluation = evaluate(
+        pose.model,
+        dataset,
+        data=args.data,
+        boxes=None if truth else _boxes(args, pose, dataset),
+        flip=args.flip,
+        duplicates=_duplicates(args, pose, truth),
+        rescore=args.rescore,
+        batch=args.batch,
+        progress=bar,
+    )
+    if bar is not None:
+        bar.close()
+    files = _write(args, evaluation, dataset)
+    _print(args, {**evaluation.to_dict(), "files": files}, _summary(evaluation, labelled, files))
+    for line in [*dataset.notes, *evaluation.unreadable]:
+        print(f"warning: {line}", file=sys.stderr)
+    return 3 if dataset.notes or evaluation.unreadable else 0
+
+
+def _check(args: argparse.Namespace, truth: bool) -> None:
+    """Raise a UsageError or OutputError for what would fail only after hours."""
+    from posewright.errors import UsageError
+    from posewright.evaluation.files import check_results
+    from posewright.writers.files import reserve
+
+    if args.data == "mot":
+        raise UsageError("mot measures tracks; run posewright track, then give --predictions")
+    if args.heads and args.data != "mpii":
+        raise UsageError("--heads goes with mpii, whose PCKh is measured by head boxes")
+    if args.batch < 1 or args.limit < 0:
+        raise UsageError(f"--batch {args.batch} --limit {args.limit}: give 1 and 0 or more")
+    if args.out is not None:
+        check_results(args.data, truth)
+        reserve(args.out, args.overwrite)
+    if args.report is not None:
+        reserve(args.report / "report.html", args.overwrite)
+
+
+def _pose(args: argparse.Namespace) -> Pose:
+    """Return the model, with a detector where one is asked for."""
+    from posewright.errors import UsageError
+    from posewright.pose import Pose
+
+    pose = Pose(
+        args.model,
+        weights=args.weights,
+        detector="auto" if args.boxes == "detector" else "whole-image",
+        device=args.device,
+        flip=args.flip,
+        duplicates=args.nms or "oks",
+    )
+    if args.boxes and not pose.model.codec.top_down:
+        raise UsageError(f"{args.model} finds people by itself; leave out --boxes {args.boxes}")
+    return pose
+
+
+def _duplicates(
+    args: argparse.Namespace, pose: Pose, truth: bool
+) -> Callable[[People], People] | None:
+    """Return how duplicates go; by default not at all where each person has a labelled box."""
+    alone = truth and pose.model.codec.top_down and args.nms is None
+    return None if alone else pose.settings["duplicates"]  # type: ignore[return-value]
+
+
+def _dataset(args: argparse.Namespace, pose: Pose) -> tuple[Dataset, bool]:
+    """Return the pictures, and whether they are labelled."""
+    from posewright.errors import UsageError
+    from posewright.evaluation.opening import open_labelled, with_heads
+
+    dataset, labelled = open_labelled(args.data, args.ann, args.images, pose.skeleton)
+    if not labelled and pose.model.codec.top_down and args.boxes in (None, "truth"):
+        raise UsageError(f"{args.ann} labels nobody: say --boxes detector, or give a file of boxes")
+    part: Dataset = dataset[: args.limit] if args.limit else dataset
+    return (with_heads(part, args.heads) if args.heads else part), labelled
+
+
+def _boxes(args: argparse.Namespace, pose: Pose, dataset: Dataset) -> Boxes | Model | None:
+    from posewright.evaluation.running import FileBoxes, everybody
+    from posewright.readers import read_boxes
+
+    if args.boxes == "detector":
+        return everybody(pose.detector)  # type: ignore[arg-type]
+    return FileBoxes(dataset.samples, read_boxes(args.boxes))
+
+
+def _write(args: argparse.Namespace, evaluation: Evaluation, dataset: Dataset) -> list[str]:
+    """Write what is asked for; return the paths."""
+    from posewright.evaluation.files import write_results
+
+    files = []
+    if args.out is not None:
+        files.append(str(write_results(evaluation, args.out, args.overwrite)))
+    if args.report is not None:
+        from posewright.reports import evaluation_report
+
+        files.append(str(evaluation_report(evaluation, dataset, args.report)))
+    return files
+
+
+def _print(args: argparse.Namespace, whole: dict[str, object], lines: list[str]) -> None:
+    print(json.dumps(whole, allow_nan=False) if args.json else "\n".join(lines))
+
+
+def _summary(evaluation: Evaluation, labelled: bool, files: list[str]) -> list[str]:
+    """Return the numbers, then how they came about."""
+    how = ", ".join(f"{name} {value}" for name, value in evaluation.settings.items())
+    bad = len(evaluation.unreadable)
+    lines = _lines(evaluation.scoring) if labelled else ["no labels, so nothing is measured"]
+    if "measured" in evaluation.scoring.more:
+        lines.append(f"measured on {evaluation.scoring.more['measured']}")
+    lines += [
+        f"{evaluation.model} ({evaluation.runtime}): {how}",
+        f"{len(evaluation.samples) - bad} pictures in {evaluation.seconds:.1f} s"
+        + (f"; {bad} could not be read and are not in the numbers" if bad else ""),
+    ]
+    return lines + [f"  {path}" for path in files]
 
 
 def _lines(scoring: Scoring) -> list[str]:

@@ -138,9 +138,13 @@ class Sample:
 
     def joints(self, index: NDArray[np.int64]) -> Sample:
         """Return the sample with the joints at `index`, (K',); -1 gives an unlabelled one."""
-        there = index >= 0
-        seen = np.where(there, self.visibility[:, index], 0).astype(np.uint8)
-        points = np.where((seen > 0)[:, :, None], self.people.keypoints[:, index], 0)
+        n, there = len(self), index >= 0
+        # one more joint, of which nothing is known, for those that the skeleton lacks
+        visibility = np.pad(self.visibility, ((0, 0), (0, 1)))
+        known = np.concatenate([self.people.keypoints, np.zeros((n, 1, 2), np.float32)], 1)
+        at = np.where(there, index, -1)
+        seen = visibility[:, at]
+        points = np.where((seen > 0)[:, :, None], known[:, at], 0)
         people = self.people.replace(
             keypoints=points.astype(np.float32), scores=(seen > 0).astype(np.float32)
         )

@@ -19,12 +19,14 @@ from posewright.skeletons import MPII16
 __all__ = ["read_mpii"]
 
 _SCALE = 200  # px of a person's height at scale 1
+_LOWER = 15  # px that a box lies lower than its person's centre, at scale 1
 
 
 def read_mpii(path: Path, images: Path | None = None) -> Dataset:
     """Read `mpii_train.json` and its like: joints, joints_vis, center, scale, image.
 
-    A person's box is the square of 200 px times scale round their centre; MPII labels none.
+    MPII counts pixels from 1.  A person's box, which MPII does not label, is the square of 200 px
+    times scale round their centre, 15 px times scale lower so that the feet are inside (HRNet).
     """
     data = load(path)
     if not isinstance(data, list):
@@ -47,7 +49,9 @@ def _person(entry: dict[str, Any]) -> tuple[Floats, Floats]:
     points = finite(entry["joints"]).reshape(16, 2) if "joints" in entry else np.zeros((16, 2))
     # The test set has no joints.  joints_vis tells labelled from not, so labelled counts as seen.
     seen = finite(entry.get("joints_vis", [0] * 16)).reshape(16, 1)
-    centre, half = finite(entry["center"]).reshape(2), float(entry["scale"]) * _SCALE / 2
+    scale = float(entry["scale"])
+    centre, half = finite(entry["center"]).reshape(2) - 1 + [0, _LOWER * scale], scale * _SCALE / 2
+    points = points - 1
     box = np.concatenate([centre - half, centre + half]).astype(np.float32)
     return np.concatenate([points, np.where(seen > 0, 2, 0)], 1).astype(np.float32), box
 

@@ -1,0 +1,180 @@
+"""Evaluation: a model over labelled pictures, by estimate(), and what it is worth."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from posewright.codecs.posefix import PoseFix
+from posewright.codecs.yolox import RTMO
+from posewright.datasets.base import Dataset, Sample
+from posewright.errors import SourceError, UsageError, nearest
+from posewright.evaluation.measuring import Measured
+from posewright.evaluation.rescoring import rescored
+from posewright.evaluation.running import LabelledBoxes, Report, run
+from posewright.metrics.instances import Doubles
+from posewright.people import People
+from posewright.pipeline import Boxes
+from posewright.runtimes import Model
+from posewright.scoring import Scoring
+from posewright.skeletons import COCO17, COCO133, CROWDPOSE14, LSP14, MPII16, POSETRACK17, Skeleton
+
+__all__ = ["DATA", "MAIN", "Evaluation", "data_of", "evaluate", "main_metric"]
+
+# What a model can be scored as, with the joints that it takes; None takes any.
+DATA: dict[str, Skeleton | None] = {
+    "coco": COCO17, "coco-wholebody": COCO133, "crowdpose": CROWDPOSE14, "ochuman": COCO17,
+    "halpe": None, "mpii": MPII16, "lsp": LSP14, "posetrack": POSETRACK17, "pck": None,
+}  # fmt: skip
+
+# What models are chosen by: the first of these that a measure has.
+MAIN = ("AP", "PCKh@0.5", "PCK@0.2", "mAP", "MOTA")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """What a model finds on a data set.
+
+    scoring: the numbers, tables and curves.  model, runtime: what was run.  skeleton, found: joints
+    of the labels and of the model.  samples: the labelled pictures.  results: people found on each,
+    with the model's joints, in pixels; ids are the rows of the labelled people in whose boxes they
+    were found, -1 with other boxes.  likeness: of each picture, (N,) OKS of each labelled person
+    with whoever was found for them, 0 for nobody, -1 where the person does not count.
+    settings: how it was run.  unreadable: a line for each picture that could not be read; these are
+    not in the numbers.
+    """
+
+    scoring: Scoring
+    model: str
+    runtime: str
+    skeleton: Skeleton
+    found: Skeleton
+    samples: tuple[Sample, ...]
+    results: tuple[People, ...]
+    likeness: tuple[Doubles, ...]
+    settings: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    unreadable: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers, and how they came about, as one plain object."""
+        return {
+            **self.scoring.to_dict(), "model": self.model, "runtime": self.runtime,
+            "pictures": len(self.samples), "settings": self.settings,
+            "seconds": round(self.seconds, 3), "unreadable": list(self.unreadable),
+        }  # fmt: skip
+
+
+def main_metric(scoring: Scoring) -> tuple[str, float]:
+    """Return name and value of the number that models are chosen by: AP, PCKh@0.5, PCK@0.2, mAP."""
+    name = next(name for name in MAIN if name in scoring.numbers)
+    return name, scoring.numbers[name]
+
+
+def data_of(dataset: Dataset) -> str:
+    """Return the one of DATA whose measure fits the labels, by their joints.
+
+    PCKh and PoseTrack's AP need head boxes, PCK of torsos one person a picture; "pck" fits all.
+    """
+    joints = dataset.skeleton.joints
+    heads = any(sample.heads.any() for sample in dataset)
+    alone = all(len(sample) == 1 for sample in dataset)
+    fits = {"lsp": alone, "mpii": heads, "posetrack": heads}
+    known = (
+        n for n, s in DATA.items() if s is not None and s.joints == joints and fits.get(n, True)
+    )
+    return next(known, "pck")
+
+
+def evaluate(
+    model: Model,
+    dataset: Dataset,
+    *,
+    data: str = "",
+    boxes: Boxes | Model | None = None,
+    flip: bool = False,
+    duplicates: Callable[[People], People] | None = None,
+    rescore: str = "box*mean",
+    batch: int = 32,
+    threads: int = 0,
+    progress: Report | None = None,
+) -> Evaluation:
+    """Run a model over labelled pictures and score what it finds.
+
+    data: one of DATA, whose measure is taken; "" is that of `data_of`.  boxes: a detector, or a
+    source of Boxes; None takes the labels' boxes for a top-down model.  flip: average with mirrored
+    views.  duplicates: People -> People.  rescore: see `rescored`.  batch: views a call.  threads:
+    calls at once, 0 chooses.  A model of other joints is measured on those that it shares with the
+    labels, which the scoring says.  UsageError: no joint is shared, or the data set lacks what the
+    measure needs.  SourceError: not one of the pictures can be read.
+    """
+    data = data or data_of(dataset)
+    _check(data, model, dataset)
+    if flip and isinstance(model.codec, RTMO):
+        raise UsageError("RTMO lists people, which a mirrored view lists in another order; no flip")
+    rescored(People.empty(model.skeleton), rescore)  # a wrong word is told before hours pass
+    samples, start = dataset.samples, time.perf_counter()
+    refines = isinstance(model.codec, PoseFix)
+    labelled = refines or (boxes is None and model.codec.top_down)
+    results, bad = run(
+        model, samples, LabelledBoxes(samples) if labelled else boxes, flip=flip,
+        duplicates=duplicates, batch=batch, threads=threads, progress=progress,
+        source=dataset.name,
+    )  # fmt: skip
+    read = _readable(samples, bad)
+    owned = labelled and duplicates is None
+    measured = Measured.of(data, dataset, results, model.skeleton, rescore, read, owned)
+    settings = {
+        "boxes": "labels" if labelled else _name(boxes), "flip": flip,
+        "duplicates": _name(duplicates), "rescore": rescore, "batch": batch,
+    }  # fmt: skip
+    return Evaluation(
+        measured.scoring(), model.info.name, model.runtime, dataset.skeleton, model.skeleton,
+        samples, tuple(results), measured.likeness(samples), settings,
+        time.perf_counter() - start,
+        tuple(f"{samples[i].image}: {message}" for i, message in sorted(bad.items())),
+    )  # fmt: skip
+
+
+def _readable(samples: Sequence[Sample], bad: Mapping[int, str]) -> list[int]:
+    """Return the numbers of the pictures that could be read; a SourceError where none could."""
+    if samples and len(bad) == len(samples):
+        raise SourceError(
+            f"none of the {len(samples)} pictures can be read, e.g. {samples[0].image}: {bad[0]}; "
+            "give their folder with --images (images=...)"
+        )
+    return [i for i in range(len(samples)) if i not in bad]
+
+
+def _check(data: str, model: Model, dataset: Dataset) -> None:
+    """Raise a UsageError where the measure, the model and the labels do not fit together."""
+    if data not in DATA:
+        raise UsageError(f"no data set {data!r}{nearest(data, DATA)}; known: {', '.join(DATA)}")
+    wanted, joints = DATA[data], dataset.skeleton
+    if wanted is not None and wanted.joints != joints.joints:
+        raise UsageError(
+            f"{dataset.name} labels the {len(joints)} joints of {joints.name}, {data} has the "
+            f"{len(wanted)} of {wanted.name}; pck measures any joints"
+        )
+    if not (model.skeleton.mapping(joints) >= 0).any():
+        raise UsageError(
+            f"{model.info.name} finds no joint that {dataset.name} labels ({joints.name}); choose "
+            "a model for these joints"
+        )
+    if data in ("mpii", "posetrack") and not any(sample.heads.any() for sample in dataset):
+        more = ", e.g. detections_our_format.mat with --heads" if data == "mpii" else ""
+        raise UsageError(
+            f"{dataset.name} has no head boxes, by which {data} measures; give labels that have "
+            f"them{more}, or measure by pck"
+        )
+
+
+def _name(what: object) -> str:
+    """Return what a report calls a detector, a source of boxes or a removal of duplicates."""
+    if what is None:
+        return "none"
+    info = getattr(what, "info", None)
+    kind = getattr(what, "func", what)  # of a partial
+    return str(info.name if info is not None else getattr(kind, "__name__", type(what).__name__))

@@ -1,0 +1,9 @@
+"""What posewright.evaluate is made of: people found on labelled pictures, and what that is worth.
+
+running    a model over the pictures of a data set
+rescoring  what ranks the people found
+arrays     data sets and people as the arrays that metrics compare
+measuring  both, by what the data set publishes
+opening    data sets for evaluation: without labels, with MPII's head boxes
+files      result files, as the data sets' own evaluators read them
+"""

@@ -1,0 +1,43 @@
+"""What ranks the people of a data set: box and joint scores made one number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from posewright.errors import UsageError, nearest
+from posewright.nms import proposal_score
+from posewright.people import Floats, People
+
+__all__ = ["RESCORE", "rescored"]
+
+_SEEN = 0.2  # score above which a joint counts for HRNet
+
+
+def _hrnet(people: People) -> Floats:
+    seen = people.scores > _SEEN
+    total = np.where(seen, people.scores, 0).sum(1)
+    return np.asarray(people.box_scores * total / np.maximum(seen.sum(1), 1), np.float32)
+
+
+RESCORE: dict[str, Callable[[People], Floats]] = {
+    "box": lambda people: people.box_scores,
+    "mean": lambda people: people.pose_scores,
+    "box*mean": lambda people: people.box_scores * people.pose_scores,
+    "hrnet": _hrnet,
+    "alphapose": proposal_score,
+}
+
+
+def rescored(people: People, way: str) -> Floats:
+    """Return (N,) the score that ranks people.
+
+    box: of the detector, or of a model that finds people by itself.  mean: of all joint scores.
+    box*mean: their product, which result files have.  hrnet: box score times the mean of the joint
+    scores above 0.2 (the HRNet and Simple Baselines code).  alphapose: mean + box + 1.25 times the
+    best joint score.  UsageError: another word.
+    """
+    if way not in RESCORE:
+        raise UsageError(f"no rescoring {way!r}{nearest(way, RESCORE)}; {', '.join(RESCORE)}")
+    return RESCORE[way](people)
