@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 
 from posewright.errors import SourceError
+from posewright.evaluate import MAIN
 from posewright.reports import page, plots
 
 __all__ = ["training_report"]
 
 Columns = dict[str, list[float]]
 
-# What a validation is judged by, the first that is there; otherwise its first column.
-_MAIN = ("AP", "PCKh@0.5", "PCK@0.2", "mAP", "MOTA")
 _CURVES = 6  # metrics in the plot
 _LISTED = 8  # entries of a list that are written out
 
@@ -84,7 +83,7 @@ def _best(held: Columns) -> tuple[str, float, int | None] | None:
 
 def _main(held: Columns) -> str | None:
     metrics = _metrics(held)
-    return next((name for name in _MAIN if name in metrics), metrics[0] if metrics else None)
+    return next((name for name in MAIN if name in metrics), metrics[0] if metrics else None)
 
 
 def _metrics(held: Columns) -> list[str]:
