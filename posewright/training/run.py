@@ -197,13 +197,14 @@ class Run:
             self.log_row(self.set_rate(place.step - 1))
         if not last and place.epoch % recipe.eval_every:
             return  # saving after each of many short epochs would take longer than they do
+        paused = time.perf_counter()
         if self.world.first and self.held is not None:
             self.validate(self.held)
         self.world.wait()
         self.save()
         if self.world.first:
             self.write_weights("last")
-        self.meter.since = time.perf_counter()  # the clock leaves the validation out
+        self.meter.since += time.perf_counter() - paused  # the rate is that of training
 
     def validate(self, held: Dataset) -> None:
         """Measure the network on what was held back."""
