@@ -37,9 +37,9 @@ RUNS = {
         "lite_hrnet_18",
         ["epochs=300", "lr=2e-3", "options.input_size=[96,128]", "options.codec=udp"],
     ),
-    "simcc": ("simcc_mobilenetv2", ["epochs=300", "lr=1e-3", "options.input_size=[96,128]"]),
+    "simcc": ("simcc_mobilenetv2", ["epochs=500", "lr=2e-3", "options.input_size=[96,128]"]),
     "rle": ("rle_mobilenetv2", ["epochs=400", "lr=1e-3", "options.input_size=[96,128]"]),
-    "movenet": ("movenet_lightning", ["epochs=300", "lr=1e-3"]),
+    "movenet": ("movenet_fire717", ["epochs=300", "lr=1e-3"]),
     "posefix": ("posefix_r50", ["epochs=120", "lr=5e-4", "options.input_size=[72,96]"]),
     "yolo_pose": (
         "yolo_pose_s6",

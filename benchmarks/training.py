@@ -1,8 +1,14 @@
-"""Speed of training: python benchmarks/training.py --data FOLDER
+"""Speed of training: python benchmarks/training.py --data FOLDER [--part feed|loop|all]
 
 feed: pictures of 640x480 px, made of those in FOLDER (COCO labels person_keypoints.json and the
 pictures beside them), to views of 192x256 px with targets, on one core.  A plain cv2 and numpy
 writing of the HRNet recipe (arXiv:1902.09212) makes the same in the same process, taking turns.
+
+loop: what posewright.train's own loop takes for a step whose batch is in memory already (so without
+pictures, saving and validation, but with targets, checks of the loss and of the gradients, the
+learning rate, signals and the log), on simcc_mobilenetv2 at 96x128, 16 views.  Beside it, taking
+turns in the same process: forward, loss, backward and update of a second such network on random
+tensors.  It needs no data.  All times are those of one core's work, not of the clock.
 """
 
 from __future__ import annotations
@@ -11,7 +17,8 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -22,8 +29,18 @@ from numpy.typing import NDArray
 from posewright.augment import Augmentation
 from posewright.codecs import Heatmap
 from posewright.datasets import Dataset, Sample, open_dataset
+from posewright.datasets.synthetic import synth
+from posewright.models import PoseModel, create
+from posewright.train import _loop as visible_loop
+from posewright.training.batches import Batch
 from posewright.training.feeding import Feed
 from posewright.training.instances import Instances
+from posewright.training.logs import Log
+from posewright.training.optim import make_optimizer
+from posewright.training.recipe import Recipe, recipe_for
+from posewright.training.run import Run
+from posewright.training.signals import Stop
+from posewright.training.world import World
 
 SIZE = (640, 480)
 VIEW = (192, 256)
@@ -202,13 +219,93 @@ def feed_speed(data: Path, rounds: int) -> None:
         print(f"{name:20} {statistics.median(values):7.0f} images/s per core  {ratio:5.2f}x")
 
 
+@dataclass
+class Turns:
+    """A feed whose epochs are `steps` batches out of memory, with a turn of `plain` behind each.
+
+    The loop asks for the next batch when it is done with the last one, which is where its own time
+    is taken.
+    """
+
+    batches: list[Batch]
+    steps: int
+    plain: Callable[[], None]
+    bad: dict[int, str] = field(default_factory=dict)
+    loop_times: list[float] = field(default_factory=list)
+    plain_times: list[float] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def epoch(self, number: int, start: int = 0) -> Generator[Batch, None, None]:
+        """Yield the batches in turn; note what became of the processor's time."""
+        begin = time.process_time()
+        for step in range(start, self.steps):
+            yield self.batches[step % len(self.batches)]
+        middle = time.process_time()
+        for _ in range(start, self.steps):
+            self.plain()
+        self.loop_times.append((middle - begin) / self.steps)
+        self.plain_times.append((time.process_time() - middle) / self.steps)
+
+
+def plain_step(model: PoseModel, recipe: Recipe, batch: Batch) -> Callable[[], None]:
+    """Return a step of the network on random tensors of the batch's shapes, with nothing else."""
+    loss, optimizer = model.loss, make_optimizer(model, recipe)
+    assert loss is not None
+    draws = torch.Generator().manual_seed(0)
+    views = torch.randint(0, 256, batch.views.shape, dtype=torch.uint8, generator=draws)
+    shapes = {key: value.shape for key, value in batch.targets(model.codec).items()}
+    targets = {key: torch.rand(shape, generator=draws) for key, shape in shapes.items()}
+
+    def step() -> None:
+        loss(model(views), targets).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return step
+
+
+def loop_speed(rounds: int, steps: int = 8) -> None:
+    """Print milliseconds of processor time a step, and their ratio."""
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    recipe = recipe_for("simcc_mobilenetv2").with_overrides(
+        ["options.input_size=[96,128]", "batch=16", f"epochs={rounds + 1}", "eval_every=1000",
+         "save_every=0", "workers=0", "ema=0"]
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        people = synth(Path(folder, "set"), 40)
+        run = Run(recipe, Path(folder), World(), lambda line: None, people, None)
+        run.log = Log(run.folder)
+        batches = list(run.feed.epoch(0))
+        other = create(recipe.model, **{**recipe.options, "skeleton": run.model.skeleton})
+        other.train().to(memory_format=torch.channels_last)
+        turns = Turns(batches, steps, plain_step(other, recipe, batches[0]))
+        run.feed = turns  # type: ignore[assignment]
+        visible_loop(run, Stop())
+        run.close()
+    pairs = list(zip(turns.loop_times, turns.plain_times, strict=True))[1:]  # the first warms up
+    loop, plain = (1000 * statistics.median(times) for times in zip(*pairs, strict=True))
+    ratio = statistics.median(a / b for a, b in pairs)
+    print(f"{len(pairs)} turns of {steps} steps, ms of one core a step: loop {loop:.1f}, ", end="")
+    print(f"plain {plain:.1f}, ratio {ratio:.3f} (at most 1.03 wanted)")
+
+
 def main() -> None:
     """Print what is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of COCO pictures")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, help="folder of COCO pictures, for the feed")
+    parser.add_argument("--part", choices=("feed", "loop", "all"), default="all")
+    parser.add_argument("--rounds", type=int, default=7, help="turns of the feed")
+    parser.add_argument("--turns", type=int, default=25, help="turns of the loop")
     args = parser.parse_args()
-    feed_speed(args.data, args.rounds)
+    if args.part != "loop":
+        if args.data is None:
+            parser.error("the feed needs --data; --part loop does not")
+        feed_speed(args.data, args.rounds)
+    if args.part != "feed":
+        loop_speed(args.turns)
 
 
 if __name__ == "__main__":

@@ -13,30 +13,10 @@ from posewright.metrics.instances import Detections, Truth
 from posewright.metrics.oks import sigmas_of
 from posewright.metrics.posetrack import PoseFrame, joint_ap, joint_tallies
 from posewright.metrics.tracking import Sight, Tally, box_distances, mot_numbers, tally
-from posewright.readers.sequences import read_mot, read_posetrack
+from posewright.readers.sequences import read_posetrack
 from posewright.skeletons import COCO17, POSETRACK15
 
 NAN = np.nan
-TUD = {
-    "TUD-Campus": {
-        "MOTA": 0.5265, "MOTP": 0.277, "IDs": 7, "Rcll": 0.5822, "Prcn": 0.9414, "FP": 13,
-        "FN": 150, "MT": 1, "PT": 6, "ML": 1, "FM": 7, "IDF1": 0.5577,
-    },
-    "TUD-Stadtmitte": {
-        "MOTA": 0.5640, "MOTP": 0.346, "IDs": 7, "Rcll": 0.6090, "Prcn": 0.9399, "FP": 45,
-        "FN": 452, "MT": 5, "PT": 4, "ML": 1, "FM": 6, "IDF1": 0.6446,
-    },
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", TUD)
-def test_motmetrics_reference(name: str, data_dir: Path) -> None:
-    folder = data_dir / "eval_reference" / "motmetrics_tud" / name
-    numbers = mot_numbers(tally(read_mot(folder / "gt.txt", folder / "test.txt")))
-    assert set(numbers) == set(TUD[name])
-    for key, value in TUD[name].items():
-        digits = 3 if key == "MOTP" else 4
-        assert round(numbers[key], digits) == value, key
 
 
 def sight(truth: list[int], found: list[int], distances: list[list[float]]) -> Sight:

@@ -95,7 +95,10 @@ def test_a_recipe_file_does_the_run_again(data: Path, tmp_path: Path) -> None:
     [
         ("simcc_mobilenetv2", ("ema=0.99", "clip=1")),
         ("rle_mobilenetv2", ("optimizer=sgd", "momentum=0.9", "workers=1")),
-        ("lite_hrnet_18", ("optimizer=rmsprop", "precision=bf16", "accumulate=2")),
+        (
+            "tokenpose_t",
+            ("optimizer=rmsprop", "precision=bf16", "accumulate=2", "options.input_size=[48,64]"),
+        ),
     ],
 )
 def test_an_interrupted_run_ends_with_the_same_bytes(
@@ -136,7 +139,7 @@ def test_killed_at_any_moment_a_run_goes_on(data: Path, tmp_path: Path) -> None:
         how = ["-o", str(run)] if number == 0 else ["--resume", str(run)]
         here = command if number == 0 else [*command[:4], "--quiet", "--device", "cpu"]
         child = subprocess.Popen([*here, *how], env={**os.environ, "OMP_NUM_THREADS": "1"})
-        state, deadline = run / "state.safetensors", time.monotonic() + 60
+        state, deadline = run / "state.safetensors", time.monotonic() + 180
         before = state.stat().st_mtime_ns if state.exists() else 0
         while not (state.exists() and state.stat().st_mtime_ns > before):
             assert child.poll() is None and time.monotonic() < deadline
@@ -224,7 +227,7 @@ def test_a_full_disk_keeps_the_state_before(
         write(path, *rest)
 
     monkeypatch.setattr(run, "write_state", fills)
-    recipe = small("simcc_mobilenetv2", data, "save_every=1")
+    recipe = small("simcc_mobilenetv2", data, "epochs=1", "save_every=1")
     with pytest.raises(OutputError, match="No space left"):
         train(recipe, tmp_path / "run")
     monkeypatch.undo()
@@ -234,19 +237,18 @@ def test_a_full_disk_keeps_the_state_before(
 
 
 def test_processes_together_learn_what_one_does(data: Path, tmp_path: Path) -> None:
-    settings = [
-        str(data), "-m", "simcc_mobilenetv2", *SMALL, "epochs=1", "sync_bn=true", "optimizer=sgd",
-        "lr=0.01", "--device", "cpu", "--quiet",
+    settings = ["epochs=1", "limit=16", "sync_bn=true", "optimizer=sgd", "lr=0.01"]
+    train(small("simcc_mobilenetv2", data, *settings), tmp_path / "one", device="cpu")
+    command = [
+        sys.executable, "-m", "posewright", "train", str(data), "-m", "simcc_mobilenetv2", *SMALL,
+        *settings, "--device", "cpu", "--quiet", "--devices", "2", "-o", str(tmp_path / "two"),
     ]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    for folder, more in (("one", []), ("two", ["--devices", "2"])):
-        command = [sys.executable, "-m", "posewright", "train", *settings, *more]
-        subprocess.run([*command, "-o", str(tmp_path / folder)], check=True, env=environment)
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     losses = [
         [float(row["loss"]) for row in rows(tmp_path / folder / "log.csv")]
         for folder in ("one", "two")
     ]
-    assert len(losses[0]) >= 2
+    assert len(losses[0]) == len(losses[1]) == 4
     np.testing.assert_allclose(losses[1][0], losses[0][0], rtol=1e-6)
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3)  # as roundings have grown by then
 

@@ -117,6 +117,9 @@ class MoveNetBackbone(nn.Module):
         return x
 
 
+_RARE = -2.19  # logit of 0.1: most cells are no peak (CornerNet, arXiv:1808.01244, section 4.2)
+
+
 class MoveNetHead(nn.Module):
     """(B, 24, h, w) -> the maps that `MoveNet` or, with boxes, `MoveNetMulti` documents.
 
@@ -131,6 +134,10 @@ class MoveNetHead(nn.Module):
         if boxes:
             channels |= {"box_scale": 2, "box_offset": 2}
         self.branches = nn.ModuleDict({key: branch(count) for key, count in channels.items()})
+        for key in ("centre", "heatmap"):
+            last = [m for m in self.branches[key].modules() if isinstance(m, nn.Conv2d)][-1]
+            assert last.bias is not None
+            nn.init.constant_(last.bias, _RARE)
 
     def logits(self, x: Tensor) -> dict[str, Tensor]:
         """Return the maps, centre and heatmap before their sigmoid."""
