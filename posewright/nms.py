@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,12 +14,13 @@ from posewright.people import Floats, People, extent
 from posewright.skeletons import Skeleton
 
 __all__ = [
-    "PPoseNMS", "Part", "box_iou", "box_nms", "box_nms_indices", "oks", "oks_nms",
+    "Order", "PPoseNMS", "Part", "box_iou", "box_nms", "box_nms_indices", "oks", "oks_nms",
     "ppose_nms", "proposal_score",
 ]  # fmt: skip
 
 Indices = NDArray[np.int64]
 Similar = Callable[[Indices, Indices], NDArray[np.bool_]]
+Order = Literal["mean", "box*mean"]
 
 _BLOCK = 64  # rows compared at once: bounds the memory, and most candidates fall to the first block
 
@@ -107,7 +109,9 @@ class PPoseNMS:
     are stated for 17 joints and scale with their number; with `parts` gamma is taken as it stands.
     score: people whose best joint is below it are dropped.  merge_reach: a duplicate's joint within
     min(alpha * side, merge_reach) px of the kept one's takes part in the mean.  min_area: smallest
-    area (px^2) of the merged pose's extent, grown by 1.5 each way.
+    area (px^2) of the merged pose's extent, grown by 1.5 each way.  order: which of two duplicates
+    is the better one, by its mean joint score (AlphaPose) or by that times its box score, by which
+    people are ranked everywhere else.
 
     parts: empty, all joints alike; else the similarity is a weighted sum of the parts' means, and
     only joints at which the better pose scores at least `score` count.  The original's score term
@@ -126,6 +130,32 @@ class PPoseNMS:
     merge_reach: float = 15.0
     min_area: float = 0.0
     parts: tuple[Part, ...] = ()
+    order: Order = "mean"
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> PPoseNMS:
+        """Read the plain form, that of dataclasses.asdict; a UsageError names what is wrong."""
+        known = {f.name for f in fields(cls)}
+        parts, order = data.get("parts", ()), data.get("order", "mean")
+        numbers = {k: v for k, v in data.items() if k not in ("parts", "order")}
+        wrong = [k for k, v in numbers.items() if k not in known or not _positive(v)]
+        if wrong or order not in get_args(Order):
+            raise UsageError(
+                f"p-Pose NMS settings {wrong or [order]} cannot be meant; it has {sorted(known)}, "
+                f"finite numbers from 0 and an order of {', '.join(get_args(Order))}"
+            )
+        floats = {k: float(v) for k, v in numbers.items()}
+        return cls(**floats, parts=tuple(Part(**part) for part in parts), order=order)
+
+    @classmethod
+    def usual(cls, joints: int) -> PPoseNMS:
+        """Return the published constants: those of the full body for 133 and 136 joints."""
+        return cls.wholebody() if joints in (133, 136) else cls()
+
+    def ranks(self, people: People) -> Floats:
+        """(N,) by which the better one of two duplicates is told."""
+        scores = people.pose_scores
+        return scores * people.box_scores if self.order == "box*mean" else scores
 
     @classmethod
     def wholebody(cls) -> PPoseNMS:
@@ -167,7 +197,7 @@ _FULL_BODY = (Part(None, -110), Part(-110, -42, 1.9), Part(-42, None, 0.55, 0.1,
 
 
 def ppose_nms(people: People, settings: PPoseNMS = PPoseNMS()) -> People:
-    """Merge each group of duplicate poses into its best one, best first (by mean joint score).
+    """Merge each group of duplicate poses into its best one, best first (by settings.order).
 
     A merged joint is the score-weighted mean of the group's joints near the kept one's, its score
     the score-weighted mean score.  Boxes, box scores and ids stay those of the kept pose.  A
@@ -178,8 +208,9 @@ def ppose_nms(people: People, settings: PPoseNMS = PPoseNMS()) -> People:
     if people.keypoints.shape[1] == 0:
         raise UsageError("ppose_nms needs key points, these people have boxes only; use box_nms")
     reach = settings.alpha * (people.boxes[:, 2:] - people.boxes[:, :2]).max(1)  # (N,) px
-    owner = _greedy(people.pose_scores, _duplicates(people, settings, reach))
-    picks = _kept(owner, people.pose_scores)
+    ranks = settings.ranks(people)
+    owner = _greedy(ranks, _duplicates(people, settings, reach))
+    picks = _kept(owner, ranks)
     picks = picks[people.scores[picks].max(1) >= settings.score]
     merged = _merged(people, owner, picks, np.minimum(reach, settings.merge_reach))
     span = np.ptp(merged.keypoints, axis=1)
@@ -223,6 +254,12 @@ def _duplicates(people: People, settings: PPoseNMS, reach: Floats) -> Similar:
         return result
 
     return similar
+
+
+def _positive(value: Any) -> bool:
+    """Tell whether a setting is a finite number from 0."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and bool(np.isfinite(value)) and value >= 0
 
 
 def _touch(a: Floats, b: Floats) -> NDArray[np.bool_]:

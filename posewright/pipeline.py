@@ -139,8 +139,8 @@ class Pipeline:
     every frame that could be read, also when it is empty.  flip: average with mirrored views.
     min_score: people whose mean joint score is lower are dropped.  det_every: run the detector on
     every n-th frame only and follow the tracker's boxes in between.  refine: moves the joints of
-    the people that are kept.  threads: frames in work at
-    once, one core each.  window: frames of one piece of work.  keep_images: results carry pixels.
+    the people that are kept.  estimate: how the model is run on people; `crowd.estimate_all` shares
+    joints out among those who overlap.  threads: frames in work at once, one core each.  window: frames of one piece of work.  keep_images: results carry pixels.
 
     Memory is bounded: at most (threads + 1) * window frames are held, whatever the source's length.
     """
@@ -158,6 +158,7 @@ class Pipeline:
     window: int = 1
     batch: int = 4
     keep_images: bool = False
+    estimate: Callable[..., list[People]] = estimate_all
 
     def __post_init__(self) -> None:
         self.threads = self.threads or os.cpu_count() or 1
@@ -226,7 +227,7 @@ class Pipeline:
         known = [boxes[i] for i in good] if boxes is not None else [None] * len(good)
         found = self._find(frames, known, spread)
         middle = time.perf_counter()
-        people = estimate_all(
+        people = self.estimate(
             self.model, frames, found, flip=self.flip, batch=self.batch, spread=spread
         )
         people = [self._clean(p) for p in people]

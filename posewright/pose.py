@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from posewright.codecs.heatmap import Heatmap
 from posewright.codecs.posefix import PoseFix
 from posewright.codecs.yolox import RTMO
+from posewright.crowd import estimate_all as crowd_estimate_all
 from posewright.errors import SourceError, UsageError, nearest
 from posewright.nms import PPoseNMS, oks_nms, ppose_nms
 from posewright.people import Frame, People, Result
-from posewright.pipeline import Boxes, Pipeline, find_people
+from posewright.pipeline import Boxes, Pipeline, estimate_all, find_people
 from posewright.refine import Refiner
 from posewright.runtimes import Model, Precision, Runtime, load_model
+from posewright.runtimes.info import ModelInfo
 from posewright.skeletons import Skeleton
 from posewright.sources import Source, open_source
 from posewright.trackers import Tracker, create_tracker
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Duplicates", "Pose", "Stream", "WholeImage"]
 
-Duplicates = Literal["ppose", "oks", "none"]
+Duplicates = Literal["ppose", "oks", "crowd", "none"]
 
 
 class WholeImage:
@@ -80,7 +83,9 @@ class Pose:
     for a model that finds people by itself).  runtime, device, precision: see runtimes.load_model.
     threads: processors to use, 0 = all.  flip: average with the mirrored view, twice the work.
     min_score: drop people whose mean joint score is lower.  det_score: drop boxes below it.
-    duplicates: "oks" (OKS-NMS), "ppose" (pose NMS of RMPE) or "none".
+    duplicates: "oks" (OKS-NMS), "ppose" (pose NMS of RMPE, with what the model's file has learned
+    for it, else its usual constants), settings of that, "crowd" (joints are shared out among people
+    who overlap; heatmaps only) or "none".
     refine: the file of a network that moves the joints afterwards (PoseFix).
     """
 
@@ -97,7 +102,7 @@ class Pose:
         flip: bool = False,
         min_score: float = 0.2,
         det_score: float | None = None,
-        duplicates: Duplicates = "oks",
+        duplicates: Duplicates | PPoseNMS = "oks",
         refine: str | Path | None = None,
         max_people: int = 0,
     ) -> None:
@@ -123,7 +128,8 @@ class Pose:
             "min_score": min_score,
             "max_people": max_people,
             "threads": threads,
-            "duplicates": _duplicates(duplicates, self.model.skeleton),
+            "duplicates": _duplicates(duplicates, self.model.info),
+            "estimate": crowd_estimate_all if duplicates == "crowd" else estimate_all,
             "refine": Refiner(load(refine), flip=flip, batch=batch) if refine else None,
         }
 
@@ -280,14 +286,16 @@ def _with_threshold(detector: Model | Boxes | None, score: float) -> Model | Box
     return replace(detector, info=replace(detector.info, codec=codec))  # type: ignore[type-var]
 
 
-def _duplicates(name: str, skeleton: Skeleton) -> Callable[[People], People] | None:
-    if name == "none":
+def _duplicates(way: str | PPoseNMS, info: ModelInfo) -> Callable[[People], People] | None:
+    if isinstance(way, PPoseNMS):
+        return partial(ppose_nms, settings=way)
+    if way == "crowd" and not isinstance(info.codec, Heatmap):
+        raise UsageError(f"crowd matching needs heatmaps, which {info.name} has not; try oks")
+    if way in ("none", "crowd"):
         return None
-    if name == "oks":
-        return partial(oks_nms, skeleton=skeleton)
-    if name == "ppose":
-        whole = len(skeleton) in (133, 136)  # face and hands: RMPE's settings for the full body
-        settings = PPoseNMS.wholebody() if whole else PPoseNMS()
-        return partial(ppose_nms, settings=settings)
+    if way == "oks":
+        return partial(oks_nms, skeleton=info.skeleton)
+    if way == "ppose":
+        return partial(ppose_nms, settings=info.ppose or PPoseNMS.usual(len(info.skeleton)))
     known = get_args(Duplicates)
-    raise UsageError(f"no duplicate removal {name!r}{nearest(name, known)}; {', '.join(known)}")
+    raise UsageError(f"no duplicate removal {way!r}{nearest(way, known)}; {', '.join(known)}")

@@ -120,6 +120,21 @@ class Heatmap:
         points = to_numpy(self._refined(maps, xy)) * np.array(self.cell, np.float32)
         return one_person_per_view(points, to_numpy(scores), self.input_size)
 
+    def candidates(self, outputs: Outputs, most: int = 4) -> tuple[Floats, Floats]:
+        """Return (B, K, most, 2) view px of each map's highest local maxima and their scores.
+
+        Best first; a score of 0 where there are no more.  A maximum is the highest of its 5 x 5
+        cells and above 0.
+        """
+        maps = np.nan_to_num(to_numpy(outputs["heatmap"]), posinf=0, neginf=0)
+        heights = np.where(maps >= _highest_near(maps), np.maximum(maps, 0), 0)
+        flat = heights.reshape(*maps.shape[:2], -1)
+        best = np.argsort(-flat, axis=2, kind="stable")[..., :most]
+        cells = np.stack([best % maps.shape[3], best // maps.shape[3]], 3).astype(np.float32)
+        moved = [to_numpy(self._refined(maps, cells[:, :, i])) for i in range(cells.shape[2])]
+        scores = np.take_along_axis(flat, best, 2).clip(0, 1)
+        return np.stack(moved, 2) * np.array(self.cell, np.float32), scores
+
     def _refined(self, maps: Array, xy: Array) -> Array:
         if self.refine == "quarter":
             return quarter_shift(maps, xy)
@@ -177,6 +192,15 @@ def peaks(maps: Array) -> tuple[Array, Array]:
     scores = flat.reshape(-1)[_starts(maps) + best]
     xy = xp.stack([best % w, best // w], 1)
     return xp.asarray(xy, dtype=xp.float32).reshape(b, k, 2), scores.reshape(b, k)
+
+
+def _highest_near(maps: Floats) -> Floats:
+    """(B, K, h, w) -> the highest of the 5 x 5 cells round each."""
+    for axis in (2, 3):
+        edge = [(2, 2) if a == axis else (0, 0) for a in range(4)]
+        padded = np.pad(maps, edge, constant_values=-np.inf)
+        maps = np.lib.stride_tricks.sliding_window_view(padded, 5, axis).max(-1)
+    return maps
 
 
 def quarter_shift(maps: Array, xy: Array) -> Array:

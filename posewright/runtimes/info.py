@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from posewright.codecs import Boxes, SimCC, codec_from_dict, codec_to_dict
 from posewright.codecs.base import Codec
 from posewright.errors import ModelError, UsageError, nearest
+from posewright.nms import PPoseNMS
 from posewright.skeletons import Skeleton, for_joints, get_skeleton
 
 __all__ = ["METADATA_KEY", "Input", "ModelInfo", "infer_info"]
@@ -64,6 +65,7 @@ class ModelInfo:
     """The self-description of a network file.
 
     outputs: names that the codec knows, for each output of the graph in order.
+    ppose: what `posewright ppnms fit` has learned for it; files without take the usual constants.
     """
 
     name: str
@@ -75,6 +77,7 @@ class ModelInfo:
     attribution: str = ""
     origin: str = ""
     training_data: str = "not stated"
+    ppose: PPoseNMS | None = None
 
     @classmethod
     def from_json(cls, text: str) -> ModelInfo:
@@ -91,6 +94,7 @@ class ModelInfo:
                 attribution=str(data["attribution"]),
                 origin=str(data["origin"]),
                 training_data=str(data["training_data"]),
+                ppose=PPoseNMS.from_dict(data["ppose"]) if "ppose" in data else None,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"the file's posewright metadata cannot be read: {error!r}") from error
@@ -108,6 +112,8 @@ class ModelInfo:
             "origin": self.origin,
             "training_data": self.training_data,
         }
+        if self.ppose is not None:  # files without stay the same to the byte
+            data["ppose"] = asdict(self.ppose)
         return json.dumps(data, sort_keys=True, separators=(",", ":"))
 
 
