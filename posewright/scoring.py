@@ -45,7 +45,8 @@ __all__ = [
     "score_posetrack",
 ]  # fmt: skip
 
-_PERCENT = ("MOTA", "Rcll", "Prcn")  # of MOT; IDF1 stays a share, as py-motmetrics returns it
+# Of MOT; IDF1 stays a share, as py-motmetrics returns it.
+_PERCENT = ("MOTA", "Rcll", "Prcn", "HOTA", "DetA", "AssA")
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +261,7 @@ def _percent(share: float) -> float:
 
 def _mot(data: str, ann: Path, predictions: Path) -> Scoring:
     frames = read_mot(ann, predictions)
-    numbers = mot_numbers(tally(frames))
+    numbers = mot_numbers(tally(frames)) | hota_numbers(hota(read_mot(ann, predictions, 0.0)))
     shown = {k: _percent(v) if k in _PERCENT and v > -1 else v for k, v in numbers.items()}
     return Scoring(data, shown, {}, {"frames": len(frames)})
 

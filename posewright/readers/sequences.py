@@ -21,10 +21,11 @@ __all__ = ["read_mot", "read_posetrack"]
 JOINTS = POSETRACK17.mapping(POSETRACK15)  # of the files, in the evaluator's order
 
 
-def read_mot(labels: str | Path, found: str | Path) -> list[Sight]:
+def read_mot(labels: str | Path, found: str | Path, least: float = 0.5) -> list[Sight]:
     """Read MOTChallenge files of one sequence: frame, id, left, top, width, height, confidence ...
 
-    Labels of confidence 0 are not to be found and are left out.  SourceError for broken lines and
+    Labels of confidence 0 are not to be found and are left out.  least: overlap from which a pair
+    has a distance; HOTA begins at 0.05.  SourceError for broken lines and
     for an identity that is twice in a frame.
     """
     truth, boxes = _mot(Path(labels)), _mot(Path(found))
@@ -32,7 +33,7 @@ def read_mot(labels: str | Path, found: str | Path) -> list[Sight]:
     frames = np.unique(np.concatenate([truth[:, 0], boxes[:, 0]]))
     sights = []
     for a, b in zip(_by_frame(truth, frames), _by_frame(boxes, frames), strict=True):
-        distances = box_distances(a[:, 2:6], b[:, 2:6])
+        distances = box_distances(a[:, 2:6], b[:, 2:6], least)
         sights.append(Sight(a[:, 1].astype(np.int64), b[:, 1].astype(np.int64), distances))
     return sights
 

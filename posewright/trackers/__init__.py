@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from posewright.errors import UsageError, nearest
 from posewright.people import Frame, People
 from posewright.skeletons import Skeleton
+from posewright.trackers.bytetrack import ByteTracker
+from posewright.trackers.ocsort import OcSortTracker
 from posewright.trackers.oks import OksTracker
+from posewright.trackers.poseflow import PoseFlowTracker, poseflow_original
 
-__all__ = ["OksTracker", "Tracker", "create_tracker"]
+__all__ = [
+    "ByteTracker",
+    "OcSortTracker",
+    "OksTracker",
+    "PoseFlowTracker",
+    "Tracker",
+    "create_tracker",
+]
 
-_TRACKERS = {"oks": OksTracker}
+_TRACKERS: dict[str, Callable[[Skeleton, float, float], Tracker]] = {
+    "oks": OksTracker,
+    "bytetrack": ByteTracker,
+    "ocsort": OcSortTracker,
+    "poseflow": PoseFlowTracker,
+    "poseflow-original": poseflow_original,
+}
 
 
 class Tracker(Protocol):
