@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ import numpy as np
 
 from posewright.errors import OutputError, PosewrightError, SourceError, UsageError
 from posewright.people import Frame, Result
+from posewright.smoothing import Chain, Smoothing, create_smoother, smoothed
+from posewright.smoothing.person import check_choice, choose, only
 from posewright.trackers import Tracker, create_tracker
 from posewright.writers import Writer, WriterOptions, create_writer
 
@@ -75,6 +78,8 @@ def predict_to(
     save: Sequence[str] = ("jsonl",),
     writing: WriterOptions | None = None,
     tracker: Tracker | str | None = None,
+    smooth: Smoothing | str | None = None,
+    gap: float | None = None,
     progress: Callable[[Progress], None] | None = None,
     stopped: Callable[[], bool] = lambda: False,
     **options: Any,
@@ -82,13 +87,17 @@ def predict_to(
     """Run `pose` over all sources and write every format of `save` into the folder `out`.
 
     A source that cannot be opened is noted and the others go on; so is a writer that fails.
-    stopped: asked after every frame; True finishes the files at hand.  options: see Pose.stream.
+    smooth, gap: see smoothing.create_smoother; both need a tracker.  stopped: asked after every
+    frame; True finishes the files at hand.  options: see Pose.stream.
     """
     summary, start = Summary(), time.perf_counter()
+    if tracker is None and (smooth is not None or gap is not None):
+        raise UsageError("smoothing and gaps need identities; add --track (tracker=...)")
     if isinstance(tracker, str):
         tracker = create_tracker(tracker, skeleton=pose.skeleton)
+    options["keep_images"] = pictures = bool({"images", "video"} & set(save))
+    smoothing = _Smoothing(smooth, gap, pictures)
     outputs = _Outputs.open(save, out, writing, summary)
-    options["keep_images"] = bool({"images", "video"} & set(save))
     ids: set[int] = set()
     try:
         for source in sources:
@@ -96,7 +105,7 @@ def predict_to(
                 break
             if tracker is not None:
                 tracker.reset()
-            run = _Run(summary, outputs, ids, progress, stopped, start)
+            run = _Run(summary, outputs, ids, smoothing, progress, stopped, start)
             run.source(pose, source, tracker=tracker, **options)
     except PosewrightError:
         outputs.close()  # what was good so far stays
@@ -166,6 +175,23 @@ class _Outputs:
             raise error
 
 
+@dataclass(frozen=True)
+class _Smoothing:
+    """What was asked for; every source gets a smoother of its own."""
+
+    method: Smoothing | str | None
+    gap: float | None
+    pictures: bool = False
+
+    def __post_init__(self) -> None:
+        self.start(30.0)  # complain before anything is read
+
+    def start(self, fps: float | None, live: bool = False) -> Chain:
+        return create_smoother(
+            self.method, gap=self.gap, fps=fps or 30.0, live=live, pictures=self.pictures
+        )
+
+
 @dataclass
 class _Run:
     """One source of a run."""
@@ -173,6 +199,7 @@ class _Run:
     summary: Summary
     outputs: _Outputs
     ids: set[int]
+    smoothing: _Smoothing
     progress: Callable[[Progress], None] | None
     stopped: Callable[[], bool]
     start: float
@@ -184,27 +211,29 @@ class _Run:
             self.summary.add_bad(str(source), str(error))
             return
         with stream:
-            for done, result in enumerate(stream, 1):
-                self._take(result)
-                self._report(stream.source.name, done, stream.source.total)
-                if self.stopped():
-                    self.summary.interrupted = True
-                    return
+            smoother = self.smoothing.start(stream.source.fps, stream.source.kind == "stream")
+            try:
+                for done, result in enumerate(stream, 1):
+                    self._take_all(smoother.push(result))
+                    self._report(stream.source.name, done, stream.source.total)
+                    if self.stopped():
+                        self.summary.interrupted = True
+                        break
+            except PosewrightError:
+                self._take_all(smoother.finish())  # what was good so far stays
+                raise
+            self._take_all(smoother.finish())
+            self.summary.notes += smoother.notes
 
-    def saved(self, results: Iterable[Result], fps: float) -> None:
-        tracker: Tracker | None = None
-        last = -1
+    def saved(self, saved: _Saved, chosen: Sequence[int] | None) -> None:
+        smoother = self.smoothing.start(saved.fps)
+        for number, results in saved.sequences():
+            kept = results if chosen is None else _alone(results, chosen[number])
+            self._take_all(smoothed(kept, smoother))
+        self.summary.notes += smoother.notes
+
+    def _take_all(self, results: Iterable[Result]) -> None:
         for result in results:
-            if tracker is None:
-                tracker = create_tracker("oks", skeleton=result.skeleton, fps=fps)
-            elif result.frame <= last:  # numbers start again with every source
-                tracker.reset()
-            last = result.frame
-            if result.status == "ok":
-                seconds = result.time or result.frame / fps
-                blank = np.zeros((0, 0, 3), np.uint8)  # the tracker looks at poses only
-                frame = Frame(blank, result.frame, seconds, result.source)
-                result = result.replace(people=tracker(frame, result.people))
             self._take(result)
 
     def _take(self, result: Result) -> None:
@@ -232,23 +261,30 @@ def track_to(
     save: Sequence[str] = ("jsonl",),
     fps: float = 30.0,
     writing: WriterOptions | None = None,
+    tracker: str = "oks",
+    smooth: Smoothing | str | None = None,
+    gap: float | None = None,
+    person: str | None = None,
 ) -> Summary:
     """Read saved poses, give people identities, write them again; no network runs.
 
-    fps: frames a second of results that carry no times.  A new tracker starts with every source.
+    fps: frames a second of results that carry no times.  A new sequence starts where the frames'
+    numbers start again, and everybody in it is new.  tracker: a name, or "none" to keep the
+    identities of the file.  smooth, gap: see smoothing.create_smoother.  person: keep one of each
+    sequence only, see smoothing.choose; the file is read twice then.
     """
-    from posewright.readers import read_results
-
     for name in {"images", "video"} & set(save):
         raise UsageError(
             f"--save {name} needs pictures, which saved poses do not hold; use predict"
         )
     summary, start = Summary(), time.perf_counter()
-    results = read_results(path)
+    smoothing = _Smoothing(smooth, gap)
+    saved = _Saved(path, tracker, fps)
+    chosen = None if person is None else saved.choose(person)
     outputs = _Outputs.open(save, out, writing, summary)
-    run = _Run(summary, outputs, set(), None, lambda: False, start)
+    run = _Run(summary, outputs, set(), smoothing, None, lambda: False, start)
     try:
-        run.saved(results, fps)
+        run.saved(saved, chosen)
     except BaseException:
         outputs.abort()
         raise
@@ -256,3 +292,57 @@ def track_to(
     summary.ids = len(run.ids)
     summary.seconds = time.perf_counter() - start
     return summary
+
+
+def _alone(results: Iterable[Result], person: int) -> Iterator[Result]:
+    """Yield every frame with that person only, or nobody."""
+    return (result.replace(people=only(result.people, person)) for result in results)
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """The sequences of a file of poses, tracked as they are read; they can be read again."""
+
+    path: Path
+    tracker: str
+    fps: float
+
+    def sequences(self) -> Iterator[tuple[int, Iterator[Result]]]:
+        """Yield the number and the results of each sequence; take one before the next."""
+        for number, pairs in groupby(self._numbered(), lambda pair: pair[0]):
+            yield number, (result for _, result in pairs)
+
+    def choose(self, person: str) -> list[int]:
+        """Return the identity that `person` means in each sequence."""
+        check_choice(person)
+        chosen = [choose(results, person) for _, results in self.sequences()]
+        if person.isdecimal() and chosen and max(chosen) < 0:
+            raise UsageError(
+                f"{self.path} has no person {person}; its identities stand in the results of "
+                "`posewright track` without --person"
+            )
+        return chosen
+
+    def _numbered(self) -> Iterator[tuple[int, Result]]:
+        """Yield results with identities, and the number of their sequence."""
+        from posewright.readers import read_results
+
+        tracker: Tracker | None = None
+        number, last = 0, -1
+        for result in read_results(self.path):
+            if tracker is None and self.tracker != "none":
+                tracker = create_tracker(self.tracker, skeleton=result.skeleton, fps=self.fps)
+            if result.frame <= last:  # numbers start again with every source
+                number += 1
+                if tracker is not None:
+                    tracker.reset()
+            last = result.frame
+            yield number, result if tracker is None else self._tracked(tracker, result)
+
+    def _tracked(self, tracker: Tracker, result: Result) -> Result:
+        if result.status != "ok":
+            return result
+        seconds = result.time or result.frame / self.fps
+        blank = np.zeros((0, 0, 3), np.uint8)  # the tracker looks at poses only
+        frame = Frame(blank, result.frame, seconds, result.source)
+        return result.replace(people=tracker(frame, result.people))

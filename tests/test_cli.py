@@ -322,6 +322,10 @@ def test_unknown_options_suggest_the_nearest(verb: str, capsys: pytest.CaptureFi
         "data": ["check", "x", "--jsn"],
         "eval": ["coco", "--ann", "a", "--predictions", "b", "--jsn"],
         "export": ["x", "--jsn"],
+        "train": ["--quit"],
+        "compare": ["m", "--data", "coco:d", "--jsn"],
+        "pgpg": ["fit", "x", "--jitter", "0.1", "-o", "o", "--jsn"],
+        "ppnms": ["fit", "x", "--detections", "d", "-o", "o", "--jsn"],
     }
     wrong = words.get(verb, ["--jsn"])
     assert run(verb, *wrong) == 2

@@ -13,7 +13,7 @@ import av
 import cv2
 import pytest
 
-from posewright.cli import build_parser
+from posewright.cli import build_parser, parse
 from posewright.cli.demo import CLIP
 
 ROOT = Path(__file__).parents[1]
@@ -36,7 +36,7 @@ PYTHON = [(page.name, block) for page in PAGES for block in blocks(page, "python
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_parse(command: str) -> None:
-    args, unknown = build_parser().parse_known_args(shlex.split(command)[1:])
+    args, unknown = parse(shlex.split(command)[1:])
     assert not unknown and args.verb
 
 
@@ -77,13 +77,23 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+def options(parser: argparse.ArgumentParser) -> set[str]:
+    """Return the long options of a verb and of its actions."""
+    known = {o for a in parser._actions for o in a.option_strings if o.startswith("--")}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            known |= {o for sub in action.choices.values() for o in options(sub)}
+    return known
+
+
 def test_commands_page_names_every_option_and_no_other() -> None:
     text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     parser = build_parser()
     verbs = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     for verb, sub in verbs.choices.items():
-        section = text.split(f"## posewright {verb}\n")[1].split("\n## ")[0]
-        known = {o for a in sub._actions for o in a.option_strings if o.startswith("--")}
+        section = text.split(f"## posewright {verb}\n")[1]
+        section = re.split(rf"\n## posewright (?!{verb} )", section)[0]
+        known = options(sub)
         assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", section)) == known, verb
 
 

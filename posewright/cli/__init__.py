@@ -30,7 +30,7 @@ from posewright.cli import (
 )
 from posewright.errors import PosewrightError, nearest
 
-__all__ = ["main"]
+__all__ = ["build_parser", "main", "parse"]
 
 VERBS = {
     "demo": demo,
@@ -90,12 +90,18 @@ def build_parser() -> Parser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a verb; return its exit code."""
+def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
+    """Return the arguments, and the words that mean nothing."""
     args, unknown = build_parser().parse_known_args(argv)
     if hasattr(args, "items"):  # argparse takes words before an option or after it, never both
         args.items += [word for word in unknown if not word.startswith("-")]
         unknown = [word for word in unknown if word.startswith("-")]
+    return args, unknown
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a verb; return its exit code."""
+    args, unknown = parse(argv)
     if unknown:
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:

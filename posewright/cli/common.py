@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from posewright.pose import Pose
     from posewright.predict import Summary
 
-__all__ = ["add_model_options", "load_pose", "show_summary", "stop_on_interrupt"]
+__all__ = [
+    "add_model_options", "add_smoothing_options", "load_pose", "show_summary", "stop_on_interrupt",
+]  # fmt: skip
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -99,8 +101,29 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--nms",
         default="oks",
-        choices=("oks", "ppose", "none"),
+        choices=("oks", "ppose", "crowd", "none"),
         help="how duplicate people are removed (default %(default)s)",
+    )
+
+
+def add_smoothing_options(parser: argparse.ArgumentParser) -> None:
+    """Add how joints are smoothed and gaps are filled, once people have identities."""
+    group = parser.add_argument_group("smoothing (of people with identities)")
+    group.add_argument(
+        "--smooth",
+        default=None,
+        metavar="METHOD",
+        help="one-euro[:min_cutoff=1,beta=0.01], kalman[:cutoff=6,lag=0.1], "
+        "butterworth[:cutoff=6,order=4] or savgol[:window=9,order=2]; the last two need the whole "
+        "sequence: no live source, no drawn images or video",
+    )
+    group.add_argument(
+        "--gap",
+        type=float,
+        default=None,
+        metavar="S",
+        help="fill in people and joints between two sights at most S seconds apart; 0 fills none "
+        "(default: 0.2 with --smooth on anything but a live source)",
     )
 
 

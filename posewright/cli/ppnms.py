@@ -1,8 +1,8 @@
 """Learn the constants of p-Pose NMS, which removes duplicate people, from labelled pictures.
 
 `posewright ppnms fit DATA --detections FILE -o FILE.json` searches for those of the highest average
-precision; FILE is what `posewright eval --nms none -o FILE` or `predict --nms none` writes.
---into MODEL puts them into a model's file, where --nms ppose finds them.  See docs/rmpe.md.
+precision; FILE is what eval or predict write with all duplicates kept (their option nms, none).
+--into MODEL puts them into a model's file, which predict then uses (nms, ppose).  See docs/rmpe.md.
 """
 
 from __future__ import annotations

@@ -10,11 +10,18 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from posewright.cli.common import add_model_options, load_pose, show_summary, stop_on_interrupt
+from posewright.cli.common import (
+    add_model_options,
+    add_smoothing_options,
+    load_pose,
+    show_summary,
+    stop_on_interrupt,
+)
 from posewright.cli.progress import create_bar
 
 if TYPE_CHECKING:
     from posewright.readers import BoxFile
+    from posewright.smoothing import Smoothing
     from posewright.writers import WriterOptions
 
 
@@ -34,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LIST",
         help="formats, with commas: coco, alphapose, alphapose-cmu, alphapose-open, openpose, csv, "
         "parquet, jsonl, images, video (default: jsonl, and images of pictures or a video of "
-        "anything else)",
+        "anything else where smoothing allows)",
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace the result files of an earlier run"
@@ -51,6 +58,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="alphapose-cmu and alphapose-open: a file for each picture too",
     )
     parser.add_argument("--track", action="store_true", help="give people identities")
+    parser.add_argument(
+        "--tracker",
+        default=None,
+        metavar="NAME",
+        help="who finds the identities; implies --track (default with --track: oks)",
+    )
     parser.add_argument(
         "--det-every",
         type=int,
@@ -91,6 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="streams: give up after S seconds without a picture (default 30)",
     )
     add_drawing_options(parser)
+    add_smoothing_options(parser)
     add_model_options(parser)
     parser.add_argument(
         "--progress",
@@ -120,7 +134,8 @@ def run(args: argparse.Namespace) -> int:
     """Predict; return the exit code."""
     from posewright.predict import predict_to
 
-    save = _formats(args)
+    smoothing = _smoothing(args)
+    save = _formats(args, smoothing)
     boxes = _boxes(args)
     pose = load_pose(args)
     bar = create_bar(args.progress)
@@ -133,7 +148,9 @@ def run(args: argparse.Namespace) -> int:
             args.out,
             save=save,
             writing=writer_options(args),
-            tracker="oks" if args.track else None,
+            tracker=args.tracker or ("oks" if args.track else None),
+            smooth=smoothing,
+            gap=args.gap,
             boxes=boxes,
             progress=bar,
             stopped=stopped,
@@ -167,10 +184,20 @@ def writer_options(args: argparse.Namespace) -> WriterOptions:
     )
 
 
-def _formats(args: argparse.Namespace) -> list[str]:
+def _smoothing(args: argparse.Namespace) -> Smoothing | None:
+    if args.smooth is None:
+        return None
+    from posewright.smoothing import parse_smoothing
+
+    return parse_smoothing(args.smooth)
+
+
+def _formats(args: argparse.Namespace, smoothing: Smoothing | None) -> list[str]:
     from posewright.errors import UsageError, nearest
     from posewright.writers import WRITERS
 
+    if args.save is None and smoothing is not None and smoothing.whole:
+        return ["jsonl"]  # drawing cannot wait for the whole sequence
     if args.save is None:
         drawn = {"images" if _is_pictures(source) else "video" for source in args.source}
         return ["jsonl", *sorted(drawn)]

@@ -1,4 +1,4 @@
-"""Add identities to saved poses, without running a network again.
+"""Add identities to saved poses and smooth them, without running a network again.
 
 RESULTS: poses.jsonl, coco-results.json or alphapose-results.json, as `predict` wrote it.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from posewright.cli.common import show_summary
+from posewright.cli.common import add_smoothing_options, show_summary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +35,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RATE",
         help="frames a second, for results without times (default %(default)s)",
     )
+    parser.add_argument(
+        "--tracker",
+        default="oks",
+        metavar="NAME",
+        help="who finds the identities; none keeps those of the file (default %(default)s)",
+    )
+    parser.add_argument(
+        "--person",
+        default=None,
+        metavar="WHO",
+        help="keep one person of each sequence: longest, largest, central or an identity",
+    )
+    add_smoothing_options(parser)
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
 
@@ -42,5 +55,14 @@ def run(args: argparse.Namespace) -> int:
     """Track; return the exit code."""
     from posewright.predict import track_to
 
-    summary = track_to(args.results, args.out, save=args.save.split(","), fps=args.fps)
+    summary = track_to(
+        args.results,
+        args.out,
+        save=args.save.split(","),
+        fps=args.fps,
+        tracker=args.tracker,
+        smooth=args.smooth,
+        gap=args.gap,
+        person=args.person,
+    )
     return show_summary(summary, args.json)

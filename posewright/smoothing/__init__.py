@@ -1,0 +1,133 @@
+"""Smoothing: joints that do not tremble, and short absences filled in; identity by identity.
+
+A stage takes results one by one and returns those that are ready, in order.  `create_smoother`
+chains what was asked for; a chain without stages hands everything through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+from posewright.errors import UsageError
+from posewright.people import Result
+from posewright.smoothing.blocks import Blocks
+from posewright.smoothing.gaps import Gaps
+from posewright.smoothing.kalman import Kalman
+from posewright.smoothing.one_euro import OneEuro
+from posewright.smoothing.spec import Smoothing, parse_smoothing
+
+__all__ = [
+    "Blocks", "Chain", "Gaps", "Kalman", "OneEuro", "Smoothing", "Stage",
+    "create_smoother", "parse_smoothing", "smoothed",
+]  # fmt: skip
+
+GAP = 0.2  # seconds, for whoever asks for smoothing and says no gap
+MAX_GAP = 10.0
+MAX_PICTURES = 1.0  # seconds of pictures that may wait for their poses
+
+
+class Stage(Protocol):
+    """Takes the results of one source in order; people, their order and their ids stay."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know, one line each."""
+
+    def push(self, result: Result) -> list[Result]:
+        """Take one result; return those that are ready, none or several."""
+
+    def finish(self) -> list[Result]:
+        """Return what was held back, and forget everybody: another source may follow."""
+
+
+class Chain:
+    """Stages one after the other, as one stage."""
+
+    def __init__(self, stages: Sequence[Stage] = ()) -> None:
+        self._stages = list(stages)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the stages have to say."""
+        return [note for stage in self._stages for note in stage.notes]
+
+    def push(self, result: Result) -> list[Result]:
+        """Take one result; return those that left the last stage."""
+        return self._through([result], 0)
+
+    def finish(self) -> list[Result]:
+        """Empty the stages from first to last."""
+        ready: list[Result] = []
+        for number, stage in enumerate(self._stages):
+            ready += self._through(stage.finish(), number + 1)
+        return ready
+
+    def _through(self, results: list[Result], first: int) -> list[Result]:
+        for stage in self._stages[first:]:
+            results = [ready for result in results for ready in stage.push(result)]
+        return results
+
+
+def create_smoother(
+    smooth: Smoothing | str | None = None,
+    *,
+    gap: float | None = None,
+    fps: float = 30.0,
+    live: bool = False,
+    pictures: bool = False,
+) -> Chain:
+    """Return the stages that fill gaps and smooth, in this order; none where nothing is asked.
+
+    smooth: a method, see parse_smoothing.  gap: seconds between two sights of a person or joint
+    that are filled in and bridged; 0 fills nothing, None is 0.2 where `smooth` is given and the
+    source is not live.  fps: frames a second, for results without times.  live: the source has no
+    end, so that results may wait for seconds only.  pictures: results carry pictures, which take
+    memory while they wait.  UsageError for what cannot be meant or done.
+    """
+    method = parse_smoothing(smooth) if isinstance(smooth, str) else smooth
+    if gap is None:
+        gap = GAP if method is not None and not live else 0.0
+    if not 0 <= gap <= MAX_GAP:
+        raise UsageError(f"the gap must lie between 0 and {MAX_GAP:g} seconds, not {gap}")
+    if not 0 < fps < float("inf"):
+        raise UsageError(f"fps must be a positive number, not {fps}")
+    if method is not None and method.whole:
+        _refuse(method, live, pictures)
+    lag = method.settings.get("lag", 0.0) if method is not None else 0.0
+    if pictures and gap + lag > MAX_PICTURES:
+        raise UsageError(
+            f"pictures cannot wait {gap + lag:g} seconds for their poses; take a gap and lag of "
+            f"{MAX_PICTURES:g} second together, or save without images and video"
+        )
+    fill: list[Stage] = [Gaps(gap, fps)] if gap > 0 else []
+    return Chain(fill if method is None else [*fill, _stage(method, gap, fps)])
+
+
+def smoothed(results: Iterable[Result], stage: Stage) -> Iterator[Result]:
+    """Yield the results of one source as `stage` leaves them; as many, in the same order."""
+    for result in results:
+        yield from stage.push(result)
+    yield from stage.finish()
+
+
+def _stage(method: Smoothing, gap: float, fps: float) -> Stage:
+    if method.name == "one-euro":
+        return OneEuro(gap, fps, **method.settings)
+    if method.name == "kalman":
+        return Kalman(gap, fps, **method.settings)
+    return Blocks(method, gap, fps)
+
+
+def _refuse(method: Smoothing, live: bool, pictures: bool) -> None:
+    """Raise the UsageError of a method that needs frames which have not come yet."""
+    if live:
+        raise UsageError(
+            f"{method.name} needs the whole sequence, a live source has none; smooth with one-euro "
+            "or kalman, or save poses and run `posewright track` on them"
+        )
+    if pictures:
+        raise UsageError(
+            f"{method.name} works on a thousand frames at a time, whose pictures do not fit in "
+            "memory; save without images and video, or smooth with one-euro or kalman"
+        )

@@ -1,0 +1,80 @@
+"""What the stages share: when a frame was, who is to be smoothed, and what is known of people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posewright.people import Floats, People, Result
+
+__all__ = ["MISSING", "NEVER", "Clock", "Doubles", "Indices", "Table", "followed", "moved"]
+
+Doubles = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+MISSING = 0.2  # a joint with a lower score was not seen: no filter uses its place
+NEVER = -np.inf  # the time of what was not seen yet
+
+
+class Clock:
+    """Tells the seconds of frames, always growing; from numbers where frames carry no times."""
+
+    def __init__(self, fps: float) -> None:
+        self.interval = 1 / fps  # seconds between the last two frames
+        self._first = 1 / fps
+        self._last = NEVER
+
+    def __call__(self, result: Result) -> float:
+        """Return the seconds of a frame, one interval after the last one's where it is no later."""
+        now = result.time or result.frame * self._first
+        if now <= self._last:
+            now = self._last + self._first
+        if self._last != NEVER:
+            self.interval = now - self._last
+        self._last = now
+        return float(now)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """What is known of M identities.  ids: (M,), each once.  data: (M, K, C) per joint."""
+
+    ids: Indices
+    data: Doubles
+
+    @classmethod
+    def empty(cls, joints: int, channels: int) -> Table:
+        """Return the table of nobody."""
+        return cls(np.zeros(0, np.int64), np.zeros((0, joints, channels)))
+
+    def __getitem__(self, rows: NDArray[np.bool_]) -> Table:
+        return Table(self.ids[rows], self.data[rows])
+
+    def take(self, ids: Indices, unknown: Doubles) -> Doubles:
+        """Return (N, K, C): what is known of `ids`; (C,) `unknown` of those without a row."""
+        same = self.ids[:, None] == ids
+        found = same.any(0)
+        joints = self.data.shape[1]
+        data = np.broadcast_to(unknown, (len(ids), joints, len(unknown))).copy()
+        data[found] = self.data[same.argmax(0)[found]] if len(self.ids) else 0
+        return data
+
+    def put(self, ids: Indices, data: Doubles) -> Table:
+        """Return the table in which (N, K, C) `data` is what is known of `ids`."""
+        others = self[~np.isin(self.ids, ids)]
+        return Table(np.concatenate([others.ids, ids]), np.concatenate([others.data, data]))
+
+
+def followed(people: People) -> Indices:
+    """Return the rows of those with an identity; of two with the same one, the first."""
+    ids, rows = np.unique(people.ids, return_index=True)
+    return np.sort(rows[ids >= 0]).astype(np.int64)
+
+
+def moved(people: People, rows: Indices, places: Doubles | Floats) -> People:
+    """Return the people with (n, K, 2) new places of the joints of `rows`."""
+    keypoints = people.keypoints.copy()
+    keypoints[rows] = places
+    return people.replace(keypoints=keypoints)
