@@ -140,7 +140,8 @@ class Pipeline:
     min_score: people whose mean joint score is lower are dropped.  det_every: run the detector on
     every n-th frame only and follow the tracker's boxes in between.  refine: moves the joints of
     the people that are kept.  estimate: how the model is run on people; `crowd.estimate_all` shares
-    joints out among those who overlap.  threads: frames in work at once, one core each.  window: frames of one piece of work.  keep_images: results carry pixels.
+    joints out among those who overlap.  threads: frames in work at once, one core each.  window:
+    frames of one piece of work.  keep_images: results carry pixels.
 
     Memory is bounded: at most (threads + 1) * window frames are held, whatever the source's length.
     """

@@ -13,8 +13,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from posewright.training.progress import Place
 from posewright.training.recipe import Recipe
-from posewright.training.run import Place, Run
+from posewright.training.run import Run
 from posewright.training.signals import Stop, listening
 from posewright.training.world import join
 

@@ -6,7 +6,7 @@ import copy
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from posewright.training.environment import environment
 from posewright.training.feeding import Feed
 from posewright.training.logs import Log, write_bytes, write_text
 from posewright.training.optim import freeze, learning_rate, make_optimizer
+from posewright.training.progress import Meter, Place
 from posewright.training.recipe import Recipe
 from posewright.training.sets import fingerprint, names, open_sets
 from posewright.training.signals import Stop
@@ -39,54 +40,9 @@ from posewright.training.state import (
 from posewright.training.steps import Stepper
 from posewright.training.world import World
 
-__all__ = ["Meter", "Place", "Run"]
+__all__ = ["Run"]
 
 STATE = "state.safetensors"
-
-
-@dataclass(slots=True)
-class Place:
-    """Where a run stands.
-
-    epoch, batch: those in hand, from 0.  step: updates since the start.  best, best_epoch: of the
-    validation's main number, None and -1 before the first.
-    """
-
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-    best: float | None = None
-    best_epoch: int = -1
-
-
-@dataclass(slots=True)
-class Meter:
-    """What has happened since the last row of the log."""
-
-    loss: float = 0.0
-    count: int = 0
-    left_out: int = 0
-    waited: float = 0.0
-    since: float = field(default_factory=time.perf_counter)
-
-    def add(self, loss: float, waited: float) -> None:
-        """Note one step: its loss, NaN where it was left out, and the seconds spent on data."""
-        if loss == loss:
-            self.loss, self.count = self.loss + loss, self.count + 1
-        else:
-            self.left_out += 1
-        self.waited += waited
-
-    def facts(self) -> dict[str, float]:
-        """Return what JSON keeps of it."""
-        kept = asdict(self)
-        kept["since"] = time.perf_counter() - self.since
-        return kept
-
-    @classmethod
-    def of(cls, facts: dict[str, Any]) -> Meter:
-        """Return the meter that goes on from `facts`."""
-        return cls(**{**facts, "since": time.perf_counter() - facts["since"]})
 
 
 class Run:
