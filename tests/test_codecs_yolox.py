@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posewright.codecs import RTMO, YoloxPose, codec_from_dict, codec_to_dict
-from posewright.codecs.yolox import padded
+from posewright.codecs.anchors import padded
 from posewright.errors import ModelError
 from posewright.people import People
 from posewright.skeletons import COCO17

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -13,17 +18,20 @@ import torch
 from torch import nn
 
 from posewright import Pose
+from posewright.agreement import real_crops
 from posewright.checkpoints import convert, foreign
 from posewright.checkpoints.conversion import convert_file
 from posewright.cli import main
+from posewright.cli.demo import CLIP
 from posewright.codecs import Heatmap
 from posewright.errors import MissingError, ModelError, UsageError
-from posewright.export import export, fold_batch_norm, real_crops
+from posewright.export import export, fold_batch_norm
 from posewright.models import PoseModel, create
 from posewright.models.counting import count
 from posewright.models.saving import describe, load_model, load_weights, save_model
 from posewright.runtimes import load_model as load_runtime
 from posewright.skeletons import Skeleton
+from posewright.sources import open_source
 
 SMALL = {"input_size": (96, 128)}
 
@@ -146,10 +154,11 @@ def test_exported_files_run_and_agree(
 ) -> None:
     path = tmp_path / ("net.onnx" if format == "onnx" else "net.xml")
     info = load_model(saved)[1]
+    info = replace(info, codec=replace(model.codec, padding=1.1))  # type: ignore[type-var]
     result = export(model, path, format=format, info=info)  # type: ignore[arg-type]
     assert result is not None and result.error < 1e-4 and result.pixels < 0.01
     there = load_runtime(path, precision="fp32")
-    assert there.info.licence == "MIT" and there.info.codec == model.codec
+    assert there.info.licence == "MIT" and there.info.codec == info.codec != model.codec
     views = real_crops(model.codec, 3)
     here = load_runtime(saved, device="cpu")
     assert here.runtime.startswith("torch")
@@ -171,12 +180,69 @@ def test_a_graph_for_other_tools(model: PoseModel, tmp_path: Path) -> None:
     assert load_runtime(path, runtime="onnxruntime").info.input == model.pixels
 
 
+@contextmanager
+def spoilt(monkeypatch: pytest.MonkeyPatch, change: Callable[[nn.Module], None]) -> Iterator[None]:
+    """What is written is another network than the one that it is compared with."""
+    from posewright import export as module
+
+    def fold(graph: nn.Module, *x: torch.Tensor) -> nn.Module:
+        folded = fold_batch_norm(graph, *x)
+        with torch.no_grad():
+            change(folded)
+        return folded
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "fold_batch_norm", fold)
+        yield
+
+
+def last_convolution(graph: nn.Module) -> nn.Conv2d:
+    return [m for m in graph.modules() if isinstance(m, nn.Conv2d)][-1]
+
+
 def test_a_file_that_differs_is_not_kept(
     model: PoseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ModelError, match="nothing kept"):
-        export(model, tmp_path / "net.onnx", tolerance=-1)
+    def other(graph: nn.Module) -> None:
+        nn.init.normal_(last_convolution(graph).weight)
+
+    with spoilt(monkeypatch, other), pytest.raises(ModelError, match="nothing kept") as caught:
+        export(model, tmp_path / "net.onnx")
+    distance = re.search(r"joints by ([\d.]+) px", str(caught.value))
+    assert distance is not None and float(distance[1]) > 1
     assert list(tmp_path.iterdir()) == []
+
+
+def higher(graph: nn.Module) -> None:
+    """Everything of the outputs stays in its place."""
+    last_convolution(graph).weight *= 1.01
+    last_convolution(graph).bias *= 1.01
+
+
+def test_outputs_that_differ_are_refused_where_no_joint_does(
+    model: PoseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        spoilt(monkeypatch, higher),
+        pytest.raises(ModelError, match=r"joints by 0\.000 px .* outputs by 1\.0e-02"),
+    ):
+        export(model, tmp_path / "net.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_int8_says_nothing_among_what_is_printed(
+    saved: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("nncf")
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    with open_source(str(CLIP)) as source:
+        cv2.imwrite(str(pictures / "frame.png"), next(iter(source)).image[..., ::-1])
+    target = tmp_path / "net.xml"
+    arguments = ["export", saved, "--format", "openvino", "--int8", "--calibrate", pictures]
+    code = main([str(a) for a in (*arguments, "--tolerance", 50, "-o", target, "--json")])
+    told = json.loads(capfd.readouterr().out)
+    assert code == 0 and told["file"] == str(target) and told["bytes"] < 40e6
 
 
 def test_counting_gives_the_figures_of_the_papers() -> None:

@@ -7,12 +7,10 @@ from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from posewright.codecs.base import Array, Outputs, like, namespace, to_numpy
-from posewright.codecs.yolox import padded
-from posewright.errors import ModelError, UsageError
-from posewright.nms import box_nms_indices
+from posewright.codecs.anchors import mirrored_order, padded, picked, proposals, unflipped
+from posewright.codecs.base import Array, Outputs
+from posewright.errors import UsageError
 from posewright.people import Floats, People
 from posewright.skeletons import Skeleton
 from posewright.warp import Warp
@@ -81,58 +79,16 @@ class YoloPose:
 
         ModelError: another number of anchors than `input_size` has.
         """
-        places, xp = self.locations, namespace(outputs["cls"])
-        views, count = outputs["cls"].shape[:2]
-        if count != len(places):
-            raise ModelError(
-                f"outputs have {count} anchors, a view of {self.input_size} {len(places)}"
-            )
-        with np.errstate(over="ignore"):
-            scores = _sigmoid(outputs["cls"])[..., 0] * _sigmoid(outputs["objectness"])[..., 0]
-            at = xp.argwhere(scores > self.threshold)  # (M, 2) view, anchor; NaN is never above
-            view, one = at[:, 0], at[:, 1]
-            box, points, seen, score = (
-                to_numpy(a[view, one])
-                for a in (outputs["box"], outputs["keypoints"], outputs["visibility"], scores)
-            )
-            boxes, points = _in_pixels(box, points, places[one.tolist()])
-            found = boxes, score, points, _sigmoid(seen)
-        return [self._picked(found, np.asarray(view.tolist(), int) == i) for i in range(views)]
-
-    def _picked(
-        self, found: tuple[Floats, Floats, Floats, Floats], chosen: NDArray[np.bool_]
-    ) -> People:
-        """Return the people that NMS leaves of the chosen proposals, boxes cut at the view's edge.
-
-        found: boxes (M, 4), scores (M,), key points (M, K, 2), joint scores (M, K).
-        """
-        for array in found:
-            chosen = chosen & np.isfinite(array).all(tuple(range(1, array.ndim)))
-        boxes, scores, points, joints = (array[chosen] for array in found)
-        keep = box_nms_indices(boxes, scores, self.iou)[: self.max_people]
-        edge = np.array([self.input_size[0] - 1, self.input_size[1] - 1] * 2, np.float32)
-        return People.of(np.clip(boxes[keep], 0, edge), scores[keep], points[keep], joints[keep])
+        places = self.locations
+        view, one, (box, score, points, seen) = proposals(outputs, len(places), self.threshold)
+        box, points = _in_pixels(box, points, places[one])
+        found, views = (box, score, points, seen), len(outputs["cls"])
+        return picked(view, found, views, self.input_size, self.iou, self.max_people)
 
     def unflip(self, outputs: Outputs, skeleton: Skeleton) -> dict[str, Array]:
-        """Reverse the cells of each row, mirror x within its cell, exchange left and right joints.
-
-        The mirror maps view pixel x to w - 1 - x, hence x strides from a cell's first pixel to
-        (stride - 1) / stride - x from the mirrored cell's.
-        """
-        order = _mirrored(self.input_size, self.strides, self.anchors_per_cell)
-        turned = {key: a[:, order] for key, a in outputs.items()}
-        stride = like(self.locations[:, 2:3].copy(), turned["box"])  # (N, 1)
-        first = (stride - 1) / stride
-        box, xp = turned["box"], namespace(turned["box"])
-        points = turned["keypoints"].reshape(*box.shape[:2], len(skeleton), 2)
-        points = points[:, :, skeleton.flip_index]
-        points = xp.stack([first - points[..., 0], points[..., 1]], 3)
-        return {
-            **turned,
-            "box": xp.concatenate([first - box[..., :1], box[..., 1:]], 2),
-            "keypoints": points.reshape(turned["keypoints"].shape),
-            "visibility": turned["visibility"][:, :, skeleton.flip_index],
-        }
+        """Return `outputs` as of the plain view, as `unflipped` does."""
+        order = mirrored_order(self.input_size, self.strides, self.anchors_per_cell)
+        return unflipped(outputs, order, self.locations[:, 2:3], skeleton)
 
 
 @lru_cache(maxsize=16)
@@ -152,26 +108,9 @@ def _locations(
     return places
 
 
-@lru_cache(maxsize=16)
-def _mirrored(size: tuple[int, int], strides: tuple[int, ...], anchors: int) -> NDArray[np.int64]:
-    """(N,) number of each anchor of each cell's mirror image."""
-    levels, start = [], 0
-    for stride in strides:
-        shape = anchors * (size[1] // stride), size[0] // stride
-        numbers = np.arange(start, start + shape[0] * shape[1]).reshape(shape)
-        levels.append(numbers[:, ::-1].ravel())
-        start += shape[0] * shape[1]
-    return np.concatenate(levels)
-
-
-def _sigmoid(x: Array) -> Array:
-    return 1 / (1 + namespace(x).exp(-x))
-
-
 def _in_pixels(box: Floats, points: Floats, places: Floats) -> tuple[Floats, Floats]:
-    """(M, 4), (M, 2K), (M, 5) places -> (M, 4) x1, y1, x2, y2 and (M, K, 2) in px."""
+    """(M, 4), (M, K, 2), (M, 5) places -> (M, 4) x1, y1, x2, y2 and (M, K, 2) in px."""
     cell, stride, anchor = places[:, :2], places[:, 2:3], places[:, 3:]
     centre, half = box[:, :2] * stride + cell, box[:, 2:] * anchor / 2
     boxes = np.concatenate([centre - half, centre + half], 1)
-    joints = points.reshape(len(points), points.shape[1] // 2, 2)
-    return boxes, joints * stride[:, None] + cell[:, None]
+    return boxes, points * stride[:, None] + cell[:, None]

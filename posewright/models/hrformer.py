@@ -13,8 +13,15 @@ from torch.nn import functional as F
 
 from posewright.codecs import Codec
 from posewright.models.base import PoseModel
+from posewright.models.branches import (
+    Exchange,
+    dense,
+    fuse_layers,
+    separable,
+    transition,
+    widen,
+)
 from posewright.models.heads import top_down
-from posewright.models.hrnet import Branches, _sum, _transition, _widen
 from posewright.models.layers import Bottleneck, DropPath
 from posewright.models.registry import register
 from posewright.skeletons import Skeleton
@@ -109,49 +116,15 @@ class Block(nn.Module):
         return x.permute(0, 3, 1, 2) + self.drop_path(y)
 
 
-def _separable(inputs: int, outputs: int, *, relu: bool) -> nn.Sequential:
-    """3x3 per channel with stride 2, then 1x1."""
-    layers = [
-        nn.Conv2d(inputs, inputs, 3, 2, 1, groups=inputs, bias=False),
-        nn.BatchNorm2d(inputs),
-        nn.Conv2d(inputs, outputs, 1, bias=False),
-        nn.BatchNorm2d(outputs),
-    ]
-    return nn.Sequential(*layers, *([nn.ReLU()] if relu else []))
-
-
-def _fuse(widths: Sequence[int], source: int, to: int) -> nn.Module | None:
-    """Return what brings branch `source` to the size of branch `to`; None where they are one."""
-    a, b = widths[source], widths[to]
-    if source == to:
-        return None
-    if source > to:
-        up = nn.Upsample(scale_factor=2 ** (source - to), mode="bilinear", align_corners=False)
-        return nn.Sequential(nn.Conv2d(a, b, 1, bias=False), nn.BatchNorm2d(b), up)
-    steps = [_separable(a, a, relu=True) for _ in range(to - source - 1)]
-    return nn.Sequential(*steps, _separable(a, b, relu=False))
-
-
-class Exchange(nn.Module):
-    """Two transformer blocks on every branch, then every branch takes all others."""
-
-    def __init__(
-        self, widths: Sequence[int], heads: Sequence[int], outputs: int, drops: Sequence[float]
-    ) -> None:
-        super().__init__()
-        self.branches = nn.ModuleList(
-            nn.Sequential(*(Block(w, n, drop) for drop in drops))
-            for w, n in zip(widths, heads, strict=False)
-        )
-        self.fuse_layers = nn.ModuleList(
-            nn.ModuleList(_fuse(widths, source, to) for source in range(len(widths)))
-            for to in range(outputs)
-        )
-        self.relu = nn.ReLU()
-
-    def forward(self, xs: Branches) -> Branches:
-        xs = [branch(x) for branch, x in zip(self.branches, xs, strict=True)]
-        return [self.relu(_sum(row, xs, to)) for to, row in enumerate(self.fuse_layers)]
+def _exchange(
+    widths: Sequence[int], heads: Sequence[int], outputs: int, drops: Sequence[float]
+) -> Exchange:
+    """Two transformer blocks on every branch, then the exchange."""
+    branches = (
+        nn.Sequential(*(Block(w, n, drop) for drop in drops))
+        for w, n in zip(widths, heads, strict=False)
+    )
+    return Exchange(branches, fuse_layers(widths, outputs, separable, "bilinear"))
 
 
 class HRFormer(nn.Module):
@@ -174,11 +147,11 @@ class HRFormer(nn.Module):
         before = [256]
         for i, count in enumerate((1, 4, 2)):
             now = widths[: i + 2]
-            setattr(self, f"transition{i + 1}", _transition(before, now))
+            setattr(self, f"transition{i + 1}", transition(before, now, dense))
             modules = []
             for j in range(count):
                 outputs = 1 if (i, j) == (2, count - 1) else len(now)
-                modules.append(Exchange(now, heads, outputs, drops[:2]))
+                modules.append(_exchange(now, heads, outputs, drops[:2]))
                 drops = drops[2:]
             setattr(self, f"stage{i + 2}", nn.Sequential(*modules))
             before = now
@@ -188,7 +161,7 @@ class HRFormer(nn.Module):
         x = self.relu(self.bn1(self.conv1(x)))
         xs = [self.layer1(self.relu(self.bn2(self.conv2(x))))]
         for i in range(3):
-            xs = getattr(self, f"stage{i + 2}")(_widen(getattr(self, f"transition{i + 1}"), xs))
+            xs = getattr(self, f"stage{i + 2}")(widen(getattr(self, f"transition{i + 1}"), xs))
         return xs[0]
 
 

@@ -5,12 +5,13 @@ Module names are those of the authors' state dicts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
 from posewright.codecs import Codec
 from posewright.models.base import PoseModel
+from posewright.models.branches import Branches, Exchange, dense, fuse_layers, transition, widen
 from posewright.models.heads import top_down
 from posewright.models.layers import BasicBlock, Bottleneck
 from posewright.models.registry import register
@@ -19,56 +20,6 @@ from posewright.skeletons import Skeleton
 __all__ = ["HRNet"]
 
 PAPER = "arXiv:1902.09212"
-Branches = list[Tensor]
-
-
-class Exchange(nn.Module):
-    """One module of a stage: four blocks on every branch, then every branch takes all others.
-
-    widths: channels of the branches, highest resolution first.  outputs: how many branches leave.
-    """
-
-    def __init__(self, widths: Sequence[int], outputs: int, blocks: int = 4) -> None:
-        super().__init__()
-        self.branches = nn.ModuleList(
-            nn.Sequential(*(BasicBlock(w, w) for _ in range(blocks))) for w in widths
-        )
-        self.fuse_layers = nn.ModuleList(
-            nn.ModuleList(_fuse(widths, source, to) for source in range(len(widths)))
-            for to in range(outputs)
-        )
-        self.relu = nn.ReLU()
-
-    def forward(self, xs: Branches) -> Branches:
-        xs = [branch(x) for branch, x in zip(self.branches, xs, strict=True)]
-        return [self.relu(_sum(row, xs, to)) for to, row in enumerate(self.fuse_layers)]
-
-
-def _sum(row: nn.ModuleList, xs: Branches, to: int) -> Tensor:
-    """Return branch `to` plus what `row` makes of all others, in the order of the branches."""
-    total: Tensor | None = None
-    for source, (layer, x) in enumerate(zip(row, xs, strict=True)):
-        y = x if source == to else layer(x)
-        total = y if total is None else total + y
-    assert total is not None
-    return total
-
-
-def _fuse(widths: Sequence[int], source: int, to: int) -> nn.Module | None:
-    """Return what brings branch `source` to the size of branch `to`; None where they are one."""
-    a, b = widths[source], widths[to]
-    if source == to:
-        return None
-    if source > to:  # lower resolution: fewer channels, then larger
-        up = nn.Upsample(scale_factor=2 ** (source - to), mode="nearest")
-        return nn.Sequential(nn.Conv2d(a, b, 1, bias=False), nn.BatchNorm2d(b), up)
-    steps = [_down(a, a, relu=True) for _ in range(to - source - 1)]
-    return nn.Sequential(*steps, _down(a, b, relu=False))
-
-
-def _down(inputs: int, outputs: int, *, relu: bool) -> nn.Sequential:
-    layers = [nn.Conv2d(inputs, outputs, 3, 2, 1, bias=False), nn.BatchNorm2d(outputs)]
-    return nn.Sequential(*layers, *([nn.ReLU(inplace=True)] if relu else []))
 
 
 class HRNet(nn.Module):
@@ -102,7 +53,7 @@ class HRNet(nn.Module):
             now = widths[: i + 2]
             last = i == self.stages - 1
             outputs = 1 if last and not multi_scale else len(now)
-            setattr(self, f"transition{i + 1}", _transition(before, now))
+            setattr(self, f"transition{i + 1}", transition(before, now, dense))
             setattr(self, f"stage{i + 2}", _stage(now, count, outputs))
             before = now
         self.channels = list(before if multi_scale else before[:1])
@@ -113,37 +64,19 @@ class HRNet(nn.Module):
         x = self.relu(self.bn2(self.conv2(x)))
         xs = [self.layer1(x)]
         for i in range(self.stages):
-            xs = _widen(getattr(self, f"transition{i + 1}"), xs)
+            xs = widen(getattr(self, f"transition{i + 1}"), xs)
             xs = getattr(self, f"stage{i + 2}")(xs)
         return xs if len(self.channels) > 1 else xs[0]
 
 
-def _transition(before: Sequence[int], now: Sequence[int]) -> nn.ModuleList:
-    """Return what gives every branch its width and makes the new one from the smallest."""
-    layers: list[nn.Module | None] = []
-    for i, width in enumerate(now):
-        if i >= len(before):
-            layers.append(nn.Sequential(_down(before[-1], width, relu=True)))
-        elif before[i] != width:
-            conv = nn.Conv2d(before[i], width, 3, 1, 1, bias=False)
-            layers.append(nn.Sequential(conv, nn.BatchNorm2d(width), nn.ReLU(inplace=True)))
-        else:
-            layers.append(None)
-    return nn.ModuleList(layers)
-
-
-def _widen(transition: nn.ModuleList, xs: Branches) -> Branches:
-    """A new branch comes from the smallest there was."""
-    made = []
-    for i, layer in enumerate(transition):
-        x = xs[min(i, len(xs) - 1)]
-        made.append(x if layer is None else layer(x))
-    return made
-
-
 def _stage(widths: Sequence[int], count: int, outputs: int) -> nn.Sequential:
-    last = Exchange(widths, outputs)
-    return nn.Sequential(*(Exchange(widths, len(widths)) for _ in range(count - 1)), last)
+    """`count` exchanges, each after four blocks on every branch; `outputs` leave the last one."""
+    leave = [len(widths)] * (count - 1) + [outputs]
+    return nn.Sequential(*(Exchange(_blocks(widths), fuse_layers(widths, n, dense)) for n in leave))
+
+
+def _blocks(widths: Sequence[int]) -> Iterator[nn.Sequential]:
+    return (nn.Sequential(*(BasicBlock(w, w) for _ in range(4))) for w in widths)
 
 
 def _hrnet(

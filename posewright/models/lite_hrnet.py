@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from posewright.codecs import Codec
 from posewright.models.base import PoseModel
+from posewright.models.branches import Branches, fuse_layers, separable, transition, widen
 from posewright.models.heads import top_down
 from posewright.models.registry import register
 from posewright.skeletons import Skeleton
@@ -20,7 +21,6 @@ from posewright.skeletons import Skeleton
 __all__ = ["LiteHRNet"]
 
 PAPER = "arXiv:2104.06403"
-Branches = list[Tensor]
 
 
 class Conv(nn.Module):
@@ -136,29 +136,6 @@ class Stem(nn.Module):
         return shuffled(torch.cat([self.branch1(first), second], 1))
 
 
-def _separable(inputs: int, outputs: int, stride: int, *, relu: bool) -> nn.Sequential:
-    """3x3 per channel, then 1x1."""
-    layers = [
-        nn.Conv2d(inputs, inputs, 3, stride, 1, groups=inputs, bias=False),
-        nn.BatchNorm2d(inputs),
-        nn.Conv2d(inputs, outputs, 1, bias=False),
-        nn.BatchNorm2d(outputs),
-    ]
-    return nn.Sequential(*layers, *([nn.ReLU()] if relu else []))
-
-
-def _fuse(widths: Sequence[int], source: int, to: int) -> nn.Module | None:
-    """Return what brings branch `source` to the size of branch `to`; None where they are one."""
-    a, b = widths[source], widths[to]
-    if source == to:
-        return None
-    if source > to:
-        up = nn.Upsample(scale_factor=2 ** (source - to), mode="nearest")
-        return nn.Sequential(nn.Conv2d(a, b, 1, bias=False), nn.BatchNorm2d(b), up)
-    steps = [_separable(a, a, 2, relu=True) for _ in range(to - source - 1)]
-    return nn.Sequential(*steps, _separable(a, b, 2, relu=False))
-
-
 class LiteModule(nn.Module):
     """Two blocks on all branches, then every branch takes all others.
 
@@ -175,11 +152,7 @@ class LiteModule(nn.Module):
             )
         else:
             self.layers = nn.Sequential(*(ConditionalChannelWeighting(widths) for _ in range(2)))
-        count = len(widths)
-        self.fuse_layers = nn.ModuleList(
-            nn.ModuleList(_fuse(widths, source, to) for source in range(count))
-            for to in range(count)
-        )
+        self.fuse_layers = fuse_layers(widths, len(widths), separable)
 
     def forward(self, xs: Branches) -> Branches:
         if self.naive:
@@ -246,7 +219,7 @@ class LiteHRNet(nn.Module):
         before = [32]
         for i, count in enumerate(modules):
             now = widths[: i + 2]
-            setattr(self, f"transition{i}", _transition(before, now))
+            setattr(self, f"transition{i}", transition(before, now, separable))
             stage = nn.Sequential(*(LiteModule(now, naive) for _ in range(count)))
             setattr(self, f"stage{i}", stage)
             before = now
@@ -257,24 +230,9 @@ class LiteHRNet(nn.Module):
         """(B, 3, h, w) -> (B, width, h / 4, w / 4)."""
         xs = [self.stem(x)]
         for i in range(self.stages):
-            layers = getattr(self, f"transition{i}")
-            sources = [xs[min(j, len(xs) - 1)] for j in range(len(layers))]
-            xs = [s if m is None else m(s) for m, s in zip(layers, sources, strict=True)]
-            xs = getattr(self, f"stage{i}")(xs)
+            xs = getattr(self, f"stage{i}")(widen(getattr(self, f"transition{i}"), xs))
         y: Tensor = self.head_layer(xs)
         return y
-
-
-def _transition(before: Sequence[int], now: Sequence[int]) -> nn.ModuleList:
-    """Return what gives every branch its width and makes the new one from the smallest."""
-    layers: list[nn.Module | None] = []
-    for i, width in enumerate(now):
-        if i >= len(before):
-            layers.append(nn.Sequential(_separable(before[-1], width, 2, relu=True)))
-        else:
-            same = before[i] == width
-            layers.append(None if same else _separable(before[i], width, 1, relu=True))
-    return nn.ModuleList(layers)
 
 
 def _lite_hrnet(

@@ -17,6 +17,7 @@ from posewright.codecs import Codec
 from posewright.errors import UsageError
 from posewright.models.base import PoseModel
 from posewright.models.heads import top_down
+from posewright.models.layers import DropPath
 from posewright.models.registry import register
 from posewright.skeletons import Skeleton
 
@@ -82,7 +83,7 @@ class Block(nn.Module):
 
     def __init__(self, width: int, heads: int, mlp: nn.Module, drop: float) -> None:
         super().__init__()
-        self.drop = drop
+        self.drop_path = DropPath(drop)
         self.norm1 = _norm(width)
         self.attn = Attention(width, heads)
         self.norm2 = _norm(width)
@@ -90,14 +91,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, N, D) -> (B, N, D)."""
-        x = x + self._sometimes(self.attn(self.norm1(x)))
-        return x + self._sometimes(self.mlp(self.norm2(x)))
-
-    def _sometimes(self, y: Tensor) -> Tensor:
-        if not self.training or self.drop == 0:
-            return y
-        kept = torch.rand(len(y), 1, 1, device=y.device) >= self.drop
-        return y * kept / (1 - self.drop)
+        x = x + self.drop_path(self.attn(self.norm1(x)))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
 class PatchEmbed(nn.Module):
