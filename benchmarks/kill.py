@@ -21,8 +21,8 @@ from pathlib import Path
 from posewright.training.state import read_state
 
 SETTINGS = [
-    "-m", "simcc_mobilenetv2", "options.input_size=[64,64]", "batch=4", "epochs=30",
-    "save_every=1", "log_every=1", "workers=1",
+    "-m", "simcc_mobilenetv2", "options.input_size=[64,64]", "batch=4", "epochs=100",
+    "save_every=1", "eval_every=1000", "log_every=1", "workers=1",
 ]  # fmt: skip
 SAME = ["--device", "cpu", "--quiet"]
 
