@@ -68,8 +68,8 @@ def export(
 ) -> Check | None:
     """Write `path` (.onnx, .xml and .bin, or .safetensors) and compare it with the network.
 
-    info: codec, licence and origin of the weights, as of `saving.describe`.  fixed_batch: views of every
-    call, 0 for any number.  seed_input: the graph's input is `input`, normalised float32
+    info: codec, licence and origin of the weights, as of `saving.describe`.  fixed_batch: views of
+    every call, 0 for any number.  seed_input: the graph's input is `input`, normalised float32
     (B, 3, h, w), instead of uint8 views (B, h, w, 3), and the normalisation is left to the caller.
     calibrate: a folder of pictures of people; weights and activations become int8 (openvino).
     tolerance: mean distance of joints in view pixels above which the file is refused, unless its
