@@ -28,6 +28,7 @@ from posewright.errors import MissingError, ModelError, UsageError
 from posewright.export import export, fold_batch_norm
 from posewright.models import PoseModel, create
 from posewright.models.counting import count
+from posewright.models.hrformer import LocalAttention
 from posewright.models.saving import describe, load_model, load_weights, save_model
 from posewright.runtimes import load_model as load_runtime
 from posewright.skeletons import Skeleton
@@ -168,6 +169,27 @@ def test_exported_files_run_and_agree(
         assert np.allclose(one.keypoints, other.keypoints, atol=0.05)
     expected = {"net.onnx"} if format == "onnx" else {"net.xml", "net.bin"}
     assert {p.name for p in tmp_path.iterdir()} == expected
+
+
+def test_attention_with_a_learned_bias_is_exported(tmp_path: Path) -> None:
+    class Windows(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.patches, self.attention = nn.Conv2d(3, 16, 4, 4), LocalAttention(16, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.attention(self.patches(x).permute(0, 2, 3, 1))
+            return y.permute(0, 3, 1, 2)
+
+    class Maps(nn.Conv2d):
+        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:  # type: ignore[override]
+            return {"heatmap": super().forward(x)}
+
+    torch.manual_seed(0)
+    made = PoseModel(Windows(), Maps(16, 17, 1), Heatmap(input_size=(96, 128)), "coco17")
+    result = export(made, tmp_path / "net.onnx")
+    assert result is not None and result.error < 1e-5 and result.found == 8
+    assert all(p.requires_grad for p in made.parameters())
 
 
 def test_a_graph_for_other_tools(model: PoseModel, tmp_path: Path) -> None:

@@ -120,10 +120,10 @@ def _exchange(
     widths: Sequence[int], heads: Sequence[int], outputs: int, drops: Sequence[float]
 ) -> Exchange:
     """Two transformer blocks on every branch, then the exchange."""
-    branches = (
+    branches = [
         nn.Sequential(*(Block(w, n, drop) for drop in drops))
         for w, n in zip(widths, heads, strict=False)
-    )
+    ]
     return Exchange(branches, fuse_layers(widths, outputs, separable, "bilinear"))
 
 

@@ -5,7 +5,7 @@ Module names are those of the authors' state dicts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -75,8 +75,8 @@ def _stage(widths: Sequence[int], count: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(*(Exchange(_blocks(widths), fuse_layers(widths, n, dense)) for n in leave))
 
 
-def _blocks(widths: Sequence[int]) -> Iterator[nn.Sequential]:
-    return (nn.Sequential(*(BasicBlock(w, w) for _ in range(4))) for w in widths)
+def _blocks(widths: Sequence[int]) -> list[nn.Sequential]:
+    return [nn.Sequential(*(BasicBlock(w, w) for _ in range(4))) for w in widths]
 
 
 def _hrnet(
