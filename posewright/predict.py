@@ -107,13 +107,13 @@ def predict_to(
                 tracker.reset()
             run = _Run(summary, outputs, ids, smoothing, progress, stopped, start)
             run.source(pose, source, tracker=tracker, **options)
+        outputs.close()
     except PosewrightError:
         outputs.close()  # what was good so far stays
         raise
-    except BaseException:
+    except BaseException:  # a second Ctrl-C may come while the files are finished
         outputs.abort()
         raise
-    outputs.close()
     summary.ids = len(ids)
     summary.seconds = time.perf_counter() - start
     return summary
@@ -285,10 +285,10 @@ def track_to(
     run = _Run(summary, outputs, set(), smoothing, None, lambda: False, start)
     try:
         run.saved(saved, chosen)
+        outputs.close()
     except BaseException:
         outputs.abort()
         raise
-    outputs.close()
     summary.ids = len(run.ids)
     summary.seconds = time.perf_counter() - start
     return summary
