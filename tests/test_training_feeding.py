@@ -345,11 +345,13 @@ def test_workers_take_only_so_many_jobs_and_end() -> None:
     assert [next(done) for _ in range(3)] == [0, 1, 4]
     assert len(taken) <= 3 + 5
     done.close()
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 INTERRUPTED = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 from posewright.augment import Augmentation
 from posewright.codecs import Heatmap
 from posewright.datasets import open_dataset
@@ -369,7 +371,7 @@ def test_ctrl_c_ends_the_process_at_once(data_dir: Path) -> None:
     )
     assert run.stdout is not None and run.stdout.readline() == "batch\n"
     run.send_signal(signal.SIGINT)
-    _, errors = run.communicate(timeout=10)
+    _, errors = run.communicate(timeout=60)
     assert errors.splitlines()[-1] == "KeyboardInterrupt" and run.returncode != 0
 
 
@@ -386,4 +388,4 @@ def test_errors_of_workers_and_of_the_consumer_end_the_threads(dataset: Dataset)
         for _ in feed(dataset, workers=2).epoch(0):
             raise KeyboardInterrupt
     gc.collect()
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # those of the tests before may end meanwhile
