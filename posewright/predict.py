@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -164,8 +165,9 @@ class _Outputs:
                 self._drop(writer, error)
 
     def abort(self) -> None:
-        for writer in self.writers:
-            writer.abort()
+        with ExitStack() as every:  # the others are cleaned up, too, where one fails
+            for writer in self.writers:
+                every.callback(writer.abort)
 
     def _drop(self, writer: Writer, error: OutputError) -> None:
         self.summary.errors.append(str(error))

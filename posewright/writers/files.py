@@ -122,7 +122,8 @@ class PartFile(_Part):
             self._close()
         except OSError:  # what could not be flushed is thrown away here anyway
             pass
-        self.path.unlink(missing_ok=True)
+        finally:
+            self.path.unlink(missing_ok=True)
 
     def _close(self) -> None:
         if self._file is not None:
