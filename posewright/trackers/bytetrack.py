@@ -12,10 +12,12 @@ from posewright.skeletons import Skeleton
 from posewright.trackers.motion import (
     Clock,
     Doubles,
+    Ids,
     Indices,
     Kalman,
     Mask,
     Round,
+    centre,
     full,
     in_rounds,
     inside,
@@ -103,21 +105,20 @@ class ByteTracker:
     def __init__(self, skeleton: Skeleton, fps: float = 30.0, buffer: float = 1.0) -> None:
         self._clock = Clock(fps, buffer)
         self._joints = len(skeleton)
-        self._next = 1
+        self._ids = Ids()
         self.reset()
 
     def reset(self) -> None:
         """Forget everybody; ids that were given are still not used again."""
         self._tracks = _Tracks.start(People.empty(self._joints))
         self._clock.reset()
-        self._predicted: tuple[int, float] | None = None
 
     def predict(self, frame: Frame) -> People:
         """Return those seen in the last frame, moved to this coming one and cut off at its edges.
 
         Their key points move along; a person of whom nothing is left inside is left out.
         """
-        self._predicted = (frame.index, frame.time)
+        self._clock.expect(frame)
         last = self._tracks[np.flatnonzero(self._tracks.away == 0)]
         return inside(last.moved(self._clock.since(frame)).people, frame)
 
@@ -131,13 +132,11 @@ class ByteTracker:
         new = (owner < 0) & (seen.box_scores >= _NEW)
         ids = np.append(tracks.people.ids, -1)[owner]
         named = (owner >= 0) & (ids < 0) if self._clock.started else new
-        ids[named] = np.arange(self._next, self._next + named.sum())
-        self._next += int(named.sum())
-        follows = self._predicted == (frame.index, frame.time)
-        followed = follows & (ids > 0) & (people.ids == ids)
-        self._tracks = self._continued(tracks, seen.replace(ids=ids), owner, followed).joined(
-            _Tracks.start(seen.replace(ids=ids)[new])
-        )
+        ids = self._ids.given(ids, named)
+        followed = self._clock.expected(frame) & (ids > 0) & (people.ids == ids)
+        seen = seen.replace(ids=ids)
+        found = self._continued(tracks, seen, owner, followed)
+        self._tracks = found.joined(_Tracks.start(seen[new]))
         self._clock.set(frame)
         return people.replace(ids=ids)
 
@@ -173,9 +172,8 @@ def _noise(deviations: tuple[float, float], value: Doubles) -> Doubles:
 
 def _measured(boxes: Floats) -> Doubles:
     """(T, 4) x1, y1, x2, y2 px -> (T, 4) centre x, y, width / height, height, at least 1 px."""
-    low, high = boxes[:, :2].astype(np.float64), boxes[:, 2:].astype(np.float64)
-    wide, tall = np.maximum(high - low, 1).T
-    return np.column_stack([(low + high) / 2, wide / tall, tall])
+    wide, tall = np.maximum(boxes[:, 2:].astype(np.float64) - boxes[:, :2], 1).T
+    return np.column_stack([centre(boxes), wide / tall, tall])
 
 
 def _boxes(value: Doubles) -> Floats:

@@ -12,95 +12,13 @@ from numpy.typing import NDArray
 from posewright.errors import UsageError
 from posewright.people import Floats, Frame, People
 
-__all__ = ["Clock", "Kalman", "Motion", "Round", "full", "in_rounds", "inside"]
+__all__ = ["Clock", "Ids", "Kalman", "Round", "centre", "full", "in_rounds", "inside"]
 
 Doubles = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-_POSITION = 1 / 20  # standard deviations as shares of the person's size (DeepSORT)
-_VELOCITY = 1 / 160
 _LEAP = 5  # times the buffer that may lie between one frame and the next
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Motion:
-    """Where T people are and how they move.
-
-    position: (T, 2) box centre x, y px.  velocity: (T, 2) px a frame.  size: (T, 1) px, the scale
-    of the noise.  variance: (T, 1) each, of a coordinate's position, position with velocity, and
-    velocity.
-
-    The constants are those of DeepSORT (arXiv:1703.07402).  Its noise is diagonal, so that each
-    coordinate is a filter of two numbers by itself, and here x and y share their variance: nothing
-    needs a matrix inverse.
-    """
-
-    position: Doubles
-    velocity: Doubles
-    size: Doubles
-    variance: tuple[Doubles, Doubles, Doubles]
-
-    @classmethod
-    def start(cls, boxes: Floats) -> Motion:
-        """Return the motion of (T, 4) boxes x1, y1, x2, y2 seen for the first time: at rest."""
-        position, size = _centre(boxes), _size(boxes)
-        known, moving = np.square(2 * _POSITION * size), np.square(10 * _VELOCITY * size)
-        return cls(position, np.zeros_like(position), size, (known, np.zeros_like(size), moving))
-
-    def moved(self, frames: float, keep: NDArray[np.float64]) -> Motion:
-        """Return the motion some frames later; keep: (T,) share of the velocity that remains."""
-        velocity = self.velocity * keep[:, None]
-        pp, pv, vv = self.variance
-        pp = pp + 2 * frames * pv + frames**2 * vv + frames * np.square(_POSITION * self.size)
-        pv = pv + frames * vv
-        vv = vv + frames * np.square(_VELOCITY * self.size)
-        return Motion(self.position + frames * velocity, velocity, self.size, (pp, pv, vv))
-
-    def corrected(self, boxes: Floats) -> Motion:
-        """Return the motion after (T, 4) boxes were seen, one for each."""
-        size = _size(boxes)
-        gap = _centre(boxes) - self.position
-        pp, pv, vv = self.variance
-        total = pp + np.square(_POSITION * size)
-        gain, push = pp / total, pv / total
-        return Motion(
-            self.position + gain * gap,
-            self.velocity + push * gap,
-            size,
-            ((1 - gain) * pp, (1 - gain) * pv, vv - push * pv),
-        )
-
-    def __getitem__(self, rows: NDArray[np.int64]) -> Motion:
-        pp, pv, vv = self.variance
-        return Motion(
-            self.position[rows],
-            self.velocity[rows],
-            self.size[rows],
-            (pp[rows], pv[rows], vv[rows]),
-        )
-
-    def joined(self, other: Motion) -> Motion:
-        """Return the people of both, in order."""
-        (app, apv, avv), (bpp, bpv, bvv) = self.variance, other.variance
-        join = np.concatenate
-        return Motion(
-            join([self.position, other.position]),
-            join([self.velocity, other.velocity]),
-            join([self.size, other.size]),
-            (join([app, bpp]), join([apv, bpv]), join([avv, bvv])),
-        )
-
-
-def _centre(boxes: Floats) -> Doubles:
-    """(T, 4) x1, y1, x2, y2 -> (T, 2)."""
-    return (boxes[:, :2].astype(np.float64) + boxes[:, 2:]) / 2
-
-
-def _size(boxes: Floats) -> Doubles:
-    """(T, 4) -> (T, 1) px: the longer side, so that people who lie are not held to be small."""
-    sides = boxes[:, 2:].astype(np.float64) - boxes[:, :2]
-    return np.asarray(sides.max(1, initial=1.0))[:, None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,6 +82,8 @@ class Kalman:
 class Clock:
     """Counts the frames between calls, by time, else by number, and says who waits too long.
 
+    It also knows whether people were predicted for the frame that is dealt with.
+
     fps: frames a second.  buffer: seconds that somebody may be away.  UsageError for numbers that
     are not positive.
     """
@@ -175,6 +95,7 @@ class Clock:
         self._fps = fps
         self._patience = buffer * fps  # frames
         self._last: tuple[int, float] | None = None
+        self._coming: tuple[int, float] | None = None
 
     @property
     def started(self) -> bool:
@@ -190,9 +111,12 @@ class Clock:
             return (frame.time - time) * self._fps
         return float(max(frame.index - index, 1))
 
-    def waits(self, away: Doubles) -> Mask:
-        """(T,) frames since somebody's last sight -> whether the identity is still kept."""
-        return np.asarray(away <= self._patience)
+    def waits(self, away: Doubles, share: float | Doubles = 1.0) -> Mask:
+        """(T,) frames since somebody's last sight -> whether the identity is still kept.
+
+        share: of the buffer, for which somebody waits, as a number or (T,).
+        """
+        return np.asarray(away <= self._patience * share)
 
     def reaches(self, away: Doubles, frames: float) -> Mask:
         """Return whether the identity is kept until `frames` later.
@@ -201,13 +125,36 @@ class Clock:
         """
         return np.asarray(away + frames <= self._patience * np.where(away == 0, _LEAP, 1))
 
+    def expect(self, frame: Frame) -> None:
+        """Note that people were predicted for this coming frame."""
+        self._coming = frame.index, frame.time
+
+    def expected(self, frame: Frame) -> bool:
+        """Return whether people were predicted for this frame."""
+        return self._coming == (frame.index, frame.time)
+
     def set(self, frame: Frame) -> None:
         """Make this the last frame."""
         self._last = frame.index, frame.time
 
     def reset(self) -> None:
         """Begin a new source."""
-        self._last = None
+        self._last = self._coming = None
+
+
+class Ids:
+    """Counts identities from 1; none is given twice."""
+
+    def __init__(self) -> None:
+        self._next = 1
+
+    def given(self, ids: Indices, to: Mask | Indices) -> Indices:
+        """Return (N,) ids in which the people `to`, a mask or rows, have new ones."""
+        ids = ids.copy()
+        count = len(ids[to])
+        ids[to] = np.arange(self._next, self._next + count)
+        self._next += count
+        return ids
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -233,6 +180,11 @@ def in_rounds(rounds: Sequence[Round]) -> Indices:
             _, found, _ = lap.lapjv(cost, extend_cost=True, cost_limit=1 - each.least)
             owner[rows[found >= 0]] = columns[found[found >= 0]]
     return owner
+
+
+def centre(boxes: Floats | Doubles) -> Doubles:
+    """(T, 4) x1, y1, x2, y2 -> (T, 2)."""
+    return (boxes[:, :2].astype(np.float64) + boxes[:, 2:]) / 2
 
 
 def inside(people: People, frame: Frame) -> People:

@@ -12,10 +12,12 @@ from posewright.skeletons import Skeleton
 from posewright.trackers.motion import (
     Clock,
     Doubles,
+    Ids,
     Indices,
     Kalman,
     Mask,
     Round,
+    centre,
     full,
     in_rounds,
     inside,
@@ -110,7 +112,7 @@ class _Tracks:
         followed: (T,) whose boxes were predicted from the track and say nothing new.
         """
         moved = self.state.moved(self.away[:, None], _DRIFT, _PUSH)
-        heading = _direction(_centre(people.boxes) - _centre(self.earlier()))
+        heading = _direction(centre(people.boxes) - centre(self.earlier()))
         past = self.past.copy()
         past[:, 0] = people.boxes
         return _Tracks(
@@ -159,7 +161,7 @@ class OcSortTracker:
     def __init__(self, skeleton: Skeleton, fps: float = 30.0, buffer: float = 1.0) -> None:
         self._clock = Clock(fps, buffer)
         self._joints = len(skeleton)
-        self._next = 1
+        self._ids = Ids()
         self.reset()
 
     def reset(self) -> None:
@@ -167,14 +169,13 @@ class OcSortTracker:
         self._tracks = _Tracks.start(People.empty(self._joints))
         self._clock.reset()
         self._frames = 0
-        self._predicted: tuple[int, float] | None = None
 
     def predict(self, frame: Frame) -> People:
         """Return those seen in the last frame, moved to this coming one and cut off at its edges.
 
         Their key points move along; a person of whom nothing is left inside is left out.
         """
-        self._predicted = (frame.index, frame.time)
+        self._clock.expect(frame)
         last = self._tracks[np.flatnonzero(self._tracks.away == 0)]
         return inside(last.later(self._clock.since(frame)).ahead(), frame)
 
@@ -189,8 +190,7 @@ class OcSortTracker:
         owner = in_rounds(_rounds(seen, tracks))
         new = (owner < 0) & (seen.box_scores >= _SURE)
         ids = self._named(tracks, owner, new)
-        follows = self._predicted == (frame.index, frame.time)
-        followed = follows & (ids > 0) & (people.ids == ids)
+        followed = self._clock.expected(frame) & (ids > 0) & (people.ids == ids)
         seen = seen.replace(ids=ids)
         rows = np.flatnonzero(owner >= 0)
         lost = self._clock.waits(tracks.away)
@@ -206,9 +206,7 @@ class OcSortTracker:
         sights = np.append(tracks.sights, 0)[owner] + 1
         early = self._frames <= _CONFIRMED
         named = (ids < 0) & ((owner >= 0) & ((sights >= _CONFIRMED) | early) | new & early)
-        ids[named] = np.arange(self._next, self._next + named.sum())
-        self._next += int(named.sum())
-        return ids
+        return self._ids.given(ids, named)
 
 
 def _rounds(people: People, tracks: _Tracks) -> list[Round]:
@@ -228,7 +226,7 @@ def _rounds(people: People, tracks: _Tracks) -> list[Round]:
 
 def _momentum(people: People, tracks: _Tracks) -> Doubles:
     """(N, T) from -0.1 to 0.1: how well the way to a person keeps a track's direction."""
-    way = _direction(_centre(people.boxes)[:, None] - _centre(tracks.earlier()))
+    way = _direction(centre(people.boxes)[:, None] - centre(tracks.earlier()))
     cosine = (way * tracks.heading).sum(2).clip(-1, 1)
     turn = np.arccos(cosine)  # a quarter turn, which counts nothing, where there is no direction
     return np.asarray(_MOMENTUM * (0.5 - turn / np.pi) * people.box_scores[:, None])
@@ -239,15 +237,10 @@ def _direction(way: Doubles) -> Doubles:
     return np.asarray(way / (np.linalg.norm(way, axis=-1, keepdims=True) + 1e-6))
 
 
-def _centre(boxes: Floats | Doubles) -> Doubles:
-    """(T, 4) x1, y1, x2, y2 -> (T, 2)."""
-    return (boxes[:, :2].astype(np.float64) + boxes[:, 2:]) / 2
-
-
 def _measured(boxes: Floats | Doubles) -> Doubles:
     """(T, 4) x1, y1, x2, y2 px -> (T, 4) centre x, y, area, width / height; sides at least 1 px."""
     wide, tall = np.maximum(boxes[:, 2:].astype(np.float64) - boxes[:, :2], 1).T
-    return np.column_stack([_centre(boxes), wide * tall, wide / tall])
+    return np.column_stack([centre(boxes), wide * tall, wide / tall])
 
 
 def _boxes(value: Doubles) -> Floats:

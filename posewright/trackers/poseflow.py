@@ -16,8 +16,10 @@ from posewright.errors import UsageError, nearest
 from posewright.nms import Indices
 from posewright.people import Floats, Frame, People
 from posewright.skeletons import Skeleton
+from posewright.trackers import motion
 from posewright.trackers.flow import Correspondences, OpticalFlow, Orb, Pairs, inside, no_pairs
 from posewright.trackers.links import ENOUGH, Mask, Shapes, link_scores, outwards
+from posewright.trackers.motion import Clock, Doubles, Ids
 
 __all__ = ["PoseFlowTracker", "poseflow_original"]
 
@@ -26,7 +28,6 @@ Way = Literal["flow", "orb", "none"]
 _MATCH = 0.2  # least score of a link
 _LINK = 100  # frames for which the published program waits for somebody
 _SURE = 0.3  # score of a person who may start a track
-_LEAP = 5  # times the buffer that may lie between one frame and the next
 _ROOM = 0.1  # of its sides, by which each edge of a predicted box is moved out
 
 _WAYS: dict[str, Correspondences | None] = {"flow": OpticalFlow(), "orb": Orb(), "none": None}
@@ -34,27 +35,24 @@ _WAYS: dict[str, Correspondences | None] = {"flow": OpticalFlow(), "orb": Orb(),
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Tracks:
-    """T tracks.  people: as last seen, with ids.  away: (T,) frames since then.
-
-    adjacent: (T,) whether they were in the very last frame.
-    """
+    """T tracks.  people: as last seen, with ids.  away: (T,) frames since then."""
 
     people: People
-    away: Floats
-    adjacent: Mask
+    away: Doubles
+
+    @property
+    def adjacent(self) -> Mask:
+        """(T,) whether they were in the very last frame."""
+        return np.asarray(self.away == 0)
 
     def __getitem__(self, rows: Mask) -> _Tracks:
-        return _Tracks(self.people[rows], self.away[rows], self.adjacent[rows])
+        return _Tracks(self.people[rows], self.away[rows])
 
     def after(self, elapsed: float, people: People) -> _Tracks:
         """Return those who are left and, seen just now, `people`; all of these have ids."""
         lost = ~np.isin(self.people.ids, people.ids)
-        n = len(people)
-        return _Tracks(
-            People.concat([self.people[lost], people]),
-            np.append(self.away[lost] + np.float32(elapsed), np.zeros(n, np.float32)),
-            np.append(np.zeros(lost.sum(), bool), np.ones(n, bool)),
-        )
+        away = np.append(self.away[lost] + elapsed, np.zeros(len(people)))
+        return _Tracks(People.concat([self.people[lost], people]), away)
 
 
 class PoseFlowTracker:
@@ -81,23 +79,19 @@ class PoseFlowTracker:
         scaled: bool = True,
         published: bool = False,
     ) -> None:
-        for name, value in {"fps": fps, "buffer": buffer}.items():
-            if not 0 < value < np.inf:
-                raise UsageError(f"the tracker's {name} must be a positive number, not {value}")
         self._way = _way(correspondences)
-        self._fps = fps
-        self._link = float(_LINK) if published else buffer * fps
+        self._clock = Clock(fps, buffer)
+        if published:
+            self._clock = Clock(1.0, float(_LINK))  # frames, however long they are
         self._scaled, self._published = scaled, published
         self._joints = len(skeleton)
-        self._next = 1
+        self._ids = Ids()
         self.reset()
 
     def reset(self) -> None:
         """Forget everybody; ids that were given are still not used again."""
-        self._tracks = _Tracks(
-            People.empty(self._joints), np.zeros(0, np.float32), np.zeros(0, np.bool_)
-        )
-        self._last: tuple[int, float] | None = None
+        self._tracks = _Tracks(People.empty(self._joints), np.zeros(0))
+        self._clock.reset()
         self._view: Any = None  # of the last frame's picture
         self._coming: tuple[tuple[int, float], Any, Pairs] | None = None
 
@@ -114,34 +108,23 @@ class PoseFlowTracker:
         boxes = shapes.boxes + np.tile(shift, 2)
         boxes += np.where(shapes.there.any(1, keepdims=True), _ROOM * outwards(boxes), 0)
         moved = people.replace(boxes=boxes, keypoints=people.keypoints + shift[:, None])
-        width, height = frame.size
-        if width == 0:
-            return moved
-        boxes = np.clip(boxes, 0, np.array([width, height] * 2, np.float32))
-        return moved.replace(boxes=boxes)[(boxes[:, 2:] - boxes[:, :2]).min(1, initial=np.inf) >= 1]
+        return motion.inside(moved, frame)
 
     def __call__(self, frame: Frame, people: People) -> People:
         """Return the same people in the same order with their ids; also call it with nobody."""
         seen = self._full(people)
-        elapsed = self._elapsed(frame)
-        tracks = self._candidates(elapsed)
+        elapsed = 1.0 if self._published else self._clock.since(frame)
+        tracks = self._tracks[self._clock.reaches(self._tracks.away, elapsed)]
         view, pairs = self._look(frame)
         old, new = self._shapes(tracks.people), self._shapes(seen)
         owner = _linked(link_scores(old, new, tracks.adjacent, pairs))
-        ids = np.append(tracks.people.ids, -1)[owner]
-        fresh = np.flatnonzero((owner < 0) & self._may_start(people))
-        ids[fresh] = np.arange(self._next, self._next + len(fresh))
-        self._next += len(fresh)
+        fresh = (owner < 0) & self._may_start(people)
+        ids = self._ids.given(np.append(tracks.people.ids, -1)[owner], fresh)
         if len(people) or not self._published:
             self._tracks = tracks.after(elapsed, seen.replace(ids=ids)[ids > 0])
         self._view, self._coming = view, None
-        self._last = frame.index, frame.time
+        self._clock.set(frame)
         return people.replace(ids=ids)
-
-    def _candidates(self, elapsed: float) -> _Tracks:
-        """Return the tracks that may still go on, some frames later."""
-        limit = self._link * np.where(self._tracks.adjacent, _LEAP, 1)
-        return self._tracks[self._tracks.away + elapsed <= limit]
 
     def _look(self, frame: Frame) -> tuple[Any, Pairs]:
         """Return what is kept of the frame's picture, and its pairs with the last one."""
@@ -168,33 +151,12 @@ class PoseFlowTracker:
         return np.asarray((score >= _SURE) | self._published)
 
     def _full(self, people: People) -> People:
-        """Return people with every joint of the skeleton; of boxes only, at corners and scored 0.
-
-        Places beyond a million px are cut off, so that no square overflows.
-        """
-        n, joints = people.scores.shape
-        boxes = np.clip(people.boxes, -1e6, 1e6)
-        if joints == self._joints:
-            return people.replace(boxes=boxes, keypoints=np.clip(people.keypoints, -1e6, 1e6))
-        if joints != 0:
-            raise UsageError(
-                f"the tracker was made for {self._joints} joints and got people of {joints}; "
-                "create it with the skeleton of the model"
-            )
-        corners = boxes[:, np.array([[0, 1], [2, 3], [0, 3], [2, 1]])]  # (N, 4, 2)
-        points = corners[:, np.arange(self._joints) % 4]
-        return people.replace(
-            boxes=boxes, keypoints=points, scores=np.zeros((n, self._joints), np.float32)
-        )
-
-    def _elapsed(self, frame: Frame) -> float:
-        """Return how many frames lie between the last one and this, by time, else by number."""
-        if self._last is None or self._published:
-            return 1.0
-        index, time = self._last
-        if frame.time > time:
-            return (frame.time - time) * self._fps
-        return float(max(frame.index - index, 1))
+        """Return people with every joint of the skeleton; of boxes only, at corners, scored 0."""
+        seen = motion.full(people, self._joints)
+        if people.scores.shape[1]:
+            return seen
+        corners = seen.boxes[:, np.array([[0, 1], [2, 3], [0, 3], [2, 1]])]  # (N, 4, 2)
+        return seen.replace(keypoints=corners[:, np.arange(self._joints) % 4])
 
 
 def poseflow_original(
