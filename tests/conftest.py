@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,3 +28,26 @@ def reference_dir(data_dir: Path) -> Path:
     if not folder.is_dir():
         pytest.skip(f"no reference tensors at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def learn() -> Callable[..., list[float]]:
+    """A function that trains a network on one batch and returns the loss of each step."""
+
+    def steps_of(model: Any, views: Any, targets: dict[str, Any], steps: int) -> list[float]:
+        """Take steps of AdamW; afterwards every parameter has a finite gradient."""
+        import torch
+
+        optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
+        losses = []
+        for _ in range(steps):
+            loss = model.loss(model(views), targets)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        for name, p in model.named_parameters():
+            assert p.grad is not None and p.grad.isfinite().all(), name
+        return losses
+
+    return steps_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,7 +97,7 @@ def test_weights_become_predictions(
         assert told["people"] >= 1
 
 
-def test_a_study_trains_a_step() -> None:
+def test_a_study_trains_a_step(learn: Callable[..., list[float]]) -> None:
     torch.manual_seed(0)
     name, options = KINDS["study"]
     model = create(name, **options).train()
@@ -105,15 +106,7 @@ def test_a_study_trains_a_step() -> None:
     people = People.of(np.tile([0, 0, 96, 128], (4, 1)), None, points, np.ones((4, 17)))
     targets = {k: torch.from_numpy(v) for k, v in model.codec.encode(people).items()}
     views = torch.from_numpy(rng.integers(0, 256, (4, 128, 96, 3), np.uint8))
-    steps = torch.optim.Adam(model.parameters(), 1e-3)
-    losses = []
-    for _ in range(6):
-        steps.zero_grad()
-        loss = model.loss(model(views), targets)
-        loss.backward()
-        assert all(p.grad is not None for p in model.parameters())
-        steps.step()
-        losses.append(loss.item())
+    losses = learn(model, views, targets, steps=6)
     assert losses[-1] < losses[0]
 
 
