@@ -13,11 +13,12 @@ The number is the exit code of the command line.
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 
 __all__ = [
     "MissingError", "ModelError", "OutputError", "PosewrightError", "SourceError", "UsageError",
-    "nearest",
+    "near", "nearest",
 ]  # fmt: skip
 
 
@@ -55,3 +56,14 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """Return "; did you mean 'x'?" for the known word closest to `word`, or ""."""
     close = difflib.get_close_matches(word, list(known), 1, 0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def near(path: str | os.PathLike[str]) -> str:
+    """Return the remedy for a path that cannot be opened: the nearest name there, if it is not."""
+    if os.path.lexists(path):
+        return "; check what it is and who may read it"
+    folder, base = os.path.split(os.fspath(path))
+    try:
+        return nearest(base, os.listdir(folder or ".")) or "; check the name"
+    except OSError:
+        return f"; the folder {folder} is not there either"

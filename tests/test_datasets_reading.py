@@ -206,8 +206,13 @@ def test_a_kind_that_does_not_exist_and_a_file_that_is_not_there(tmp_path: Path)
         open_dataset(tmp_path, "crowdpos")
     with pytest.raises(SourceError, match="is not there"):
         open_dataset(tmp_path / "x")
+    with pytest.raises(SourceError, match="is empty"):
+        open_dataset(tmp_path)
+    (tmp_path / "labels.jsn").write_text("{}")
     with pytest.raises(SourceError, match="cannot tell"):
         open_dataset(tmp_path)
+    with pytest.raises(SourceError, match=r"did you mean 'labels\.jsn'"):
+        open_dataset(tmp_path / "labels.json")
 
 
 @pytest.mark.parametrize(("name", "spelling"), [

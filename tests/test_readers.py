@@ -186,7 +186,7 @@ def test_jsonl_of_a_later_version(tmp_path: Path) -> None:
 def test_results_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot read"):
         read_results(tmp_path / "nothing.json")
-    with pytest.raises(UsageError, match="no OpenPose files"):
+    with pytest.raises(SourceError, match="no OpenPose files"):
         read_results(tmp_path)
     put(tmp_path / "a_000000000000_keypoints.json", {"people": [{"x": 1}]})
     with pytest.raises(SourceError, match="not an OpenPose file"):

@@ -106,8 +106,8 @@ def test_broken_files_are_one_line_errors(tmp_path: Path) -> None:
             read_mat(path)
         except SourceError as error:
             assert "\n" not in str(error)
-    with pytest.raises(SourceError, match="check the name"):
-        read_mat(tmp_path / "none.mat")
+    with pytest.raises(SourceError, match=r"did you mean 'good\.mat'"):
+        read_mat(tmp_path / "god.mat")
 
 
 def test_what_is_more_than_data_is_refused(tmp_path: Path) -> None:

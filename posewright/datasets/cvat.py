@@ -18,7 +18,7 @@ from posewright.datasets.labelme_people import polygon_area
 from posewright.datasets.naming import spellings
 from posewright.datasets.notes import Notes
 from posewright.datasets.places import picture_finder
-from posewright.errors import SourceError
+from posewright.errors import SourceError, near
 from posewright.people import Floats
 from posewright.readers.values import BROKEN, finite
 from posewright.skeletons import Skeleton
@@ -34,7 +34,7 @@ def parse_xml(path: Path) -> ET.Element:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror}; check the name") from error
+        raise SourceError(f"cannot read {path}: {error.strerror}{near(path)}") from error
     parser = ET.XMLParser(target=_NoEntities())
     try:
         parser.feed(data)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from posewright.datasets.base import Dataset
-from posewright.errors import PosewrightError, SourceError, UsageError, nearest
+from posewright.errors import PosewrightError, SourceError, UsageError, near, nearest
 
 __all__ = ["KINDS", "guess_kind", "open_dataset"]
 
@@ -54,9 +54,11 @@ def open_dataset(
 
     path = Path(path)
     if not path.exists():
-        raise SourceError(f"{path} is not there; check the name")
+        raise SourceError(f"{path} is not there{near(path)}")
     if kind is not None and kind not in KINDS:
         raise UsageError(f"no kind {kind!r}{nearest(kind, KINDS)}; known: {', '.join(KINDS)}")
+    if path.is_dir() and not any(path.iterdir()):
+        raise SourceError(f"the folder {path} is empty; give that of the labels")
     file, kind = _annotation_file(path, kind)
     kind = kind or guess_kind(file)
     module, name = KINDS[kind]
@@ -91,7 +93,10 @@ def guess_kind(path: Path) -> str:
     """Return the kind of what lies at `path`; a SourceError lists the kinds where none fits."""
     kind = _folder_kind(path) if path.is_dir() else _file_kind(path)
     if kind is None:
-        raise SourceError(f"cannot tell what {path} holds; say --kind: {', '.join(KINDS)}")
+        raise SourceError(
+            f"cannot tell what {path} holds; say its kind (--kind K, in a recipe kind=K), one of: "
+            + ", ".join(KINDS)
+        )
     return kind
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from posewright.errors import SourceError, UsageError
+from posewright.errors import SourceError, UsageError, near
 from posewright.metrics.instances import Detections, Doubles, Ints, Truth
 from posewright.readers.longlists import split_lists
 from posewright.readers.values import BROKEN, load
@@ -186,7 +186,7 @@ def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror}; check the name") from error
+        raise SourceError(f"cannot read {path}: {error.strerror}{near(path)}") from error
 
 
 def _images(data: Mapping[str, Any], path: Path) -> list[int]:

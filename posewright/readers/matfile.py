@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.errors import SourceError
+from posewright.errors import SourceError, near
 
 __all__ = ["read_mat"]
 
@@ -53,7 +53,7 @@ def read_mat(path: str | Path) -> dict[str, Any]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror}; check the name") from error
+        raise SourceError(f"cannot read {path}: {error.strerror}{near(path)}") from error
     try:
         return _variables(data)
     except (struct.error, zlib.error, ValueError, IndexError, KeyError, UnicodeError) as error:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from posewright.errors import SourceError, UsageError
+from posewright.errors import SourceError, UsageError, near
 from posewright.people import Floats, People, Result
 from posewright.readers.values import BROKEN, corners, finite, image_id, load, natural, reach
 from posewright.skeletons import Skeleton, get_skeleton, list_skeletons
@@ -47,7 +47,7 @@ def _is_jsonl(path: Path) -> bool:
         with path.open("rb") as file:
             return f'"{FORMAT}"'.encode() in file.readline(1_000_000)
     except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror}; check the name") from error
+        raise SourceError(f"cannot read {path}: {error.strerror}{near(path)}") from error
 
 
 # --- JSONL ---------------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ def _skeleton(path: Path, counts: set[int], given: Skeleton | None) -> Skeleton:
 def _openpose(folder: Path, skeleton: Skeleton | None) -> Iterator[Result]:
     files = sorted(folder.glob("*_keypoints.json"), key=lambda file: natural(file.name))
     if not files:
-        raise UsageError(f"{folder} holds no OpenPose files (*_keypoints.json); check the name")
+        raise SourceError(f"{folder} holds no OpenPose files (*_keypoints.json); check the name")
     counts = {len(pose) for file in files for pose in _poses(file)[0]}
     if not counts and skeleton is None:
         return iter(())

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from posewright.errors import SourceError
+from posewright.errors import SourceError, near
 from posewright.people import Floats, extent
 
 __all__ = ["BROKEN", "corners", "finite", "image_id", "load", "natural", "reach"]
@@ -22,7 +22,7 @@ def load(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror}; check the name") from error
+        raise SourceError(f"cannot read {path}: {error.strerror}{near(path)}") from error
     except (ValueError, RecursionError) as error:
         raise SourceError(f"{path} is not valid JSON ({error}); write it again") from error
 

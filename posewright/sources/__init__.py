@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from posewright.errors import SourceError, UsageError, nearest
+from posewright.errors import SourceError, UsageError, near, nearest
 from posewright.people import Frame
 from posewright.sources.arrays import Color, memory_loads
 from posewright.sources.base import Frames, Kind, Source
@@ -144,7 +144,7 @@ def _path_loads(name: str, max_pixels: int, resources: ExitStack) -> list[Load] 
         if not os.path.lexists(name):
             if any(mark in name for mark in "*?["):
                 return glob_loads(name, max_pixels)
-            raise _absent(name)
+            raise SourceError(f"no such file or folder: {name}{near(name)}")
         return _file_loads(name, max_pixels, resources)
     except OSError as error:
         raise SourceError(
@@ -173,15 +173,6 @@ def _file_loads(name: str, max_pixels: int, resources: ExitStack) -> list[Load] 
     if not head:
         raise SourceError(f"{name} is empty (0 bytes); get the file again")
     return None
-
-
-def _absent(name: str) -> SourceError:
-    folder, base = os.path.split(name)
-    try:
-        hint = nearest(base, os.listdir(folder or "."))
-    except OSError:
-        hint = f"; the folder {folder} is not there either"
-    return SourceError(f"no such file or folder: {name}{hint or '; check the spelling'}")
 
 
 def _open_many(spec: Iterable[Any], color: Color | None, max_pixels: int) -> Frames:
