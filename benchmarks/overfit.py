@@ -32,14 +32,14 @@ WANTED = 0.95
 COMMON = ["batch=32", "schedule=cosine", "cosine_from=0", "warmup=20", "ema=0", "save_every=50",
           "eval_every=50", "log_every=10", "weight_decay=0", "clip=0", "workers=1"]  # fmt: skip
 RUNS = {
-    "heatmap": ("lite_hrnet_18", ["epochs=300", "lr=2e-3", "options.input_size=[96,128]"]),
+    "heatmap": ("hrnet_w32", ["epochs=150", "lr=1e-3", "options.input_size=[128,160]"]),
     "udp": (
-        "lite_hrnet_18",
-        ["epochs=300", "lr=2e-3", "options.input_size=[96,128]", "options.codec=udp"],
+        "hrnet_w32",
+        ["epochs=150", "lr=1e-3", "options.input_size=[96,128]", "options.codec=udp"],
     ),
     "simcc": ("simcc_mobilenetv2", ["epochs=500", "lr=2e-3", "options.input_size=[96,128]"]),
     "rle": ("rle_mobilenetv2", ["epochs=400", "lr=1e-3", "options.input_size=[96,128]"]),
-    "movenet": ("movenet_fire717", ["epochs=300", "lr=1e-3"]),
+    "movenet": ("movenet_fire717", ["epochs=700", "lr=2e-3"]),
     "posefix": ("posefix_r50", ["epochs=120", "lr=5e-4", "options.input_size=[72,96]"]),
     "yolo_pose": (
         "yolo_pose_s6",

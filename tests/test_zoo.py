@@ -21,7 +21,7 @@ from posewright.errors import UsageError
 from posewright.export import export
 from posewright.models import PoseModel, create, register, variants
 from posewright.models.counting import count
-from posewright.models.saving import load_model, save_model
+from posewright.models.saving import describe, load_model, save_model
 from posewright.people import People
 from posewright.weights.published import published
 
@@ -95,6 +95,15 @@ def test_weights_become_predictions(
     assert all(np.isfinite(r["keypoints"]).all() for r in results)
     if load_model(tmp_path / "net.safetensors")[0].codec.top_down:
         assert told["people"] >= 1
+
+
+def test_a_file_says_how_its_network_is_read(tmp_path: Path) -> None:
+    model = create("lite_hrnet_18", input_size=(96, 128))
+    read = replace(model.codec, refine="dark", padding=1.1)
+    assert read != model.codec
+    save_model(model, tmp_path / "net.safetensors", replace(describe(model), codec=read))
+    again, info = load_model(tmp_path / "net.safetensors")
+    assert again.codec == info.codec == read
 
 
 def test_a_study_trains_a_step(learn: Callable[..., list[float]]) -> None:

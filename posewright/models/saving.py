@@ -93,7 +93,9 @@ def load_model(path: Path) -> tuple[PoseModel, ModelInfo]:
         raise ModelError(f"{path}: its description cannot be read ({error!r})") from error
     model = create(name, **{key: revived(key, value) for key, value in options.items()})
     _fill(model, tensors, path)
-    return model, ModelInfo.from_json(metadata[METADATA_KEY])
+    info = ModelInfo.from_json(metadata[METADATA_KEY])
+    model.codec = info.codec  # what the file says, should options of the codec have been changed
+    return model, info
 
 
 def load_weights(model: PoseModel, path: Path) -> ModelInfo:
