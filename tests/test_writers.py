@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import os
-import signal
-import subprocess
-import tracemalloc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import av
-import cv2
 import numpy as np
 import pytest
 
-from posewright.draw import Style
 from posewright.errors import MissingError, OutputError, UsageError
 from posewright.people import People, Result
 from posewright.skeletons import COCO17, Skeleton
@@ -338,119 +329,6 @@ def test_jsonl_describes_itself(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
-# --- pictures and video --------------------------------------------------------------------------
-
-
-def test_images_are_annotated_and_named_after_their_sources(tmp_path: Path) -> None:
-    results = [
-        result(source="a/p.jpg"), result(source="b/p.jpg"), result(source="q.PNG"),
-        result(frame=12), FAILED,
-    ]  # fmt: skip
-    [folder] = write("images", tmp_path, results)
-    assert sorted(p.name for p in folder.iterdir()) == [
-        "b_p.jpg", "clip_000012.jpg", "p.jpg", "q.png",
-    ]  # fmt: skip
-    picture = cv2.imread(str(folder / "q.png"))[..., ::-1]
-    np.testing.assert_array_equal(picture, results[2].plot())
-
-
-def test_style_has_an_effect_on_images(tmp_path: Path) -> None:
-    one = result(source="q.png")
-    [plain] = write("images", tmp_path / "a", [one])
-    [boxes] = write("images", tmp_path / "b", [one], style=Style(boxes=True))
-    assert (plain / "q.png").read_bytes() != (boxes / "q.png").read_bytes()
-
-
-@pytest.mark.parametrize(("name", "source"), [("images", "images/p.jpg"), ("video", "clip.mp4")])
-def test_the_source_is_never_replaced(name: str, source: str, tmp_path: Path) -> None:
-    path = tmp_path / source
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(b"the original")
-    with pytest.raises(OutputError, match="would replace its own source"):
-        write(name, tmp_path, [result(source=str(path))], overwrite=True)
-    assert path.read_bytes() == b"the original"
-    assert len(list(tmp_path.iterdir())) == 1
-
-
-@pytest.mark.parametrize("name", ["images", "video"])
-def test_pictures_must_have_been_kept(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="keep_images=True"):
-        write(name, tmp_path, [result(image=None)])
-
-
-def decoded(path: Path) -> tuple[str, list[float], list[tuple[int, int]]]:
-    with av.open(str(path)) as film:
-        frames = list(film.decode(video=0))
-        name = film.streams.video[0].codec_context.name
-        return name, [float(f.time) for f in frames], [(f.width, f.height) for f in frames]
-
-
-def test_video_keeps_variable_times_and_odd_sizes(tmp_path: Path) -> None:
-    times = [5.0, 5.04, 5.2, 5.21, 6.0]
-    image = np.full((63, 79, 3), 120, np.uint8)
-    results = [result(people(1), frame=i, time=t, image=image) for i, t in enumerate(times)]
-    writer = create_writer("video", tmp_path)
-    for one in results:
-        writer.write(one)
-    [path] = writer.close()
-    codec, found, sizes = decoded(path)
-    assert codec == "h264"
-    np.testing.assert_allclose(found, np.array(times) - 5, atol=1e-3)
-    assert set(sizes) == {(80, 64)}
-    assert writer.notes == ["clip.mp4: H.264"]
-
-
-def test_video_survives_a_clock_set_back_and_a_new_size(tmp_path: Path) -> None:
-    small, wide = np.zeros((40, 50, 3), np.uint8), np.full((40, 200, 3), 255, np.uint8)
-    results = [result(nobody(), frame=i, time=t, image=im) for i, (t, im) in enumerate(
-        [(0.0, small), (1.0, wide), (0.5, small)]
-    )]  # fmt: skip
-    [path] = write("video", tmp_path, results)
-    _, times, sizes = decoded(path)
-    assert times == sorted(times) and len(set(times)) == 3
-    assert set(sizes) == {(50, 40)}
-
-
-def test_video_of_each_source_and_of_pictures(tmp_path: Path) -> None:
-    results = [result(source="a/v.mp4"), result(source="b/v.mp4", frame=1)]
-    results += [result(source=f"shots/{i}.jpg", time=0.0) for i in range(3)]
-    made = write("video", tmp_path, results, fps=10.0)
-    assert [p.name for p in made] == ["v.mp4", "b_v.mp4", "shots.mp4"]
-    np.testing.assert_allclose(decoded(made[2])[1], [0, 0.1, 0.2], atol=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("codecs", "name", "codec"),
-    [
-        (("libnothing", "mpeg4"), "clip.mp4", "mpeg4"),
-        (("libnothing", "mjpg"), "clip.avi", "mjpeg"),
-    ],
-)
-def test_video_falls_back_and_says_why(
-    tmp_path: Path, codecs: tuple[str, ...], name: str, codec: str
-) -> None:
-    writer = create_writer("video", tmp_path, options=WriterOptions(video_codecs=codecs))
-    for frame in range(4):
-        writer.write(result(frame=frame))
-    [path] = writer.close()
-    assert path.name == name
-    found, times, _ = decoded(path)
-    assert (found, len(times)) == (codec, 4)
-    assert "libnothing:" in writer.notes[0]
-
-
-def test_video_without_any_codec(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"no video codec opens for 80 x 64.*save images"):
-        write("video", tmp_path, [result()], video_codecs=("libnothing",))
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("options", [{"fps": 0.0}, {"fps": math.nan}, {"video_codecs": ()}])
-def test_options_that_cannot_be_meant(options: dict[str, Any]) -> None:
-    with pytest.raises(UsageError):
-        WriterOptions(**options)
-
-
 # --- names ---------------------------------------------------------------------------------------
 
 
@@ -479,94 +357,6 @@ def test_long_names_with_the_same_beginning_stay_apart(tmp_path: Path) -> None:
     results = [result(source="x" * 240 + f"{i}.jpg") for i in range(2)]
     [folder] = write("openpose", tmp_path, results)
     assert len(list(folder.iterdir())) == 2
-
-
-# --- disks ---------------------------------------------------------------------------------------
-
-
-@contextmanager
-def mounted(folder: Path, options: str) -> Iterator[Path]:
-    """A small file system of its own; needs root on Linux."""
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    root = hasattr(os, "geteuid") and os.geteuid() == 0
-    if not root or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("cannot mount a small file system here; needs root")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
-def noise(frame: int) -> Result:
-    image = np.random.default_rng(frame).integers(0, 255, (240, 320, 3), dtype=np.uint8)
-    return result(people(8, frame), frame=frame, image=image)
-
-
-@pytest.mark.parametrize("name", WRITERS)
-def test_full_disk(name: str, tmp_path: Path) -> None:
-    with mounted(tmp_path / "disk", "size=160k") as disk:
-        writer = create_writer(name, disk)
-        with pytest.raises(OutputError, match=r"(disk is full|arrived on the disk).*-o") as caught:
-            for frame in range(3000):
-                writer.write(noise(frame % 5).replace(frame=frame, time=frame / 25))
-            writer.close()
-        assert "\n" not in str(caught.value)
-        assert list(disk.iterdir()) == []
-        with pytest.raises(OutputError):  # a writer that failed stays failed
-            for frame in range(3000, 3600):
-                writer.write(noise(frame % 5).replace(frame=frame, time=frame / 25))
-        writer.abort()
-        assert list(disk.iterdir()) == []
-
-
-@pytest.mark.parametrize("name", WRITERS)
-def test_file_size_limit(name: str, tmp_path: Path) -> None:
-    """The same without root: no file may grow beyond a few kB."""
-    resource = pytest.importorskip("resource")  # not on Windows
-    old = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    writer = create_writer(name, tmp_path)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, old[1]))
-        with pytest.raises(OutputError, match="cannot write"):
-            for frame in range(3000):
-                writer.write(noise(frame % 5).replace(frame=frame, time=frame / 25))
-            writer.close()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, old)
-        signal.signal(signal.SIGXFSZ, ignored)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("name", WRITERS)
-def test_read_only_folder(name: str, tmp_path: Path) -> None:
-    with mounted(tmp_path / "disk", "ro,size=64k") as disk:
-        with pytest.raises(OutputError, match="read-only; choose another with -o"):
-            write(name, disk / "out", [result()])
-
-
-@pytest.mark.parametrize("name", WRITERS)
-def test_folder_that_is_a_file(name: str, tmp_path: Path) -> None:
-    (tmp_path / "out").write_text("mine")
-    with pytest.raises(OutputError, match="-o"):
-        write(name, tmp_path / "out", [result()])
-    assert (tmp_path / "out").read_text() == "mine"
-
-
-@pytest.mark.parametrize("name", [*TEXT, "parquet"])
-def test_memory_does_not_grow_with_the_frames(name: str, tmp_path: Path) -> None:
-    writer = create_writer(name, tmp_path)
-    one = result(people(1), image=None)
-    for frame in range(100):
-        writer.write(one.replace(frame=frame))
-    tracemalloc.start()
-    for frame in range(100, 5100 if name == "jsonl" else 1100):
-        writer.write(one.replace(frame=frame))
-    grown = tracemalloc.get_traced_memory()[0]
-    tracemalloc.stop()
-    writer.close()
-    assert grown < (12_000_000 if name == "parquet" else 200_000)
 
 
 # --- other packages ------------------------------------------------------------------------------

@@ -1,0 +1,127 @@
+"""Pictures and videos that are written: names, times, sizes, codecs."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from test_writers import FAILED, nobody, people, result, write
+
+from posewright.draw import Style
+from posewright.errors import OutputError, UsageError
+from posewright.writers import WriterOptions, create_writer
+
+
+def test_images_are_annotated_and_named_after_their_sources(tmp_path: Path) -> None:
+    results = [
+        result(source="a/p.jpg"), result(source="b/p.jpg"), result(source="q.PNG"),
+        result(frame=12), FAILED,
+    ]  # fmt: skip
+    [folder] = write("images", tmp_path, results)
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "b_p.jpg", "clip_000012.jpg", "p.jpg", "q.png",
+    ]  # fmt: skip
+    picture = cv2.imread(str(folder / "q.png"))[..., ::-1]
+    np.testing.assert_array_equal(picture, results[2].plot())
+
+
+def test_style_has_an_effect_on_images(tmp_path: Path) -> None:
+    one = result(source="q.png")
+    [plain] = write("images", tmp_path / "a", [one])
+    [boxes] = write("images", tmp_path / "b", [one], style=Style(boxes=True))
+    assert (plain / "q.png").read_bytes() != (boxes / "q.png").read_bytes()
+
+
+@pytest.mark.parametrize(("name", "source"), [("images", "images/p.jpg"), ("video", "clip.mp4")])
+def test_the_source_is_never_replaced(name: str, source: str, tmp_path: Path) -> None:
+    path = tmp_path / source
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"the original")
+    with pytest.raises(OutputError, match="would replace its own source"):
+        write(name, tmp_path, [result(source=str(path))], overwrite=True)
+    assert path.read_bytes() == b"the original"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("name", ["images", "video"])
+def test_pictures_must_have_been_kept(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="keep_images=True"):
+        write(name, tmp_path, [result(image=None)])
+
+
+def decoded(path: Path) -> tuple[str, list[float], list[tuple[int, int]]]:
+    with av.open(str(path)) as film:
+        frames = list(film.decode(video=0))
+        name = film.streams.video[0].codec_context.name
+        return name, [float(f.time) for f in frames], [(f.width, f.height) for f in frames]
+
+
+def test_video_keeps_variable_times_and_odd_sizes(tmp_path: Path) -> None:
+    times = [5.0, 5.04, 5.2, 5.21, 6.0]
+    image = np.full((63, 79, 3), 120, np.uint8)
+    results = [result(people(1), frame=i, time=t, image=image) for i, t in enumerate(times)]
+    writer = create_writer("video", tmp_path)
+    for one in results:
+        writer.write(one)
+    [path] = writer.close()
+    codec, found, sizes = decoded(path)
+    assert codec == "h264"
+    np.testing.assert_allclose(found, np.array(times) - 5, atol=1e-3)
+    assert set(sizes) == {(80, 64)}
+    assert writer.notes == ["clip.mp4: H.264"]
+
+
+def test_video_survives_a_clock_set_back_and_a_new_size(tmp_path: Path) -> None:
+    small, wide = np.zeros((40, 50, 3), np.uint8), np.full((40, 200, 3), 255, np.uint8)
+    results = [result(nobody(), frame=i, time=t, image=im) for i, (t, im) in enumerate(
+        [(0.0, small), (1.0, wide), (0.5, small)]
+    )]  # fmt: skip
+    [path] = write("video", tmp_path, results)
+    _, times, sizes = decoded(path)
+    assert times == sorted(times) and len(set(times)) == 3
+    assert set(sizes) == {(50, 40)}
+
+
+def test_video_of_each_source_and_of_pictures(tmp_path: Path) -> None:
+    results = [result(source="a/v.mp4"), result(source="b/v.mp4", frame=1)]
+    results += [result(source=f"shots/{i}.jpg", time=0.0) for i in range(3)]
+    made = write("video", tmp_path, results, fps=10.0)
+    assert [p.name for p in made] == ["v.mp4", "b_v.mp4", "shots.mp4"]
+    np.testing.assert_allclose(decoded(made[2])[1], [0, 0.1, 0.2], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("codecs", "name", "codec"),
+    [
+        (("libnothing", "mpeg4"), "clip.mp4", "mpeg4"),
+        (("libnothing", "mjpg"), "clip.avi", "mjpeg"),
+    ],
+)
+def test_video_falls_back_and_says_why(
+    tmp_path: Path, codecs: tuple[str, ...], name: str, codec: str
+) -> None:
+    writer = create_writer("video", tmp_path, options=WriterOptions(video_codecs=codecs))
+    for frame in range(4):
+        writer.write(result(frame=frame))
+    [path] = writer.close()
+    assert path.name == name
+    found, times, _ = decoded(path)
+    assert (found, len(times)) == (codec, 4)
+    assert "libnothing:" in writer.notes[0]
+
+
+def test_video_without_any_codec(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"no video codec opens for 80 x 64.*save images"):
+        write("video", tmp_path, [result()], video_codecs=("libnothing",))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("options", [{"fps": 0.0}, {"fps": math.nan}, {"video_codecs": ()}])
+def test_options_that_cannot_be_meant(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        WriterOptions(**options)
