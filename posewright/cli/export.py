@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from posewright.export import Check
     from posewright.models import PoseModel
     from posewright.runtimes.info import ModelInfo
 
@@ -26,6 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--random-weights",
         action="store_true",
         help="export a network by name untrained, to measure its speed",
+    )
+    parser.add_argument(
+        "--stn",
+        action="store_true",
+        help="the network given by name has a spatial transformer; a file knows by itself",
     )
     parser.add_argument(
         "--format",
@@ -119,19 +125,28 @@ def run(args: argparse.Namespace) -> int:
             "worst_pixels": result.worst,
             "error": result.error,
             "crops": result.people,
+            "people": result.found,
         }
     if args.json:
         print(json.dumps(told))
     else:
         print(f"{target}: {told['bytes'] / 1e6:.1f} MB")
         if result is not None:
-            print(
-                f"checked on {result.people} crops: joints {result.pixels:.4f} px from torch on "
-                f"average, {result.worst:.2f} at most; outputs {result.error:.1e}"
-            )
+            print(_told(result))
     if args.ascend:
         print("\n".join(ascend_commands(target, model, args.fixed_batch or 1)))
     return 0
+
+
+def _told(result: Check) -> str:
+    """Return what the comparison with torch showed, and what it could not show."""
+    outputs = f"outputs {result.error:.1e}"
+    if not result.found:
+        return f"checked on {result.people} crops: nobody found in them, so no joints; {outputs}"
+    return (
+        f"checked on {result.people} crops: joints {result.pixels:.4f} px from torch on average, "
+        f"{result.worst:.2f} at most; {outputs}"
+    )
 
 
 def _size(path: Path) -> int:
@@ -149,7 +164,7 @@ def _network(args: argparse.Namespace) -> tuple[PoseModel, ModelInfo]:
 
     if Path(args.model).suffix == ".safetensors":
         return load_model(Path(args.model))
-    model = create(args.model)
+    model = create(args.model, stn=True) if args.stn else create(args.model)
     if args.weights:
         return model, load_weights(model, Path(args.weights))
     if not args.random_weights:

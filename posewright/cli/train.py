@@ -47,6 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--devices", type=int, default=1, metavar="N", help="processes, each with its device"
     )
     parser.add_argument(
+        "--stn",
+        action="store_true",
+        help="put a spatial transformer before the network (options.stn=true)",
+    )
+    parser.add_argument(
         "--show", action="store_true", help="print the whole recipe and do nothing else"
     )
     parser.add_argument("--quiet", action="store_true", help="print the last line only")
@@ -54,6 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train; return the exit code."""
+    if args.stn:
+        args.items.insert(0, "options.stn=true")  # options.stn=light may follow
     recipe, folder = _recipe(args)
     if args.show:
         print(recipe.to_toml(), end="")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from posewright.codecs.base import Codec
 from posewright.codecs.posefix import PoseFix
 from posewright.errors import UsageError
+from posewright.models.stn import SpatialTransformer
 from posewright.runtimes.info import Input
 from posewright.skeletons import Skeleton, get_skeleton
 
@@ -53,6 +54,7 @@ class PoseModel(nn.Module):
         self.neck = neck if neck is not None else nn.Identity()
         self.head = head
         self.loss = loss
+        self.stn: SpatialTransformer | None = None  # `create(stn=...)` puts one in
         self.codec = codec
         self.skeleton = as_skeleton(skeleton)
         self.pixels = pixels
@@ -79,9 +81,26 @@ class PoseModel(nn.Module):
         return (x - self.mean) / self.std
 
     def compute(self, x: Tensor) -> dict[str, Tensor]:
-        """(B, 3, h, w) normalised, and any condition -> the outputs that the codec documents."""
+        """(B, 3, h, w) normalised, and any condition -> the outputs that the codec documents.
+
+        With a spatial transformer, these are already back in the view's pixels; in training, theta
+        (B, 2, 3) is among them.
+        """
+        if self.stn is None:
+            return self._estimated(x)
+        theta = self.stn(x)
+        outputs = self._estimated(self.stn.view(x, theta, self.black))
+        outputs = self.stn.undone(outputs, theta, self.codec)
+        return {**outputs, "theta": theta} if self.training else outputs
+
+    def _estimated(self, x: Tensor) -> dict[str, Tensor]:
         outputs: dict[str, Tensor] = self.head(self.neck(self.backbone(x)))
         return outputs
+
+    @property
+    def black(self) -> Tensor:
+        """(1, 3, 1, 1) what a black pixel is after `normalise`: what lies outside of a picture."""
+        return -self.mean / self.std
 
     @property
     def parameters_count(self) -> int:

@@ -8,15 +8,17 @@ import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import posewright.models
 from posewright.errors import UsageError, nearest
 from posewright.models.base import PoseModel
+from posewright.models.stn import SpatialTransformer, check_codec
 
 __all__ = ["Variant", "create", "register", "variants"]
 
 Builder = Callable[..., PoseModel]
+Task = Literal["pose", "embedding"]
 _VARIANTS: dict[str, Variant] = {}
 
 
@@ -26,6 +28,7 @@ class Variant:
 
     name: what `create` takes.  family: the file in posewright/models that holds it.  paper: where
     the network comes from.  published: accuracy that its authors state, with the conditions.
+    task: "pose", or "embedding" for networks that tell people apart.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Variant:
     build: Builder
     paper: str
     published: str
+    task: Task = "pose"
 
     @property
     def summary(self) -> str:
@@ -40,7 +44,9 @@ class Variant:
         return (inspect.getdoc(self.build) or "").partition("\n")[0]
 
 
-def register(*, paper: str, published: str = "") -> Callable[[Builder], Builder]:
+def register(
+    *, paper: str, published: str = "", task: Task = "pose"
+) -> Callable[[Builder], Builder]:
     """Enter the decorated function, which builds one network, under its own name.
 
     All options of the function are keyword arguments with defaults.  ValueError: the name is taken.
@@ -51,7 +57,7 @@ def register(*, paper: str, published: str = "") -> Callable[[Builder], Builder]
         if name in _VARIANTS:
             raise ValueError(f"two networks are called {name!r}")
         family = build.__module__.rpartition(".")[2]
-        _VARIANTS[name] = Variant(name, family, build, paper, published)
+        _VARIANTS[name] = Variant(name, family, build, paper, published, task)
         return build
 
     return enter
@@ -64,28 +70,35 @@ def _load() -> None:
         importlib.import_module(f"posewright.models.{module.name}")
 
 
-def variants() -> dict[str, Variant]:
-    """Return every network of the zoo by name, in alphabetical order."""
+def variants(task: Task = "pose") -> dict[str, Variant]:
+    """Return the networks of the zoo for a task by name, in alphabetical order."""
     _load()
-    return dict(sorted(_VARIANTS.items()))
+    return {name: v for name, v in sorted(_VARIANTS.items()) if v.task == task}
 
 
 def create(name: str, **options: Any) -> PoseModel:
     """Build the network `name` with random weights, in evaluation mode.
 
-    options: those of its function, e.g. input_size=(width, height), skeleton, codec, neck.
-    UsageError: an unknown name or option, with the nearest known one.
+    options: those of its function, e.g. input_size=(width, height), skeleton, codec, neck; and for
+    every top-down network with heatmaps stn: True or the name of a localisation network puts a
+    spatial transformer before it.  UsageError: an unknown name or option, with the nearest known
+    one.
     """
-    known = variants()
+    _load()
+    known = _VARIANTS
     if name not in known:
         raise UsageError(f"no network {name!r}{nearest(name, known)}; `posewright models list`")
     build = known[name].build
-    allowed = inspect.signature(build).parameters
+    allowed = {*inspect.signature(build).parameters, "stn"}
     for option in options:
         if option not in allowed:
             hint = nearest(option, allowed)
             raise UsageError(f"{name} has no option {option!r}{hint}; it has {sorted(allowed)}")
-    model = build(**options)
+    stn: bool | str = options.get("stn", False)
+    model = build(**{key: value for key, value in options.items() if key != "stn"})
     model.name, model.options = name, options
+    if stn:
+        check_codec(name, model.codec)
+        model.stn = SpatialTransformer("resnet18" if stn is True else str(stn))
     model.eval()
     return model

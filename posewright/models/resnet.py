@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from posewright.codecs import Codec
 from posewright.models.base import PoseModel
 from posewright.models.heads import top_down
-from posewright.models.layers import Bottleneck
+from posewright.models.layers import BasicBlock, Bottleneck, conv_bn
 from posewright.models.registry import register
 from posewright.skeletons import Skeleton
 
@@ -23,15 +23,17 @@ Attention = Callable[[int], nn.Module]
 
 
 def resnet_depths(depth: int) -> tuple[int, ...]:
-    """Return the number of bottleneck blocks in each layer of ResNet-`depth`."""
-    return {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}[depth]
+    """Return the number of blocks in each layer of ResNet-`depth`."""
+    return {18: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}[depth]
 
 
 class ResNet(nn.Module):
     """Stem and four layers of bottlenecks -> (B, 2048, h / 32, w / 32), or of all four layers.
 
-    attention: makes the module that ends the first block of each layer (AlphaPose's SE-ResNet), or
-    of every block if `attention_everywhere` (SE-ResNet, arXiv:1709.01507), from its channels.
+    depth: 18 has plain blocks and 512 channels, without attention.  attention: makes the module
+    that ends the first block of each layer (AlphaPose's SE-ResNet), or of every block if
+    `attention_everywhere` (SE-ResNet, arXiv:1709.01507), from its channels.
+    last_stride: of the last layer; 1 leaves maps of h / 16, w / 16.
     """
 
     stride = 32
@@ -43,20 +45,26 @@ class ResNet(nn.Module):
         attention: Attention | None = None,
         attention_everywhere: bool = False,
         multi_scale: bool = False,
+        last_stride: int = 2,
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        inputs = 64
+        inputs, channels = 64, []
         for i, count in enumerate(resnet_depths(depth)):
-            width, stride = 64 * 2**i, 1 if i == 0 else 2
-            layer = _layer(inputs, width, count, stride, attention, attention_everywhere)
+            width, stride = 64 * 2**i, (1, 2, 2, last_stride)[i]
+            if depth == 18:
+                layer = _plain_layer(inputs, width, count, stride)
+                inputs = width
+            else:
+                layer = _layer(inputs, width, count, stride, attention, attention_everywhere)
+                inputs = width * 4
             setattr(self, f"layer{i + 1}", layer)
-            inputs = width * 4
+            channels.append(inputs)
         self.multi_scale = multi_scale
-        self.channels = [256, 512, 1024, 2048] if multi_scale else [2048]
+        self.channels = channels if multi_scale else channels[-1:]
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """(B, 3, h, w) -> (B, 2048, h / 32, w / 32)."""
@@ -80,6 +88,12 @@ def _layer(
     first = Bottleneck(inputs, width, stride, shortcut, make(outputs))
     others = (Bottleneck(outputs, width, attention=rest(outputs)) for _ in range(count - 1))
     return nn.Sequential(first, *others)
+
+
+def _plain_layer(inputs: int, width: int, count: int, stride: int) -> nn.Sequential:
+    shortcut = None if inputs == width else conv_bn(inputs, width, 1, stride)
+    first = BasicBlock(inputs, width, stride, shortcut)
+    return nn.Sequential(first, *(BasicBlock(width, width) for _ in range(count - 1)))
 
 
 def _simple_baseline(

@@ -102,6 +102,14 @@ class Recipe:
     compile: bool = _setting(False, flag(), "torch.compile")
     sync_bn: bool = _setting(False, flag(), "normalise over all devices' parts of a batch")
     freeze: tuple[str, ...] = _setting((), texts(), 'parts that stay as they are, as "backbone"')
+    parallel: float = _setting(
+        1.0, number(0), "options.stn: factor of the parallel branch's loss; 0: without the branch"
+    )
+    parallel_labels: str = _setting(
+        "centred",
+        one_of("centred", "cropped"),
+        "its poses: moved to the middle (RMPE), or as in the codec's crop of the labelled box",
+    )
     weights: str = _setting("", text(), "safetensors file to start from; what fits is loaded")
 
     seed: int = _setting(0, number(0, 2**63 - 1, whole=True), "of every random draw")

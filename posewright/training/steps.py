@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from posewright.errors import ModelError
 from posewright.models.base import PoseModel
+from posewright.training.parallel import Parallel
 from posewright.training.world import World
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["STRIKES", "Stepper"]
 
 STRIKES = 3  # steps in a row without a finite number before a run gives up
+_NO_BRANCH = (
+    "the spatial transformer learns without its parallel branch, a frozen copy of trained weights; "
+    "give weights=FILE of a trained network to have it"
+)
 
 
 class Stepper:
@@ -44,6 +49,13 @@ class Stepper:
         self.parts = max(recipe.accumulate, 1)
         self.strikes = 0
         self.notes: list[str] = []
+        self.parallel: Parallel | None = None
+        if model.stn is not None and recipe.parallel:
+            if recipe.weights:
+                cropped = recipe.parallel_labels == "cropped"
+                self.parallel = Parallel(model, recipe.parallel, cropped=cropped)
+            else:
+                self.notes.append(_NO_BRANCH)
 
     def __call__(self, batch: Batch) -> float:
         """Return the loss, after an update; not a finite number where the update was left out."""
@@ -95,24 +107,33 @@ class Stepper:
     def _parts(self, batch: Batch) -> Tensor:
         count = len(batch.views)
         targets = batch.targets(self.model.codec, self.world.device)
+        aside = self.parallel.targets(batch, self.world.device) if self.parallel else {}
         total = torch.zeros((), device=self.world.device)
         for rows in torch.arange(count).chunk(self.parts):
             part = slice(int(rows[0]), int(rows[-1]) + 1)
             share = len(rows) / count
-            loss = self._loss(batch, targets, part)
+            loss = self._loss(batch, targets, aside, part)
             self.scaler.scale(loss * share).backward()
             total += loss.detach() * share
         return total
 
-    def _loss(self, batch: Batch, targets: dict[str, Tensor], part: slice) -> Tensor:
+    def _loss(
+        self, batch: Batch, targets: dict[str, Tensor], aside: dict[str, Tensor], part: slice
+    ) -> Tensor:
+        """Return the loss of some rows.  aside: targets of the parallel branch."""
         given = [batch.views] if batch.condition is None else [batch.views, batch.condition]
         inputs = [x[part].to(self.world.device, non_blocking=True) for x in given]
         with self._precision():
             outputs = self.forward(*inputs)
         # losses are sums of many small numbers, which half precision would round away
         outputs = {key: value.float() for key, value in outputs.items()}
+        theta = outputs.pop("theta", None)
         loss: Tensor = self.loss(outputs, {k: v[part] for k, v in targets.items()})
-        return loss
+        if self.parallel is None or theta is None:
+            return loss
+        centred = {k: v[part] for k, v in aside.items()}
+        with self._precision():
+            return loss + self.parallel.loss(inputs[0], theta, centred)
 
     def _precision(self) -> AbstractContextManager[Any]:
         kinds = {"bf16": torch.bfloat16, "fp16": torch.float16}
