@@ -1,7 +1,9 @@
 """Every tracker on the same people: python benchmarks/tracking.py --data FOLDER [--seeds 3]
 
 Prints the tables of docs/tracking.md: labelled videos with perturbed labels, one clip through the
-networks, and scripted scenes.  FOLDER holds bonn_posetrack (annolist and one clip's pictures).
+networks, and scripted scenes.  FOLDER holds bonn_posetrack (annolist and one clip's pictures).  The
+appearance tracker has no network here: in the clip it compares colours, elsewhere it is told who is
+who, as tracking_scenes.Looks says.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tracking_scenes import BLANK, FPS, Names, Outcome, follow, scenes_table
+from tracking_scenes import BLANK, FPS, Names, Outcome, follow, scenes_table, stand_in, title
 
+from posewright.codecs import Embedding
 from posewright.errors import PosewrightError
 from posewright.metrics.hota import hota, hota_numbers
 from posewright.metrics.posetrack import PoseFrame, joint_tallies
@@ -149,7 +152,7 @@ def videos_table(videos: list[Video], seeds: int) -> Iterator[list[str]]:
            "ms a frame"]  # fmt: skip
     for name in _TRACKERS:
         try:
-            yield [name, *_videos_row(name, videos, seeds)]
+            yield [title(name), *_videos_row(name, videos, seeds)]
         except PosewrightError as error:  # one that needs pictures
             yield [name, f"not run: {error}"]
 
@@ -158,9 +161,10 @@ def _videos_row(name: str, videos: list[Video], seeds: int) -> list[str]:
     out = Outcome()
     for seed in range(seeds):
         for number, video in enumerate(videos):
-            tracker = create_tracker(name, skeleton=JOINTS, fps=FPS)
+            looks = stand_in(name, seed)
+            tracker = create_tracker(name, skeleton=JOINTS, fps=FPS, embed=looks)
             scene = perturbed(video, np.random.default_rng([seed, number]))
-            results = follow(tracker, scene, out)
+            results = follow(tracker, scene, out, looks)
             out.counts += tally(sights(video, results, 0.5))
             out.hota += hota(sights(video, results, 0.0))
     return [f"{100 * out.wrong / out.shown:.2f}", f"{100 * out.nameless / out.shown:.1f}",
@@ -186,6 +190,16 @@ class Labelled:
         return People.of(self.video.boxes(frame.index, self.video.who(frame.index)))
 
 
+def colours(frame: Frame, people: People) -> NDArray[np.float32]:
+    """Return (N, 96) colours of 8 x 4 parts of each box, of length 1: no network at all."""
+    if not len(people):
+        return np.zeros((0, 96), np.float32)
+    views = [warp.image(frame.image) for warp in Embedding().warps(frame.size, people)]
+    small = [cv2.resize(v, (4, 8), interpolation=cv2.INTER_AREA).ravel() - 127.5 for v in views]
+    features = np.stack(small)
+    return (features / np.linalg.norm(features, axis=1, keepdims=True)).astype(np.float32)
+
+
 def clip_frames(folder: Path) -> list[Frame]:
     """Read the pictures of the clip."""
     files = sorted((folder / "videos" / CLIP).glob("*.jpg"))
@@ -205,13 +219,16 @@ def clip_table(frames: list[Frame], video: Video, boxes: Labelled | None) -> Ite
            "MOTA of boxes", "IDF1", "HOTA", "DetA", "AssA", "ms a frame"]  # fmt: skip
     scene = [(f, p, _true(video, f.index, p)) for f, p in zip(frames, found, strict=True)]
     makers: dict[str, Callable[[], Tracker]] = {
-        name: lambda name=name: create_tracker(name, skeleton=pose.skeleton, fps=FPS)  # type: ignore[misc]
+        name: lambda name=name: create_tracker(  # type: ignore[misc]
+            name, skeleton=pose.skeleton, fps=FPS, embed=colours
+        )
         for name in _TRACKERS
     }
     for name, make in makers.items():
         try:
             out = Outcome()
-            yield [name, *_clip_row(video, follow(make(), scene, out), out)]
+            shown = f"{name} (colours)" if name == "appearance" else name
+            yield [shown, *_clip_row(video, follow(make(), scene, out), out)]
         except PosewrightError as error:
             yield [name, f"not run: {error}"]
     perfect, free = [], 1000

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from posewright.codecs.embedding import Embedding
 from posewright.codecs.heatmap import Heatmap
 from posewright.codecs.posefix import PoseFix
 from posewright.codecs.yolox import RTMO
@@ -21,6 +22,7 @@ from posewright.nms import PPoseNMS, oks_nms, ppose_nms
 from posewright.people import Frame, People, Result
 from posewright.pipeline import Boxes, Pipeline, estimate_all, find_people
 from posewright.refine import Refiner
+from posewright.reid import Embedder
 from posewright.runtimes import Model, Precision, Runtime, load_model
 from posewright.runtimes.info import ModelInfo
 from posewright.skeletons import Skeleton
@@ -87,6 +89,7 @@ class Pose:
     for it, else its usual constants), settings of that, "crowd" (joints are shared out among people
     who overlap; heatmaps only) or "none".
     refine: the file of a network that moves the joints afterwards (PoseFix).
+    reid: the file of a network that tells people apart, which the tracker "appearance" needs.
     """
 
     def __init__(
@@ -104,6 +107,7 @@ class Pose:
         det_score: float | None = None,
         duplicates: Duplicates | PPoseNMS = "oks",
         refine: str | Path | None = None,
+        reid: str | Path | None = None,
         max_people: int = 0,
     ) -> None:
         threads = threads or os.cpu_count() or 1
@@ -111,6 +115,8 @@ class Pose:
         self.model: Model = load(model, weights=None if weights is None else Path(weights))
         if isinstance(self.model.codec, PoseFix):
             raise UsageError(f"{model} refines the poses of another model; give it with --refine")
+        if isinstance(self.model.codec, Embedding):
+            raise UsageError(f"{model} tells people apart; give it with --reid (reid=...)")
         if flip and isinstance(self.model.codec, RTMO):
             raise UsageError(
                 "RTMO lists people, which a mirrored view lists in another order; no flip"
@@ -122,6 +128,7 @@ class Pose:
             self.detector = _with_threshold(self.detector, det_score)
         # one frame a thread keeps all cores busy to the end; other devices want large batches
         self.window, batch = (1, 4) if device in ("auto", "cpu") else (8, 64)
+        self.embed = Embedder(load(reid), batch=batch, threads=threads) if reid else None
         self.settings = {
             "batch": batch,
             "flip": flip,
@@ -241,7 +248,8 @@ class Pose:
         keep_images: bool = False,
     ) -> Iterator[Result]:
         if isinstance(tracker, str):
-            tracker = create_tracker(tracker, skeleton=self.skeleton, fps=source.fps or 30.0)
+            fps = source.fps or 30.0
+            tracker = create_tracker(tracker, skeleton=self.skeleton, fps=fps, embed=self.embed)
         pipeline = Pipeline(
             self.model,
             boxes or self.detector,

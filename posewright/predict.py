@@ -95,7 +95,7 @@ def predict_to(
     if tracker is None and (smooth is not None or gap is not None):
         raise UsageError("smoothing and gaps need identities; add --track (tracker=...)")
     if isinstance(tracker, str):
-        tracker = create_tracker(tracker, skeleton=pose.skeleton)
+        tracker = create_tracker(tracker, skeleton=pose.skeleton, embed=pose.embed)
     options["keep_images"] = pictures = bool({"images", "video"} & set(save))
     smoothing = _Smoothing(smooth, gap, pictures)
     outputs = _Outputs.open(save, out, writing, summary)
@@ -275,10 +275,9 @@ def track_to(
     identities of the file.  smooth, gap: see smoothing.create_smoother.  person: keep one of each
     sequence only, see smoothing.choose; the file is read twice then.
     """
-    for name in {"images", "video"} & set(save):
-        raise UsageError(
-            f"--save {name} needs pictures, which saved poses do not hold; use predict"
-        )
+    options = {f"--save {name}" for name in save} | {f"--tracker {tracker}"}
+    for option in options & {"--save images", "--save video", "--tracker appearance"}:
+        raise UsageError(f"{option} needs pictures, which saved poses do not hold; use predict")
     summary, start = Summary(), time.perf_counter()
     smoothing = _Smoothing(smooth, gap)
     saved = _Saved(path, tracker, fps)

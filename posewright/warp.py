@@ -52,6 +52,18 @@ class Warp:
         return cls(np.array([[scale, 0, shift[0]], [0, scale, shift[1]]]), size, fill)
 
     @classmethod
+    def stretch(cls, box: ArrayLike, size: tuple[int, int]) -> Warp:
+        """Return the view that a box, x1, y1, x2, y2 px, fills, whatever its aspect.
+
+        As cutting a picture out and resizing it: the box's outer edges become the view's.  A side
+        shorter than a pixel counts as one.
+        """
+        low, high = np.asarray(box, np.float64).reshape(2, 2)
+        scale = np.array(size) / np.maximum(high - low, 1)
+        shift = (0.5 - low) * scale - 0.5  # the outer edge of the first pixel is at -0.5
+        return cls(np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]]]), size)
+
+    @classmethod
     def letterbox(cls, image_size: tuple[int, int], size: tuple[int, int], fill: int = 114) -> Warp:
         """Return the view of a whole image: scaled to fit `size`, top left, the rest filled."""
         scale = min(size[0] / image_size[0], size[1] / image_size[1])

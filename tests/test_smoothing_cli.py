@@ -145,6 +145,7 @@ class Walker:
     """Stands in for Pose: noisy people without a network."""
 
     skeleton = COCO17
+    embed = None
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -219,7 +220,7 @@ def test_options_of_predict_reach_it(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         return Summary()
 
     monkeypatch.setattr("posewright.predict.predict_to", fake)
-    monkeypatch.setattr("posewright.cli.predict.load_pose", lambda args: None)
+    monkeypatch.setattr("posewright.cli.predict.load_pose", lambda args, reid: None)
     options = ["--tracker", "oks", "--smooth", "butterworth:4", "--gap", "0.5"]
     assert run("predict", "clip.mp4", "-o", tmp_path, *options) == 0
     assert (seen["tracker"], seen["gap"], seen["save"]) == ("oks", 0.5, ["jsonl"])

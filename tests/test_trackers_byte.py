@@ -13,8 +13,8 @@ from posewright.errors import UsageError
 from posewright.people import Frame, People
 from posewright.skeletons import COCO17, Skeleton
 from posewright.trackers import Tracker, create_tracker
-from posewright.trackers.bytetrack import _boxes, _measured, _Tracks
 from posewright.trackers.motion import Kalman, Round, in_rounds
+from posewright.trackers.tracks import BoxTracks, boxes_of, measured
 
 BLANK = np.zeros((0, 0, 3), np.uint8)
 BOTH = pytest.mark.parametrize("name", ["bytetrack", "ocsort"])
@@ -99,7 +99,7 @@ def test_who_stops_out_of_sight_is_lost() -> None:
 def dense(boxes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """The 8 x 8 filter of the paper's authors, with matrices: mean and covariance at the end."""
     move, look = np.eye(8) + np.eye(8, k=4), np.eye(4, 8)
-    z = [_measured(np.array([b], np.float32))[0] for b in boxes]
+    z = [measured(np.array([b], np.float32))[0] for b in boxes]
     h, mean = z[0][3], np.r_[z[0], np.zeros(4)]
     spread = np.array([h / 10, h / 10, 0.01, h / 10, h / 16, h / 16, 1e-5, h / 16])
     covariance = np.diag(spread**2)
@@ -108,8 +108,8 @@ def dense(boxes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         noise = np.array([h / 20, h / 20, 0.01, h / 20, h / 160, h / 160, 1e-5, h / 160])
         mean, covariance = move @ mean, move @ covariance @ move.T + np.diag(noise**2)
         h = mean[3]
-        measured = np.diag(np.array([h / 20, h / 20, 0.1, h / 20]) ** 2)
-        gain = covariance @ look.T @ np.linalg.inv(look @ covariance @ look.T + measured)
+        spread = np.diag(np.array([h / 20, h / 20, 0.1, h / 20]) ** 2)
+        gain = covariance @ look.T @ np.linalg.inv(look @ covariance @ look.T + spread)
         mean = mean + gain @ (seen - look @ mean)
         covariance = covariance - gain @ look @ covariance
     return mean, covariance
@@ -118,7 +118,7 @@ def dense(boxes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 def test_the_filter_is_that_of_the_matrices() -> None:
     rng = np.random.default_rng(0)
     boxes = [np.array([50, 80, 130, 290]) + 7 * n + rng.normal(0, 4, 4) for n in range(12)]
-    tracks = _Tracks.start(People.of([boxes[0]]))
+    tracks = BoxTracks.start(People.of([boxes[0]]))
     for box in boxes[1:]:
         tracks = tracks.moved(1).seen(People.of([box]), np.array([False]))
     mean, covariance = dense(boxes)
@@ -131,8 +131,8 @@ def test_the_filter_is_that_of_the_matrices() -> None:
 
 def test_boxes_and_measures() -> None:
     boxes = np.array([[10, 20, 50, 120], [0, 0, 300, 30]], np.float32)
-    np.testing.assert_allclose(_boxes(_measured(boxes)), boxes, atol=1e-4)
-    assert np.isfinite(_measured(np.zeros((1, 4), np.float32))).all()
+    np.testing.assert_allclose(boxes_of(measured(boxes)), boxes, atol=1e-4)
+    assert np.isfinite(measured(np.zeros((1, 4), np.float32))).all()
 
 
 # --- shared parts --------------------------------------------------------------------------------

@@ -76,6 +76,14 @@ OTHERS = (
     ("yolo_pose_l6-960", TI + "yolov5l6_960_69p6_90p1_kpts_head_6x_dwconv_3x3_lr_0p01/weights/"
      "last.pt", "yolo_pose", "yolo_pose_l6", {}, "GPL-3.0", ".694"),
 )  # fmt: skip
+# networks that tell people apart: name, Drive file, network, data, accuracy
+REID_LICENCE = "MIT; MSMT17, its training data, is for research only"
+REID = (
+    ("osnet_ain_x1_0-msmt17", "1SigwBE6mPdqiJMqhuIY4aqC7--5CsMal", "osnet_ain_x1_0", "msmt17",
+     "Market-1501 rank-1 .701, mAP .433"),
+    ("osnet_x1_0-msmt17", "1IosIFlLiulGIjwW3H8uMRmx3MzPwf86x", "osnet_x1_0", "msmt17",
+     "Market-1501 rank-1 .666, mAP .375"),
+)  # fmt: skip
 SHORT = {"tiny": "t", "small": "s", "base": "b", "large": "l", "huge": "h"}
 
 
@@ -135,6 +143,9 @@ def main(source: Path, target: Path) -> int:
             "coco",
             f"AP {score}",
         )
+        by_name[name] = dict(zip(COLUMNS, values, strict=True))
+    for name, file_id, network, data, score in REID:
+        values = name, DRIVE + file_id, "", "torchreid", network, "{}", REID_LICENCE, data, score
         by_name[name] = dict(zip(COLUMNS, values, strict=True))
     with target.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, delimiter="\t", lineterminator="\n", quotechar="'")

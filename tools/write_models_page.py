@@ -68,7 +68,8 @@ def errors(folder: Path, networks: dict[tuple[str, str], str]) -> dict[str, floa
     """Return the largest relative error of each network over the fixtures of a folder."""
     parity = parity_module()
     worst: dict[str, float] = {}
-    for path in sorted(folder.glob("*.json.gz")):
+    own = ROOT / "tests" / "parity"
+    for path in sorted([*folder.glob("*.json.gz"), *own.glob("*.json.gz")]):
         report = parity.check(path)
         print(report, file=sys.stderr, flush=True)
         system, _, variant = report.name.partition("__")
@@ -85,7 +86,7 @@ def main(folder: Path) -> int:
     families, networks = loads()
     worst = errors(folder, networks) if folder.is_dir() else {}
     rows = []
-    for name, variant in variants().items():
+    for name, variant in (variants() | variants("embedding")).items():
         with torch.device("meta"):
             model = create(name)
         counts = count(model)

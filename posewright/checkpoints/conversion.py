@@ -47,7 +47,7 @@ def convert_file(source: Path, target: Path, family: str, variant: str | None = 
     model.load_state_dict(convert(state, table, model))
     info = describe(
         model, licence=table.licence, origin=f"{table.origin} ({names[0]})",
-        training_data=model.skeleton.name,
+        training_data=model.skeleton.name if len(model.skeleton) else "not stated",
     )  # fmt: skip
     save_model(model, target, info)
     return Converted(model.name, names[0], tuple(names[1:]), table.licence)

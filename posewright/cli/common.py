@@ -127,8 +127,8 @@ def add_smoothing_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_pose(args: argparse.Namespace) -> Pose:
-    """Build the Pose that the options ask for."""
+def load_pose(args: argparse.Namespace, reid: str | None = None) -> Pose:
+    """Build the Pose that the options ask for; reid: the file of a network for its tracker."""
     from posewright.pose import Pose
 
     return Pose(
@@ -144,6 +144,7 @@ def load_pose(args: argparse.Namespace) -> Pose:
         det_score=args.det_score,
         duplicates=args.nms,
         refine=args.refine,
+        reid=reid,
         max_people=args.max_people,
     )
 

@@ -112,7 +112,8 @@ def _network_rows() -> list[dict[str, str]]:
     except ImportError:
         print('the zoo needs torch; run: pip install "posewright[torch]"', file=sys.stderr)
         return rows
-    zoo = [{"name": v.name, "kind": v.family, "summary": v.summary} for v in variants().values()]
+    known = [*variants().values(), *variants("embedding").values()]
+    zoo = [{"name": v.name, "kind": v.family, "summary": v.summary} for v in known]
     return rows + zoo
 
 
@@ -135,7 +136,7 @@ def _info(args: argparse.Namespace) -> int:
     except ImportError:
         find_model(args.name)  # raises what is known without torch
         raise
-    if args.name not in variants():
+    if args.name not in variants() | variants("embedding"):
         find_model(args.name)
     return _print(_zoo_info(args.name), args.json)
 
@@ -166,7 +167,7 @@ def _zoo_info(name: str) -> dict[str, Any]:
 
     with torch.device("meta"):
         model = create(name)
-    variant = variants()[name]
+    variant = (variants() | variants("embedding"))[name]
     sources = [p.name for p in published().values() if p.network == name]
     return {
         "name": name,

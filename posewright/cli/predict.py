@@ -65,6 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="who finds the identities; implies --track (default with --track: oks)",
     )
     parser.add_argument(
+        "--reid",
+        default=None,
+        metavar="FILE",
+        help="a network that tells people apart, for --tracker appearance",
+    )
+    parser.add_argument(
         "--det-every",
         type=int,
         default=1,
@@ -137,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
     smoothing = _smoothing(args)
     save = _formats(args, smoothing)
     boxes = _boxes(args)
-    pose = load_pose(args)
+    pose = load_pose(args, _reid(args))
     bar = create_bar(args.progress)
     options: dict[str, Any] = {"max_pixels": args.max_pixels}
     options |= {"latest": args.latest, "retry_s": args.retry, "det_every": args.det_every}
@@ -190,6 +196,15 @@ def _smoothing(args: argparse.Namespace) -> Smoothing | None:
     from posewright.smoothing import parse_smoothing
 
     return parse_smoothing(args.smooth)
+
+
+def _reid(args: argparse.Namespace) -> str | None:
+    from posewright.errors import UsageError
+
+    if args.reid is not None and args.tracker != "appearance":
+        raise UsageError(f"--reid {args.reid} is for --tracker appearance; add that")
+    file: str | None = args.reid
+    return file
 
 
 def _formats(args: argparse.Namespace, smoothing: Smoothing | None) -> list[str]:

@@ -11,6 +11,7 @@ from posewright.codecs.adaptivepose import AdaptivePose
 from posewright.codecs.base import Codec
 from posewright.codecs.boxes import Boxes, DistributionBoxes
 from posewright.codecs.dekr import DEKR
+from posewright.codecs.embedding import Embedding
 from posewright.codecs.heatmap import Heatmap, usual_widths
 from posewright.codecs.integral import Combined, Integral
 from posewright.codecs.megvii import Megvii
@@ -32,6 +33,7 @@ __all__ = [
     "Combined",
     "CombinedUDP",
     "DistributionBoxes",
+    "Embedding",
     "Heatmap",
     "Integral",
     "Megvii",
@@ -67,6 +69,7 @@ _KINDS: dict[str, Any] = {
         YoloPose,
         PoseFix,
         Regression,
+        Embedding,
     )
 }
 

@@ -63,6 +63,8 @@ class TorchModel:
         """
         if Path(name).suffix == ".safetensors":
             network, info = load_model(Path(name))
+        elif weights is None and Path(name).is_file():
+            raise UsageError(f"{name} is not a file of ours; run: posewright models convert {name}")
         elif weights is None:
             raise UsageError(f"{name} has no weights of its own; add --weights FILE (.safetensors)")
         else:

@@ -8,13 +8,16 @@ from typing import Protocol
 from posewright.errors import UsageError, nearest
 from posewright.people import Frame, People
 from posewright.skeletons import Skeleton
+from posewright.trackers.appearance import AppearanceTracker, Embed
 from posewright.trackers.bytetrack import ByteTracker
 from posewright.trackers.ocsort import OcSortTracker
 from posewright.trackers.oks import OksTracker
 from posewright.trackers.poseflow import PoseFlowTracker, poseflow_original
 
 __all__ = [
+    "AppearanceTracker",
     "ByteTracker",
+    "Embed",
     "OcSortTracker",
     "OksTracker",
     "PoseFlowTracker",
@@ -22,12 +25,13 @@ __all__ = [
     "create_tracker",
 ]
 
-_TRACKERS: dict[str, Callable[[Skeleton, float, float], Tracker]] = {
+_TRACKERS: dict[str, Callable[..., Tracker]] = {
     "oks": OksTracker,
     "bytetrack": ByteTracker,
     "ocsort": OcSortTracker,
     "poseflow": PoseFlowTracker,
     "poseflow-original": poseflow_original,
+    "appearance": AppearanceTracker,
 }
 
 
@@ -51,14 +55,23 @@ class Tracker(Protocol):
 
 
 def create_tracker(
-    name: str = "oks", *, skeleton: Skeleton, fps: float = 30.0, buffer: float = 1.0
+    name: str = "oks",
+    *,
+    skeleton: Skeleton,
+    fps: float = 30.0,
+    buffer: float | None = None,
+    embed: Embed | None = None,
 ) -> Tracker:
     """Return a new tracker by its name.
 
     fps: frames a second, for frames that carry no time.  buffer: seconds that somebody may be away
-    and keep the identity.  Errors: UsageError for an unknown name (it suggests the nearest) and for
-    numbers that cannot be meant.
+    and keep the identity; None: 8 of the appearance tracker, 1 of the others.  embed: features of
+    people, which the appearance tracker needs and the others do not look at.  Errors: UsageError
+    for an unknown name (it suggests the nearest) and for numbers that cannot be meant.
     """
     if name not in _TRACKERS:
         raise UsageError(f"no tracker {name!r}{nearest(name, _TRACKERS)}; known: {[*_TRACKERS]}")
-    return _TRACKERS[name](skeleton, fps, buffer)
+    options = {} if buffer is None else {"buffer": buffer}
+    if name == "appearance":
+        return AppearanceTracker(skeleton, fps, **options, embed=embed)
+    return _TRACKERS[name](skeleton, fps, **options)

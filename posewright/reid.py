@@ -1,0 +1,58 @@
+"""Tell people apart by their looks, with a network of codec Embedding."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posewright.codecs.embedding import Embedding
+from posewright.errors import UsageError
+from posewright.people import Floats, Frame, People
+from posewright.runtimes import Model
+
+__all__ = ["Embedder"]
+
+
+class Embedder:
+    """What `AppearanceTracker` takes as `embed`: the features of the people of a frame.
+
+    batch: views a call.  threads: calls at once; a call has fewer views where that keeps more of
+    them busy.  UsageError: the model is of another kind.
+    """
+
+    def __init__(self, model: Model, *, batch: int = 4, threads: int = 1) -> None:
+        if not isinstance(model.codec, Embedding):
+            raise UsageError(
+                f"{model.info.name} does not tell people apart; OSNet and other networks of codec "
+                "embedding do: posewright models list"
+            )
+        self.model = model
+        self.codec = model.codec
+        self.batch = batch
+        self.threads = threads
+
+    def __call__(self, frame: Frame, people: People) -> Floats:
+        """Return (N, D) of length 1, whose products are cosines; 0 where numbers are not finite.
+
+        UsageError: the frame has no pixels, as those of saved poses.
+        """
+        if not len(people):
+            return np.zeros((0, 0), np.float32)
+        if not frame.image.size:
+            raise UsageError(
+                "appearance is in pictures, which saved poses do not hold; use predict"
+            )
+        warps = self.codec.warps(frame.size, people)
+        views = np.stack([warp.image(frame.image) for warp in warps])  # (N, h, w, 3)
+        size = min(self.batch, -(-len(views) // self.threads))
+        batches = [views[i : i + size] for i in range(0, len(views), size)]
+        if len(batches) == 1:
+            return self._features(views)
+        with ThreadPoolExecutor(self.threads, "posewright-reid") as pool:
+            return np.concatenate(list(pool.map(self._features, batches)))
+
+    def _features(self, views: NDArray[np.uint8]) -> Floats:
+        """(B, h, w, 3) -> (B, D)."""
+        return self.codec.features(self.model(views))
