@@ -14,12 +14,14 @@ from posewright.errors import SourceError, UsageError, nearest
 from posewright.evaluation.measuring import Measured
 from posewright.evaluation.rescoring import rescored
 from posewright.evaluation.running import LabelledBoxes, Report, run
+from posewright.evaluation.tracks import check_identities
 from posewright.metrics.instances import Doubles
 from posewright.people import People
 from posewright.pipeline import Boxes
 from posewright.runtimes import Model
-from posewright.scoring import Scoring
+from posewright.scoring import Scoring, check_metrics
 from posewright.skeletons import COCO17, COCO133, CROWDPOSE14, LSP14, MPII16, POSETRACK17, Skeleton
+from posewright.trackers import Embed
 
 __all__ = ["DATA", "MAIN", "Evaluation", "data_of", "evaluate", "main_metric"]
 
@@ -30,7 +32,7 @@ DATA: dict[str, Skeleton | None] = {
 }  # fmt: skip
 
 # What models are chosen by: the first of these that a measure has.
-MAIN = ("AP", "PCKh@0.5", "PCK@0.2", "mAP", "MOTA")
+MAIN = ("AP", "PCKh@0.5", "PCK@0.2", "mAP", "MOTA", "box_MOTA")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,11 +41,11 @@ class Evaluation:
 
     scoring: the numbers, tables and curves.  model, runtime: what was run.  skeleton, found: joints
     of the labels and of the model.  samples: the labelled pictures.  results: people found on each,
-    with the model's joints, in pixels; ids are the rows of the labelled people in whose boxes they
-    were found, -1 with other boxes.  likeness: of each picture, (N,) OKS of each labelled person
-    with whoever was found for them, 0 for nobody, -1 where the person does not count.
-    settings: how it was run.  unreadable: a line for each picture that could not be read; these are
-    not in the numbers.
+    with the model's joints, in pixels; ids are their identities with a tracker, otherwise the rows
+    of the labelled people in whose boxes they were found, -1 with other boxes.  likeness: of each
+    picture, (N,) OKS of each labelled person with whoever was found for them, 0 for nobody, -1
+    where the person does not count.  settings: how it was run.  unreadable: a line for each picture
+    that could not be read; these are not in the numbers.
     """
 
     scoring: Scoring
@@ -99,6 +101,9 @@ def evaluate(
     rescore: str = "box*mean",
     batch: int = 32,
     threads: int = 0,
+    tracker: str | None = None,
+    embed: Embed | None = None,
+    metrics: Sequence[str] = (),
     progress: Report | None = None,
 ) -> Evaluation:
     """Run a model over labelled pictures and score what it finds.
@@ -106,12 +111,16 @@ def evaluate(
     data: one of DATA, whose measure is taken; "" is that of `data_of`.  boxes: a detector, or a
     source of Boxes; None takes the labels' boxes for a top-down model.  flip: average with mirrored
     views.  duplicates: People -> People.  rescore: see `rescored`.  batch: views a call.  threads:
-    calls at once, 0 chooses.  A model of other joints is measured on those that it shares with the
-    labels, which the scoring says.  UsageError: no joint is shared, or the data set lacks what the
-    measure needs.  SourceError: not one of the pictures can be read.
+    calls at once, 0 chooses.  tracker, embed: who gives people identities in posetrack's videos, as
+    of trackers.create_tracker; a new one for each, at its labels' fps or 25.  metrics: of
+    scoring.METRICS, for posetrack: joints (the default), boxes ("mot") or both.  A model of other
+    joints is measured on those that it shares with the labels, which the scoring says.  UsageError:
+    no joint is shared, the data set lacks what the measure needs, or has no use for an option.
+    SourceError: not one of the pictures can be read.
     """
     data = data or data_of(dataset)
     _check(data, model, dataset)
+    _check_tracks(data, model, dataset, tracker, metrics)
     if flip and isinstance(model.codec, RTMO):
         raise UsageError("RTMO lists people, which a mirrored view lists in another order; no flip")
     rescored(People.empty(model.skeleton), rescore)  # a wrong word is told before hours pass
@@ -120,15 +129,18 @@ def evaluate(
     labelled = refines or (boxes is None and model.codec.top_down)
     results, bad = run(
         model, samples, LabelledBoxes(samples) if labelled else boxes, flip=flip,
-        duplicates=duplicates, batch=batch, threads=threads, progress=progress,
-        source=dataset.name,
+        duplicates=duplicates, batch=batch, threads=threads, tracker=tracker, embed=embed,
+        progress=progress, source=dataset.name,
     )  # fmt: skip
-    read = _readable(samples, bad)
-    owned = labelled and duplicates is None
-    measured = Measured.of(data, dataset, results, model.skeleton, rescore, read, owned)
+    read, tracked = _readable(samples, bad), tracker is not None
+    owned = labelled and duplicates is None and not tracked
+    measured = Measured.of(
+        data, dataset, results, model.skeleton, rescore, read, owned, tracked, metrics
+    )
     settings = {
         "boxes": "labels" if labelled else _name(boxes), "flip": flip,
         "duplicates": _name(duplicates), "rescore": rescore, "batch": batch,
+        **({"tracker": tracker} if tracked else {}),
     }  # fmt: skip
     return Evaluation(
         measured.scoring(), model.info.name, model.runtime, dataset.skeleton, model.skeleton,
@@ -169,6 +181,24 @@ def _check(data: str, model: Model, dataset: Dataset) -> None:
             f"{dataset.name} has no head boxes, by which {data} measures; give labels that have "
             f"them{more}, or measure by pck"
         )
+
+
+def _check_tracks(
+    data: str, model: Model, dataset: Dataset, tracker: str | None, metrics: Sequence[str]
+) -> None:
+    """Raise a UsageError where there is nothing to track, or nobody to measure tracks by."""
+    check_metrics(data, metrics)
+    if tracker is None:
+        if "mot" in metrics:
+            raise UsageError("mot measures identities; add --tracker NAME (tracker=...), e.g. oks")
+        return
+    if data != "posetrack":
+        raise UsageError(
+            f"--tracker {tracker}: {data} has no videos to follow people in; posetrack has"
+        )
+    if isinstance(model.codec, PoseFix):
+        raise UsageError(f"{model.info.name} refines labelled poses; leave the tracker out")
+    check_identities(dataset)
 
 
 def _name(what: object) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from posewright.errors import UsageError, nearest
+from posewright.metrics.box_tracks import BoxFrame, track_numbers
 from posewright.metrics.boxes import evaluate_boxes
 from posewright.metrics.diagnosis import KINDS, joint_table, matched, oks_histogram
 from posewright.metrics.hota import hota, hota_numbers
@@ -27,7 +28,7 @@ from posewright.metrics.oks import (
 from posewright.metrics.pck import Pck, auc, box_sizes, epe, normalised, pck, pckh
 from posewright.metrics.posetrack import PoseFrame, joint_ap, joint_tallies
 from posewright.metrics.ranking import THRESHOLDS, Curve, average
-from posewright.metrics.tracking import Tally, mot_numbers, tally
+from posewright.metrics.tracking import Tally, in_percent, mot_numbers, tally
 from posewright.readers.instances import (
     Labels,
     box_detections,
@@ -37,16 +38,16 @@ from posewright.readers.instances import (
     read_truth,
 )
 from posewright.readers.persons import Persons, read_lsp, read_mpii, read_persons
-from posewright.readers.sequences import read_mot, read_posetrack
+from posewright.readers.sequences import read_mot, read_posetrack, read_posetrack_boxes
 from posewright.skeletons import COCO17, COCO133, CROWDPOSE14, LSP14, MPII16, POSETRACK15, Skeleton
 
 __all__ = [
-    "DATA", "Scoring", "score_files", "score_instances", "score_lsp", "score_mpii", "score_own",
-    "score_posetrack",
+    "DATA", "METRICS", "Scoring", "check_metrics", "joined", "score_boxes", "score_files",
+    "score_instances", "score_lsp", "score_mpii", "score_own", "score_posetrack",
 ]  # fmt: skip
 
-# Of MOT; IDF1 stays a share, as py-motmetrics returns it.
-_PERCENT = ("MOTA", "Rcll", "Prcn", "HOTA", "DetA", "AssA")
+# What videos of PoseTrack can be measured by: joints, and people's boxes.
+METRICS = ("posetrack", "mot")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +70,34 @@ class Scoring:
         return {**self.numbers, "data": self.data, "joints": self.joints, **self.more}
 
 
-def score_files(data: str, labels: str | Path, predictions: str | Path) -> Scoring:
+def score_files(
+    data: str, labels: str | Path, predictions: str | Path, metrics: Sequence[str] = ()
+) -> Scoring:
     """Score the predictions of a file.
 
     data: one of DATA.  labels, predictions: files as the data set publishes and evaluates them
-    (docs/evaluation.md).  SourceError for a broken file, UsageError for files that do not belong
-    together.
+    (docs/evaluation.md).  metrics: of METRICS, for posetrack; none are the first.  SourceError for
+    a broken file, UsageError for files that do not belong together.
     """
     if data not in DATA:
         raise UsageError(f"no data set {data!r}{nearest(data, DATA)}; known: {', '.join(DATA)}")
+    check_metrics(data, metrics)
+    if metrics:
+        return _posetrack(data, Path(labels), Path(predictions), metrics)
     return DATA[data](data, Path(labels), Path(predictions))
+
+
+def check_metrics(data: str, metrics: Sequence[str]) -> None:
+    """Raise a UsageError for a word that is not of METRICS, and for data that has one measure."""
+    for name in metrics:
+        if name not in METRICS:
+            known = ", ".join(METRICS)
+            raise UsageError(f"no metric {name!r}{nearest(name, METRICS)}; known: {known}")
+    if metrics and data != "posetrack":
+        raise UsageError(
+            f"--metrics (metrics=...) is for posetrack, whose people have boxes, too; {data} has "
+            "one measure: leave it out"
+        )
 
 
 # --- OKS -----------------------------------------------------------------------------------------
@@ -262,29 +281,64 @@ def _percent(share: float) -> float:
 def _mot(data: str, ann: Path, predictions: Path) -> Scoring:
     frames = read_mot(ann, predictions)
     numbers = mot_numbers(tally(frames)) | hota_numbers(hota(read_mot(ann, predictions, 0.0)))
-    shown = {k: _percent(v) if k in _PERCENT and v > -1 else v for k, v in numbers.items()}
-    return Scoring(data, shown, {}, {"frames": len(frames)})
+    return Scoring(data, in_percent(numbers), {}, {"frames": len(frames)})
 
 
-def _posetrack(data: str, ann: Path, predictions: Path) -> Scoring:
-    return score_posetrack(read_posetrack(ann, predictions))
+def _posetrack(
+    data: str, ann: Path, predictions: Path, metrics: Sequence[str] = METRICS[:1]
+) -> Scoring:
+    parts = []
+    if "posetrack" in metrics:
+        sequences = read_posetrack(ann, predictions)
+        parts.append(score_posetrack(sequences, sequences))
+    if "mot" in metrics:
+        parts.append(score_boxes(*read_posetrack_boxes(ann, predictions)))
+    return joined(parts)
 
 
-def score_posetrack(sequences: list[list[PoseFrame]], tracked: bool = True) -> Scoring:
-    """Score the frames of each sequence; tracked: whether people have identities to score too."""
+def joined(parts: Sequence[Scoring]) -> Scoring:
+    """Return scorings (at least one) of the same people, by other measures, as one."""
+    first = parts[0]
+    for each in parts[1:]:
+        numbers, more = first.numbers | each.numbers, first.more | each.more
+        first = replace(first, numbers=numbers, joints=first.joints or each.joints, more=more)
+    return first
+
+
+def score_posetrack(
+    sequences: Sequence[Sequence[PoseFrame]], tracks: Sequence[Sequence[PoseFrame]] | None = None
+) -> Scoring:
+    """Score the frames of each sequence; tracks: the same frames with those who have identities.
+
+    mAP is that of `sequences`, the rest of `tracks`; None leaves it out.  Joints that are labelled
+    nowhere are not measured.
+    """
     count = len(POSETRACK15)
     ap = joint_ap([frame for frames in sequences for frame in frames], count)
     known = ap[ap >= 0]
     numbers = {"mAP": _percent(float(known.mean()) if len(known) else -1.0)}
     joints = {j: {"AP": _percent(float(ap[k]))} for k, j in enumerate(POSETRACK15.joints)}
-    if tracked:
-        tallies = joint_tallies(sequences, count)
-        total = mot_numbers(sum(tallies, Tally()))
-        numbers |= {k: 100 * v if k in _PERCENT and v > -1 else v for k, v in total.items()}
+    if tracks is not None:
+        tallies = joint_tallies(tracks, count)
+        measured = [each for each in tallies if each.objects]  # as in mAP
+        numbers |= in_percent(mot_numbers(sum(measured, Tally())))
         for row, each in zip(joints.values(), tallies, strict=True):
-            row["MOTA"] = 100 * each.mota
-    frames = sum(len(frames) for frames in sequences)
-    return Scoring("posetrack", numbers, joints, {"sequences": len(sequences), "frames": frames})
+            row["MOTA"] = 100 * each.mota if each.objects else -1.0
+    return Scoring("posetrack", numbers, joints, _length(sequences))
+
+
+def score_boxes(sequences: Sequence[Sequence[BoxFrame]], own: bool) -> Scoring:
+    """Score people's boxes with identities; every name begins with "box_".
+
+    own: the boxes are those of labels and results, not extents of joints; "box_of" says which.
+    """
+    numbers = {f"box_{k}": v for k, v in in_percent(track_numbers(sequences)).items()}
+    more = {"box_of": "bbox" if own else "joints", **_length(sequences)}
+    return Scoring("posetrack", numbers, {}, more)
+
+
+def _length(sequences: Sequence[Sequence[Any]]) -> dict[str, int]:
+    return {"sequences": len(sequences), "frames": sum(map(len, sequences))}
 
 
 DATA: dict[str, Callable[[str, Path, Path], Scoring]] = {

@@ -466,7 +466,7 @@ def test_verb_mistakes(some: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         ("mot", model, 2, "posewright track"),
         ("coco", (*model, "--heads", some), 2, "goes with mpii"),
         ("coco", (*model, "--batch", 0), 2, "--batch 0"),
-        ("posetrack", (*model, "-o", tmp_path / "a.json"), 2, "posewright track"),
+        ("posetrack", (*model, "-o", tmp_path / "a.json"), 2, "predict --track writes"),
         ("mpii", (*model, "-o", tmp_path / "a.json", "--boxes", "detector"), 2, "--boxes truth"),
         ("coco", ("--predictions", some, "--flip"), 2, "--flip goes with a model"),
         ("crowdpose", (*model,), 2, "pck measures any joints"),

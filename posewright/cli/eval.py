@@ -30,6 +30,10 @@ DATA = (
     "coco", "coco-wholebody", "crowdpose", "ochuman", "halpe", "mpii", "lsp", "posetrack", "mot",
     "pck",
 )  # fmt: skip
+_BOXES = {
+    "bbox": "box_...: of people's boxes",
+    "joints": "box_...: of the extents of people's joints, an eighth added on each side",
+}
 RESCORE = ("box", "mean", "box*mean", "hrnet", "alphapose")
 
 
@@ -56,6 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|FILE",
         help="pose model: an embedded name, an .onnx or .safetensors file, or a network of the zoo "
         "with --weights",
+    )
+    parser.add_argument(
+        "--metrics",
+        default="",
+        metavar="LIST",
+        help="posetrack: posetrack (joints, the default), mot (people's boxes) or both, by commas",
     )
     _add_running(parser.add_argument_group("with a model"))
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -89,6 +99,16 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
         help="what ranks people (default %(default)s; hrnet: the mean of joints above 0.2)",
     )
     group.add_argument(
+        "--tracker",
+        metavar="NAME",
+        help="posetrack: who gives people identities, as in predict (default: nobody, mAP alone)",
+    )
+    group.add_argument(
+        "--reid",
+        metavar="FILE",
+        help="a network that tells people apart, for --tracker appearance",
+    )
+    group.add_argument(
         "--heads",
         type=Path,
         metavar="FILE",
@@ -118,13 +138,16 @@ def run(args: argparse.Namespace) -> int:
 
     if args.predictions is None:
         return _evaluate(args)
-    names = ("weights", "images", "boxes", "nms", "heads", "out", "report", "flip", "limit")
+    names = (
+        "weights", "images", "boxes", "nms", "tracker", "reid", "heads", "out", "report", "flip",
+        "limit",
+    )  # fmt: skip
     for name in names:
         if getattr(args, name):
             from posewright.errors import UsageError
 
             raise UsageError(f"--{name} goes with a model (-m), not with --predictions")
-    scoring = score_files(args.data, args.ann, args.predictions)
+    scoring = score_files(args.data, args.ann, args.predictions, _metrics(args))
     _print(args, scoring.to_dict(), _lines(scoring))
     return 0
 
@@ -147,6 +170,9 @@ def _evaluate(args: argparse.Namespace) -> int:
         duplicates=_duplicates(args, pose, truth),
         rescore=args.rescore,
         batch=args.batch,
+        tracker=args.tracker,
+        embed=pose.embed,
+        metrics=_metrics(args),
         progress=bar,
     )
     if bar is not None:
@@ -156,6 +182,10 @@ def _evaluate(args: argparse.Namespace) -> int:
     for line in [*dataset.notes, *evaluation.unreadable]:
         print(f"warning: {line}", file=sys.stderr)
     return 3 if dataset.notes or evaluation.unreadable else 0
+
+
+def _metrics(args: argparse.Namespace) -> list[str]:
+    return args.metrics.split(",") if args.metrics else []
 
 
 def _check(args: argparse.Namespace, truth: bool) -> None:
@@ -168,6 +198,8 @@ def _check(args: argparse.Namespace, truth: bool) -> None:
         raise UsageError("mot measures tracks; run posewright track, then give --predictions")
     if args.heads and args.data != "mpii":
         raise UsageError("--heads goes with mpii, whose PCKh is measured by head boxes")
+    if args.reid and args.tracker != "appearance":
+        raise UsageError(f"--reid {args.reid} is for --tracker appearance; add that")
     if args.batch < 1 or args.limit < 0:
         raise UsageError(f"--batch {args.batch} --limit {args.limit}: give 1 and 0 or more")
     if args.out is not None:
@@ -189,6 +221,7 @@ def _pose(args: argparse.Namespace) -> Pose:
         device=args.device,
         flip=args.flip,
         duplicates=args.nms or "oks",
+        reid=args.reid,
     )
     if args.boxes and not pose.model.codec.top_down:
         raise UsageError(f"{args.model} finds people by itself; leave out --boxes {args.boxes}")
@@ -219,8 +252,8 @@ def _boxes(args: argparse.Namespace, pose: Pose, dataset: Dataset) -> Boxes | Mo
     from posewright.evaluation.running import FileBoxes, everybody
     from posewright.readers import read_boxes
 
-    if args.boxes == "detector":
-        return everybody(pose.detector)  # type: ignore[arg-type]
+    if args.boxes == "detector":  # trackers take whom predict finds
+        return pose.detector if args.tracker else everybody(pose.detector)  # type: ignore[arg-type]
     return FileBoxes(dataset.samples, read_boxes(args.boxes))
 
 
@@ -264,6 +297,8 @@ def _lines(scoring: Scoring) -> list[str]:
     for rows in (scoring.more.get("parts"), scoring.joints):
         if rows:
             lines += ["", *_table(rows)]
+    if "box_of" in scoring.more:
+        lines += ["", _BOXES[scoring.more["box_of"]]]
     counts = [f"{k} {v}" for k, v in scoring.more.items() if isinstance(v, int)]
     return [*lines, "", f"{scoring.data}: {', '.join(counts)}"]
 

@@ -29,8 +29,9 @@ class Sample:
     place means nothing), ids are track identities.  visibility: (N, K) 0 not labelled, 1 labelled
     but hidden, 2 visible.  areas: (N,) px^2, for OKS.  crowd: (N,) a region of many, never a match.
     numbers: (N,) annotation ids.  outlines: per person, polygons.  heads: (N, 4) head boxes px, 0
-    where there is none.  ignore: polygons in which nothing counts.  video, frame: for sets made of
-    video.  crowd_index: CrowdPose's measure of crowding in [0, 1].
+    where there is none.  ignore: polygons in which nothing counts.  video, frame, fps: for sets
+    made of video; fps is 0 where the labels do not say.  crowd_index: CrowdPose's measure of
+    crowding in [0, 1].
     """
 
     image: Path
@@ -46,6 +47,7 @@ class Sample:
     ignore: tuple[Floats, ...] = ()
     video: str = ""
     frame: int = 0
+    fps: float = 0.0
     crowd_index: float | None = None
 
     def __post_init__(self) -> None:

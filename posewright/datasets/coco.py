@@ -186,6 +186,7 @@ def _sample(entry: dict[str, Any], people: list[_Person], image: Path, joints: i
         ignore=_ignored(entry),
         video=str(entry.get("vid_id", "")),
         frame=_integer(entry.get("frame_id"), 1 << 62),
+        fps=_rate(entry.get("fps")),
         crowd_index=None if crowd_index is None else float(crowd_index),
     )
 
@@ -196,6 +197,15 @@ def _integer(value: Any, below: int = 1 << 31) -> int:
         return number if 0 <= number < below else 0
     except (TypeError, ValueError, OverflowError):
         return 0
+
+
+def _rate(value: Any) -> float:
+    """Return frames a second; 0 for what cannot be a rate."""
+    try:
+        rate = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+    return rate if 0 < rate <= 1000 else 0.0
 
 
 def _ignored(entry: dict[str, Any]) -> tuple[Floats, ...]:

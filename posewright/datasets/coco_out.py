@@ -96,6 +96,8 @@ def _image(sample: Sample, name: str, image_id: int) -> dict[str, Any]:
     entry: dict[str, Any] = {"id": image_id, "file_name": name, "width": width, "height": height}
     if sample.video:
         entry |= {"vid_id": sample.video, "frame_id": sample.frame}
+    if sample.fps:
+        entry["fps"] = sample.fps
     if sample.ignore:
         entry["ignore_regions_x"] = [plain(p[:, 0]) for p in sample.ignore]
         entry["ignore_regions_y"] = [plain(p[:, 1]) for p in sample.ignore]

@@ -10,17 +10,15 @@ import numpy as np
 from posewright.datasets.base import Dataset, Sample
 from posewright.metrics.instances import Detections, Doubles, Ints, Mask, Truth
 from posewright.metrics.pck import head_sizes, torso_sizes
-from posewright.metrics.posetrack import PoseFrame
 from posewright.people import Floats, People
 from posewright.readers.instances import Labels
 from posewright.readers.persons import Persons
-from posewright.skeletons import LSP14, MPII16, POSETRACK15, Skeleton
+from posewright.skeletons import LSP14, MPII16, Skeleton
 from posewright.writers.names import file_name
 from posewright.writers.text import plain, triples, xywh
 
 __all__ = [
     "detections_of", "in_order", "in_skeleton", "labels_of", "lsp_persons", "mpii_persons",
-    "posetrack_frames",
 ]  # fmt: skip
 
 
@@ -117,26 +115,3 @@ def mpii_persons(dataset: Dataset, shared: Mask) -> Persons:
     sizes = head_sizes(_stacked([s.heads for s in dataset], (4,)))
     labelled = (points[:, :, 2] > 0) & shared & (sizes > 0)[:, None]
     return Persons(Path(dataset.name), points[:, :, :2], labelled, sizes, 0)
-
-
-def posetrack_frames(
-    dataset: Dataset, results: Sequence[People], shared: Mask
-) -> list[list[PoseFrame]]:
-    """Return the labelled frames of each video, with people found who have no identities.
-
-    Both have the joints of the data set; a frame in which nobody is labelled counts for unlabelled,
-    a person without head box is left out.
-    """
-    index = dataset.skeleton.mapping(POSETRACK15)
-    videos: dict[str, list[PoseFrame]] = {}
-    for sample, people in zip(dataset, results, strict=True):
-        heads = head_sizes(sample.heads)
-        points = (sample.keypoints * shared[:, None])[:, index]
-        truth = points[heads > 0].astype(np.float64)
-        found = triples(people)[:, index].astype(np.float64)
-        frame = PoseFrame(
-            truth, heads[heads > 0], found, sample.people.ids[heads > 0], np.arange(len(people))
-        )
-        if len(sample):
-            videos.setdefault(sample.video, []).append(frame)
-    return list(videos.values())

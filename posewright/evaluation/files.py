@@ -27,7 +27,8 @@ def check_results(data: str, labelled_boxes: bool) -> None:
     """Raise a UsageError where `write_results` could not write what is going to be found."""
     if data == "posetrack":
         raise UsageError(
-            "PoseTrack's results are tracks, a file for each video; posewright track makes them"
+            "PoseTrack's result files, one for each video, are not written; eval writes --report "
+            "and --json, predict --track writes tracks as jsonl, coco or csv"
         )
     if data == "mpii" and not labelled_boxes:
         raise UsageError("MPII's results are of its labelled people; use --boxes truth")

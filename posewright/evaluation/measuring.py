@@ -16,16 +16,19 @@ from posewright.evaluation.arrays import (
     labels_of,
     lsp_persons,
     mpii_persons,
-    posetrack_frames,
 )
 from posewright.evaluation.rescoring import rescored
+from posewright.evaluation.tracks import box_frames, posetrack_frames
 from posewright.metrics.diagnosis import matched
 from posewright.metrics.instances import Detections, Doubles, Ints, Mask
 from posewright.metrics.oks import crowdpose_truth, sigmas_of
 from posewright.people import People
 from posewright.readers.instances import Labels
 from posewright.scoring import (
+    METRICS,
     Scoring,
+    joined,
+    score_boxes,
     score_instances,
     score_lsp,
     score_mpii,
@@ -43,7 +46,8 @@ class Measured:
 
     data: whose measure is taken.  pictures: (P,) their numbers in the data set that was given.
     people: with the labels' joints.  shared: (K,) joints that the model has, too.  owned: the ids
-    of people found are the rows of the labelled people in whose boxes they were.
+    of people found are the rows of the labelled people in whose boxes they were.  tracked: they are
+    identities.  metrics: of scoring.METRICS, for posetrack; none are the first.
     """
 
     data: str
@@ -53,11 +57,14 @@ class Measured:
     found: Detections
     shared: Mask
     owned: bool
+    tracked: bool = False
+    metrics: tuple[str, ...] = ()
 
     @classmethod
     def of(
         cls, data: str, dataset: Dataset, results: Sequence[People], skeleton: Skeleton,
-        rescore: str, read: Sequence[int], owned: bool,
+        rescore: str, read: Sequence[int], owned: bool, tracked: bool = False,
+        metrics: Sequence[str] = (),
     ) -> Measured:  # fmt: skip
         """Put the pictures whose numbers are `read` in order; skeleton: that of the results."""
         pictures = np.array(read, np.int64)
@@ -67,7 +74,9 @@ class Measured:
         people = [in_skeleton(p, skeleton, dataset.skeleton) for p in there]
         shared = skeleton.mapping(dataset.skeleton) >= 0
         found = detections_of(people, ranks, len(dataset.skeleton))
-        return cls(data, pictures, dataset[pictures], people, found, shared, owned)
+        return cls(
+            data, pictures, dataset[pictures], people, found, shared, owned, tracked, tuple(metrics)
+        )
 
     @cached_property
     def labels(self) -> Labels:
@@ -108,12 +117,22 @@ class Measured:
             people = mpii_persons(self.dataset, self.shared)
             return score_mpii(people, self._points(self._chosen()))
         if self.data == "posetrack":
-            frames = posetrack_frames(self.dataset, self.people, self.shared)
-            return score_posetrack(frames, tracked=False)
+            return self._videos()
         skeleton = self.dataset.skeleton
         if self.data == "pck":
             return score_own(self.labels, self.found, skeleton, self._chosen())
         return score_instances(self.data, self.labels, self.found, skeleton)
+
+    def _videos(self) -> Scoring:
+        """Return the numbers of PoseTrack: those of joints, of boxes or both."""
+        found, parts = (self.dataset, self.people, self.shared), []
+        metrics = self.metrics or METRICS[:1]
+        if "posetrack" in metrics:
+            tracks = posetrack_frames(*found, tracked=True) if self.tracked else None
+            parts.append(score_posetrack(posetrack_frames(*found), tracks))
+        if "mot" in metrics:
+            parts.append(score_boxes(*box_frames(*found)))
+        return joined(parts)
 
     def _chosen(self) -> Ints:
         """Return (G,) the row of `found` that stands for each labelled person; -1 for none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
@@ -14,12 +14,14 @@ import numpy as np
 
 from posewright.codecs.posefix import PoseFix
 from posewright.datasets.base import Sample
-from posewright.people import Frame, People
+from posewright.evaluation.tracks import RATE, frame_numbers, videos
+from posewright.people import Frame, People, Result
 from posewright.pipeline import Boxes, Pipeline
 from posewright.predict import Progress
 from posewright.readers.boxes import BoxFile
 from posewright.refine import Refiner
 from posewright.runtimes import Model
+from posewright.trackers import Embed, create_tracker
 
 __all__ = ["FileBoxes", "LabelledBoxes", "everybody", "run"]
 
@@ -29,6 +31,7 @@ Cleaner = Callable[[People], People]
 _AT_ONCE = 32  # pictures in memory, however many threads there are
 _AHEAD = 8  # pictures that are read before they are asked for
 _UNLIKELY = 0.1  # score of a box from which somebody is looked for in it
+_TRACKED = 0.2  # mean joint score from which somebody is tracked, as by default in prediction
 _READERS = 2  # threads that read them
 
 
@@ -79,6 +82,8 @@ def run(
     duplicates: Cleaner | None,
     batch: int,
     threads: int = 0,
+    tracker: str | None = None,
+    embed: Embed | None = None,
     progress: Report | None = None,
     source: str = "",
 ) -> tuple[list[People], dict[int, str]]:
@@ -86,59 +91,108 @@ def run(
 
     boxes: where people come from, None for a model that finds them by itself.  batch: views a call.
     threads: calls at once; 0 is 2 for torch, which spreads a call itself, else all processors.
+    tracker, embed: of create_tracker; each video has one of its own, which gives people their ids.
     Pictures are read a few ahead; memory does not grow with their number.
     """
-    start, found, bad = time.perf_counter(), list[People](), dict[int, str]()
+    start, found, bad = time.perf_counter(), [People.empty()] * len(samples), dict[int, str]()
     people = 0
-    for frame, some in _results(model, samples, boxes, flip, duplicates, batch, threads):
-        if frame.status != "ok":
-            bad[frame.index] = frame.message
-        found.append(some)
-        people += len(some)
+    if isinstance(model.codec, PoseFix):
+        results = _refined(model, samples, flip, batch)
+    else:
+        pipeline = _pipeline(model, boxes, flip, duplicates, batch, threads)
+        results = (
+            _through(pipeline, _frames(samples, range(len(samples))))
+            if tracker is None
+            else _followed(pipeline, samples, tracker, embed)
+        )
+    for done, (row, result) in enumerate(results, 1):
+        if result.status != "ok":
+            bad[row] = result.message
+        found[row] = result.people
+        people += len(result)
         if progress is not None:
             spent = time.perf_counter() - start
-            progress(Progress(source, len(found), len(samples), people, spent))
+            progress(Progress(source, done, len(samples), people, spent))
     return found, bad
 
 
-def _results(
-    model: Model, samples: Sequence[Sample], boxes: Boxes | Model | None, flip: bool,
-    duplicates: Cleaner | None, batch: int, threads: int,
-) -> Iterator[tuple[Frame, People]]:  # fmt: skip
-    if isinstance(model.codec, PoseFix):
-        yield from _refined(model, samples, flip, batch)
-        return
+def _pipeline(
+    model: Model, boxes: Boxes | Model | None, flip: bool, duplicates: Cleaner | None, batch: int,
+    threads: int,
+) -> Pipeline:  # fmt: skip
     threads = threads or (2 if model.runtime.startswith("torch") else os.cpu_count() or 1)
     # a window of frames has about a batch of views: three people to a picture, or one view
     views = 3 if model.codec.top_down else 1
     window = max(1, min(batch // views, _AT_ONCE // threads))
-    pipeline = Pipeline(
+    return Pipeline(
         model, boxes, flip=flip, duplicates=duplicates, threads=threads, window=window, batch=batch
     )
-    blank = np.zeros((0, 0, 3), np.uint8)
-    for result in pipeline.run(_frames(samples)):
-        frame = Frame(blank, result.frame, 0.0, result.source, result.status, result.message)
-        yield frame, result.people
 
 
-def _frames(samples: Sequence[Sample]) -> Iterator[Frame]:
-    """Yield the picture of each sample, numbered, reading a few ahead."""
-    with ThreadPoolExecutor(_READERS, "posewright-read") as pool:
-        rest = iter(samples)
-        pending: deque[Future[Frame]] = deque(
-            pool.submit(sample.load) for sample in islice(rest, _AHEAD)
+def _through(pipeline: Pipeline, frames: Iterable[Frame]) -> Iterator[tuple[int, Result]]:
+    """Yield the number of each frame and who is in it."""
+    return ((result.frame, result) for result in pipeline.run(frames))
+
+
+def _followed(
+    pipeline: Pipeline, samples: Sequence[Sample], tracker: str, embed: Embed | None
+) -> Iterator[tuple[int, Result]]:
+    """Yield the number of each picture and who is in it, video by video.
+
+    Frames have the numbers and times that they would have if the video itself were read, and the
+    unlikely are left out: where tracks are measured, they are not at the end of a ranking.
+    """
+    for rows in videos(samples):
+        some = [samples[row] for row in rows]
+        rate = some[0].fps or RATE
+        numbers = frame_numbers(some).tolist()
+        row_of = dict(zip(numbers, rows.tolist(), strict=True))
+        boxes = pipeline.detector
+        video = replace(
+            pipeline,
+            detector=boxes if boxes is None or callable(boxes) else _Renumbered(boxes, row_of),
+            min_score=_TRACKED,
+            tracker=create_tracker(
+                tracker, skeleton=pipeline.model.skeleton, fps=rate, embed=embed
+            ),
         )
-        number = 0
+        frames = (
+            replace(frame, index=number, time=number / rate)
+            for frame, number in zip(_frames(samples, rows.tolist()), numbers, strict=True)
+        )
+        for number, result in _through(video, frames):
+            yield row_of[number], result
+
+
+class _Renumbered:
+    """Boxes of pictures, found by the number of a video's frame; nobody in them has a name yet."""
+
+    def __init__(self, boxes: Boxes, rows: Mapping[int, int]) -> None:
+        self._boxes, self._rows = boxes, rows
+
+    def people(self, frame: Frame) -> People:
+        """Return the boxes of a frame."""
+        people = self._boxes.people(replace(frame, index=self._rows[frame.index]))
+        return people.replace(ids=np.full(len(people), -1))
+
+
+def _frames(samples: Sequence[Sample], rows: Iterable[int]) -> Iterator[Frame]:
+    """Yield the pictures of the samples at `rows`, so numbered, reading a few ahead."""
+    with ThreadPoolExecutor(_READERS, "posewright-read") as pool:
+        rest = iter(rows)
+        pending: deque[tuple[int, Future[Frame]]] = deque(
+            (row, pool.submit(samples[row].load)) for row in islice(rest, _AHEAD)
+        )
         while pending:
-            frame = pending.popleft().result()
-            pending.extend(pool.submit(sample.load) for sample in islice(rest, 1))
-            yield replace(frame, index=number)
-            number += 1
+            row, picture = pending.popleft()
+            frame = picture.result()
+            pending.extend((row, pool.submit(samples[row].load)) for row in islice(rest, 1))
+            yield replace(frame, index=row)
 
 
 def _refined(
     model: Model, samples: Sequence[Sample], flip: bool, batch: int
-) -> Iterator[tuple[Frame, People]]:
+) -> Iterator[tuple[int, Result]]:
     """Refine the labelled poses after mistakes like those of its training, the same in every run.
 
     A score is 1 where a joint was given, so that nobody is ranked before anybody else.
@@ -146,11 +200,14 @@ def _refined(
     codec = model.codec
     assert isinstance(codec, PoseFix)
     refine = Refiner(model, flip=flip, batch=batch)
-    for number, frame in enumerate(_frames(samples)):
-        people = People.empty(model.skeleton)
+    for frame in _frames(samples, range(len(samples))):
+        people, number = People.empty(model.skeleton), frame.index
         if frame.status == "ok":
             rows = np.flatnonzero((samples[number].labelled > 0) & ~samples[number].crowd)
             truth = samples[number].people[rows].replace(ids=rows)
             given = codec.synthesise(truth, np.random.default_rng(number), model.skeleton)
             people = refine(frame, given)
-        yield frame, people
+        yield (
+            number,
+            Result(people, model.skeleton, frame.size, status=frame.status, message=frame.message),
+        )

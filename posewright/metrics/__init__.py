@@ -6,6 +6,8 @@ oks        COCO, OCHuman, CrowdPose and COCO-WholeBody key points
 boxes      COCO boxes
 pck        PCK, PCKh, area under its curve, error in pixels
 tracking   MOTA, MOTP, IDF1
+hota       HOTA, DetA, AssA
+box_tracks both, of people's boxes over several sequences
 posetrack  AP and MOTA joint by joint
 diagnosis  kinds of mistakes, OKS of each person
 """

@@ -6,7 +6,7 @@ fits, the rest is assigned at the least total distance.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import lap
@@ -14,9 +14,11 @@ import numpy as np
 
 from posewright.metrics.instances import Doubles, Ints
 
-__all__ = ["Sight", "Tally", "box_distances", "mot_numbers", "tally"]
+__all__ = ["Sight", "Tally", "box_distances", "in_percent", "mot_numbers", "tally"]
 
 _IMPOSSIBLE = 1e4  # cost of a pair that may not be: far more than any distances together
+# IDF1 stays a share, as py-motmetrics returns it.
+_PERCENT = ("MOTA", "Rcll", "Prcn", "HOTA", "DetA", "AssA")
 _MOSTLY, _BARELY = 0.8, 0.2  # shares of an object's frames from which it is tracked, or lost
 
 
@@ -171,6 +173,15 @@ def mot_numbers(counts: Tally) -> dict[str, float]:
         "PT": int(((spans >= _BARELY) & (spans < _MOSTLY)).sum()),
         "ML": int((spans < _BARELY).sum()),
     }
+
+
+def in_percent(numbers: Mapping[str, float]) -> dict[str, float]:
+    """Return numbers of `mot_numbers` (and HOTA's) as they are published; undefined ones stay -1.
+
+    MOTA can be below -1: it is undefined only where nobody is labelled, and so is Rcll.
+    """
+    missing = {k for k, v in numbers.items() if v == -1 and (k != "MOTA" or numbers["Rcll"] == -1)}
+    return {k: 100 * v if k in _PERCENT and k not in missing else v for k, v in numbers.items()}
 
 
 def _share(part: float, whole: float) -> float:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from posewright.errors import SourceError, UsageError
-from posewright.metrics.instances import Doubles
+from posewright.metrics.box_tracks import BoxFrame, grown_extents
+from posewright.metrics.instances import Doubles, Ints
 from posewright.metrics.pck import head_sizes
 from posewright.metrics.posetrack import PoseFrame
 from posewright.metrics.tracking import Sight, box_distances
 from posewright.readers.values import BROKEN, load, natural
 from posewright.skeletons import POSETRACK15, POSETRACK17
 
-__all__ = ["read_mot", "read_posetrack"]
+__all__ = ["read_mot", "read_posetrack", "read_posetrack_boxes"]
+
+Entries = list[Mapping[str, Any]]
+T = TypeVar("T")
 
 JOINTS = POSETRACK17.mapping(POSETRACK15)  # of the files, in the evaluator's order
 
@@ -74,18 +78,36 @@ def read_posetrack(labels: str | Path, found: str | Path) -> list[list[PoseFrame
     Frames that are not labelled are left out.  SourceError for a broken file, UsageError where a
     file has no counterpart or other frames.
     """
-    labels, found = Path(labels), Path(found)
+    return _sequences(Path(labels), Path(found), _frame)
+
+
+def read_posetrack_boxes(
+    labels: str | Path, found: str | Path
+) -> tuple[list[list[BoxFrame]], bool]:
+    """Read the same files as boxes with identities, and whether these are the files' own.
+
+    They are where everybody has a `bbox`, in the labels and in the results; otherwise all of them
+    are the extents of joints (`grown_extents`).  Crowds and people without labelled joints are left
+    out.  Errors as above.
+    """
+    both = _sequences(Path(labels), Path(found), _boxes)
+    own = all(frame is not None for frames in both for frame, _ in frames)
+    return [[a if own and a is not None else b for a, b in frames] for frames in both], own
+
+
+def _sequences(labels: Path, found: Path, make: Callable[[Entries, Entries], T]) -> list[list[T]]:
+    """Return what `make` makes of the labels and results of each frame, by sequence."""
     if not labels.is_dir():
-        return _sequence(labels, found)
+        return _sequence(labels, found, make)
     files = sorted(labels.glob("*.json"), key=lambda f: natural(f.name))
     missing = [f.name for f in files if not (found / f.name).is_file()]
     if missing or not files:
         what = f"{found / missing[0]} is not there" if missing else f"{labels} holds no .json"
         raise UsageError(f"{what}; give two folders with files of the same names")
-    return [frames for file in files for frames in _sequence(file, found / file.name)]
+    return [frames for file in files for frames in _sequence(file, found / file.name, make)]
 
 
-def _sequence(labels: Path, found: Path) -> list[list[PoseFrame]]:
+def _sequence(labels: Path, found: Path, make: Callable[[Entries, Entries], T]) -> list[list[T]]:
     """Return the sequences of one file."""
     truth, results = load(labels), load(found)
     try:
@@ -98,9 +120,9 @@ def _sequence(labels: Path, found: Path) -> list[list[PoseFrame]]:
                 f"{found}: {len(unknown)} of {len(poses)} image_ids are not in {labels}, e.g. "
                 f"{unknown[0]!r}; give the labels of the same pictures"
             )
-        videos: dict[Any, list[PoseFrame]] = {}
+        videos: dict[Any, list[T]] = {}
         for image in sorted(images, key=lambda i: i["id"]):
-            frame = _frame(people.get(image["id"], []), poses.get(image["id"], []))
+            frame = make(people.get(image["id"], []), poses.get(image["id"], []))
             videos.setdefault(image.get("vid_id"), []).append(frame)
         return list(videos.values())
     except UsageError:
@@ -111,35 +133,63 @@ def _sequence(labels: Path, found: Path) -> list[list[PoseFrame]]:
         ) from error
 
 
-def _grouped(entries: Sequence[Mapping[str, Any]]) -> dict[Any, list[Mapping[str, Any]]]:
-    groups: dict[Any, list[Mapping[str, Any]]] = {}
+def _grouped(entries: Sequence[Mapping[str, Any]]) -> dict[Any, Entries]:
+    groups: dict[Any, Entries] = {}
     for entry in entries:
         groups.setdefault(entry["image_id"], []).append(entry)
     return groups
 
 
-def _frame(people: list[Mapping[str, Any]], poses: list[Mapping[str, Any]]) -> PoseFrame:
+def _frame(people: Entries, poses: Entries) -> PoseFrame:
     """Make a frame of labels and results; people without joints or head box are left out."""
     people = [p for p in people if p.get("keypoints") and p.get("bbox_head")]
     heads = np.array([p["bbox_head"] for p in people], np.float64).reshape(-1, 4)
     heads[:, 2:] += heads[:, :2]
     found = [_found(p) for p in poses]
-    for entries in people, poses:
-        if len({p["track_id"] for p in entries}) < len(entries):
-            raise ValueError(f"a track_id twice in picture {entries[0]['image_id']}")
     return PoseFrame(
         _points([p["keypoints"] for p in people]), head_sizes(heads), np.stack(found)
         if found else np.zeros((0, len(JOINTS), 3)),
-        np.array([p["track_id"] for p in people], np.int64),
-        np.array([p["track_id"] for p in poses], np.int64),
+        _names(people), _names(poses),
     )  # fmt: skip
 
 
+def _names(entries: Entries) -> Ints:
+    """Return (N,) identities of a frame, each of them once."""
+    names = np.array([p["track_id"] for p in entries], np.int64)
+    if len(np.unique(names)) < len(names):
+        raise ValueError(f"a track_id twice in picture {entries[0]['image_id']}")
+    return names
+
+
+def _boxes(people: Entries, poses: Entries) -> tuple[BoxFrame | None, BoxFrame]:
+    """Make a frame of the boxes that the files state, if all do, and one of joints' extents."""
+    people = [p for p in people if p.get("keypoints") and not p.get("iscrowd")]
+    truth = _points([p["keypoints"] for p in people])
+    rows = np.flatnonzero((truth[:, :, 2] > 0).any(1))
+    people, truth = [people[row] for row in rows], truth[rows]
+    names = _names(people), _names(poses)
+    found = np.array([_found(p) for p in poses]).reshape(-1, len(JOINTS), 3)
+    extents = BoxFrame(grown_extents(truth), grown_extents(found), *names)
+    if not all(p.get("bbox") for p in (*people, *poses)):
+        return None, extents
+    return BoxFrame(_sides(people), _sides(poses), *names), extents
+
+
+def _sides(entries: Entries) -> Doubles:
+    """Return (N, 4) left, top, width, height."""
+    boxes = np.array([p["bbox"] for p in entries], np.float64)
+    if not np.isfinite(boxes).all() or (len(boxes) and boxes.shape[1:] != (4,)):
+        raise ValueError(f"bbox of shape {boxes.shape[1:]}, (4,) finite was expected")
+    return boxes.reshape(-1, 4)
+
+
 def _points(lists: list[list[float]]) -> Doubles:
+    if not lists:
+        return np.zeros((0, len(JOINTS), 3))
     points = np.array(lists, np.float64).reshape(len(lists), -1, 3)
-    if not np.isfinite(points).all() or (len(points) and points.shape[1] != len(POSETRACK17)):
+    if not np.isfinite(points).all() or points.shape[1] != len(POSETRACK17):
         raise ValueError(f"key points of shape {points.shape[1:]}, (17, 3) finite was expected")
-    return points[:, JOINTS] if len(points) else np.zeros((0, len(JOINTS), 3))
+    return points[:, JOINTS]
 
 
 def _found(pose: Mapping[str, Any]) -> Doubles:
