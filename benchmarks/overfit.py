@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from posewright.augment import Augmentation
-from posewright.datasets.base import Dataset
+from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.coco_out import write_labels
 from posewright.datasets.opening import open_dataset
 from posewright.train import train
@@ -32,20 +32,23 @@ WANTED = 0.95
 COMMON = ["batch=32", "schedule=cosine", "cosine_from=0", "warmup=20", "ema=0", "save_every=50",
           "eval_every=50", "log_every=10", "weight_decay=0", "clip=0", "workers=1"]  # fmt: skip
 RUNS = {
-    "heatmap": ("hrnet_w32", ["epochs=150", "lr=1e-3", "options.input_size=[128,160]"]),
+    "heatmap": (
+        "lite_hrnet_18",
+        ["epochs=600", "lr=4e-3", "options.input_size=[96,128]", "options.codec=dark"],
+    ),
     "udp": (
-        "hrnet_w32",
-        ["epochs=150", "lr=1e-3", "options.input_size=[96,128]", "options.codec=udp"],
+        "lite_hrnet_18",
+        ["epochs=600", "lr=4e-3", "options.input_size=[96,128]", "options.codec=udp"],
     ),
     "simcc": ("simcc_mobilenetv2", ["epochs=500", "lr=2e-3", "options.input_size=[96,128]"]),
     "rle": ("rle_mobilenetv2", ["epochs=400", "lr=1e-3", "options.input_size=[96,128]"]),
     "movenet": ("movenet_fire717", ["epochs=700", "lr=2e-3"]),
-    "posefix": ("posefix_r50", ["epochs=120", "lr=5e-4", "options.input_size=[72,96]"]),
+    "posefix": ("posefix_r50", ["epochs=120", "lr=5e-4", "options.input_size=[96,128]"]),
     "yolo_pose": (
         "yolo_pose_s6",
-        ["epochs=250", "batch=11", "lr=1e-3", "optimizer=adam", "options.input_size=[256,256]"],
+        ["epochs=900", "lr=1e-3", "optimizer=adam", "options.input_size=[128,128]"],
     ),
-    "dekr": ("dekr_w32", ["epochs=150", "batch=11", "lr=1e-3", "options.input_size=[192,192]"]),
+    "dekr": ("dekr_w32", ["epochs=400", "lr=5e-4", "options.input_size=[128,128]"]),
 }
 
 
@@ -111,20 +114,20 @@ def singles(data: Dataset) -> Dataset:
 
 
 def crowd(data: Dataset) -> Dataset:
-    """Return pictures in which everybody is large enough for a small view, with 32 people."""
+    """Return the pictures with 32 people in which the smallest person is largest."""
     samples, count = [], 0
-    fitting = [s for s in data if len(s) and bool(np.all(_large(s)))]
-    for sample in sorted(fitting, key=len, reverse=True):
+    whole = [s for s in data if len(s) and (s.labelled >= 5).all() and not s.crowd.any()]
+    for sample in sorted(whole, key=_smallest, reverse=True):
         if count + len(sample) <= PEOPLE:
             samples.append(sample)
             count += len(sample)
     return replace(data, samples=tuple(samples))
 
 
-def _large(sample: object) -> np.ndarray:
-    boxes = sample.people.boxes  # type: ignore[attr-defined]
-    tall = (boxes[:, 3] - boxes[:, 1]) / max(sample.size)  # type: ignore[attr-defined]
-    return (tall > 0.2) & (sample.labelled >= 5) & ~sample.crowd  # type: ignore[attr-defined]
+def _smallest(sample: Sample) -> float:
+    """Return the height of the smallest person's box in longer sides of the picture."""
+    boxes = sample.people.boxes
+    return float((boxes[:, 3] - boxes[:, 1]).min() / max(sample.size))
 
 
 if __name__ == "__main__":
