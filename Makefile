@@ -6,11 +6,8 @@ PYTHON ?= python3
 demo: .venv-demo/done
 	.venv-demo/bin/posewright demo -o posewright-demo
 
-# Training has a process of its own: after the tests of exports and runtimes in the same process
-# its first backward pass has crashed the interpreter (see docs/training.md).
 test: .venv/done lint
-	.venv/bin/python -m pytest -q --ignore-glob='tests/test_train*.py'
-	.venv/bin/python -m pytest -q tests/test_train.py tests/test_training_*.py
+	.venv/bin/python -m pytest -q
 
 lint: .venv/done
 	.venv/bin/ruff check .

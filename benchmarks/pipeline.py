@@ -29,6 +29,7 @@ from posewright import Frame, Pose
 from posewright.machine import cpu_name
 from posewright.pipeline import Pipeline, estimate_all
 from posewright.runtimes import load_model
+from posewright.runtimes.openvino import has_bf16
 from posewright.sources import open_source
 from posewright.trackers import create_tracker
 from posewright.weights import EMBEDDED
@@ -153,7 +154,7 @@ def rtmlib(video: Path, count: int) -> Iterator[str]:
         ours = [
             load_model(path, runtime=r, precision=p, threads=2)
             for r, p in (("onnxruntime", "auto"), ("openvino", "fp32"), ("openvino", "bf16"))
-            if p != "bf16" or _has_bf16()
+            if p != "bf16" or has_bf16()
         ]
         kept: dict[Any, list[np.ndarray]] = {}
         sure: dict[int, np.ndarray] = {}
@@ -199,14 +200,6 @@ class _Known:
 
     def people(self, frame: Frame) -> Any:
         return self.boxes[frame.index]
-
-
-def _has_bf16() -> bool:
-    import openvino as ov
-
-    from posewright.runtimes.openvino import has_bf16
-
-    return has_bf16(ov.Core())
 
 
 def rtmpose_layout(path: Path) -> Path:

@@ -265,7 +265,9 @@ def _write_openvino(source: Path, path: Path, info: ModelInfo, crops: Views | No
         raise MissingError(
             'OpenVINO is not installed; run: pip install "posewright[openvino]"'
         ) from error
-    model = ov.Core().read_model(source)
+    from posewright.runtimes.openvino import the_core
+
+    model = the_core().read_model(source)
     if crops is not None:
         model = _quantised(model, info.input.prepare(crops))
     model.set_rt_info(info.to_json(), [METADATA_KEY])

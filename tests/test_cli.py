@@ -19,6 +19,7 @@ from test_sources_stream import serve, shots
 
 from posewright.cli import VERBS, build_parser, main
 from posewright.cli.demo import CLIP
+from posewright.runtimes.openvino import has_bf16
 
 
 @pytest.fixture(scope="session")
@@ -171,18 +172,10 @@ def test_network_options_have_an_effect(
     tmp_path: Path, people_jpg: Path, plain: list[dict], name: str
 ) -> None:
     options, differs = EFFECTS[name]
-    if name == "precision" and not _has_bf16():
+    if name == "precision" and not has_bf16():
         pytest.skip("this processor has no bf16, so fp32 is the default already")
     assert predict(tmp_path, people_jpg, "--save", "jsonl", *options) == 0
     assert differs(plain, people(tmp_path))
-
-
-def _has_bf16() -> bool:
-    import openvino as ov
-
-    from posewright.runtimes.openvino import has_bf16
-
-    return has_bf16(ov.Core())
 
 
 def test_nms_option(tmp_path: Path, people_jpg: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -198,3 +200,21 @@ def test_a_view_of_the_wrong_size_is_a_model_error(tmp_path: Path, runtime: str)
     model = load_model(detector_file(tmp_path / "rtmdet.onnx"), runtime=runtime)
     with pytest.raises(ModelError, match=r"failed on views of shape \(1, 32, 32, 3\)"):
         model(np.zeros((1, 32, 32, 3), np.uint8))
+
+
+def test_ctrl_c_after_openvino_models_have_come_and_gone_is_an_interrupt() -> None:
+    code = """if True:
+        import os, signal
+        from posewright.runtimes import load_model
+        from posewright.weights import EMBEDDED
+        path = EMBEDDED["movenet-thunder"].path
+        first, second = (load_model(path, runtime="openvino") for _ in range(2))
+        del first
+        del second
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            print("interrupted")
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,18 @@ from posewright.runtimes.info import METADATA_KEY, Input, ModelInfo
 from posewright.runtimes.onnx import open_unoptimised, read_info
 from posewright.skeletons import Skeleton
 
-__all__ = ["OpenVinoModel", "has_bf16"]
+__all__ = ["OpenVinoModel", "has_bf16", "the_core"]
+
+
+@cache
+def the_core() -> Any:
+    """Return OpenVINO's Core, the same one for as long as the process lives.
+
+    Its CPU plugin gives the thread a stack for signals, and takes it away when the Core goes.  Of
+    two that go in another order than the reverse, the second puts back what the first has freed,
+    and the next Ctrl-C is a segmentation fault.
+    """
+    return ov.Core()
 
 
 @dataclass(frozen=True)
@@ -50,14 +62,14 @@ class OpenVinoModel:
         cls, path: Path, *, layout: str = "", precision: str = "auto", threads: int = 1
     ) -> OpenVinoModel:
         """Compile a file for `threads` calls at once, one core each."""
-        core = ov.Core()
+        core = the_core()
         if path.suffix == ".xml":
             info = _ir_info(core, path)
         else:
             info = read_info(path, open_unoptimised(path), layout)
         if precision == "auto":
-            precision = "bf16" if has_bf16(core) else "fp32"
-        elif precision == "bf16" and not has_bf16(core):
+            precision = "bf16" if has_bf16() else "fp32"
+        elif precision == "bf16" and not has_bf16():
             raise MissingError("this processor has no bf16; ask for --precision fp32")
         config = {
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
@@ -104,9 +116,9 @@ def _ir_info(core: Any, path: Path) -> ModelInfo:
         ) from error
 
 
-def has_bf16(core: Any) -> bool:
+def has_bf16() -> bool:
     """Whether the processor computes in bf16."""
-    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in the_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _with_normalisation(model: Any, spec: Input) -> Any:
