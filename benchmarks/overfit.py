@@ -44,7 +44,7 @@ RUNS = {
     ),
     "simcc": ("simcc_mobilenetv2", ["epochs=500", "lr=2e-3", "options.input_size=[96,128]"]),
     "rle": ("rle_mobilenetv2", ["epochs=400", "lr=1e-3", "options.input_size=[96,128]"]),
-    "movenet": ("movenet_fire717", ["epochs=700", "lr=2e-3"]),
+    "movenet": ("movenet_fire717", ["epochs=300", "lr=2e-3"]),
     "posefix": ("posefix_r50", ["epochs=300", "lr=1e-3", "options.input_size=[96,128]"]),
     "yolo_pose": (
         "yolo_pose_s6",

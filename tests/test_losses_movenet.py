@@ -25,7 +25,6 @@ def right(targets: dict[str, Tensor]) -> dict[str, Tensor]:
     b, _, h, w = targets["heatmap"].shape
     outputs = {key: targets[key].clone() for key in ("centre", "heatmap")}
     cells = {"regression": targets["cell"][..., None].expand_as(targets["joint_cell"])}
-    cells["offset"] = targets["joint_cell"]
     for key in ("box_scale", "box_offset"):
         if key in targets:
             cells[key] = targets["cell"][..., None]
@@ -38,7 +37,37 @@ def right(targets: dict[str, Tensor]) -> dict[str, Tensor]:
             at = torch.arange(joints)
             maps[view, at, :, index[view, slot]] = values[view, slot]
         outputs[key] = maps.view(b, 2 * joints, h, w)
+    outputs["offset"] = offsets(targets, h, w)
     return outputs
+
+
+def offsets(targets: dict[str, Tensor], h: int, w: int) -> Tensor:
+    """Return maps that lead from each cell to the nearest of the people's joints."""
+    b, _, joints = targets["joint_cell"].shape
+    maps = torch.zeros(b, joints, 2, h, w)
+    for view, joint, y, x in np.ndindex(b, joints, h, w):
+        here = torch.tensor([y, x])
+        cells = targets["joint_cell"][view, :, joint]
+        places = torch.stack([cells // w, cells % w], 1)
+        gap = (places - here).square().sum(1).float()
+        gap[targets["weight"][view, :, joint] == 0] = torch.inf
+        slot = int(gap.argmin())
+        if gap[slot] < torch.inf:
+            way = places[slot] - here + targets["offset"][view, slot, joint]
+            maps[view, joint, :, y, x] = way
+    return maps.view(b, 2 * joints, h, w)
+
+
+def test_offsets_lead_from_the_cells_around_a_joint_but_no_further() -> None:
+    targets = encoded(SINGLE, 1)
+    outputs = {k: v.clone().requires_grad_() for k, v in right(targets).items()}
+    (MoveNetLoss(COCO17)({**outputs, "offset": outputs["offset"] + 1}, targets)).backward()
+    pulled = outputs["offset"].grad.view(17, 2, 16, 12)[:, 0] != 0
+    y, x = targets["joint_cell"][0, 0] // 12, targets["joint_cell"][0, 0] % 12
+    for joint in range(17):
+        rows, columns = pulled[joint].nonzero().T
+        assert (rows - y[joint]).abs().max() == 1 and (columns - x[joint]).abs().max() == 1
+        assert pulled[joint, y[joint], x[joint]]
 
 
 @pytest.mark.parametrize("codec", [SINGLE, MULTI])
