@@ -44,7 +44,7 @@ RUNS = {
     ),
     "simcc": ("simcc_mobilenetv2", ["epochs=500", "lr=2e-3", "options.input_size=[96,128]"]),
     "rle": ("rle_mobilenetv2", ["epochs=400", "lr=1e-3", "options.input_size=[96,128]"]),
-    "movenet": ("movenet_fire717", ["epochs=300", "lr=2e-3"]),
+    "movenet": ("movenet_fire717", ["epochs=250", "lr=2e-3"]),
     "posefix": ("posefix_r50", ["epochs=300", "lr=1e-3", "options.input_size=[96,128]"]),
     "yolo_pose": (
         "yolo_pose_s6",
@@ -54,7 +54,10 @@ RUNS = {
 }
 
 # A first run on the same people, whose weights the run itself starts from.
-FIRST = {"yolo_pose": ("yolo_pose_wide", ["epochs=300"])}
+FIRST = {
+    "yolo_pose": ("yolo_pose_wide", ["epochs=300"]),
+    "movenet": ("movenet_fire717", ["epochs=300"]),  # a warm restart of the cosine
+}
 
 
 @register(paper="arXiv:2204.06806")
