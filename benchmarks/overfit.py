@@ -19,11 +19,12 @@ import numpy as np
 import torch
 
 from posewright.augment import Augmentation
+from posewright.codecs import Codec
 from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.coco_out import write_labels
 from posewright.datasets.opening import open_dataset
 from posewright.models import PoseModel, create, register
-from posewright.skeletons import Skeleton
+from posewright.skeletons import COCO17, Skeleton
 from posewright.train import Outcome, train
 from posewright.training.recipe import Recipe, recipe_for
 
@@ -80,10 +81,13 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="COCO's labels of some pictures")
     parser.add_argument("--out", type=Path, default=Path("runs/overfit"))
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--perfect", action="store_true", help="train nothing; read the targets")
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
     data = open_dataset(args.data)
+    if args.perfect:
+        return perfect(singles(data))
     failed = False
     for name in args.names or RUNS:
         model, changes = RUNS[name]
@@ -126,6 +130,32 @@ def trained(recipe: Recipe, folder: Path) -> Outcome:
     if outcome.exit_code > 128:
         raise SystemExit(outcome.exit_code)
     return outcome
+
+
+def perfect(people: Dataset) -> int:
+    """Print what reading perfect maps back gives: the share of people above each threshold."""
+    simcc = ("simcc_mobilenetv2", "simcc")
+    kinds = [("lite_hrnet_18", codec) for codec in ("heatmap", "dark", "udp")]
+    for size in ((96, 128), (192, 256)):
+        for model, codec in (*kinds, simcc):
+            network = create(model, input_size=size, codec=codec)
+            flat = np.concatenate([likeness(network.codec, sample) for sample in people])
+            share = np.mean([(flat >= least).mean() for least in np.arange(0.5, 1, 0.05)])
+            print(f"{codec:<8} {size[0]}x{size[1]}  {share:.3f}")
+    return 0
+
+
+def likeness(codec: Codec, sample: Sample) -> list[float]:
+    """Return the OKS of each person with what the codec reads from its own targets."""
+    found = []
+    for i, warp in enumerate(codec.warps(sample.size, sample.people)):
+        truth = sample.people[np.array([i])]
+        (seen,) = codec.decode(codec.encode(warp.people(truth)))  # type: ignore[attr-defined]
+        gap = warp.inverse().people(seen).keypoints[0] - truth.keypoints[0]
+        scale = 8 * COCO17.oks_sigmas**2 * sample.areas[i]
+        near = np.exp(-np.square(gap).sum(1) / scale)
+        found.append(float(near[truth.scores[0] > 0].mean()))
+    return found
 
 
 def singles(data: Dataset) -> Dataset:

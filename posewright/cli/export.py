@@ -132,15 +132,17 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(f"{target}: {told['bytes'] / 1e6:.1f} MB")
         if result is not None:
-            print(_told(result))
+            print(_told(result, len(model.skeleton)))
     if args.ascend:
         print("\n".join(ascend_commands(target, model, args.fixed_batch or 1)))
     return 0
 
 
-def _told(result: Check) -> str:
+def _told(result: Check, joints: int) -> str:
     """Return what the comparison with torch showed, and what it could not show."""
     outputs = f"outputs {result.error:.1e}"
+    if not joints:  # a network that tells people apart
+        return f"checked on {result.people} crops: {outputs}"
     if not result.found:
         return f"checked on {result.people} crops: nobody found in them, so no joints; {outputs}"
     return (
