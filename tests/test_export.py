@@ -29,7 +29,7 @@ from posewright.export import export, fold_batch_norm
 from posewright.models import PoseModel, create
 from posewright.models.counting import count
 from posewright.models.hrformer import LocalAttention
-from posewright.models.saving import describe, load_model, load_weights, save_model
+from posewright.models.saving import describe, load_model, save_model
 from posewright.runtimes import load_model as load_runtime
 from posewright.skeletons import Skeleton
 from posewright.sources import open_source
@@ -79,17 +79,31 @@ def test_options_survive_the_file(tmp_path: Path) -> None:
     assert again.skeleton == info.skeleton == skeleton and again.codec == codec
 
 
+def test_a_named_network_is_built_as_its_file_says(tmp_path: Path) -> None:
+    made = create("dekr_w32", input_size=(128, 128), skeleton="crowdpose14", rescore=True)
+    path = tmp_path / "rescored.safetensors"
+    save_model(made, path)
+    again, info = load_model(path, "dekr_w32")
+    assert again.skeleton == info.skeleton == made.skeleton and again.codec == made.codec
+    wider, info = load_model(path, "dekr_w32", {"input_size": (256, 256)})
+    assert wider.codec == info.codec and info.codec.input_size == (256, 256)
+    bare = tmp_path / "bare.safetensors"
+    safetensors.torch.save_file(made.state_dict(), bare)
+    again, info = load_model(bare, "dekr_w32", made.options)
+    assert (again.codec, info.codec) == (made.codec, made.codec)
+
+
 def test_weights_that_do_not_belong_are_refused(saved: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="of simple_baseline_r50, not of hrnet_w32"):
-        load_weights(create("hrnet_w32"), saved)
+        load_model(saved, "hrnet_w32")
     with pytest.raises(ModelError, match=r"head\.final_layer\.weight \(17, .*skeleton"):
-        load_weights(create("simple_baseline_r50", skeleton="mpii16"), saved)
+        load_model(saved, "simple_baseline_r50", {"skeleton": "mpii16"})
     bare = tmp_path / "bare.safetensors"
     safetensors.torch.save_file({"a": torch.zeros(1)}, bare)
     with pytest.raises(ModelError, match="does not say which network"):
         load_model(bare)
     with pytest.raises(ModelError, match="unknown a, missing backbone"):
-        load_weights(create("simple_baseline_r50", **SMALL), bare)
+        load_model(bare, "simple_baseline_r50", SMALL)
     junk = tmp_path / "junk.safetensors"
     junk.write_bytes(b"junk" * 10)
     with pytest.raises(ModelError, match="models convert"):

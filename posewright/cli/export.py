@@ -162,13 +162,14 @@ def _network(args: argparse.Namespace) -> tuple[PoseModel, ModelInfo]:
     """Return the network with its weights, and what is known of them."""
     from posewright.errors import UsageError
     from posewright.models import create
-    from posewright.models.saving import describe, load_model, load_weights
+    from posewright.models.saving import describe, load_model
 
     if Path(args.model).suffix == ".safetensors":
         return load_model(Path(args.model))
-    model = create(args.model, stn=True) if args.stn else create(args.model)
+    options = {"stn": True} if args.stn else {}
     if args.weights:
-        return model, load_weights(model, Path(args.weights))
+        return load_model(Path(args.weights), args.model, options)
+    model = create(args.model, **options)
     if not args.random_weights:
         raise UsageError(
             f"{args.model} has no weights of its own; add --weights FILE or --random-weights"

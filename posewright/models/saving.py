@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from posewright.models.registry import create
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 from posewright.skeletons import Skeleton
 
-__all__ = ["describe", "load_model", "load_weights", "revived", "save_model"]
+__all__ = ["describe", "load_model", "revived", "save_model"]
 
 _NETWORK = "network"  # metadata entry: what `create` was called with
 
@@ -78,36 +79,44 @@ def _in_order(path: Path) -> None:
             file.write(text.ljust(size))
 
 
-def load_model(path: Path) -> tuple[PoseModel, ModelInfo]:
-    """Build the network that a file of `save_model` describes, with its weights."""
+def load_model(
+    path: Path, name: str | None = None, options: Mapping[str, Any] | None = None
+) -> tuple[PoseModel, ModelInfo]:
+    """Build the network that a file of `save_model` describes, with its weights.
+
+    name: which network it must be; a file that does not say is taken for that one's weights.
+    options: of `create`, that count before the file's own.  ModelError: the file holds another
+    network's weights, or says of none whose.
+    """
     metadata, tensors = _read(path)
-    if _NETWORK not in metadata or METADATA_KEY not in metadata:
+    found, told = _described(metadata, path)
+    if found is None and name is None:
         raise ModelError(
             f"{path}: does not say which network it belongs to; name it, as in "
             "--model hrnet_w32 --weights FILE, or convert the original: posewright models convert"
         )
+    if None not in (found, name) and found != name:
+        raise ModelError(f"{path}: holds the weights of {found}, not of {name}")
+    model = create(str(found or name), **{**told, **(options or {})})
+    _fill(model, tensors, path)
+    text = metadata.get(METADATA_KEY)
+    info = describe(model) if text is None else ModelInfo.from_json(text)
+    if options:
+        return model, replace(info, codec=model.codec, skeleton=model.skeleton)
+    model.codec = info.codec  # what the file says, should options of the codec have been changed
+    return model, info
+
+
+def _described(metadata: Mapping[str, str], path: Path) -> tuple[str | None, dict[str, Any]]:
+    """Return name and options of the network that a file's metadata describe; None: they do not."""
+    if _NETWORK not in metadata or METADATA_KEY not in metadata:
+        return None, {}
     try:
         network = json.loads(metadata[_NETWORK])
         name, options = str(network["name"]), dict(network["options"])
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: its description cannot be read ({error!r})") from error
-    model = create(name, **{key: revived(key, value) for key, value in options.items()})
-    _fill(model, tensors, path)
-    info = ModelInfo.from_json(metadata[METADATA_KEY])
-    model.codec = info.codec  # what the file says, should options of the codec have been changed
-    return model, info
-
-
-def load_weights(model: PoseModel, path: Path) -> ModelInfo:
-    """Fill a network from a safetensors file with its own key names; return its description."""
-    metadata, tensors = _read(path)
-    if _NETWORK in metadata:
-        name = json.loads(metadata[_NETWORK]).get("name")
-        if name != model.name:
-            raise ModelError(f"{path}: holds the weights of {name}, not of {model.name}")
-    _fill(model, tensors, path)
-    text = metadata.get(METADATA_KEY)
-    return ModelInfo.from_json(text) if text else describe(model)
+    return name, {key: revived(key, value) for key, value in options.items()}
 
 
 def _read(path: Path) -> tuple[Mapping[str, str], dict[str, Tensor]]:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from posewright.codecs.base import Codec
 from posewright.errors import MissingError, ModelError, UsageError, nearest
-from posewright.models import PoseModel, create
-from posewright.models.saving import describe, load_model, load_weights
+from posewright.models import PoseModel
+from posewright.models.saving import describe, load_model
 from posewright.runtimes.info import ModelInfo
 from posewright.skeletons import Skeleton
 
@@ -59,7 +59,8 @@ class TorchModel:
         """Open a file of `posewright models convert` or of training, or fill a network by name.
 
         name: a .safetensors file that describes itself, or a network of the zoo with `weights`.
-        UsageError: a name without weights, which would find nobody.
+        options: of `create`, before those that the file states.  UsageError: a name without
+        weights, which would find nobody.
         """
         if Path(name).suffix == ".safetensors":
             network, info = load_model(Path(name))
@@ -68,8 +69,7 @@ class TorchModel:
         elif weights is None:
             raise UsageError(f"{name} has no weights of its own; add --weights FILE (.safetensors)")
         else:
-            network = create(str(name), **(options or {}))
-            info = load_weights(network, weights)
+            network, info = load_model(weights, str(name), options)
         return cls.of(network, info, device=device, precision=precision)
 
     @classmethod
