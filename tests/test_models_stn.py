@@ -27,7 +27,7 @@ from posewright.runtimes.info import Input
 from posewright.skeletons import Skeleton
 from posewright.training.batches import Batch
 from posewright.training.optim import make_optimizer
-from posewright.training.parallel import Parallel, centred, in_own_crops
+from posewright.training.parallel import Parallel, TrueBoxes, centred, in_own_crops
 from posewright.training.recipe import Recipe, recipe_for
 from posewright.training.steps import Stepper
 from posewright.training.transfer import start_from
@@ -260,10 +260,54 @@ def test_the_weight_of_the_parallel_branch_counts() -> None:
 
 def test_the_labels_of_the_parallel_branch_count() -> None:
     losses = []
-    for labels in ("centred", "cropped"):
+    for labels in ("centred", "cropped", "boxes"):
         stepper, batch, _ = prepared(1, parallel_labels=labels)
         losses.append(stepper(batch))
-    assert losses[0] != pytest.approx(losses[1], rel=1e-5)
+    assert len({round(loss, 5) for loss in losses}) == 3
+
+
+def test_boxes_ask_for_the_theta_that_shows_the_labelled_box() -> None:
+    """What the transformer chooses by that theta is the codec's crop of the box."""
+    model = tiny(heatmaps(), Heatmap((64, 96)))
+    box = [[12.0, 20, 50, 60]]
+    shown = People.of(keypoints=people(1).keypoints, boxes=box)
+    boxes = TrueBoxes(model.codec, 2.0)
+    batch = Batch(views(model, 1), shown, np.arange(1))
+    theta = boxes.targets(batch, "cpu")["theta"]
+    (crop,) = model.codec.warps((64, 96), shown)
+    middle = np.array([[[31.5, 47.5]]], np.float32)  # of a view, (0, 0) of theta's points
+    seen = (theta[0, :, 2].numpy() + 1) * np.array([31.5, 47.5])
+    assert np.allclose(crop.inverse().points(middle)[0, 0], seen, atol=1e-3)
+    assert boxes.loss(batch.views, theta, {"theta": theta}) == 0
+    assert boxes.loss(batch.views, theta + 1, {"theta": theta}) == 2 * 6
+    recipe = Recipe(parallel_labels="boxes")  # without weights
+    stepper = Stepper(model.train(), make_optimizer(model, recipe), recipe, World())
+    assert isinstance(stepper.parallel, TrueBoxes) and not stepper.notes
+
+
+def test_boxes_teach_the_transformer() -> None:
+    """Rectangles of many places and sizes: after a while theta is nearly that of their boxes."""
+    torch.manual_seed(0)
+    rng, codec = np.random.default_rng(0), Heatmap((64, 64))
+    model = tiny(heatmaps(), codec)
+    assert model.stn is not None
+    boxes, optimizer = TrueBoxes(codec, 1.0), torch.optim.Adam(model.stn.parameters(), 3e-3)
+    losses = []
+    for _ in range(60):
+        low = rng.uniform(4, 24, (16, 2))
+        box = np.concatenate([low, low + rng.uniform(16, 36, (16, 2))], 1).astype(np.float32)
+        pixels = np.zeros((16, 64, 64, 3), np.uint8)
+        for view, (x0, y0, x1, y1) in zip(pixels, box.astype(int), strict=True):
+            view[y0:y1, x0:x1] = 255
+        shown = People.of(keypoints=np.zeros((16, 17, 2), np.float32), boxes=box)
+        batch = Batch(torch.from_numpy(pixels), shown, np.arange(16))
+        theta = model.train().stn(model.normalise(batch.views))
+        loss = boxes.loss(batch.views, theta, boxes.targets(batch, "cpu"))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert np.mean(losses[-5:]) < 0.2 * np.mean(losses[:2])
 
 
 def test_parts_of_a_batch_are_the_batch() -> None:

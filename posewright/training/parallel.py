@@ -1,4 +1,4 @@
-"""The parallel branch of RMPE (arXiv:1612.00137): it teaches a spatial transformer to centre."""
+"""What teaches a spatial transformer: RMPE's parallel branch (arXiv:1612.00137), or boxes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from posewright.codecs import Codec
@@ -14,8 +15,9 @@ from posewright.errors import ModelError
 from posewright.models.base import PoseModel
 from posewright.people import People
 from posewright.training.batches import Batch
+from posewright.warp import Warp
 
-__all__ = ["Parallel", "centred", "in_own_crops"]
+__all__ = ["Parallel", "TrueBoxes", "centred", "in_own_crops", "theta_between"]
 
 
 class Parallel:
@@ -39,9 +41,7 @@ class Parallel:
 
     def targets(self, batch: Batch, device: str | torch.device) -> dict[str, Tensor]:
         """Return what the codec asks for where everybody is centred."""
-        if not isinstance(batch.people, People):
-            raise ModelError("a parallel branch needs a view of one person each")
-        people = self.labels(batch.people, self.network.codec)
+        people = self.labels(_one_each(batch), self.network.codec)
         return replace(batch, people=people).targets(self.network.codec, device)
 
     def loss(self, views: Tensor, theta: Tensor, targets: dict[str, Tensor]) -> Tensor:
@@ -52,6 +52,48 @@ class Parallel:
         assert network.loss is not None
         loss: Tensor = network.loss(outputs, targets)
         return loss * self.weight
+
+
+class TrueBoxes:
+    """Asks for theta itself: the one that makes of a view the codec's crop of the labelled box.
+
+    Not RMPE's way, and stronger where boxes are labelled: the branch's gradient knows no way to a
+    joint that is more than a blob's width off, this one always does.  It needs no trained weights
+    and no copy of the network.  weight: factor of its loss, the squares of theta's six numbers.
+    """
+
+    def __init__(self, codec: Codec, weight: float) -> None:
+        self.codec, self.weight = codec, weight
+
+    def targets(self, batch: Batch, device: str | torch.device) -> dict[str, Tensor]:
+        """Return theta (B, 2, 3) of the people's boxes, each in an own view."""
+        people = _one_each(batch)
+        view = Warp(np.eye(2, 3), self.codec.input_size)
+        crops = self.codec.warps(self.codec.input_size, people)
+        wanted = [torch.from_numpy(theta_between(view, crop)) for crop in crops]
+        return {"theta": torch.stack(wanted).to(device)}
+
+    def loss(self, views: Tensor, theta: Tensor, targets: dict[str, Tensor]) -> Tensor:
+        """Return the weighted mean over the views of the sum of squares; views do not count."""
+        return (theta - targets["theta"]).square().sum((1, 2)).mean() * self.weight
+
+
+def theta_between(view: Warp, wanted: Warp) -> NDArray[np.float32]:
+    """Return theta (2, 3) by which a view becomes the wanted one of the same picture and size."""
+    span = (np.array(view.size) - 1) / 2
+    to_pixels = _square(np.column_stack([np.diag(span), span]))  # of -1 to 1
+    here, there = (_square(warp.inverse().matrix) @ to_pixels for warp in (view, wanted))
+    return (np.linalg.inv(here) @ there)[:2].astype(np.float32)
+
+
+def _square(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.vstack([matrix, [0, 0, 1]])
+
+
+def _one_each(batch: Batch) -> People:
+    if not isinstance(batch.people, People):
+        raise ModelError("a spatial transformer needs a view of one person each")
+    return batch.people
 
 
 def centred(people: People, codec: Codec) -> People:

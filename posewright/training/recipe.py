@@ -107,8 +107,9 @@ class Recipe:
     )
     parallel_labels: str = _setting(
         "centred",
-        one_of("centred", "cropped"),
-        "its poses: moved to the middle (RMPE), or as in the codec's crop of the labelled box",
+        one_of("centred", "cropped", "boxes"),
+        "its poses: moved to the middle (RMPE), or as in the codec's crop of the labelled box; "
+        "boxes: no branch, the transformer itself is asked for that crop",
     )
     weights: str = _setting("", text(), "safetensors file to start from; what fits is loaded")
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from posewright.errors import ModelError
 from posewright.models.base import PoseModel
-from posewright.training.parallel import Parallel
+from posewright.training.parallel import Parallel, TrueBoxes
 from posewright.training.world import World
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ __all__ = ["STRIKES", "Stepper"]
 STRIKES = 3  # steps in a row without a finite number before a run gives up
 _NO_BRANCH = (
     "the spatial transformer learns without its parallel branch, a frozen copy of trained weights; "
-    "give weights=FILE of a trained network to have it"
+    "give weights=FILE of a trained network to have it, or parallel_labels=boxes"
 )
 
 
@@ -49,9 +49,11 @@ class Stepper:
         self.parts = max(recipe.accumulate, 1)
         self.strikes = 0
         self.notes: list[str] = []
-        self.parallel: Parallel | None = None
+        self.parallel: Parallel | TrueBoxes | None = None
         if model.stn is not None and recipe.parallel:
-            if recipe.weights:
+            if recipe.parallel_labels == "boxes":
+                self.parallel = TrueBoxes(model.codec, recipe.parallel)
+            elif recipe.weights:
                 cropped = recipe.parallel_labels == "cropped"
                 self.parallel = Parallel(model, recipe.parallel, cropped=cropped)
             else:
