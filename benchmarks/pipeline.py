@@ -1,6 +1,6 @@
 """What the whole pipeline costs, beside its own networks, one thread, onnxruntime and rtmlib.
 
-    python benchmarks/pipeline.py [--video FILE] [--frames N] [--only PART ...]
+    python benchmarks/pipeline.py [--video FILE] [--frames N] [--only PART ...] [--rtmpose FILE ...]
 
 PARTS: overhead, threads, openvino, rtmlib, memory, ready.  Runs that are compared take turns in one
 process; a figure is the median of its rounds, a ratio the median of the rounds' ratios.  `rtmlib`
@@ -16,8 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -137,59 +138,64 @@ def openvino(video: Path, count: int) -> Iterator[str]:
     yield f"{names[1]}: {ratio(plain, fast):.2f} x {names[0]}"
 
 
-def rtmlib(video: Path, count: int) -> Iterator[str]:
-    """The same RTMPose-layout file, boxes and frames through rtmlib's own loop and through ours."""
+def rtmlib(video: Path, count: int, files: Sequence[Path] = ()) -> Iterator[str]:
+    """The same RTMPose-layout file, boxes and frames through rtmlib's own loop and through ours.
+
+    files: other ones, of 192 x 256, than the embedded network in that layout.
+    """
     if find_spec("rtmlib") is None or find_spec("onnx") is None:
         yield "rtmlib: left out; pip install --no-deps rtmlib==0.0.16, and onnx"
         return
-    from rtmlib import RTMPose
-
     frames = read(video, count)
     pose = Pose(runtime="onnxruntime")
     boxes = [p[:MOST_PEOPLE] for p in estimate_all(pose.detector, frames)]
-    known = _Known(boxes)
     with tempfile.TemporaryDirectory() as folder:
-        path = rtmpose_layout(Path(folder) / "rtmpose-thunder_256x192.onnx")
-        theirs = RTMPose(str(path), (192, 256), backend="onnxruntime")
-        ours = [
-            load_model(path, runtime=r, precision=p, threads=2)
-            for r, p in (("onnxruntime", "auto"), ("openvino", "fp32"), ("openvino", "bf16"))
-            if p != "bf16" or has_bf16()
+        for path in files or [rtmpose_layout(Path(folder) / "rtmpose-thunder_256x192.onnx")]:
+            yield from (f"{path.stem}, {line}" for line in _beside_rtmlib(path, frames, boxes))
+
+
+def _beside_rtmlib(path: Path, frames: Sequence[Frame], boxes: Sequence[Any]) -> Iterator[str]:
+    """Yield a line for each runtime that a file can have."""
+    from rtmlib import RTMPose
+
+    known = _Known(boxes)
+    theirs = RTMPose(str(path), (192, 256), backend="onnxruntime")
+    ours = [
+        load_model(path, runtime=r, precision=p, threads=2)
+        for r, p in (("onnxruntime", "auto"), ("openvino", "fp32"), ("openvino", "bf16"))
+        if p != "bf16" or has_bf16()
+    ]
+    kept: dict[Any, list[np.ndarray]] = {}
+    sure: dict[int, np.ndarray] = {}
+
+    def way_theirs() -> float:
+        start = time.perf_counter()
+        kept["theirs"] = [
+            theirs(f.image, list(b.boxes))[0] if len(b) else np.zeros((0, 17, 2))
+            for f, b in zip(frames, boxes, strict=True)
         ]
-        kept: dict[Any, list[np.ndarray]] = {}
-        sure: dict[int, np.ndarray] = {}
+        return time.perf_counter() - start
 
-        def way_theirs() -> float:
-            start = time.perf_counter()
-            kept["theirs"] = [
-                theirs(f.image, list(b.boxes))[0] if len(b) else np.zeros((0, 17, 2))
-                for f, b in zip(frames, boxes, strict=True)
-            ]
-            return time.perf_counter() - start
+    def way_ours(i: int) -> float:
+        start = time.perf_counter()
+        results = list(Pipeline(ours[i], known, threads=2).run(frames))
+        kept[i] = [r.keypoints for r in results]
+        sure[i] = np.concatenate([r.visible.ravel() for r in results])
+        return time.perf_counter() - start
 
-        def way_ours(i: int) -> float:
-            start = time.perf_counter()
-            results = list(Pipeline(ours[i], known, threads=2).run(frames))
-            kept[i] = [r.keypoints for r in results]
-            sure[i] = np.concatenate([r.visible.ravel() for r in results])
-            return time.perf_counter() - start
-
-        ways = [way_theirs, *((lambda i=i: way_ours(i)) for i in range(len(ours)))]
-        slow, *fast = rounds(3, *ways)
-        for i, times in enumerate(fast):
-            gaps = np.concatenate(
-                [
-                    np.abs(a - b).max(-1).ravel()
-                    for a, b in zip(kept["theirs"], kept[i], strict=True)
-                ]
-            )
-            yield (
-                f"{ours[i].runtime}: {ratio(slow, times):.2f} x rtmlib 0.0.16 on onnxruntime; the "
-                f"{sure[i].sum()} visible of {len(gaps)} joints differ by "
-                f"{gaps[sure[i]].mean():.3f} px on average (median {np.median(gaps[sure[i]]):.3f}, "
-                f"{100 * (gaps[sure[i]] > 0.1).mean():.2f} % by more than 0.1 px, at most "
-                f"{gaps[sure[i]].max():.2f}); all by {gaps.mean():.3f}"
-            )
+    ways = [way_theirs, *((lambda i=i: way_ours(i)) for i in range(len(ours)))]
+    slow, *fast = rounds(3, *ways)
+    for i, times in enumerate(fast):
+        gaps = np.concatenate(
+            [np.abs(a - b).max(-1).ravel() for a, b in zip(kept["theirs"], kept[i], strict=True)]
+        )
+        yield (
+            f"{ours[i].runtime}: {ratio(slow, times):.2f} x rtmlib 0.0.16 on onnxruntime; the "
+            f"{sure[i].sum()} visible of {len(gaps)} joints differ by "
+            f"{gaps[sure[i]].mean():.3f} px on average (median {np.median(gaps[sure[i]]):.3f}, "
+            f"{100 * (gaps[sure[i]] > 0.1).mean():.2f} % by more than 0.1 px, at most "
+            f"{gaps[sure[i]].max():.2f}); all by {gaps.mean():.3f}"
+        )
 
 
 class _Known:
@@ -333,10 +339,14 @@ def main() -> None:
     parser.add_argument("--video", type=Path, default=DATA / "videos" / "openpose_video.avi")
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--rtmpose", nargs="+", type=Path, default=[], metavar="FILE",
+                        help="files of 192x256 to run beside rtmlib, as of `posewright export "
+                        "--input normalised`")  # fmt: skip
     args = parser.parse_args()
     print(f"{cpu_name()}, {os.cpu_count()} processors; {args.video.name}, {args.frames} frames")
     for name in args.only:
-        for line in PARTS[name](args.video, args.frames):
+        part = partial(rtmlib, files=args.rtmpose) if name == "rtmlib" else PARTS[name]
+        for line in part(args.video, args.frames):
             print(f"- {line}", flush=True)
 
 

@@ -81,7 +81,7 @@ def test_posetrack(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     numbers = json.loads(capsys.readouterr().out)
     assert numbers["mAP"] == 100 and numbers["MOTA"] == 100 and numbers["sequences"] == 3
     assert {tuple(row) for row in numbers["joints"].values()} == {("AP", "MOTA")}
-    assert call("posetrack", folder, folder.parent) == 2
+    assert call("posetrack", folder, folder.parent) == 3
     assert "is not there" in capsys.readouterr().err
 
 

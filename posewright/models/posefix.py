@@ -25,14 +25,14 @@ PIXELS = Input("NCHW", "float32", "RGB", (123.68, 116.78, 103.94), (1.0, 1.0, 1.
 class PoseFixHead(nn.Module):
     """Three transposed convolutions with ReLU, without norm or bias, and one convolution."""
 
-    def __init__(self, channels: int, joints: int) -> None:
+    def __init__(self, channels: int, joints: int, width: int = 256) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for inputs in (channels, 256, 256):
-            up = nn.ConvTranspose2d(inputs, 256, 4, 2, 1, bias=False)
+        for inputs in (channels, width, width):
+            up = nn.ConvTranspose2d(inputs, width, 4, 2, 1, bias=False)
             layers += [up, nn.ReLU(inplace=True)]
         self.deconv_layers = nn.Sequential(*layers)
-        self.final_layer = nn.Conv2d(256, joints, 1)
+        self.final_layer = nn.Conv2d(width, joints, 1)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """(B, C, h, w) -> heatmap (B, K, 8 h, 8 w), before the softmax."""

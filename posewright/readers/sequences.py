@@ -75,8 +75,8 @@ def _mot(path: Path) -> Doubles:
 def read_posetrack(labels: str | Path, found: str | Path) -> list[list[PoseFrame]]:
     """Read PoseTrack 2018 files, or folders of one file per sequence with equal names.
 
-    Frames that are not labelled are left out.  SourceError for a broken file, UsageError where a
-    file has no counterpart or other frames.
+    Frames that are not labelled are left out.  SourceError for a file that is broken or has no
+    counterpart, UsageError where that has other frames.
     """
     return _sequences(Path(labels), Path(found), _frame)
 
@@ -103,7 +103,7 @@ def _sequences(labels: Path, found: Path, make: Callable[[Entries, Entries], T])
     missing = [f.name for f in files if not (found / f.name).is_file()]
     if missing or not files:
         what = f"{found / missing[0]} is not there" if missing else f"{labels} holds no .json"
-        raise UsageError(f"{what}; give two folders with files of the same names")
+        raise SourceError(f"{what}; give two folders with files of the same names")
     return [frames for file in files for frames in _sequence(file, found / file.name, make)]
 
 
