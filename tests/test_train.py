@@ -22,6 +22,8 @@ from posewright import Pose
 from posewright.augment import Augmentation
 from posewright.cli import main
 from posewright.errors import ModelError, OutputError, UsageError
+from posewright.models import create
+from posewright.models.saving import save_model
 from posewright.runtimes.torch import TorchModel
 from posewright.train import train
 from posewright.training.recipe import Recipe, recipe_for
@@ -104,9 +106,26 @@ def test_a_recipe_file_does_the_run_again(data: Path, tmp_path: Path) -> None:
 def test_an_interrupted_run_ends_with_the_same_bytes(
     model: str, more: tuple[str, ...], data: Path, tmp_path: Path
 ) -> None:
-    recipe = small(model, data, "epochs=2", *more)
+    same_after_stops(small(model, data, "epochs=2", *more), tmp_path)
+
+
+@pytest.mark.parametrize("labels", ["cropped", "boxes"])
+def test_a_spatial_transformer_resumes_with_its_teacher(
+    labels: str, data: Path, tmp_path: Path
+) -> None:
+    """The frozen copy is that of the weights the run began with, not of those it stopped at."""
+    save_model(create("lite_hrnet_18", input_size=(64, 64)), tmp_path / "trained.safetensors")
+    recipe = small(
+        "lite_hrnet_18", data, "epochs=2", "options.stn=light", "parallel=10",
+        f"parallel_labels={labels}", f"weights={tmp_path / 'trained.safetensors'}",
+    )  # fmt: skip
+    same_after_stops(recipe, tmp_path)
+
+
+def same_after_stops(recipe: Recipe, tmp_path: Path) -> None:
+    """Assert that a run which is stopped twice ends like one that is not."""
     whole = train(recipe, tmp_path / "whole")
-    at = sorted(random.Random(model).sample(range(1, whole.place.step), 2))
+    at = sorted(random.Random(recipe.model).sample(range(1, whole.place.step), 2))
     for step in at:
         words = f"  step {step}  "
 
