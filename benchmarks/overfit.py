@@ -67,8 +67,22 @@ RUNS = {
         "yolo_pose_s6",
         ["epochs=400", "lr=1e-3", "optimizer=adam", "options.input_size=[128,128]"],
     ),
+    "yolox": (
+        "yoloxpose_tiny",
+        ["epochs=300", "batch=13", "lr=1e-3", "optimizer=adam", "options.input_size=[128,128]"],
+    ),
+    "rtmo": (
+        "rtmo_t",
+        ["epochs=300", "batch=13", "lr=1e-3", "optimizer=adam", "options.input_size=[192,192]"],
+    ),
+    "movenet_multi": (
+        "movenet_multipose",
+        ["epochs=300", "batch=13", "lr=2e-3", "options.input_size=[128,128]"],
+    ),
     "dekr": ("dekr_w32", ["model=dekr_square", "epochs=300", "batch=13", "lr=1e-3"]),
 }
+
+TOP_DOWN = ("heatmap", "udp", "simcc", "rle", "movenet", "posefix")
 
 # A first run on the same people, whose weights the run itself starts from.
 FIRST = {
@@ -149,8 +163,7 @@ def main() -> int:
         recipe = recipe.with_overrides([*COMMON, *changes])
         folder = args.out / name
         folder.mkdir(parents=True, exist_ok=True)
-        one_stage = name in ("dekr", "yolo_pose")
-        few = crowd(data) if one_stage else singles(data)
+        few = singles(data) if name in TOP_DOWN else crowd(data)
         few = extents(few) if name == "posefix" else few
         failed |= run(name, recipe, few, folder) < WANTED
     return int(failed)

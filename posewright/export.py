@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import logging
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -30,12 +31,14 @@ from posewright.models import PoseModel
 from posewright.models.saving import describe, save_model
 from posewright.runtimes import Runtime, load_model
 from posewright.runtimes.info import METADATA_KEY, Input, ModelInfo
+from posewright.runtimes.onnx import data_beside
 from posewright.runtimes.torch import TorchModel
 
-__all__ = ["Check", "Format", "check_export", "export", "fold_batch_norm"]
+__all__ = ["Check", "Format", "check_export", "export", "fold_batch_norm", "parts"]
 
 Format = Literal["onnx", "openvino", "torch"]
 Views = NDArray[np.uint8]
+_ONE_FILE = 1.9e9  # bytes of weights; an ONNX file cannot hold 2 GiB, the rest of it included
 _OUTPUTS = 1e-3  # largest relative difference of an output that is not quantised
 
 
@@ -68,6 +71,7 @@ def export(
 ) -> Check | None:
     """Write `path` (.onnx, .xml and .bin, or .safetensors) and compare it with the network.
 
+    Weights above 1.9 GB lie in NAME.onnx.data beside the .onnx, which goes nowhere without them.
     info: codec, licence and origin of the weights, as of `saving.describe`.  fixed_batch: views of
     every call, 0 for any number.  seed_input: the graph's input is `input`, normalised float32
     (B, 3, h, w), instead of uint8 views (B, h, w, 3), and the normalisation is left to the caller.
@@ -84,24 +88,42 @@ def export(
     model = _of_one_size(model, info.codec)
     raw = Input() if not seed_input else model.pixels
     info = replace(info, input=raw, codec=model.codec, skeleton=model.skeleton)
-    part = path.with_name(f".{path.stem}.part.onnx")
-    made = part if format == "onnx" else part.with_suffix(".xml")
-    try:
-        _write_onnx(model, part, info, fixed_batch, seed_input)
+    # under their own names, as a file of two parts holds the name of the other
+    with _folder_beside(path) as folder:
+        source, made = folder / f"{path.stem}.onnx", folder / path.name
+        _write_onnx(model, source, info, fixed_batch, seed_input)
         if format == "openvino":
-            _write_openvino(part, made, info, _crops_of(calibrate, model.codec))
+            _write_openvino(source, made, info, _crops_of(calibrate, model.codec))
         result = None
         if check:
             runtime: Runtime = "onnxruntime" if format == "onnx" else "openvino"
             result = check_export(model, made, fixed_batch or 2, runtime)
             _refuse(path, result, tolerance, np.inf if calibrate else _OUTPUTS)
-        if format == "openvino":
-            os.replace(made.with_suffix(".bin"), path.with_suffix(".bin"))
-        os.replace(made, path)
-    finally:
-        for rest in (part, made, made.with_suffix(".bin")):
-            rest.unlink(missing_ok=True)
+        for part, target in zip(reversed(parts(made)), reversed(parts(path)), strict=True):
+            if part.exists():
+                os.replace(part, target)
+            else:  # of the file that this one replaces
+                target.unlink(missing_ok=True)
     return result
+
+
+def parts(path: Path) -> tuple[Path, Path]:
+    """Return the files that an exported one may have: itself, and its weights beside it."""
+    return path, path.with_suffix(".bin") if path.suffix == ".xml" else data_beside(path)
+
+
+@contextmanager
+def _folder_beside(path: Path) -> Iterator[Path]:
+    """Yield a folder on the same disk, which goes with all that is left in it."""
+    folder = path.with_name(f".{path.name}.part")
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error})") from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _of_one_size(model: PoseModel, codec: Any) -> PoseModel:
@@ -205,9 +227,9 @@ def _write_onnx(
     with _quiet():
         torch.onnx.export(
             graph, tuple(x), path, input_names=inputs, output_names=names, dynamo=True,
-            dynamic_shapes=dynamic, external_data=False, verbose=False,
+            dynamic_shapes=dynamic, external_data=_bytes_of(graph) > _ONE_FILE, verbose=False,
         )  # fmt: skip
-    proto = onnx.load(path)
+    proto = onnx.load(path, load_external_data=False)
     proto.doc_string = ""
     onnx.helper.set_model_props(proto, {METADATA_KEY: info.to_json()})
     for node in proto.graph.node:
@@ -217,6 +239,10 @@ def _write_onnx(
         onnx.save(proto, path)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error})") from error
+
+
+def _bytes_of(network: nn.Module) -> int:
+    return sum(t.numel() * t.element_size() for t in network.state_dict().values())
 
 
 def _output_names(model: PoseModel, x: list[Tensor], seed_input: bool) -> list[str]:

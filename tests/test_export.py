@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from posewright.checkpoints.conversion import convert_file
 from posewright.cli import main
 from posewright.cli.demo import CLIP
 from posewright.codecs import Heatmap
-from posewright.errors import MissingError, ModelError, UsageError
+from posewright.errors import MissingError, ModelError, OutputError, UsageError
 from posewright.export import export, fold_batch_norm
 from posewright.models import PoseModel, create
 from posewright.models.counting import count
@@ -183,6 +184,29 @@ def test_exported_files_run_and_agree(
         assert np.allclose(one.keypoints, other.keypoints, atol=0.05)
     expected = {"net.onnx"} if format == "onnx" else {"net.xml", "net.bin"}
     assert {p.name for p in tmp_path.iterdir()} == expected
+
+
+def test_weights_too_large_for_one_file_lie_beside_it(
+    model: PoseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, beside = tmp_path / "é.onnx", tmp_path / "é.onnx.data"
+    with monkeypatch.context() as context:
+        context.setattr("posewright.export._ONE_FILE", 1e6)
+        result = export(model, path)
+    assert result is not None and result.error < 1e-4
+    assert path.stat().st_size < 1e6 < beside.stat().st_size
+    for runtime in ("onnxruntime", "openvino"):
+        assert load_runtime(path, runtime=runtime, precision="fp32").codec == model.codec
+    assert sorted(tmp_path.iterdir()) == [path, beside]
+    os.replace(beside, tmp_path / "lost")
+    with pytest.raises(ModelError, match="é"):
+        load_runtime(path, runtime="onnxruntime")
+    os.replace(tmp_path / "lost", beside)
+    export(model, path, check=False)  # in one file: the old part would be taken for the new one's
+    assert [*tmp_path.iterdir()] == [path]
+    folder = tmp_path / "nowhere"
+    with pytest.raises(OutputError, match="cannot be written"):
+        export(model, folder / "net.onnx")
 
 
 def test_attention_with_a_learned_bias_is_exported(tmp_path: Path) -> None:

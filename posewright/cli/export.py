@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     if args.ascend and args.input != "normalised":
         raise UsageError("--ascend needs --input normalised: AIPP normalises there")
     try:
-        from posewright.export import ascend_commands, export
+        from posewright.export import ascend_commands, export, parts
     except ImportError as error:
         raise MissingError('export needs torch; run: pip install "posewright[torch]"') from error
     model, info = _network(args)
@@ -118,7 +118,8 @@ def run(args: argparse.Namespace) -> int:
         calibrate=Path(args.calibrate) if args.int8 else None,
         tolerance=args.tolerance if args.tolerance is not None else (2.0 if args.int8 else 0.1),
     )
-    told: dict[str, Any] = {"file": str(target), "bytes": _size(target)}
+    size = sum(part.stat().st_size for part in parts(target) if part.exists())
+    told: dict[str, Any] = {"file": str(target), "bytes": size}
     if result is not None:
         told |= {
             "pixels": result.pixels,
@@ -149,13 +150,6 @@ def _told(result: Check, joints: int) -> str:
         f"checked on {result.people} crops: joints {result.pixels:.4f} px from torch on average, "
         f"{result.worst:.2f} at most; {outputs}"
     )
-
-
-def _size(path: Path) -> int:
-    """Return the bytes of a file; those of an OpenVINO file include its weights beside it."""
-    weights = path.with_suffix(".bin")
-    beside = weights.stat().st_size if path.suffix == ".xml" else 0
-    return path.stat().st_size + beside
 
 
 def _network(args: argparse.Namespace) -> tuple[PoseModel, ModelInfo]:

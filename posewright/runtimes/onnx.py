@@ -85,6 +85,11 @@ def read_info(path: Path, session: Any, layout: str = "") -> ModelInfo:
     return infer_info(path, layout, inputs, outputs)
 
 
+def data_beside(path: Path) -> Path:
+    """Return where the weights of an .onnx lie that is too large for one file."""
+    return path.with_name(f"{path.name}.data")
+
+
 def open_unoptimised(path: Path) -> Any:
     """Open a file only to read its description."""
     return _open(path, "CPUExecutionProvider", ort.GraphOptimizationLevel.ORT_DISABLE_ALL)
@@ -111,7 +116,9 @@ def _open(path: Path, provider: str, level: Any = None) -> Any:
         options.graph_optimization_level = level
     if not path.is_file():
         raise UsageError(f"no model file {os.fspath(path)!r}; `posewright models list` shows names")
+    # bytes, unless the weights lie beside the file, where only its name leads
+    file = os.fspath(path) if data_beside(path).is_file() else path.read_bytes()
     try:
-        return ort.InferenceSession(path.read_bytes(), options, providers=[provider])
+        return ort.InferenceSession(file, options, providers=[provider])
     except Exception as error:  # onnxruntime's own errors derive from nothing narrower
         raise ModelError(f"{path} is not an ONNX file that onnxruntime can run: {error}") from error
