@@ -102,7 +102,7 @@ def export(
         for part, target in zip(reversed(parts(made)), reversed(parts(path)), strict=True):
             if part.exists():
                 os.replace(part, target)
-            else:  # of the file that this one replaces
+            elif path.exists():  # it is of the file that this one replaces
                 target.unlink(missing_ok=True)
     return result
 
