@@ -35,6 +35,7 @@ def main() -> int:
     parser.add_argument("--format", default="onnx", choices=["onnx", "openvino"])
     parser.add_argument("--largest", type=float, default=150, help="million parameters")
     parser.add_argument("--clip", default="", help="a video on which both must find the same")
+    parser.add_argument("--min-score", type=float, default=0.05, help="of the people of --clip")
     args = parser.parse_args()
     print(f"{cpu_name()}, {torch.get_num_threads()} threads, {args.format}")
     outcomes = [outcome(name, args) for name in args.names or variants()]
@@ -57,7 +58,7 @@ def outcome(name: str, args: argparse.Namespace) -> str:
                 check = export(model, path, format=args.format, info=info)
                 assert check is not None
                 detail = f"error {check.error:.1e}  {check.found} found in {check.people} crops"
-                said, more = compared(model, info, path, args.clip) if args.clip else ("ok", "")
+                said, more = compared(model, info, path, args) if args.clip else ("ok", "")
                 detail += more
         except PosewrightError as error:
             said, detail = "REFUSED", str(error)
@@ -66,14 +67,16 @@ def outcome(name: str, args: argparse.Namespace) -> str:
     return said
 
 
-def compared(model: PoseModel, info: ModelInfo | None, path: Path, clip: str) -> tuple[str, str]:
+def compared(
+    model: PoseModel, info: ModelInfo | None, path: Path, args: argparse.Namespace
+) -> tuple[str, str]:
     """Return whether torch and a file find the same people with the same ids, and how near."""
     runs = []
     with tempfile.TemporaryDirectory() as folder:
         save_model(model, Path(folder) / "net.safetensors", info)
         for file in (Path(folder) / "net.safetensors", path):
-            pose = Pose(file, precision="fp32", device="cpu", min_score=0.05)
-            with pose.stream(clip, tracker="oks") as results:
+            pose = Pose(file, precision="fp32", device="cpu", min_score=args.min_score)
+            with pose.stream(args.clip, tracker="oks") as results:
                 runs.append([r.people for r in islice(results, 20)])
     ids = [[people.ids.tolist() for people in run] for run in runs]
     count = sum(map(len, ids[0]))

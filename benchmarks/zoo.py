@@ -22,6 +22,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from posewright.codecs import PoseFix
 from posewright.machine import cpu_name
 from posewright.models import PoseModel, create, variants
 from posewright.models.counting import count
@@ -63,7 +64,9 @@ def measure(name: str, batch: int, rounds: int) -> list[float]:
     """Print one line; return the two ratios, ours over plain."""
     model = create(name).to(memory_format=torch.channels_last)
     width, height = model.codec.input_size
-    x = torch.rand(batch, 3, height, width).to(memory_format=torch.channels_last)
+    # PoseFix is given a pose, a map for each joint, besides the picture
+    channels = 3 + len(model.skeleton) * isinstance(model.codec, PoseFix)
+    x = torch.rand(batch, channels, height, width).to(memory_format=torch.channels_last)
     other = plain(model, x)
 
     def forward(network: Callable[[Tensor], dict[str, Tensor]]) -> Callable[[], None]:
