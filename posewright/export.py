@@ -119,7 +119,9 @@ def _folder_beside(path: Path) -> Iterator[Path]:
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error})") from error
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror}); name a folder that exists and is yours"
+        ) from error
     try:
         yield folder
     finally:

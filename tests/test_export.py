@@ -88,6 +88,9 @@ def test_a_named_network_is_built_as_its_file_says(tmp_path: Path) -> None:
     assert again.skeleton == info.skeleton == made.skeleton and again.codec == made.codec
     wider, info = load_model(path, "dekr_w32", {"input_size": (256, 256)})
     assert wider.codec == info.codec and info.codec.input_size == (256, 256)
+    closer = replace(made.codec, near=0.1)  # type: ignore[type-var]
+    save_model(made, path, replace(describe(made), codec=closer))
+    assert load_model(path, "dekr_w32", {"rescore": True})[0].codec == closer
     bare = tmp_path / "bare.safetensors"
     safetensors.torch.save_file(made.state_dict(), bare)
     again, info = load_model(bare, "dekr_w32", made.options)

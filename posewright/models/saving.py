@@ -22,6 +22,7 @@ from posewright.skeletons import Skeleton
 
 __all__ = ["describe", "load_model", "revived", "save_model"]
 
+_OF_CODEC = {"codec", "input_size", "skeleton"}  # options that make another codec or other joints
 _NETWORK = "network"  # metadata entry: what `create` was called with
 
 
@@ -101,7 +102,7 @@ def load_model(
     _fill(model, tensors, path)
     text = metadata.get(METADATA_KEY)
     info = describe(model) if text is None else ModelInfo.from_json(text)
-    if options:
+    if _OF_CODEC & (options or {}).keys():
         return model, replace(info, codec=model.codec, skeleton=model.skeleton)
     model.codec = info.codec  # what the file says, should options of the codec have been changed
     return model, info
