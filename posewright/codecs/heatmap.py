@@ -190,7 +190,8 @@ def peaks(maps: Array) -> tuple[Array, Array]:
     flat = maps.reshape(b * k, h * w)
     best = xp.argmax(flat, axis=1)
     scores = flat.reshape(-1)[_starts(maps) + best]
-    xy = xp.stack([best % w, best // w], 1)
+    y = best // w
+    xy = xp.stack([best - y * w, y], 1)
     return xp.asarray(xy, dtype=xp.float32).reshape(b, k, 2), scores.reshape(b, k)
 
 
@@ -216,10 +217,10 @@ def quarter_shift(maps: Array, xy: Array) -> Array:
     inside = (x > 1) & (x < w - 1) & (y > 1) & (y < h - 1)
     # the cut keeps neighbours of peaks that will not move inside of the array
     at = xp.clip(_starts(maps) + y * w + x, w, b * k * h * w - 1 - w)
-    near = maps.reshape(-1)[at[:, None] + like(np.array([1, w, -1, -w]), maps)]
-    after, before = near[:, :2], near[:, 2:]  # right and below, left and above
-    shift = ((after > before) * 0.25 - (after < before) * 0.25) * inside[:, None]
-    return xy + xp.asarray(shift, dtype=xp.float32).reshape(xy.shape)
+    near = maps.reshape(-1)[at + like(np.array([[1], [w], [-1], [-w]]), maps)]  # (4, B * K)
+    after, before = near[:2], near[2:]  # right and below, left and above
+    shift = ((after > before) * 0.25 - (after < before) * 0.25) * inside
+    return xy + xp.asarray(shift.T, dtype=xp.float32).reshape(xy.shape)
 
 
 def dark(maps: Array, xy: Array, kernel: int = 11) -> Array:
