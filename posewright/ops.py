@@ -1,8 +1,9 @@
 """Operators that pick values off the grid, in tensor code: deformable convolution, multi-scale
 deformable attention and warping by a flow.
 
-On a CPU, `grid_sample` is the fastest way to the many values that a deformable convolution picks,
-and a bag of embeddings, which keeps no picked values, to sums of them (benchmarks/ops.py).
+On a CPU a bag of embeddings is the fastest way to sums of picked values (benchmarks/ops.py): it
+reads whole rows of channels and keeps no picked ones.  Exporters do not know it, so that a
+deformable convolution picks by `grid_sample` there, and on GPUs.
 """
 
 from __future__ import annotations
@@ -35,9 +36,13 @@ def _gather_sum(rows: Tensor, index: Tensor, weight: Tensor) -> Tensor:
     the plain form only.
     """
     weight = weight.to(rows.dtype)
-    if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():
+    if _exporting():
         return (rows[index] * weight[..., None]).sum(1)
     return F.embedding_bag(index, rows, mode="sum", per_sample_weights=weight)
+
+
+def _exporting() -> bool:
+    return torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()
 
 
 def _corners(
@@ -47,16 +52,19 @@ def _corners(
 
     Corners outside of the map have weight 0, or are those nearest inside if `clamp`.
     """
-    left, top = x.floor(), y.floor()
-    u, v = x - left, y - top
-    xs, ys = torch.stack((left, left + 1), -1), torch.stack((top, top + 1), -1)  # (..., 2)
-    wx, wy = torch.stack((1 - u, u), -1), torch.stack((1 - v, v), -1)
-    if not clamp:
-        wx, wy = wx * ((xs >= 0) & (xs < width)), wy * ((ys >= 0) & (ys < height))
-    # cut after the conversion, so that no number, nan included, can point outside
-    columns, rows = xs.long().clamp(0, width - 1), ys.long().clamp(0, height - 1)
-    cells = rows[..., :, None] * width + columns[..., None, :]
-    return (wy[..., :, None] * wx[..., None, :]).flatten(-2), cells.flatten(-2)
+    sides = []
+    for at, cells in ((x, width), (y, height)):
+        low = at.floor()
+        shares = at - low
+        ends = [(1 - shares, low), (shares, low + 1)]
+        if not clamp:
+            ends = [(share * ((end >= 0) & (end < cells)), end) for share, end in ends]
+        # cut after the conversion, so that no number, nan included, can point outside
+        sides.append([(share, end.long().clamp(0, cells - 1)) for share, end in ends])
+    # stacked last, as arithmetic along an axis of two is slow
+    pairs = [(below, beside) for below in sides[1] for beside in sides[0]]
+    weight = torch.stack([wy * wx for (wy, _), (wx, _) in pairs], -1)
+    return weight, torch.stack([row * width + column for (_, row), (_, column) in pairs], -1)
 
 
 def _pair(value: int | Pair) -> Pair:
@@ -88,23 +96,55 @@ def deform_conv2d(
     (sy, sx), (py, px), (dil_y, dil_x) = _pair(stride), _pair(padding), _pair(dilation)
     y = _taps(h, kh, sy, py, dil_y, x.device)  # (kh, ho)
     x_ = _taps(w, kw, sx, px, dil_x, x.device)  # (kw, wo)
-    (ho, wo), taps, views = (y.shape[1], x_.shape[1]), kh * kw, b * deform_groups
+    (ho, wo), taps = (y.shape[1], x_.shape[1]), kh * kw
     _require("offset", offset, (b, 2 * deform_groups * taps, ho, wo))
     moved = offset if offset.dtype not in HALF else offset.float()
-    dy, dx = moved.reshape(views, kh, kw, 2, ho, wo).unbind(3)  # (views, kh, kw, ho, wo)
-    at = torch.stack([_unit(dx + x_[:, None], w), _unit(dy + y[:, None, :, None], h)], -1)
-    picked = F.grid_sample(
-        x.reshape(views, c // deform_groups, h, w).to(at.dtype),
-        at.view(views, taps * ho, wo, 2),
-        align_corners=False,
-    )  # (views, C / deform_groups, taps * ho, wo)
+    dy, dx = moved.reshape(b, deform_groups, kh, kw, 2, ho, wo).unbind(4)
+    at_y, at_x = dy + y[:, None, :, None], dx + x_[:, None]  # (b, deform_groups, kh, kw, ho, wo)
     if mask is not None:
         _require("mask", mask, (b, deform_groups * taps, ho, wo))
-        picked = picked * mask.reshape(views, 1, taps * ho, wo)
-    kernel = weight.reshape(groups, outputs // groups, -1)
-    values = picked.to(weight.dtype).view(b, groups, kernel.shape[2], ho * wo)
-    found = (kernel @ values).view(b, outputs, ho, wo)
+        mask = mask.reshape(at_y.shape)
+    inner = c // groups * taps
+    if x.device.type == "cpu" and not _exporting():
+        rows = _rows_at(x, at_y, at_x, mask).to(weight.dtype)  # (b * ho * wo, taps, C)
+        rows = rows.view(-1, taps, groups, c // groups).permute(2, 0, 1, 3)
+        kernel = weight.view(groups, -1, c // groups, taps).transpose(2, 3)
+        found = rows.reshape(groups, -1, inner) @ kernel.reshape(groups, -1, inner).mT
+        found = found.transpose(0, 1).reshape(b, ho, wo, outputs).permute(0, 3, 1, 2)
+    else:
+        planes = _planes_at(x, at_y, at_x, mask).to(weight.dtype)  # (b, C, taps, ho * wo)
+        found = weight.view(groups, -1, inner) @ planes.view(b, groups, inner, ho * wo)
+        found = found.view(b, outputs, ho, wo)
     return found if bias is None else found + bias[:, None, None]
+
+
+def _rows_at(x: Tensor, at_y: Tensor, at_x: Tensor, mask: Tensor | None) -> Tensor:
+    """(b, C, h, w), places and factors (b, D, kh, kw, ho, wo) -> (b * ho * wo, kh * kw, C)."""
+    b, c, h, w = x.shape
+    groups, taps = at_y.shape[1], at_y.shape[2] * at_y.shape[3]
+    order = (0, 4, 5, 2, 3, 1)  # (b, ho, wo, kh, kw, D), as rows are
+    weight, cells = _corners(at_x.permute(order), at_y.permute(order), w, h)
+    if mask is not None:
+        weight = weight * mask.permute(order)[..., None]
+    image = torch.arange(b, device=x.device).view(b, 1, 1, 1, 1, 1, 1)
+    group = torch.arange(groups, device=x.device)[:, None]
+    index = (image * (h * w) + cells) * groups + group
+    rows = x.permute(0, 2, 3, 1).reshape(-1, c // groups).to(weight.dtype)
+    return _gather_sum(rows, index.view(-1, 4), weight.view(-1, 4)).view(-1, taps, c)
+
+
+def _planes_at(x: Tensor, at_y: Tensor, at_x: Tensor, mask: Tensor | None) -> Tensor:
+    """The same as (b, C, kh * kw, ho * wo)."""
+    (b, c, h, w), (_, d, kh, kw, ho, wo) = x.shape, at_y.shape
+    at = torch.stack([_unit(at_x, w), _unit(at_y, h)], -1)
+    picked = F.grid_sample(
+        x.reshape(b * d, c // d, h, w).to(at.dtype),
+        at.view(b * d, kh * kw * ho, wo, 2),
+        align_corners=False,
+    )  # (b * D, C / D, kh * kw * ho, wo)
+    if mask is not None:
+        picked = picked * mask.reshape(b * d, 1, kh * kw * ho, wo)
+    return picked.view(b, c, kh * kw, ho * wo)
 
 
 def _require(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
