@@ -108,12 +108,12 @@ def deform_conv2d(
     if x.device.type == "cpu" and not _exporting():
         rows = _rows_at(x, at_y, at_x, mask).to(weight.dtype)  # (b * ho * wo, taps, C)
         rows = rows.view(-1, taps, groups, c // groups).permute(2, 0, 1, 3)
-        kernel = weight.view(groups, -1, c // groups, taps).transpose(2, 3)
+        kernel = weight.reshape(groups, -1, c // groups, taps).transpose(2, 3)
         found = rows.reshape(groups, -1, inner) @ kernel.reshape(groups, -1, inner).mT
         found = found.transpose(0, 1).reshape(b, ho, wo, outputs).permute(0, 3, 1, 2)
     else:
         planes = _planes_at(x, at_y, at_x, mask).to(weight.dtype)  # (b, C, taps, ho * wo)
-        found = weight.view(groups, -1, inner) @ planes.view(b, groups, inner, ho * wo)
+        found = weight.reshape(groups, -1, inner) @ planes.view(b, groups, inner, ho * wo)
         found = found.view(b, outputs, ho, wo)
     return found if bias is None else found + bias[:, None, None]
 

@@ -71,9 +71,11 @@ def loop_deform(x, offset, weight, stride, padding, dilation, groups, deform_gro
         (2, 1, 0, 1, 2, 4, False),
     ],
 )
+@pytest.mark.parametrize("exporting", [False, True])
 def test_deform_conv2d_equals_the_loop(
-    kernel, stride, padding, dilation, groups, deform_groups, masked
+    monkeypatch, exporting, kernel, stride, padding, dilation, groups, deform_groups, masked
 ):
+    monkeypatch.setattr("posewright.ops._exporting", lambda: exporting)
     b, c, o, h, w = 2, 4, 4, 5, 4
     x, weight, bias = rand(b, c, h, w), rand(o, c // groups, kernel, kernel), rand(o)
     ho, wo = ((side + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1 for side in (h, w))
@@ -83,19 +85,20 @@ def test_deform_conv2d_equals_the_loop(
     expected = loop_deform(
         x, offset, weight, stride, padding, dilation, groups, deform_groups, mask
     )
-    found = deform_conv2d(
-        x,
-        offset,
-        weight,
-        bias,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-        deform_groups=deform_groups,
-        mask=mask,
-    )
-    torch.testing.assert_close(found, expected + bias[:, None, None])
+    for memory in (torch.contiguous_format, torch.channels_last):
+        found = deform_conv2d(
+            x.to(memory_format=memory),
+            offset.to(memory_format=memory),
+            weight.to(memory_format=memory),
+            bias,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+            deform_groups=deform_groups,
+            mask=mask,
+        )
+        torch.testing.assert_close(found, expected + bias[:, None, None])
 
 
 @pytest.mark.parametrize("groups", [1, 2])
