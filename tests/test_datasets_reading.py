@@ -234,6 +234,13 @@ def test_a_skeleton_of_ones_own_has_mirror_pairs_and_sigmas() -> None:
     assert skeleton_of(["a", "b"], stated=[0.1, -1]).sigmas == (0.05, 0.05)
 
 
+def test_a_file_may_have_sigmas_of_its_own_for_known_joints() -> None:
+    names = list(COCO17.joints)
+    assert skeleton_of(names, stated=list(COCO17.sigmas)) is COCO17
+    own = skeleton_of(names, name="own", stated=[0.1] * 17)
+    assert (own.name, own.sigmas, own.links) == ("own", (0.1,) * 17, COCO17.links)
+
+
 def test_yaml_subset() -> None:
     text = (
         "a: 1  # one\nb: [1, 2.5, x]\nnames:\n  0: person\n  1: 'dog'\nk:\n  0:\n    - n\n    - m\n"

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from posewright.skeletons import (
     COCO17,
@@ -94,18 +97,18 @@ def skeleton_of(
 ) -> Skeleton:
     """Return the known skeleton with these joints in this order, else one made from the names.
 
-    links: pairs of joint numbers from 0.  stated: K positive sigmas that a file gives; anything
-    else counts as none.  Mirror pairs follow from left and right; sigmas that are not stated are
-    COCO's for the names that it knows and 0.05 for all others.
+    links: pairs of joint numbers from 0.  stated: K positive sigmas that a file gives, also for
+    known joints; anything else counts as none.  Mirror pairs follow from left and right; sigmas
+    that are not stated are COCO's for the names that it knows and 0.05 for all others.
     """
     joints = canonical_all(names)
+    given = _positive(stated, len(joints))
     for known in map(get_skeleton, list_skeletons()):
         if known.joints == joints:
-            return known
+            own = bool(given) and not np.allclose(given, known.oks_sigmas)
+            return replace(known, name=name, sigmas=given) if own else known
     pairs = tuple((a, b) for a, b in links if a != b and 0 <= min(a, b) <= max(a, b) < len(joints))
-    sigmas = _positive(stated, len(joints)) or tuple(
-        _SIGMAS.get(joint, DEFAULT_SIGMA) for joint in joints
-    )
+    sigmas = given or tuple(_SIGMAS.get(joint, DEFAULT_SIGMA) for joint in joints)
     return Skeleton(name, joints, pairs or _known_links(joints), sigmas)
 
 

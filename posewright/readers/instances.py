@@ -72,9 +72,9 @@ class Labels:
 def read_truth(path: str | Path, joints: int, whole_body: bool = False) -> Labels:
     """Read people with `joints` key points from COCO labels.
 
-    whole_body: the joints are in COCO-WholeBody's five fields.  People without the area that COCO
-    states have that of their box.  SourceError for a broken file, UsageError for another number of
-    joints.
+    whole_body: the joints may be in COCO-WholeBody's five fields.  People without the area that
+    COCO states have that of their box.  SourceError for a broken file, UsageError for another
+    number of joints.
     """
     path = Path(path)
     data = _labels(path)
@@ -82,8 +82,7 @@ def read_truth(path: str | Path, joints: int, whole_body: bool = False) -> Label
     person = _person(data["categories"])
     with_joints = [a for a in data["annotations"] if a.get("category_id", 1) == person]
     entries = _by_image(with_joints, images, path)
-    fields = WHOLE_BODY if whole_body else {"keypoints": joints}
-    keypoints = _keypoints(entries, fields, path)
+    keypoints = _keypoints(entries, _fields(entries, joints, whole_body), path)
     boxes = _boxes(entries, path)
     areas = _column(entries, lambda a: a.get("area", a["bbox"][2] * a["bbox"][3]), path)
     labelled = (keypoints[:, :, 2] > 0).any(1)
@@ -133,8 +132,7 @@ def detections(
     mine = np.array([e.get("category_id", person) == person for e in entries], bool)
     entries = [e for e, m in zip(entries, mine, strict=True) if m]
     joints = labels.truth.keypoints.shape[1]
-    split = whole_body and any("foot_kpts" in e for e in entries[:1])
-    keypoints = _keypoints(entries, WHOLE_BODY if split else {"keypoints": joints}, path)
+    keypoints = _keypoints(entries, _fields(entries, joints, whole_body), path)
     scores = _column(entries, lambda e: e["score"], path)
     low, high = keypoints[:, :, :2].min(1), keypoints[:, :, :2].max(1)
     boxes = np.concatenate([low, high - low], 1)
@@ -276,6 +274,12 @@ def _boxes(entries: list[Any], path: Path) -> Doubles:
     if any(len(box) != 4 for box in flat):
         raise SourceError(f"{path} has boxes that are not left, top, width, height")
     return _checked(np.array(flat, np.float64).reshape(-1, 4), path)
+
+
+def _fields(entries: list[Any], joints: int, whole_body: bool) -> Mapping[str, int]:
+    """Return where the joints are: in COCO-WholeBody's five fields, or all in one list."""
+    split = whole_body and any("foot_kpts" in e for e in entries[:1])
+    return WHOLE_BODY if split else {"keypoints": joints}
 
 
 def _keypoints(entries: list[Any], fields: Mapping[str, int], path: Path) -> Doubles:
