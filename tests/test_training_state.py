@@ -78,6 +78,12 @@ def test_a_failed_save_leaves_the_one_before(
     assert [p.name for p in tmp_path.iterdir()] == ["s.safetensors"]
 
 
+def test_a_log_whose_folder_is_gone_says_so(tmp_path: Path) -> None:
+    log = Log(tmp_path / "run")
+    with pytest.raises(OutputError, match=r"cannot write .*log.csv: No such file or directory"):
+        log.step({"step": 1, "loss": 0.5})
+
+
 @pytest.mark.parametrize("kind", ["adamw", "sgd", "rmsprop"])
 def test_an_optimizer_goes_on_to_the_last_bit(kind: str, tmp_path: Path) -> None:
     def build() -> tuple[nn.Module, torch.optim.Optimizer]:

@@ -8,7 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from posewright.errors import MissingError, OutputError
+from posewright.errors import MissingError
+from posewright.writers.files import explain
 
 __all__ = ["Log", "write_bytes", "write_text"]
 
@@ -46,7 +47,7 @@ class Log:
             with open(self.folder / "log.jsonl", "a", encoding="utf-8") as file:
                 file.write(json.dumps({"kind": name, **row}) + "\n")
         except OSError as error:
-            raise OutputError(f"{path}: cannot be written ({error}); free space") from error
+            raise explain(path, error) from error
         if self.board is not None:
             for key, value in row.items():
                 if key not in ("step", "epoch"):
@@ -111,4 +112,4 @@ def write_bytes(path: Path, content: bytes) -> None:
         os.replace(part, path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise OutputError(f"{path}: cannot be written ({error}); free space") from error
+        raise explain(path, error) from error
