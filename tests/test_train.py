@@ -101,6 +101,7 @@ def test_a_recipe_file_does_the_run_again(data: Path, tmp_path: Path) -> None:
             "tokenpose_t",
             ("optimizer=rmsprop", "precision=bf16", "accumulate=2", "options.input_size=[48,64]"),
         ),
+        ("yoloxpose_tiny", ("oks_width=4",)),
     ],
 )
 def test_an_interrupted_run_ends_with_the_same_bytes(

@@ -111,6 +111,10 @@ class Recipe:
         "its poses: moved to the middle (RMPE), or as in the codec's crop of the labelled box; "
         "boxes: no branch, the transformer itself is asked for that crop",
     )
+    oks_width: float = _setting(
+        1.0, number(1, 100), "YOLO-Pose, YOLOX-Pose, RTMO: factor of the loss's sigmas at the "
+        "start, 1 from half of the training on"
+    )  # fmt: skip
     weights: str = _setting("", text(), "safetensors file to start from; what fits is loaded")
 
     seed: int = _setting(0, number(0, 2**63 - 1, whole=True), "of every random draw")

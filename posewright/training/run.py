@@ -38,6 +38,7 @@ from posewright.training.state import (
     write_state,
 )
 from posewright.training.steps import Stepper
+from posewright.training.widening import Widening
 from posewright.training.world import World
 
 __all__ = ["Run"]
@@ -65,6 +66,7 @@ class Run:
             convert(self.model)
         world.same_weights(self.model)
         self.frozen = freeze(self.model, recipe.freeze)
+        self.widening = Widening(self.model, recipe.oks_width)
         self.optimizer = make_optimizer(self.model, recipe)
         self.ema = Ema(self.model, recipe.ema) if recipe.ema else None
         self.stepper = Stepper(self.model, self.optimizer, recipe, world)
@@ -94,6 +96,8 @@ class Run:
         if world.first:
             run.log = Log(folder, run.place.step, recipe.tensorboard)
         run.say(run.opening())
+        if hint := run.widening.hint(recipe.weights):
+            run.say(hint)
         if run.feed.instances.unmatched:
             run.say(f"{run.feed.instances.unmatched} people left out: no box of the detector fits")
         return run
