@@ -38,7 +38,6 @@ WANTED = 0.95
 # What differs from each network's own recipe: short runs need no warm-up of thousands of steps.
 COMMON = ["batch=32", "schedule=cosine", "cosine_from=0", "warmup=20", "ema=0", "save_every=50",
           "eval_every=50", "log_every=10", "weight_decay=0", "clip=0", "workers=1"]  # fmt: skip
-ONE_STAGE = ["lr=1e-3", "optimizer=adam", "oks_width=4", "options.input_size=[128,128]"]
 RUNS = {
     "heatmap": (
         "lite_hrnet_18",
@@ -64,8 +63,10 @@ RUNS = {
             "augment.scale_draw=uniform",
         ],
     ),
-    "yolo_pose": ("yolo_pose_s6", [*ONE_STAGE, "epochs=600"]),
-    "yoloxpose": ("yoloxpose_tiny", [*ONE_STAGE, "epochs=600"]),
+    "yolo_pose": (
+        "yolo_pose_s6",
+        ["epochs=400", "lr=1e-3", "optimizer=adam", "options.input_size=[128,128]"],
+    ),
     "dekr": ("dekr_w32", ["model=dekr_square", "epochs=60", "lr=5e-4"]),
 }
 
@@ -73,11 +74,25 @@ TOP_DOWN = ("heatmap", "udp", "simcc", "rle", "movenet", "posefix")
 
 # A first run on the same people, whose weights the run itself starts from.
 FIRST = {
+    "yolo_pose": ("yolo_pose_wide", ["epochs=300"]),
     "movenet": ("movenet_wide_view", ["epochs=300"]),  # a warm restart of the cosine
     # twice as many steps for the time; but then batch normalisation must see all pictures at once,
     # as its running means fit no picture that moves those of its batch
     "dekr": ("dekr_square", ["epochs=300", "batch=13", "lr=1e-3"]),
 }
+
+
+@register(paper="arXiv:2204.06806")
+def yolo_pose_wide(
+    *, input_size: tuple[int, int] = (128, 128), skeleton: Skeleton | str = "coco17"
+) -> PoseModel:
+    """YOLO-Pose with sigmas four times as wide in its loss.
+
+    1 - exp(-distance^2 / ...) has no gradient many sigmas away, where a face is before training.
+    """
+    model = create("yolo_pose_s6", input_size=input_size, skeleton=skeleton)
+    model.loss.sigmas.mul_(4)  # type: ignore[union-attr, operator]
+    return model
 
 
 @register(paper="arXiv:2104.02300")
