@@ -205,6 +205,7 @@ def test_a_view_of_the_wrong_size_is_a_model_error(tmp_path: Path, runtime: str)
 def test_ctrl_c_after_openvino_models_have_come_and_gone_is_an_interrupt() -> None:
     code = """if True:
         import os, signal
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background has none
         from posewright.runtimes import load_model
         from posewright.weights import EMBEDDED
         path = EMBEDDED["movenet-thunder"].path
