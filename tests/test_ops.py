@@ -76,6 +76,7 @@ def test_deform_conv2d_equals_the_loop(
     monkeypatch, exporting, kernel, stride, padding, dilation, groups, deform_groups, masked
 ):
     monkeypatch.setattr("posewright.ops._exporting", lambda: exporting)
+    monkeypatch.setattr("posewright.ops._LONG_ROW", 1)
     b, c, o, h, w = 2, 4, 4, 5, 4
     x, weight, bias = rand(b, c, h, w), rand(o, c // groups, kernel, kernel), rand(o)
     ho, wo = ((side + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1 for side in (h, w))
@@ -122,7 +123,9 @@ def test_a_whole_cell_of_offset_moves_the_picture() -> None:
     torch.testing.assert_close(found[:, :, 1:-1, 1:-1], inner)
 
 
-def test_deform_conv2d_has_the_right_gradients() -> None:
+@pytest.mark.parametrize("long_row", [1, 64])
+def test_deform_conv2d_has_the_right_gradients(monkeypatch, long_row: int) -> None:
+    monkeypatch.setattr("posewright.ops._LONG_ROW", long_row)
     x, offset, weight = rand(1, 4, 4, 3), rand(1, 36, 4, 3), rand(2, 2, 3, 3)
     mask, bias = rand(1, 18, 4, 3), rand(2)
     inputs = [t.requires_grad_() for t in (x, offset, weight, bias, mask)]
