@@ -96,7 +96,7 @@ class Run:
         if world.first:
             run.log = Log(folder, run.place.step, recipe.tensorboard)
         run.say(run.opening())
-        if hint := run.widening.hint(recipe.weights):
+        if not resume and (hint := run.widening.hint(recipe.weights)):
             run.say(hint)
         if run.feed.instances.unmatched:
             run.say(f"{run.feed.instances.unmatched} people left out: no box of the detector fits")
