@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -123,9 +123,10 @@ def predict_to(
 class _Outputs:
     """All writers of a run; one that fails is dropped, the others go on."""
 
-    def __init__(self, writers: list[Writer], summary: Summary) -> None:
+    def __init__(self, writers: list[Writer], summary: Summary, out: Path) -> None:
         self.writers, self.summary = writers, summary
         self.used = False
+        self._new = None if out.exists() else out  # the folder that goes where nothing is written
 
     @classmethod
     def open(
@@ -135,7 +136,7 @@ class _Outputs:
         flavours = [name for name in save if name.startswith("alphapose")]
         if len(flavours) > 1:
             raise UsageError(f"{' and '.join(flavours)} are one file; save one of them at a time")
-        made = cls([], summary)
+        made = cls([], summary, out)
         try:
             for name in save:
                 made.writers.append(create_writer(name, out, options=options))
@@ -166,6 +167,8 @@ class _Outputs:
 
     def abort(self) -> None:
         with ExitStack() as every:  # the others are cleaned up, too, where one fails
+            if self._new is not None:
+                every.callback(_remove_empty, self._new)
             for writer in self.writers:
                 every.callback(writer.abort)
 
@@ -175,6 +178,11 @@ class _Outputs:
         writer.abort()
         if not self.writers:
             raise error
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):  # what holds something stays
+        folder.rmdir()
 
 
 @dataclass(frozen=True)

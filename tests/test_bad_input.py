@@ -70,7 +70,7 @@ def test_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     (tmp_path / "empty").mkdir()
     assert predict(tmp_path / "out", tmp_path / "empty") == 3
     assert "empty" in one_line(capsys)
-    assert list((tmp_path / "out").iterdir()) == []  # no files about nothing
+    assert not (tmp_path / "out").exists()  # no files about nothing
 
 
 @pytest.mark.parametrize("kind", ["zero bytes", "audio", "junk", "text"])

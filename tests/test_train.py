@@ -299,6 +299,7 @@ def test_frozen_parts_and_transfer(data: Path, tmp_path: Path) -> None:
         (["nowhere", "-m", "simcc_mobilenetv2"], 3, "nowhere"),
         (["--resume", "nowhere"], 2, "is it the folder of a run"),
         (["DATA", "-m", "simcc_mobilenetv2", "val=last:99"], 2, "last:N"),
+        (["DATA", "-m", "simcc_mobilenetv2", "oks_width=4"], 2, "leave it out"),
     ],
 )
 def test_bad_arguments_are_one_line(
@@ -310,6 +311,7 @@ def test_bad_arguments_are_one_line(
     assert main(["train", *given, *output, "--quiet"]) == code
     error = capsys.readouterr().err.strip()
     assert words in error and "\n" not in error
+    assert not (tmp_path / "r").exists()
 
 
 def test_a_folder_with_a_run_is_not_overwritten(data: Path, tmp_path: Path) -> None:

@@ -20,11 +20,17 @@ def test_sigmas_fall_to_their_own_at_half_of_the_training(name: str) -> None:
         torch.testing.assert_close(model.loss.sigmas, own * factor)
 
 
-def test_a_loss_without_sigmas_is_refused_and_new_weights_get_a_hint() -> None:
+@pytest.mark.parametrize("name", ["simcc_mobilenetv2", "adaptivepose_dla34"])
+def test_what_does_not_learn_by_oks_alone_is_refused(name: str) -> None:
     with torch.device("meta"):
-        simcc, yolo = create("simcc_mobilenetv2"), create("yoloxpose_tiny")
-    with pytest.raises(UsageError, match=r"oks_width=4: the loss of simcc_.+ has no sigmas"):
-        Widening(simcc, 4)
-    assert Widening(simcc, 1).hint("") == ""
+        model = create(name)
+    with pytest.raises(UsageError, match=f"oks_width=4: {name} does not learn joints by OKS"):
+        Widening(model, 4)
+    assert Widening(model, 1).hint("") == ""
+
+
+def test_new_weights_get_a_hint() -> None:
+    with torch.device("meta"):
+        yolo = create("yoloxpose_tiny")
     assert "oks_width=4" in Widening(yolo, 1).hint("")
     assert Widening(yolo, 1).hint("coco.safetensors") == Widening(yolo, 4).hint("") == ""

@@ -87,6 +87,8 @@ class Run:
         if world.first:
             _check_folder(folder, resume)
         run = cls(recipe, folder, world, say, *open_sets(recipe))
+        if world.first:
+            _make_folder(folder)
         if resume:
             run.restore()
         else:
@@ -333,6 +335,9 @@ def _check_folder(folder: Path, resume: bool) -> None:
         raise UsageError(f"{folder} holds no state to go on from; leave out --resume")
     if there and not resume:
         raise UsageError(f"{folder} holds a run; --resume goes on with it, or choose another -o")
+
+
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from posewright.errors import UsageError
+from posewright.losses.oks import YoloPoseLoss
+from posewright.losses.yolox import RTMOLoss, YoloxPoseLoss
 from posewright.models import PoseModel
 
 __all__ = ["Widening"]
@@ -21,14 +23,17 @@ class Widening:
     logarithm, from `width` to 1 at half of the training.  It follows from the step alone, so that
     a resumed run is the same.
 
-    UsageError: a width for a network whose loss has no sigmas.
+    UsageError: a width for a network that learns its joints in another way.
     """
 
     def __init__(self, model: PoseModel, width: float) -> None:
-        sigmas = getattr(model.loss, "sigmas", None)
+        # AdaptivePose's loss has sigmas, too, but also L1, which has a gradient everywhere
+        alone = (YoloPoseLoss, YoloxPoseLoss, RTMOLoss)
+        sigmas = model.loss.sigmas if isinstance(model.loss, alone) else None
         if sigmas is None and width != 1:
             raise UsageError(
-                f"oks_width={width:g}: the loss of {model.name} has no sigmas; leave it out"
+                f"oks_width={width:g}: {model.name} does not learn joints by OKS alone; "
+                "leave it out"
             )
         self.width = width
         self._sigmas = sigmas
