@@ -9,7 +9,7 @@ reads whole rows of channels and keeps no picked ones.  A deformable convolution
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,7 @@ __all__ = [
 
 Pair = tuple[int, int]
 _LONG_ROW = 64  # channels from which rows are picked faster than planes; DEKR's 15: 3 times slower
+_PART = 512  # places of a deformable convolution at a time: 1.2 MB of values at 64 channels
 HALF = (torch.float16, torch.bfloat16)  # too coarse for places: 1000.5 is not a bfloat16
 
 
@@ -42,30 +43,51 @@ def _gather_sum(rows: Tensor, index: Tensor, weight: Tensor) -> Tensor:
     return F.embedding_bag(index, rows, mode="sum", per_sample_weights=weight)
 
 
+def _rows(x: Tensor) -> Tensor:
+    """(B, C, h, w) -> (B * h * w, C)."""
+    _, c, h, w = x.shape
+    planes = x.flatten(2)
+    if planes.is_contiguous() and planes.is_cpu and h * w % 1024 == 0 and not _exporting():
+        # planes a multiple of 4 KiB apart share few lines of the cache: four times slower to turn
+        planes = F.pad(planes, (0, 16))[..., : h * w]
+    return planes.transpose(1, 2).reshape(-1, c)
+
+
 def _exporting() -> bool:
     return torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()
 
 
 def _corners(
-    x: Tensor, y: Tensor, width: int, height: int, *, clamp: bool = False
+    x: Tensor,
+    y: Tensor,
+    width: int,
+    height: int,
+    *,
+    first: Tensor | int = 0,
+    step: int = 1,
+    factor: Tensor | None = None,
+    clamp: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """(...) cells -> (..., 4) weight of the corners round each, and y * width + x (int64) of them.
+    """(...) cells -> (..., 4) weight of the corners round each, and the number (int64) of each.
 
-    Corners outside of the map have weight 0, or are those nearest inside if `clamp`.
+    That is first + step * (row * width + column).  factor: (...) of the weights.  Corners outside
+    of the map have weight 0, or are those nearest inside if `clamp`.
     """
     sides = []
-    for at, cells in ((x, width), (y, height)):
+    for at, cells, apart in ((x, width, step), (y, height, step * width)):
         low = at.floor()
         shares = at - low
         ends = [(1 - shares, low), (shares, low + 1)]
         if not clamp:
             ends = [(share * ((end >= 0) & (end < cells)), end) for share, end in ends]
         # cut after the conversion, so that no number, nan included, can point outside
-        sides.append([(share, end.long().clamp(0, cells - 1)) for share, end in ends])
-    # stacked last, as arithmetic along an axis of two is slow
-    pairs = [(below, beside) for below in sides[1] for beside in sides[0]]
+        sides.append([(share, end.long().clamp(0, cells - 1) * apart) for share, end in ends])
+    columns, lines = sides
+    # before there are four of each, and these stacked last: an axis of two is slow
+    lines = [(share if factor is None else share * factor, row + first) for share, row in lines]
+    pairs = [(line, column) for line in lines for column in columns]
     weight = torch.stack([wy * wx for (wy, _), (wx, _) in pairs], -1)
-    return weight, torch.stack([row * width + column for (_, row), (_, column) in pairs], -1)
+    return weight, torch.stack([row + column for (_, row), (_, column) in pairs], -1)
 
 
 def _pair(value: int | Pair) -> Pair:
@@ -107,11 +129,14 @@ def deform_conv2d(
         mask = mask.reshape(at_y.shape)
     inner = c // groups * taps
     if x.device.type == "cpu" and c // deform_groups >= _LONG_ROW and not _exporting():
-        rows = _rows_at(x, at_y, at_x, mask).to(weight.dtype)  # (b * ho * wo, taps, C)
-        rows = rows.view(-1, taps, groups, c // groups).permute(2, 0, 1, 3)
         kernel = weight.reshape(groups, -1, c // groups, taps).transpose(2, 3)
-        found = rows.reshape(groups, -1, inner) @ kernel.reshape(groups, -1, inner).mT
-        found = found.transpose(0, 1).reshape(b, ho, wo, outputs).permute(0, 3, 1, 2)
+        kernel = kernel.reshape(groups, -1, inner).mT
+        parts = []
+        for rows in _rows_at(x, at_y, at_x, mask):  # (some of b * ho * wo, taps, C)
+            rows = rows.to(weight.dtype).view(-1, taps, groups, c // groups).permute(2, 0, 1, 3)
+            parts.append(rows.reshape(groups, -1, inner) @ kernel)
+        found = torch.cat(parts, 1).transpose(0, 1).reshape(b, ho, wo, outputs)
+        found = found.permute(0, 3, 1, 2)
     else:
         planes = _planes_at(x, at_y, at_x, mask).to(weight.dtype)  # (b, C, taps, ho * wo)
         found = weight.reshape(groups, -1, inner) @ planes.view(b, groups, inner, ho * wo)
@@ -119,19 +144,26 @@ def deform_conv2d(
     return found if bias is None else found + bias[:, None, None]
 
 
-def _rows_at(x: Tensor, at_y: Tensor, at_x: Tensor, mask: Tensor | None) -> Tensor:
-    """(b, C, h, w), places and factors (b, D, kh, kw, ho, wo) -> (b * ho * wo, kh * kw, C)."""
+def _rows_at(x: Tensor, at_y: Tensor, at_x: Tensor, mask: Tensor | None) -> Iterator[Tensor]:
+    """(b, C, h, w), places and factors (b, D, kh, kw, ho, wo) -> (b * ho * wo, kh * kw, C).
+
+    They come part by part, so that each is used while it is in the cache; whole where gradients
+    are wanted, as the backward pass of each part would write those of all of x.
+    """
     b, c, h, w = x.shape
     groups, taps = at_y.shape[1], at_y.shape[2] * at_y.shape[3]
     order = (0, 4, 5, 2, 3, 1)  # (b, ho, wo, kh, kw, D), as rows are
-    weight, cells = _corners(at_x.permute(order), at_y.permute(order), w, h)
-    if mask is not None:
-        weight = weight * mask.permute(order)[..., None]
-    image = torch.arange(b, device=x.device).view(b, 1, 1, 1, 1, 1, 1)
-    group = torch.arange(groups, device=x.device)[:, None]
-    index = (image * (h * w) + cells) * groups + group
-    rows = x.permute(0, 2, 3, 1).reshape(-1, c // groups).to(weight.dtype)
-    return _gather_sum(rows, index.view(-1, 4), weight.view(-1, 4)).view(-1, taps, c)
+    image = torch.arange(b, device=x.device).view(b, 1, 1, 1, 1, 1)
+    first = image * (h * w * groups) + torch.arange(groups, device=x.device)
+    factor = None if mask is None else mask.permute(order)
+    weight, index = _corners(
+        at_x.permute(order), at_y.permute(order), w, h, first=first, step=groups, factor=factor
+    )
+    rows = _rows(x).reshape(-1, c // groups).to(weight.dtype)
+    index, weight = (t.reshape(-1, taps * groups, 4) for t in (index, weight))
+    size = len(index) if torch.is_grad_enabled() else _PART
+    for some, factors in zip(index.split(size), weight.split(size), strict=True):
+        yield _gather_sum(rows, some.flatten(0, 1), factors.flatten(0, 1)).view(-1, taps, c)
 
 
 def _planes_at(x: Tensor, at_y: Tensor, at_x: Tensor, mask: Tensor | None) -> Tensor:
@@ -257,21 +289,24 @@ def ms_deform_attention(
     if cells != sum(h * w for h, w in spatial_shapes):
         raise ModelError(f"{cells} values, but maps of {list(spatial_shapes)} (h, w) have another")
     _, queries, heads, levels, points, _ = locations.shape
-    factors, indices, start = [], [], 0
-    for level, (h, w) in enumerate(spatial_shapes):
-        at = locations[:, :, :, level]
-        factor, at_cells = _corners(at[..., 0] * w - 0.5, at[..., 1] * h - 0.5, w, h)
-        factors.append(factor)  # (B, Q, M, P, 4)
-        indices.append(start + at_cells)
-        start += h * w
-    factor = torch.stack(factors, 3) * weights[..., None]  # (B, Q, M, L, P, 4)
-    image = torch.arange(b, device=values.device).view(b, 1, 1, 1, 1, 1)
-    index = (image * cells + torch.stack(indices, 3)) * shared
+    first = torch.arange(b, device=values.device).view(b, 1, 1, 1) * (cells * shared)
     if shared > 1:
-        index = index + torch.arange(heads, device=values.device).view(-1, 1, 1, 1)
+        first = first + torch.arange(heads, device=values.device).view(-1, 1)
+    factors, indices = [], []
+    for level, (h, w) in enumerate(spatial_shapes):
+        x, y = locations[:, :, :, level].unbind(-1)
+        factor, index = _corners(
+            x * w - 0.5, y * h - 0.5, w, h, first=first, step=shared, factor=weights[:, :, :, level]
+        )  # (B, Q, M, P, 4)
+        factors.append(factor)
+        indices.append(index)
+        first = first + h * w * shared
     terms = levels * points * 4
-    rows = values.reshape(-1, depth)
-    found = _gather_sum(rows, index.reshape(-1, terms), factor.reshape(-1, terms))
+    found = _gather_sum(
+        values.reshape(-1, depth),
+        torch.stack(indices, 3).reshape(-1, terms),
+        torch.stack(factors, 3).reshape(-1, terms),
+    )
     return found.view(b, queries, heads * depth)
 
 
@@ -291,8 +326,9 @@ def flow_warp(x: Tensor, flow: Tensor) -> Tensor:
         flow = flow.float()
     columns = torch.arange(w, device=x.device)
     lines = torch.arange(h, device=x.device)[:, None]
-    weight, cells = _corners(flow[:, 0] + columns, flow[:, 1] + lines, w, h, clamp=True)
-    index = torch.arange(b, device=x.device).view(b, 1, 1, 1) * (h * w) + cells  # (B, h, w, 4)
-    rows = x.permute(0, 2, 3, 1).reshape(-1, c)
-    found = _gather_sum(rows, index.view(-1, 4), weight.view(-1, 4))
+    image = torch.arange(b, device=x.device).view(b, 1, 1) * (h * w)
+    weight, index = _corners(
+        flow[:, 0] + columns, flow[:, 1] + lines, w, h, first=image, clamp=True
+    )  # (B, h, w, 4)
+    found = _gather_sum(_rows(x), index.view(-1, 4), weight.view(-1, 4))
     return found.view(b, h, w, c).permute(0, 3, 1, 2)

@@ -81,7 +81,7 @@ def _loop(run: Run, stop: Stop) -> None:
             for batch in batches:
                 waited = time.perf_counter() - clock
                 rate = run.set_rate(place.step)
-                run.widening.at(place.step / (recipe.epochs * len(run.feed)))
+                run.stages.at(place.step / len(run.feed))
                 loss = run.stepper(batch)
                 if run.ema is not None and loss == loss:
                     run.ema.update(run.model)

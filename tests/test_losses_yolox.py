@@ -11,7 +11,15 @@ from torch import Tensor
 
 from posewright.codecs import RTMO, YoloxPose
 from posewright.errors import ModelError
-from posewright.losses.yolox import RTMOLoss, YoloxPoseLoss, assign, box_iou, oks, varifocal
+from posewright.losses.yolox import (
+    RTMOLoss,
+    RTMOStage,
+    YoloxPoseLoss,
+    assign,
+    box_iou,
+    oks,
+    varifocal,
+)
 from posewright.models.rtmo import DCC
 from posewright.nms import box_iou as numpy_iou
 from posewright.nms import oks as numpy_oks
@@ -223,7 +231,7 @@ def rtmo_case(
 @pytest.mark.parametrize("joint_centres", [True, False])
 def test_gradients_of_rtmo(joint_centres: bool) -> None:
     codec, dcc, outputs, targets = rtmo_case(torch.float64, 32)
-    loss = RTMOLoss(codec, SIGMAS, dcc, joint_centres=joint_centres, power=0.0)
+    loss = RTMOLoss(codec, SIGMAS, dcc, joint_centres=joint_centres, first=RTMOStage(power=0.0))
     keys = list(outputs)
     inputs = tuple(v.requires_grad_() for v in outputs.values())
     assert torch.autograd.gradcheck(
@@ -233,13 +241,15 @@ def test_gradients_of_rtmo(joint_centres: bool) -> None:
 
 def test_the_second_stage_teaches_the_proxy_and_the_score() -> None:
     codec, dcc, outputs, targets = rtmo_case(torch.float32)
-    first = RTMOLoss(codec, SIGMAS, dcc, mle=5.0, oks=10.0)(outputs, targets)
-    second = RTMOLoss(codec, SIGMAS, dcc, mle=5.0, oks=10.0, cls=2.0, power=1.0, teach=True)
-    taught = second(outputs, targets)
+    same = RTMOStage(mle=5.0, oks=10.0, power=1.0)
+    loss = RTMOLoss(codec, SIGMAS, dcc, first=same, second=same)
+    before = loss(outputs, targets)
+    loss.teach = True
+    taught = loss(outputs, targets)
     assert taught.isfinite()
-    assert not torch.allclose(first, taught)
+    assert not torch.allclose(before, taught)
     outputs = {k: v.requires_grad_() for k, v in outputs.items()}
-    second(outputs, targets).backward()
+    loss(outputs, targets).backward()
     assert all(v.grad is not None and v.grad.isfinite().all() for v in outputs.values())
 
 
@@ -256,7 +266,7 @@ def test_the_likelihood_is_greatest_where_probability_and_joint_meet() -> None:
             return points, (at, at), (chance[0], chance[1]), sigma
 
         one = {k: v[:, :1] for k, v in targets.items()}
-        loss = RTMOLoss(codec, SIGMAS, classifier, mle=1.0)
+        loss = RTMOLoss(codec, SIGMAS, classifier)
         return loss(outputs, one).item()
 
     assert loss_at(0.0) < loss_at(3.0) < loss_at(9.0)

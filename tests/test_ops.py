@@ -123,6 +123,24 @@ def test_a_whole_cell_of_offset_moves_the_picture() -> None:
     torch.testing.assert_close(found[:, :, 1:-1, 1:-1], inner)
 
 
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+def test_what_goes_part_by_part_without_gradients_is_the_same(memory: torch.memory_format) -> None:
+    x = rand(2, 128, 32, 32).to(memory_format=memory)  # planes of 4 KiB; four parts
+    offset, mask = rand(2, 36, 32, 32, scale=2.0), rand(2, 18, 32, 32)
+    weight, flow = rand(6, 64, 3, 3), rand(2, 2, 32, 32)
+
+    def run() -> tuple[Tensor, Tensor]:
+        deformed = deform_conv2d(x, offset, weight, padding=1, groups=2, deform_groups=2, mask=mask)
+        return deformed, flow_warp(x, flow)
+
+    with torch.no_grad():
+        parts = run()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("posewright.ops._exporting", lambda: True)
+        torch.testing.assert_close(parts, run())  # as planes
+    torch.testing.assert_close(parts, run())  # whole
+
+
 @pytest.mark.parametrize("long_row", [1, 64])
 def test_deform_conv2d_has_the_right_gradients(monkeypatch, long_row: int) -> None:
     monkeypatch.setattr("posewright.ops._LONG_ROW", long_row)

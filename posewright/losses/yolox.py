@@ -13,7 +13,16 @@ from posewright.codecs.yolox import RTMO, YoloxPose
 from posewright.errors import ModelError
 from posewright.people import Floats
 
-__all__ = ["Matches", "RTMOLoss", "YoloxPoseLoss", "assign", "box_iou", "oks", "varifocal"]
+__all__ = [
+    "Matches",
+    "RTMOLoss",
+    "RTMOStage",
+    "YoloxPoseLoss",
+    "assign",
+    "box_iou",
+    "oks",
+    "varifocal",
+]
 
 Tensors = Mapping[str, Tensor]
 # (P, C) features, (P, 4) boxes, (P, 2) cells -> (P, K, 2) points in px, positions (P, bins) and
@@ -175,18 +184,30 @@ class YoloxPoseLoss(nn.Module):
         return torch.cat([centre - half, centre + half], 2), points
 
 
+@dataclass(frozen=True)
+class RTMOStage:
+    """Factors of RTMO's likelihood, the proxy's OKS and the score loss.
+
+    power: exponent of OKS in the score's targets.
+    """
+
+    mle: float = 1.0
+    oks: float = 30.0
+    cls: float = 1.0
+    power: float = 0.5
+
+
 class RTMOLoss(nn.Module):
     """Score, box, visibility and key point losses of RTMO (arXiv:2312.07526).
 
     outputs: of a network in train() mode, of views of the codec's input size: scores (B, N) and
     visibility (B, N, K), logits; boxes (B, N, 4) and proxy (B, N, K, 2) in px; pose (B, N, C).
     targets: as `padded`.  classifier: what turns pose features of matched cells to coordinates, a
-    part of the network's head.  mle, oks, cls, power: weights of the likelihood, the proxy's OKS
-    and the score loss, and the exponent of OKS in its targets.  joint_centres: as of `assign`.
+    part of the network's head.  joint_centres: as of `assign`.
 
-    teach: the second stage of the published schedule, in which the classifier's points are the
-    proxy's targets wherever they are the better ones, and their OKS the score's target; mle=5,
-    oks=10 belong to it, and for m and l cls=2, power=1.
+    first, second: factors in the two stages of the published schedule.  `teach` says that the
+    second one has begun, in which the classifier's points are the proxy's targets wherever they
+    are the better ones, and their OKS is the score's target.
 
     ModelError: outputs of eval() mode, or another number of cells.
     """
@@ -200,26 +221,24 @@ class RTMOLoss(nn.Module):
         sigmas: Floats,
         classifier: Classifier,
         *,
-        mle: float = 1.0,
-        oks: float = 30.0,
-        cls: float = 1.0,
-        power: float = 0.5,
+        first: RTMOStage = RTMOStage(),
+        second: RTMOStage = RTMOStage(mle=5.0, oks=10.0),
         joint_centres: bool = True,
-        teach: bool = False,
     ) -> None:
         super().__init__()
         self.register_buffer("locations", torch.tensor(codec.locations), persistent=False)
         self.register_buffer("sigmas", torch.tensor(sigmas), persistent=False)
         # in a tuple, so that the head's weights are not listed again under the loss's name
         self.classifier = (classifier,)
-        self.mle, self.oks, self.cls, self.power = mle, oks, cls, power
+        self.stages = (first, second)
         self.joint_centres = joint_centres
-        self.teach = teach
+        self.teach = False
 
     def forward(self, outputs: Tensors, targets: Tensors) -> Tensor:
         if "pose" not in outputs:
             raise ModelError("RTMO's loss needs outputs of train() mode, these are of eval() mode")
         cells, scores = _checked(self.locations, outputs["scores"]), outputs["scores"]
+        stage = self.stages[self.teach]
         matches = assign(  # the mean of the score and of an objectness of 1, as in mmpose
             F.logsigmoid(scores) / 2, outputs["boxes"], outputs["proxy"], cells, targets,
             self.sigmas, joint_centres=self.joint_centres,
@@ -227,21 +246,21 @@ class RTMOLoss(nn.Module):
         at, people = (matches.view, matches.cell), _people_at(matches, targets)
         wanted, count = torch.zeros_like(scores), max(len(matches.view), 1)
         if not len(matches.view):
-            return self.cls * varifocal(scores, wanted).sum()
+            return stage.cls * varifocal(scores, wanted).sum()
         found = {key: value[at] for key, value in outputs.items()}  # (P, ...)
         loss = _box_loss(found["boxes"], people) / count
         loss = loss + _visibility(found["visibility"], people["weight"])
         points, likelihood = self._classified(found, people, cells[matches.cell])
-        loss = loss + self.mle * likelihood
+        loss = loss + stage.mle * likelihood
         alike, better = matches.similarity, torch.ones_like(people["weight"])
         goal = people["keypoints"]
         if self.teach:
             alike, better = self._compared(points, found["proxy"], people)
             goal = points
-        wanted[at] = alike.to(wanted.dtype) ** self.power
+        wanted[at] = alike.to(wanted.dtype) ** stage.power
         near = oks(found["proxy"], goal, people["area"], self.sigmas)
-        loss = loss + self.oks * (1 - (near * people["weight"] * better).mean(1)).mean()
-        return loss + self.cls * varifocal(scores, wanted).sum() / count
+        loss = loss + stage.oks * (1 - (near * people["weight"] * better).mean(1)).mean()
+        return loss + stage.cls * varifocal(scores, wanted).sum() / count
 
     def _classified(self, found: Tensors, people: Tensors, cells: Tensor) -> tuple[Tensor, Tensor]:
         """Return the classifier's points (P, K, 2), detached, and the likelihood loss.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from posewright.codecs.yolox import RTMO
-from posewright.losses.yolox import RTMOLoss
+from posewright.losses.yolox import RTMOLoss, RTMOStage
 from posewright.models.base import PoseModel, as_skeleton
 from posewright.models.cspnext import ConvBN
 from posewright.models.registry import register
@@ -331,10 +331,12 @@ def _rtmo(
     skeleton, codec = as_skeleton(skeleton), RTMO(input_size)
     width, out = int(256 * widen), int(512 * widen)
     head = RTMOHead(width, out, len(skeleton), int(36 * widen), codec.strides, candidates)
-    small = widen <= 0.5  # the first stage of the authors' schedules
-    loss = RTMOLoss(
-        codec, skeleton.oks_sigmas, head.dcc, mle=1.0 if small else 0.01, joint_centres=small
-    )
+    loss = RTMOLoss(codec, skeleton.oks_sigmas, head.dcc)
+    if widen > 0.5:
+        first, second = RTMOStage(mle=0.01), RTMOStage(mle=5.0, oks=10.0, cls=2.0, power=1.0)
+        loss = RTMOLoss(
+            codec, skeleton.oks_sigmas, head.dcc, first=first, second=second, joint_centres=False
+        )
     return PoseModel(
         csp_darknet(deepen, widen), head, codec, skeleton, loss=loss, pixels=PIXELS,
         neck=HybridEncoder((width, 2 * width, 4 * width), out, deepen, widen),

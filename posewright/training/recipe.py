@@ -115,6 +115,10 @@ class Recipe:
         1.0, number(1, 100), "YOLO-Pose, YOLOX-Pose, RTMO: factor of the loss's sigmas at the "
         "start, 1 from half of the training on"
     )  # fmt: skip
+    teach_from: int = _setting(
+        0, number(0, whole=True), "RTMO: epoch at which its second stage begins, in which its "
+        "classifier teaches the other branches; 0: never"
+    )  # fmt: skip
     weights: str = _setting("", text(), "safetensors file to start from; what fits is loaded")
 
     seed: int = _setting(0, number(0, 2**63 - 1, whole=True), "of every random draw")
@@ -306,7 +310,7 @@ def _stretched(recipe: Recipe, before: int, given: set[str]) -> Recipe:
 
     changes: dict[str, Any] = {
         key: moved(getattr(recipe, key))
-        for key in ("restart", "cosine_from", "cosine_until")
+        for key in ("restart", "cosine_from", "cosine_until", "teach_from")
         if key not in given
     }
     if "milestones" not in given:

@@ -243,7 +243,9 @@ def yoloxpose(model: str) -> Recipe:
 
 
 def rtmo(model: str) -> Recipe:
-    return replace(yoloxpose(model), epochs=600, lr_multipliers={"neck.encoder": 0.05})
+    return replace(
+        yoloxpose(model), epochs=600, teach_from=280, lr_multipliers={"neck.encoder": 0.05}
+    )
 
 
 def yolo_pose(model: str) -> Recipe:

@@ -28,6 +28,7 @@ from posewright.training.progress import Meter, Place
 from posewright.training.recipe import Recipe
 from posewright.training.sets import fingerprint, names, open_sets
 from posewright.training.signals import Stop
+from posewright.training.stages import Stages
 from posewright.training.state import (
     optimizer_tensors,
     part_of,
@@ -38,7 +39,6 @@ from posewright.training.state import (
     write_state,
 )
 from posewright.training.steps import Stepper
-from posewright.training.widening import Widening
 from posewright.training.world import World
 
 __all__ = ["Run"]
@@ -66,7 +66,7 @@ class Run:
             convert(self.model)
         world.same_weights(self.model)
         self.frozen = freeze(self.model, recipe.freeze)
-        self.widening = Widening(self.model, recipe.oks_width)
+        self.stages = Stages(self.model, recipe)
         self.optimizer = make_optimizer(self.model, recipe)
         self.ema = Ema(self.model, recipe.ema) if recipe.ema else None
         self.stepper = Stepper(self.model, self.optimizer, recipe, world)
@@ -98,7 +98,7 @@ class Run:
         if world.first:
             run.log = Log(folder, run.place.step, recipe.tensorboard)
         run.say(run.opening())
-        if not resume and (hint := run.widening.hint(recipe.weights)):
+        if not resume and (hint := run.stages.hint):
             run.say(hint)
         if run.feed.instances.unmatched:
             run.say(f"{run.feed.instances.unmatched} people left out: no box of the detector fits")
