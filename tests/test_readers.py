@@ -289,3 +289,9 @@ def test_any_bytes_are_refused_or_read(
             read(path)
         except PosewrightError as error:
             assert "\n" not in str(error)
+
+
+def test_a_table_is_named_with_what_is_read_instead(tmp_path: Path) -> None:
+    (tmp_path / "poses.csv").write_text("source,frame\n")
+    with pytest.raises(UsageError, match=r"tables are not read back; give the poses\.jsonl"):
+        list(read_results(tmp_path / "poses.csv"))

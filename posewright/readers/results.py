@@ -38,6 +38,8 @@ def read_results(path: str | Path, skeleton: Skeleton | None = None) -> Iterator
         return _openpose(path, skeleton)
     if _is_jsonl(path):
         return _lines(path)
+    if path.suffix.lower() in {".csv", ".parquet"}:
+        raise UsageError(f"{path}: tables are not read back; give the poses.jsonl of --save jsonl")
     return _lists(path, load(path), skeleton)
 
 

@@ -26,7 +26,8 @@ __all__ = ["OksTracker"]
 
 # Chosen on the identities of 60 labelled videos (3,092 frames) with joints moved, people left out
 # and false ones put in; the counts of wrong identities change little around these values.
-_SURE = 0.3  # scores from which a person may start a track
+_SURE = 0.3  # scores of the first round
+_NEW = 0.4  # score from which a person may start a track; ghosts of one frame are below
 _DOUBTFUL = 0.1  # scores from which a person may continue one
 _MATCH = 0.2  # least likeness of a sure person with a track
 _MATCH_DOUBTFUL = 0.3  # and of a doubtful one
@@ -101,7 +102,7 @@ class OksTracker:
     waits `buffer` seconds for somebody who is out of sight, a third of that before its third sight.
     A person's score is the geometric mean of the box score and the mean joint score.
 
-    id -1 remains on a person with a score below 0.3 who continues no track, and on one who nearly
+    id -1 remains on a person with a score below 0.4 who continues no track, and on one who nearly
     repeats a better person of the same frame; everybody else has an id.  Ids count from 1.
 
     skeleton: of the people, who may also be boxes without joints.  fps: frames a second, for frames
@@ -148,7 +149,7 @@ class OksTracker:
 
     def _new(self, people: People, score: Floats, owner: Indices) -> Indices:
         """Return who starts a track: sure, matched to nothing, repeating nobody better."""
-        new = np.flatnonzero((owner < 0) & (score >= _SURE))
+        new = np.flatnonzero((owner < 0) & (score >= _NEW))
         new = new[np.argsort(-score[new], kind="stable")]
         like = self._likeness(people[new], people) > _DUPLICATE
         repeats = like[:, owner >= 0].any(1) | np.tril(like[:, new], -1).any(1)
