@@ -68,7 +68,7 @@ def train(
         cv2.setNumThreads(threads)
     skipped = tuple(run.feed.bad.values())
     code = stop.exit_code or (3 if skipped else 0)
-    return Outcome(run.folder, run.metric, run.place.best, run.place, skipped, code)
+    return Outcome(run.folder, run.place.metric, run.place.best, run.place, skipped, code)
 
 
 def _loop(run: Run, stop: Stop) -> None:

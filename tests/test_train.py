@@ -80,6 +80,8 @@ def test_a_run_learns_and_leaves_what_is_promised(data: Path, tmp_path: Path) ->
     model = TorchModel.load(tmp_path / "run/best.safetensors")
     assert model.codec.input_size == (64, 64)
     assert outcome.metric == "AP" and outcome.best is not None
+    again = train(recipe, tmp_path / "run", resume=True)  # which has nothing left to do
+    assert (again.metric, again.best) == (outcome.metric, outcome.best) and again.metric
 
 
 def test_a_recipe_file_does_the_run_again(data: Path, tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ __all__ = ["Meter", "Place"]
 class Place:
     """Where a run stands.
 
-    epoch, batch: those in hand, from 0.  step: updates since the start.  best, best_epoch: of the
-    validation's main number, None and -1 before the first.
+    epoch, batch: those in hand, from 0.  step: updates since the start.  metric, best, best_epoch:
+    name of the validation's main number, its best and when; "", None and -1 before the first.
     """
 
     epoch: int = 0
@@ -22,6 +22,7 @@ class Place:
     step: int = 0
     best: float | None = None
     best_epoch: int = -1
+    metric: str = ""
 
 
 @dataclass(slots=True)

@@ -75,7 +75,7 @@ class Run:
             batch=recipe.batch, seed=recipe.seed, workers=recipe.workers, cache=recipe.cache,
             rank=world.rank, world=world.size, boxes=_boxes(recipe),
         )  # fmt: skip
-        self.place, self.meter, self.metric = Place(), Meter(), ""
+        self.place, self.meter = Place(), Meter()
         self.log: Log | None = None
 
     @classmethod
@@ -176,7 +176,7 @@ class Run:
         place = self.place
         model = TorchModel.of(self.final(), device=self.world.device)
         scoring = evaluate(model, held, batch=self.recipe.batch).scoring
-        self.metric, value = main_metric(scoring)
+        place.metric, value = main_metric(scoring)
         if self.log is not None:
             self.log.validation({"epoch": place.epoch, "step": place.step, **scoring.numbers})
         better = place.best is None or value > place.best
@@ -184,7 +184,7 @@ class Run:
             place.best, place.best_epoch = value, place.epoch
             self.write_weights("best")
         mark = " (best)" if better else ""
-        self.say(f"epoch {place.epoch}/{self.recipe.epochs}  {self.metric} {value:.4g}{mark}")
+        self.say(f"epoch {place.epoch}/{self.recipe.epochs}  {place.metric} {value:.4g}{mark}")
 
     # --- what is kept ----------------------------------------------------------------------------
 
