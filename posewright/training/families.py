@@ -178,13 +178,14 @@ FAMILIES = (
     ),
     Family(
         ("yoloxpose_tiny", "yoloxpose_s", "yoloxpose_m", "yoloxpose_l"),
-        f"{_MMPOSE_1X}/yoloxpose/coco; without mosaic and mixing",
+        f"{_MMPOSE_1X}/yoloxpose/coco; without mosaic, mixing and L1 losses of the last 20 epochs",
         recipes.yoloxpose,
     ),
     Family(
         ("rtmo_t", "rtmo_s", "rtmo_m", "rtmo_l"),
-        f"{_MMPOSE_1X}/rtmo/coco; without mosaic and mixing; after epoch 280 the rate stays, "
-        "where there it falls from 5e-4 once more",
+        f"{_MMPOSE_1X}/rtmo/coco; second stage from epoch 280; without mosaic, mixing and the L1 "
+        "loss of the last 20 epochs; from epoch 280 on the rate stays, where there it falls from "
+        "5e-4 once more",
         recipes.rtmo,
     ),
     Family(
