@@ -31,7 +31,7 @@ from posewright.trackers import Tracker, create_tracker
 from posewright.weights import find_model
 
 if TYPE_CHECKING:
-    from posewright.predict import Summary
+    from posewright.outputs import Summary
 
 __all__ = ["Duplicates", "Pose", "Stream", "WholeImage"]
 

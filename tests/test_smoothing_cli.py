@@ -11,8 +11,9 @@ import pytest
 
 from posewright.cli import main
 from posewright.errors import UsageError
+from posewright.outputs import Summary
 from posewright.people import People, Result
-from posewright.predict import Summary, predict_to, track_to
+from posewright.predict import predict_to, track_to
 from posewright.skeletons import COCO17
 from posewright.smoothing.gaps import FILLED
 from posewright.smoothing.person import choose

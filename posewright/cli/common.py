@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from posewright.outputs import Summary
     from posewright.pose import Pose
-    from posewright.predict import Summary
 
 __all__ = [
     "add_model_options", "add_smoothing_options", "load_pose", "show_summary", "stop_on_interrupt",

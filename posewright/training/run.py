@@ -17,7 +17,7 @@ from posewright.datasets.base import Dataset
 from posewright.errors import ModelError, OutputError, UsageError
 from posewright.models import PoseModel, create
 from posewright.models.saving import describe, revived, save_model
-from posewright.readers.boxes import BoxFile, read_boxes
+from posewright.readers.boxes import read_boxes
 from posewright.skeletons import Skeleton
 from posewright.training.ema import Ema
 from posewright.training.environment import environment
@@ -73,7 +73,8 @@ class Run:
         self.feed = Feed(
             train_set, self.model.codec, self.model.skeleton, recipe.augment,
             batch=recipe.batch, seed=recipe.seed, workers=recipe.workers, cache=recipe.cache,
-            rank=world.rank, world=world.size, boxes=_boxes(recipe),
+            rank=world.rank, world=world.size,
+            boxes=None if recipe.boxes == "truth" else read_boxes(Path(recipe.boxes)),
         )  # fmt: skip
         self.place, self.meter = Place(), Meter()
         self.log: Log | None = None
@@ -322,11 +323,6 @@ def _network(recipe: Recipe, skeleton: Skeleton, say: Callable[[str], None]) -> 
 
         say(str(start_from(model, Path(recipe.weights))))
     return model
-
-
-def _boxes(recipe: Recipe) -> BoxFile | None:
-    """Return a detector's boxes, None for those of the labels."""
-    return None if recipe.boxes == "truth" else read_boxes(Path(recipe.boxes))
 
 
 def _check_folder(folder: Path, resume: bool) -> None:
