@@ -20,7 +20,6 @@ import torch
 
 from posewright.augment import Augmentation
 from posewright.codecs import Codec
-from posewright.codecs.adaptivepose import AdaptivePose
 from posewright.codecs.dekr import DEKR
 from posewright.codecs.posefix import PoseFix
 from posewright.datasets.base import Dataset, Sample
@@ -106,15 +105,6 @@ def dekr_square(
     """
     codec = DEKR(input_size, square=True)
     return create("dekr_w32", input_size=input_size, skeleton=skeleton, codec=codec)
-
-
-@register(paper="arXiv:2112.13635")
-def adaptivepose_square(
-    *, input_size: tuple[int, int] = (128, 128), skeleton: Skeleton | str = "coco17"
-) -> PoseModel:
-    """AdaptivePose in the square views it learns from; see `dekr_square`."""
-    codec = AdaptivePose(input_size, square=True)
-    return create("adaptivepose_dla34", input_size=input_size, skeleton=skeleton, codec=codec)
 
 
 @register(paper="https://github.com/fire717/movenet.pytorch")
