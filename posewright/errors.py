@@ -27,6 +27,10 @@ class PosewrightError(Exception):
 
     exit_code = 4
 
+    def __str__(self) -> str:
+        # a runtime's own message, which many of ours quote, may have several lines
+        return " ".join(filter(None, map(str.strip, super().__str__().splitlines())))
+
 
 class UsageError(PosewrightError, ValueError):
     """An argument that cannot be meant."""
