@@ -7,7 +7,7 @@ import secrets
 import shutil
 from pathlib import Path
 
-__all__ = ["find", "final_name", "part_name", "remove"]
+__all__ = ["final_name", "find", "part_name", "remove"]
 
 _PART = re.compile(r"(.+)\.part-[0-9a-f]{8}(\.[A-Za-z0-9]+)?")
 

@@ -26,10 +26,11 @@ class FolderLock:
     """The lock of a folder that exists; `release` gives it back and removes its file.
 
     Held where another run, of this or of another process, has it.  OSError where the file cannot be
-    made.  On a file system that knows no locks nothing is locked.
+    made.  certain: False on a file system that knows no locks, where nothing is locked.
     """
 
     def __init__(self, folder: Path) -> None:
+        self.certain = True
         self._path = folder / LOCK
         self._file = self._locked()
         with suppress(OSError):  # a full disk: what stands in the file is a courtesy
@@ -53,7 +54,7 @@ class FolderLock:
         while True:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
             try:
-                _lock(file)
+                self.certain = _lock(file)
                 if _is_at(file, self._path):
                     return file
             except BlockingIOError:
@@ -79,8 +80,11 @@ def _is_at(file: int, path: Path) -> bool:
         return False
 
 
-def _lock(file: int) -> None:
-    """Lock an open file without waiting; BlockingIOError where somebody has it."""
+def _lock(file: int) -> bool:
+    """Lock an open file without waiting -> whether that can be done here.
+
+    BlockingIOError where somebody has it.
+    """
     if sys.platform == "win32":
         import msvcrt
 
@@ -91,7 +95,7 @@ def _lock(file: int) -> None:
             raise BlockingIOError(errno.EAGAIN, "locked") from error
         finally:
             os.lseek(file, 0, os.SEEK_SET)
-        return
+        return True
     import fcntl
 
     try:
@@ -101,3 +105,5 @@ def _lock(file: int) -> None:
     except OSError as error:
         if error.errno not in _NEVER:
             raise
+        return False
+    return True

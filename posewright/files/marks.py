@@ -9,8 +9,11 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from collections.abc import Iterable
 
-__all__ = ["MARK", "is_drawn", "marked"]
+from posewright.files.leftovers import final_name
+
+__all__ = ["MARK", "drawn_among", "is_drawn", "marked"]
 
 MARK = "drawn by posewright"
 _HEAD = 128  # bytes: a PNG's signature and header take 33, a JPEG's 20
@@ -40,3 +43,20 @@ def is_drawn(path: str | os.PathLike[str]) -> bool:
             return MARK.encode() in file.read(_HEAD)
     except (OSError, ValueError):
         return False
+
+
+def drawn_among(paths: Iterable[str]) -> list[str]:
+    """Return those of the pictures that bear the mark and lie where a run puts them.
+
+    That is a folder "images": in others no file is opened.
+    """
+    known: dict[str, bool] = {}
+    found = []
+    for path in paths:
+        folder = os.path.dirname(path)
+        if folder not in known:
+            name = os.path.basename(os.path.abspath(folder))
+            known[folder] = "images" in (name, final_name(name))
+        if known[folder] and is_drawn(path):
+            found.append(path)
+    return found
