@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from signal import SIGINT
+from types import TracebackType
 from typing import Any
 
 from posewright.errors import OutputError, PosewrightError, UsageError
+from posewright.files.leftovers import final_name, find, remove
+from posewright.files.lock import FolderLock, Held
 from posewright.people import Result
-from posewright.writers import Writer, WriterOptions, create_writer
+from posewright.writers import RESULTS, VIDEOS, Writer, WriterOptions, create_writer
+from posewright.writers.files import explain
 
 __all__ = ["Outputs", "Summary"]
 
@@ -20,7 +25,11 @@ MAX_LISTED = 100
 
 @dataclass
 class Summary:
-    """What a run did.  bad: the first hundred inputs that could not be read, with the reason."""
+    """What a run did.
+
+    bad: the first hundred inputs that could not be read, with the reason.  interrupted: it was
+    asked to stop.  signal: by this one, 0 for none; asked in another way counts as Ctrl-C.
+    """
 
     frames: int = 0
     people: int = 0
@@ -32,12 +41,13 @@ class Summary:
     errors: list[str] = field(default_factory=list)
     seconds: float = 0.0
     interrupted: bool = False
+    signal: int = 0
 
     @property
     def exit_code(self) -> int:
-        """0 ok, 3 finished with bad inputs, 4 an output failed, 130 interrupted."""
+        """0 ok, 3 finished with bad inputs, 4 an output failed, 128 + signal interrupted."""
         if self.interrupted:
-            return 130
+            return 128 + (self.signal or int(SIGINT))
         return 4 if self.errors else 3 if self.bad_frames or self.bad else 0
 
     def to_dict(self) -> dict[str, Any]:
@@ -52,30 +62,92 @@ class Summary:
 
 
 class Outputs:
-    """All writers of a run; one that fails is dropped, the others go on."""
+    """All writers of a run; one that fails is dropped, the others go on.
+
+    A context manager: its end finishes the files, also where an error ends the run, as what was
+    good so far stays; a KeyboardInterrupt leaves nothing behind.
+    """
 
     def __init__(self, writers: list[Writer], summary: Summary, out: Path) -> None:
-        self.writers, self.summary = writers, summary
+        self.writers, self.summary, self.out = writers, summary, out
         self.used = False
         # the folder that goes where nothing is written
         self._new = None if os.path.exists(out) else out
+        self._lock: FolderLock | None = None
 
     @classmethod
     def open(
         cls, save: Sequence[str], out: Path, options: WriterOptions | None, summary: Summary
     ) -> Outputs:
-        """Make the writers; where one cannot be made, none leaves anything behind."""
+        """Make the writers; where one cannot be made, none leaves anything behind.
+
+        OutputError where another run writes into the folder, or one that was killed left results of
+        these formats there and they are not to be overwritten.
+        """
         flavours = [name for name in save if name.startswith("alphapose")]
         if len(flavours) > 1:
             raise UsageError(f"{' and '.join(flavours)} are one file; save one of them at a time")
         made = cls([], summary, out)
         try:
+            made._take_folder()
+            made._settle_leftovers(save, options is not None and options.overwrite)
             for name in save:
                 made.writers.append(create_writer(name, out, options=options))
         except PosewrightError:
             made.abort()
             raise
         return made
+
+    def __enter__(self) -> Outputs:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            self.abort()
+            return
+        try:
+            self.close()
+        except BaseException:  # a second Ctrl-C may come while the files are finished
+            self.abort()
+            raise
+
+    def _take_folder(self) -> None:
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            self._lock = FolderLock(self.out)
+        except OSError as error:
+            raise explain(self.out, error) from error
+        except Held as error:
+            raise OutputError(
+                f"another run writes into {self.out} ({error}); wait for its end or choose another "
+                "folder with -o"
+            ) from error
+
+    def _settle_leftovers(self, save: Sequence[str], overwrite: bool) -> None:
+        """Name what a killed run left; remove what stands for the same results to overwrite it."""
+        assert self._lock is not None
+        ours, others = _leftovers(self.out, save)
+        if not self._lock.certain:  # they may be those of a run that is at work
+            ours, others = [], ours + others
+        names = ", ".join(path.name for path in ours[:5]) + (" ..." if len(ours) > 5 else "")
+        if ours and not overwrite:
+            raise OutputError(
+                f"{self.out} holds results of a run that was killed: {names}; move them away to "
+                "keep them (poses.part-*.jsonl and .csv can be read as they are), choose another "
+                "folder with -o, or remove them with --overwrite"
+            )
+        for path in ours:
+            try:
+                remove(path)
+            except OSError as error:
+                raise explain(path, error) from error
+        for path in others:
+            self.summary.notes.append(f"{path} was left by a run that was killed, and is kept")
 
     def write(self, result: Result) -> None:
         """Hand a frame to every writer; OutputError where none of them is left."""
@@ -91,20 +163,31 @@ class Outputs:
         if not self.used:
             self.abort()
             return
-        for writer in list(self.writers):
-            try:
-                self.summary.files += [str(path) for path in writer.close()]
-                self.summary.notes += getattr(writer, "notes", [])
-            except OutputError as error:
-                self._drop(writer, error)
+        with ExitStack() as every:  # each is finished, whatever becomes of the others
+            every.callback(self._release)
+            for writer in reversed(self.writers):
+                every.callback(self._finish, writer)
 
     def abort(self) -> None:
         """Leave nothing behind."""
         with ExitStack() as every:  # the others are cleaned up, too, where one fails
             if self._new is not None:
                 every.callback(_remove_empty, self._new)
+            every.callback(self._release)
             for writer in self.writers:
                 every.callback(writer.abort)
+
+    def _finish(self, writer: Writer) -> None:
+        try:
+            self.summary.files += [str(path) for path in writer.close()]
+            self.summary.notes += getattr(writer, "notes", [])
+        except OutputError as error:
+            self._drop(writer, error)
+
+    def _release(self) -> None:
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
 
     def _drop(self, writer: Writer, error: OutputError) -> None:
         self.summary.errors.append(str(error))
@@ -117,3 +200,18 @@ class Outputs:
 def _remove_empty(folder: Path) -> None:
     with suppress(OSError):  # what holds something stays
         folder.rmdir()
+
+
+def _leftovers(out: Path, save: Iterable[str]) -> tuple[list[Path], list[Path]]:
+    """Return the temporary files in a folder that stand for results of `save`, and of others."""
+    wanted = {name for form in save for name in RESULTS.get(form, ())}
+    known = {name for names in RESULTS.values() for name in names}
+    ours, others = [], []
+    for path in find(out):
+        name = final_name(path.name) or ""
+        video = Path(name).suffix in VIDEOS
+        if name in wanted or (video and "video" in save):
+            ours.append(path)
+        elif name in known or video:
+            others.append(path)
+    return ours, others

@@ -110,6 +110,9 @@ class Pose:
         reid: str | Path | None = None,
         max_people: int = 0,
     ) -> None:
+        named = (model, weights, detector, refine, reid)
+        # what this object was read from
+        self.files = [Path(n) for n in named if isinstance(n, (str, Path)) and os.path.isfile(n)]
         threads = threads or os.cpu_count() or 1
         load = partial(_load, runtime=runtime, device=device, precision=precision, threads=threads)
         self.model: Model = load(model, weights=None if weights is None else Path(weights))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,11 @@ from posewright.outputs import Outputs, Summary
 from posewright.people import Frame, Result
 from posewright.smoothing import Chain, Smoothing, create_smoother, smoothed
 from posewright.smoothing.person import check_choice, choose, only
+from posewright.sources import open_source
+from posewright.sources.planning import plan, shown
 from posewright.trackers import Tracker, create_tracker
 from posewright.writers import WriterOptions
+from posewright.writers.sparing import spare_inputs
 
 if TYPE_CHECKING:
     from posewright.pose import Pose
@@ -47,14 +50,17 @@ def predict_to(
     smooth: Smoothing | str | None = None,
     gap: float | None = None,
     progress: Callable[[Progress], None] | None = None,
-    stopped: Callable[[], bool] = lambda: False,
+    stopped: Callable[[], int] = lambda: 0,
     **options: Any,
 ) -> Summary:
     """Run `pose` over all sources and write every format of `save` into the folder `out`.
 
-    A source that cannot be opened is noted and the others go on; so is a writer that fails.
-    smooth, gap: see smoothing.create_smoother; both need a tracker.  stopped: asked after every
-    frame; True finishes the files at hand.  options: see Pose.stream.
+    A source that cannot be opened is noted and the others go on; so is a writer that fails.  What
+    posewright drew itself and what is named twice is left out with a note.  OutputError, before
+    anything is read, where a result would replace something that the run reads, or another run
+    writes into the folder.  smooth, gap: see smoothing.create_smoother; both need a tracker.
+    stopped: asked after every frame; True, or the number of a signal, finishes the files at hand.
+    options: see Pose.stream.
     """
     summary, start = Summary(), time.perf_counter()
     if tracker is None and (smooth is not None or gap is not None):
@@ -63,26 +69,30 @@ def predict_to(
         tracker = create_tracker(tracker, skeleton=pose.skeleton, embed=pose.embed)
     options["keep_images"] = pictures = bool({"images", "video"} & set(save))
     smoothing = _Smoothing(smooth, gap, pictures)
-    outputs = Outputs.open(save, out, writing, summary)
+    planned = plan(sources, lambda source: open_source(source, retry_s=0.0))
+    summary.notes += planned.notes
+    if writing is not None:
+        writing = replace(writing, several=writing.several and len(planned.sources) > 1)
+    spare_inputs(out, save, planned.sources, _files(pose, writing, options.get("boxes")))
     ids: set[int] = set()
-    try:
-        for source in sources:
+    with Outputs.open(save, out, writing, summary) as outputs:
+        run = _Run(summary, outputs, ids, smoothing, progress, stopped, start)
+        for source in planned.sources:
             if summary.interrupted:
                 break
             if tracker is not None:
                 tracker.reset()
-            run = _Run(summary, outputs, ids, smoothing, progress, stopped, start)
             run.source(pose, source, tracker=tracker, **options)
-        outputs.close()
-    except PosewrightError:
-        outputs.close()  # what was good so far stays
-        raise
-    except BaseException:  # a second Ctrl-C may come while the files are finished
-        outputs.abort()
-        raise
     summary.ids = len(ids)
     summary.seconds = time.perf_counter() - start
     return summary
+
+
+def _files(pose: Pose, writing: WriterOptions | None, boxes: Any) -> list[Path]:
+    """Return the files that are read beside the sources: networks, boxes, labels."""
+    found = [*getattr(pose, "files", ()), getattr(boxes, "path", None)]
+    found.append(None if writing is None else writing.coco_images)
+    return [path for path in found if path is not None]
 
 
 @dataclass(frozen=True)
@@ -111,14 +121,14 @@ class _Run:
     ids: set[int]
     smoothing: _Smoothing
     progress: Callable[[Progress], None] | None
-    stopped: Callable[[], bool]
+    stopped: Callable[[], int]
     start: float
 
     def source(self, pose: Pose, source: Any, **options: Any) -> None:
         try:
             stream = pose.stream(source, **options)
         except SourceError as error:
-            self.summary.add_bad(str(source), str(error))
+            self.summary.add_bad(shown(source), str(error))
             return
         with stream:
             smoother = self.smoothing.start(stream.source.fps, stream.source.kind == "stream")
@@ -126,21 +136,35 @@ class _Run:
                 for done, result in enumerate(stream, 1):
                     self._take_all(smoother.push(result))
                     self._report(stream.source.name, done, stream.source.total)
-                    if self.stopped():
-                        self.summary.interrupted = True
+                    if self._asked_to_stop():
                         break
             except PosewrightError:
                 self._take_all(smoother.finish())  # what was good so far stays
                 raise
             self._take_all(smoother.finish())
-            self.summary.notes += smoother.notes
+            self.summary.notes += [*getattr(stream.source, "notes", ()), *smoother.notes]
 
     def saved(self, saved: _Saved, chosen: Sequence[int] | None) -> None:
         smoother = self.smoothing.start(saved.fps)
         for number, results in saved.sequences():
             kept = results if chosen is None else _alone(results, chosen[number])
-            self._take_all(smoothed(kept, smoother))
+            self._take_all(smoothed(self._until_stopped(kept), smoother))
+            if self.summary.interrupted:
+                break
         self.summary.notes += smoother.notes
+
+    def _until_stopped(self, results: Iterable[Result]) -> Iterator[Result]:
+        for result in results:
+            yield result
+            if self._asked_to_stop():
+                return
+
+    def _asked_to_stop(self) -> bool:
+        number = self.stopped()
+        if number:
+            self.summary.interrupted = True
+            self.summary.signal = 0 if number is True else number
+        return bool(number)
 
     def _take_all(self, results: Iterable[Result]) -> None:
         for result in results:
@@ -175,13 +199,14 @@ def track_to(
     smooth: Smoothing | str | None = None,
     gap: float | None = None,
     person: str | None = None,
+    stopped: Callable[[], int] = lambda: 0,
 ) -> Summary:
     """Read saved poses, give people identities, write them again; no network runs.
 
     fps: frames a second of results that carry no times.  A new sequence starts where the frames'
     numbers start again, and everybody in it is new.  tracker: a name, or "none" to keep the
     identities of the file.  smooth, gap: see smoothing.create_smoother.  person: keep one of each
-    sequence only, see smoothing.choose; the file is read twice then.
+    sequence only, see smoothing.choose; the file is read twice then.  stopped: as for predict_to.
     """
     options = {f"--save {name}" for name in save} | {f"--tracker {tracker}"}
     for option in options & {"--save images", "--save video", "--tracker appearance"}:
@@ -190,14 +215,10 @@ def track_to(
     smoothing = _Smoothing(smooth, gap)
     saved = _Saved(path, tracker, fps)
     chosen = None if person is None else saved.choose(person)
-    outputs = Outputs.open(save, out, writing, summary)
-    run = _Run(summary, outputs, set(), smoothing, None, lambda: False, start)
-    try:
+    spare_inputs(out, save, [path])
+    with Outputs.open(save, out, writing, summary) as outputs:
+        run = _Run(summary, outputs, set(), smoothing, None, stopped, start)
         run.saved(saved, chosen)
-        outputs.close()
-    except BaseException:
-        outputs.abort()
-        raise
     summary.ids = len(run.ids)
     summary.seconds = time.perf_counter() - start
     return summary

@@ -1,7 +1,8 @@
 """The command line: one file per verb; a verb imports what it needs inside its handler.
 
 Exit codes: 0 ok, 2 usage, 3 finished with bad inputs, 4 environment (a runtime, model or output
-that does not work), 130 interrupted.
+that does not work); 128 + the number of the signal that stopped it: 129 SIGHUP, 130 Ctrl-C
+(SIGINT), 138 SIGUSR1, 143 SIGTERM.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from posewright.cli import (
     track,
     train,
 )
+from posewright.cli.stopping import asked_to_stop, raising, speak_anywhere
 from posewright.errors import PosewrightError, nearest
 
 __all__ = ["build_parser", "main", "parse"]
@@ -72,7 +74,8 @@ def build_parser() -> Parser:
     parser = Parser(
         prog="posewright",
         description="2D multi-person human pose: everybody's joints from pictures and video.",
-        epilog="exit codes: 0 ok, 2 usage, 3 bad inputs, 4 environment, 130 interrupted",
+        epilog="exit codes: 0 ok, 2 usage, 3 bad inputs, 4 environment; stopped by a signal: "
+        "129 SIGHUP, 130 Ctrl-C, 138 SIGUSR1, 143 SIGTERM",
     )
     parser.add_argument("--version", action="version", version=f"posewright {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
@@ -101,6 +104,15 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; return its exit code."""
+    speak_anywhere()
+    try:
+        with raising():
+            return _run(argv)
+    except KeyboardInterrupt as stopped:
+        return asked_to_stop(stopped)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     args, unknown = parse(argv)
     if unknown:
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
@@ -110,9 +122,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PosewrightError as error:
         print(f"posewright: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("posewright: interrupted", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         sys.stderr.close()
         return 4

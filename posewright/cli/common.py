@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from posewright.outputs import Summary
     from posewright.pose import Pose
 
-__all__ = [
-    "add_model_options", "add_smoothing_options", "load_pose", "show_summary", "stop_on_interrupt",
-]  # fmt: skip
+__all__ = ["add_model_options", "add_smoothing_options", "load_pose", "show_summary"]
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -174,24 +169,6 @@ def show_summary(summary: Summary, as_json: bool) -> int:
     for path in summary.files:
         print(f"  {path}")
     return summary.exit_code
-
-
-@contextmanager
-def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether Ctrl-C was pressed; a second press interrupts at once."""
-    pressed: list[int] = []
-
-    def handler(number: int, frame: Any) -> None:
-        if pressed:
-            raise KeyboardInterrupt
-        pressed.append(number)
-        print("\nfinishing the current file; press Ctrl-C again to stop at once", file=sys.stderr)
-
-    before = signal.signal(signal.SIGINT, handler)
-    try:
-        yield lambda: bool(pressed)
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _count(text: str) -> int:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from posewright.cli.common import show_summary, stop_on_interrupt
+from posewright.cli.common import show_summary
 from posewright.cli.progress import create_bar
+from posewright.cli.stopping import noting
 
 CLIP = Path(__file__).parent.parent / "assets" / "three-people.mp4"
 FORMATS = ("video", "images", "jsonl", "csv", "coco", "alphapose", "openpose")
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from posewright.writers import WriterOptions
 
     bar = create_bar(args.progress)
-    with stop_on_interrupt() as stopped:
+    with noting() as stopped:
         summary = predict_to(
             Pose(),
             [CLIP],

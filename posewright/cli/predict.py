@@ -15,9 +15,9 @@ from posewright.cli.common import (
     add_smoothing_options,
     load_pose,
     show_summary,
-    stop_on_interrupt,
 )
 from posewright.cli.progress import create_bar
+from posewright.cli.stopping import noting
 
 if TYPE_CHECKING:
     from posewright.readers import BoxFile
@@ -147,7 +147,7 @@ def run(args: argparse.Namespace) -> int:
     bar = create_bar(args.progress)
     options: dict[str, Any] = {"max_pixels": args.max_pixels}
     options |= {"latest": args.latest, "retry_s": args.retry, "det_every": args.det_every}
-    with stop_on_interrupt() as stopped:
+    with noting() as stopped:
         summary = predict_to(
             pose,
             args.source,

@@ -30,18 +30,24 @@ class Bar:
             return
         self.last = time.monotonic()
         if self.style == "json":
-            print(json.dumps(_fields(now)), file=self.stream, flush=True)
+            self._print(json.dumps(_fields(now)))
         elif self.style == "plain":
-            print(_line(now), file=self.stream, flush=True)
+            self._print(_line(now))
         else:
             text = _line(now)
-            print("\r" + text.ljust(self.width), end="", file=self.stream, flush=True)
+            self._print("\r" + text.ljust(self.width), end="")
             self.width = len(text)
 
     def close(self) -> None:
         """End the line of a terminal."""
         if self.style == "terminal" and self.width:
-            print(file=self.stream)
+            self._print("")
+
+    def _print(self, text: str, end: str = "\n") -> None:
+        try:
+            print(text, end=end, file=self.stream, flush=True)
+        except OSError:  # the terminal or the reader is gone, which is no reason to end a run
+            pass
 
 
 def create_bar(choice: str, stream: TextIO | None = None) -> Bar | None:

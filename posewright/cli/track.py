@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from posewright.cli.common import add_smoothing_options, show_summary
+from posewright.cli.stopping import noting
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,14 +56,16 @@ def run(args: argparse.Namespace) -> int:
     """Track; return the exit code."""
     from posewright.predict import track_to
 
-    summary = track_to(
-        args.results,
-        args.out,
-        save=args.save.split(","),
-        fps=args.fps,
-        tracker=args.tracker,
-        smooth=args.smooth,
-        gap=args.gap,
-        person=args.person,
-    )
+    with noting() as stopped:
+        summary = track_to(
+            args.results,
+            args.out,
+            save=args.save.split(","),
+            fps=args.fps,
+            tracker=args.tracker,
+            smooth=args.smooth,
+            gap=args.gap,
+            person=args.person,
+            stopped=stopped,
+        )
     return show_summary(summary, args.json)

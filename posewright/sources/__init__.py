@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import PurePath
 from typing import Any
@@ -112,9 +113,9 @@ def _open_name(
             from posewright.sources.stream import open_url
 
             return open_url(name, max_pixels=max_pixels, latest=latest, retry_s=retry_s)
-    resources = ExitStack()
+    resources, notes = ExitStack(), list[str]()
     try:
-        loads = _path_loads(name, max_pixels, resources)
+        loads = _path_loads(name, max_pixels, resources, notes)
     except SourceError:
         resources.close()
         raise
@@ -122,7 +123,7 @@ def _open_name(
         from posewright.sources.video import open_video
 
         return open_video(name, max_pixels)
-    return pictures(name, loads, len(loads), resources)
+    return pictures(name, loads, len(loads), resources, notes)
 
 
 def _check_scheme(name: str, scheme: str, mark: str) -> None:
@@ -136,16 +137,18 @@ def _check_scheme(name: str, scheme: str, mark: str) -> None:
         )
 
 
-def _path_loads(name: str, max_pixels: int, resources: ExitStack) -> list[Load] | None:
+def _path_loads(
+    name: str, max_pixels: int, resources: ExitStack, notes: list[str]
+) -> list[Load] | None:
     """Return the pictures that a path stands for; None for a video, SourceError for nothing."""
     try:
         if os.path.isdir(name):
-            return folder_loads(name, max_pixels)
+            return folder_loads(name, max_pixels, notes)
         if not os.path.lexists(name):
             if any(mark in name for mark in "*?["):
-                return glob_loads(name, max_pixels)
+                return glob_loads(name, max_pixels, notes)
             raise SourceError(f"no such file or folder: {name}{near(name)}")
-        return _file_loads(name, max_pixels, resources)
+        return _file_loads(name, max_pixels, resources, notes)
     except OSError as error:
         raise SourceError(
             f"cannot read {name}: {error.strerror}; check it and its rights"
@@ -154,7 +157,9 @@ def _path_loads(name: str, max_pixels: int, resources: ExitStack) -> list[Load] 
         raise SourceError(f"{name!r} is no name of a file: {error}") from error
 
 
-def _file_loads(name: str, max_pixels: int, resources: ExitStack) -> list[Load] | None:
+def _file_loads(
+    name: str, max_pixels: int, resources: ExitStack, notes: list[str]
+) -> list[Load] | None:
     """Decide by a file's first bytes, and by its suffix where they say nothing."""
     kind, head = kind_of(name)
     suffix = PurePath(name).suffix.lower()
@@ -165,7 +170,7 @@ def _file_loads(name: str, max_pixels: int, resources: ExitStack) -> list[Load] 
     if kind == "zip":
         return zip_loads(name, max_pixels, resources)
     if suffix == ".txt" and kind == "text":
-        return list_loads(name, max_pixels)
+        return list_loads(name, max_pixels, notes)
     if kind == "picture" or suffix in PICTURES | UNREAD:
         return [partial(file_frame, name, max_pixels)]
     if not os.path.isfile(name):
@@ -176,21 +181,33 @@ def _file_loads(name: str, max_pixels: int, resources: ExitStack) -> list[Load] 
 
 
 def _open_many(spec: Iterable[Any], color: Color | None, max_pixels: int) -> Frames:
-    """Open an iterable of pictures: a list at once, so that its length is known; others lazily."""
-    resources = ExitStack()
+    """Open an iterable of pictures: a list at once, so that its length is known; others lazily.
+
+    What is made lazily may be one buffer filled again and again, and frames are read ahead of their
+    use, so those pictures are copied.
+    """
+    resources, notes = ExitStack(), list[str]()
+    listed = isinstance(spec, (list, tuple))
 
     def loads() -> Generator[Load]:
         for item in spec:
-            yield from _item_loads(item, color, max_pixels, resources)
+            item = item if listed else _copied(item)
+            yield from _item_loads(item, color, max_pixels, resources, notes)
 
-    if isinstance(spec, Sequence):
+    if listed:
         found = list(loads())
-        return pictures("list", found, len(found), resources)
-    return pictures("list", loads(), None, resources)
+        return pictures("list", found, len(found), resources, notes)
+    return pictures("list", loads(), None, resources, notes)
+
+
+def _copied(item: Any) -> Any:
+    if isinstance(item, np.ndarray):
+        return item.copy()
+    return replace(item, image=item.image.copy()) if isinstance(item, Frame) else item
 
 
 def _item_loads(
-    item: Any, color: Color | None, max_pixels: int, resources: ExitStack
+    item: Any, color: Color | None, max_pixels: int, resources: ExitStack, notes: list[str]
 ) -> Sequence[Load]:
     """Return the pictures of one item of a list; a path that is wrong is a failed frame."""
     loads = memory_loads(item, color, max_pixels)
@@ -202,7 +219,7 @@ def _item_loads(
         )
     name = os.fsdecode(item)
     try:
-        found = _path_loads(name, max_pixels, resources)
+        found = _path_loads(name, max_pixels, resources, notes)
     except SourceError as error:
         return [partial(Frame.failed, name, str(error))]
     if found is not None:

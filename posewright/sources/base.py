@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Literal, Protocol
@@ -20,7 +20,8 @@ class Source(Protocol):
     name: what the user called it, a password left out.  total: the declared number of frames.
     fps: frames a second of a video or stream.  size: (width, height) px of a video or stream as it
     is shown.  total, fps and size are None where nobody knows them.  dropped: frames that a stream
-    opened with latest=True left out because newer ones had come.
+    opened with latest=True left out because newer ones had come.  notes: a line each for what was
+    left out on purpose.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Source(Protocol):
     total: int | None
     fps: float | None
     size: tuple[int, int] | None
+    notes: Sequence[str]
 
     @property
     def dropped(self) -> int: ...
@@ -67,11 +69,13 @@ class Frames:
         size: tuple[int, int] | None = None,
         stop: Callable[[], None] = lambda: None,
         late: Callable[[], int] = lambda: 0,
+        notes: Sequence[str] = (),
     ) -> None:
         self.name, self.kind = name, kind
         self.total, self.fps, self.size = total, fps, size
         self._frames, self._resources = frames, resources
         self._stop, self._late = stop, late
+        self.notes = notes
 
     @property
     def dropped(self) -> int:

@@ -9,20 +9,21 @@ import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
 
 from posewright.errors import SourceError
+from posewright.files.marks import drawn_among
 from posewright.people import Frame
 from posewright.sources.base import Frames
 from posewright.sources.guard import BadPicture, decode, picture_format
 
 __all__ = [
-    "PICTURES", "UNREAD", "Load", "file_frame", "folder_loads", "glob_loads", "kind_of",
-    "list_loads", "pictures", "zip_loads",
+    "PICTURES", "UNREAD", "Load", "file_frame", "folder_files", "folder_loads", "glob_files",
+    "glob_loads", "kind_of", "list_files", "list_loads", "pictures", "zip_loads",
 ]  # fmt: skip
 
 PICTURES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .bmp .dib".split())
@@ -32,14 +33,20 @@ HIGHEST_RATIO = 1100  # deflate cannot pack tighter than 1 : 1032
 Load = Callable[[], Frame]  # reads one picture; a frame with a status where that fails
 
 
-def pictures(name: str, loads: Iterable[Load], total: int | None, resources: ExitStack) -> Frames:
+def pictures(
+    name: str,
+    loads: Iterable[Load],
+    total: int | None,
+    resources: ExitStack,
+    notes: Sequence[str] = (),
+) -> Frames:
     """Return the source of these pictures; they are read one by one as they are asked for."""
 
     def frames() -> Generator[Frame]:
         for index, load in enumerate(loads):
             yield replace(load(), index=index)
 
-    return Frames(name, "pictures", frames(), resources, total=total)
+    return Frames(name, "pictures", frames(), resources, total=total, notes=notes)
 
 
 def file_frame(path: str | Path, max_pixels: int) -> Frame:
@@ -71,7 +78,25 @@ def natural(path: str) -> list[list[tuple[int, str]]]:
     return [[chunk(text) for text in re.split(r"([0-9]+)", part)] for part in parts]
 
 
-def folder_loads(folder: str, max_pixels: int) -> list[Load]:
+def folder_loads(folder: str, max_pixels: int, notes: list[str]) -> list[Load]:
+    """Return the pictures below a folder; `notes` says what is left out."""
+    return _loads(folder, folder_files(folder), max_pixels, notes)
+
+
+def _loads(name: str, paths: list[str], max_pixels: int, notes: list[str]) -> list[Load]:
+    """Return how to read each picture; those that posewright drew are left out, with a note."""
+    drawn = set(drawn_among(paths))
+    kept = [path for path in paths if path not in drawn]
+    if not kept:
+        raise SourceError(
+            f"{name} holds no pictures but those that posewright drew; name the originals"
+        )
+    if drawn:
+        notes.append(f"{name}: {len(drawn)} pictures that posewright drew are left out")
+    return [partial(file_frame, path, max_pixels) for path in kept]
+
+
+def folder_files(folder: str) -> list[str]:
     """Find the pictures below a folder, hidden ones left out; SourceError where there are none."""
     found, others = [], set()
     for where, folders, files in os.walk(folder):
@@ -88,10 +113,15 @@ def folder_loads(folder: str, max_pixels: int) -> list[Load]:
             f"no pictures in the folder {folder}{there}; name a folder of JPEG, PNG, WebP, TIFF or "
             f"BMP pictures, or a video itself"
         )
-    return [partial(file_frame, path, max_pixels) for path in sorted(found, key=natural)]
+    return sorted(found, key=natural)
 
 
-def glob_loads(pattern: str, max_pixels: int) -> list[Load]:
+def glob_loads(pattern: str, max_pixels: int, notes: list[str]) -> list[Load]:
+    """Return the pictures that match a pattern; `notes` says what is left out."""
+    return _loads(pattern, glob_files(pattern), max_pixels, notes)
+
+
+def glob_files(pattern: str) -> list[str]:
     """Find the pictures that match a pattern, ** for any depth; SourceError without a match."""
     found = glob.glob(pattern, recursive=True)
     chosen = [path for path in found if _is_picture(path)]
@@ -101,7 +131,7 @@ def glob_loads(pattern: str, max_pixels: int) -> list[Load]:
             f"{what}: {pattern}; check the pattern, and name videos one by one (without quotes the "
             f"shell does it)"
         )
-    return [partial(file_frame, path, max_pixels) for path in sorted(chosen, key=natural)]
+    return sorted(chosen, key=natural)
 
 
 def _is_picture(path: str) -> bool:
@@ -136,20 +166,23 @@ def kind_of(path: str) -> tuple[str, bytes]:
     return ("text" if head and b"\0" not in head else ""), head
 
 
-def list_loads(path: str, max_pixels: int) -> list[Load]:
-    """Read a text list: one picture a line, # begins a comment; SourceError where it is empty."""
+def list_loads(path: str, max_pixels: int, notes: list[str]) -> list[Load]:
+    """Return the pictures that a text list names; `notes` says what is left out."""
+    return _loads(path, list_files(path), max_pixels, notes)
+
+
+def list_files(path: str) -> list[str]:
+    """Read a text list: one picture a line, # begins a comment; SourceError where it is empty.
+
+    A picture lies beside the list, or else in the working folder.
+    """
     with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
         lines = [line.strip() for line in file]
     names = [line for line in lines if line and not line.startswith("#")]
     if not names:
         raise SourceError(f"the list {path} names no pictures; write one path a line")
-    return [partial(_listed, os.path.dirname(path), name, max_pixels) for name in names]
-
-
-def _listed(folder: str, name: str, max_pixels: int) -> Frame:
-    """Read a picture of a list, beside the list or else from the working folder."""
-    beside = os.path.join(folder, name)
-    return file_frame(beside if os.path.exists(beside) else name, max_pixels)
+    beside = ((os.path.join(os.path.dirname(path), name), name) for name in names)
+    return [near if os.path.exists(near) else name for near, name in beside]
 
 
 def zip_loads(path: str, max_pixels: int, resources: ExitStack) -> list[Load]:

@@ -13,7 +13,7 @@ from posewright.people import Result
 if TYPE_CHECKING:
     from posewright.draw import Style
 
-__all__ = ["WRITERS", "Writer", "WriterOptions", "create_writer"]
+__all__ = ["RESULTS", "VIDEOS", "WRITERS", "Writer", "WriterOptions", "create_writer"]
 
 _MODULES = {
     "coco": "coco",
@@ -28,6 +28,20 @@ _MODULES = {
     "video": "video",
 }
 WRITERS = tuple(_MODULES)
+# The files and folders that each makes; a video is named after its source.
+RESULTS = {
+    "coco": ("coco-results.json",),
+    "alphapose": ("alphapose-results.json",),
+    "alphapose-cmu": ("alphapose-results.json", "sep-json"),
+    "alphapose-open": ("alphapose-results.json", "sep-json"),
+    "openpose": ("openpose",),
+    "csv": ("poses.csv",),
+    "parquet": ("poses.parquet",),
+    "jsonl": ("poses.jsonl",),
+    "images": ("images",),
+    "video": (),
+}
+VIDEOS = (".mp4", ".avi")
 
 
 class Writer(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,16 @@ from posewright.people import Result
 from posewright.writers import WriterOptions
 from posewright.writers.names import Names, file_name, is_picture, safe, stem
 from posewright.writers.orders import reorder
-from posewright.writers.text import Group, PagesWriter, TextWriter, dumps, plain, triples, xywh
+from posewright.writers.text import (
+    Group,
+    PagesWriter,
+    TextWriter,
+    dumps,
+    plain,
+    starts_with,
+    triples,
+    xywh,
+)
 
 __all__ = ["ImageIds", "ListForm", "PicturePage", "TableForm", "create"]
 
@@ -29,8 +39,9 @@ def create(name: str, folder: Path, options: WriterOptions) -> TextWriter | Grou
     if not options.separate:
         return results
     page = PicturePage(flavour, options.several)
+    ours = partial(starts_with, name="*.json", start=f'{{"version":"{_VERSION}"'.encode())
     try:
-        pages = PagesWriter(folder / "sep-json", page, options.overwrite, stale="*.json")
+        pages = PagesWriter(folder / "sep-json", page, options.overwrite, ours)
     except OSError:
         results.abort()
         raise

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -14,13 +15,12 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from posewright.errors import OutputError
+from posewright.files.marks import MARK
+from posewright.writers.clock import CLOCK, Clock
 from posewright.writers.files import PartFile
 
 __all__ = ["Encoder", "open_encoder"]
 
-CLOCK = (
-    60_000  # ticks a second; MPEG-4 has room for 65,535, and 24, 25, 29.97, 30, 60 fps divide it
-)
 _CODECS = {
     "libx264": ("H.264", {"crf": "20", "preset": "veryfast"}),
     "mpeg4": ("MPEG-4 part 2, which browsers do not play", {"qscale": "3"}),
@@ -29,7 +29,14 @@ _CODECS = {
 
 
 class Encoder(Protocol):
-    """Takes pictures of one size with rising times."""
+    """Takes pictures of one size with their times.
+
+    OutputError for whatever the encoder or the disk does not take; the temporary file is gone then.
+    jumps: times that could not be kept, see clock.Clock.
+    """
+
+    @property
+    def jumps(self) -> int: ...
 
     def add(self, picture: NDArray[np.uint8], time: float) -> None:
         """Encode (H, W, 3) RGB at a time in seconds."""
@@ -74,11 +81,12 @@ class _Film:
 
     def __init__(self, part: PartFile, codec: str, size: tuple[int, int], fps: float) -> None:
         self._part = part
-        self._first: float | None = None
-        self._last = -1
+        self._clock = Clock(fps)
+        self._before: av.VideoFrame | None = None
         options = {"movflags": "faststart"}  # the index in front, so that browsers start at once
         with part.guard(part.abort):
             self._file = av.open(str(part.path), "w", format="mp4", options=options)
+        self._file.metadata["comment"] = MARK
         try:
             rate = Fraction(fps).limit_denominator(1001)
             self._stream: Any = cast(Any, self._file.add_stream(codec, rate=rate))
@@ -91,21 +99,30 @@ class _Film:
             self.abort()
             raise
 
+    @property
+    def jumps(self) -> int:
+        return self._clock.jumps
+
     def add(self, picture: NDArray[np.uint8], time: float) -> None:
-        self._first = time if self._first is None else self._first
-        # A time that does not rise (a clock set back) moves on by one tick.
-        self._last = max(round((time - self._first) * CLOCK), self._last + 1)
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        frame.pts, frame.time_base = self._last, Fraction(1, CLOCK)
+        *repeats, own = self._clock.ticks(time)
+        for tick in repeats:
+            assert self._before is not None
+            self._encode(self._before, tick)
+        self._encode(frame, own)
+        self._before = frame
+
+    def _encode(self, frame: av.VideoFrame, tick: int) -> None:
+        frame.pts, frame.time_base = tick, Fraction(1, CLOCK)
         self._mux(frame)
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
-        with self._part.guard(self.abort):
+        with self._part.guard(self.abort), _explained(self._part):
             self._file.mux(self._stream.encode(frame))
 
     def finish(self) -> Path:
         self._mux(None)
-        with self._part.guard(self.abort):
+        with self._part.guard(self.abort), _explained(self._part):
             self._file.close()
         return self._part.finish()
 
@@ -115,8 +132,23 @@ class _Film:
         self._part.abort()
 
 
+@contextmanager
+def _explained(part: PartFile) -> Iterator[None]:
+    """Turn an error of FFmpeg that is none of the disk into an OutputError."""
+    try:
+        yield
+    except OSError:
+        raise
+    except (ValueError, OverflowError, FFmpegError) as error:
+        raise OutputError(
+            f"cannot encode {part.final}: {error}; leave video out of --save, or save images"
+        ) from error
+
+
 class _Mjpg:
     """AVI through OpenCV's built-in encoder, which is always there; constant frame rate."""
+
+    jumps = 0  # it keeps no times
 
     def __init__(self, part: PartFile, codec: str, size: tuple[int, int], fps: float) -> None:
         self._part = part
@@ -127,7 +159,13 @@ class _Mjpg:
             raise ValueError("OpenCV cannot write it")
 
     def add(self, picture: NDArray[np.uint8], time: float) -> None:
-        self._file.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        try:
+            self._file.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        except cv2.error as error:
+            self.abort()
+            raise OutputError(
+                f"cannot encode {self._part.final}: {error.err}; save images instead"
+            ) from error
         self._count += 1
 
     def finish(self) -> Path:

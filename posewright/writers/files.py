@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from posewright.errors import OutputError
+from posewright.files.leftovers import part_name
 
 __all__ = ["PartFile", "PartFolder", "explain", "reserve", "spare_source"]
+
+SYNC_EVERY = 5.0  # seconds between two writes that wait for the disk
 
 _REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder with -o",
@@ -44,7 +47,7 @@ def reserve(path: Path, overwrite: bool) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        there = any(path.iterdir()) if path.is_dir() else path.exists()
+        there = any(path.iterdir()) if path.is_dir() else os.path.lexists(path)
     except OSError as error:
         raise explain(path, error) from error
     if there and not overwrite:
@@ -69,8 +72,9 @@ class _Part:
     def __init__(self, final: Path, overwrite: bool) -> None:
         reserve(final, overwrite)
         self.final = final
-        # The suffix stays last: encoders choose the container by it.
-        self.path = final.with_name(f"{final.stem}.part-{secrets.token_hex(4)}{final.suffix}")
+        self.path = final.with_name(part_name(final.name))
+        self._overwrite = overwrite
+        self._kept = False
         self._error: OutputError | None = None
 
     @contextmanager
@@ -88,12 +92,23 @@ class _Part:
             give_up()
             raise self._error from error
 
+    def _keep(self, error: OSError) -> OutputError:
+        """Leave the complete result under its temporary name, as its own is taken."""
+        self._kept = True
+        self._error = OutputError(
+            f"{self.final} appeared while this run was writing and is not replaced; this run's "
+            f"result is {self.path}"
+        )
+        self._error.__cause__ = error
+        return self._error
+
 
 class PartFile(_Part):
     """A file that is written under a temporary name beside `final` and renamed by `finish`.
 
-    OutputError where the disk is full, the folder read-only, or `final` exists and is not to be
-    overwritten; the temporary file is removed then.
+    What was written can be read by others at once, and a killed process leaves it.  OutputError
+    where the disk is full, the folder read-only, or `final` exists and is not to be overwritten;
+    the temporary file is removed then, or kept where it is complete and `final` appeared meanwhile.
     """
 
     def __init__(self, final: Path, overwrite: bool) -> None:
@@ -101,19 +116,27 @@ class PartFile(_Part):
         with self.guard(self.abort):
             self.path.touch(exist_ok=False)
         self._file: IO[bytes] | None = None
+        self._synced = time.monotonic()
 
     def write(self, data: bytes) -> None:
-        """Append."""
+        """Append; the system has the data at once, the disk after some seconds."""
         with self.guard(self.abort):
             if self._file is None:
                 self._file = self.path.open("ab")
             self._file.write(data)
+            self._file.flush()
+            if time.monotonic() - self._synced >= SYNC_EVERY:
+                os.fsync(self._file.fileno())
+                self._synced = time.monotonic()
 
     def finish(self) -> Path:
         """Give the complete file its final name."""
         with self.guard(self.abort):
             self._close()
-            os.replace(self.path, self.final)
+            try:
+                _rename(self.path, self.final, self._overwrite)
+            except FileExistsError as error:
+                raise self._keep(error) from error
         return self.final
 
     def abort(self) -> None:
@@ -123,7 +146,8 @@ class PartFile(_Part):
         except OSError:  # what could not be flushed is thrown away here anyway
             pass
         finally:
-            self.path.unlink(missing_ok=True)
+            if not self._kept:
+                self.path.unlink(missing_ok=True)
 
     def _close(self) -> None:
         if self._file is not None:
@@ -136,11 +160,13 @@ class PartFile(_Part):
 class PartFolder(_Part):
     """A folder whose files appear in `final` together, when `finish` is called.
 
-    stale: a pattern of files of an earlier run that go when `final` is overwritten; all other
-    files that are there stay.  OutputError as for PartFile.
+    stale: tells which files that are there an earlier run wrote; those go when `final` is
+    overwritten, and all others stay.  OutputError as for PartFile.
     """
 
-    def __init__(self, final: Path, overwrite: bool, stale: str = "") -> None:
+    def __init__(
+        self, final: Path, overwrite: bool, stale: Callable[[Path], bool] = lambda _: False
+    ) -> None:
         super().__init__(final, overwrite)
         self._stale = stale
         with self.guard(self.abort):
@@ -154,14 +180,21 @@ class PartFolder(_Part):
     def finish(self) -> Path:
         """Move the files into the final folder."""
         with self.guard(self.abort):
-            if not self.final.exists():
-                os.replace(self.path, self.final)
-            else:
+            if self._overwrite and self.final.exists():
                 self._merge()
+                return self.final
+            try:
+                with suppress(OSError):  # an empty one is in the way on Windows only
+                    self.final.rmdir()
+                os.rename(self.path, self.final)
+            except OSError as error:
+                if not os.path.lexists(self.final):
+                    raise
+                raise self._keep(error) from error
         return self.final
 
     def _merge(self) -> None:
-        for old in self.final.glob(self._stale) if self._stale else ():
+        for old in [path for path in self.final.iterdir() if self._stale(path)]:
             old.unlink()
         with os.scandir(self.path) as files:
             for file in files:
@@ -170,4 +203,25 @@ class PartFolder(_Part):
 
     def abort(self) -> None:
         """Remove the temporary folder."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        if not self._kept:
+            shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _rename(part: Path, final: Path, overwrite: bool) -> None:
+    """Give a file its name; FileExistsError rather than replacing another, unless `overwrite`."""
+    if overwrite:
+        os.replace(part, final)
+        return
+    if os.name == "nt":
+        os.rename(part, final)  # which replaces nothing there
+        return
+    try:
+        os.link(part, final)
+    except FileExistsError:
+        raise
+    except OSError as error:  # a file system without hard links
+        if os.path.lexists(final):
+            raise FileExistsError(errno.EEXIST, "a file of that name is there") from error
+        os.rename(part, final)
+    else:
+        part.unlink()

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posewright.draw import Style, draw
-from posewright.errors import UsageError
+from posewright.errors import OutputError, UsageError
+from posewright.files.marks import is_drawn, marked
 from posewright.people import Result
 from posewright.writers import WriterOptions
 from posewright.writers.files import spare_source
@@ -19,12 +20,13 @@ from posewright.writers.text import PagesWriter
 __all__ = ["PicturePage", "create", "pixels"]
 
 _QUALITY = 92
+_WIDEST_JPEG = 65_500
 
 
 def create(_: str, folder: Path, options: WriterOptions) -> PagesWriter:
     """Return the writer of the folder `images`."""
     page = PicturePage(folder / "images", options.style)
-    return PagesWriter(folder / "images", page, options.overwrite)
+    return PagesWriter(folder / "images", page, options.overwrite, is_drawn)
 
 
 def pixels(result: Result, what: str) -> NDArray[np.uint8]:
@@ -38,7 +40,10 @@ def pixels(result: Result, what: str) -> NDArray[np.uint8]:
 
 
 class PicturePage:
-    """`NAME.jpg` of a picture (`NAME.png` of a PNG), `NAME_000012.jpg` of frame 12 of a video."""
+    """`NAME.jpg` of a picture (`NAME.png` of a PNG), `NAME_000012.jpg` of frame 12 of a video.
+
+    What is too wide or too high for JPEG becomes a PNG.
+    """
 
     def __init__(self, folder: Path, style: Style | None = None) -> None:
         self.notes: list[str] = []
@@ -53,14 +58,26 @@ class PicturePage:
         """
         if result.status != "ok":
             return None
-        suffix = ".png" if PurePath(result.source).suffix.lower() == ".png" else ".jpg"
-        name = self._names.frame(result) + suffix
+        png = PurePath(result.source).suffix.lower() == ".png" or max(result.size) > _WIDEST_JPEG
+        name = self._names.frame(result) + (".png" if png else ".jpg")
         spare_source(self._folder / name, result.source)
         picture = draw(pixels(result, "images"), result.people, result.skeleton, self._style)
-        return name, _encoded(picture, suffix)
+        return name, _encoded(picture, name)
 
 
-def _encoded(picture: NDArray[np.uint8], suffix: str) -> bytes:
+def _encoded(picture: NDArray[np.uint8], name: str) -> bytes:
+    """Return the picture's file with the mark of a drawn one."""
+    suffix = PurePath(name).suffix
     quality = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY] if suffix == ".jpg" else []
-    _, data = cv2.imencode(suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), quality)
-    return data.tobytes()
+    try:
+        done, data = cv2.imencode(suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), quality)
+        why = "" if done else "it is not encoded"
+    except cv2.error as error:
+        why = error.err
+    if why:
+        height, width = picture.shape[:2]
+        raise OutputError(
+            f"cannot write images/{name} of {width} x {height} pixels: {why}; leave images out of "
+            "--save"
+        )
+    return marked(data.tobytes())

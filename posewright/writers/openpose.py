@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from posewright.people import Result
 from posewright.writers import WriterOptions
 from posewright.writers.names import Names, is_picture, safe, stem
 from posewright.writers.orders import Order, reorder
-from posewright.writers.text import PagesWriter, dumps, plain
+from posewright.writers.text import PagesWriter, dumps, plain, starts_with
 
 __all__ = ["OpenPosePage", "create"]
 
@@ -23,7 +24,8 @@ _OTHERS = (
 def create(_: str, folder: Path, options: WriterOptions) -> PagesWriter:
     """Return the writer of the folder `openpose`."""
     page = OpenPosePage(options.openpose_order)
-    return PagesWriter(folder / "openpose", page, options.overwrite, stale="*_keypoints.json")
+    ours = partial(starts_with, name="*_keypoints.json", start=b'{"version":1.3,"people":[')
+    return PagesWriter(folder / "openpose", page, options.overwrite, ours)
 
 
 class OpenPosePage:

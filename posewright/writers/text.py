@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ __all__ = [
     "TextWriter",
     "dumps",
     "plain",
+    "starts_with",
     "triples",
     "xywh",
 ]
@@ -35,6 +36,14 @@ def dumps(value: Any) -> str:
 def plain(array: ArrayLike) -> Any:
     """Return lists of the shortest decimals that read back as the same float32."""
     return np.asarray(array, np.float32).astype("U32").astype(np.float64).tolist()
+
+
+def starts_with(path: Path, name: str, start: bytes) -> bool:
+    """Tell whether a file's name matches a pattern and its content begins so."""
+    if not path.match(name) or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(start)) == start
 
 
 def triples(people: People) -> NDArray[np.float32]:
@@ -97,9 +106,14 @@ class Page(Protocol):
 
 
 class PagesWriter:
-    """Writes one file for each result into a folder, which appears when it is complete."""
+    """Writes one file for each result into a folder, which appears when it is complete.
 
-    def __init__(self, folder: Path, page: Page, overwrite: bool, stale: str = "") -> None:
+    stale: tells a file of an earlier run, see PartFolder.
+    """
+
+    def __init__(
+        self, folder: Path, page: Page, overwrite: bool, stale: Callable[[Path], bool]
+    ) -> None:
         self.notes = page.notes
         self._page = page
         self._part = PartFolder(folder, overwrite, stale)

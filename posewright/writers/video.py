@@ -28,7 +28,8 @@ def create(_: str, folder: Path, options: WriterOptions) -> VideoWriter:
 class VideoWriter:
     """One video for each video among the sources, and one for each folder of pictures.
 
-    Frames keep their times (variable frame rate); pictures follow one another at `fps`.  The first
+    Frames keep their times (variable frame rate); pictures follow one another at `fps`.  In gaps of
+    hours the picture before is repeated every hour, which MP4 cannot do without.  The first
     frame decides the size, made even; later ones of another size are fitted into it.  Frames that
     could not be read are left out: the one before stays on the screen.  `notes` name the codec and
     why an earlier one of `video_codecs` was not used.
@@ -61,10 +62,16 @@ class VideoWriter:
         self._film.add(_fitted(picture, self._size), time)
 
     def close(self) -> list[Path]:
-        """Finish the last video."""
+        """Finish the last video and return all."""
         if self._film is not None:
             film, self._film = self._film, None
-            self._done.append(film.finish())
+            path = film.finish()
+            self._done.append(path)
+            if film.jumps:
+                self.notes.append(
+                    f"{path.name}: {film.jumps} frames follow the one before at once, as their "
+                    "times did not rise or jumped by more than a month"
+                )
         return self._done
 
     def abort(self) -> None:

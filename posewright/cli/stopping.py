@@ -1,0 +1,121 @@
+"""The signals that ask a run to stop, and what the console cannot say: one place for every verb.
+
+SIGINT (Ctrl-C), SIGTERM (a service manager, a batch system), SIGHUP (the terminal was closed) and
+SIGUSR1 (Slurm, before the time is up) end a verb with 128 and the number of the signal.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+__all__ = ["Stop", "Stopped", "asked_to_stop", "noting", "raising", "speak_anywhere"]
+
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")  # the last two are not on Windows
+_TERMINALS = [number for number in (1, 2) if os.isatty(number)]
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal ends the verb at once; like Ctrl-C it passes everything but clean-up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class Stop:
+    """The first signal that asked, 0 for none; called, it tells the number."""
+
+    number = 0
+
+    def __call__(self) -> int:
+        return self.number
+
+
+def asked_to_stop(error: KeyboardInterrupt) -> int:
+    """Say that a signal ended the verb; return the exit code."""
+    number = error.number if isinstance(error, Stopped) else int(signal.SIGINT)
+    _say(f"posewright: stopped by {signal.Signals(number).name}")
+    return 128 + number
+
+
+@contextmanager
+def raising() -> Iterator[None]:
+    """Let the signals raise Stopped, so that each verb cleans up and says what ended it."""
+
+    def hear(number: int, frame: Any) -> None:
+        _leave_dead_terminal()
+        raise Stopped(number)
+
+    with _heard(hear):
+        yield
+
+
+@contextmanager
+def noting() -> Iterator[Stop]:
+    """Note the signals, for a run that asks after every frame; a second Ctrl-C raises Stopped.
+
+    The others may come twice by themselves: a shell repeats SIGHUP, systemd sends it after SIGTERM.
+    """
+    stop = Stop()
+
+    def hear(number: int, frame: Any) -> None:
+        _leave_dead_terminal()
+        if stop.number and number == signal.SIGINT:
+            raise Stopped(number)
+        if not stop.number:
+            stop.number = number
+            _say("\nfinishing the current file; press Ctrl-C again to stop at once")
+
+    with _heard(hear, always=("SIGINT",)):  # also in the background, where shells ignore it
+        yield stop
+
+
+@contextmanager
+def _heard(hear: Callable[[int, Any], None], always: Sequence[str] = ()) -> Iterator[None]:
+    """Install a handler where the signal is not ignored, as nohup has it, or in `always`.
+
+    Outside of the main thread no signal can be heard.
+    """
+    before: dict[int, Any] = {}
+    try:
+        for name in NAMES:
+            number = getattr(signal, name, None)
+            ignored = number is not None and signal.getsignal(number) == signal.SIG_IGN
+            if number is not None and (name in always or not ignored):
+                before[number] = signal.signal(number, hear)
+    except ValueError:
+        pass
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def _leave_dead_terminal() -> None:
+    """Send what would be printed on a terminal that is gone nowhere; a write to it fails."""
+    for number in _TERMINALS:
+        if not os.isatty(number):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, number)
+            os.close(null)
+
+
+def _say(text: str) -> None:
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:  # nobody listens any more
+        pass
+
+
+def speak_anywhere() -> None:
+    r"""Print names that the console's encoding lacks with \ escapes instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

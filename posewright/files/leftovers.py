@@ -1,0 +1,43 @@
+"""Temporary files of results, and how to tell which result one belongs to."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+from pathlib import Path
+
+__all__ = ["final_name", "find", "part_name", "remove"]
+
+_PART = re.compile(r"(.+)\.part-[0-9a-f]{8}(\.[A-Za-z0-9]+)?")
+
+
+def part_name(final: str) -> str:
+    """Return a new temporary name: "poses.part-1a2b3c4d.jsonl" of "poses.jsonl".
+
+    The suffix stays last: readers and encoders choose the format by it.
+    """
+    path = Path(final)
+    return f"{path.stem}.part-{secrets.token_hex(4)}{path.suffix}"
+
+
+def final_name(part: str) -> str | None:
+    """Return the name that a temporary file was to get; None for any other file."""
+    match = _PART.fullmatch(part)
+    return None if match is None else match[1] + (match[2] or "")
+
+
+def find(folder: Path) -> list[Path]:
+    """Return the temporary files and folders that are there, sorted."""
+    try:
+        return sorted(path for path in folder.iterdir() if final_name(path.name))
+    except FileNotFoundError:
+        return []
+
+
+def remove(path: Path) -> None:
+    """Remove a temporary file or folder; an OSError says why it stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

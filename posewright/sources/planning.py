@@ -1,0 +1,135 @@
+"""What a run settles before it opens anything: which of its sources it can and should read."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from posewright.errors import SourceError, UsageError
+from posewright.files.marks import MARK, drawn_among, is_drawn
+from posewright.sources.base import Source
+from posewright.sources.decoding import open_container
+from posewright.sources.pictures import folder_files, glob_files, list_files
+
+__all__ = ["Plan", "picture_files", "plan", "shown"]
+
+ENDLESS = ("rtsp", "rtsps", "rtmp", "udp")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The sources to read, in order, and a line for each that is left out."""
+
+    sources: list[Any]
+    notes: list[str]
+
+
+def plan(sources: Sequence[Any], opening: Callable[[Any], Source]) -> Plan:
+    """Leave out what is named twice and what posewright drew, where something else is named.
+
+    opening: opens an address, to learn whether its end is known.  UsageError where a live source,
+    which has no end, stands before another one; SourceError where nothing is left.
+    """
+    for place, spec in enumerate(sources[:-1]):
+        if _is_live(spec, opening):
+            raise UsageError(
+                f"{shown(spec)} is live and has no end, so {shown(sources[place + 1])} would never "
+                "be read; start a run for each live source, and name it last"
+            )
+    kept: list[Any] = []
+    notes: list[str] = []
+    seen: dict[str, str] = {}
+    for spec in sources:
+        path = _path(spec)
+        real = None if path is None else os.path.realpath(path)
+        if path is not None and _is_drawn(path):
+            notes.append(f"{path} was drawn by posewright and is left out; name the original")
+        elif real is not None and real in seen:
+            notes.append(f"{path} is {seen[real]}, which is read once")
+        else:
+            kept.append(spec)
+            if real is not None and path is not None:
+                seen[real] = path
+    if sources and not kept:
+        raise SourceError(notes[0])
+    return Plan(kept, notes)
+
+
+def shown(spec: Any) -> str:
+    """Return a source as it may be printed: an address without what may be a password."""
+    from posewright.sources.stream import without_password
+
+    if isinstance(spec, (str, os.PathLike)):
+        return without_password(os.fsdecode(spec))
+    return f"camera {spec}" if isinstance(spec, (int, np.integer)) else type(spec).__name__
+
+
+def picture_files(spec: Any) -> list[str]:
+    """Return the files that a path stands for, those left out by `plan` or a folder not counted.
+
+    An empty list for what is no path; its errors are those of its opening, later.
+    """
+    if isinstance(spec, (list, tuple)):
+        return [file for item in spec for file in picture_files(item)]
+    if not isinstance(spec, (str, os.PathLike)):
+        return []
+    name = os.fsdecode(spec)
+    try:
+        if os.path.isdir(name):
+            found = folder_files(name)
+        elif not os.path.lexists(name):
+            found = glob_files(name) if any(mark in name for mark in "*?[") else []
+        else:
+            found = [name]
+            if PurePath(name).suffix.lower() == ".txt":
+                found += list_files(name)
+    except (SourceError, OSError, ValueError):
+        return []
+    drawn = set(drawn_among(found))
+    return [file for file in found if file not in drawn]
+
+
+def _path(spec: Any) -> str | None:
+    """Return the path of an existing file or folder; None for any other source."""
+    if not isinstance(spec, (str, os.PathLike)):
+        return None
+    path = os.fsdecode(spec)
+    return path if os.path.exists(path) else None
+
+
+def _is_live(spec: Any, opening: Callable[[Any], Source]) -> bool:
+    """Tell a camera or stream; an address of the web may also be a video, so it is opened."""
+    if isinstance(spec, (int, np.integer)) and not isinstance(spec, bool):
+        return True
+    if not isinstance(spec, str) or os.path.exists(spec):
+        return False
+    if re.fullmatch(r"(?:camera:)?[0-9]{1,4}", spec):
+        return True
+    scheme = spec.partition("://")[0].lower() if "://" in spec else ""
+    if scheme in ENDLESS:
+        return True
+    if scheme not in ("http", "https"):
+        return False
+    try:
+        with opening(spec) as source:
+            return source.kind == "stream"
+    except SourceError:  # told when its turn comes
+        return False
+
+
+def _is_drawn(path: str) -> bool:
+    """Tell a picture or a video that posewright drew."""
+    if PurePath(path).suffix.lower() != ".mp4":
+        return is_drawn(path)
+    try:
+        container, _ = open_container("file:" + os.path.abspath(path), path, "file", 1 << 31)
+    except SourceError:
+        return False
+    with container:
+        return container.metadata.get("comment") == MARK
