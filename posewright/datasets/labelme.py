@@ -127,14 +127,12 @@ def _sample(
 
 
 def _size(page: dict[str, Any], picture: Path) -> tuple[int, int]:
-    """Return the picture's own size, else what the json says of it."""
-    size = header_size(picture)
-    if size != (0, 0):
-        return size
+    """Return the size that the json says was labelled, else the picture's own."""
     try:
-        return int(page["imageWidth"]), int(page["imageHeight"])
+        size = int(page["imageWidth"]), int(page["imageHeight"])
     except BROKEN:
-        return 0, 0
+        size = 0, 0
+    return size if 0 < min(size) and max(size) < 1 << 31 else header_size(picture)
 
 
 def _picture(file: Path, page: dict[str, Any], images: Path | None) -> Path:
