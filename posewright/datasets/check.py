@@ -79,6 +79,8 @@ def check_dataset(dataset: Dataset, found: Findings) -> None:
         found.add("left out", "error", "something was left out of the set", note)
     if len(dataset) == 0:
         found.add("no pictures", "error", "AP is -1: the set has no pictures", dataset.name)
+    for remark in dataset.remarks:
+        found.add("assumed", "warning", "something was assumed that the set does not say", remark)
     _check_skeleton(dataset.skeleton, found)
     for sample in dataset:
         _check_picture(sample, found)
@@ -94,11 +96,22 @@ def check_dataset(dataset: Dataset, found: Findings) -> None:
 
 
 def _check_skeleton(skeleton: Skeleton, found: Findings) -> None:
-    """Add joints without a mirror image although they have a side."""
-    for joint, mirror in enumerate(skeleton.flip_index):
-        if skeleton.side(joint) != "middle" and mirror == joint:
+    """Add what will go wrong in a mirror image: training flips views unless augment.flip=0."""
+    for joint, name in enumerate(skeleton.joints):
+        mirror, named = int(skeleton.flip_index[joint]), skeleton.named_mirror[joint]
+        if skeleton.mirror and named not in (joint, mirror):
+            text = "the flip table does not pair left with right by the joints' names"
+            found.add("flip table", "error", text, name)
+        elif not skeleton.mirror and skeleton.side(joint) != "middle" and mirror == joint:
             text = "a left or right joint without its mirror image: flip tests will blur it"
-            found.add("flip", "warning", text, skeleton.joints[joint])
+            found.add("flip", "warning", text, name)
+    alone = (skeleton.flip_index == np.arange(len(skeleton))).all()
+    if alone and not skeleton.mirror and len(skeleton) > 1:
+        text = (
+            "no joint has a mirror image, so flipping exchanges no sides: say left and right in "
+            "the names, state flip_index (flip_idx in data.yaml), or train with augment.flip=0"
+        )
+        found.add("flip", "warning", text, ", ".join(skeleton.joints[:3]) + " ...")
 
 
 def _check_ids(dataset: Dataset, found: Findings) -> None:

@@ -45,8 +45,10 @@ def read_labelme(folder: Path, images: Path | None = None) -> Dataset:
     if not pages:
         raise SourceError(f"{folder} holds no labelme json (with a list 'shapes'); check the name")
     people = [people_of(page["shapes"], notes, file.name) for file, page in pages]
-    canon = spellings(n for found in people for person in found for n in joints_named(person))
-    skeleton = skeleton_from_names(list(canon.values()), _listed(folder))
+    used = [n for found in people for person in found for n in joints_named(person)]
+    listed = _listed(folder)
+    canon = spellings([*used, *listed])
+    skeleton = skeleton_from_names([canon[n] for n in used], [canon[n] for n in listed])
     samples = tuple(
         _sample(file, page, found, skeleton, canon, images, notes)
         for (file, page), found in zip(pages, people, strict=True)
