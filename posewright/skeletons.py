@@ -21,7 +21,7 @@ from posewright.errors import UsageError, nearest
 __all__ = [
     "AIC14", "BODY25", "COCO17", "COCO18", "COCO133", "CROWDPOSE14", "FACE68", "FACE106", "HALPE26",
     "HALPE136", "HAND21", "LSP14", "MPII16", "OCHUMAN", "POSETRACK15", "POSETRACK17", "Skeleton",
-    "for_joints", "get_skeleton", "list_skeletons",
+    "for_joints", "get_skeleton", "is_mirror", "list_skeletons",
 ]  # fmt: skip
 
 
@@ -31,13 +31,15 @@ class Skeleton:
 
     joints: K names, left and right ones beginning with "left_" and "right_".  links: pairs of joint
     numbers to draw.  sigmas: K per-joint standard deviations of the OKS metric (COCO), in units of
-    the square root of the person's area.
+    the square root of the person's area.  mirror: K numbers of the joints' mirror images, where
+    they do not follow from the names; a ValueError where they are no pairs.
     """
 
     name: str
     joints: tuple[str, ...]
     links: tuple[tuple[int, int], ...] = ()
     sigmas: tuple[float, ...] = ()
+    mirror: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if len(set(self.joints)) != len(self.joints):
@@ -46,6 +48,8 @@ class Skeleton:
             raise ValueError(
                 f"skeleton {self.name!r}: {len(self.joints)} joints, {len(self.sigmas)} sigmas"
             )
+        if self.mirror and not is_mirror(self.mirror, len(self.joints)):
+            raise ValueError(f"skeleton {self.name!r}: mirror must pair its {len(self)} joints")
 
     def __len__(self) -> int:
         return len(self.joints)
@@ -61,12 +65,17 @@ class Skeleton:
 
     @cached_property
     def flip_index(self) -> NDArray[np.int64]:
-        """(K,) number of each joint's mirror image, found by its name; itself where it has none."""
+        """(K,) number of each joint's mirror image, by `mirror`, else by name; itself without."""
+        return np.array(self.mirror or self.named_mirror, np.int64)
+
+    @cached_property
+    def named_mirror(self) -> tuple[int, ...]:
+        """K numbers of the joints' mirror images by their names alone."""
         other = {"left": "right", "right": "left"}
         where = {j: i for i, j in enumerate(self.joints)}
         parts = [j.partition("_") for j in self.joints]
         mirrors = [other.get(side, side) + bar + rest for side, bar, rest in parts]
-        return np.array([where.get(m, i) for i, m in enumerate(mirrors)], np.int64)
+        return tuple(where.get(m, i) for i, m in enumerate(mirrors))
 
     @cached_property
     def oks_sigmas(self) -> NDArray[np.float32]:
@@ -85,19 +94,28 @@ class Skeleton:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain form that a model file carries."""
-        return {
+        data = {
             "name": self.name,
             "joints": list(self.joints),
             "links": [list(pair) for pair in self.links],
             "sigmas": list(self.sigmas),
         }
+        return data | {"mirror": list(self.mirror)} if self.mirror else data
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Skeleton:
         """Read what `to_dict` wrote."""
         links = tuple((int(a), int(b)) for a, b in data.get("links", ()))
         sigmas = tuple(float(s) for s in data.get("sigmas", ()))
-        return cls(str(data["name"]), tuple(map(str, data["joints"])), links, sigmas)
+        mirror = tuple(int(i) for i in data.get("mirror", ()))
+        return cls(str(data["name"]), tuple(map(str, data["joints"])), links, sigmas, mirror)
+
+
+def is_mirror(numbers: Sequence[int], joints: int) -> bool:
+    """Tell whether `numbers` are those of the mirror images of so many joints: pairs, or itself."""
+    return len(numbers) == joints and all(
+        0 <= j < joints and numbers[j] == i for i, j in enumerate(numbers)
+    )
 
 
 def _joints(text: str) -> tuple[str, ...]:

@@ -215,32 +215,6 @@ def test_a_kind_that_does_not_exist_and_a_file_that_is_not_there(tmp_path: Path)
         open_dataset(tmp_path / "labels.json")
 
 
-@pytest.mark.parametrize(("name", "spelling"), [
-    ("Right Shoulder", "right_shoulder"), ("rShoulder", "right_shoulder"),
-    ("shoulder_l", "left_shoulder"), ("medial_right_bow", "right_medial_bow"),
-    ("Head-top", "top_head"), ("Upper-neck", "neck"), ("LEFT_EYE", "left_eye"), ("l", "l"),
-    ("leftEar", "left_ear"), ("tail 2", "tail_2"), ("pelvis", "mid_hip"), ("鼻", "鼻"),
-])  # fmt: skip
-def test_spellings(name: str, spelling: str) -> None:
-    assert canonical(name) == spelling
-
-
-def test_a_skeleton_of_ones_own_has_mirror_pairs_and_sigmas() -> None:
-    own = skeleton_of(["tail", "Left Paw", "rightPaw", "left hip", "right hip"])
-    assert own.joints == ("tail", "left_paw", "right_paw", "left_hip", "right_hip")
-    assert own.flip_index.tolist() == [0, 2, 1, 4, 3]
-    assert own.sigmas == (0.05, 0.05, 0.05, 0.107, 0.107)
-    assert skeleton_of(["a", "b"], stated=[0.1, 0.2]).sigmas == (0.1, 0.2)
-    assert skeleton_of(["a", "b"], stated=[0.1, -1]).sigmas == (0.05, 0.05)
-
-
-def test_a_file_may_have_sigmas_of_its_own_for_known_joints() -> None:
-    names = list(COCO17.joints)
-    assert skeleton_of(names, stated=list(COCO17.sigmas)) is COCO17
-    own = skeleton_of(names, name="own", stated=[0.1] * 17)
-    assert (own.name, own.sigmas, own.links) == ("own", (0.1,) * 17, COCO17.links)
-
-
 def test_yaml_subset() -> None:
     text = (
         "a: 1  # one\nb: [1, 2.5, x]\nnames:\n  0: person\n  1: 'dog'\nk:\n  0:\n    - n\n    - m\n"

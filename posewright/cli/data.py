@@ -127,8 +127,10 @@ def _open(args: argparse.Namespace) -> Dataset:
     return open_dataset(args.data, args.kind, args.images)
 
 
-def _notes(notes: tuple[str, ...] | list[str]) -> int:
-    """Print what was amiss; return the exit code."""
+def _notes(notes: tuple[str, ...] | list[str], remarks: tuple[str, ...] = ()) -> int:
+    """Print what was amiss and what was assumed; return the exit code."""
+    for remark in remarks:
+        print(f"note: {remark}", file=sys.stderr)
     for note in notes:
         print(f"warning: {note}", file=sys.stderr)
     return 3 if notes else 0
@@ -141,13 +143,13 @@ def _stats(args: argparse.Namespace) -> int:
     numbers = statistics(dataset)
     if args.json:
         print(json.dumps({**numbers, "notes": list(dataset.notes)}))
-        return _notes(dataset.notes)
+        return _notes(dataset.notes, dataset.remarks)
     visibility = numbers.pop("visibility")
     _print(numbers)
     print("labelled           not labelled, hidden, visible")
     for joint, counts in visibility.items():
         print(f"  {joint:16} {' '.join(f'{n:8d}' for n in counts)}")
-    return _notes(dataset.notes)
+    return _notes(dataset.notes, dataset.remarks)
 
 
 def _print(numbers: dict[str, Any]) -> None:
@@ -168,7 +170,7 @@ def _view(args: argparse.Namespace) -> int:
         print(json.dumps({"folder": str(args.out), "files": written, "notes": notes}))
     else:
         print(f"{len(written)} pictures in {args.out}")
-    return _notes([*dataset.notes, *notes])
+    return _notes([*dataset.notes, *notes], dataset.remarks)
 
 
 def _convert(args: argparse.Namespace) -> int:
@@ -213,7 +215,7 @@ def _write(
         print(json.dumps(done.to_dict()))
     else:
         _print({k: v for k, v in done.to_dict().items() if k != "notes"})
-    return _notes(done.notes)
+    return _notes(done.notes, dataset.remarks)
 
 
 class _Counter:

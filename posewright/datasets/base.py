@@ -157,13 +157,15 @@ class Sample:
 class Dataset(Sequence[Sample]):
     """Samples of one skeleton; a slice is a Dataset again.
 
-    notes: one line for each thing that could not be read.
+    notes: one line for each thing that could not be read.  remarks: one for each thing that was
+    assumed, with nothing lost.
     """
 
     name: str
     skeleton: Skeleton
     samples: tuple[Sample, ...]
     notes: tuple[str, ...] = field(default=())
+    remarks: tuple[str, ...] = field(default=())
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -192,7 +194,7 @@ class Dataset(Sequence[Sample]):
         shared = int((index >= 0).sum())
         note = f"{self.name}: {shared} of {len(skeleton)} joints of {skeleton.name} are labelled"
         samples = tuple(sample.joints(index) for sample in self.samples)
-        return Dataset(self.name, skeleton, samples, (*self.notes, note))
+        return Dataset(self.name, skeleton, samples, (*self.notes, note), self.remarks)
 
 
 def concat(parts: Sequence[Dataset], skeleton: Skeleton | None = None) -> Dataset:
@@ -206,7 +208,8 @@ def concat(parts: Sequence[Dataset], skeleton: Skeleton | None = None) -> Datase
     mapped = [part.to(target) for part in parts]
     samples = tuple(sample for part in mapped for sample in part.samples)
     notes = tuple(note for part in mapped for note in part.notes)
-    return Dataset("+".join(part.name for part in parts), target, samples, notes)
+    remarks = tuple(remark for part in mapped for remark in part.remarks)
+    return Dataset("+".join(part.name for part in parts), target, samples, notes, remarks)
 
 
 def labelled_extent(points: Floats) -> Floats:

@@ -12,7 +12,7 @@ import numpy as np
 from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.check_coco import coco_findings
 from posewright.datasets.findings import Finding, Findings
-from posewright.datasets.places import header_size
+from posewright.datasets.places import header_sizes
 from posewright.errors import SourceError
 from posewright.skeletons import Skeleton
 
@@ -79,6 +79,8 @@ def check_dataset(dataset: Dataset, found: Findings) -> None:
         found.add("left out", "error", "something was left out of the set", note)
     if len(dataset) == 0:
         found.add("no pictures", "error", "AP is -1: the set has no pictures", dataset.name)
+    for remark in dataset.remarks:
+        found.add("assumed", "warning", "something was assumed that the set does not say", remark)
     _check_skeleton(dataset.skeleton, found)
     for sample in dataset:
         _check_picture(sample, found)
@@ -94,11 +96,22 @@ def check_dataset(dataset: Dataset, found: Findings) -> None:
 
 
 def _check_skeleton(skeleton: Skeleton, found: Findings) -> None:
-    """Add joints without a mirror image although they have a side."""
-    for joint, mirror in enumerate(skeleton.flip_index):
-        if skeleton.side(joint) != "middle" and mirror == joint:
+    """Add what will go wrong in a mirror image: training flips views unless augment.flip=0."""
+    for joint, name in enumerate(skeleton.joints):
+        mirror, named = int(skeleton.flip_index[joint]), skeleton.named_mirror[joint]
+        if skeleton.mirror and named not in (joint, mirror):
+            text = "the flip table does not pair left with right by the joints' names"
+            found.add("flip table", "error", text, name)
+        elif not skeleton.mirror and skeleton.side(joint) != "middle" and mirror == joint:
             text = "a left or right joint without its mirror image: flip tests will blur it"
-            found.add("flip", "warning", text, skeleton.joints[joint])
+            found.add("flip", "warning", text, name)
+    alone = (skeleton.flip_index == np.arange(len(skeleton))).all()
+    if alone and not skeleton.mirror and len(skeleton) > 1:
+        text = (
+            "no joint has a mirror image, so flipping exchanges no sides: say left and right in "
+            "the names, state flip_index (flip_idx in data.yaml), or train with augment.flip=0"
+        )
+        found.add("flip", "warning", text, ", ".join(skeleton.joints[:3]) + " ...")
 
 
 def _check_ids(dataset: Dataset, found: Findings) -> None:
@@ -115,13 +128,34 @@ def _check_picture(sample: Sample, found: Findings) -> None:
     if not sample.image.is_file():
         text = "the picture is not there; give its folder with --images"
         return found.add("missing picture", "error", text, sample.image)
-    size = header_size(sample.image)
+    size, stored = header_sizes(sample.image)
     if size == (0, 0):
         text = "the picture cannot be read"
         found.add("broken picture", "error", text, sample.image)
+    elif size != stored and _of_stored(sample, size, stored):
+        text = (
+            "the labels are of the unrotated pixels: the picture's EXIF orientation exchanges "
+            "width and height; label the upright view, or remove the orientation from the files"
+        )
+        found.add("orientation", "error", text, f"{sample.image}: {stored} labelled, {size} shown")
     elif min(sample.size) > 0 and size != sample.size:
         text = "width and height are not the picture's: labels will lie elsewhere"
         found.add("size", "error", text, f"{sample.image}: {sample.size} stated, {size} found")
+
+
+def _of_stored(sample: Sample, size: tuple[int, int], stored: tuple[int, int]) -> bool:
+    """Tell whether labels are of the pixels as stored, not turned: by their size, or their place.
+
+    Without a stated size, or with the upright one, they are where somebody's box or joint lies
+    outside the upright picture and nobody's outside the stored one.
+    """
+    if min(sample.size) > 0 and sample.size != size:
+        return sample.size == stored
+    points = sample.people.keypoints[sample.visibility > 0]
+    corners = sample.people.boxes[~sample.crowd].reshape(-1, 2)
+    places = np.concatenate([points, corners])
+    outside = [bool((places > np.array(limit) + _OUT).any()) for limit in (size, stored)]
+    return outside == [True, False]
 
 
 def _people_faults(sample: Sample) -> Iterator[tuple[str, Level, str, Any]]:

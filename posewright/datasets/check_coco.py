@@ -8,7 +8,6 @@ from typing import Any, Literal
 import numpy as np
 
 from posewright.datasets.findings import Findings
-from posewright.datasets.naming import skeleton_of
 from posewright.skeletons import for_joints
 
 __all__ = ["coco_findings"]
@@ -39,7 +38,7 @@ def _repeated(ids: list[Any], found: Findings) -> None:
 def _categories(
     categories: list[dict[str, Any]], annotations: list[dict[str, Any]], found: Findings
 ) -> None:
-    """Add what is wrong with the names of joints, their sigmas and their mirror pairs."""
+    """Add what is wrong with the names of joints and their sigmas."""
     if not any(c.get("id") == 1 for c in categories):
         text = "no category has id 1: tools that score category 1 alone find nobody"
         found.add("category id", "warning", text, [c.get("id") for c in categories])
@@ -70,10 +69,6 @@ def _constants(category: dict[str, Any], names: list[str], found: Findings) -> N
         if values.shape != (len(names),) or not (values > 0).all():
             text = "sigmas must be K positive numbers: AP is 0 or cannot be computed"
             found.add("sigmas", "error", text, sigmas)
-    flips = category.get("flip_index") or category.get("flip_idx")
-    if isinstance(flips, list) and flips != skeleton_of(names).flip_index.tolist():
-        text = "the flip table does not pair left with right by the joints' names"
-        found.add("flip table", "error", text, flips)
 
 
 def _annotation(

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from posewright.datasets.base import AREA_OF_BOX, Dataset, Outlines, Sample, labelled_extent
-from posewright.datasets.naming import skeleton_of
+from posewright.datasets.naming import skeleton_of, stated_mirror, unnamed
 from posewright.datasets.notes import Notes
 from posewright.datasets.places import picture_finder
 from posewright.errors import SourceError
 from posewright.people import Floats
 from posewright.readers.values import BROKEN, corners, finite, load
-from posewright.skeletons import COCO133, Skeleton, for_joints
+from posewright.skeletons import COCO133, Skeleton
 
 __all__ = ["coco_skeleton", "parse_coco", "read_coco", "read_humanart21"]
 
@@ -49,7 +49,7 @@ def parse_coco(
     """Return the data set of a parsed file; people that cannot be read are left out and noted."""
     notes = Notes(path)
     annotations = _people(data)
-    skeleton, fields = coco_skeleton(data, annotations, field)
+    skeleton, fields, assumed = coco_skeleton(data, annotations, notes, field)
     by_image: dict[Any, list[_Person]] = defaultdict(list)
     for annotation in annotations:
         try:
@@ -65,31 +65,34 @@ def parse_coco(
     for image_id, lost in by_image.items():
         for _ in lost:
             notes.add("annotation left out: its image_id is of no picture", image_id)
-    return Dataset(path.stem, skeleton, samples, notes.lines())
+    remarks = (f"{path}: {assumed}",) if assumed else ()
+    return Dataset(path.stem, skeleton, samples, notes.lines(), remarks)
 
 
 def coco_skeleton(
-    data: dict[str, Any], annotations: list[Any], field: str = "keypoints"
-) -> tuple[Skeleton, tuple[str, ...]]:
-    """Return the skeleton of a parsed file, and the entries that hold its joints.
+    data: dict[str, Any], annotations: list[Any], notes: Notes, field: str = "keypoints"
+) -> tuple[Skeleton, tuple[str, ...], str]:
+    """Return the skeleton of a parsed file, the entries that hold its joints, and what was assumed.
 
-    By the category's names where their number fits, else by the number of joints.
+    By the category's names where their number fits, else by the number of joints.  Mirror pairs
+    are those of the category's flip_index (or flip_idx), where it has one.
     """
     rows = [a for a in annotations if isinstance(a, dict) and isinstance(a.get(field), list)]
     if any("foot_kpts" in a for a in rows[:1]):
-        return COCO133, _WHOLE
+        return COCO133, _WHOLE, ""
     person = next((c for c in _categories(data) if c.get("keypoints")), {})
     names = [str(name) for name in person.get("keypoints", [])]
     count = len(rows[0][field]) // 3 if rows else len(names)
     if count == 0:
-        return Skeleton("boxes", ()), ()
+        return Skeleton("boxes", ()), (), ""
+    table = person.get("flip_index", person.get("flip_idx"))
+    mirror = stated_mirror(table, count, notes, person.get("name"))
     if len(names) == count:
-        return skeleton_of(names, _links(person), f"custom{count}", person.get("sigmas")), (field,)
-    known = for_joints(count)
-    if known is None:
-        names = [f"joint_{i}" for i in range(count)]
-        known = Skeleton(f"joints{count}", tuple(names))
-    return known, (field,)
+        own = skeleton_of(names, _links(person), f"custom{count}", person.get("sigmas"), mirror)
+        return own, (field,), ""
+    label = person or next(iter(_categories(data)), {})
+    skeleton, assumed = unnamed(count, str(label.get("name", "")), mirror)
+    return skeleton, (field,), assumed
 
 
 def _categories(data: dict[str, Any]) -> list[dict[str, Any]]:

@@ -80,7 +80,7 @@ def _image_ids(dataset: Dataset, names: Sequence[str]) -> list[int]:
 
 
 def _category(skeleton: Skeleton) -> dict[str, Any]:
-    return {
+    category = {
         "id": 1,
         "name": "person",
         "supercategory": "person",
@@ -89,6 +89,7 @@ def _category(skeleton: Skeleton) -> dict[str, Any]:
         # COCO's evaluator knows its own 17 sigmas only; others are read from here.
         "sigmas": plain(skeleton.oks_sigmas),
     }
+    return category | {"flip_index": list(skeleton.mirror)} if skeleton.mirror else category
 
 
 def _image(sample: Sample, name: str, image_id: int) -> dict[str, Any]:

@@ -45,8 +45,10 @@ def read_labelme(folder: Path, images: Path | None = None) -> Dataset:
     if not pages:
         raise SourceError(f"{folder} holds no labelme json (with a list 'shapes'); check the name")
     people = [people_of(page["shapes"], notes, file.name) for file, page in pages]
-    canon = spellings(n for found in people for person in found for n in joints_named(person))
-    skeleton = skeleton_from_names(list(canon.values()), _listed(folder))
+    used = [n for found in people for person in found for n in joints_named(person)]
+    listed = _listed(folder)
+    canon = spellings([*used, *listed])
+    skeleton = skeleton_from_names([canon[n] for n in used], [canon[n] for n in listed])
     samples = tuple(
         _sample(file, page, found, skeleton, canon, images, notes)
         for (file, page), found in zip(pages, people, strict=True)
@@ -127,14 +129,12 @@ def _sample(
 
 
 def _size(page: dict[str, Any], picture: Path) -> tuple[int, int]:
-    """Return the picture's own size, else what the json says of it."""
-    size = header_size(picture)
-    if size != (0, 0):
-        return size
+    """Return the size that the json says was labelled, else the picture's own."""
     try:
-        return int(page["imageWidth"]), int(page["imageHeight"])
+        size = int(page["imageWidth"]), int(page["imageHeight"])
     except BROKEN:
-        return 0, 0
+        size = 0, 0
+    return size if 0 < min(size) and max(size) < 1 << 31 else header_size(picture)
 
 
 def _picture(file: Path, page: dict[str, Any], images: Path | None) -> Path:

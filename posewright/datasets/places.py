@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-__all__ = ["header_size", "picture_finder", "pictures_in"]
+__all__ = ["header_size", "header_sizes", "picture_finder", "pictures_in"]
 
 _PROBES = 30  # names that are looked for before a folder is chosen
 _UP = 3  # levels above the annotation file that are searched
@@ -57,14 +57,22 @@ def _near(labels: Path) -> Iterable[Path]:
 
 
 def header_size(path: Path) -> tuple[int, int]:
-    """Return (width, height) px of a picture from its header; 0, 0 where that fails."""
-    from posewright.sources.guard import BadPicture, picture_size
+    """Return (width, height) px of the upright picture, as it is decoded; 0, 0 where that fails.
+
+    From the file's header: its size and its EXIF orientation.
+    """
+    return header_sizes(path)[0]
+
+
+def header_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return (width, height) px of the upright picture, and of its pixels as they are stored."""
+    from posewright.sources.guard import BadPicture, shown_sizes
 
     try:
         with open(path, "rb") as file:
-            return picture_size(file)
+            return shown_sizes(file)
     except (OSError, BadPicture, ValueError):
-        return 0, 0
+        return (0, 0), (0, 0)
 
 
 def pictures_in(folder: Path) -> list[Path]:

@@ -76,7 +76,7 @@ def _yaml(subsets: list[str], skeleton: Skeleton) -> str:
         f"train: images/{train}",
         f"val: images/{val}",
         f"kpt_shape: [{len(skeleton)}, 3]",
-        f"flip_idx: {skeleton.flip_index.tolist()}",
+        *_flips(skeleton),
         "names:",
         "  0: person",
         "kpt_names:",
@@ -84,3 +84,9 @@ def _yaml(subsets: list[str], skeleton: Skeleton) -> str:
         *(f"    - {joint}" for joint in skeleton.joints),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _flips(skeleton: Skeleton) -> list[str]:
+    """Return the table of mirror images; none where neither names nor labels tell of any."""
+    pairs = skeleton.flip_index.tolist()
+    return [f"flip_idx: {pairs}"] if skeleton.mirror or pairs != sorted(pairs) else []

@@ -6,6 +6,7 @@ its width and height are known and allowed.
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Callable
 from typing import IO
@@ -14,7 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BadPicture", "allowed", "decode", "picture_format", "picture_size"]
+from posewright.sources.orientation import orientation_of, turned, upright_size
+
+__all__ = ["BadPicture", "allowed", "decode", "picture_format", "picture_size", "shown_sizes"]
 
 MOST_SEGMENTS = 10_000  # of a JPEG before its size, and entries of a TIFF's directory
 MOST_CHUNKS = 1_000_000  # of a PNG
@@ -44,7 +47,8 @@ def picture_format(head: bytes) -> str | None:
 def picture_size(file: IO[bytes]) -> Size:
     """Return the (width, height) px that a picture's header declares; BadPicture without one.
 
-    Of a tiled TIFF at least the size of a tile, because a whole one is decoded at a time.
+    As the pixels are stored: `decode` turns them.  Of a tiled TIFF at least the size of a tile,
+    because a whole one is decoded at a time.
     """
     file.seek(0)
     head = file.read(16)
@@ -61,6 +65,19 @@ def picture_size(file: IO[bytes]) -> Size:
     return size
 
 
+def shown_sizes(file: IO[bytes]) -> tuple[Size, Size]:
+    """Return (width, height) px of what `decode` returns, and of the pixels as they are stored.
+
+    BadPicture where the header declares none.
+    """
+    size = picture_size(file)
+    file.seek(0)
+    name = picture_format(file.read(16)) or ""
+    if name == "TIFF":
+        size = _tiff_sizes(file)[0]
+    return upright_size(size, orientation_of(file, name)), size
+
+
 def allowed(size: Size, max_pixels: int) -> None:
     """Raise BadPicture where a picture or video of `size` is over the limit."""
     width, height = size
@@ -75,7 +92,7 @@ def decode(file: IO[bytes], max_pixels: int) -> NDArray[np.uint8]:
     """Return the (H, W, 3) RGB pixels of an open picture file; BadPicture says why it has none.
 
     Grey, 16-bit, palette and CMYK pictures are converted, an alpha channel is dropped, of several
-    pages the first is taken.  OpenCV turns the picture as its EXIF orientation says.
+    pages the first is taken.  The picture is turned as its EXIF orientation says.
     """
     size = picture_size(file)
     allowed(size, max_pixels)
@@ -90,12 +107,15 @@ def decode(file: IO[bytes], max_pixels: int) -> NDArray[np.uint8]:
     if name == "PNG":
         _check_chunks(data)
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        # OpenCV turns a TIFF whatever it is told; all others are turned below.
+        flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         raise BadPicture(f"OpenCV cannot decode this {name}: {error.err}") from error
     if image is None:
         raise BadPicture(f"the {name} is damaged, cut off or of an unusual kind; save it again")
-    return np.asarray(image, np.uint8)
+    image = np.asarray(image, np.uint8)
+    return image if name == "TIFF" else turned(image, orientation_of(io.BytesIO(data), name or ""))
 
 
 def _take(file: IO[bytes], form: str) -> tuple[int, ...]:
@@ -177,7 +197,15 @@ def _bmp(file: IO[bytes]) -> Size:
 
 
 def _tiff(file: IO[bytes]) -> Size:
-    """Read sizes of the first directory (TIFF 6.0, section 2; BigTIFF has wider fields)."""
+    (width, height), tile = _tiff_sizes(file)
+    return max(width, tile[0]), max(height, tile[1])
+
+
+def _tiff_sizes(file: IO[bytes]) -> tuple[Size, Size]:
+    """Return the first directory's size of the picture and of its tiles (0, 0 without any).
+
+    TIFF 6.0, section 2; BigTIFF has wider fields.
+    """
     file.seek(0)
     order = "<" if file.read(1) == b"I" else ">"
     file.seek(2)
@@ -198,7 +226,7 @@ def _tiff(file: IO[bytes]) -> Size:
             found[tag] = value
     if min(found[256], found[257]) < 1:
         raise BadPicture("the TIFF header declares no size; the file is damaged")
-    return max(found[256], found[322]), max(found[257], found[323])
+    return (found[256], found[257]), (found[322], found[323])
 
 
 def _entry(file: IO[bytes], order: str, big: bool) -> tuple[int, str | None, int]:
