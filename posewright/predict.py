@@ -16,6 +16,7 @@ from posewright.outputs import Outputs, Summary
 from posewright.people import Frame, Result
 from posewright.smoothing import Chain, Smoothing, create_smoother, smoothed
 from posewright.smoothing.person import check_choice, choose, only
+from posewright.sources import gathered
 from posewright.trackers import Tracker, create_tracker
 from posewright.writers import WriterOptions
 
@@ -66,7 +67,7 @@ def predict_to(
     outputs = Outputs.open(save, out, writing, summary)
     ids: set[int] = set()
     try:
-        for source in sources:
+        for source in gathered(sources) if _follows(tracker, save, options) else sources:
             if summary.interrupted:
                 break
             if tracker is not None:
@@ -83,6 +84,11 @@ def predict_to(
     summary.ids = len(ids)
     summary.seconds = time.perf_counter() - start
     return summary
+
+
+def _follows(tracker: Tracker | None, save: Sequence[str], options: dict[str, Any]) -> bool:
+    """Tell whether it matters which pictures follow one another."""
+    return tracker is not None or options.get("fps") is not None or "openpose" in save
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ class _Run:
                 self._take_all(smoother.finish())  # what was good so far stays
                 raise
             self._take_all(smoother.finish())
-            self.summary.notes += smoother.notes
+            self.summary.notes += [*smoother.notes, *getattr(stream.source, "notes", ())]
 
     def saved(self, saved: _Saved, chosen: Sequence[int] | None) -> None:
         smoother = self.smoothing.start(saved.fps)
@@ -178,8 +184,9 @@ def track_to(
 ) -> Summary:
     """Read saved poses, give people identities, write them again; no network runs.
 
-    fps: frames a second of results that carry no times.  A new sequence starts where the frames'
-    numbers start again, and everybody in it is new.  tracker: a name, or "none" to keep the
+    fps: frames a second of results that carry no times, which get them by it.  A new sequence
+    starts with another video or folder, and where the frames' numbers start again; everybody in it
+    is new.  tracker: a name, or "none" to keep the
     identities of the file.  smooth, gap: see smoothing.create_smoother.  person: keep one of each
     sequence only, see smoothing.choose; the file is read twice then.
     """
@@ -235,23 +242,32 @@ class _Saved:
     def _numbered(self) -> Iterator[tuple[int, Result]]:
         """Yield results with identities, and the number of their sequence."""
         from posewright.readers import read_results
+        from posewright.readers.results import is_jsonl
 
+        timed = not self.path.is_dir() and is_jsonl(self.path)
         tracker: Tracker | None = None
-        number, last = 0, -1
-        for result in read_results(self.path):
+        number, last, sequence = -1, 0, ""
+        for saved in read_results(self.path):
+            result = self._timed(saved, timed and saved.sequence == saved.source)
             if tracker is None and self.tracker != "none":
                 tracker = create_tracker(self.tracker, skeleton=result.skeleton, fps=self.fps)
-            if result.frame <= last:  # numbers start again with every source
+            if result.sequence != sequence or result.frame <= last or number < 0:
                 number += 1
                 if tracker is not None:
                     tracker.reset()
-            last = result.frame
+            last, sequence = result.frame, result.sequence
             yield number, result if tracker is None else self._tracked(tracker, result)
+
+    def _timed(self, result: Result, video: bool) -> Result:
+        """Return the result with a time, by the number of its frame where it carries none.
+
+        video: it has its own, also where that is 0.
+        """
+        return result.replace(time=result.time or (0.0 if video else result.frame / self.fps))
 
     def _tracked(self, tracker: Tracker, result: Result) -> Result:
         if result.status != "ok":
             return result
-        seconds = result.time or result.frame / self.fps
         blank = np.zeros((0, 0, 3), np.uint8)  # the tracker looks at poses only
-        frame = Frame(blank, result.frame, seconds, result.source)
+        frame = Frame(blank, result.frame, result.time, result.source, sequence=result.sequence)
         return result.replace(people=tracker(frame, result.people))
