@@ -181,6 +181,8 @@ class Outputs:
         try:
             self.summary.files += [str(path) for path in writer.close()]
             self.summary.notes += getattr(writer, "notes", [])
+            for name, message in getattr(writer, "faults", []):  # inputs that it left out
+                self.summary.add_bad(name, message)
         except OutputError as error:
             self._drop(writer, error)
 

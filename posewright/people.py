@@ -25,9 +25,11 @@ class Frame:
     """One picture of a source.
 
     image: (H, W, 3) uint8 RGB.  index: number of the frame in its source, from 0.
-    time: seconds from the start of the source (0 for pictures).  name: where it came from.
-    status, message: anything but "ok" means that `image` is not to be used, and why; a source
-    yields such a frame instead of stopping a batch.
+    time: seconds from the start of the source (0 for pictures without a rate).  name: where it
+    came from.  status, message: anything but "ok" means that `image` is not to be used, and why; a
+    source yields such a frame instead of stopping a batch.  The message of an "ok" frame says what
+    the file holds besides this image.  sequence: the video, stream or folder whose frames follow
+    one another and are numbered together; "" where nobody says.
     """
 
     image: NDArray[np.uint8]
@@ -36,6 +38,7 @@ class Frame:
     name: str = ""
     status: Status = "ok"
     message: str = ""
+    sequence: str = ""
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
@@ -51,9 +54,9 @@ class Frame:
 
     @classmethod
     def failed(cls, name: str, message: str, status: Status = "decode_error", index: int = 0,
-               time: float = 0.0) -> Frame:  # fmt: skip
+               time: float = 0.0, sequence: str = "") -> Frame:  # fmt: skip
         """Return the frame without pixels that stands for one that could not be read."""
-        return cls(np.zeros((0, 0, 3), np.uint8), index, time, name, status, message)
+        return cls(np.zeros((0, 0, 3), np.uint8), index, time, name, status, message, sequence)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,9 +162,11 @@ class Result:
     """Everybody in one frame, and where that frame came from.
 
     size: (width, height) px of the frame.  source: path or name.  frame, time: number and second in
-    the source.  status: "ok", "decode_error" (nothing could be read), "gap" (a stream was away) or
-    "truncated" (the source ended before its declared end); `message` says more.
+    the sequence.  status: "ok", "decode_error" (nothing could be read), "gap" (a stream was away)
+    or "truncated" (the source ended before its declared end); `message` says more.
     speed: milliseconds spent on this frame by stage.  image: the RGB pixels where they were kept.
+    sequence: the video, stream or folder that the frame belongs to, see Frame; identities never
+    cross from one to another.
     """
 
     people: People
@@ -174,6 +179,7 @@ class Result:
     message: str = ""
     speed: dict[str, float] = field(default_factory=dict)
     image: NDArray[np.uint8] | None = None
+    sequence: str = ""
 
     def __len__(self) -> int:
         return len(self.people)

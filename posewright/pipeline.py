@@ -17,6 +17,7 @@ from posewright.errors import UsageError
 from posewright.people import Frame, People, Result
 from posewright.runtimes import Model
 from posewright.trackers import Tracker
+from posewright.trackers.sequences import PerSequence
 from posewright.warp import Warp
 
 __all__ = ["Boxes", "Pipeline", "estimate", "estimate_all", "find_people"]
@@ -136,7 +137,8 @@ class Pipeline:
 
     model: the pose model.  detector: a model whose codec yields boxes, a source of Boxes, or None
     for a model that finds people by itself.  duplicates: People -> People.  tracker: called on
-    every frame that could be read, also when it is empty.  flip: average with mirrored views.
+    every frame that could be read, also when it is empty, and reset at the start of every further
+    sequence.  flip: average with mirrored views.
     min_score: people whose mean joint score is lower are dropped.  det_every: run the detector on
     every n-th frame only and follow the tracker's boxes in between.  refine: moves the joints of
     the people that are kept.  estimate: how the model is run on people; `crowd.estimate_all` shares
@@ -169,6 +171,8 @@ class Pipeline:
             raise UsageError("det_every needs a tracker, whose boxes stand in between detections")
         if self.det_every > 1 and self.detector is None:
             raise UsageError("det_every needs a detector; this model finds people by itself")
+        if self.tracker is not None:
+            self.tracker = PerSequence(self.tracker)
 
     def run(self, frames: Iterable[Frame]) -> Iterator[Result]:
         """Yield a result for each frame, in order; frames that could not be read pass through."""
@@ -193,11 +197,12 @@ class Pipeline:
 
     def _follow(self, frames: Iterable[Frame], pool: ThreadPoolExecutor) -> Iterator[Result]:
         """Frame by frame, as a frame's boxes come from the tracker; people spread over threads."""
-        assert self.tracker is not None
+        assert isinstance(self.tracker, PerSequence)
         number = 0
         for frame in frames:
             known = None
             if frame.status == "ok":
+                number = 0 if self.tracker.enter(frame) else number
                 known = self.tracker.predict(frame) if number % self.det_every else None
                 number += 1
             result = self._window([frame], [known], pool.map)[0]
@@ -276,6 +281,7 @@ class Pipeline:
             frame.message,
             speed,
             image,
+            frame.sequence,
         )
 
 

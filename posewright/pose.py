@@ -200,7 +200,7 @@ class Pose:
         boxes: a source of Boxes in place of the detector.  tracker: a name or an object; fills ids.
         det_every: detect on every n-th frame, follow the tracker's boxes in between.
         keep_images: results carry their pixels.  color: "rgb" or "bgr", needed for arrays.
-        max_pixels, latest, retry_s: see sources.open_source.
+        max_pixels, latest, retry_s, fps: see sources.open_source.
         """
         opened, rest = self._open(source, options)
         return Stream(opened, self._results(opened, **{"keep_images": True, **rest}))
@@ -237,7 +237,7 @@ class Pose:
         return image
 
     def _open(self, source: Any, options: dict[str, Any]) -> tuple[Source, dict[str, Any]]:
-        names = ("color", "max_pixels", "latest", "retry_s")
+        names = ("color", "max_pixels", "latest", "retry_s", "fps")
         opening = {k: v for k, v in options.items() if k in names}
         return open_source(source, **opening), {k: options[k] for k in options.keys() - set(names)}
 

@@ -16,7 +16,7 @@ from posewright.outputs import Outputs, Summary
 from posewright.people import Frame, Result
 from posewright.smoothing import Chain, Smoothing, create_smoother, smoothed
 from posewright.smoothing.person import check_choice, choose, only
-from posewright.sources import open_source
+from posewright.sources import gathered, open_source
 from posewright.sources.planning import plan, shown
 from posewright.trackers import Tracker, create_tracker
 from posewright.writers import WriterOptions
@@ -75,9 +75,10 @@ def predict_to(
         writing = replace(writing, several=writing.several and len(planned.sources) > 1)
     spare_inputs(out, save, planned.sources, _files(pose, writing, options.get("boxes")))
     ids: set[int] = set()
+    read = gathered(planned.sources) if _follows(tracker, save, options) else planned.sources
     with Outputs.open(save, out, writing, summary) as outputs:
         run = _Run(summary, outputs, ids, smoothing, progress, stopped, start)
-        for source in planned.sources:
+        for source in read:
             if summary.interrupted:
                 break
             if tracker is not None:
@@ -93,6 +94,11 @@ def _files(pose: Pose, writing: WriterOptions | None, boxes: Any) -> list[Path]:
     found = [*getattr(pose, "files", ()), getattr(boxes, "path", None)]
     found.append(None if writing is None else writing.coco_images)
     return [path for path in found if path is not None]
+
+
+def _follows(tracker: Tracker | None, save: Sequence[str], options: dict[str, Any]) -> bool:
+    """Tell whether it matters which pictures follow one another."""
+    return tracker is not None or options.get("fps") is not None or "openpose" in save
 
 
 @dataclass(frozen=True)
@@ -142,7 +148,7 @@ class _Run:
                 self._take_all(smoother.finish())  # what was good so far stays
                 raise
             self._take_all(smoother.finish())
-            self.summary.notes += [*getattr(stream.source, "notes", ()), *smoother.notes]
+            self.summary.notes += [*smoother.notes, *getattr(stream.source, "notes", ())]
 
     def saved(self, saved: _Saved, chosen: Sequence[int] | None) -> None:
         smoother = self.smoothing.start(saved.fps)
@@ -203,8 +209,9 @@ def track_to(
 ) -> Summary:
     """Read saved poses, give people identities, write them again; no network runs.
 
-    fps: frames a second of results that carry no times.  A new sequence starts where the frames'
-    numbers start again, and everybody in it is new.  tracker: a name, or "none" to keep the
+    fps: frames a second of results that carry no times, which get them by it.  A new sequence
+    starts with another video or folder, and where the frames' numbers start again; everybody in it
+    is new.  tracker: a name, or "none" to keep the
     identities of the file.  smooth, gap: see smoothing.create_smoother.  person: keep one of each
     sequence only, see smoothing.choose; the file is read twice then.  stopped: as for predict_to.
     """
@@ -256,23 +263,32 @@ class _Saved:
     def _numbered(self) -> Iterator[tuple[int, Result]]:
         """Yield results with identities, and the number of their sequence."""
         from posewright.readers import read_results
+        from posewright.readers.results import is_jsonl
 
+        timed = not self.path.is_dir() and is_jsonl(self.path)
         tracker: Tracker | None = None
-        number, last = 0, -1
-        for result in read_results(self.path):
+        number, last, sequence = -1, 0, ""
+        for saved in read_results(self.path):
+            result = self._timed(saved, timed and saved.sequence == saved.source)
             if tracker is None and self.tracker != "none":
                 tracker = create_tracker(self.tracker, skeleton=result.skeleton, fps=self.fps)
-            if result.frame <= last:  # numbers start again with every source
+            if result.sequence != sequence or result.frame <= last or number < 0:
                 number += 1
                 if tracker is not None:
                     tracker.reset()
-            last = result.frame
+            last, sequence = result.frame, result.sequence
             yield number, result if tracker is None else self._tracked(tracker, result)
+
+    def _timed(self, result: Result, video: bool) -> Result:
+        """Return the result with a time, by the number of its frame where it carries none.
+
+        video: it has its own, also where that is 0.
+        """
+        return result.replace(time=result.time or (0.0 if video else result.frame / self.fps))
 
     def _tracked(self, tracker: Tracker, result: Result) -> Result:
         if result.status != "ok":
             return result
-        seconds = result.time or result.frame / self.fps
         blank = np.zeros((0, 0, 3), np.uint8)  # the tracker looks at poses only
-        frame = Frame(blank, result.frame, seconds, result.source)
+        frame = Frame(blank, result.frame, result.time, result.source, sequence=result.sequence)
         return result.replace(people=tracker(frame, result.people))

@@ -184,8 +184,8 @@ def test_coco_running_numbers_and_clashes_are_said(tmp_path: Path) -> None:
     for source in ("1.jpg", "cat.jpg", "b/1.jpg", "dog.jpg"):
         writer.write(result(people(1), source))
     entries = read_json(writer.close()[0])
-    assert [e["image_id"] for e in entries] == [1, 2, 1, 3]
-    assert entries[1]["file_name"] == "cat.jpg"
+    assert [e["image_id"] for e in entries] == [1, 2, 3, 4]
+    assert [e.get("file_name") for e in entries] == [None, "cat.jpg", "b/1.jpg", "dog.jpg"]
     assert len(writer.notes) == 2
 
 
@@ -202,7 +202,7 @@ def test_alphapose_entry(tmp_path: Path) -> None:
     mixed = who.replace(ids=np.array([7, -1]))
     [path] = write("alphapose", tmp_path, [result(mixed, "in/p1.jpg"), result(who, frame=12)])
     entries = read_json(path)
-    assert [e["image_id"] for e in entries] == ["p1.jpg", "p1.jpg", "12.jpg", "12.jpg"]
+    assert [e["image_id"] for e in entries] == ["p1.jpg", "p1.jpg", "clip/12.jpg", "clip/12.jpg"]
     assert [e["idx"] for e in entries] == [7, -2, *who.ids.tolist()]
     assert set(entries[0]) == {"image_id", "category_id", "keypoints", "score", "box", "idx"}
     scores = who.scores[0]
@@ -213,7 +213,7 @@ def test_alphapose_entry(tmp_path: Path) -> None:
 def test_alphapose_pictures_of_one_name_stay_apart(tmp_path: Path) -> None:
     results = [result(people(1), s) for s in ("a/1.jpg", "b/1.jpg", "c/b/1.jpg")]
     [path] = write("alphapose-open", tmp_path, results)
-    assert list(read_json(path)) == ["1.jpg", "b_1.jpg", "1_2.jpg"]
+    assert list(read_json(path)) == ["1.jpg", "b/1.jpg", "c_b/1.jpg"]
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="alphapose-cmu and alphapose-open: a file for each picture too",
     )
+    parser.add_argument(
+        "--fps",
+        type=float,
+        metavar="RATE",
+        help="frame rate of picture sequences (folders, lists, archives), from which their frames "
+        "get times; videos have their own (default: no times)",
+    )
     parser.add_argument("--track", action="store_true", help="give people identities")
     parser.add_argument(
         "--tracker",
@@ -147,6 +154,7 @@ def run(args: argparse.Namespace) -> int:
     bar = create_bar(args.progress)
     options: dict[str, Any] = {"max_pixels": args.max_pixels}
     options |= {"latest": args.latest, "retry_s": args.retry, "det_every": args.det_every}
+    options["fps"] = args.fps
     with noting() as stopped:
         summary = predict_to(
             pose,
@@ -187,6 +195,7 @@ def writer_options(args: argparse.Namespace) -> WriterOptions:
         several=len(args.source) > 1,
         separate=args.sep_json,
         openpose_order=args.openpose_order,
+        **({} if args.fps is None else {"fps": args.fps}),
     )
 
 

@@ -157,7 +157,7 @@ def _followed(
             ),
         )
         frames = (
-            replace(frame, index=number, time=number / rate)
+            replace(frame, index=number, time=number / rate, sequence="")
             for frame, number in zip(_frames(samples, rows.tolist()), numbers, strict=True)
         )
         for number, result in _through(video, frames):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from itertools import chain
-from pathlib import Path
+from dataclasses import dataclass
+from itertools import chain, groupby, pairwise
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,10 @@ from posewright.people import Floats, People, Result
 from posewright.readers.values import BROKEN, corners, finite, image_id, load, natural, reach
 from posewright.skeletons import Skeleton, get_skeleton, list_skeletons
 from posewright.writers.jsonl import FORMAT, VERSION
-from posewright.writers.names import integer_in, is_picture
+from posewright.writers.names import integer_in, is_picture, sequence_of
+from posewright.writers.paths import normal
 
-__all__ = ["read_results"]
+__all__ = ["is_jsonl", "read_results"]
 
 _USUAL = {14: "crowdpose14", 17: "coco17"}  # of joint counts that several skeletons share
 
@@ -36,15 +38,15 @@ def read_results(path: str | Path, skeleton: Skeleton | None = None) -> Iterator
     path = Path(path)
     if path.is_dir():
         return _openpose(path, skeleton)
-    if _is_jsonl(path):
+    if is_jsonl(path):
         return _lines(path)
     if path.suffix.lower() in {".csv", ".parquet"}:
         raise UsageError(f"{path}: tables are not read back; give the poses.jsonl of --save jsonl")
     return _lists(path, load(path), skeleton)
 
 
-def _is_jsonl(path: Path) -> bool:
-    """Tell whether the first line is our header."""
+def is_jsonl(path: Path) -> bool:
+    """Tell whether the first line of a file is our header; the other formats carry no times."""
     try:
         with path.open("rb") as file:
             return f'"{FORMAT}"'.encode() in file.readline(1_000_000)
@@ -81,11 +83,12 @@ def _header(data: dict[str, Any]) -> Skeleton | None:
 
 def _result(data: dict[str, Any], skeleton: Skeleton) -> Result:
     width, height = data["size"]
-    return Result(
+    result = Result(
         _jsonl_people(data["people"], skeleton), skeleton, (int(width), int(height)),
         data["source"], int(data["frame"]), float(data["time"]), data["status"], data["message"],
-        dict(data["speed"]),
+        dict(data["speed"]), sequence=str(data.get("sequence", "")),
     )  # fmt: skip
+    return result.replace(sequence=sequence_of(result))  # earlier versions wrote none
 
 
 def _jsonl_people(entries: list[dict[str, Any]], skeleton: Skeleton) -> People:
@@ -108,7 +111,7 @@ def _lists(path: Path, data: Any, skeleton: Skeleton | None) -> Iterator[Result]
             f"{path} is not a list of people; give poses.jsonl, coco-results.json, "
             "alphapose-results.json (flavour coco) or a folder of OpenPose files"
         )
-    groups: dict[tuple[int | str, int], list[_Person]] = {}
+    groups: dict[_Place, list[_Person]] = {}
     bad: list[str] = []
     for number, entry in enumerate(data):
         try:
@@ -123,25 +126,67 @@ def _lists(path: Path, data: Any, skeleton: Skeleton | None) -> Iterator[Result]
         )
     counts = {len(p.points) for p in chain.from_iterable(groups.values())}
     joints = _skeleton(path, counts, skeleton) if counts else None
-    places = sorted(groups, key=lambda place: (natural(place[0]), place[1]))
+    places = sorted(groups, key=_Place.order)
     return (
         _group(path, place, number, groups[place], joints)
-        for number, place in enumerate(places)
+        for _, same in groupby(places, key=lambda place: place.sequence)
+        for place, number in _numbered(list(same))
         if joints is not None
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What stands for a frame: a number or a name, and the frame of a video where it is said."""
+
+    image: int | str
+    frame: int | None = None
+
+    @classmethod
+    def of(cls, entry: dict[str, Any]) -> _Place:
+        """Return the place of an entry; an error of BROKEN for one without."""
+        image = entry["image_id"]
+        if not isinstance(image, (int, str)):
+            raise TypeError(f"image_id {image!r} is neither a number nor a name")
+        if "file_name" not in entry:
+            return cls(image_id(image))
+        frame = entry.get("frame")  # a running number stands in image_id
+        return cls(normal(str(entry["file_name"])), None if frame is None else int(frame))
+
+    @property
+    def sequence(self) -> str:
+        """The folder of a picture, a video's name, or "" for numbers and names without folder."""
+        if isinstance(self.image, int):
+            return ""
+        if is_picture(self.image):
+            return str(PurePath(self.image.replace("\\", "/")).parent).removeprefix(".")
+        return self.image
+
+    def order(self) -> tuple[Any, ...]:
+        """Sort key: sequences stay together, 2.jpg comes before 10.jpg."""
+        return natural(self.sequence), natural(self.image), self.frame or 0
+
+
+def _numbered(places: list[_Place]) -> Iterator[tuple[_Place, int]]:
+    """Yield the places of a sequence in order with the numbers of their frames.
+
+    The numbers are those in the names of pictures where these grow, and otherwise count the
+    pictures that are there.
+    """
+    stated = [
+        p.image if isinstance(p.image, int) else p.frame if p.frame is not None
+        else integer_in(p.image) for p in places
+    ]  # fmt: skip
+    numbers = [number for number in stated if number is not None]
+    growing = all(a < b for a, b in pairwise(numbers)) and len(numbers) == len(places)
+    yield from zip(places, numbers if growing else range(len(places)), strict=True)
 
 
 class _Person:
     """One entry, checked.  points: (K, 3).  place: what stands for its frame."""
 
     def __init__(self, entry: dict[str, Any]) -> None:
-        image = entry["image_id"]
-        if not isinstance(image, (int, str)):
-            raise TypeError(f"image_id {image!r} is neither a number nor a name")
-        named = "file_name" in entry  # a running number stands in image_id then
-        self.place = (
-            (str(entry["file_name"]), int(entry.get("frame", 0))) if named else (image_id(image), 0)
-        )
+        self.place = _Place.of(entry)
         self.points = finite(entry["keypoints"]).reshape(-1, 3)
         box = entry.get("bbox", entry.get("box"))
         self.box = corners(box) if box is not None else reach(self.points)
@@ -159,21 +204,16 @@ class _Person:
 
 
 def _group(
-    path: Path, place: tuple[int | str, int], number: int, group: list[_Person],
-    skeleton: Skeleton,
-) -> Result:  # fmt: skip
-    image, frame = place
+    path: Path, place: _Place, number: int, group: list[_Person], skeleton: Skeleton
+) -> Result:
     points = np.stack([p.points for p in group])
     people = People.of(
         [p.box for p in group], [p.box_score for p in group],
         points[..., :2], points[..., 2].clip(0, 1), [p.track for p in group],
     )  # fmt: skip
-    if isinstance(image, int):
-        return Result(people, skeleton, (0, 0), path.name, image)
-    if is_picture(image):
-        found = integer_in(image)
-        frame = number if found is None else found
-    return Result(people, skeleton, (0, 0), image, frame)
+    source = path.name if isinstance(place.image, int) else place.image
+    sequence = place.sequence or path.name
+    return Result(people, skeleton, (0, 0), source, number, sequence=sequence)
 
 
 def _skeleton(path: Path, counts: set[int], given: Skeleton | None) -> Skeleton:
@@ -199,35 +239,53 @@ def _openpose(folder: Path, skeleton: Skeleton | None) -> Iterator[Result]:
     files = sorted(folder.glob("*_keypoints.json"), key=lambda file: natural(file.name))
     if not files:
         raise SourceError(f"{folder} holds no OpenPose files (*_keypoints.json); check the name")
-    counts = {len(pose) for file in files for pose in _poses(file)[0]}
+    pages = [_Page(file, number) for number, file in enumerate(files)]
+    counts = {count for page in pages for count in page.joints}
     if not counts and skeleton is None:
         return iter(())
     known = _skeleton(folder, counts, skeleton) if counts else skeleton
     assert known is not None
-    return (_openpose_result(file, number, known) for number, file in enumerate(files))
+    pages.sort(key=lambda page: (natural(page.sequence), page.frame))
+    return (page.result(known) for page in pages)
 
 
-def _poses(file: Path) -> tuple[list[Floats], list[int]]:
-    """Return (K, 3) points and the identities of a file."""
-    people = load(file)
+class _Page:
+    """An OpenPose file; its people are read again when they are asked for.
+
+    source, sequence: as the file says, or what stands before the last number in its name.
+    frame: that number.  joints: how many each of its people has.
+    """
+
+    def __init__(self, file: Path, number: int) -> None:
+        self._file = file
+        data, points, _ = _poses(file)
+        self.joints = {len(pose) for pose in points}
+        match = re.fullmatch(r"(.*?)_?([0-9]+)_keypoints\.json", file.name)
+        name, digits = (match[1], match[2]) if match else ("", str(number))
+        self.frame = int(digits[-18:])
+        self.source = str(data.get("source", name or file.name))
+        self.sequence = str(data.get("sequence", name or file.parent.name))
+
+    def result(self, skeleton: Skeleton) -> Result:
+        """Return who is in the frame."""
+        _, points, ids = _poses(self._file)
+        people = People.empty(skeleton)
+        if points:
+            all_points = np.stack(points)
+            scores = all_points[..., 2].clip(0, 1)
+            boxes = [reach(p) for p in points]
+            people = People.of(boxes, scores.mean(1), all_points[..., :2], scores, ids)
+        return Result(
+            people, skeleton, (0, 0), self.source, self.frame, sequence=self.sequence
+        )  # fmt: skip
+
+
+def _poses(file: Path) -> tuple[dict[str, Any], list[Floats], list[int]]:
+    """Return what a file holds, its (K, 3) points and its identities."""
+    data = load(file)
     try:
-        people = people["people"]
+        people = data["people"]
         points = [finite(p["pose_keypoints_2d"]).reshape(-1, 3) for p in people]
-        return points, [int(next(iter(p.get("person_id", ())), -1)) for p in people]
+        return data, points, [int(next(iter(p.get("person_id", ())), -1)) for p in people]
     except BROKEN as error:
         raise SourceError(f"{file} is not an OpenPose file ({error!r}); write it again") from error
-
-
-def _openpose_result(file: Path, number: int, skeleton: Skeleton) -> Result:
-    points, ids = _poses(file)
-    match = re.fullmatch(r"(.*)_(\d+)_keypoints\.json", file.name)
-    source, frame = (match[1], int(match[2])) if match else (file.name, number)
-    if not points:
-        return Result(People.empty(skeleton), skeleton, (0, 0), source, frame)
-    all_points = np.stack(points)
-    boxes = [reach(p) for p in points]
-    people = People.of(
-        boxes, all_points[..., 2].clip(0, 1).mean(1), all_points[..., :2],
-        all_points[..., 2].clip(0, 1), ids,
-    )  # fmt: skip
-    return Result(people, skeleton, (0, 0), source, frame)

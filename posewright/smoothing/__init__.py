@@ -42,10 +42,11 @@ class Stage(Protocol):
 
 
 class Chain:
-    """Stages one after the other, as one stage."""
+    """Stages one after the other, as one stage; they start afresh with every sequence."""
 
     def __init__(self, stages: Sequence[Stage] = ()) -> None:
         self._stages = list(stages)
+        self._sequence: str | None = None
 
     @property
     def notes(self) -> list[str]:
@@ -54,7 +55,9 @@ class Chain:
 
     def push(self, result: Result) -> list[Result]:
         """Take one result; return those that left the last stage."""
-        return self._through([result], 0)
+        last, self._sequence = self._sequence, result.sequence
+        ready = self.finish() if last is not None and last != result.sequence else []
+        return ready + self._through([result], 0)
 
     def finish(self) -> list[Result]:
         """Empty the stages from first to last."""

@@ -24,14 +24,16 @@ from posewright.sources.pictures import (
     Load,
     file_frame,
     folder_loads,
+    gathered,
     glob_loads,
     kind_of,
     list_loads,
     pictures,
     zip_loads,
 )
+from posewright.sources.skipped import RAW
 
-__all__ = ["Color", "Frames", "Kind", "Source", "open_source"]
+__all__ = ["Color", "Frames", "Kind", "Source", "gathered", "open_source"]
 
 STREAMS = ("rtsp", "rtsps", "http", "https", "rtmp", "udp")
 # Addresses that FFmpeg would follow and that have no place here.
@@ -52,6 +54,7 @@ def open_source(
     max_pixels: int = 100_000_000,
     latest: bool = False,
     retry_s: float = 30.0,
+    fps: float | None = None,
 ) -> Source:
     """Open whatever holds pictures as an iterator of RGB frames; the content decides, not the name.
 
@@ -60,28 +63,29 @@ def open_source(
     (H, W), (H, W, 3) or (N, H, W, 3); a PIL image; a Frame; an iterable of such pictures; a Source.
     color: channel order of arrays.  max_pixels: a larger picture or video is not decoded.
     latest: cameras and streams yield the newest picture and drop what is late.  retry_s: seconds
-    without a picture after which a camera or stream is given up.
+    without a picture after which a camera or stream is given up.  fps: pictures a second, which
+    gives the pictures of a folder, list, archive or glob times; videos and streams have their own.
 
     A picture that cannot be read is a frame with a status and stops nothing.  SourceError: nothing
     is there, or it holds no pictures.  UsageError: the arguments cannot be meant.
     """
-    _check(color, max_pixels, retry_s)
+    _check(color, max_pixels, retry_s, fps)
     if isinstance(spec, Frames):
         return spec
     if isinstance(spec, (str, os.PathLike)):
-        return _open_name(os.fsdecode(spec), color, max_pixels, latest, retry_s)
+        return _open_name(os.fsdecode(spec), max_pixels, latest, retry_s, fps)
     if isinstance(spec, (int, np.integer)) and not isinstance(spec, bool):
         return _open_camera(int(spec), latest, retry_s)
     loads = memory_loads(spec, color, max_pixels)
     if loads is not None:
         name = getattr(spec, "name", "") or getattr(spec, "filename", "") or "array"
-        return pictures(str(name), loads, len(loads), ExitStack())
+        return pictures(str(name), loads, len(loads), ExitStack(), fps=fps)
     if isinstance(spec, Iterable) and not isinstance(spec, (bytes, bytearray, dict)):
-        return _open_many(spec, color, max_pixels)
+        return _open_many(spec, color, max_pixels, fps)
     raise UsageError(f"cannot read frames from {type(spec).__name__}; pass {SUPPORTED}")
 
 
-def _check(color: str | None, max_pixels: int, retry_s: float) -> None:
+def _check(color: str | None, max_pixels: int, retry_s: float, fps: float | None) -> None:
     if color not in (None, "rgb", "bgr"):
         raise UsageError(
             f"color must be 'rgb' or 'bgr', not {color!r}{nearest(color, ['rgb', 'bgr'])}"
@@ -90,6 +94,8 @@ def _check(color: str | None, max_pixels: int, retry_s: float) -> None:
         raise UsageError(f"max_pixels must be at least 1, not {max_pixels}")
     if not (retry_s >= 0 and math.isfinite(retry_s)):
         raise UsageError(f"retry_s must be 0 or more seconds, not {retry_s}")
+    if fps is not None and not 0 < fps <= 1000:
+        raise UsageError(f"fps must lie between 0 and 1000, not {fps}")
 
 
 def _open_camera(number: int, latest: bool, retry_s: float) -> Frames:
@@ -101,7 +107,7 @@ def _open_camera(number: int, latest: bool, retry_s: float) -> Frames:
 
 
 def _open_name(
-    name: str, color: Color | None, max_pixels: int, latest: bool, retry_s: float
+    name: str, max_pixels: int, latest: bool, retry_s: float, fps: float | None
 ) -> Frames:
     camera = re.fullmatch(r"(?:camera:)?([0-9]{1,4})", name)
     if camera:
@@ -123,7 +129,7 @@ def _open_name(
         from posewright.sources.video import open_video
 
         return open_video(name, max_pixels)
-    return pictures(name, loads, len(loads), resources, notes)
+    return pictures(name, loads, len(loads), resources, fps=fps, notes=notes)
 
 
 def _check_scheme(name: str, scheme: str, mark: str) -> None:
@@ -140,7 +146,10 @@ def _check_scheme(name: str, scheme: str, mark: str) -> None:
 def _path_loads(
     name: str, max_pixels: int, resources: ExitStack, notes: list[str]
 ) -> list[Load] | None:
-    """Return the pictures that a path stands for; None for a video, SourceError for nothing."""
+    """Return the pictures that a path stands for; None for a video, SourceError for nothing.
+
+    notes: what else is there is added to them.
+    """
     try:
         if os.path.isdir(name):
             return folder_loads(name, max_pixels, notes)
@@ -168,10 +177,10 @@ def _file_loads(
             f"{name} is a playlist, which is not followed; name the videos themselves"
         )
     if kind == "zip":
-        return zip_loads(name, max_pixels, resources)
+        return zip_loads(name, max_pixels, resources, notes)
     if suffix == ".txt" and kind == "text":
         return list_loads(name, max_pixels, notes)
-    if kind == "picture" or suffix in PICTURES | UNREAD:
+    if kind in ("picture", "raw") or suffix in PICTURES | UNREAD | RAW:
         return [partial(file_frame, name, max_pixels)]
     if not os.path.isfile(name):
         raise SourceError(f"{name} is a device or pipe, not a file; cameras are named camera:0")
@@ -180,7 +189,9 @@ def _file_loads(
     return None
 
 
-def _open_many(spec: Iterable[Any], color: Color | None, max_pixels: int) -> Frames:
+def _open_many(
+    spec: Iterable[Any], color: Color | None, max_pixels: int, fps: float | None
+) -> Frames:
     """Open an iterable of pictures: a list at once, so that its length is known; others lazily.
 
     What is made lazily may be one buffer filled again and again, and frames are read ahead of their
@@ -196,8 +207,8 @@ def _open_many(spec: Iterable[Any], color: Color | None, max_pixels: int) -> Fra
 
     if listed:
         found = list(loads())
-        return pictures("list", found, len(found), resources, notes)
-    return pictures("list", loads(), None, resources, notes)
+        return pictures("list", found, len(found), resources, fps=fps, notes=notes)
+    return pictures("list", loads(), None, resources, fps=fps, notes=notes)
 
 
 def _copied(item: Any) -> Any:
@@ -218,10 +229,11 @@ def _item_loads(
             f"{type(item).__name__} in a list is no picture; a list holds pictures only"
         )
     name = os.fsdecode(item)
+    failed = partial(Frame.failed, name, sequence=str(PurePath(name).parent))
     try:
         found = _path_loads(name, max_pixels, resources, notes)
     except SourceError as error:
-        return [partial(Frame.failed, name, str(error))]
+        return [partial(failed, str(error))]
     if found is not None:
         return found
-    return [partial(Frame.failed, name, "it is no picture; open videos one by one, not in a list")]
+    return [partial(failed, "it is no picture; open videos one by one, not in a list")]

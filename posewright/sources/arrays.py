@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from posewright.errors import UsageError
 from posewright.people import Frame
+from posewright.sources.depth import eight_bits
 from posewright.sources.guard import BadPicture, allowed
 from posewright.sources.pictures import Load
 
@@ -82,7 +83,7 @@ def _rgb(image: Image) -> NDArray[np.uint8]:
     if min(image.size) < 1:
         raise BadPicture(f"it has {image.size[0]} x {image.size[1]} pixels; leave it out")
     if image.mode.startswith("I;16"):  # PIL would clip at 255
-        grey = (np.asarray(image) >> 8).astype(np.uint8)
+        grey = eight_bits(np.asarray(image, np.uint16))
         return np.repeat(grey[..., None], 3, 2)
     if image.mode in ("I", "F"):
         raise BadPicture(f"PIL images of mode {image.mode!r} have no known range; convert to 'RGB'")

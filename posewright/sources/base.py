@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import Literal, Protocol
 
@@ -20,8 +21,8 @@ class Source(Protocol):
     name: what the user called it, a password left out.  total: the declared number of frames.
     fps: frames a second of a video or stream.  size: (width, height) px of a video or stream as it
     is shown.  total, fps and size are None where nobody knows them.  dropped: frames that a stream
-    opened with latest=True left out because newer ones had come.  notes: a line each for what was
-    left out on purpose.
+    opened with latest=True left out because newer ones had come.  notes: what the user should know
+    about what was left out so far, one line each.
     """
 
     name: str
@@ -29,10 +30,12 @@ class Source(Protocol):
     total: int | None
     fps: float | None
     size: tuple[int, int] | None
-    notes: Sequence[str]
 
     @property
     def dropped(self) -> int: ...
+
+    @property
+    def notes(self) -> list[str]: ...
 
     def __iter__(self) -> Iterator[Frame]: ...
 
@@ -54,7 +57,8 @@ class Frames:
     """The source that yields what a generator yields, and frees `resources` at its end.
 
     stop: called first by `close`; wakes a generator that waits for a stream.  late: tells how many
-    frames were dropped so far.
+    frames were dropped so far.  notes: tells what was left out so far.  All frames of a video or
+    stream belong to one sequence, which has the source's name.
     """
 
     def __init__(
@@ -69,28 +73,33 @@ class Frames:
         size: tuple[int, int] | None = None,
         stop: Callable[[], None] = lambda: None,
         late: Callable[[], int] = lambda: 0,
-        notes: Sequence[str] = (),
+        notes: Callable[[], list[str]] = list,
     ) -> None:
         self.name, self.kind = name, kind
         self.total, self.fps, self.size = total, fps, size
         self._frames, self._resources = frames, resources
-        self._stop, self._late = stop, late
-        self.notes = notes
+        self._stop, self._late, self._notes = stop, late, notes
 
     @property
     def dropped(self) -> int:
         """Frames left out because newer ones had come."""
         return self._late()
 
+    @property
+    def notes(self) -> list[str]:
+        """What was left out so far, one line each."""
+        return self._notes()
+
     def __iter__(self) -> Iterator[Frame]:
         return self
 
     def __next__(self) -> Frame:
         try:
-            return next(self._frames)
+            frame = next(self._frames)
         except StopIteration:
             self._resources.close()
             raise
+        return frame if self.kind == "pictures" else replace(frame, sequence=self.name)
 
     def __enter__(self) -> Frames:
         return self

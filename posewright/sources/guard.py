@@ -15,9 +15,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from posewright.sources import inside
+from posewright.sources.depth import eight_bits
 from posewright.sources.orientation import orientation_of, turned, upright_size
 
-__all__ = ["BadPicture", "allowed", "decode", "picture_format", "picture_size", "shown_sizes"]
+__all__ = [
+    "BadPicture", "allowed", "decode", "decode_all", "picture_format", "picture_size", "shown_sizes",
+]  # fmt: skip
 
 MOST_SEGMENTS = 10_000  # of a JPEG before its size, and entries of a TIFF's directory
 MOST_CHUNKS = 1_000_000  # of a PNG
@@ -53,6 +57,8 @@ def picture_size(file: IO[bytes]) -> Size:
     file.seek(0)
     head = file.read(16)
     name = picture_format(head)
+    if name is None and (raw := inside.raw_format(head)):
+        raise BadPicture(f"it is a raw photo ({raw}); convert it to JPEG or TIFF first")
     if name is None:
         what = "it is empty" if not head else "its content is not JPEG, PNG, WebP, TIFF or BMP"
         raise BadPicture(f"{what}; convert or remove it")
@@ -94,8 +100,23 @@ def decode(file: IO[bytes], max_pixels: int) -> NDArray[np.uint8]:
     Grey, 16-bit, palette and CMYK pictures are converted, an alpha channel is dropped, of several
     pages the first is taken.  The picture is turned as its EXIF orientation says.
     """
+    return decode_all(file, max_pixels)[0]
+
+
+def decode_all(file: IO[bytes], max_pixels: int) -> tuple[NDArray[np.uint8], str]:
+    """Return what `decode` returns, and one line about what else the file holds, "" for nothing."""
+    name, data = _checked(file, max_pixels)
+    return _pixels(name, data), inside.more(name, data)
+
+
+def _checked(file: IO[bytes], max_pixels: int) -> tuple[str, bytes]:
+    """Return the format and the content of a file that may be decoded; BadPicture for others."""
     size = picture_size(file)
     allowed(size, max_pixels)
+    file.seek(0)
+    name = picture_format(file.read(16)) or ""
+    if reason := inside.not_the_picture(name, file):
+        raise BadPicture(reason)
     room = 8 * size[0] * size[1] + SPARE_BYTES  # 16-bit RGBA without compression
     file.seek(0)
     data = file.read(FIRST_BYTES)  # asking for all that may be there would allocate it each time
@@ -103,19 +124,30 @@ def decode(file: IO[bytes], max_pixels: int) -> NDArray[np.uint8]:
         data += file.read(room + 1 - len(data))
     if len(data) > room:
         raise BadPicture(f"it is over {room} bytes for {size[0]} x {size[1]} pixels; it is damaged")
-    name = picture_format(data[:16])
     if name == "PNG":
         _check_chunks(data)
+    if reason := inside.damage(name, data):
+        raise BadPicture(reason)
+    return name, data
+
+
+def _pixels(name: str, data: bytes) -> NDArray[np.uint8]:
+    """Decode the first picture of a file -> (H, W, 3) RGB."""
+    bits = inside.deep(name, data)
+    # The order RGB of more than 8 bits comes out wrong in OpenCV 5.
+    way = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH if bits else cv2.IMREAD_COLOR_RGB
     try:
-        # OpenCV turns a TIFF whatever it is told; all others are turned below.
-        flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), way | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
         raise BadPicture(f"OpenCV cannot decode this {name}: {error.err}") from error
     if image is None:
         raise BadPicture(f"the {name} is damaged, cut off or of an unusual kind; save it again")
+    if image.dtype == np.uint16:  # OpenCV moves 10, 12 and 14 packed bits up to 16
+        small = eight_bits(np.asarray(image, np.uint16), 0 if bits == 16 else 16)
+        image = np.ascontiguousarray(small[..., ::-1])
     image = np.asarray(image, np.uint8)
-    return image if name == "TIFF" else turned(image, orientation_of(io.BytesIO(data), name or ""))
+    # OpenCV turns a TIFF whatever it is told; all others are turned here.
+    return image if name == "TIFF" else turned(image, orientation_of(io.BytesIO(data), name))
 
 
 def _take(file: IO[bytes], form: str) -> tuple[int, ...]:

@@ -9,21 +9,26 @@ import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path, PurePath
+from typing import IO, Any
 
 from posewright.errors import SourceError
 from posewright.files.marks import drawn_among
 from posewright.people import Frame
 from posewright.sources.base import Frames
-from posewright.sources.guard import BadPicture, decode, picture_format
+from posewright.sources.guard import BadPicture, decode_all, picture_format
+from posewright.sources.inside import raw_format
+from posewright.sources.skipped import RAW, Skipped
 
 __all__ = [
-    "PICTURES", "UNREAD", "Load", "file_frame", "folder_files", "folder_loads", "glob_files",
-    "glob_loads", "kind_of", "list_files", "list_loads", "pictures", "zip_loads",
+    "PICTURES", "UNREAD", "Load", "file_frame", "folder_files", "folder_loads", "gathered",
+    "glob_files", "glob_loads", "kind_of", "list_files", "list_loads", "pictures", "zip_loads",
 ]  # fmt: skip
 
 PICTURES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .bmp .dib".split())
@@ -38,49 +43,120 @@ def pictures(
     loads: Iterable[Load],
     total: int | None,
     resources: ExitStack,
-    notes: Sequence[str] = (),
+    *,
+    fps: float | None = None,
+    notes: Iterable[str] = (),
 ) -> Frames:
-    """Return the source of these pictures; they are read one by one as they are asked for."""
+    """Return the source of these pictures; they are read one by one as they are asked for.
+
+    The pictures of one folder are a sequence: they are numbered from 0, and have times where `fps`
+    says how many of them make a second.  notes: what was left out before the first is read.
+    """
+    more = _More()
 
     def frames() -> Generator[Frame]:
-        for index, load in enumerate(loads):
-            yield replace(load(), index=index)
+        counts: defaultdict[str, int] = defaultdict(int)
+        for load in loads:
+            frame = load()
+            index = counts[frame.sequence]
+            counts[frame.sequence] += 1
+            time = frame.time or (index / fps if fps else 0.0)
+            more.add(frame)
+            yield replace(frame, index=index, time=time)
 
-    return Frames(name, "pictures", frames(), resources, total=total, notes=notes)
+    return Frames(
+        name, "pictures", frames(), resources,
+        total=total, fps=fps, notes=lambda: [*notes, *more.notes()],
+    )  # fmt: skip
+
+
+class _More:
+    """Remembers which pictures hold more than was read."""
+
+    def __init__(self) -> None:
+        self._first, self._count = "", 0
+
+    def add(self, frame: Frame) -> None:
+        """Look at one frame."""
+        if frame.status == "ok" and frame.message:
+            self._first = self._first or f"{frame.name}: {frame.message}"
+            self._count += 1
+
+    def notes(self) -> list[str]:
+        """Return a line that names the first of them, or none."""
+        others = f" (and so for {self._count - 1} other picture(s))" if self._count > 1 else ""
+        return [self._first + others] if self._count else []
 
 
 def file_frame(path: str | Path, max_pixels: int) -> Frame:
     """Read a picture file; whatever is wrong with it becomes the frame's message."""
     name = str(path)
+    failed = partial(Frame.failed, name, sequence=_folder(name))
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise BadPicture("it is not a file; name a picture")
         with open(path, "rb") as file:
-            return Frame(decode(file, max_pixels), name=name)
+            return _frame(file, name, max_pixels)
     except BadPicture as error:
-        return Frame.failed(name, str(error))
+        return failed(str(error))
     except FileNotFoundError:
-        return Frame.failed(name, "there is no such file; check the name")
+        return failed("there is no such file; check the name")
     except OSError as error:
-        return Frame.failed(name, f"it cannot be read: {error.strerror}; check the file's rights")
+        return failed(f"it cannot be read: {error.strerror}; check the file's rights")
     except ValueError:  # a NUL in the name
-        return Frame.failed(name, "this is no name of a file; check the list")
+        return failed("this is no name of a file; check the list")
 
 
-def natural(path: str) -> list[list[tuple[int, str]]]:
-    """Sort key that puts 2.jpg before 10.jpg; digits are compared by their number's size."""
+def _frame(file: IO[bytes], name: str, max_pixels: int) -> Frame:
+    """Decode an open picture file; BadPicture where that fails."""
+    image, more = decode_all(file, max_pixels)
+    return Frame(image, name=name, message=more, sequence=_folder(name))
+
+
+def _folder(name: str) -> str:
+    """Return the sequence that a picture belongs to."""
+    return str(PurePath(name).parent)
+
+
+def gathered(sources: Iterable[Any]) -> list[Any]:
+    """Put pictures of a folder that are named one after the other into one list, one source.
+
+    So the pictures that a shell finds for "walk/*.jpg" are a sequence, as the folder is.
+    """
+    together: list[Any] = []
+    for folder, same in groupby(sources, key=_picture_folder):
+        pictures = list(same)
+        together += pictures if folder is None or len(pictures) < 2 else [pictures]
+    return together
+
+
+def _picture_folder(source: Any) -> str | None:
+    """Return the folder of a picture that is there; None for any other source."""
+    if not isinstance(source, (str, os.PathLike)):
+        return None
+    path = os.fsdecode(source)
+    known = PurePath(path).suffix.lower() in PICTURES | UNREAD
+    return _folder(path) if known and os.path.isfile(path) else None
+
+
+def natural(path: str) -> tuple[list[list[tuple[int, str]]], list[tuple[int, str]]]:
+    """Sort key that puts 2.jpg before 10.jpg; digits are compared by their number's size.
+
+    The files of a folder stay together, before those of the folders in it.
+    """
 
     def chunk(text: str) -> tuple[int, str]:
         digits = text.lstrip("0")
         return (len(digits), digits) if text[:1].isdigit() else (0, text.casefold())
 
     parts = re.split(r"[/\\]", path)
-    return [[chunk(text) for text in re.split(r"([0-9]+)", part)] for part in parts]
+    *folders, name = ([chunk(text) for text in re.split(r"([0-9]+)", part)] for part in parts)
+    return folders, name
 
 
 def folder_loads(folder: str, max_pixels: int, notes: list[str]) -> list[Load]:
     """Return the pictures below a folder; `notes` says what is left out."""
-    return _loads(folder, folder_files(folder), max_pixels, notes)
+    return _loads(folder, folder_files(folder, notes), max_pixels, notes)
 
 
 def _loads(name: str, paths: list[str], max_pixels: int, notes: list[str]) -> list[Load]:
@@ -96,33 +172,43 @@ def _loads(name: str, paths: list[str], max_pixels: int, notes: list[str]) -> li
     return [partial(file_frame, path, max_pixels) for path in kept]
 
 
-def folder_files(folder: str) -> list[str]:
-    """Find the pictures below a folder, hidden ones left out; SourceError where there are none."""
-    found, others = [], set()
-    for where, folders, files in os.walk(folder):
+def folder_files(folder: str, notes: list[str]) -> list[str]:
+    """Find the pictures below a folder, hidden ones left out; SourceError where there are none.
+
+    notes: a line about what else the folder holds is added to them.
+    """
+    found, others, skipped = [], set(), Skipped()
+    for where, folders, files in os.walk(folder, onerror=lambda _: skipped.close()):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        skipped.links += sum(os.path.islink(os.path.join(where, name)) for name in folders)
         for name in files:
             path = os.path.join(where, name)
             if not name.startswith(".") and _is_picture(path):
                 found.append(path)
             elif not name.startswith("."):
                 others.add(PurePath(name).suffix.lower() or name)
+                skipped.add(name)
     if not found:
         there = f"; it holds {', '.join(sorted(others)[:5])} files" if others else ""
+        raw = " (raw photos: convert them first)" if others & RAW else ""
         raise SourceError(
-            f"no pictures in the folder {folder}{there}; name a folder of JPEG, PNG, WebP, TIFF or "
-            f"BMP pictures, or a video itself"
+            f"no pictures in the folder {folder}{there}{raw}; name a folder of JPEG, PNG, WebP, "
+            f"TIFF or BMP pictures, or a video itself"
         )
+    notes += skipped.note(folder)
     return sorted(found, key=natural)
 
 
 def glob_loads(pattern: str, max_pixels: int, notes: list[str]) -> list[Load]:
     """Return the pictures that match a pattern; `notes` says what is left out."""
-    return _loads(pattern, glob_files(pattern), max_pixels, notes)
+    return _loads(pattern, glob_files(pattern, notes), max_pixels, notes)
 
 
-def glob_files(pattern: str) -> list[str]:
-    """Find the pictures that match a pattern, ** for any depth; SourceError without a match."""
+def glob_files(pattern: str, notes: list[str]) -> list[str]:
+    """Find the pictures that match a pattern, ** for any depth; SourceError without a match.
+
+    notes: a line about other matches is added to them.
+    """
     found = glob.glob(pattern, recursive=True)
     chosen = [path for path in found if _is_picture(path)]
     if not chosen:
@@ -131,6 +217,10 @@ def glob_files(pattern: str) -> list[str]:
             f"{what}: {pattern}; check the pattern, and name videos one by one (without quotes the "
             f"shell does it)"
         )
+    skipped = Skipped()
+    for path in set(found).difference(chosen):
+        skipped.add(path)
+    notes += skipped.note(pattern)
     return sorted(chosen, key=natural)
 
 
@@ -146,7 +236,8 @@ def _is_picture(path: str) -> bool:
 
 
 def kind_of(path: str) -> tuple[str, bytes]:
-    """Return what a file is by its content ("picture", "zip", "text", "playlist", "") and its head.
+    """Return what a file is by its content ("picture", "raw", "zip", "text",
+    "playlist", "") and its head.
 
     OSError where it cannot be opened; "" for a video and for anything unknown.
     """
@@ -156,6 +247,8 @@ def kind_of(path: str) -> tuple[str, bytes]:
         head = file.read(4096)
     if picture_format(head):
         return "picture", head
+    if raw_format(head):
+        return "raw", head
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return "zip", head
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
@@ -185,40 +278,49 @@ def list_files(path: str) -> list[str]:
     return [near if os.path.exists(near) else name for near, name in beside]
 
 
-def zip_loads(path: str, max_pixels: int, resources: ExitStack) -> list[Load]:
+def zip_loads(path: str, max_pixels: int, resources: ExitStack, notes: list[str]) -> list[Load]:
     """Open a zip archive -> its pictures, never unpacked to disk; SourceError without any.
 
-    A member's name is only a label: it is never used as a path.
+    A member's name is only a label: it is never used as a path.  notes: a line about other members
+    is added to them.
     """
     try:
         archive = resources.enter_context(zipfile.ZipFile(path))
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
         raise SourceError(f"cannot read the archive {path}: {error}; make it again") from error
-    members = sorted(_members(archive), key=lambda member: natural(member.filename))
+    skipped = Skipped()
+    members = sorted(_members(archive, skipped), key=lambda member: natural(member.filename))
     if not members:
         raise SourceError(f"no pictures in the archive {path}; pack JPEG, PNG, WebP, TIFF or BMP")
+    notes += skipped.note(path)
     return [partial(_member, archive, path, member, max_pixels) for member in members]
 
 
-def _members(archive: zipfile.ZipFile) -> Iterator[zipfile.ZipInfo]:
+def _members(archive: zipfile.ZipFile, skipped: Skipped) -> Iterator[zipfile.ZipInfo]:
+    """Yield the pictures of an archive; count what else it holds."""
     for member in archive.infolist():
         parts = PurePath(member.filename).parts
         hidden = any(part.startswith((".", "__MACOSX")) and part != ".." for part in parts)
         known = PurePath(member.filename).suffix.lower() in PICTURES | UNREAD
-        if known and not hidden and not member.is_dir():
+        if hidden or member.is_dir():
+            continue
+        if known:
             yield member
+        else:
+            skipped.add(member.filename)
 
 
 def _member(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, max_pixels: int) -> Frame:
     name = f"{path}/{info.filename}"
+    failed = partial(Frame.failed, name, sequence=_folder(name))
     try:
         if info.file_size > HIGHEST_RATIO * max(info.compress_size, 1):
             raise BadPicture(f"it is packed more than {HIGHEST_RATIO} to 1; unpack it by hand")
         with archive.open(info) as file:
-            return Frame(decode(file, max_pixels), name=name)
+            return _frame(file, name, max_pixels)
     except BadPicture as error:
-        return Frame.failed(name, str(error))
+        return failed(str(error))
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError) as error:
-        return Frame.failed(name, f"the archive is damaged here: {error}; make it again")
+        return failed(f"the archive is damaged here: {error}; make it again")
     except RuntimeError as error:  # encrypted, or packed in a way that Python cannot read
-        return Frame.failed(name, f"it cannot be unpacked: {error}; pack it without a password")
+        return failed(f"it cannot be unpacked: {error}; pack it without a password")

@@ -82,9 +82,9 @@ def picture_files(spec: Any) -> list[str]:
     name = os.fsdecode(spec)
     try:
         if os.path.isdir(name):
-            found = folder_files(name)
+            found = folder_files(name, [])
         elif not os.path.lexists(name):
-            found = glob_files(name) if any(mark in name for mark in "*?[") else []
+            found = glob_files(name, []) if any(mark in name for mark in "*?[") else []
         else:
             found = [name]
             if PurePath(name).suffix.lower() == ".txt":

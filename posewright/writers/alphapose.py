@@ -11,7 +11,15 @@ import numpy as np
 from posewright.nms import proposal_score
 from posewright.people import Result
 from posewright.writers import WriterOptions
-from posewright.writers.names import Names, file_name, is_picture, safe, stem
+from posewright.writers.names import (
+    Names,
+    Sequences,
+    file_name,
+    is_picture,
+    safe,
+    sequence_of,
+    stem,
+)
 from posewright.writers.orders import reorder
 from posewright.writers.text import (
     Group,
@@ -51,22 +59,23 @@ def create(name: str, folder: Path, options: WriterOptions) -> TextWriter | Grou
 class ImageIds:
     """AlphaPose's image_id: a picture's file name, "12.jpg" for frame 12 of a video.
 
-    Where there are several sources, a video's name stands in front: "walk/12.jpg".  Pictures of
-    one name from several folders get their folder's name in front: "b_1.jpg".
+    Where there are several sources, a video's name stands in front: "walk/12.jpg".  So does the
+    folder's name of pictures from a second folder: "b/1.jpg".
     """
 
     def __init__(self, several: bool) -> None:
         self._several = several
         self._names = Names()
+        self._sequences = Sequences()
 
     def of(self, result: Result) -> str:
         """Return the image_id of a frame."""
-        if is_picture(result.source):
-            return self._names.of(result.source, file_name(result.source))
-        frame = f"{result.frame}.jpg"
-        if not self._several:
-            return frame
-        return f"{self._names.of(result.source, stem(result.source))}/{frame}"
+        still = is_picture(result.source)
+        frame = file_name(result.source) if still else f"{result.frame}.jpg"
+        wanted = file_name(sequence_of(result)) if still else stem(result.source)
+        before = self._sequences.name(result, wanted, self._several and not still)
+        name = f"{before}/{frame}" if before else frame
+        return self._names.of(result.source, name) if still else name
 
 
 class ListForm:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from posewright.errors import UsageError
 from posewright.people import Floats, People, Result
 from posewright.writers import WriterOptions
-from posewright.writers.names import file_name, integer_in, is_picture
+from posewright.writers.names import Sequences, file_name, integer_in, is_picture, sequence_of
+from posewright.writers.paths import PathIndex
 from posewright.writers.text import TextWriter, dumps, plain, triples, xywh
 
-__all__ = ["CocoForm", "create", "person_scores"]
+__all__ = ["CocoForm", "KnownImages", "create", "person_scores"]
 
 
 def create(_: str, folder: Path, options: WriterOptions) -> TextWriter:
     """Return the writer of `coco-results.json`."""
-    known = None if options.coco_images is None else _image_ids(options.coco_images)
+    known = None if options.coco_images is None else KnownImages.read(options.coco_images)
     form = CocoForm(known, options.several)
     return TextWriter(folder / "coco-results.json", form, options.overwrite)
 
@@ -31,19 +32,21 @@ def person_scores(people: People) -> Floats:
 class CocoForm:
     """One entry a person: image_id, category_id, keypoints (x, y, score), score, bbox (x, y, w, h).
 
-    image_id: by `known` (file name -> id) where it is given, and pictures that are not in it are
-    left out; else the last integer in a picture's name, or the number of a video's frame.  Where
-    there is none, or several videos share the numbers, a running number, with the file's name and
-    frame in the entry.  track_id stands in the entries of tracked people only.
+    image_id: by `known` where it is given, and pictures that are not in it are left out; else the
+    last integer in a picture's name, or the number of a video's frame.  Where there is none or it
+    is taken, a running number, with the file's name and frame in the entry.  Entries of a second
+    folder or video have file_name, too.  track_id stands in the entries of tracked people only.
     """
 
-    def __init__(self, known: dict[str, int] | None = None, several: bool = False) -> None:
+    def __init__(self, known: KnownImages | None = None, several: bool = False) -> None:
         self.notes: list[str] = []
+        self.faults: list[tuple[str, str]] = []
         self._known = known
         self._several = several
-        self._seen: set[int] = set()  # of pictures
+        self._sequences = Sequences()
+        self._taken: set[int] = set()
+        self._frames = -1  # the highest frame of a video whose frames have their own numbers
         self._running = 0
-        self._left_out = 0
         self._said: set[str] = set()
         self._comma = ""
 
@@ -60,53 +63,121 @@ class CocoForm:
         return "".join(f"{before if i == 0 else ','}\n{text}" for i, text in enumerate(texts))
 
     def end(self) -> str:
-        if self._left_out:
-            self.notes.append(
-                f"{self._left_out} pictures are not in the annotation file of --coco-images and "
-                "were left out"
-            )
+        if self._known is not None:
+            self.notes += self._known.notes()
+            self.faults += self._known.faults()
         return "\n]\n"
 
     def _head(self, result: Result) -> dict[str, Any] | None:
         """Return what says where a person is; None to leave the frame out."""
         if not is_picture(result.source):
-            return self._numbered(result) if self._several else {"image_id": result.frame}
-        if self._known is not None:
-            number = self._known.get(file_name(result.source))
-            self._left_out += number is None
-            return None if number is None else {"image_id": number}
-        number = integer_in(result.source)
-        return (
-            self._numbered(result) if number is None else {"image_id": self._unique(number, result)}
-        )
-
-    def _unique(self, number: int, result: Result) -> int:
-        if number in self._seen:
+            return self._of_video(result)
+        sequence = self._sequences.name(result, file_name(sequence_of(result)))
+        name = file_name(result.source)
+        path = f"{sequence}/{name}" if sequence else name
+        number = integer_in(name) if self._known is None else self._known.number(result.source)
+        if number is None:
+            return self._numbered(path, result.frame) if self._known is None else None
+        if self._known is None and (number in self._taken or number <= self._frames):
             self._note(
                 "clash",
-                f"image_id {number} stands for more than one picture (the second is "
-                f"{result.source}); name them apart or use --coco-images",
+                f"image_id {number} stands for a picture already, so that {result.source} and "
+                "others have running numbers; name them apart or use --coco-images",
             )
-        self._seen.add(number)
-        return number
+            return self._numbered(path, result.frame)
+        self._taken.add(number)
+        return {"image_id": number, "file_name": path} if sequence else {"image_id": number}
 
-    def _numbered(self, result: Result) -> dict[str, Any]:
-        self._running += 1
-        while self._running in self._seen:
+    def _of_video(self, result: Result) -> dict[str, Any]:
+        name = self._sequences.name(result, file_name(result.source), self._several)
+        if name:
+            return self._numbered(name, result.frame)
+        self._frames = max(self._frames, result.frame)
+        return {"image_id": result.frame}
+
+    def _numbered(self, name: str, frame: int) -> dict[str, Any]:
+        self._running = max(self._running, self._frames) + 1
+        while self._running in self._taken:
             self._running += 1
+        self._taken.add(self._running)
         self._note(
             "running",
             "image_id is a running number where a picture's name holds no integer or several "
             "videos share frame numbers; file_name and frame say which it is",
         )
-        name = file_name(result.source)
-        return {"image_id": self._running, "file_name": name, "frame": result.frame}
+        return {"image_id": self._running, "file_name": name, "frame": frame}
 
     def _note(self, kind: str, text: str) -> None:
         """Say each kind of thing once."""
         if kind not in self._said:
             self._said.add(kind)
             self.notes.append(text)
+
+
+class KnownImages:
+    """The image ids of an annotation file, found by the pictures' paths."""
+
+    def __init__(self, path: Path, images: Iterable[tuple[str, int]]) -> None:
+        self._path = path
+        self._ids: dict[str, list[int]] = {}
+        for name, number in images:
+            self._ids.setdefault(name, []).append(number)
+        self._index = PathIndex(self._ids)
+        self._used: dict[int, str] = {}
+        self._unknown = self._unclear = 0
+        self._first = ""  # of those that are not clear, and why
+
+    @classmethod
+    def read(cls, path: Path) -> KnownImages:
+        """Read an annotation file of COCO's layout; a UsageError says what is wrong with it."""
+        try:
+            images = json.loads(path.read_bytes())["images"]
+            known = [(str(image["file_name"]), int(image["id"])) for image in images]
+        except OSError as error:
+            raise UsageError(f"--coco-images {path} cannot be read: {error.strerror}") from error
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise UsageError(
+                f"--coco-images {path} is not a COCO annotation file ({error!r}); it needs images "
+                "with file_name and id"
+            ) from error
+        return cls(path, known)
+
+    def number(self, source: str) -> int | None:
+        """Return the id of a picture; None where it is not in the file or not clear which it is."""
+        names = self._index.find(source)
+        found = sorted({number for name in names for number in self._ids[name]})
+        if not found:
+            self._unknown += 1
+            return None
+        if len(found) > 1 or found[0] in self._used:
+            other = "" if len(found) > 1 else f" like {self._used[found[0]]}"
+            self._first = self._first or f"{source} fits {_listed(names)}{other}"
+            self._unclear += 1
+            return None
+        self._used[found[0]] = source
+        return found[0]
+
+    def notes(self) -> list[str]:
+        """Return what was left out without harm."""
+        note = (
+            f"{self._unknown} pictures are not in the annotation file of --coco-images and were "
+            "left out"
+        )
+        return [note] if self._unknown else []
+
+    def faults(self) -> list[tuple[str, str]]:
+        """Return what cannot be told apart: the file and one line."""
+        fault = (
+            f"--coco-images {self._path}: {self._unclear} picture(s) left out, because it is not "
+            f"clear which of its images they are ({self._first}); make the folders in file_name "
+            "agree with those of the pictures"
+        )
+        return [(str(self._path), fault)] if self._unclear else []
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    return " and ".join(names[:2]) + (more if len(names) > 1 else "")
 
 
 def _entries(people: People) -> Iterator[dict[str, Any]]:
@@ -118,17 +189,3 @@ def _entries(people: People) -> Iterator[dict[str, Any]]:
     for keypoints, score, bbox, track in rows:
         entry = {"category_id": 1, "keypoints": keypoints, "score": score, "bbox": bbox}
         yield entry if track < 0 else entry | {"track_id": track}
-
-
-def _image_ids(path: Path) -> dict[str, int]:
-    """Read file name -> id of an annotation file; a UsageError says what is wrong with it."""
-    try:
-        images = json.loads(path.read_bytes())["images"]
-        return {file_name(str(image["file_name"])): int(image["id"]) for image in images}
-    except OSError as error:
-        raise UsageError(f"--coco-images {path} cannot be read: {error.strerror}") from error
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise UsageError(
-            f"--coco-images {path} is not a COCO annotation file ({error!r}); it needs images with "
-            "file_name and id"
-        ) from error

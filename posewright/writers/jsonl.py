@@ -2,9 +2,9 @@
 
 The first line is a header: {"format": "posewright-results", "version": 1, "skeleton": {...}}; the
 skeleton is null where no frame came.  A run with a second skeleton has a second header before the
-frames it holds for.  A frame's line: source, frame, time (s), size [w, h] (px), status, message,
-speed {stage: ms}, people [{id (-1 = none), box [x1, y1, x2, y2], box_score, keypoints
-[[x, y, score], ...]}].
+frames it holds for.  A frame's line: source, sequence (the video or folder), frame (in the
+sequence), time (s), size [w, h] (px), status, message, speed {stage: ms}, people [{id (-1 = none),
+box [x1, y1, x2, y2], box_score, keypoints [[x, y, score], ...]}].
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from posewright.people import People, Result
 from posewright.skeletons import Skeleton
 from posewright.writers import WriterOptions
+from posewright.writers.names import sequence_of
 from posewright.writers.text import TextWriter, dumps, plain, triples
 
 __all__ = ["FORMAT", "VERSION", "LinesForm", "create"]
@@ -55,6 +56,7 @@ def _header(skeleton: Skeleton | None) -> str:
 def _line(result: Result) -> dict[str, Any]:
     return {
         "source": result.source,
+        "sequence": sequence_of(result),
         "frame": result.frame,
         "time": float(result.time),
         "size": list(result.size),

@@ -8,7 +8,10 @@ from pathlib import PurePath
 
 from posewright.people import Result
 
-__all__ = ["Names", "file_name", "integer_in", "is_picture", "safe", "stem"]
+__all__ = [
+    "Names", "Sequences", "file_name", "integer_in", "is_picture", "safe",
+    "sequence_of", "stem",
+]  # fmt: skip
 
 _PICTURES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .bmp .dib .ppm .pgm .pnm .jp2 .avif".split()
@@ -25,6 +28,12 @@ def is_picture(source: str) -> bool:
 def file_name(source: str) -> str:
     """Return the last part of a path with "/" or "\\"; "frame" where there is none."""
     return re.split(r"[/\\]", source.rstrip("/\\"))[-1] or "frame"
+
+
+def sequence_of(result: Result) -> str:
+    """Return the sequence that a result belongs to: a picture's folder, else the source itself."""
+    source = result.source
+    return result.sequence or (str(PurePath(source).parent) if is_picture(source) else source)
 
 
 def stem(source: str) -> str:
@@ -85,3 +94,22 @@ class Names:
             base = PurePath(wanted)
             name = f"{base.stem}_{number}{base.suffix}"
         return name
+
+
+class Sequences:
+    """Gives each sequence of a run a name, to stand in front of the frames' own names.
+
+    The first one needs none and is "", unless it is said that there are several.
+    """
+
+    def __init__(self) -> None:
+        self._names = Names()
+        self._of: dict[str, str] = {}
+
+    def name(self, result: Result, wanted: str, several: bool = False) -> str:
+        """Return the name of a result's sequence: `wanted`, or with its folder in front of it."""
+        sequence = sequence_of(result)
+        if sequence not in self._of:
+            name = self._names.of(sequence, wanted)
+            self._of[sequence] = name if self._of or several else ""
+        return self._of[sequence]

@@ -9,7 +9,7 @@ from typing import Any
 
 from posewright.people import Result
 from posewright.writers import WriterOptions
-from posewright.writers.names import Names, is_picture, safe, stem
+from posewright.writers.names import Names, safe, sequence_of, stem
 from posewright.writers.orders import Order, reorder
 from posewright.writers.text import PagesWriter, dumps, plain, starts_with
 
@@ -29,8 +29,10 @@ def create(_: str, folder: Path, options: WriterOptions) -> PagesWriter:
 
 
 class OpenPosePage:
-    """`NAME_000000000012_keypoints.json` of frame 12; a picture's number is 0.
+    """`NAME_000000000012_keypoints.json` of frame 12 of a video or of a folder of pictures.
 
+    The number is the last one in the name: pose2sim takes that for the frame.  Beside OpenPose's
+    fields a file names its `source` and `sequence` (the video or folder), by which it is read back.
     Each person has person_id [id] (-1 = none) and pose_keypoints_2d, a flat x, y, score of every
     joint in the skeleton's own order (pose2sim names its orders after the skeletons: COCO_17,
     HALPE_26, ...) or in OpenPose's `coco18` or `body25`.  Nobody gives an empty list.
@@ -46,9 +48,9 @@ class OpenPosePage:
         if result.status != "ok":
             return None
         name = self._names.of(result.source, safe(stem(result.source)))
-        number = 0 if is_picture(result.source) else result.frame
-        content = dumps({"version": 1.3, "people": list(self._people(result))})
-        return f"{name}_{number:012d}_keypoints.json", content.encode()
+        where = {"source": result.source, "sequence": sequence_of(result)}
+        content = dumps({"version": 1.3, **where, "people": list(self._people(result))})
+        return f"{name}_{result.frame:012d}_keypoints.json", content.encode()
 
     def _people(self, result: Result) -> Iterator[dict[str, Any]]:
         points = reorder(result.people, result.skeleton, self._order)

@@ -77,6 +77,7 @@ class TextWriter:
 
     def __init__(self, path: Path, form: Form, overwrite: bool) -> None:
         self.notes = form.notes
+        self.faults: list[tuple[str, str]] = getattr(form, "faults", [])
         self._form = form
         self._part = PartFile(path, overwrite)
         self._put(form.begin())

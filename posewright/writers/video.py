@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ from posewright.writers import WriterOptions
 from posewright.writers.encoders import Encoder, open_encoder
 from posewright.writers.files import spare_source
 from posewright.writers.images import pixels
-from posewright.writers.names import Names, is_picture, safe, stem
+from posewright.writers.names import Names, file_name, safe, sequence_of, stem
 
 __all__ = ["VideoWriter", "create"]
 
@@ -28,11 +28,11 @@ def create(_: str, folder: Path, options: WriterOptions) -> VideoWriter:
 class VideoWriter:
     """One video for each video among the sources, and one for each folder of pictures.
 
-    Frames keep their times (variable frame rate); pictures follow one another at `fps`.  In gaps of
-    hours the picture before is repeated every hour, which MP4 cannot do without.  The first
-    frame decides the size, made even; later ones of another size are fitted into it.  Frames that
-    could not be read are left out: the one before stays on the screen.  `notes` name the codec and
-    why an earlier one of `video_codecs` was not used.
+    Frames keep their times (variable frame rate); pictures without times follow one another at
+    `fps`.  In gaps of hours the picture before is repeated every hour, which MP4 cannot do without.
+    The first frame decides the size, made even; later ones of another size are fitted into it.
+    Frames that could not be read are left out: the one before stays on the screen.  `notes` name
+    the codec and why an earlier one of `video_codecs` was not used.
     """
 
     def __init__(self, folder: Path, options: WriterOptions) -> None:
@@ -52,12 +52,12 @@ class VideoWriter:
         if result.status != "ok":
             return
         picture = draw(pixels(result, "video"), result.people, result.skeleton, self._style)
-        still = is_picture(result.source)
-        source = str(PurePath(result.source).parent) if still else result.source
+        source = sequence_of(result)
+        still = source != result.source
         if source != self._source or self._film is None:
-            self._next(source, picture)
+            self._next(source, file_name(source) if still else stem(source), picture)
         assert self._film is not None
-        time = self._count / self._options.fps if still else result.time
+        time = result.time or (self._count / self._options.fps if still else 0.0)
         self._count += 1
         self._film.add(_fitted(picture, self._size), time)
 
@@ -80,10 +80,10 @@ class VideoWriter:
             self._film.abort()
             self._film = None
 
-    def _next(self, source: str, picture: NDArray[np.uint8]) -> None:
+    def _next(self, source: str, wanted: str, picture: NDArray[np.uint8]) -> None:
         self.close()
         self._source, self._count = source, 0
-        name = self._names.of(source, safe(stem(source)))
+        name = self._names.of(source, safe(wanted))
         spare_source(self._folder / f"{name}.mp4", source)
         height, width = picture.shape[:2]
         self._size = (width + width % 2, height + height % 2)

@@ -1,0 +1,99 @@
+"""What a picture file holds beside its first picture, and damage that OpenCV does not report."""
+
+from __future__ import annotations
+
+import struct
+from io import BytesIO
+from typing import IO
+
+from posewright.sources import tiff
+
+__all__ = ["damage", "deep", "more", "not_the_picture", "raw_format"]
+
+_MAGIC = {
+    b"FUJIFILMCCD-RAW": "RAF", b"IIRO": "ORF", b"IIRS": "ORF", b"MMOR": "ORF", b"IIU\0": "RW2",
+    b"FOVb": "X3F", b"\0MRM": "MRW",
+}  # fmt: skip
+_ANIMATED = 0x02  # flag of a WebP's header
+
+
+def raw_format(head: bytes) -> str:
+    """Tell a raw photo that is no TIFF by the first 16 bytes; "" for anything else."""
+    if head[4:12] == b"ftypcrx ":
+        return "CR3"
+    if head[6:14] == b"HEAPCCDR":
+        return "CRW"
+    return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "")
+
+
+def not_the_picture(name: str, file: IO[bytes]) -> str:
+    """Say why the first picture of a file of format `name` is not the one that it is for, or ""."""
+    return tiff.not_the_picture(file) if name == "TIFF" else ""
+
+
+def deep(name: str, data: bytes) -> int:
+    """Return how many bits each value has that OpenCV would cut down to 8; 0 for 8 and fewer."""
+    if name == "PNG":
+        return 16 if data[24:25] == b"\x10" else 0
+    return tiff.deep(BytesIO(data)) if name == "TIFF" else 0
+
+
+def damage(name: str, data: bytes) -> str:
+    """Say in one line what is wrong with a file that OpenCV would read all the same, or ""."""
+    if name == "TIFF":
+        return tiff.damage(BytesIO(data))
+    return _cut_webp(data) if name == "WebP" else ""
+
+
+def more(name: str, data: bytes) -> str:
+    """Say in one line what a file holds besides its first picture, or ""."""
+    if name == "TIFF":
+        count, kind = tiff.more_pages(BytesIO(data)), "page(s)"
+    elif name == "WebP":
+        count, kind = _frames(data) - 1, "frame(s) of an animation"
+    elif name == "PNG":
+        count, kind = _apng(data) - 1, "frame(s) of an animation"
+    else:
+        return ""
+    return f"only the first picture was read; {count} further {kind} left out" if count > 0 else ""
+
+
+def _chunks(data: bytes) -> list[tuple[bytes, int, int]]:
+    """Return kind, start and length of each chunk of a RIFF file (RFC 9649, section 2.3)."""
+    found, at = [], 12
+    while at + 8 <= len(data):
+        kind, length = struct.unpack_from("<4sI", data, at)
+        found.append((kind, at + 8, length))
+        at += 8 + length + length % 2
+    return found
+
+
+def _cut_webp(data: bytes) -> str:
+    """Compare the lengths that a WebP declares with what is there."""
+    (declared,) = struct.unpack_from("<I", data, 4)
+    inside = data[: 8 + declared]
+    chunks = _chunks(inside)
+    last = max((start + length for _, start, length in chunks), default=0)
+    if 8 + declared > len(data) + 1 or last > len(inside):
+        return "the WebP is shorter than it declares; get the file again"
+    return ""
+
+
+def _frames(data: bytes) -> int:
+    """Return how many frames a WebP has."""
+    if data[12:16] != b"VP8X" or not data[20] & _ANIMATED:
+        return 1
+    return sum(kind == b"ANMF" for kind, _, _ in _chunks(data))
+
+
+def _apng(data: bytes) -> int:
+    """Return how many frames a PNG declares before its pixels."""
+    at = 8
+    while at + 16 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind == b"acTL":
+            return int(struct.unpack_from(">I", data, at + 8)[0])
+        if kind == b"IDAT":
+            break
+        at += 12 + length
+    return 1

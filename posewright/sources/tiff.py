@@ -1,0 +1,255 @@
+"""What a TIFF says about its pictures: raw photos, previews, further pages and damage.
+
+TIFF 6.0; Adobe's Technical Note 1 for SubIFDs; DNG 1.7; BigTIFF has wider fields.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import IO
+
+from posewright.sources.verify import jpeg_damaged, strip_damaged
+
+__all__ = ["Directory", "damage", "deep", "directories", "more_pages", "not_the_picture"]
+
+MOST_ENTRIES = 10_000  # of a directory
+MOST_NUMBERS = 1_000_000  # of an entry
+MOST_PAGES = 10_000
+MOST_SUBS = 16  # directories inside of the first
+SPARE = 1 << 20  # bytes that a strip may hold beyond its pixels
+
+_FORMS = {1: "B", 2: "B", 3: "H", 4: "I", 7: "B", 13: "I", 16: "Q", 18: "Q"}
+_SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION = 254, 255, 256, 257, 258, 259
+_PHOTOMETRIC, _FILL_ORDER, _MAKE, _SAMPLES, _ROWS, _SUBS, _JPEG_TABLES = (
+    262,
+    266,
+    271,
+    277,
+    278,
+    330,
+    347,
+)
+_PLANAR, _TILE_WIDTH, _TILE_HEIGHT, _FORMAT, _DNG = 284, 322, 323, 339, 50706
+_STRIPS, _TILES = (273, 279), (324, 325)  # offsets and byte counts
+_YCBCR, _SENSOR = 6, (32803, 34892)  # photometric; of sensors: colour filter array, linear raw
+_JPEG, _DEFLATE, _STRICT = 7, (8, 32946), (5, 32773)  # compression; 5 LZW, 32773 PackBits
+_MAKERS = {
+    b"NIKON": "NEF", b"SONY": "ARW", b"CANON": "CR2", b"PENTAX": "PEF", b"SAMSUNG": "SRW",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The tags of one picture.
+
+    order: "<" or ">".  big: of a BigTIFF.  places: tag -> form, count and offset of its numbers.
+    following: offset of the place that names the next directory.
+    """
+
+    file: IO[bytes]
+    order: str
+    big: bool
+    places: dict[int, tuple[str, int, int]]
+    following: int
+
+    def numbers(self, tag: int) -> tuple[int, ...]:
+        """Return the numbers of a tag, none where it is absent; struct.error where cut off."""
+        form, count, at = self.places.get(tag, ("B", 0, 0))
+        form = f"{self.order}{min(count, MOST_NUMBERS)}{form}"
+        self.file.seek(at)
+        return struct.unpack(form, self.file.read(struct.calcsize(form)))
+
+    def number(self, tag: int, default: int = 0) -> int:
+        """Return the first number of a tag."""
+        return next(iter(self.numbers(tag)), default)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) px."""
+        return self.number(_WIDTH), self.number(_HEIGHT)
+
+    @property
+    def reduced(self) -> bool:
+        """Whether it is a smaller version or the mask of another picture."""
+        return bool(self.number(_SUBFILE) & 0b101) or self.number(_OLD_SUBFILE) == 2
+
+
+def directories(file: IO[bytes]) -> Iterator[Directory]:
+    """Yield the pages in the order of the file; a damaged chain ends early."""
+    file.seek(0)
+    order = "<" if file.read(2) == b"II" else ">"
+    big = struct.unpack(order + "H", file.read(2))[0] == 43
+    place, seen = 8 if big else 4, set[int]()
+    try:
+        while len(seen) < MOST_PAGES:
+            at = _number(file, place, order + ("Q" if big else "I"))
+            if not at or at in seen:
+                return
+            seen.add(at)
+            yield (directory := _directory(file, at, order, big))
+            place = directory.following
+    except (struct.error, OverflowError, ValueError, OSError):
+        return
+
+
+def _number(file: IO[bytes], at: int, form: str) -> int:
+    file.seek(at)
+    return int(struct.unpack(form, file.read(struct.calcsize(form)))[0])
+
+
+def _directory(file: IO[bytes], at: int, order: str, big: bool) -> Directory:
+    """Read one directory; of a tag that is there twice the first counts, as for libtiff."""
+    word, wide = order + ("Q" if big else "H"), order + ("Q" if big else "I")
+    count = _number(file, at, word)
+    if count > MOST_ENTRIES:
+        raise ValueError(f"{count} entries")
+    start = at + struct.calcsize(word)
+    head, room = struct.calcsize(order + "HH" + wide[1]), struct.calcsize(wide)
+    entries = file.read(count * (head + room))
+    places: dict[int, tuple[str, int, int]] = {}
+    for i in range(count):
+        here = i * (head + room)
+        tag, kind, many = struct.unpack_from(order + "HH" + wide[1], entries, here)
+        form = _FORMS.get(kind)
+        if form is not None:
+            inside = many * struct.calcsize(form) <= room
+            value = start + here + head
+            if not inside:
+                (value,) = struct.unpack_from(wide, entries, here + head)
+            places.setdefault(tag, (form, many, value))
+    return Directory(file, order, big, places, start + count * (head + room))
+
+
+def not_the_picture(file: IO[bytes]) -> str:
+    """Say why the first page is not the picture that the file is for; "" where it is.
+
+    Raw photos hold a small preview first and the sensor's values in directories inside of it.
+    """
+    try:
+        first = next(directories(file), None)
+        return "" if first is None else _raw(file, first) or _preview(first)
+    except (struct.error, OverflowError, ValueError):  # whoever decodes it says what is wrong
+        return ""
+
+
+def _raw(file: IO[bytes], first: Directory) -> str:
+    make = bytes(first.numbers(_MAKE)[:40]).upper() if _MAKE in first.places else b""
+    kind = next((kind for maker, kind in _MAKERS.items() if make.startswith(maker)), "")
+    file.seek(8)
+    if _DNG in first.places:
+        kind = "DNG"
+    elif file.read(2) == b"CR":
+        kind = "CR2"
+    elif first.number(_PHOTOMETRIC) not in _SENSOR and not _larger_inside(first):
+        return ""
+    of = f" ({kind})" if kind else ""
+    return f"it is a raw photo{of}, which is not developed here; convert it to JPEG or TIFF first"
+
+
+def _larger_inside(first: Directory) -> bool:
+    """Tell whether the first picture is a preview of one in the directories inside of it."""
+    width, height = first.size
+    for at in first.numbers(_SUBS)[:MOST_SUBS]:
+        inside = _directory(first.file, at, first.order, first.big).size
+        if first.reduced or inside[0] * inside[1] > width * height:
+            return True
+    return False
+
+
+def _preview(first: Directory) -> str:
+    if not first.reduced:
+        return ""
+    width, height = first.size
+    return (
+        f"its first page is marked as a preview or mask ({width} x {height} px) of another; save "
+        "the full picture as a file of its own"
+    )
+
+
+def more_pages(file: IO[bytes]) -> int:
+    """Return how many further pictures there are; previews and masks do not count."""
+    return sum(not page.reduced for page in islice(directories(file), 1, None))
+
+
+def deep(file: IO[bytes]) -> int:
+    """Return the bits of each value of the first page where they are whole numbers of 9 to 16."""
+    first = next(directories(file), None)
+    try:
+        bits = 0 if first is None else first.number(_BITS, 1)
+        whole = first is not None and first.number(_FORMAT, 1) == 1
+    except (struct.error, OverflowError, ValueError):
+        return 0
+    return bits if whole and 8 < bits <= 16 else 0
+
+
+def damage(file: IO[bytes]) -> str:
+    """Say what is wrong with the data of the first page; "" where nothing is found.
+
+    OpenCV fills what libtiff cannot unpack with black and says nothing.
+    """
+    try:
+        first = next(directories(file), None)
+        wrong = None if first is None else _first_wrong(first)
+    except (struct.error, OverflowError, ValueError):
+        return "the TIFF's list of strips is damaged; get the file again"
+    if wrong is None:
+        return ""
+    return f"strip {wrong} of the TIFF's data is damaged or cut off; get the file again"
+
+
+def _first_wrong(page: Directory) -> int | None:
+    """Return the number of the first strip or tile that cannot be unpacked without errors."""
+    compression, tables = page.number(_COMPRESSION, 1), bytes(page.numbers(_JPEG_TABLES))
+    for number, (part, (width, rows)) in enumerate(zip(_parts(page), _sizes(page), strict=False)):
+        if compression in _DEFLATE:
+            wrong = _inflates_less(part, width * rows)
+        elif compression == _JPEG:
+            wrong = jpeg_damaged(tables[:-2] + part[2:] if len(tables) > 4 else part)
+        elif compression in _STRICT and width and not _old_lzw(part):
+            wrong = strip_damaged(part, compression, width, rows)
+        else:
+            wrong = False
+        if wrong:
+            return number
+    return None
+
+
+def _inflates_less(part: bytes, size: int) -> bool:
+    """Tell whether a deflated strip fails its checksum or holds less than it should."""
+    try:
+        return len(zlib.decompressobj().decompress(part, size + SPARE)) < size
+    except zlib.error:
+        return True
+
+
+def _old_lzw(part: bytes) -> bool:
+    """Tell the LZW of before TIFF 6.0, which runs from the other end of a byte."""
+    return part[:1] == b"\0" and bool(part[1:2]) and part[1] & 1 == 1
+
+
+def _parts(page: Directory) -> Iterator[bytes]:
+    """Yield the strips or tiles as they are stored."""
+    offsets, counts = _TILES if _TILES[0] in page.places else _STRIPS
+    for at, count in zip(page.numbers(offsets), page.numbers(counts), strict=False):
+        page.file.seek(at)
+        yield page.file.read(count)
+
+
+def _sizes(page: Directory) -> Iterator[tuple[int, int]]:
+    """Yield bytes a row and rows of each strip or tile once unpacked; 0 where nobody knows."""
+    width, height = page.size
+    rows, tiled = page.number(_ROWS, height), _TILES[0] in page.places
+    samples = 1 if page.number(_PLANAR, 1) == 2 else page.number(_SAMPLES, 1)
+    if tiled:
+        width, height = page.number(_TILE_WIDTH), page.number(_TILE_HEIGHT)
+        rows = height
+    # YCbCr may hold fewer colours than pixels, and bits in the other order are left alone.
+    known = page.number(_PHOTOMETRIC) != _YCBCR and page.number(_FILL_ORDER, 1) == 1
+    line = (width * page.number(_BITS, 1) * samples + 7) // 8 if known else 0
+    while rows > 0 and height > 0:  # once for each plane
+        for top in range(0, height, rows):
+            yield line, min(rows, height - top)
