@@ -1,11 +1,13 @@
 """Run on a clip that comes with the package: no file of yours, no download.
 
-Writes pictures, a video and result files and says where they are.
+Writes pictures, a video and result files and says where they are.  Replaces what an earlier demo
+wrote, and no other results.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from posewright.cli.common import show_summary
@@ -37,10 +39,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo; return the exit code."""
+    from posewright.errors import OutputError
     from posewright.pose import Pose
     from posewright.predict import predict_to
     from posewright.writers import WriterOptions
 
+    if not _is_free(args.out):
+        raise OutputError(
+            f"{args.out} holds results of another run; choose another folder for the demo with -o"
+        )
     bar = create_bar(args.progress)
     with noting() as stopped:
         summary = predict_to(
@@ -56,3 +63,26 @@ def run(args: argparse.Namespace) -> int:
     if bar is not None:
         bar.close()
     return show_summary(summary, args.json)
+
+
+def _is_free(out: Path) -> bool:
+    """Tell whether all results in a folder are of the demo's clip; the rows say whose they are."""
+    from posewright.files.leftovers import final_name
+    from posewright.writers import RESULTS
+
+    there = list(out.iterdir()) if out.is_dir() else []
+    names = [final_name(path.name) or path.name for path in there]
+    rows = [path for path, name in zip(there, names, strict=True) if name == "poses.jsonl"]
+    if not rows:
+        return not {CLIP.name, *(name for form in FORMATS for name in RESULTS[form])} & set(names)
+    return all(_source(path) in (None, CLIP.name) for path in rows)
+
+
+def _source(rows: Path) -> str | None:
+    """Return the file name of the first row's source; None where there is no row."""
+    with rows.open("rb") as file:
+        lines = [file.readline(1 << 20) for _ in range(2)]
+    try:
+        return Path(json.loads(lines[1])["source"]).name
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO
 
 from posewright.errors import OutputError
@@ -56,8 +56,8 @@ def reserve(path: Path, overwrite: bool) -> None:
         )
 
 
-def spare_source(path: Path, source: str) -> None:
-    """Refuse, with an OutputError, to replace the very file that a frame comes from."""
+def spare_source(path: Path, source: str | PurePath) -> None:
+    """Refuse, with an OutputError, to write where a frame comes from: its file, or its folder."""
     try:
         same = os.path.samefile(path, source)
     except (OSError, ValueError):  # one of the two is not there, or no name of a file

@@ -61,6 +61,7 @@ class PicturePage:
         png = PurePath(result.source).suffix.lower() == ".png" or max(result.size) > _WIDEST_JPEG
         name = self._names.frame(result) + (".png" if png else ".jpg")
         spare_source(self._folder / name, result.source)
+        spare_source(self._folder, PurePath(result.source).parent)  # nor another one beside it
         picture = draw(pixels(result, "images"), result.people, result.skeleton, self._style)
         return name, _encoded(picture, name)
 

@@ -27,20 +27,26 @@ def spare_inputs(
         return
     read = [os.fsdecode(s) for s in sources if isinstance(s, (str, os.PathLike))]
     read += [os.fsdecode(path) for path in others]
-    read = [path for path in read if os.path.isfile(path)]
     results = [out / name for form in save for name in RESULTS.get(form, ())]
     if "images" in save and (out / "images").is_dir():
         read += [file for source in sources for file in picture_files(source)]
     if "video" in save and any(_inside(path, out, VIDEOS) for path in read):
         results += [out / (name + suffix) for name in _films(sources) for suffix in VIDEOS]
-    there = {os.path.realpath(path) for path in results if os.path.lexists(path)}
+    read = [path for path in read if os.path.isfile(path)]
+    there = {_identity(path) for path in results if path.exists()}
     for path in read:
         real = os.path.realpath(path)
-        if real in there or os.path.dirname(real) in there:
+        if there & {_identity(real), _identity(os.path.dirname(real))}:
             raise OutputError(
                 f"{path} is read by this run, and a result would take its place or lie beside it; "
                 "choose another folder with -o"
             )
+
+
+def _identity(path: str | Path) -> tuple[int, int]:
+    """Return what is the same for all names of a file or folder, in any letter case."""
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
 
 
 def _inside(path: str, out: Path, suffixes: tuple[str, ...]) -> bool:

@@ -1,0 +1,198 @@
+"""What a run leaves: all that is good, whatever fails; and what it never takes from others."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from test_writers import read_json, result
+
+from posewright.errors import OutputError
+from posewright.files.lock import LOCK
+from posewright.outputs import Outputs, Summary
+from posewright.people import Result
+from posewright.readers import read_results
+from posewright.writers import WriterOptions
+from posewright.writers.encoders import _Film
+
+
+def opened(out: Path, save: str = "jsonl", overwrite: bool = False) -> Outputs:
+    return Outputs.open(save.split(","), out, WriterOptions(overwrite=overwrite), Summary())
+
+
+def left(out: Path) -> list[str]:
+    return sorted(path.name for path in out.iterdir())
+
+
+# --- one writer that fails -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["add", "finish"])
+def test_a_failing_encoder_takes_no_other_file_down(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: _Film, *_: object) -> Path:
+        self.abort()
+        raise OutputError("the encoder gave up")
+
+    monkeypatch.setattr(_Film, where, fail)
+    with opened(tmp_path, "video,csv,jsonl") as outputs:
+        for frame in range(3):
+            outputs.write(result(frame=frame))
+    assert outputs.summary.errors == ["the encoder gave up"] and outputs.summary.exit_code == 4
+    assert left(tmp_path) == ["poses.csv", "poses.jsonl"]
+    assert len(list(read_results(tmp_path / "poses.jsonl"))) == 3
+
+
+def test_every_file_is_finished_where_an_error_ends_the_run(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), opened(tmp_path, "jsonl,coco,images") as outputs:
+        outputs.write(result(source="7.jpg"))
+        raise ZeroDivisionError
+    assert left(tmp_path) == ["coco-results.json", "images", "poses.jsonl"]
+    assert read_json(tmp_path / "coco-results.json")[0]["image_id"] == 7
+
+
+def test_every_file_is_finished_where_finishing_one_breaks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = opened(tmp_path, "csv,openpose,jsonl")
+    outputs.write(result())
+    monkeypatch.setattr(outputs.writers[1], "close", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError), outputs:
+        pass
+    assert left(tmp_path) == ["poses.csv", "poses.jsonl"]
+
+
+def test_a_second_interrupt_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), opened(tmp_path / "out", "jsonl,video") as outputs:
+        outputs.write(result())
+        raise KeyboardInterrupt
+    assert not (tmp_path / "out").exists()
+
+
+def test_pictures_too_wide_for_jpeg_are_drawn_too(tmp_path: Path) -> None:
+    wide = result(source="wide.jpg", image=np.zeros((2, 70_000, 3), np.uint8), size=(70_000, 2))
+    with opened(tmp_path, "images") as outputs:
+        outputs.write(result(source="p.jpg"))
+        outputs.write(wide)
+    assert left(tmp_path / "images") == ["p.jpg", "wide.png"]
+    assert cv2.imread(str(tmp_path / "images" / "wide.png")).shape == (2, 70_000, 3)
+
+
+# --- two runs, one folder ------------------------------------------------------------------------
+
+
+def test_a_second_run_into_the_folder_stops(tmp_path: Path) -> None:
+    with opened(tmp_path, "jsonl") as first:
+        first.write(result())
+        with pytest.raises(OutputError, match=f"another run writes into .*process {os.getpid()},"):
+            opened(tmp_path, "csv")
+        with pytest.raises(OutputError, match="another run"):  # nor does --overwrite help
+            opened(tmp_path, "jsonl", overwrite=True)
+    assert left(tmp_path) == ["poses.jsonl"]
+    assert len(list(read_results(tmp_path / "poses.jsonl"))) == 1
+    with opened(tmp_path, "csv") as second:  # the lock went with the first run
+        second.write(result())
+
+
+@pytest.mark.parametrize("name", ["jsonl", "images", "video", "parquet"])
+def test_what_appears_meanwhile_is_not_replaced(name: str, tmp_path: Path) -> None:
+    final = {"jsonl": "poses.jsonl", "images": "images", "video": "clip.mp4"}
+    path = tmp_path / final.get(name, "poses.parquet")
+    with pytest.raises(OutputError, match="appeared while this run was writing"):
+        with opened(tmp_path, name) as outputs:
+            outputs.write(result())
+            if name == "images":
+                path.mkdir()
+            (path / "mine.txt" if name == "images" else path).write_text("mine")
+    mine = path / "mine.txt" if name == "images" else path
+    assert mine.read_text() == "mine"
+    [part] = [p for p in tmp_path.iterdir() if ".part-" in p.name]  # complete, and named
+    assert str(part) in outputs.summary.errors[0]
+    if name == "jsonl":
+        assert len(list(read_results(part))) == 1
+
+
+# --- what a killed run leaves --------------------------------------------------------------------
+
+KILLED = """
+import os, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_outputs import opened, result
+outputs = opened(Path(sys.argv[1]), "jsonl,csv,images")
+for frame in range(5):
+    outputs.write(result(frame=frame))
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Path:
+    """The folder of a run that was killed after five frames."""
+    folder = str(Path(__file__).parent)
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), folder])
+    assert done.returncode == -9
+    return tmp_path
+
+
+def part(folder: Path, pattern: str) -> Path:
+    [path] = folder.glob(pattern)
+    return path
+
+
+def rows(path: Path) -> list[Result]:
+    return list(read_results(path))
+
+
+def test_a_killed_run_leaves_every_row(killed: Path) -> None:
+    assert [r.frame for r in rows(part(killed, "poses.part-*.jsonl"))] == [0, 1, 2, 3, 4]
+    lines = part(killed, "poses.part-*.csv").read_text().splitlines()
+    assert len(lines) == 1 + 5 * 2 * 17
+    assert len(list(part(killed, "images.part-*").iterdir())) == 5
+
+
+def test_leftovers_are_named_and_kept_until_overwritten(killed: Path) -> None:
+    before = left(killed)
+    with pytest.raises(OutputError, match=r"run that was killed: poses\.part-.*jsonl.*--overwrite"):
+        opened(killed, "jsonl")
+    assert left(killed) == [name for name in before if name != LOCK]
+    with opened(killed, "coco") as other:  # results of another kind
+        other.write(result())
+    notes = [note for note in other.summary.notes if "was left by a run that was killed" in note]
+    assert len(notes) == 3
+    (killed / "poses.part-mine.jsonl").write_text("mine")
+    with opened(killed, "jsonl,images", overwrite=True) as again:
+        again.write(result())
+    parts = [name for name in left(killed) if ".part-" in name]
+    assert [name.rpartition(".")[2] for name in parts] == ["csv", "jsonl"]
+    assert "poses.part-mine.jsonl" in parts
+
+
+# --- stale files ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "mine", "content"),
+    [
+        ("images", "images/mine.jpg", cv2.imencode(".jpg", np.zeros((9, 9, 3), np.uint8))[1]),
+        ("images", "images/mine.png", cv2.imencode(".png", np.zeros((9, 9, 3), np.uint8))[1]),
+        ("openpose", "openpose/labels_keypoints.json", b'{"people": []}'),
+    ],
+)
+@pytest.mark.parametrize("source", ["walk.mp4", "walk.png"])
+def test_stale_files_go_and_the_users_own_stay(
+    name: str, mine: str, content: bytes, source: str, tmp_path: Path
+) -> None:
+    with opened(tmp_path, name) as first:
+        for frame in range(4):
+            first.write(result(source=f"{frame}.png" if ".png" in source else source, frame=frame))
+    (tmp_path / mine).write_bytes(bytes(content))
+    with opened(tmp_path, name, overwrite=True) as second:
+        second.write(result(source="new.jpg"))
+    assert len(left(tmp_path / name)) == 2 and (tmp_path / mine).read_bytes() == bytes(content)
