@@ -29,6 +29,7 @@ from posewright.cli import (
     train,
 )
 from posewright.errors import PosewrightError, nearest
+from posewright.extras import naming_extras
 
 __all__ = ["build_parser", "main", "parse"]
 
@@ -105,7 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown:
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
-        code: int = VERBS[args.verb].run(args)
+        with naming_extras(f"posewright {args.verb}"):
+            code: int = VERBS[args.verb].run(args)
         return code
     except PosewrightError as error:
         print(f"posewright: {error}", file=sys.stderr)
