@@ -31,6 +31,7 @@ from posewright.cli import (
 )
 from posewright.cli.stopping import asked_to_stop, raising, speak_anywhere
 from posewright.errors import PosewrightError, nearest
+from posewright.extras import naming_extras
 
 __all__ = ["build_parser", "main", "parse"]
 
@@ -117,7 +118,8 @@ def _run(argv: Sequence[str] | None) -> int:
     if unknown:
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
-        code: int = VERBS[args.verb].run(args)
+        with naming_extras(f"posewright {args.verb}"):
+            code: int = VERBS[args.verb].run(args)
         return code
     except PosewrightError as error:
         print(f"posewright: {error}", file=sys.stderr)
