@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from posewright.errors import ModelError
 from posewright.people import Floats, People
 from posewright.runtimes import Model
 
-__all__ = ["ROUNDING", "Check", "agreement", "real_crops"]
+__all__ = ["BATCHES", "ROUNDING", "Check", "agreement", "real_crops"]
 
+BATCHES = (1, 2, 3, 7)  # views of the calls that a file for any number of views is checked with
 ROUNDING = 1e-5  # outputs that are nearer to each other are equal up to the order of sums
 
 Views = NDArray[np.uint8]
@@ -29,8 +30,8 @@ class Check:
     """How far a file is from the torch network on real crops.
 
     error: largest norm of a difference over the norm, of the raw outputs.  pixels: mean distance of
-    the decoded joints in view pixels.  worst: the largest distance.  people: views compared.
-    found: people that both find in them.
+    the decoded joints in view pixels.  worst: the largest distance.  people: crops compared.
+    found: people that both find in them, each time that a crop is seen.
     """
 
     error: float
@@ -40,20 +41,22 @@ class Check:
     found: int
 
 
-def agreement(ours: Model, theirs: Model, batch: int) -> Check:
-    """Compare two models on `real_crops`, `batch` at a time; `ours` says what is right.
+def agreement(ours: Model, theirs: Model, batches: Sequence[int]) -> Check:
+    """Compare two models on `real_crops`, in calls of `batches` views; `ours` says what is right.
 
-    ModelError: other outputs, or another number of people in a view, unless outputs are equal up to
-    `ROUNDING`: of proposals with almost equal scores NMS may then keep either.
+    Calls of these sizes go on until every crop was seen, and crops are repeated until the last is
+    full.  ModelError: other outputs, or another number of people in a view, unless outputs are
+    equal up to `ROUNDING`: of proposals with almost equal scores NMS may then keep either.
     """
     codec = ours.codec
-    views = real_crops(codec)
-    views = np.resize(views, (-(-len(views) // batch) * batch, *views.shape[1:]))
+    crops = real_crops(codec)
+    sizes = list(batches) * -(-len(crops) // sum(batches))
+    views = np.resize(crops, (sum(sizes), *crops.shape[1:]))
     expected: Arrays
     found: Arrays
     error, distances = 0.0, [np.zeros((0, 1), np.float32)]
-    for i in range(0, len(views), batch):
-        given = _given(ours, views[i : i + batch])
+    for call in np.split(views, np.cumsum(sizes)[:-1]):
+        given = _given(ours, call)
         expected, found = ours(*given), theirs(*given)
         if sorted(expected) != sorted(found):
             raise ModelError(f"outputs are {sorted(found)}, not {sorted(expected)}")
@@ -66,7 +69,7 @@ def agreement(ours: Model, theirs: Model, batch: int) -> Check:
     people = sum(map(len, distances))
     joints = np.concatenate([d.ravel() for d in distances])
     mean, worst = (float(joints.mean()), float(joints.max())) if len(joints) else (0.0, 0.0)
-    return Check(error, mean, worst, len(views), people)
+    return Check(error, mean, worst, len(crops), people)
 
 
 def real_crops(codec: Any, count: int = 8) -> Views:

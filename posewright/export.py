@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from posewright.agreement import ROUNDING, Check, agreement
+from posewright.agreement import BATCHES, ROUNDING, Check, agreement
 from posewright.codecs.posefix import PoseFix
 from posewright.errors import ModelError, OutputError, UsageError
 from posewright.extras import installed, missing
@@ -100,7 +100,7 @@ def export(
         result = None
         if check:
             runtime: Runtime = "onnxruntime" if format == "onnx" else "openvino"
-            result = check_export(model, made, fixed_batch or 2, runtime)
+            result = check_export(model, made, fixed_batch, runtime)
             _refuse(path, result, tolerance, np.inf if calibrate else _OUTPUTS)
         for part, target in zip(reversed(parts(made)), reversed(parts(path)), strict=True):
             if part.exists():
@@ -205,11 +205,12 @@ def _pairs(model: nn.Module, *x: Tensor) -> list[tuple[nn.Module, nn.BatchNorm2d
     return [(c, n) for c, n in pairs if calls[id(c)] == calls[id(n)] == 1]
 
 
-def check_export(model: PoseModel, path: Path, batch: int, runtime: Runtime) -> Check:
+def check_export(model: PoseModel, path: Path, fixed_batch: int, runtime: Runtime) -> Check:
     """Compare a written file with the torch network on real crops; a ModelError if it cannot be."""
     theirs = load_model(path, runtime=runtime, precision="fp32")
+    ours = TorchModel.of(copy.deepcopy(model), device="cpu")
     try:
-        return agreement(TorchModel.of(copy.deepcopy(model), device="cpu"), theirs, batch)
+        return agreement(ours, theirs, (fixed_batch,) if fixed_batch else BATCHES)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
 
@@ -242,6 +243,7 @@ def _write_onnx(
             dynamic_shapes=dynamic, external_data=_bytes_of(graph) > _ONE_FILE, verbose=False,
         )  # fmt: skip
     proto = onnx.load(path, load_external_data=False)
+    _refuse_fixed(proto, fixed_batch)
     proto.doc_string = ""
     onnx.helper.set_model_props(proto, {METADATA_KEY: info.to_json()})
     for node in proto.graph.node:
@@ -251,6 +253,16 @@ def _write_onnx(
         onnx.save(proto, path)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error})") from error
+
+
+def _refuse_fixed(proto: Any, fixed_batch: int) -> None:
+    """Raise a ModelError where torch made a constant of the number of views, as of len(x)."""
+    views = proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value
+    if views and not fixed_batch:
+        raise ModelError(
+            f"torch exports this network for exactly {views} views a call only; say so with "
+            f"--fixed-batch {views} (fixed_batch={views})"
+        )
 
 
 def _bytes_of(network: nn.Module) -> int:

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from posewright.errors import UsageError, nearest
 
 __all__ = [
-    "AIC14", "BODY25", "COCO17", "COCO18", "COCO133", "CROWDPOSE14", "FACE68", "FACE106", "HALPE26",
-    "HALPE136", "HAND21", "LSP14", "MPII16", "OCHUMAN", "POSETRACK15", "POSETRACK17", "Skeleton",
-    "for_joints", "get_skeleton", "is_mirror", "list_skeletons",
+    "AIC14", "AP10K17", "BODY25", "COCO17", "COCO18", "COCO133", "CROWDPOSE14", "FACE68", "FACE106",
+    "HALPE26", "HALPE136", "HAND21", "LSP14", "MPII16", "OCHUMAN", "POSETRACK15", "POSETRACK17",
+    "Skeleton", "for_joints", "get_skeleton", "is_mirror", "list_skeletons",
 ]  # fmt: skip
 
 
@@ -323,10 +323,26 @@ BODY25 = _skeleton(
     "right_hip-mid_hip",
 )  # fmt: skip
 
+# AP-10K (arXiv:2108.12617): animals, not people; sigmas as in mmpose (Apache-2.0).
+AP10K17 = _skeleton(
+    "ap10k17",
+    _joints(
+        "l_eye r_eye nose neck root_of_tail l_shoulder l_elbow l_front_paw r_shoulder r_elbow "
+        "r_front_paw l_hip l_knee l_back_paw r_hip r_knee r_back_paw"
+    ),
+    "left_eye-right_eye left_eye-nose right_eye-nose nose-neck neck-root_of_tail "
+    "neck-left_shoulder left_shoulder-left_elbow left_elbow-left_front_paw "
+    "neck-right_shoulder right_shoulder-right_elbow right_elbow-right_front_paw "
+    "root_of_tail-left_hip left_hip-left_knee left_knee-left_back_paw "
+    "root_of_tail-right_hip right_hip-right_knee right_knee-right_back_paw",
+    (.025, .025, .026, .035, .035, .079, .072, .062, .079, .072, .062, .107, .087, .089, .107, .087,
+     .089),
+)  # fmt: skip
+
 # Where several share a number of joints, the first is the one whose networks are most published.
 _EACH = (
     COCO17, HALPE26, COCO133, HALPE136, CROWDPOSE14, MPII16, HAND21, FACE106, FACE68, COCO18,
-    BODY25, POSETRACK15, AIC14, LSP14, POSETRACK17,
+    BODY25, POSETRACK15, AIC14, LSP14, POSETRACK17, AP10K17,
 )  # fmt: skip
 _ALL = {s.name: s for s in _EACH} | {"ochuman": OCHUMAN}
 

@@ -49,7 +49,7 @@ def compare(
     monkeypatch: pytest.MonkeyPatch, ours: Outputs, theirs: Outputs, codec: RTMO = CODEC
 ) -> Check:
     monkeypatch.setattr(module, "real_crops", lambda codec: np.zeros((2, 64, 64, 3), np.uint8))
-    return agreement(Known(ours, codec), Known(theirs, codec), 2)  # type: ignore[arg-type]
+    return agreement(Known(ours, codec), Known(theirs, codec), (2,))  # type: ignore[arg-type]
 
 
 def in_another_order(given: Outputs) -> Outputs:

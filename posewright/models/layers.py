@@ -100,6 +100,6 @@ class DropPath(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.chance == 0:
             return x
-        shape = (len(x),) + (1,) * (x.dim() - 1)
+        shape = (x.shape[0],) + (1,) * (x.dim() - 1)
         kept = torch.rand(shape, device=x.device) >= self.chance
         return x * kept / (1 - self.chance)

@@ -211,7 +211,7 @@ class DCC(nn.Module):
         """(P, inputs) -> (P, K, width)."""
         linear, norm = self.pose_to_kpts
         tokens = linear(pose)
-        if self.training and len(pose) == 1:  # one vector has no variance: take the running one
+        if self.training and pose.shape[0] == 1:  # one vector has no variance: take the running one
             mean, var = norm.running_mean, norm.running_var
             tokens = F.batch_norm(tokens, mean, var, norm.weight, norm.bias, eps=norm.eps)
         else:

@@ -108,7 +108,7 @@ class JointTokens(nn.Module):
         Positions are added to the patches before every block but the first of a later stage.
         """
         seen = self.patch_to_embedding(self.patches(x))  # (B, N, D)
-        x = torch.cat([self.keypoint_token.expand(len(x), -1, -1), seen], 1)  # (B, K + N, D)
+        x = torch.cat([self.keypoint_token.expand(x.shape[0], -1, -1), seen], 1)  # (B, K + N, D)
         positions = functional.pad(self.pos_embedding, (0, 0, self.joints, 0))
         found = []
         for i, stage in enumerate(self.stages):

@@ -1,24 +1,22 @@
-"""What a network file says of itself, and what is known of files that say nothing."""
+"""What a network file says of itself; `layouts` knows files that say nothing."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.codecs import Boxes, SimCC, codec_from_dict, codec_to_dict
+from posewright.codecs import codec_from_dict, codec_to_dict
 from posewright.codecs.base import Codec
-from posewright.errors import ModelError, UsageError, nearest
+from posewright.errors import ModelError
 from posewright.nms import PPoseNMS
-from posewright.skeletons import Skeleton, for_joints, get_skeleton
+from posewright.skeletons import Skeleton, get_skeleton
 
-__all__ = ["METADATA_KEY", "Input", "ModelInfo", "infer_info"]
+__all__ = ["METADATA_KEY", "NO_JOINTS", "Input", "ModelInfo"]
 
 METADATA_KEY = "posewright"
 NO_JOINTS = Skeleton("none", ())
@@ -121,73 +119,3 @@ def _skeleton(data: str | Mapping[str, Any] | None) -> Skeleton:
     if data is None:
         return NO_JOINTS
     return get_skeleton(data) if isinstance(data, str) else Skeleton.from_dict(data)
-
-
-# mean and std as mmpose, mmdet and mmyolo configure them, in the colour order that the graph takes
-_IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
-_LAYOUTS = {
-    "rtmpose": Input("NCHW", "float32", "RGB", *_IMAGENET),
-    "rtmdet": Input("NCHW", "float32", "BGR", _IMAGENET[0][::-1], _IMAGENET[1][::-1]),
-    "yolox": Input("NCHW", "float32", "BGR"),
-}
-
-Shapes = Mapping[str, Sequence[Any]]
-
-
-def infer_info(path: Path, layout: str, inputs: Shapes, outputs: Shapes) -> ModelInfo:
-    """Return what is known of a file without metadata in a layout that mmdeploy publishes.
-
-    RTMPose: outputs simcc_x (B, K, W * split) and simcc_y.  RTMDet and YOLOX: dets (B, N, 5) and
-    labels (B, N); the two differ in normalisation only, which the file does not tell: the layout,
-    or else the file's name, does.
-    """
-    if layout and layout not in _LAYOUTS:
-        raise UsageError(f"no layout {layout!r}{nearest(layout, _LAYOUTS)}; {sorted(_LAYOUTS)}")
-    names = list(outputs)
-    size = _view_size(path, next(iter(inputs.values())))
-    if "simcc_x" in names and "simcc_y" in names:
-        return _rtmpose(path, size, outputs, layout or "rtmpose")
-    if "dets" in names:
-        kind = layout or _named(path)
-        fields = ("labels" if n == "labels" else n for n in names)
-        return ModelInfo(
-            path.stem, Boxes(input_size=size), NO_JOINTS, _LAYOUTS[kind], tuple(fields)
-        )
-    raise ModelError(
-        f"{path}: no posewright metadata, and its outputs {names} are neither simcc_x and simcc_y "
-        "(RTMPose) nor dets and labels (RTMDet, YOLOX); export it with metadata"
-    )
-
-
-def _rtmpose(path: Path, size: tuple[int, int], outputs: Shapes, layout: str) -> ModelInfo:
-    joints, bins = outputs["simcc_x"][1], outputs["simcc_x"][2]
-    skeleton = for_joints(joints) if isinstance(joints, int) else None
-    if skeleton is None:
-        raise ModelError(f"{path}: no skeleton is known for {joints} joints")
-    split = bins / size[0] if isinstance(bins, int) else 2.0
-    codec = SimCC(input_size=size, split=split)
-    names = tuple({"simcc_x": "x", "simcc_y": "y"}.get(n, n) for n in outputs)
-    return ModelInfo(path.stem, codec, skeleton, _LAYOUTS[layout], names)
-
-
-def _view_size(path: Path, shape: Sequence[Any]) -> tuple[int, int]:
-    """Return (width, height) of a graph's input (B, 3, h, w), from its name where it is dynamic."""
-    if len(shape) == 4 and all(isinstance(n, int) for n in shape[2:]):
-        return int(shape[3]), int(shape[2])
-    named = re.search(r"(\d{2,4})x(\d{2,4})", path.stem)  # height x width, as mmpose names files
-    if named:
-        return int(named[2]), int(named[1])
-    raise ModelError(
-        f"{path}: the input is {list(shape)}, so its size is not known; put HEIGHTxWIDTH "
-        "into the file's name, as in rtmpose-m_256x192.onnx"
-    )
-
-
-def _named(path: Path) -> str:
-    found = [name for name in _LAYOUTS if name in path.stem.lower()]
-    if len(found) != 1:
-        raise ModelError(
-            f"{path}: RTMDet and YOLOX files differ only in normalisation; say which it is with "
-            f"rtmdet:{path.name} or yolox:{path.name}"
-        )
-    return found[0]

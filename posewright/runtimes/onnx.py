@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from numpy.typing import NDArray
 
 from posewright.codecs.base import Codec
 from posewright.errors import MissingError, ModelError, UsageError, nearest
-from posewright.runtimes.info import METADATA_KEY, ModelInfo, infer_info
+from posewright.runtimes.batching import fixed_batch, in_batches
+from posewright.runtimes.info import METADATA_KEY, ModelInfo
+from posewright.runtimes.layouts import Graph, infer_info
 from posewright.skeletons import Skeleton
 
 __all__ = ["OnnxModel", "providers", "read_info"]
@@ -67,10 +70,16 @@ class OnnxModel:
     ) -> dict[str, NDArray[Any]]:
         """(B, h, w, 3) uint8 RGB -> the arrays that the codec documents."""
         given = [self.info.input.prepare(views), *([] if condition is None else [condition])]
-        feed = {i.name: a for i, a in zip(self.session.get_inputs(), given, strict=True)}
+        inputs = self.session.get_inputs()
         names = self.info.outputs or tuple(o.name for o in self.session.get_outputs())
+
+        def run(arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
+            feed = {i.name: a for i, a in zip(inputs, arrays, strict=True)}
+            outputs: list[NDArray[Any]] = self.session.run(None, feed)
+            return outputs
+
         try:
-            arrays = self.session.run(None, feed)
+            arrays = in_batches(given, fixed_batch(inputs[0].shape), run)
         except Exception as error:  # onnxruntime's own errors derive from nothing narrower
             raise ModelError(
                 f"{self.info.name} failed on views of shape {views.shape}: {error}"
@@ -83,9 +92,25 @@ def read_info(path: Path, session: Any, layout: str = "") -> ModelInfo:
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if text is not None:
         return ModelInfo.from_json(text)
-    inputs = {i.name: i.shape for i in session.get_inputs()}
-    outputs = {o.name: o.shape for o in session.get_outputs()}
-    return infer_info(path, layout, inputs, outputs)
+    inputs, outputs = ({p.name: p.shape for p in ports} for ports in _ports(session))
+    types = {i.name: i.type for i in session.get_inputs()}
+    return infer_info(
+        path, layout, Graph(inputs, outputs, types, partial(_run_blank, path, session))
+    )
+
+
+def _ports(session: Any) -> tuple[Any, Any]:
+    return session.get_inputs(), session.get_outputs()
+
+
+def _run_blank(path: Path, session: Any, size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the outputs for one black view (1, 3, h, w) in float32."""
+    inputs, outputs = _ports(session)
+    try:
+        arrays = session.run(None, {inputs[0].name: np.zeros((1, 3, *size[::-1]), np.float32)})
+    except Exception as error:  # onnxruntime's own errors derive from nothing narrower
+        raise ModelError(f"{path} failed on a blank view of {size}: {error}") from error
+    return {port.name: array.shape for port, array in zip(outputs, arrays, strict=True)}
 
 
 def data_beside(path: Path) -> Path:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from posewright.codecs.base import Codec
 from posewright.errors import MissingError, ModelError
+from posewright.runtimes.batching import in_batches
 from posewright.runtimes.info import METADATA_KEY, Input, ModelInfo
 from posewright.runtimes.onnx import open_unoptimised, read_info
 from posewright.skeletons import Skeleton
@@ -43,6 +44,7 @@ class OpenVinoModel:
     compiled: Any
     outputs: tuple[str, ...]
     precision: str
+    batch: int = 0  # views that the graph takes; 0 for any number
     local: threading.local = field(default_factory=threading.local)
 
     @property
@@ -85,8 +87,10 @@ class OpenVinoModel:
         try:
             model = core.read_model(path)
             names = info.outputs or tuple(port.get_any_name() for port in model.outputs)
+            views = model.inputs[0].get_partial_shape()[0]
+            batch = views.get_length() if views.is_static else 0
             compiled = core.compile_model(_with_normalisation(model, info.input), "CPU", config)
-            return cls(info, compiled, names, precision)
+            return cls(info, compiled, names, precision, batch)
         except RuntimeError as error:
             raise ModelError(f"{path} cannot be run by OpenVINO: {error}") from error
 
@@ -94,19 +98,22 @@ class OpenVinoModel:
         self, views: NDArray[np.uint8], condition: NDArray[np.float32] | None = None
     ) -> dict[str, NDArray[Any]]:
         """(B, h, w, 3) uint8 RGB -> the arrays that the codec documents."""
-        if not hasattr(self.local, "request"):
-            self.local.request = self.compiled.create_infer_request()
-        request = self.local.request
+        given: list[NDArray[Any]] = [views] if condition is None else [views, condition]
         try:
-            given = [views] if condition is None else [views, condition]
-            request.infer([ov.Tensor(np.ascontiguousarray(a), shared_memory=True) for a in given])
+            arrays = in_batches(given, self.batch, self._infer)
         except RuntimeError as error:
             raise ModelError(
                 f"{self.info.name} failed on views of shape {views.shape}: {error}"
             ) from error
-        # copies, because the request's memory is used again
-        arrays = (np.array(request.get_tensor(port).data) for port in self.compiled.outputs)
         return dict(zip(self.outputs, arrays, strict=True))
+
+    def _infer(self, given: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        if not hasattr(self.local, "request"):
+            self.local.request = self.compiled.create_infer_request()
+        request = self.local.request
+        request.infer([ov.Tensor(np.ascontiguousarray(a), shared_memory=True) for a in given])
+        # copies, because the request's memory is used again
+        return [np.array(request.get_tensor(port).data) for port in self.compiled.outputs]
 
 
 def _ir_info(core: Any, path: Path) -> ModelInfo:
