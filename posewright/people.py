@@ -27,7 +27,8 @@ class Frame:
     image: (H, W, 3) uint8 RGB.  index: number of the frame in its source, from 0.
     time: seconds from the start of the source (0 for pictures).  name: where it came from.
     status, message: anything but "ok" means that `image` is not to be used, and why; a source
-    yields such a frame instead of stopping a batch.
+    yields such a frame instead of stopping a batch.  pixel_aspect: width of a pixel over its height
+    where it is shown; x and y are pixels of `image` whatever their shape.
     """
 
     image: NDArray[np.uint8]
@@ -36,6 +37,7 @@ class Frame:
     name: str = ""
     status: Status = "ok"
     message: str = ""
+    pixel_aspect: float = 1.0
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
@@ -162,6 +164,7 @@ class Result:
     the source.  status: "ok", "decode_error" (nothing could be read), "gap" (a stream was away) or
     "truncated" (the source ended before its declared end); `message` says more.
     speed: milliseconds spent on this frame by stage.  image: the RGB pixels where they were kept.
+    pixel_aspect: width of a pixel over its height where it is shown.
     """
 
     people: People
@@ -174,6 +177,7 @@ class Result:
     message: str = ""
     speed: dict[str, float] = field(default_factory=dict)
     image: NDArray[np.uint8] | None = None
+    pixel_aspect: float = 1.0
 
     def __len__(self) -> int:
         return len(self.people)

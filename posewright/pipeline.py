@@ -276,6 +276,7 @@ class Pipeline:
             frame.message,
             speed,
             image,
+            frame.pixel_aspect,
         )
 
 
