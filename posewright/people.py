@@ -29,7 +29,8 @@ class Frame:
     came from.  status, message: anything but "ok" means that `image` is not to be used, and why; a
     source yields such a frame instead of stopping a batch.  The message of an "ok" frame says what
     the file holds besides this image.  sequence: the video, stream or folder whose frames follow
-    one another and are numbered together; "" where nobody says.
+    one another and are numbered together; "" where nobody says.  pixel_aspect: width of a pixel
+    over its height where it is shown; x and y are pixels of `image` whatever their shape.
     """
 
     image: NDArray[np.uint8]
@@ -39,6 +40,7 @@ class Frame:
     status: Status = "ok"
     message: str = ""
     sequence: str = ""
+    pixel_aspect: float = 1.0
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
@@ -166,7 +168,7 @@ class Result:
     or "truncated" (the source ended before its declared end); `message` says more.
     speed: milliseconds spent on this frame by stage.  image: the RGB pixels where they were kept.
     sequence: the video, stream or folder that the frame belongs to, see Frame; identities never
-    cross from one to another.
+    cross from one to another.  pixel_aspect: width of a pixel over its height where it is shown.
     """
 
     people: People
@@ -180,6 +182,7 @@ class Result:
     speed: dict[str, float] = field(default_factory=dict)
     image: NDArray[np.uint8] | None = None
     sequence: str = ""
+    pixel_aspect: float = 1.0
 
     def __len__(self) -> int:
         return len(self.people)

@@ -282,6 +282,7 @@ class Pipeline:
             speed,
             image,
             frame.sequence,
+            frame.pixel_aspect,
         )
 
 

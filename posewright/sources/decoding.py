@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import av
 import numpy as np
 from av.container import InputContainer
@@ -14,8 +12,9 @@ from numpy.typing import NDArray
 
 from posewright.errors import SourceError
 from posewright.sources.guard import BadPicture, allowed
+from posewright.sources.display_matrix import Orientation
 
-__all__ = ["AV_ERRORS", "Decoder", "open_container", "pixels", "rate", "why"]
+__all__ = ["AV_ERRORS", "open_container", "pixels", "rate", "why"]
 
 # Playlists (hls, dash, concat, sdp, image2) are not among them: they would open other files.
 CONTAINERS = (
@@ -23,7 +22,6 @@ CONTAINERS = (
     "ivf,obu,dv,mxf,yuv4mpegpipe,rtsp,rtp"
 )
 AV_ERRORS = (av.FFmpegError, ValueError, OverflowError)
-MOST_FAILURES = 8  # in a row, of a demuxer that may find its way again
 
 
 def open_container(
@@ -94,68 +92,5 @@ def rate(stream: VideoStream) -> float | None:
 
 
 def pixels(frame: VideoFrame) -> NDArray[np.uint8]:
-    """Return the (H, W, 3) RGB pixels of a frame, turned as its display matrix says."""
-    image = frame.to_ndarray(format="rgb24")
-    turns = round(frame.rotation / 90) % 4  # both count against the clock
-    return np.ascontiguousarray(np.rot90(image, turns), np.uint8)
-
-
-class Decoder:
-    """The frames of a container; damaged packets are left out and counted.
-
-    packets, damaged, unshown: read, left out, and marked by the file as not to be shown.  reached:
-    end of the last packet in seconds of the stream's clock.
-    """
-
-    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
-        self.packets = self.damaged = self.unshown = 0
-        self.reached = 0.0
-        self._container, self._stream = container, stream
-        # A transport stream marks every packet after a seam, the others only those cut off.
-        self._seams = container.format.name == "mpegts"
-
-    def __iter__(self) -> Iterator[VideoFrame]:
-        for packet in self._packets():
-            yield from self._decode(packet)
-
-    def _packets(self) -> Iterator[av.Packet[VideoStream]]:
-        failures = 0
-        while failures < MOST_FAILURES:
-            try:
-                for packet in self._container.demux(self._stream):
-                    failures = 0
-                    self._count(packet)
-                    yield packet
-                return
-            except av.error.InvalidDataError:
-                failures += 1
-                self.damaged += 1
-            except AV_ERRORS:  # the disk or the line failed: what follows is out of reach
-                self.damaged += 1
-                return
-
-    def _count(self, packet: av.Packet[VideoStream]) -> None:
-        if not packet.size:
-            return
-        self.packets += 1
-        self.unshown += packet.is_discard
-        if packet.pts is not None and packet.time_base is not None:
-            end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
-            self.reached = max(self.reached, end)
-
-    def _decode(self, packet: av.Packet[VideoStream]) -> Iterator[VideoFrame]:
-        if packet.is_corrupt and not self._seams:
-            self.damaged += 1
-            return
-        try:
-            frames = packet.decode()
-        except av.error.EOFError:  # asked again after the end
-            return
-        except AV_ERRORS:
-            self.damaged += 1
-            return
-        for frame in frames:
-            if frame.is_corrupt:
-                self.damaged += 1
-            else:
-                yield frame
+    """Return the (H, W, 3) RGB pixels of a frame as it is shown."""
+    return Orientation.of(frame).image(frame.to_ndarray(format="rgb24"))

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from posewright.errors import SourceError
 from posewright.people import Frame
 from posewright.sources.base import Frames
-from posewright.sources.decoding import AV_ERRORS, Decoder, open_container, pixels, rate
+from posewright.sources.decoder import Decoder, Lost
+from posewright.sources.decoding import AV_ERRORS, open_container, pixels, rate
 from posewright.sources.video import video
 
 __all__ = ["CameraLink", "Connect", "Link", "NetworkLink", "live", "open_camera", "open_url"]
@@ -60,6 +61,8 @@ class NetworkLink:
     def images(self) -> Iterator[NDArray[np.uint8]]:
         """Yield (H, W, 3) RGB pictures; the end of the iteration is the end of the link."""
         for frame in Decoder(self._container, self._stream):
+            if isinstance(frame, Lost):
+                continue
             try:
                 image = pixels(frame)
             except AV_ERRORS:  # the next picture may be whole

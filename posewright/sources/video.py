@@ -1,12 +1,14 @@
-"""Video files: times from the file, and a word where it holds less than it declares."""
+"""Video files: numbers and times from the file, and a word for every picture that is lost."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Generator, Iterator
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from av.container import InputContainer
@@ -15,13 +17,25 @@ from numpy.typing import NDArray
 
 from posewright.errors import SourceError
 from posewright.people import Frame
+from posewright.sources.avi import ChunkIndex
 from posewright.sources.base import Frames
-from posewright.sources.decoding import AV_ERRORS, Decoder, open_container, pixels, rate
+from posewright.sources.decoder import Decoder, Lost
+from posewright.sources.decoding import AV_ERRORS, open_container, rate, why
+from posewright.sources.display_matrix import Orientation, pixel_aspect
 
 __all__ = ["open_video", "video"]
 
 LENGTH_IN_HEADER = frozenset(("mov", "matroska", "avi", "flv", "asf", "mxf", "ivf"))
-Picture = tuple[NDArray[np.uint8], float | None]  # pixels, the file's own time in seconds
+MOST_WAITING = 10_000  # lost pictures in a row that are remembered
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """The pixels of a frame, the file's own time in seconds, and the width of a pixel by height."""
+
+    image: NDArray[np.uint8]
+    time: float | None
+    aspect: float
 
 
 def open_video(path: str, max_pixels: int) -> Frames:
@@ -34,42 +48,66 @@ def video(name: str, container: InputContainer, stream: VideoStream) -> Frames:
     """Return the source of an open container; its first picture is decoded at once."""
     resources = ExitStack()
     resources.callback(container.close)
+    declared = _Declared.of(container, stream)
     decoder = Decoder(container, stream)
-    found = _pictures(decoder)
-    first = next(found, None)
-    if first is None:
+    found = _pictures(decoder, pixel_aspect(stream))
+    begin: list[_Picture | Lost] = []
+    for item in found:
+        begin.append(item)
+        if isinstance(item, _Picture) or len(begin) > MOST_WAITING:
+            break
+    if not begin or isinstance(begin[-1], Lost):
         resources.close()
         raise SourceError(f"no picture of the video {name} can be decoded; get the file again")
-    fps = rate(stream)
-    seconds = _duration(container, stream)
-    total = stream.frames or (round(seconds * fps) if seconds and fps else None)
-    frames = _frames(name, first, found, decoder, _Declared(stream.frames, seconds, fps))
-    size = (first[0].shape[1], first[0].shape[0])
-    return Frames(name, "video", frames, resources, total=total, fps=fps, size=size)
+    first = begin[-1].image
+    frames = _frames(name, chain(begin, found), decoder, declared)
+    return Frames(
+        name, "video", frames, resources, total=declared.total(decoder.index), fps=declared.fps,
+        size=(first.shape[1], first.shape[0]),
+    )  # fmt: skip
 
 
-def _pictures(decoder: Decoder) -> Iterator[Picture]:
-    for frame in decoder:
+def _pictures(decoder: Decoder, stored_aspect: float) -> Iterator[_Picture | Lost]:
+    for item in decoder:
+        if isinstance(item, Lost):
+            yield item
+            continue
+        shown = Orientation.of(item)
         try:
-            image = pixels(frame)
-        except AV_ERRORS:  # a pixel format that cannot be converted
-            decoder.damaged += 1
+            image = shown.image(item.to_ndarray(format="rgb24"))
+        except AV_ERRORS as error:  # a pixel format that cannot be converted
+            yield Lost(item.time, why(error))
         else:
-            yield image, frame.time
+            yield _Picture(image, item.time, shown.aspect(stored_aspect))
 
 
 def _frames(
-    name: str, first: Picture, rest: Iterator[Picture], decoder: Decoder, declared: _Declared
+    name: str, items: Iterable[_Picture | Lost], decoder: Decoder, declared: _Declared
 ) -> Generator[Frame]:
+    """Yield every picture under its own number; what is lost at the end may be a file's cut."""
     clock = _Clock(1 / (declared.fps or 30.0))
-    yield Frame(first[0], 0, clock.time(first[1]), name)
-    index = 1
-    for image, time in rest:
-        yield Frame(image, index, clock.time(time), name)
-        index += 1
-    message = declared.missing(index, decoder)
+    lost: deque[Lost] = deque()
+    index = decoded = 0
+    for item in items:
+        if isinstance(item, Lost):
+            lost.append(item)
+        while lost and (isinstance(item, _Picture) or len(lost) > MOST_WAITING):
+            yield _failed(name, lost.popleft(), index, clock)
+            index += 1
+        if isinstance(item, _Picture):
+            yield Frame(item.image, index, clock.time(item.time), name, pixel_aspect=item.aspect)
+            index, decoded = index + 1, decoded + 1
+    message = declared.missing(decoded, decoder)
     if message:
         yield Frame.failed(name, message, "truncated", index, clock.time(None))
+        return
+    for at, item in enumerate(lost, index):
+        yield _failed(name, item, at, clock)
+
+
+def _failed(name: str, lost: Lost, index: int, clock: _Clock) -> Frame:
+    message = f"frame {index} cannot be decoded: {lost.reason}"
+    return Frame.failed(name, message, "decode_error", index, clock.time(lost.time))
 
 
 class _Clock:
@@ -93,27 +131,54 @@ class _Clock:
 
 @dataclass(frozen=True, slots=True)
 class _Declared:
-    """What a container says about its length; 0 and None where it says nothing."""
+    """What a container says about its length; 0 and None where it says nothing.
+
+    count: packets; those in the table of a QuickTime or MP4 file, whose edit list may leave out or
+    repeat some.
+    """
 
     count: int
     seconds: float | None
     fps: float | None
 
+    @classmethod
+    def of(cls, container: InputContainer, stream: VideoStream) -> _Declared:
+        count = stream.frames
+        if count and "mov" in container.format.name:
+            count = len(stream.index_entries) or count
+        return cls(count, _duration(container, stream), rate(stream))
+
+    def total(self, index: ChunkIndex | None) -> int | None:
+        """Return the number of pictures to expect."""
+        listed = index.count if index is not None else 0
+        if listed or self.count:
+            return listed or self.count
+        return round(self.seconds * self.fps) if self.seconds and self.fps else None
+
     def missing(self, decoded: int, decoder: Decoder) -> str:
         """Say in one line what is not there; "" for a video that holds what it declares.
 
         Packets are compared rather than pictures, because some formats hold packets that are not
-        to be shown; one picture may stay inside a decoder (MPEG-4 with packed pictures).
+        to be shown.
         """
-        short = decoder.packets < self.count
-        if not self.count and self.seconds:
-            spare = max(0.02 * self.seconds, 2.5 / (self.fps or 10.0))
-            short = decoder.reached < self.seconds - spare
-        lost = decoded < decoder.packets - decoder.unshown - 1
-        if not (short or lost or decoder.damaged):
+        if not (self._is_cut(decoder) or decoder.broken):
             return ""
-        left_out = f" (damaged parts left out: {decoder.damaged})" if decoder.damaged else ""
+        damaged = decoder.broken + decoder.lost
+        left_out = f" (damaged parts left out: {damaged})" if damaged else ""
         return f"decoded {decoded} of {self._text()}{left_out}; the video is cut off or damaged"
+
+    def _is_cut(self, decoder: Decoder) -> bool:
+        if decoder.packets >= self.count > 0:
+            return False
+        if decoder.index is not None and decoder.index.complete:
+            return False
+        if self.count and decoder.index is None:
+            return True
+        # The times tell, where an AVI counts frames that a recorder dropped: empty chunks.
+        seconds = self.count / self.fps if self.count and self.fps else self.seconds
+        if not seconds:
+            return False
+        return decoder.reached < seconds - max(0.02 * seconds, 2.5 / (self.fps or 10.0))
 
     def _text(self) -> str:
         if self.count:
