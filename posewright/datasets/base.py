@@ -157,13 +157,18 @@ class Sample:
 class Dataset(Sequence[Sample]):
     """Samples of one skeleton; a slice is a Dataset again.
 
-    notes: one line for each thing that could not be read.
+    notes: one line for each thing that could not be read.  class_name: what is labelled.  category:
+    the number of that class in result files.  remarks: one line for each thing that was left out on
+    purpose, as another class.
     """
 
     name: str
     skeleton: Skeleton
     samples: tuple[Sample, ...]
     notes: tuple[str, ...] = field(default=())
+    class_name: str = "person"
+    category: int = 1
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -192,7 +197,7 @@ class Dataset(Sequence[Sample]):
         shared = int((index >= 0).sum())
         note = f"{self.name}: {shared} of {len(skeleton)} joints of {skeleton.name} are labelled"
         samples = tuple(sample.joints(index) for sample in self.samples)
-        return Dataset(self.name, skeleton, samples, (*self.notes, note))
+        return replace(self, skeleton=skeleton, samples=samples, notes=(*self.notes, note))
 
 
 def concat(parts: Sequence[Dataset], skeleton: Skeleton | None = None) -> Dataset:
@@ -206,7 +211,10 @@ def concat(parts: Sequence[Dataset], skeleton: Skeleton | None = None) -> Datase
     mapped = [part.to(target) for part in parts]
     samples = tuple(sample for part in mapped for sample in part.samples)
     notes = tuple(note for part in mapped for note in part.notes)
-    return Dataset("+".join(part.name for part in parts), target, samples, notes)
+    remarks = tuple(remark for part in mapped for remark in part.remarks)
+    classes = ",".join(dict.fromkeys(part.class_name for part in parts))
+    name = "+".join(part.name for part in parts)
+    return Dataset(name, target, samples, notes, classes, parts[0].category, remarks)
 
 
 def labelled_extent(points: Floats) -> Floats:
