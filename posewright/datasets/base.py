@@ -157,18 +157,18 @@ class Sample:
 class Dataset(Sequence[Sample]):
     """Samples of one skeleton; a slice is a Dataset again.
 
-    notes: one line for each thing that could not be read.  class_name: what is labelled.  category:
-    the number of that class in result files.  remarks: one line for each thing that was left out on
-    purpose, as another class.
+    notes: one line for each thing that could not be read.  remarks: one line for each thing that
+    was left out on purpose, as another class.  class_name: what is labelled.  category: the number
+    of that class in result files.
     """
 
     name: str
     skeleton: Skeleton
     samples: tuple[Sample, ...]
     notes: tuple[str, ...] = field(default=())
+    remarks: tuple[str, ...] = ()
     class_name: str = "person"
     category: int = 1
-    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -214,7 +214,7 @@ def concat(parts: Sequence[Dataset], skeleton: Skeleton | None = None) -> Datase
     remarks = tuple(remark for part in mapped for remark in part.remarks)
     classes = ",".join(dict.fromkeys(part.class_name for part in parts))
     name = "+".join(part.name for part in parts)
-    return Dataset(name, target, samples, notes, classes, parts[0].category, remarks)
+    return Dataset(name, target, samples, notes, remarks, classes, parts[0].category)
 
 
 def labelled_extent(points: Floats) -> Floats:

@@ -69,6 +69,8 @@ def parse_coco(
     """Return the data set of a parsed file; people that cannot be read are left out and noted."""
     notes = Notes(path)
     category = coco_category(data, path, class_name, field)
+    for _ in range(category.nameless):
+        notes.add("category left out: it needs an id", path.name)
     annotations = _of_category(data["annotations"], category, notes)
     skeleton, fields = coco_skeleton(category.entries, annotations, field, path)
     by_image: dict[Any, list[_Person]] = defaultdict(list)
@@ -89,8 +91,8 @@ def parse_coco(
         for _ in lost:
             notes.add("annotation left out: its image_id is of no picture", image)
     return Dataset(
-        path.stem, skeleton, samples, notes.lines(), category.title, category.number,
-        category.remarks,
+        path.stem, skeleton, samples, notes.lines(), category.remarks, category.title,
+        category.number,
     )  # fmt: skip
 
 

@@ -122,8 +122,8 @@ def read_cvat(path: Path, images: Path | None = None, class_name: str | None = N
         for i, (entry, found) in enumerate(zip(entries, people, strict=True), 1)
     )
     return Dataset(
-        file.parent.name, skeleton, samples, notes.lines(), class_title(chosen),
-        remarks=classes.remarks(chosen, file),
+        file.parent.name, skeleton, samples, notes.lines(), classes.remarks(chosen, file),
+        class_title(chosen),
     )  # fmt: skip
 
 

@@ -79,8 +79,8 @@ def read_label_studio(
         for i, (page, people) in enumerate(zip(pages, everybody, strict=True), 1)
     )
     return Dataset(
-        path.stem, skeleton, samples, notes.lines(), class_title(chosen),
-        remarks=(*classes.remarks(chosen, path), *asides.lines()),
+        path.stem, skeleton, samples, notes.lines(),
+        (*classes.remarks(chosen, path), *asides.lines()), class_title(chosen),
     )  # fmt: skip
 
 

@@ -66,8 +66,8 @@ def read_labelme(
         for (file, page), found in zip(pages, people, strict=True)
     )
     return Dataset(
-        folder.stem, skeleton, samples, notes.lines(), class_title(chosen),
-        remarks=classes.remarks(chosen, folder),
+        folder.stem, skeleton, samples, notes.lines(), classes.remarks(chosen, folder),
+        class_title(chosen),
     )  # fmt: skip
 
 

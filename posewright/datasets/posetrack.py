@@ -44,8 +44,8 @@ def read_posetrack(
     remarks = tuple(remark for part in parts for remark in part.remarks)
     first = parts[0]
     return Dataset(
-        path.stem, skeleton, tuple(map(_seen, samples)), tuple(notes), first.class_name,
-        first.category, remarks,
+        path.stem, skeleton, tuple(map(_seen, samples)), tuple(notes), remarks,
+        first.class_name, first.category,
     )  # fmt: skip
 
 

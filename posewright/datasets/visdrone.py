@@ -49,7 +49,7 @@ def read_visdrone(path: Path, images: Path | None = None, class_name: str | None
     title = PERSON if default else class_title(chosen)
     remarks = classes.remarks(chosen, path)
     skeleton = Skeleton("boxes", ())
-    return Dataset(path.name, skeleton, samples, notes.lines(), title, remarks=remarks)
+    return Dataset(path.name, skeleton, samples, notes.lines(), remarks, title)
 
 
 def _sample(file: Path, picture: Path, chosen: set[int], classes: Classes, notes: Notes) -> Sample:

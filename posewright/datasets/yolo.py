@@ -51,8 +51,8 @@ def read_yolo(path: Path, images: Path | None = None, class_name: str | None = N
         sample[[_class_name(names, kind) in chosen for kind in kinds]] for sample, kinds in read
     )
     return Dataset(
-        folder.name, skeleton, samples, notes.lines(), class_title(chosen),
-        remarks=classes.remarks(chosen, folder),
+        folder.name, skeleton, samples, notes.lines(), classes.remarks(chosen, folder),
+        class_title(chosen),
     )  # fmt: skip
 
 

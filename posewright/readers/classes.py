@@ -125,7 +125,7 @@ class Category:
     title: their name.  entries: as the file has them; empty where it names none or none is read.
     ids: their ids; None where the file names none, so that everybody is read.  sole: the id of the
     only category of the file.  known: all ids.  number: what stands for them in results.  remarks:
-    what is left out.
+    what is left out.  nameless: number of categories without an id.
     """
 
     title: str
@@ -135,6 +135,7 @@ class Category:
     known: frozenset[int | str]
     number: int
     remarks: tuple[str, ...]
+    nameless: int
 
     def takes(self, annotation: Mapping[str, Any]) -> bool:
         """Tell whether an annotation is of these categories.
@@ -155,7 +156,7 @@ def coco_category(
 
     field: the entry of annotations that holds the joints.
     """
-    named = _categories(data)
+    named, nameless = _categories(data)
     titles = {i: str(entry.get("name") or f"category {i}") for i, entry in named.items()}
     sole = next(iter(named)) if len(named) == 1 else None
     classes = Classes()
@@ -171,19 +172,21 @@ def coco_category(
     number = next((i for i in ids if isinstance(i, int)), 1)
     return Category(
         class_title(chosen), tuple(named[i] for i in ids), frozenset(ids) if named else None,
-        sole, frozenset(named), number, classes.remarks(chosen, where),
+        sole, frozenset(named), number, classes.remarks(chosen, where), nameless,
     )  # fmt: skip
 
 
-def _categories(data: Mapping[str, Any]) -> dict[int | str, Mapping[str, Any]]:
+def _categories(data: Mapping[str, Any]) -> tuple[dict[int | str, Mapping[str, Any]], int]:
+    """Return the categories by id, and the number of those without one."""
     found = data.get("categories")
-    named = {}
+    named: dict[int | str, Mapping[str, Any]] = {}
+    nameless = 0
     for entry in found if isinstance(found, list) else ():
         try:
             named.setdefault(image_id(entry["id"]), entry)
         except BROKEN:
-            continue
-    return named
+            nameless += 1
+    return named, nameless
 
 
 def _category_id(annotation: Mapping[str, Any], sole: int | str | None) -> int | str | None:
