@@ -45,7 +45,8 @@ class Evaluation:
     of the labelled people in whose boxes they were found, -1 with other boxes.  likeness: of each
     picture, (N,) OKS of each labelled person with whoever was found for them, 0 for nobody, -1
     where the person does not count.  settings: how it was run.  unreadable: a line for each picture
-    that could not be read; these are not in the numbers.
+    that could not be read; these are not in the numbers.  category: the number of the labelled
+    class in result files.
     """
 
     scoring: Scoring
@@ -59,6 +60,7 @@ class Evaluation:
     settings: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     unreadable: tuple[str, ...] = ()
+    category: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers, and how they came about, as one plain object."""
@@ -147,6 +149,7 @@ def evaluate(
         samples, tuple(results), measured.likeness(samples), settings,
         time.perf_counter() - start,
         tuple(f"{samples[i].image}: {message}" for i, message in sorted(bad.items())),
+        dataset.category,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,8 @@ class Scoring:
 
     numbers: the published names; -1 where there is nothing to measure.  joints: a table by joint.
     more: what else belongs into a report (parts of the body, OKS histogram, counts).  curves: range
-    of areas -> precision and recall, of what is measured by OKS.
+    of areas -> precision and recall, of what is measured by OKS.  notes, remarks: lines about what
+    was left out of the labels because it is broken, and because of its class.
     """
 
     data: str
@@ -64,6 +66,8 @@ class Scoring:
     joints: dict[str, dict[str, float]] = field(default_factory=dict)
     more: dict[str, Any] = field(default_factory=dict)
     curves: dict[str, Curve] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return one object: the numbers by their names, then "data", "joints" and the rest."""
@@ -71,20 +75,30 @@ class Scoring:
 
 
 def score_files(
-    data: str, labels: str | Path, predictions: str | Path, metrics: Sequence[str] = ()
+    data: str,
+    labels: str | Path,
+    predictions: str | Path,
+    metrics: Sequence[str] = (),
+    class_name: str | None = None,
 ) -> Scoring:
     """Score the predictions of a file.
 
     data: one of DATA.  labels, predictions: files as the data set publishes and evaluates them
-    (docs/evaluation.md).  metrics: of METRICS, for posetrack; none are the first.  SourceError for
-    a broken file, UsageError for files that do not belong together.
+    (docs/evaluation.md).  metrics: of METRICS, for posetrack; none are the first.  class_name: of
+    the labels, as of `open_dataset`.  SourceError for a broken file, UsageError for files that do
+    not belong together.
     """
     if data not in DATA:
         raise UsageError(f"no data set {data!r}{nearest(data, DATA)}; known: {', '.join(DATA)}")
     check_metrics(data, metrics)
     if metrics:
         return _posetrack(data, Path(labels), Path(predictions), metrics)
-    return DATA[data](data, Path(labels), Path(predictions))
+    ann, found = Path(labels), Path(predictions)
+    if data in _WITH_CLASSES:
+        return _WITH_CLASSES[data](data, ann, found, class_name)
+    if class_name and class_name.casefold() != "person":
+        raise UsageError(f"{data} measures people alone; leave class {class_name!r} out")
+    return DATA[data](data, ann, found)
 
 
 def check_metrics(data: str, metrics: Sequence[str]) -> None:
@@ -120,22 +134,26 @@ def score_instances(data: str, labels: Labels, found: Detections, skeleton: Skel
     return _with_details(data, scores, labels.truth, found, skeleton)
 
 
-def _instances(data: str, ann: Path, predictions: Path) -> Scoring:
+def _instances(data: str, ann: Path, predictions: Path, class_name: str | None = None) -> Scoring:
     entries = read_entries(predictions)
     boxes = entries and isinstance(entries[0], dict) and "keypoints" not in entries[0]
     if boxes and data in ("coco", "ochuman"):
-        return _boxes(data, ann, entries, predictions)
+        return _boxes(data, ann, entries, predictions, class_name)
     whole = data == "coco-wholebody"
-    labels = read_truth(ann, len(_INSTANCES[data]), whole)
+    labels = read_truth(ann, len(_INSTANCES[data]), whole, class_name)
     found = detections(entries, labels, predictions, whole)
-    return score_instances(data, labels, found, _INSTANCES[data])
+    scoring = score_instances(data, labels, found, _INSTANCES[data])
+    return replace(scoring, notes=labels.notes, remarks=labels.remarks)
 
 
-def _boxes(data: str, ann: Path, entries: list[Any], predictions: Path) -> Scoring:
-    labels = read_box_truth(ann)
+def _boxes(
+    data: str, ann: Path, entries: list[Any], predictions: Path, class_name: str | None
+) -> Scoring:
+    labels = read_box_truth(ann, class_name)
     found = box_detections(entries, labels, predictions)
     numbers = evaluate_boxes(labels.truth, found, len(labels.images))
-    return Scoring(data, numbers, {}, _counts(labels.truth, found))
+    more = _counts(labels.truth, found)
+    return Scoring(data, numbers, {}, more, {}, labels.notes, labels.remarks)
 
 
 def _crowdpose(labels: Labels, found: Detections, skeleton: Skeleton) -> Scoring:
@@ -179,18 +197,20 @@ def _counts(truth: Truth, found: Detections) -> dict[str, int]:
     return {"labelled": int((~truth.ignored).sum()), "predictions": len(found)}
 
 
-def _any_skeleton(data: str, ann: Path, predictions: Path) -> Scoring:
+def _any_skeleton(
+    data: str, ann: Path, predictions: Path, class_name: str | None = None
+) -> Scoring:
     """Score by the labels' own skeleton, which the reader of data sets finds out."""
     from posewright.datasets import open_dataset
     from posewright.evaluation.arrays import in_order, labels_of
 
-    dataset = open_dataset(ann, "halpe" if data == "halpe" else None)
+    dataset = open_dataset(ann, "halpe" if data == "halpe" else None, class_name=class_name)
     dataset = dataset[in_order(dataset.samples)]
     labels = labels_of(dataset, ann)
     found = detections(read_entries(predictions), labels, predictions)
-    if data == "halpe":
-        return score_instances(data, labels, found, dataset.skeleton)
-    return score_own(labels, found, dataset.skeleton)
+    score = partial(score_instances, data) if data == "halpe" else score_own
+    scoring = score(labels, found, dataset.skeleton)
+    return replace(scoring, notes=dataset.notes, remarks=dataset.remarks)
 
 
 # --- PCK -----------------------------------------------------------------------------------------
@@ -340,6 +360,11 @@ def score_boxes(sequences: Sequence[Sequence[BoxFrame]], own: bool) -> Scoring:
 def _length(sequences: Sequence[Sequence[Any]]) -> dict[str, int]:
     return {"sequences": len(sequences), "frames": sum(map(len, sequences))}
 
+
+_WITH_CLASSES: dict[str, Callable[[str, Path, Path, str | None], Scoring]] = {
+    "coco": _instances, "coco-wholebody": _instances, "crowdpose": _instances,
+    "ochuman": _instances, "halpe": _any_skeleton, "pck": _any_skeleton,
+}  # fmt: skip
 
 DATA: dict[str, Callable[[str, Path, Path], Scoring]] = {
     "coco": _instances, "coco-wholebody": _instances, "crowdpose": _instances,

@@ -13,7 +13,6 @@ import pytest
 from posewright.datasets import concat, open_dataset
 from posewright.datasets.base import Sample
 from posewright.datasets.cvat import parse_xml
-from posewright.datasets.naming import canonical, skeleton_of
 from posewright.datasets.yaml_subset import parse_yaml
 from posewright.errors import PosewrightError, SourceError, UsageError
 from posewright.skeletons import COCO17, CROWDPOSE14, MPII16

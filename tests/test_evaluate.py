@@ -29,7 +29,8 @@ from posewright.evaluation.rescoring import RESCORE, rescored
 from posewright.evaluation.running import FileBoxes, LabelledBoxes
 from posewright.people import Frame, People
 from posewright.readers import read_boxes
-from posewright.readers.instances import WHOLE_BODY, detections, read_entries
+from posewright.readers.columns import WHOLE_BODY
+from posewright.readers.instances import detections, read_entries
 from posewright.scoring import DATA as SCORED
 from posewright.scoring import Scoring, score_files, score_instances
 from posewright.skeletons import (

@@ -5,13 +5,41 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from posewright.outputs import Summary
     from posewright.pose import Pose
 
-__all__ = ["add_model_options", "add_smoothing_options", "load_pose", "show_summary"]
+__all__ = [
+    "add_class", "add_model_options", "add_smoothing_options", "left_out", "load_pose",
+    "show_summary",
+]  # fmt: skip
+
+
+def add_class(parser: argparse._ActionsContainer) -> None:
+    """Add which class of the labels is read."""
+    parser.add_argument(
+        "--class",
+        dest="class_name",
+        default=None,
+        metavar="NAME",
+        help="class of the labels to read, or several with commas between (default: person where "
+        "there is such a class, else the only one with joints)",
+    )
+
+
+def left_out(notes: Sequence[str], remarks: Sequence[str] = ()) -> int:
+    """Print on stderr what was left out; return the exit code, 3 where something is broken.
+
+    notes: of what is broken.  remarks: of what was left out on purpose, as another class.
+    """
+    for remark in remarks:
+        print(f"note: {remark}", file=sys.stderr)
+    for note in notes:
+        print(f"warning: {note}", file=sys.stderr)
+    return 3 if notes else 0
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:

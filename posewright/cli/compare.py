@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from posewright.cli.common import add_class, left_out
+
 if TYPE_CHECKING:
     from posewright.datasets import Dataset
 
@@ -32,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of the pictures (default: found near the labels)",
     )
+    add_class(parser)
     parser.add_argument(
         "--degrade",
         default="",
@@ -73,7 +76,9 @@ def _dataset(args: argparse.Namespace) -> Dataset:
 
     kind, colon, path = args.data.partition(":")
     named = bool(colon) and kind in KINDS
-    dataset = open_dataset(path if named else args.data, kind if named else None, args.images)
+    dataset = open_dataset(
+        path if named else args.data, kind if named else None, args.images, args.class_name
+    )
     part: Dataset = dataset[: args.limit] if args.limit else dataset
     return part
 
@@ -101,6 +106,4 @@ def run(args: argparse.Namespace) -> int:
     print(json.dumps(study.to_dict(), allow_nan=False) if args.json else markdown(study))
     for path in files:
         print(f"  {path}", file=sys.stderr)
-    for name in [*dataset.notes, *study.unreadable]:
-        print(f"warning: {name}", file=sys.stderr)
-    return 3 if dataset.notes or study.unreadable else 0
+    return left_out([*dataset.notes, *study.unreadable], dataset.remarks)

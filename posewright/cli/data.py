@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from posewright.cli.common import add_class, left_out
+
 if TYPE_CHECKING:
     from posewright.datasets import Dataset
 
@@ -29,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_convert(convert)
     for sub in (check, stats, view, convert, split):
         _add_reading(sub)
+        add_class(sub)
     for sub in (view, split, synth):
         sub.add_argument(
             "-o", "--out", type=Path, required=True, metavar="DIR", help="folder to write"
@@ -108,11 +111,14 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> int:
     from posewright.datasets.check import check
 
-    report = check(args.data, args.kind, args.images)
+    report = check(args.data, args.kind, args.images, args.class_name)
     if args.json:
         print(json.dumps(report.to_dict()))
         return 3 if report.errors else 0
-    print(f"{args.data}: {report.pictures} pictures, {report.people} people, {report.skeleton}")
+    print(
+        f"{args.data}: {report.pictures} pictures, {report.people} people, {report.skeleton}"
+        + (f", class {report.class_name}" if report.class_name != "person" else "")
+    )
     for finding in report.findings:
         print(f"{finding.level} {finding.count} x {finding.kind}: {finding.text}")
         print(f"    first: {finding.first}")
@@ -124,16 +130,7 @@ def _check(args: argparse.Namespace) -> int:
 def _open(args: argparse.Namespace) -> Dataset:
     from posewright.datasets import open_dataset
 
-    return open_dataset(args.data, args.kind, args.images)
-
-
-def _notes(notes: tuple[str, ...] | list[str], remarks: tuple[str, ...] = ()) -> int:
-    """Print what was amiss and what was assumed; return the exit code."""
-    for remark in remarks:
-        print(f"note: {remark}", file=sys.stderr)
-    for note in notes:
-        print(f"warning: {note}", file=sys.stderr)
-    return 3 if notes else 0
+    return open_dataset(args.data, args.kind, args.images, args.class_name)
 
 
 def _stats(args: argparse.Namespace) -> int:
@@ -142,14 +139,14 @@ def _stats(args: argparse.Namespace) -> int:
     dataset = _open(args)
     numbers = statistics(dataset)
     if args.json:
-        print(json.dumps({**numbers, "notes": list(dataset.notes)}))
-        return _notes(dataset.notes, dataset.remarks)
+        print(json.dumps({**numbers, "notes": dataset.notes, "remarks": dataset.remarks}))
+        return left_out(dataset.notes, dataset.remarks)
     visibility = numbers.pop("visibility")
     _print(numbers)
     print("labelled           not labelled, hidden, visible")
     for joint, counts in visibility.items():
         print(f"  {joint:16} {' '.join(f'{n:8d}' for n in counts)}")
-    return _notes(dataset.notes, dataset.remarks)
+    return left_out(dataset.notes, dataset.remarks)
 
 
 def _print(numbers: dict[str, Any]) -> None:
@@ -170,7 +167,7 @@ def _view(args: argparse.Namespace) -> int:
         print(json.dumps({"folder": str(args.out), "files": written, "notes": notes}))
     else:
         print(f"{len(written)} pictures in {args.out}")
-    return _notes([*dataset.notes, *notes], dataset.remarks)
+    return left_out([*dataset.notes, *notes], dataset.remarks)
 
 
 def _convert(args: argparse.Namespace) -> int:
@@ -184,7 +181,7 @@ def _convert(args: argparse.Namespace) -> int:
     target = args.output / args.to if args.output else named
     if source is None or target is None:
         raise UsageError("say what to convert and where to: FROM TO, or --input DIR --output DIR")
-    dataset = open_dataset(source, args.kind, args.images)
+    dataset = open_dataset(source, args.kind, args.images, args.class_name)
     ratio = args.ratio
     if ratio is None:
         parts = args.to in ("coco", "yolo")
@@ -214,8 +211,8 @@ def _write(
     if args.json:
         print(json.dumps(done.to_dict()))
     else:
-        _print({k: v for k, v in done.to_dict().items() if k != "notes"})
-    return _notes(done.notes, dataset.remarks)
+        _print({k: v for k, v in done.to_dict().items() if k not in ("notes", "remarks")})
+    return left_out(done.notes, done.remarks)
 
 
 class _Counter:

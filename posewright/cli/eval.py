@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from posewright.cli.common import add_class, left_out
 from posewright.cli.progress import create_bar
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="pose model: an embedded name, an .onnx or .safetensors file, or a network of the zoo "
         "with --weights",
     )
+    add_class(parser)
     parser.add_argument(
         "--metrics",
         default="",
@@ -147,9 +148,9 @@ def run(args: argparse.Namespace) -> int:
             from posewright.errors import UsageError
 
             raise UsageError(f"--{name} goes with a model (-m), not with --predictions")
-    scoring = score_files(args.data, args.ann, args.predictions, _metrics(args))
+    scoring = score_files(args.data, args.ann, args.predictions, _metrics(args), args.class_name)
     _print(args, scoring.to_dict(), _lines(scoring))
-    return 0
+    return left_out(scoring.notes, scoring.remarks)
 
 
 def _evaluate(args: argparse.Namespace) -> int:
@@ -179,9 +180,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         bar.close()
     files = _write(args, evaluation, dataset)
     _print(args, {**evaluation.to_dict(), "files": files}, _summary(evaluation, labelled, files))
-    for line in [*dataset.notes, *evaluation.unreadable]:
-        print(f"warning: {line}", file=sys.stderr)
-    return 3 if dataset.notes or evaluation.unreadable else 0
+    return left_out([*dataset.notes, *evaluation.unreadable], dataset.remarks)
 
 
 def _metrics(args: argparse.Namespace) -> list[str]:
@@ -241,7 +240,9 @@ def _dataset(args: argparse.Namespace, pose: Pose) -> tuple[Dataset, bool]:
     from posewright.errors import UsageError
     from posewright.evaluation.opening import open_labelled, with_heads
 
-    dataset, labelled = open_labelled(args.data, args.ann, args.images, pose.skeleton)
+    dataset, labelled = open_labelled(
+        args.data, args.ann, args.images, pose.skeleton, args.class_name
+    )
     if not labelled and pose.model.codec.top_down and args.boxes in (None, "truth"):
         raise UsageError(f"{args.ann} labels nobody: say --boxes detector, or give a file of boxes")
     part: Dataset = dataset[: args.limit] if args.limit else dataset

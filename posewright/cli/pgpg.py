@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from posewright.cli.common import add_class, left_out
 
 if TYPE_CHECKING:
     from posewright.augment.offsets import BoxOffsets
@@ -62,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="least score of one of --boxes (default 0)",
     )
+    add_class(fit)
     fit.add_argument("--kind", default=None, metavar="KIND", help="of DATA (default: guessed)")
     fit.add_argument(
         "--seed", type=int, default=0, metavar="N", help="decides the result (default 0)"
@@ -81,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     from posewright.writers.files import reserve
 
     reserve(args.out, args.overwrite)
-    dataset = open_dataset(args.data, args.kind)
+    dataset = open_dataset(args.data, args.kind, class_name=args.class_name)
     if args.boxes:
         file = read_boxes(args.boxes)
         people, offsets, count = detected(dataset, file, args.iou, args.score)
@@ -95,10 +97,9 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed, source=source,
     )  # fmt: skip
     fit.write(args.out, args.overwrite)
-    for note in (*dataset.notes, *notes):
-        print(f"warning: {note}", file=sys.stderr)
+    code = left_out([*dataset.notes, *notes], dataset.remarks)
     _show(fit, len(people), count, args.out, args.json)
-    return 3 if dataset.notes or notes else 0
+    return code
 
 
 def _show(fit: BoxOffsets, found: int, count: int, out: Path, as_json: bool) -> None:

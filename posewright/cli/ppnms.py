@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from posewright.cli.common import add_class, left_out
+
 if TYPE_CHECKING:
     from posewright.datasets import Dataset
     from posewright.ppnms import Fit
@@ -53,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="take only pictures with at least N labelled people (default: all)",
     )
+    add_class(fit)
     fit.add_argument("--kind", default=None, metavar="KIND", help="of DATA (default: guessed)")
     fit.add_argument("--overwrite", action="store_true", help="replace the JSON file")
     fit.add_argument("--json", action="store_true", help="print one JSON object")
@@ -67,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     from posewright.writers.files import reserve
 
     reserve(args.out, args.overwrite)
-    dataset = open_dataset(args.data, args.kind)
+    dataset = open_dataset(args.data, args.kind, class_name=args.class_name)
     joints = len(dataset.skeleton)
     if args.into:  # what cannot be written is told before the work
         check_model(args.into, joints)
@@ -80,10 +83,9 @@ def run(args: argparse.Namespace) -> int:
     files = [str(learned.write(args.out, args.overwrite))]
     if args.into:
         files.append(str(embed(learned.settings, args.into, joints)))
-    for note in dataset.notes:
-        print(f"warning: {note}", file=sys.stderr)
+    code = left_out(dataset.notes, dataset.remarks)
     _show(learned, files, args.json)
-    return 3 if dataset.notes else 0
+    return code
 
 
 def _crowded(dataset: Dataset, args: argparse.Namespace) -> list[int]:

@@ -157,15 +157,18 @@ class Sample:
 class Dataset(Sequence[Sample]):
     """Samples of one skeleton; a slice is a Dataset again.
 
-    notes: one line for each thing that could not be read.  remarks: one for each thing that was
-    assumed, with nothing lost.
+    notes: one line for each thing that could not be read.  remarks: one line for each thing that
+    was assumed, or left out on purpose as another class.  class_name: what is labelled.  category:
+    the number of that class in result files.
     """
 
     name: str
     skeleton: Skeleton
     samples: tuple[Sample, ...]
     notes: tuple[str, ...] = field(default=())
-    remarks: tuple[str, ...] = field(default=())
+    remarks: tuple[str, ...] = ()
+    class_name: str = "person"
+    category: int = 1
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -194,7 +197,7 @@ class Dataset(Sequence[Sample]):
         shared = int((index >= 0).sum())
         note = f"{self.name}: {shared} of {len(skeleton)} joints of {skeleton.name} are labelled"
         samples = tuple(sample.joints(index) for sample in self.samples)
-        return Dataset(self.name, skeleton, samples, (*self.notes, note), self.remarks)
+        return replace(self, skeleton=skeleton, samples=samples, notes=(*self.notes, note))
 
 
 def concat(parts: Sequence[Dataset], skeleton: Skeleton | None = None) -> Dataset:
@@ -209,7 +212,9 @@ def concat(parts: Sequence[Dataset], skeleton: Skeleton | None = None) -> Datase
     samples = tuple(sample for part in mapped for sample in part.samples)
     notes = tuple(note for part in mapped for note in part.notes)
     remarks = tuple(remark for part in mapped for remark in part.remarks)
-    return Dataset("+".join(part.name for part in parts), target, samples, notes, remarks)
+    classes = ",".join(dict.fromkeys(part.class_name for part in parts))
+    name = "+".join(part.name for part in parts)
+    return Dataset(name, target, samples, notes, remarks, classes, parts[0].category)
 
 
 def labelled_extent(points: Floats) -> Floats:

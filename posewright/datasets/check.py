@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.check_coco import coco_findings
+from posewright.datasets.doubles import labelled_twice, same_picture
 from posewright.datasets.findings import Finding, Findings
 from posewright.datasets.places import header_sizes
 from posewright.errors import SourceError
@@ -19,7 +22,10 @@ from posewright.skeletons import Skeleton
 __all__ = ["Finding", "Report", "check"]
 
 Level = Literal["error", "warning"]
-_STRAY = "box elsewhere"
+_STRAY, _TWICE = "box elsewhere", "labelled twice"
+_SOME = 0.01  # share of the people from which on people labelled twice are an error
+_SHARE = 1.5  # px: what lies below are shares, some of which reach out of the picture
+_VALIDATION = re.compile(r"val(id(ation)?)?[-_]?\d*")  # names of folders
 _MANY = 0.2  # share of the people from which on stray boxes are a mistake of the file
 _OUT = 1.0  # px that a box or joint may lie outside, for rounding
 
@@ -30,6 +36,7 @@ class Report:
 
     name: str
     skeleton: str
+    class_name: str
     pictures: int
     people: int
     findings: tuple[Finding, ...]
@@ -44,11 +51,17 @@ class Report:
         return asdict(self) | {"errors": self.errors}
 
 
-def check(path: Path, kind: str | None = None, images: Path | None = None) -> Report:
+def check(
+    path: Path,
+    kind: str | None = None,
+    images: Path | None = None,
+    class_name: str | None = None,
+) -> Report:
     """Look for every fault that is known to spoil training or evaluation.
 
-    The raw file is looked at too where it is COCO's form, because a tolerant reader hides what
-    strict tools trip over.  A SourceError where the set cannot be read at all.
+    kind, images, class_name: as of `open_dataset`.  The raw file is looked at too where it is
+    COCO's form, because a tolerant reader hides what strict tools trip over.  A SourceError where
+    the set cannot be read at all.
     """
     from posewright.datasets.opening import open_dataset
     from posewright.readers.values import BROKEN, load
@@ -62,21 +75,27 @@ def check(path: Path, kind: str | None = None, images: Path | None = None) -> Re
             except BROKEN as error:
                 found.add("malformed", "error", f"an entry is not what it must be: {error!r}", path)
     try:
-        dataset = open_dataset(path, kind, images)
+        dataset = open_dataset(path, kind, images, class_name)
     except SourceError as error:
         if not found.errors:
             raise
         found.add("unreadable", "error", str(error), path)
-        return Report(path.stem, "", 0, 0, found.lines())
+        return Report(path.stem, "", class_name or "", 0, 0, found.lines())
     with np.errstate(over="ignore", invalid="ignore"):  # of numbers beyond any picture
         check_dataset(dataset, found)
-    return Report(dataset.name, dataset.skeleton.name, len(dataset), dataset.people, found.lines())
+    return Report(
+        dataset.name, dataset.skeleton.name, dataset.class_name, len(dataset), dataset.people,
+        found.lines(),
+    )  # fmt: skip
 
 
 def check_dataset(dataset: Dataset, found: Findings) -> None:
     """Add the faults of a data set as it was read."""
     for note in dataset.notes:
         found.add("left out", "error", "something was left out of the set", note)
+    for remark in dataset.remarks:
+        text = "something is left out because of its class"
+        found.add("other classes", "warning", text, remark)
     if len(dataset) == 0:
         found.add("no pictures", "error", "AP is -1: the set has no pictures", dataset.name)
     for remark in dataset.remarks:
@@ -88,11 +107,10 @@ def check_dataset(dataset: Dataset, found: Findings) -> None:
             for row in rows:
                 found.add(fault, level, text, _place(sample, int(row)))
     found.promote(_STRAY, sum(int((s.labelled > 0).sum()) for s in dataset) * _MANY)
-    labelled = sum(int((s.labelled > 0).sum()) for s in dataset)
-    if len(dataset) and labelled == 0:
-        text = "AP is -1: nobody has a labelled joint"
-        found.add("no labels", "error", text, dataset.name)
+    found.promote(_TWICE, dataset.people * _SOME)
+    _check_counting(dataset, found)
     _check_ids(dataset, found)
+    _check_doubles(dataset, found)
 
 
 def _check_skeleton(skeleton: Skeleton, found: Findings) -> None:
@@ -112,6 +130,32 @@ def _check_skeleton(skeleton: Skeleton, found: Findings) -> None:
             "the names, state flip_index (flip_idx in data.yaml), or train with augment.flip=0"
         )
         found.add("flip", "warning", text, ", ".join(skeleton.joints[:3]) + " ...")
+
+
+def _check_counting(dataset: Dataset, found: Findings) -> None:
+    """Add that nobody counts: in the whole set, or in its validation pictures."""
+    counts = [int(((s.labelled > 0) & ~s.crowd).sum()) for s in dataset]
+    if len(dataset) and not any(counts):
+        text = "AP is -1: nobody (outside of crowd regions) has a labelled joint"
+        return found.add("no labels", "error", text, dataset.name)
+    held: dict[str, int] = {}
+    for sample, count in zip(dataset, counts, strict=True):
+        for folder in sample.image.parts[-3:-1]:
+            if _VALIDATION.fullmatch(folder.lower()):
+                held[folder] = held.get(folder, 0) + count
+    for folder in (name for name, count in held.items() if not count):
+        text = "nobody in the validation pictures has a labelled joint: it measures nothing, AP -1"
+        found.add("validation", "error", text, folder)
+
+
+def _check_doubles(dataset: Dataset, found: Findings) -> None:
+    """Add pictures that are there under several ids."""
+    for row, first in enumerate(same_picture(dataset.samples)):
+        one, other = dataset.samples[first], dataset.samples[row]
+        if first != row and one.image_id != other.image_id:
+            text = "one picture under several ids: its people are trained on and measured twice"
+            place = f"{one.image} (id {one.image_id}) and {other.image} (id {other.image_id})"
+            found.add("picture twice", "error", text, place)
 
 
 def _check_ids(dataset: Dataset, found: Findings) -> None:
@@ -165,6 +209,10 @@ def _people_faults(sample: Sample) -> Iterator[tuple[str, Level, str, Any]]:
     real = ~sample.crowd
     flat = real & (sides <= 0).any(1)
     yield "empty box", "error", "the box has no extent: no crop, no match", np.flatnonzero(flat)
+    text = "labelled twice: the same person again, who can never be matched"
+    yield _TWICE, "warning", text, labelled_twice(sample)
+    text = "coordinates are shares of the picture (0 to 1) in place of pixels"
+    yield "shares", "error", text, np.flatnonzero(_shares(sample) & real)
     zero = real & ~flat & (sample.areas <= 0)
     text = "area is 0: OKS is 0 for whatever is predicted, so AP is 0 (-1 if all are)"
     yield "area", "error", text, np.flatnonzero(zero)
@@ -179,6 +227,16 @@ def _people_faults(sample: Sample) -> Iterator[tuple[str, Level, str, Any]]:
         yield "joint outside", "warning", text, np.flatnonzero(beyond.any(1))
     if sample.visibility.shape[1] > 1:
         yield from _joint_faults(sample)
+
+
+def _shares(sample: Sample) -> NDArray[np.bool_]:
+    """Return (N,) whether box or joints lie within about one pixel of the picture's corner."""
+    boxes, points, seen = sample.people.boxes, sample.people.keypoints, sample.visibility > 0
+    low, high = -_SHARE / 2, _SHARE
+    box = (boxes >= low).all(1) & (boxes <= high).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1)
+    inside = (((points >= low) & (points <= high)).all(2) | ~seen).all(1)
+    somewhere = (points * seen[:, :, None]).any((1, 2))
+    return np.asarray(box | (inside & somewhere & (seen.sum(1) > 1)), np.bool_)
 
 
 def _joint_faults(sample: Sample) -> Iterator[tuple[str, Level, str, Any]]:

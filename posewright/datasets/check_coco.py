@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from posewright.datasets.findings import Findings
+from posewright.readers.values import image_id, switch
 from posewright.skeletons import for_joints
 
 __all__ = ["coco_findings"]
@@ -18,19 +19,54 @@ def coco_findings(data: dict[str, Any], found: Findings) -> None:
     annotations = [a for a in data.get("annotations") or [] if isinstance(a, dict)]
     categories = [c for c in data.get("categories") or [] if isinstance(c, dict)]
     _categories(categories, annotations, found)
-    images = {e.get("id") for e in data["images"] if isinstance(e, dict)}
+    pictures = [e for e in data["images"] if isinstance(e, dict)]
+    images, known = _Ids(pictures, "picture", found), _Ids(categories, "category", found)
     _repeated([a.get("id") for a in annotations], found)
-    known = {c.get("id") for c in categories}
     for annotation in annotations:
         _annotation(annotation, images, known, found)
 
 
+class _Ids:
+    """The ids of pictures or categories, in the form that they mean and as the file writes them."""
+
+    def __init__(self, entries: list[dict[str, Any]], what: str, found: Findings) -> None:
+        written_ids = [entry.get("id") for entry in entries]
+        self._count = len(entries)
+        self._meant = {_known(written) for written in written_ids} - {None}
+        self._literal = {w for w in written_ids if _known(w) is not None}
+        for written in written_ids:
+            if _known(written) is None:
+                text = f"a {what} without an id (null or a fraction): it is left out"
+                found.add(f"{what} id", "error", text, written)
+            elif isinstance(written, str):
+                text = "ids are text: a number in text is read as that number, here and in eval"
+                found.add("ids as text", "warning", text, f"{what} {written!r}")
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, written: Any) -> bool:
+        return _known(written) in self._meant
+
+    def match(self, written: Any) -> bool:
+        """Tell whether an id is written as its picture's or category's, as strict tools ask."""
+        return written in self._literal
+
+
+def _known(written: Any) -> int | str | None:
+    """Return an id as all readers take it; None for what is no id."""
+    try:
+        return image_id(written)
+    except ValueError:
+        return None
+
+
 def _repeated(ids: list[Any], found: Findings) -> None:
     text = "two annotations share an id: pycocotools keeps one of them"
-    for number, count in Counter(map(str, ids)).items():
+    for number, count in Counter(str(_known(i)) for i in ids).items():
         if count > 1:
             found.add("annotation ids", "error", text, number)
-    if 0 in ids:
+    if 0 in map(_known, ids):
         text = "annotation id 0: pycocotools takes its match for none; number from 1"
         found.add("id 0", "error", text, 0)
 
@@ -39,7 +75,7 @@ def _categories(
     categories: list[dict[str, Any]], annotations: list[dict[str, Any]], found: Findings
 ) -> None:
     """Add what is wrong with the names of joints and their sigmas."""
-    if not any(c.get("id") == 1 for c in categories):
+    if not any(_known(c.get("id")) == 1 for c in categories):
         text = "no category has id 1: tools that score category 1 alone find nobody"
         found.add("category id", "warning", text, [c.get("id") for c in categories])
     for category in categories:
@@ -47,7 +83,10 @@ def _categories(
             text = "the category's key is 'keypoint'; COCO reads 'keypoints'"
             found.add("category key", "error", text, category.get("name"))
         names = category.get("keypoints") or []
-        count = next((len(a["keypoints"]) // 3 for a in annotations if a.get("keypoints")), 0)
+        counts = _joints(category, categories, annotations)
+        count = (
+            len(names) if len(names) in counts else max(counts, key=counts.__getitem__, default=0)
+        )
         if names and count and len(names) != count:
             text = "the category names another number of joints than the annotations have"
             level: Literal["error", "warning"] = "warning" if for_joints(count) else "error"
@@ -57,6 +96,20 @@ def _categories(
         if count and count != 17 and not category.get("sigmas"):
             text = "K is not 17 and no sigmas are given: pycocotools cannot score it with its own"
             found.add("sigmas", "warning", text, f"K = {count}")
+
+
+def _joints(
+    category: dict[str, Any], categories: list[dict[str, Any]], annotations: list[dict[str, Any]]
+) -> Counter[int]:
+    """Count the annotations of a category by their number of joints."""
+    own, sole = _known(category.get("id")), len(categories) == 1
+    return Counter(
+        len(a["keypoints"]) // 3
+        for a in annotations
+        if isinstance(a.get("keypoints"), list)
+        and a["keypoints"]
+        and (_known(a.get("category_id")) == own or (sole and a.get("category_id") is None))
+    )
 
 
 def _constants(category: dict[str, Any], names: list[str], found: Findings) -> None:
@@ -72,18 +125,38 @@ def _constants(category: dict[str, Any], names: list[str], found: Findings) -> N
 
 
 def _annotation(
-    annotation: dict[str, Any], images: set[Any], categories: set[Any], found: Findings
+    annotation: dict[str, Any], images: _Ids, categories: _Ids, found: Findings
 ) -> None:
     place = f"annotation {annotation.get('id')}"
     if annotation.get("image_id") not in images:
         found.add("image_id", "error", "image_id is of no picture: never scored", place)
-    if categories and annotation.get("category_id") not in categories:
+    if len(categories) and annotation.get("category_id") not in categories:
         text = "category_id is of no category: never scored"
         found.add("category_id", "error", text, place)
+    for name, known in (("image_id", images), ("category_id", categories)):
+        if annotation.get(name) in known and not known.match(annotation[name]):
+            text = f"{name} is written in another form than the id that it means: strict tools"
+            text += " such as pycocotools never score it"
+            found.add(f"form of {name}", "error", text, f"{place}: {annotation[name]!r}")
+    _crowd(annotation, found, place)
     if "area" not in annotation:
         text = "no area: pycocotools raises KeyError; CrowdPose's evaluator takes 0.53 of the box"
         found.add("no area", "warning", text, place)
     _numbers(annotation, found, place)
+
+
+def _crowd(annotation: dict[str, Any], found: Findings, place: str) -> None:
+    """Add an iscrowd that other tools take for the opposite."""
+    value = annotation.get("iscrowd")
+    try:
+        switch(value)
+    except ValueError:
+        text = "iscrowd is neither 0 nor 1: the person is left out"
+        found.add("iscrowd", "error", text, f"{place}: {value!r}")
+        return
+    if isinstance(value, str):
+        text = 'iscrowd is text: here "0" is nobody\'s crowd, pycocotools takes any text for one'
+        found.add("iscrowd", "error", text, f"{place}: {value!r}")
 
 
 def _numbers(annotation: dict[str, Any], found: Findings, place: str) -> None:

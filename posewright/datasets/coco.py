@@ -7,7 +7,8 @@ Human-Art, MHP, ExLPose, sub-JHMDB and PoseTrack files as others ship them.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,16 @@ from posewright.datasets.notes import Notes
 from posewright.datasets.places import picture_finder
 from posewright.errors import SourceError
 from posewright.people import Floats
-from posewright.readers.values import BROKEN, corners, finite, load
+from posewright.readers.classes import Category, coco_category, majority
+from posewright.readers.values import (
+    BROKEN,
+    corners,
+    finite,
+    image_id,
+    load,
+    number_id,
+    switch,
+)
 from posewright.skeletons import COCO133, Skeleton
 
 __all__ = ["coco_skeleton", "parse_coco", "read_coco", "read_humanart21"]
@@ -27,11 +37,17 @@ __all__ = ["coco_skeleton", "parse_coco", "read_coco", "read_humanart21"]
 _WHOLE = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
 
 
-def read_coco(path: Path, images: Path | None = None, field: str = "keypoints") -> Dataset:
+def read_coco(
+    path: Path,
+    images: Path | None = None,
+    field: str = "keypoints",
+    class_name: str | None = None,
+) -> Dataset:
     """Read an annotation file; a SourceError in one line where it is not one.
 
     images: folder of the pictures (found near the file if None).  field: the entry that holds the
-    joints; "keypoints_21" reads all 21 of Human-Art.
+    joints; "keypoints_21" reads all 21 of Human-Art.  class_name: of the categories to read; by
+    default person where there is one, else the only one with joints.
     """
     data = load(path)
     if not isinstance(data, dict) or not isinstance(data.get("images"), list):
@@ -40,49 +56,84 @@ def read_coco(path: Path, images: Path | None = None, field: str = "keypoints") 
         raise SourceError(
             f'{path} holds no list "annotations": a test set has no labels; use a labelled file'
         )
-    return parse_coco(data, path, images, field)
+    return parse_coco(data, path, images, field, class_name)
 
 
 def parse_coco(
-    data: dict[str, Any], path: Path, images: Path | None = None, field: str = "keypoints"
+    data: dict[str, Any],
+    path: Path,
+    images: Path | None = None,
+    field: str = "keypoints",
+    class_name: str | None = None,
 ) -> Dataset:
     """Return the data set of a parsed file; people that cannot be read are left out and noted."""
     notes = Notes(path)
-    annotations = _people(data)
-    skeleton, fields, assumed = coco_skeleton(data, annotations, notes, field)
+    category = coco_category(data, path, class_name, field)
+    for _ in range(category.nameless):
+        notes.add("category left out: it needs an id", path.name)
+    annotations = _of_category(data["annotations"], category, notes)
+    skeleton, fields, assumed = coco_skeleton(category.entries, annotations, notes, field, path)
     by_image: dict[Any, list[_Person]] = defaultdict(list)
     for annotation in annotations:
         try:
-            by_image[annotation["image_id"]].append(_Person(annotation, fields, len(skeleton)))
+            image = image_id(annotation["image_id"])
+            by_image[image].append(_Person(annotation, fields, len(skeleton)))
         except BROKEN as error:
             place = annotation.get("id", annotation) if isinstance(annotation, dict) else annotation
             notes.add(f"annotation left out: {_why(error)}", f"id {str(place)[:60]}")
     entries = [e for e in data["images"] if _is_image(e, notes)]
     find = picture_finder(path, [str(e["file_name"]) for e in entries], images)
     samples = tuple(
-        _sample(e, by_image.pop(e["id"], []), find(e["file_name"]), len(skeleton)) for e in entries
+        _sample(e, by_image.pop(image_id(e["id"]), []), find(e["file_name"]), len(skeleton))
+        for e in entries
     )
-    for image_id, lost in by_image.items():
+    for image, lost in by_image.items():
         for _ in lost:
-            notes.add("annotation left out: its image_id is of no picture", image_id)
-    remarks = (f"{path}: {assumed}",) if assumed else ()
-    return Dataset(path.stem, skeleton, samples, notes.lines(), remarks)
+            notes.add("annotation left out: its image_id is of no picture", image)
+    remarks = (*category.remarks, *([f"{path}: {assumed}"] if assumed else []))
+    return Dataset(
+        path.stem, skeleton, samples, notes.lines(), remarks, category.title, category.number
+    )
+
+
+def _of_category(annotations: list[Any], category: Category, notes: Notes) -> list[Any]:
+    """Return the annotations of the categories that are read, and what is no annotation at all."""
+    kept = []
+    for annotation in annotations:
+        if not isinstance(annotation, dict) or category.takes(annotation):
+            kept.append(annotation)
+        elif category.lost(annotation):
+            place = f"id {str(annotation.get('id'))[:60]}"
+            notes.add("annotation left out: its category_id is of no category", place)
+    return kept
 
 
 def coco_skeleton(
-    data: dict[str, Any], annotations: list[Any], notes: Notes, field: str = "keypoints"
+    categories: Sequence[Mapping[str, Any]],
+    annotations: list[Any],
+    notes: Notes,
+    field: str = "keypoints",
+    where: object = "the file",
 ) -> tuple[Skeleton, tuple[str, ...], str]:
-    """Return the skeleton of a parsed file, the entries that hold its joints, and what was assumed.
+    """Return the skeleton of people, the entries that hold their joints, and what was assumed.
 
-    By the category's names where their number fits, else by the number of joints.  Mirror pairs
-    are those of the category's flip_index (or flip_idx), where it has one.
+    The number of joints is that of the names of the categories where somebody has as many, else
+    that of the majority of the people.  SourceError: they have no majority, or the names differ.
+    Mirror pairs are those of the category's flip_index (or flip_idx), where it has one.
     """
     rows = [a for a in annotations if isinstance(a, dict) and isinstance(a.get(field), list)]
-    if any("foot_kpts" in a for a in rows[:1]):
+    if sum("foot_kpts" in a for a in rows) * 2 > len(rows):
         return COCO133, _WHOLE, ""
-    person = next((c for c in _categories(data) if c.get("keypoints")), {})
+    named = [c for c in categories if c.get("keypoints")]
+    person = named[0] if named else {}
+    if any(c["keypoints"] != person["keypoints"] for c in named):
+        titles = ", ".join(str(c.get("name")) for c in named)
+        raise SourceError(f"{where}: the joints of {titles} differ; choose one of them")
     names = [str(name) for name in person.get("keypoints", [])]
-    count = len(rows[0][field]) // 3 if rows else len(names)
+    counts = Counter(len(a[field]) // 3 for a in rows if a[field] and len(a[field]) % 3 == 0)
+    count = len(names)
+    if counts and count not in counts:
+        count = majority(counts, where, "joints")
     if count == 0:
         return Skeleton("boxes", ()), (), ""
     table = person.get("flip_index", person.get("flip_idx"))
@@ -90,17 +141,12 @@ def coco_skeleton(
     if len(names) == count:
         own = skeleton_of(names, _links(person), f"custom{count}", person.get("sigmas"), mirror)
         return own, (field,), ""
-    label = person or next(iter(_categories(data)), {})
+    label = person or next(iter(categories), {})
     skeleton, assumed = unnamed(count, str(label.get("name", "")), mirror)
     return skeleton, (field,), assumed
 
 
-def _categories(data: dict[str, Any]) -> list[dict[str, Any]]:
-    found = data.get("categories")
-    return [c for c in found if isinstance(c, dict)] if isinstance(found, list) else []
-
-
-def _links(category: dict[str, Any]) -> list[tuple[int, int]]:
+def _links(category: Mapping[str, Any]) -> list[tuple[int, int]]:
     """Return the limbs from 0; files count from 1, but for those in which a 0 occurs."""
     try:
         pairs = [(int(a), int(b)) for a, b in category.get("skeleton") or ()]
@@ -110,23 +156,12 @@ def _links(category: dict[str, Any]) -> list[tuple[int, int]]:
     return [(a - first, b - first) for a, b in pairs]
 
 
-def _people(data: dict[str, Any]) -> list[Any]:
-    """Return the annotations of people: those of the categories that have joints or are person."""
-    categories = _categories(data)
-    people = {
-        c.get("id") for c in categories if c.get("keypoints") or str(c.get("name")) == "person"
-    }
-    if not people:
-        return list(data["annotations"])
-    return [
-        a
-        for a in data["annotations"]
-        if not isinstance(a, dict) or a.get("category_id", next(iter(people))) in people
-    ]
-
-
 def _is_image(entry: Any, notes: Notes) -> bool:
-    good = isinstance(entry, dict) and "id" in entry and isinstance(entry.get("file_name"), str)
+    try:
+        image_id(entry["id"])
+        good = isinstance(entry["file_name"], str)
+    except BROKEN:
+        good = False
     if not good:
         notes.add("picture left out: it needs id and file_name", str(entry)[:60])
     return good
@@ -148,9 +183,9 @@ class _Person:
         self.area = float(size.prod()) * AREA_OF_BOX if area is None else float(area)
         if not math.isfinite(self.area):
             raise ValueError("NaN or infinity")
-        self.crowd = bool(data.get("iscrowd", 0))
-        self.number = int(data.get("id", -1))
-        self.track = int(data.get("track_id", -1))
+        self.crowd = switch(data.get("iscrowd"))
+        self.number = number_id(data.get("id"))
+        self.track = number_id(data.get("track_id"))
         head = data.get("bbox_head")
         self.head = corners(head) if head else np.zeros(4, np.float32)
         self.outline = _polygons(data.get("segmentation"))
@@ -177,7 +212,7 @@ def _sample(entry: dict[str, Any], people: list[_Person], image: Path, joints: i
     return Sample.of(
         image,
         (_integer(entry.get("width")), _integer(entry.get("height"))),
-        entry["id"],
+        image_id(entry["id"]),
         np.array([p.points for p in people], np.float32).reshape(len(people), joints, 3),
         [p.box for p in people],
         [p.track for p in people],
@@ -221,6 +256,8 @@ def _ignored(entry: dict[str, Any]) -> tuple[Floats, ...]:
         return ()
 
 
-def read_humanart21(path: Path, images: Path | None = None) -> Dataset:
+def read_humanart21(
+    path: Path, images: Path | None = None, class_name: str | None = None
+) -> Dataset:
     """Read all 21 joints of Human-Art (arXiv:2303.02760): fingers and toes besides COCO's 17."""
-    return read_coco(path, images, "keypoints_21")
+    return read_coco(path, images, "keypoints_21", class_name)

@@ -64,7 +64,7 @@ def to_coco(dataset: Dataset, names: Sequence[str] | None = None) -> dict[str, A
     return {
         "info": {"description": dataset.name, "version": "1.0"},
         "licenses": [],
-        "categories": [_category(dataset.skeleton)],
+        "categories": [_category(dataset.skeleton, dataset.class_name)],
         "images": images,
         "annotations": people,
     }
@@ -79,11 +79,11 @@ def _image_ids(dataset: Dataset, names: Sequence[str]) -> list[int]:
     return whole if len(set(whole)) == len(own) else list(range(1, len(own) + 1))
 
 
-def _category(skeleton: Skeleton) -> dict[str, Any]:
+def _category(skeleton: Skeleton, class_name: str) -> dict[str, Any]:
     category = {
         "id": 1,
-        "name": "person",
-        "supercategory": "person",
+        "name": class_name,
+        "supercategory": class_name,
         "keypoints": list(skeleton.joints),
         "skeleton": [[a + 1, b + 1] for a, b in skeleton.links],
         # COCO's evaluator knows its own 17 sigmas only; others are read from here.

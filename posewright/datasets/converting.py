@@ -23,7 +23,10 @@ _Write = Callable[[_Parts, Path, bool, Progress | None], list[str]]
 
 @dataclass(frozen=True)
 class Conversion:
-    """What was written: people and pictures of each subset, the joints, and what was amiss."""
+    """What was written: people and pictures of each subset, the joints, and what was left out.
+
+    notes: of what is broken.  remarks: of what is of another class.
+    """
 
     folder: str
     form: str
@@ -32,6 +35,7 @@ class Conversion:
     pictures: dict[str, int]
     people: dict[str, int]
     notes: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain form that --json prints."""
@@ -77,6 +81,7 @@ def convert(
         {name: len(part) for name, part in parts.items()},
         {name: part.people for name, part in parts.items()},
         (*dataset.notes, *notes),
+        dataset.remarks,
     )
 
 

@@ -1,13 +1,15 @@
 """CVAT for images 1.1: one XML file with skeletons, points, boxes and polygons.
 
-A point that is outside has visibility 0, one that is occluded 1, any other 2.
+A point that is outside has visibility 0, one that is occluded 1, any other 2.  The label of a
+skeleton, box or polygon is a class, that of a single point a joint.
 """
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +22,9 @@ from posewright.datasets.notes import Notes
 from posewright.datasets.places import picture_finder
 from posewright.errors import SourceError, near
 from posewright.people import Floats
+from posewright.readers.classes import Classes, class_title, majority
 from posewright.readers.values import BROKEN, finite
-from posewright.skeletons import Skeleton
+from posewright.skeletons import Skeleton, for_joints
 
 __all__ = ["parse_xml", "read_cvat"]
 
@@ -51,17 +54,42 @@ class _NoEntities(ET.TreeBuilder):
         raise ValueError("it declares a document type, which is refused")
 
 
+@dataclass(frozen=True, eq=False)
+class _Shape:
+    """One shape: corners (M, 2) px, of a box two; a skeleton has its points as parts.
+
+    key: of the group that makes one person.
+    """
+
+    kind: str
+    label: str
+    key: str
+    corners: Floats
+    visibility: int = 2
+    parts: tuple[_Shape, ...] = ()
+
+    @property
+    def has_class(self) -> bool:
+        """True where the label is a class; that of a single point is a joint."""
+        return self.kind != "points" or len(self.corners) > 1
+
+
 @dataclass
 class _Person:
+    """Points by joint, lists of all joints in order, (x1, y1, x2, y2) boxes and polygons."""
+
     points: dict[str, tuple[float, float, int]] = field(default_factory=dict)
+    lists: list[_Shape] = field(default_factory=list)
     boxes: list[Floats] = field(default_factory=list)
     polygons: list[Floats] = field(default_factory=list)
 
 
-def read_cvat(path: Path, images: Path | None = None) -> Dataset:
+def read_cvat(path: Path, images: Path | None = None, class_name: str | None = None) -> Dataset:
     """Read annotations.xml (or the folder that holds it); a SourceError where there is none.
 
-    Shapes with one group_id are one person, and so is each skeleton with its group.
+    Shapes with one group_id are one person, and so is each skeleton with its group.  A shape of
+    many points, labelled with a class, is one person with all joints in their order.  class_name:
+    see `open_dataset`.
     """
     file = path / "annotations.xml" if path.is_dir() else path
     root = parse_xml(file)
@@ -71,53 +99,181 @@ def read_cvat(path: Path, images: Path | None = None) -> Dataset:
     entries = [e for e in root.iter("image") if e.get("name")]
     if not entries:
         raise SourceError(f"{file} holds no <image>; export as 'CVAT for images'")
-    people = [_people(entry, notes) for entry in entries]
-    listed = [e.text or "" for e in root.findall(".//labels/label/sublabel/name")]
-    names = [n for found in people for person in found for n in person.points]
-    canon = spellings([*names, *listed])
-    skeleton = skeleton_from_names(
-        [canon[n] for n in names] or [canon[n] for n in listed], [canon[n] for n in listed]
+    shapes = _without_crowded_joints(
+        [_shapes(e, notes, str(e.get("name"))) for e in entries], entries, notes
     )
+    classes = _classes(root, shapes)
+    chosen = classes.choose(class_name, file)
+    loose = classes.unnamed(class_name, chosen)
+    people = [
+        _people(found, chosen, loose, notes, str(e.get("name")))
+        for found, e in zip(shapes, entries, strict=True)
+    ]
+    listed = _listed(root, chosen)
+    everybody = [person for found in people for person in found]
+    skeleton, canon = _skeleton(everybody, listed, file)
+    people = [
+        _fitting(found, len(skeleton), str(e.get("name")), notes)
+        for found, e in zip(people, entries, strict=True)
+    ]
     find = picture_finder(file, [str(e.get("name")) for e in entries], images)
     samples = tuple(
         _sample(i, entry, found, find(str(entry.get("name"))), skeleton, canon)
         for i, (entry, found) in enumerate(zip(entries, people, strict=True), 1)
     )
-    return Dataset(file.parent.name, skeleton, samples, notes.lines())
+    return Dataset(
+        file.parent.name, skeleton, samples, notes.lines(), classes.remarks(chosen, file),
+        class_title(chosen),
+    )  # fmt: skip
 
 
-def _people(entry: ET.Element, notes: Notes) -> list[_Person]:
-    """Return the people of one <image>."""
-    people: dict[str, _Person] = {}
+def _shapes(entry: ET.Element, notes: Notes, place: str) -> list[_Shape]:
+    """Return the shapes of one <image>, or the points of a <skeleton>, that can be read."""
+    found: list[_Shape] = []
     for number, shape in enumerate(entry):
-        key = shape.get("group_id") or "0"
-        own = f"shape {number}" if shape.tag in ("skeleton", "box", "polygon") else "0"
-        person_key = own if key == "0" else key
-        try:
+        if shape.tag in ("skeleton", "points", "box", "polygon"):
+            try:
+                found.append(_shape(shape, number))
+            except BROKEN as error:
+                notes.add(f"<{shape.tag}> left out: {error!r}", place)
+                continue
             if shape.tag == "skeleton":
-                for point in shape.findall("points"):
-                    _add_point(people.setdefault(person_key, _Person()), point)
-            elif shape.tag == "points":
-                _add_point(people.setdefault(person_key, _Person()), shape)
-            elif shape.tag == "box":
-                corners = finite([float(shape.attrib[k]) for k in ("xtl", "ytl", "xbr", "ybr")])
-                people.setdefault(person_key, _Person()).boxes.append(corners)
-            elif shape.tag == "polygon":
-                people.setdefault(person_key, _Person()).polygons.append(_corners(shape))
-        except BROKEN as error:
-            notes.add(f"<{shape.tag}> left out: {error!r}", entry.get("name"))
+                parts = tuple(_shapes(shape, notes, place))
+                found[-1] = replace(found[-1], parts=parts)
+    return found
+
+
+def _shape(shape: ET.Element, number: int) -> _Shape:
+    key, kind, label = shape.get("group_id") or "0", shape.tag, shape.get("label") or ""
+    if kind == "box":
+        corners = finite([float(shape.attrib[k]) for k in ("xtl", "ytl", "xbr", "ybr")])
+        corners = corners.reshape(2, 2)
+    elif kind == "skeleton":
+        corners = np.zeros((0, 2), np.float32)
+    else:
+        pairs = shape.attrib["points"].split(";")
+        corners = finite([pair.split(",") for pair in pairs]).reshape(-1, 2)
+    if kind == "points" and not label:
+        raise KeyError("label")
+    if key == "0" and (kind != "points" or len(corners) > 1):
+        key = f"shape {number}"  # a person of its own
+    hidden = shape.get("occluded") == "1"
+    seen = 0 if shape.get("outside") == "1" else 1 if hidden else 2
+    return _Shape(kind, label, key, corners, seen)
+
+
+def _without_crowded_joints(
+    pages: list[list[_Shape]], entries: list[ET.Element], notes: Notes
+) -> list[list[_Shape]]:
+    """Leave out, noted, shapes of many points whose label is that of a joint elsewhere.
+
+    Nothing tells whose joint each of these points is.
+    """
+    alone = {s.label for page in pages for s in page if not s.has_class}
+    alone |= {part.label for page in pages for s in page for part in s.parts}
+    kept = []
+    for page, entry in zip(pages, entries, strict=True):
+        crowded = [s for s in page if s.kind == "points" and s.has_class and s.label in alone]
+        for shape in crowded:
+            text = f"<points> left out: {len(shape.corners)} points are the one joint {shape.label}"
+            notes.add(text, entry.get("name"))
+        kept.append([s for s in page if s not in crowded] if crowded else page)
+    return kept
+
+
+def _classes(root: ET.Element, pages: list[list[_Shape]]) -> Classes:
+    """Count the people of each class, and those with joints."""
+    classes = Classes()
+    for label in root.findall(".//labels/label"):
+        sort = label.findtext("type") or ""
+        if label.find("parent") is None and sort not in ("points", "tag"):
+            joints = sort == "skeleton" or label.find("sublabel") is not None
+            classes.declare(label.findtext("name") or "", joints)
+    for page in pages:
+        pointed = {s.key for s in page if s.kind == "points" or s.parts}
+        named = {(s.key, s.label) for s in page if s.has_class}
+        for key, label in sorted(named):
+            classes.add(label, key in pointed)
+        loose = pointed - {key for key, _ in named}
+        classes.add("", joints=True, count=len(loose))
+    return classes
+
+
+def _listed(root: ET.Element, chosen: tuple[str, ...]) -> list[str]:
+    """Return the joints that the file lists for the classes, in its order."""
+    labels = [e for e in root.findall(".//labels/label") if e.findtext("name") in chosen]
+    inner = [e.text or "" for label in labels for e in label.findall("sublabel/name")]
+    flat = [
+        e.findtext("name") or ""
+        for e in root.findall(".//labels/label")
+        if e.findtext("parent") in chosen
+    ]
+    return inner or flat
+
+
+def _people(
+    shapes: list[_Shape], chosen: tuple[str, ...], loose: bool, notes: Notes, place: str
+) -> list[_Person]:
+    """Return the people of one picture: groups with a shape of the chosen classes.
+
+    loose: groups without any class are people, too.
+    """
+    named = {s.key for s in shapes if s.has_class and s.label}
+    mine = {s.key for s in shapes if s.has_class and s.label in chosen}
+    if loose:
+        mine |= {s.key for s in shapes if s.key not in named}
+    people: dict[str, _Person] = {}
+    for shape in shapes:
+        if shape.key in mine and not (
+            shape.has_class and shape.label and shape.label not in chosen
+        ):
+            _add(people.setdefault(shape.key, _Person()), shape, notes, place)
     return list(people.values())
 
 
-def _corners(shape: ET.Element) -> Floats:
-    return finite([pair.split(",") for pair in shape.attrib["points"].split(";")]).reshape(-1, 2)
+def _add(person: _Person, shape: _Shape, notes: Notes, place: str) -> None:
+    if shape.kind == "box":
+        person.boxes.append(np.concatenate([shape.corners[0], shape.corners[1]]))
+    elif shape.kind == "polygon":
+        person.polygons.append(shape.corners)
+    elif shape.kind == "points" and shape.has_class:
+        person.lists.append(shape)
+    for point in shape.parts or ([shape] if shape.kind == "points" and not shape.has_class else []):
+        if point.label in person.points:
+            notes.add(f"second point {point.label!r} of one person left out", place)
+        else:
+            x, y = point.corners[0]
+            person.points[point.label] = (float(x), float(y), point.visibility)
 
 
-def _add_point(person: _Person, shape: ET.Element) -> None:
-    x, y = _corners(shape)[0]
-    hidden = shape.get("occluded") == "1"
-    seen = 0 if shape.get("outside") == "1" else 1 if hidden else 2
-    person.points.setdefault(shape.attrib["label"], (float(x), float(y), seen))
+def _skeleton(
+    people: list[_Person], listed: list[str], where: Path
+) -> tuple[Skeleton, dict[str, str]]:
+    """Return the skeleton, and the spelling of each name: by names, else by numbers of points."""
+    names = [name for person in people for name in person.points]
+    canon = spellings([*names, *listed])
+    order = [canon[n] for n in listed]
+    counts = Counter(len(s.corners) for person in people for s in person.lists)
+    if names or listed or not counts:
+        return skeleton_from_names([canon[n] for n in names] or order, order), canon
+    count = majority(counts, where, "points of a shape")
+    return for_joints(count) or Skeleton(
+        f"joints{count}", tuple(f"joint_{i}" for i in range(count))
+    ), canon
+
+
+def _fitting(people: list[_Person], joints: int, place: str, notes: Notes) -> list[_Person]:
+    """Leave out, noted, lists that are not of all joints, and people of whom nothing remains."""
+    kept = []
+    for person in people:
+        wrong = [s for s in person.lists if len(s.corners) != joints]
+        for shape in wrong:
+            text = f"<points> left out: {len(shape.corners)} points instead of {joints} joints"
+            notes.add(text, place)
+        person.lists = [s for s in person.lists if s not in wrong]
+        if not wrong or person.points or person.lists or person.boxes or person.polygons:
+            kept.append(person)
+    return kept
 
 
 def _sample(
@@ -132,6 +288,8 @@ def _sample(
     boxes, areas = np.zeros((len(people), 4), np.float32), np.zeros(len(people))
     where = {joint: i for i, joint in enumerate(skeleton.joints)}
     for i, person in enumerate(people):
+        for shape in person.lists:
+            points[i, :, :2], points[i, :, 2] = shape.corners, shape.visibility
         for label, point in person.points.items():
             points[i, where[canon[label]]] = point
         around = [*person.boxes, *(np.r_[p.min(0), p.max(0)] for p in person.polygons)]

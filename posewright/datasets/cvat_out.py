@@ -22,41 +22,42 @@ def write_cvat(
     notes: list[str] = []
     root = ET.Element("annotations")
     ET.SubElement(root, "version").text = "1.1"
-    root.append(_labels(dataset.skeleton))
+    root.append(_labels(dataset.skeleton, dataset.class_name))
     names = output_names(dataset.samples)
     for number, (sample, name) in enumerate(zip(map(sized, dataset), names, strict=True)):
         if progress:
             progress(f"{name}: {len(sample)} people")
         if not copy_picture(sample.image, out / "images" / name):
             notes.append(f"{sample.image} cannot be read; its labels are kept without it")
-        root.append(_image(sample, dataset.skeleton, number, name))
+        root.append(_image(sample, dataset, number, name))
     ET.indent(root)
     write_text(out / "annotations.xml", ET.tostring(root, "unicode") + "\n")
     return notes
 
 
-def _labels(skeleton: Skeleton) -> ET.Element:
+def _labels(skeleton: Skeleton, class_name: str) -> ET.Element:
     """Return <meta> with the names, which keep their order where a joint is never labelled."""
     meta = ET.Element("meta")
     label = ET.SubElement(ET.SubElement(ET.SubElement(meta, "task"), "labels"), "label")
-    ET.SubElement(label, "name").text = "person"
+    ET.SubElement(label, "name").text = class_name
     ET.SubElement(label, "type").text = "skeleton"
     for joint in skeleton.joints:
         ET.SubElement(ET.SubElement(label, "sublabel"), "name").text = joint
     return meta
 
 
-def _image(sample: Sample, skeleton: Skeleton, number: int, name: str) -> ET.Element:
+def _image(sample: Sample, dataset: Dataset, number: int, name: str) -> ET.Element:
     width, height = map(str, sample.size)
     image = ET.Element("image", id=str(number), name=name, width=width, height=height)
     for i in range(len(sample)):
-        group = {"group_id": str(i + 1), "label": "person", "occluded": "0"}
+        group = {"group_id": str(i + 1), "label": dataset.class_name, "occluded": "0"}
         x1, y1, x2, y2 = map(str, plain(sample.people.boxes[i]))
         ET.SubElement(image, "box", group | {"xtl": x1, "ytl": y1, "xbr": x2, "ybr": y2})
         for polygon in sample.outlines[i]:
             ET.SubElement(image, "polygon", group | {"points": _text(plain(polygon))})
         person = ET.SubElement(image, "skeleton", group)
-        for joint, (x, y, seen) in zip(skeleton.joints, plain(sample.keypoints[i]), strict=True):
+        joints = dataset.skeleton.joints
+        for joint, (x, y, seen) in zip(joints, plain(sample.keypoints[i]), strict=True):
             state = {"outside": str(int(seen == 0)), "occluded": str(int(seen == 1))}
             ET.SubElement(person, "points", {"label": joint, **state, "points": _text([(x, y)])})
     return image

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from posewright.datasets.base import Dataset, Sample
+from posewright.datasets.doubles import same_picture
 from posewright.datasets.places import header_size
 from posewright.writers.files import PartFile
 from posewright.writers.names import safe
@@ -73,18 +74,36 @@ def split(dataset: Dataset, ratio: float, seed: int = 0) -> tuple[Dataset, Datas
     """Return training and validation parts: `ratio` is the share of the second.
 
     The same data, ratio and seed give the same parts, whatever the order of the samples.  All
-    frames of a video go to one part.  Each part gets one picture or video at least, where there
-    are two and 0 < ratio < 1; a ValueError for any other ratio.
+    frames of a video go to one part, and so does a picture that is there several times.  Each part
+    gets one picture or video at least, where there are two and 0 < ratio < 1; a ValueError for any
+    other ratio.
     """
     if not 0 < ratio < 1:
         raise ValueError(f"ratio must lie between 0 and 1, not {ratio}; 0.2 keeps a fifth aside")
-    keys = sorted({_key(sample) for sample in dataset})
+    own = _keys(dataset.samples)
+    keys = sorted(set(own))
     order = np.random.default_rng(seed).permutation(len(keys))
     count = int(np.clip(round(len(keys) * ratio), min(1, len(keys) - 1), max(len(keys) - 1, 0)))
     held = {keys[i] for i in order[:count]}
-    mine = [i for i, sample in enumerate(dataset) if _key(sample) not in held]
-    other = [i for i, sample in enumerate(dataset) if _key(sample) in held]
+    mine = [i for i, key in enumerate(own) if key not in held]
+    other = [i for i, key in enumerate(own) if key in held]
     return dataset[mine], dataset[other]
+
+
+def _keys(samples: Sequence[Sample]) -> list[tuple[str, str]]:
+    """Return for each sample the key that all samples share which go to the same part."""
+    keys = [_key(sample) for sample in samples]
+    smaller = {key: key for key in keys}  # towards the smallest key that must not be torn off
+
+    def root(key: tuple[str, str]) -> tuple[str, str]:
+        while smaller[key] != key:
+            key = smaller[key]
+        return key
+
+    for key, first in zip(keys, same_picture(samples), strict=True):
+        low, high = sorted((root(key), root(keys[first])))
+        smaller[high] = low
+    return [root(key) for key in keys]
 
 
 def _key(sample: Sample) -> tuple[str, str]:

@@ -11,9 +11,9 @@ from posewright.datasets.coco import read_coco
 __all__ = ["read_jhmdb"]
 
 
-def read_jhmdb(path: Path, images: Path | None = None) -> Dataset:
+def read_jhmdb(path: Path, images: Path | None = None, class_name: str | None = None) -> Dataset:
     """Read `Sub1_train.json` and its like; each sample's video is the folder of its picture."""
-    data = read_coco(path, images)
+    data = read_coco(path, images, class_name=class_name)
     samples = tuple(replace(s, video=s.video or s.image.parent.name) for s in data.samples)
     skeleton = replace(data.skeleton, name=f"jhmdb{len(data.skeleton)}")
     return replace(data, samples=samples, skeleton=skeleton)

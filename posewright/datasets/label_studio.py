@@ -1,13 +1,16 @@
 """Label Studio's JSON export: key points and rectangles in percent of the picture.
 
-Points belong to the person of their parentID, of their relation, else to the smallest rectangle
-that holds them; without any rectangle all points of a picture are one person's.
+Points belong to the person of their parentID, of their relations, else to the smallest rectangle
+that holds them; without any rectangle or relation all points of a picture are one person's.  A
+point is hidden where its meta, or a choice made for it, says occluded or hidden.
 """
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -15,57 +18,110 @@ import numpy as np
 
 from posewright.datasets.base import Dataset, Sample, labelled_extent
 from posewright.datasets.labelme import skeleton_from_names
+from posewright.datasets.labelme_people import HIDDEN
 from posewright.datasets.naming import spellings
 from posewright.datasets.notes import Notes
 from posewright.datasets.places import picture_finder
 from posewright.errors import SourceError
 from posewright.people import Floats
+from posewright.readers.classes import Classes, class_title
 from posewright.readers.values import BROKEN, finite, load
 from posewright.skeletons import Skeleton
+from posewright.writers.names import is_picture
 
 __all__ = ["read_label_studio"]
 
 
+@dataclass(frozen=True)
+class _Point:
+    """A labelled joint, px; owner: the id of its rectangle or group, None where nothing says it."""
+
+    label: str
+    x: float
+    y: float
+    visibility: int
+    owner: str | None
+
+
 @dataclass
 class _Page:
-    """One task: rectangles by id, points (label, x, y, visibility, id of their person or None)."""
+    """One task: rectangles (x1, y1, x2, y2) px and their classes by id, and points."""
 
     name: str
     size: tuple[int, int] = (0, 0)
     boxes: dict[str, Floats] = field(default_factory=dict)
-    points: list[tuple[str, float, float, int, str | None]] = field(default_factory=list)
+    classes: dict[str, str] = field(default_factory=dict)
+    points: list[_Point] = field(default_factory=list)
 
 
-def read_label_studio(path: Path, images: Path | None = None) -> Dataset:
-    """Read an export; a task's first annotation that was not cancelled counts."""
+def read_label_studio(
+    path: Path, images: Path | None = None, class_name: str | None = None
+) -> Dataset:
+    """Read an export; of several annotations of a task the ground truth counts, else the first.
+
+    The label of a rectangle is its class; class_name: see `open_dataset`.
+    """
     data = load(path)
     if not isinstance(data, list):
         raise SourceError(f"{path} is no Label Studio export: it must be a list; export as JSON")
-    notes = Notes(path)
-    pages = [page for task in data if (page := _page(task, notes)) is not None]
-    canon = spellings(p[0] for page in pages for p in page.points)
+    notes, asides = Notes(path), Notes(path)
+    key = _picture_key(data)
+    pages = [page for task in data if (page := _page(task, key, notes, asides)) is not None]
+    classes = _classes(pages)
+    chosen = classes.choose(class_name, path)
+    loose = classes.unnamed(class_name, chosen)
+    everybody = [_people(page, chosen, loose, asides) for page in pages]
+    canon = spellings(p.label for people in everybody for _, points in people for p in points)
     skeleton = skeleton_from_names(list(canon.values()))
     find = picture_finder(path, [page.name for page in pages], images)
     samples = tuple(
-        _sample(i, page, find(page.name), skeleton, canon) for i, page in enumerate(pages, 1)
+        _sample(i, page, people, find(page.name), skeleton, canon, notes)
+        for i, (page, people) in enumerate(zip(pages, everybody, strict=True), 1)
     )
-    return Dataset(path.stem, skeleton, samples, notes.lines())
+    return Dataset(
+        path.stem, skeleton, samples, notes.lines(),
+        (*classes.remarks(chosen, path), *asides.lines()), class_title(chosen),
+    )  # fmt: skip
 
 
-def _page(task: Any, notes: Notes) -> _Page | None:
+def _picture_key(tasks: list[Any]) -> str | None:
+    """Return the field of `data` that holds the picture: the labelling config may call it anything.
+
+    It is the one that most often names a picture file, of these the one called "image"; where none
+    does, the first text of the tasks.
+    """
+    named: Counter[str] = Counter()
+    texts: Counter[str] = Counter()
+    for task in tasks:
+        data = task.get("data") if isinstance(task, dict) else None
+        for key, value in data.items() if isinstance(data, dict) else ():
+            if isinstance(value, str):
+                texts[key] += 1
+                named[key] += is_picture(PurePosixPath(_file_name(value)).name)
+    if not texts:
+        return None
+    known = named if named.total() else texts
+    return max(known, key=lambda key: (known[key], key == "image"))
+
+
+def _page(task: Any, key: str | None, notes: Notes, asides: Notes) -> _Page | None:
     try:
-        url = next(str(v) for v in task["data"].values() if isinstance(v, str))
+        url = task["data"][key]
+        if not isinstance(url, str) or url.startswith("data:"):
+            raise ValueError(f"data.{key} is no path of a picture")
         page = _Page(_file_name(url))
         done = [a for a in task["annotations"] if not a.get("was_cancelled")]
-    except (*BROKEN, StopIteration) as error:
+    except BROKEN as error:
         notes.add(f"task left out: {error!r}", str(task)[:60])
         return None
-    results = done[0].get("result") or [] if done else []
-    related = {r.get("from_id"): r.get("to_id") for r in results if r.get("type") == "relation"}
-    related |= {r.get("to_id"): r.get("from_id") for r in results if r.get("type") == "relation"}
+    done.sort(key=lambda a: a.get("ground_truth") is not True)
+    for _ in done[1:]:
+        asides.add("second annotation of a task left out", page.name)
+    results = (done[0].get("result") or []) if done else []
+    owners, words = _owners(results), _words(results)
     for result in results:
         try:
-            _add(page, result, related)
+            _add(page, result, owners, words)
         except BROKEN as error:
             notes.add(f"result left out: {error!r}", page.name)
     return page
@@ -73,51 +129,182 @@ def _page(task: Any, notes: Notes) -> _Page | None:
 
 def _file_name(url: str) -> str:
     """Return the picture's name in a path, a URL, or /data/local-files/?d=PATH."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # brackets that are no IPv6 address
+        return url
     local = [q[2:] for q in parts.query.split("&") if q.startswith("d=")]
     return unquote(local[0] if local else parts.path)
 
 
-def _add(page: _Page, result: dict[str, Any], related: dict[Any, Any]) -> None:
+def _owners(results: list[Any]) -> dict[str, str]:
+    """Return the rectangle, or the first point, that each point is tied to.
+
+    By its parentID, else by relations in either direction, also by way of other points; points that
+    are tied to one another and to no rectangle are one person.
+    """
+    ties: dict[str, list[str]] = defaultdict(list)
+    kinds: dict[str, str] = {}
+    for result in results:
+        if not isinstance(result, dict):
+            continue
+        if result.get("type") == "relation":
+            pairs = [(str(result.get("from_id")), str(result.get("to_id")))]
+        else:
+            kinds[str(result.get("id"))] = str(result.get("type"))
+            parent = result.get("parentID")
+            pairs = [(str(result.get("id")), str(parent))] if parent else []
+        for one, other in pairs:
+            ties[one].append(other)
+            ties[other].append(one)
+    owners = {}
+    for point in (i for i, kind in kinds.items() if kind == "keypointlabels" and i in ties):
+        group = _tied(point, ties, kinds)
+        boxes = [i for i in group if kinds.get(i) == "rectanglelabels"]
+        points = [i for i in group if kinds.get(i) == "keypointlabels"]
+        if boxes or len(points) > 1:
+            owners[point] = boxes[0] if boxes else min(points)
+    return owners
+
+
+def _tied(point: str, ties: dict[str, list[str]], kinds: dict[str, str]) -> list[str]:
+    """Return what is tied to a point, not by way of a rectangle, nearest first."""
+    found = [point]
+    for at in found:
+        if kinds.get(at) != "rectanglelabels":
+            found += [i for i in dict.fromkeys(ties[at]) if i not in found]
+    return found
+
+
+def _words(results: list[Any]) -> dict[str, set[str]]:
+    """Return what is said of each region beside its label, in lower case.
+
+    In its meta, and in choices and tags that have its id.
+    """
+    words: dict[str, set[str]] = defaultdict(set)
+    for result in results:
+        if not isinstance(result, dict):
+            continue
+        value = result.get("value")
+        said: list[Any] = [result.get("meta")]
+        if isinstance(value, dict):
+            said += [value.get(k) for k in ("choices", "taglist", "labels", "text")]
+            said.append((value.get("keypointlabels") or [])[1:])
+        words[str(result.get("id"))] |= set(_flat(said))
+    return words
+
+
+def _flat(value: Any) -> Iterable[str]:
+    """Yield all texts within lists and dicts; a key counts where its value is true."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from [str(key).lower()] if inner is True else _flat(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _flat(inner)
+    elif isinstance(value, (str, int)):
+        yield str(value).strip().lower()
+
+
+def _add(
+    page: _Page, result: dict[str, Any], owners: dict[str, str], words: dict[str, set[str]]
+) -> None:
     kind = result.get("type")
     if kind not in ("keypointlabels", "rectanglelabels"):
         return
     width, height = int(result["original_width"]), int(result["original_height"])
     page.size = width, height
-    value = result["value"]
+    value, number = result["value"], str(result.get("id"))
     x, y = finite([value["x"], value["y"]]) * np.array([width, height], np.float32) / 100
     if kind == "rectanglelabels":
         side = finite([value["width"], value["height"]]) / 100 * np.array([width, height])
-        page.boxes[str(result["id"])] = np.array([x, y, x + side[0], y + side[1]], np.float32)
+        page.boxes[number] = np.array([x, y, x + side[0], y + side[1]], np.float32)
+        page.classes[number] = str((value.get("rectanglelabels") or [""])[0])
         return
-    owner = result.get("parentID") or related.get(result.get("id"))
-    hidden = bool({"hidden", "occluded"} & {str(t).lower() for t in result.get("meta", {})})
+    seen = 1 if words.get(number, set()) & HIDDEN else 2
     label = str(value["keypointlabels"][0])
-    page.points.append((label, float(x), float(y), 1 if hidden else 2, owner and str(owner)))
+    page.points.append(_Point(label, float(x), float(y), seen, owners.get(number)))
+
+
+def _classes(pages: Sequence[_Page]) -> Classes:
+    """Count the rectangles of each class, and those with points."""
+    classes = Classes()
+    for page in pages:
+        pointed = {_around(page, p, page.boxes) for p in page.points}
+        for number, name in page.classes.items():
+            classes.add(name, number in pointed)
+        if not page.boxes and page.points:
+            classes.add("", joints=True)
+    return classes
+
+
+def _around(page: _Page, point: _Point, boxes: Iterable[str]) -> str | None:
+    """Return the owner of a point, else the smallest of the rectangles around it, if any."""
+    if point.owner is not None:
+        return point.owner
+    inside = [
+        number
+        for number in boxes
+        if (page.boxes[number][:2] <= (point.x, point.y)).all()
+        and (page.boxes[number][2:] >= (point.x, point.y)).all()
+    ]
+    sides = {number: page.boxes[number][2:] - page.boxes[number][:2] for number in inside}
+    return min(inside, key=lambda number: float(sides[number].prod())) if inside else None
+
+
+def _people(
+    page: _Page, chosen: tuple[str, ...], loose: bool, asides: Notes
+) -> list[tuple[Floats | None, list[_Point]]]:
+    """Return rectangle, if any, and points of each person of the chosen classes.
+
+    loose: rectangles without a class, and points without a rectangle, are people's, too.  A point
+    that nothing ties to a person is of the smallest of their rectangles around it, else of nobody
+    where it lies in another class's, else of the nearest.
+    """
+    mine = [n for n, name in page.classes.items() if name in chosen or (loose and not name)]
+    people: dict[str, list[_Point]] = {number: [] for number in mine}
+    for point in page.points:
+        owner = _around(page, point, mine)
+        if owner is None and _around(page, point, page.boxes) is not None:
+            asides.add("point left out: it lies in a rectangle of another class", page.name)
+            continue
+        owner = owner or (_nearest(page, point, mine) if mine else "")
+        if owner in people or (loose and owner not in page.boxes):
+            people.setdefault(owner, []).append(point)
+    return [(page.boxes.get(number), points) for number, points in people.items()]
+
+
+def _nearest(page: _Page, point: _Point, boxes: Sequence[str]) -> str:
+    """Return the rectangle whose edge is nearest to a point."""
+
+    def away(number: str) -> float:
+        box, at = page.boxes[number], (point.x, point.y)
+        return float(np.maximum(np.maximum(box[:2] - at, at - box[2:]), 0).sum())
+
+    return min(boxes, key=away)
 
 
 def _sample(
-    number: int, page: _Page, picture: Path, skeleton: Skeleton, canon: dict[str, str]
+    number: int,
+    page: _Page,
+    people: Sequence[tuple[Floats | None, list[_Point]]],
+    picture: Path,
+    skeleton: Skeleton,
+    canon: dict[str, str],
+    notes: Notes,
 ) -> Sample:
-    owners = list(page.boxes) or ([""] if page.points else [])
-    points = np.zeros((len(owners), len(skeleton), 3), np.float32)
+    points = np.zeros((len(people), len(skeleton), 3), np.float32)
     where = {joint: i for i, joint in enumerate(skeleton.joints)}
-    for label, x, y, seen, owner in page.points:
-        at = owners.index(owner) if owner in page.boxes else _smallest(page, x, y)
-        joint = where[canon[label]]
-        if points[at, joint, 2] == 0:
-            points[at, joint] = x, y, seen
-    boxes = (
-        np.reshape(list(page.boxes.values()), (-1, 4)) if page.boxes else labelled_extent(points)
-    )
-    return Sample.of(picture, page.size, number, points, boxes)
-
-
-def _smallest(page: _Page, x: float, y: float) -> int:
-    """Return the number of the smallest rectangle around a point, or of the nearest."""
-    if not page.boxes:
-        return 0
-    boxes = np.stack(list(page.boxes.values()))
-    out = np.maximum(np.maximum(boxes[:, :2] - (x, y), (x, y) - boxes[:, 2:]), 0).sum(1)
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    return int(np.lexsort((area, out))[0])
+    for i, (_, found) in enumerate(people):
+        for point in found:
+            joint = where[canon[point.label]]
+            if points[i, joint, 2] > 0:
+                text = "of one person left out: tie each person's points to a rectangle"
+                notes.add(f"second point {point.label!r} {text}", page.name)
+            else:
+                points[i, joint] = point.x, point.y, point.visibility
+    extents = labelled_extent(points)
+    boxes = [
+        extent if box is None else box for (box, _), extent in zip(people, extents, strict=True)
+    ]
+    return Sample.of(picture, page.size, number, points, np.reshape(boxes, (-1, 4)))

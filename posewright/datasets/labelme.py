@@ -1,4 +1,4 @@
-"""labelme: one json a picture; outlines `person` and named points tied by group_id.
+"""labelme: one json a picture; outlines named by their class and points by joint, tied by group_id.
 
 An outline is a polygon or a rectangle.  A point is hidden (visibility 1) where its flags say
 occluded or hidden, or its description is 1, occluded or hidden; a joint without a point is 0.
@@ -12,11 +12,18 @@ from typing import Any
 import numpy as np
 
 from posewright.datasets.base import Dataset, Sample
-from posewright.datasets.labelme_people import Person, joints_named, people_of
+from posewright.datasets.labelme_people import (
+    Person,
+    classes_of,
+    joints_named,
+    of_class,
+    people_of,
+)
 from posewright.datasets.naming import skeleton_of, spellings
 from posewright.datasets.notes import Notes
 from posewright.datasets.places import header_size
 from posewright.errors import SourceError
+from posewright.readers.classes import Classes, class_title
 from posewright.readers.values import BROKEN, image_id, load, natural
 from posewright.skeletons import (
     COCO17,
@@ -32,28 +39,38 @@ _NO_JOINT = {"person", "__ignore__", "_background_", "__background__"}
 _LABELS = "labels.txt"  # labelme's own list of labels, in the order of its user
 
 
-def read_labelme(folder: Path, images: Path | None = None) -> Dataset:
+def read_labelme(
+    folder: Path, images: Path | None = None, class_name: str | None = None
+) -> Dataset:
     """Read every labelme json under `folder`; a SourceError where there is none.
 
     The skeleton's order is that of labels.txt where the folder has one; else COCO's where the
     names are COCO's, another known skeleton's where it has them all, else COCO's names first and
-    the others by the alphabet.
+    the others by the alphabet.  The label of an outline is its class; class_name: see
+    `open_dataset`.
     """
     notes = Notes(folder)
     files = [folder] if folder.is_file() else _sorted(folder)
     pages = [(file, page) for file in files if (page := _page(file, notes)) is not None]
     if not pages:
         raise SourceError(f"{folder} holds no labelme json (with a list 'shapes'); check the name")
-    people = [people_of(page["shapes"], notes, file.name) for file, page in pages]
+    everybody = [people_of(page["shapes"], notes, file.name) for file, page in pages]
+    classes = classes_of(everybody)
+    chosen = classes.choose(class_name, folder)
+    loose = classes.unnamed(class_name, chosen)
+    people = [of_class(found, chosen, loose) for found in everybody]
     used = [n for found in people for person in found for n in joints_named(person)]
-    listed = _listed(folder)
+    listed = _listed(folder, classes)
     canon = spellings([*used, *listed])
     skeleton = skeleton_from_names([canon[n] for n in used], [canon[n] for n in listed])
     samples = tuple(
         _sample(file, page, found, skeleton, canon, images, notes)
         for (file, page), found in zip(pages, people, strict=True)
     )
-    return Dataset(folder.stem, skeleton, samples, notes.lines())
+    return Dataset(
+        folder.stem, skeleton, samples, notes.lines(), classes.remarks(chosen, folder),
+        class_title(chosen),
+    )  # fmt: skip
 
 
 def skeleton_from_names(names: list[str], order: list[str] | None = None) -> Skeleton:
@@ -86,13 +103,14 @@ def _page(file: Path, notes: Notes) -> dict[str, Any] | None:
     return None
 
 
-def _listed(folder: Path) -> list[str]:
-    """Return the joints of labels.txt, in its order."""
+def _listed(folder: Path, classes: Classes) -> list[str]:
+    """Return the joints of labels.txt, in its order: all that names no class."""
     file = (folder if folder.is_dir() else folder.parent) / _LABELS
     if not file.is_file():
         return []
     lines = [line.strip() for line in file.read_text("utf-8", "replace").splitlines()]
-    return [line for line in lines if line and line.lower() not in _NO_JOINT]
+    no_joint = _NO_JOINT | {name.lower() for name in classes.counts}
+    return [line for line in lines if line and line.lower() not in no_joint]
 
 
 def _sample(

@@ -10,7 +10,6 @@ import numpy as np
 
 from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.folders import Progress, copy_picture, output_names, sized, write_text
-from posewright.skeletons import Skeleton
 from posewright.writers.files import reserve
 from posewright.writers.text import plain
 
@@ -29,10 +28,11 @@ def write_labelme(
             progress(f"{name}: {len(sample)} people")
         if not copy_picture(sample.image, out / name):
             notes.append(f"{sample.image} cannot be read; its labels are kept without it")
-        page = _page(sized(sample), dataset.skeleton, name)
+        page = _page(sized(sample), dataset, name)
         write_text(out / f"{Path(name).stem}.json", page)
     write_text(
-        out / "labels.txt", "\n".join(["__ignore__", "person", *dataset.skeleton.joints, ""])
+        out / "labels.txt",
+        "\n".join(["__ignore__", dataset.class_name, *dataset.skeleton.joints, ""]),
     )
     return notes
 
@@ -49,7 +49,7 @@ def _shape(label: str, kind: str, points: Any, group: int | None, **flags: bool)
     }
 
 
-def _page(sample: Sample, skeleton: Skeleton, name: str) -> str:
+def _page(sample: Sample, dataset: Dataset, name: str) -> str:
     """Return a picture's labelme json: groups are numbered from 1."""
     shapes = []
     for i in range(len(sample)):
@@ -57,11 +57,11 @@ def _page(sample: Sample, skeleton: Skeleton, name: str) -> str:
         outlines = [("polygon", plain(polygon)) for polygon in sample.outlines[i]]
         box = plain(sample.people.boxes[i].reshape(2, 2))
         for kind, points in outlines or [("rectangle", box)]:
-            shapes.append(_shape("person", kind, points, group, crowd=crowd))
+            shapes.append(_shape(dataset.class_name, kind, points, group, crowd=crowd))
         for joint in np.flatnonzero(sample.visibility[i]):
             at = [plain(sample.people.keypoints[i, joint])]
             hidden = int(sample.visibility[i, joint]) == 1
-            label = skeleton.joints[joint]
+            label = dataset.skeleton.joints[joint]
             shapes.append(_shape(label, "point", at, group, occluded=hidden))
     width, height = sample.size
     return json.dumps(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,11 +11,15 @@ import numpy as np
 from posewright.datasets.base import AREA_OF_BOX, labelled_extent
 from posewright.datasets.notes import Notes
 from posewright.people import Floats
-from posewright.readers.values import BROKEN, finite
+from posewright.readers.classes import PERSON, Classes
+from posewright.readers.values import BROKEN, finite, image_id
 
-__all__ = ["Person", "Shape", "joints_named", "people_of", "polygon_area"]
+__all__ = [
+    "HIDDEN", "Person", "Shape", "classes_of", "joints_named", "of_class", "people_of",
+    "polygon_area",
+]  # fmt: skip
 
-_HIDDEN = {"1", "occluded", "hidden", "invisible", "not visible"}
+HIDDEN = {"1", "occluded", "hidden", "invisible", "not visible"}
 
 
 @dataclass(frozen=True)
@@ -77,11 +82,35 @@ def joints_named(person: Person) -> list[str]:
     return [shape.label for shape in person.points]
 
 
-def people_of(entries: list[Any], notes: Notes, place: str) -> list[Person]:
-    """Return the people of one picture, in order of their first shape.
+def classes_of(pages: Iterable[list[Person]]) -> Classes:
+    """Count the people (and whatever else is outlined) of each class: the labels of outlines."""
+    classes = Classes()
+    for page in pages:
+        for person in page:
+            for name in sorted({s.label for s in person.outlines}) or [""]:
+                classes.add(name, bool(person.points))
+    return classes
 
-    group_id may be any value.  A shape without one belongs to the only person there is; a point,
-    else, to the one person whose box it lies in, and an outline to a person of its own.
+
+def of_class(people: list[Person], chosen: tuple[str, ...], loose: bool) -> list[Person]:
+    """Return those who have an outline of the classes, with these outlines alone.
+
+    loose: those without any outline, too.
+    """
+    kept = []
+    for person in people:
+        outlines = [s for s in person.outlines if s.label in chosen]
+        if outlines or (loose and not person.outlines):
+            kept.append(Person(outlines, person.points))
+    return kept
+
+
+def people_of(entries: list[Any], notes: Notes, place: str) -> list[Person]:
+    """Return the people of one picture, of all classes, in order of their first shape.
+
+    group_id may be any value but null and ""; 0, 0.0 and "0" are one group.  A shape without one
+    belongs to the only person there is; a point, else, to the one person whose box it lies in, and
+    an outline to a person of its own.
     """
     shapes = [s for entry in entries if (s := _shape(entry, notes, place)) is not None]
     people: dict[str, Person] = {}
@@ -135,11 +164,19 @@ def _shape(entry: Any, notes: Notes, place: str) -> Shape | None:
     if kind == "polygon" and len(corners) == 1:
         kind = "point"  # what labelme before 3.0 wrote
     least = {"point": 1, "rectangle": 2, "polygon": 3}.get(kind)
-    person = label.lower() == "person"
-    if least is None or len(corners) < least or person == (kind == "point") or said == "0":
-        notes.add(f"{kind} {label!r} left out: neither an outline 'person' nor a point", place)
+    person = label.lower() == PERSON and kind == "point"
+    if least is None or len(corners) < least or person or said == "0":
+        notes.add(f"{kind} {label!r} left out: neither an outline nor the point of a joint", place)
         return None
-    group = entry.get("group_id")
-    visibility = 1 if flags & _HIDDEN or said in _HIDDEN else 2
-    name = None if group is None or group == "" else str(group)
-    return Shape(label, kind, corners, name, visibility, "crowd" in flags)
+    visibility = 1 if flags & HIDDEN or said in HIDDEN else 2
+    return Shape(label, kind, corners, _group(entry.get("group_id")), visibility, "crowd" in flags)
+
+
+def _group(value: Any) -> str | None:
+    """Return one text for all ways to write a group: 0, 0.0 and "0"; None for null and ""."""
+    if value is None or value == "":
+        return None
+    try:
+        return str(image_id(value))
+    except ValueError:  # any other value names a group, too
+        return str(value)

@@ -36,17 +36,23 @@ KINDS: dict[str, tuple[str, str]] = {
 }
 
 
+_PEOPLE_ALONE = {"aic", "mpii", "lsp"}  # layouts without classes
 _LARGE = 8 << 20  # bytes of a JSON file from which on its kind is told by its beginning
 
 
 def open_dataset(
-    path: str | Path, kind: str | None = None, images: str | Path | None = None
+    path: str | Path,
+    kind: str | None = None,
+    images: str | Path | None = None,
+    class_name: str | None = None,
 ) -> Dataset:
     """Read a labelled set.
 
     path: annotation file or folder.  kind: one of KINDS; guessed from the layout if None.  images:
-    folder of the pictures; found near the labels if None.  SourceError where nothing can be read,
-    UsageError for a kind that does not exist.
+    folder of the pictures; found near the labels if None.  class_name: of those that are labelled,
+    or several with commas between; by default person where there is such a class, else the only one
+    with joints.  SourceError where nothing can be read, UsageError for a kind or a class that does
+    not exist.
     """
     import importlib
 
@@ -61,19 +67,30 @@ def open_dataset(
         raise SourceError(f"the folder {path} is empty; give that of the labels")
     file, kind = _annotation_file(path, kind)
     kind = kind or guess_kind(file)
+    if kind in _PEOPLE_ALONE:
+        _check_person(class_name, kind)
+        wanted = {}
+    else:
+        wanted = {"class_name": class_name}
     module, name = KINDS[kind]
     read: Callable[..., Dataset] = getattr(
         importlib.import_module(f"posewright.datasets.{module}"), name
     )
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told apart later
-            return read(file, None if images is None else Path(images))
+            return read(file, None if images is None else Path(images), **wanted)
     except PosewrightError:
         raise
     except (*BROKEN, OSError) as error:  # damage of a sort that the reader does not pass over
         raise SourceError(
             f"{file} is not understood as {kind}: {error!r}; write it again"
         ) from error
+
+
+def _check_person(class_name: str | None, kind: str) -> None:
+    """Raise a UsageError for a class of a layout that labels people alone."""
+    if class_name and class_name.casefold() != "person":
+        raise UsageError(f"{kind} labels people alone; leave class {class_name!r} out")
 
 
 def _annotation_file(path: Path, kind: str | None) -> tuple[Path, str | None]:

@@ -17,7 +17,9 @@ from posewright.errors import SourceError
 __all__ = ["read_posetrack"]
 
 
-def read_posetrack(path: Path, images: Path | None = None) -> Dataset:
+def read_posetrack(
+    path: Path, images: Path | None = None, class_name: str | None = None
+) -> Dataset:
     """Read one video's file or all of a folder; a SourceError where none can be read.
 
     A labelled joint counts as visible: the files say 0 or 1.  Frames without labels are kept.
@@ -26,7 +28,7 @@ def read_posetrack(path: Path, images: Path | None = None) -> Dataset:
     parts, notes = [], []
     for file in files:
         try:
-            parts.append(read_coco(file, images))
+            parts.append(read_coco(file, images, class_name=class_name))
         except SourceError as error:
             if not path.is_dir():
                 raise
@@ -39,7 +41,12 @@ def read_posetrack(path: Path, images: Path | None = None) -> Dataset:
     skeleton = next((p.skeleton for p in parts if len(p.skeleton)), parts[0].skeleton)
     samples = [s for part in parts for s in part.to(skeleton).samples]
     notes += [note for part in parts for note in part.notes]
-    return Dataset(path.stem, skeleton, tuple(map(_seen, samples)), tuple(notes))
+    remarks = tuple(remark for part in parts for remark in part.remarks)
+    first = parts[0]
+    return Dataset(
+        path.stem, skeleton, tuple(map(_seen, samples)), tuple(notes), remarks,
+        first.class_name, first.category,
+    )  # fmt: skip
 
 
 def _seen(sample: Sample) -> Sample:

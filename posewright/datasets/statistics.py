@@ -36,6 +36,7 @@ def statistics(dataset: Dataset) -> dict[str, Any]:
     spread = np.percentile(heights, [5, 50, 95]).round(1).tolist() if people else [0.0] * 3
     return {
         "name": dataset.name,
+        "class": dataset.class_name,
         "skeleton": f"{skeleton.name} ({len(skeleton)} joints)",
         "pictures": len(dataset),
         "pictures_with_people": sum(bool(keep.any()) for keep in real),

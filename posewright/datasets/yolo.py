@@ -6,6 +6,7 @@ class and visibility are shares of the picture's width or height.
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from posewright.datasets.places import header_size, pictures_in
 from posewright.datasets.yaml_subset import parse_yaml
 from posewright.errors import SourceError
 from posewright.people import Floats
+from posewright.readers.classes import Classes, class_title, majority
 from posewright.readers.values import BROKEN, finite
 from posewright.skeletons import Skeleton, for_joints
 
@@ -26,11 +28,11 @@ __all__ = ["read_yolo"]
 _MOST_JOINTS = 10_000
 
 
-def read_yolo(path: Path, images: Path | None = None) -> Dataset:
+def read_yolo(path: Path, images: Path | None = None, class_name: str | None = None) -> Dataset:
     """Read a folder, or its data.yaml, with all its subsets; a SourceError where there are none.
 
     The joints' names come from kpt_names, else from their number.  A picture without a text file
-    has nobody.  Only class `person`, or the only class, is read.
+    has nobody.  class_name: a name or number of data.yaml's names; see `open_dataset`.
     """
     folder = path if path.is_dir() else path.parent
     info = _info(path)
@@ -40,9 +42,18 @@ def read_yolo(path: Path, images: Path | None = None) -> Dataset:
     if not pictures:
         raise SourceError(f"{folder} holds no pictures; give their folder with --images")
     notes = Notes(folder)
-    person = _person_class(info)
-    samples = tuple(_sample(p, folder, joints, numbers, person, notes) for p in pictures)
-    return Dataset(folder.name, skeleton, samples, notes.lines())
+    names = _class_names(info)
+    read = [_sample(p, folder, joints, numbers, notes) for p in pictures]
+    classes = _classes(names, [kind for _, kinds in read for kind in kinds])
+    wanted = names.get(int(class_name)) if class_name and class_name.isdecimal() else None
+    chosen = classes.choose(wanted or class_name, folder)
+    samples = tuple(
+        sample[[_class_name(names, kind) in chosen for kind in kinds]] for sample, kinds in read
+    )
+    return Dataset(
+        folder.name, skeleton, samples, notes.lines(), classes.remarks(chosen, folder),
+        class_title(chosen),
+    )  # fmt: skip
 
 
 def _info(path: Path) -> dict[str, Any]:
@@ -57,18 +68,23 @@ def _info(path: Path) -> dict[str, Any]:
 
 
 def _kpt_shape(info: dict[str, Any], folder: Path) -> tuple[int, int]:
-    """Return the number of joints and of numbers for each: kpt_shape, else the first line."""
+    """Return the number of joints and of numbers for each: kpt_shape, else of most lines."""
     shape = info.get("kpt_shape")
     if isinstance(shape, list) and len(shape) == 2 and shape[1] in (2, 3):
         if not isinstance(shape[0], int) or not 0 <= shape[0] <= _MOST_JOINTS:
             raise SourceError(f"kpt_shape {shape} in data.yaml: the first is the number of joints")
         return int(shape[0]), int(shape[1])
+    counts: Counter[int] = Counter()
     for file in sorted(folder.rglob("labels/**/*.txt")):
-        for line in file.read_text("utf-8", "replace").splitlines():
-            count = len(line.split()) - 5
-            if count >= 0:
-                return (count // 3, 3) if count % 3 == 0 else (count // 2, 2)
-    raise SourceError(f"{folder} is no YOLO-pose folder: no kpt_shape in data.yaml and no labels")
+        lines = file.read_text("utf-8", "replace").splitlines()
+        counts.update(len(words) - 5 for line in lines if len(words := line.split()) >= 5)
+    if not counts:
+        raise SourceError(
+            f"{folder} is no YOLO-pose folder: no kpt_shape in data.yaml and no labels"
+        )
+    with_joints = {count: lines for count, lines in counts.items() if count}
+    most = majority(with_joints or counts, folder, "numbers for the joints of a line")
+    return (most // 3, 3) if most % 3 == 0 else (most // 2, 2)
 
 
 def _skeleton(info: dict[str, Any], joints: int) -> Skeleton:
@@ -81,13 +97,27 @@ def _skeleton(info: dict[str, Any], joints: int) -> Skeleton:
     return known or Skeleton(f"joints{joints}", tuple(f"joint_{i}" for i in range(joints)))
 
 
-def _person_class(info: dict[str, Any]) -> int | None:
-    """Return the number of class person; None where every class counts."""
+def _class_names(info: dict[str, Any]) -> dict[int, str]:
+    """Return the names of the classes by number."""
     names = info.get("names")
     listed = dict(enumerate(names)) if isinstance(names, list) else names
-    if not isinstance(listed, dict) or len(listed) < 2:
-        return None
-    return next((int(k) for k, name in listed.items() if str(name).lower() == "person"), None)
+    if not isinstance(listed, dict):
+        return {}
+    return {int(k): str(name) for k, name in listed.items() if str(k).isdecimal()}
+
+
+def _class_name(names: dict[int, str], kind: int) -> str:
+    return names.get(kind) or f"class {kind}"
+
+
+def _classes(names: dict[int, str], kinds: list[int]) -> Classes:
+    """Count the lines of each class, all of which have joints."""
+    classes = Classes()
+    for name in names.values():
+        classes.declare(name, joints=True)
+    for kind, count in sorted(Counter(kinds).items()):
+        classes.add(_class_name(names, kind), joints=True, count=count)
+    return classes
 
 
 def _labels(picture: Path, folder: Path) -> Path:
@@ -102,13 +132,14 @@ def _labels(picture: Path, folder: Path) -> Path:
 
 
 def _sample(
-    picture: Path, folder: Path, joints: int, numbers: int, person: int | None, notes: Notes
-) -> Sample:
+    picture: Path, folder: Path, joints: int, numbers: int, notes: Notes
+) -> tuple[Sample, list[int]]:
+    """Return a picture with all that is labelled in it, and the class of each."""
     width, height = header_size(picture)
     file = _labels(picture, folder)
     text = file.read_text("utf-8", "replace") if file.is_file() else ""
     scale = np.array([width, height], np.float32)
-    points, boxes = [], []
+    points, boxes, kinds = [], [], []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
@@ -117,17 +148,18 @@ def _sample(
         except BROKEN as error:
             notes.add(f"line left out: {error}", f"{file.name}:{number}")
             continue
-        if person is None or kind == person:
-            person_points[:, :2] *= scale
-            points.append(person_points)
-            boxes.append(box * np.tile(scale, 2))
+        person_points[:, :2] *= scale
+        points.append(person_points)
+        boxes.append(box * np.tile(scale, 2))
+        kinds.append(kind)
     if text.strip() and not width:
         notes.add("picture cannot be read, so its labels have no scale", picture.name)
     stacked = np.array(points, np.float32).reshape(len(points), joints, 3)
     name = (
         picture.relative_to(folder).as_posix() if picture.is_relative_to(folder) else picture.stem
     )
-    return Sample.of(picture, (width, height), name, stacked, np.reshape(boxes, (-1, 4)))
+    sample = Sample.of(picture, (width, height), name, stacked, np.reshape(boxes, (-1, 4)))
+    return sample, kinds
 
 
 def _line(line: str, joints: int, numbers: int) -> tuple[int, Floats, Floats]:

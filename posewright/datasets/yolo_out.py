@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -41,8 +42,8 @@ def write_yolo(
         crowds = sum(int(sample.crowd.sum()) for sample in part)
         if crowds:
             notes.append(f"{crowds} crowd regions of {subset} left out: YOLO labels have none")
-    skeleton = next(iter(parts.values())).skeleton
-    write_text(out / "data.yaml", _yaml(list(parts), skeleton))
+    first = next(iter(parts.values()))
+    write_text(out / "data.yaml", _yaml(list(parts), first.skeleton, first.class_name))
     return notes
 
 
@@ -66,7 +67,7 @@ def _lines(sample: Sample) -> str:
     return "".join(lines)
 
 
-def _yaml(subsets: list[str], skeleton: Skeleton) -> str:
+def _yaml(subsets: list[str], skeleton: Skeleton, class_name: str) -> str:
     """Return data.yaml: a subset that is missing stands for the first one."""
     first = subsets[0]
     train = "train" if "train" in subsets else first
@@ -78,7 +79,7 @@ def _yaml(subsets: list[str], skeleton: Skeleton) -> str:
         f"kpt_shape: [{len(skeleton)}, 3]",
         *_flips(skeleton),
         "names:",
-        "  0: person",
+        f"  0: {json.dumps(class_name)}",
         "kpt_names:",
         "  0:",
         *(f"    - {joint}" for joint in skeleton.joints),

@@ -13,7 +13,7 @@ from posewright.errors import UsageError
 from posewright.evaluation.arrays import in_skeleton
 from posewright.evaluation.rescoring import rescored
 from posewright.people import People
-from posewright.readers.instances import WHOLE_BODY
+from posewright.readers.columns import WHOLE_BODY
 from posewright.writers.files import PartFile
 from posewright.writers.text import dumps, plain, triples, xywh
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from posewright.evaluate import Evaluation
 
 __all__ = ["check_results", "write_results"]
+
+_CATEGORIES = ("coco", "coco-wholebody", "crowdpose", "ochuman")
 
 
 def check_results(data: str, labelled_boxes: bool) -> None:
@@ -67,9 +69,12 @@ def _entries(
     if data == "mpii":
         points = points + np.array([1, 1, 0], np.float32)
         ids = sample.numbers[people.ids].tolist()
+    # these alone are scored by the numbers of the categories in the labels' file
+    category = evaluation.category if data in _CATEGORIES else 1
     fields = WHOLE_BODY if data == "coco-wholebody" else {"keypoints": points.shape[1]}
     cuts = np.cumsum(list(fields.values()))[:-1]
     parts = [plain(p.reshape(len(p), p.shape[1] * 3)) for p in np.split(points, cuts, 1)]
     for i, box in enumerate(plain(xywh(people))):
         joints = {name: part[i] for name, part in zip(fields, parts, strict=True)}
-        yield {"image_id": ids[i], "category_id": 1, **joints, "score": ranks[i], "bbox": box}
+        head = {"image_id": ids[i], "category_id": category}
+        yield {**head, **joints, "score": ranks[i], "bbox": box}

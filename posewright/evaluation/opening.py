@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +23,15 @@ _NEAR = 3.0  # px between the same joint in two files: of rounding, and of count
 
 
 def open_labelled(
-    data: str, ann: Path, images: Path | None, skeleton: Skeleton
+    data: str, ann: Path, images: Path | None, skeleton: Skeleton, class_name: str | None = None
 ) -> tuple[Dataset, bool]:
     """Return the pictures of a data set, and whether they are labelled.
 
     data: one of evaluate.DATA.  A COCO file without the list of annotations is that of a test set;
-    its people would have the joints of `skeleton`.  Errors as `open_dataset`.
+    its people would have the joints of `skeleton`.  class_name, errors: as of `open_dataset`.
     """
     try:
-        return open_dataset(ann, data if data in KINDS else None, images), True
+        return open_dataset(ann, data if data in KINDS else None, images, class_name), True
     except SourceError:
         found = load(ann) if ann.suffix == ".json" else None
         if not isinstance(found, dict) or not isinstance(found.get("images"), list):
@@ -41,7 +42,7 @@ def open_labelled(
     nobody = People.empty(skeleton)
     seen = np.zeros((0, len(skeleton)), np.uint8)
     samples = tuple(sample.replace(people=nobody, visibility=seen) for sample in dataset)
-    return Dataset(dataset.name, skeleton, samples, dataset.notes), False
+    return replace(dataset, skeleton=skeleton, samples=samples), False
 
 
 def with_heads(dataset: Dataset, path: Path) -> Dataset:
@@ -68,7 +69,7 @@ def with_heads(dataset: Dataset, path: Path) -> Dataset:
         ):
             raise UsageError(f"{path} is not of the people of {dataset.name}; give its own file")
         samples.append(sample.replace(heads=heads[rows].astype(np.float32)))
-    return Dataset(dataset.name, dataset.skeleton, tuple(samples), dataset.notes)
+    return replace(dataset, samples=tuple(samples))
 
 
 def _same(labels: Doubles, points: Doubles, known: np.typing.NDArray[np.bool_]) -> bool:

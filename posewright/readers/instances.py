@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,17 @@ import numpy as np
 
 from posewright.errors import SourceError, UsageError, near
 from posewright.metrics.instances import Detections, Doubles, Ints, Truth
+from posewright.readers.classes import Category, coco_category
+from posewright.readers.columns import (
+    boxes_of,
+    column,
+    complete,
+    each,
+    fields_of,
+    keypoints_of,
+)
 from posewright.readers.longlists import split_lists
-from posewright.readers.values import BROKEN, load
+from posewright.readers.values import image_id, load, switch
 from posewright.writers.names import file_name
 
 __all__ = [
@@ -23,11 +31,6 @@ __all__ = [
 
 Entry = Mapping[str, Any]
 
-# How COCO-WholeBody splits its 133 joints over fields, in order.
-WHOLE_BODY = {
-    "keypoints": 17, "foot_kpts": 6, "face_kpts": 68, "lefthand_kpts": 21, "righthand_kpts": 21,
-}  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labels:
@@ -36,15 +39,18 @@ class Labels:
     path: of the file.  images: ids in ascending order; the cell of an instance is the number of its
     image here.  categories: ids in ascending order; of boxes, the cell is that of the image plus
     the number of images for each category before.  crowd_index: (images,) CrowdPose's, 0 where the
-    file has none.
+    file has none.  notes, remarks: lines about what was left out because it is broken, and because
+    of its class.
     """
 
     path: Path
     truth: Truth
-    images: Sequence[int]
+    images: Sequence[int | str]
     names: Mapping[str, int]
-    categories: Sequence[int]
+    categories: Sequence[int | str]
     crowd_index: Doubles
+    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def rows(self, found: Iterable[Any], path: Path) -> Ints:
         """Return the number of the image of each id or name; a UsageError where some are unknown.
@@ -63,52 +69,66 @@ class Labels:
         return np.array([known[i] for i in ids], np.int64)
 
     def _row(self, image: Any, where: Mapping[Any, int]) -> int | None:
-        if isinstance(image, str):
-            found = self.names.get(file_name(image))
-            return where.get(int(image)) if found is None and image.isdecimal() else found
-        return where.get(image)
+        found = self.names.get(file_name(image)) if isinstance(image, str) else None
+        return where.get(image_id(image)) if found is None else found
 
 
-def read_truth(path: str | Path, joints: int, whole_body: bool = False) -> Labels:
+def read_truth(
+    path: str | Path, joints: int, whole_body: bool = False, class_name: str | None = None
+) -> Labels:
     """Read people with `joints` key points from COCO labels.
 
-    whole_body: the joints may be in COCO-WholeBody's five fields.  People without the area that
-    COCO states have that of their box.  SourceError for a broken file, UsageError for another
-    number of joints.
+    whole_body: the joints may be in COCO-WholeBody's five fields.  class_name: of the category to
+    read; by default person where there is one, else the only one with joints.  People without the
+    area that COCO states have that of their box.  SourceError for a broken file, UsageError for
+    another number of joints.
     """
     path = Path(path)
-    data = _labels(path)
+    data, broken = _labels(path)
     images = _images(data, path)
-    person = _person(data["categories"])
-    with_joints = [a for a in data["annotations"] if a.get("category_id", 1) == person]
-    entries = _by_image(with_joints, images, path)
-    keypoints = _keypoints(entries, _fields(entries, joints, whole_body), path)
-    boxes = _boxes(entries, path)
-    areas = _column(entries, lambda a: a.get("area", a["bbox"][2] * a["bbox"][3]), path)
+    category = coco_category(data, path, class_name)
+    entries = _by_image([a for a in data["annotations"] if category.takes(a)], images, path)
+    fields = fields_of(entries, joints, whole_body)
+    entries, notes = complete(entries, fields, path)
+    keypoints = keypoints_of(entries, fields, path)
+    boxes = boxes_of(entries, path)
+    areas = column(entries, lambda a: a.get("area", a["bbox"][2] * a["bbox"][3]), path)
     labelled = (keypoints[:, :, 2] > 0).any(1)
     if not whole_body:
-        stated = _column(entries, lambda a: a.get("num_keypoints", -1), path)
+        stated = column(entries, lambda a: a.get("num_keypoints", -1), path)
         labelled = np.where(stated < 0, labelled, stated > 0)
-    crowd = _column(entries, lambda a: a.get("iscrowd", 0), path) != 0
+    crowd = column(entries, lambda a: switch(a.get("iscrowd")), path) != 0
     truth = Truth(_cells(entries, images), keypoints, boxes, areas, crowd | ~labelled, crowd)
-    return _made(path, data, truth, images, [person])
+    return _made(
+        path,
+        data,
+        truth,
+        images,
+        [category.number],
+        [*broken, *_lost(category, data, path), *notes],
+        category.remarks,
+    )
 
 
-def read_box_truth(path: str | Path) -> Labels:
-    """Read boxes of every category from COCO labels; errors as `read_truth`."""
+def read_box_truth(path: str | Path, class_name: str | None = None) -> Labels:
+    """Read boxes of every category, or of one, from COCO labels; errors as `read_truth`."""
     path = Path(path)
-    data = _labels(path)
+    data, broken = _labels(path)
     images = _images(data, path)
-    categories = sorted(c["id"] for c in data["categories"])
-    entries = _by_image(data["annotations"], images, path)
+    chosen = coco_category(data, path, class_name) if class_name else None
+    named = chosen.entries if chosen else data["categories"]
+    categories = _ids(named)
+    annotations = [a for a in data["annotations"] if chosen is None or chosen.takes(a)]
+    entries = _by_image(annotations, images, path)
     rank = {c: n for n, c in enumerate(categories)}
-    kinds = _column(entries, lambda a: rank[a["category_id"]], path).astype(np.int64)
-    boxes = _boxes(entries, path)
-    areas = _column(entries, lambda a: a.get("area", a["bbox"][2] * a["bbox"][3]), path)
-    crowd = _column(entries, lambda a: a.get("iscrowd", 0), path) != 0
+    kinds = column(entries, lambda a: rank[image_id(a["category_id"])], path).astype(np.int64)
+    boxes = boxes_of(entries, path)
+    areas = column(entries, lambda a: a.get("area", a["bbox"][2] * a["bbox"][3]), path)
+    crowd = column(entries, lambda a: switch(a.get("iscrowd")), path) != 0
     cells = _cells(entries, images) + kinds * len(images)
     truth = Truth(cells, np.zeros((len(entries), 0, 3)), boxes, areas, crowd, crowd)
-    return _made(path, data, truth[np.argsort(cells, kind="stable")], images, categories)
+    truth = truth[np.argsort(cells, kind="stable")]
+    return _made(path, data, truth, images, categories, broken, chosen.remarks if chosen else ())
 
 
 def read_detections(path: str | Path, labels: Labels, whole_body: bool = False) -> Detections:
@@ -128,27 +148,34 @@ def detections(
 ) -> Detections:
     """Make `read_detections` of entries that are read already."""
     [person] = labels.categories
-    rows = labels.rows(_each(entries, _image_id, path), path)
-    mine = np.array([e.get("category_id", person) == person for e in entries], bool)
+    rows = labels.rows(each(entries, _image_id, path), path)
+    mine = np.array([_category(e, person) == person for e in entries], bool)
+    if len(entries) and not mine.any():
+        raise UsageError(
+            f"{path}: none of {len(entries)} people is of category {person}, that of the class in "
+            f"{labels.path}, e.g. {_category(entries[0], person)}; write that category_id"
+        )
     entries = [e for e, m in zip(entries, mine, strict=True) if m]
     joints = labels.truth.keypoints.shape[1]
-    keypoints = _keypoints(entries, _fields(entries, joints, whole_body), path)
-    scores = _column(entries, lambda e: e["score"], path)
+    keypoints = keypoints_of(entries, fields_of(entries, joints, whole_body), path)
+    scores = column(entries, lambda e: e["score"], path)
     low, high = keypoints[:, :, :2].min(1), keypoints[:, :, :2].max(1)
     boxes = np.concatenate([low, high - low], 1)
     if entries and entries[0].get("bbox"):
-        boxes = _boxes(entries, path)
+        boxes = boxes_of(entries, path)
     return Detections(rows[mine], scores, keypoints, boxes, boxes[:, 2] * boxes[:, 3])
 
 
 def box_detections(entries: list[Any], labels: Labels, path: Path) -> Detections:
     """Make COCO box results of entries that are read already; errors as `read_detections`."""
-    rows = labels.rows(_each(entries, _image_id, path), path)
+    rows = labels.rows(each(entries, _image_id, path), path)
     rank = {c: n for n, c in enumerate(labels.categories)}
-    kinds = np.array(_each(entries, lambda e: rank.get(e["category_id"], -1), path), np.int64)
-    boxes = _boxes(entries, path)
+    kinds = np.array(
+        each(entries, lambda e: rank.get(image_id(e["category_id"]), -1), path), np.int64
+    )
+    boxes = boxes_of(entries, path)
     found = Detections(
-        rows + kinds * len(labels.images), _column(entries, lambda e: e["score"], path),
+        rows + kinds * len(labels.images), column(entries, lambda e: e["score"], path),
         np.zeros((len(entries), 0, 3)), boxes, boxes[:, 2] * boxes[:, 3],
     )  # fmt: skip
     return found[kinds >= 0]
@@ -157,14 +184,21 @@ def box_detections(entries: list[Any], labels: Labels, path: Path) -> Detections
 # --- parts ---------------------------------------------------------------------------------------
 
 
-def _labels(path: Path) -> dict[str, list[Any]]:
+def _labels(path: Path) -> tuple[dict[str, list[Any]], list[str]]:
+    """Return a parsed file without the pictures that have no id, and lines about these."""
     data = load(path)
     parts = ("images", "annotations", "categories")
     if not isinstance(data, dict) or not all(isinstance(data.get(p), list) for p in parts):
         raise UsageError(f"{path} is not a COCO label file (images, annotations, categories)")
-    _each(data["annotations"], _image_id, path)
-    _each(data["categories"], lambda c: int(c["id"]), path)
-    return data
+    each(data["annotations"], lambda a: a["image_id"], path)
+    each(data["categories"], lambda c: image_id(c["id"]), path)
+    good = [i for i in data["images"] if isinstance(i, dict) and _id(i, "id") is not None]
+    known, lost = {_id(i, "id") for i in good}, len(data["images"]) - len(good)
+    notes = [f"{path}: {lost} pictures left out: they have no id"] if lost else []
+    of_none = sum(1 for a in data["annotations"] if _id(a, "image_id") not in known)
+    if of_none:
+        notes.append(f"{path}: {of_none} annotations left out: their image_id is of no picture")
+    return {**data, "images": good}, notes
 
 
 def read_entries(path: Path) -> list[Any]:
@@ -187,24 +221,39 @@ def _bytes(path: Path) -> bytes:
         raise SourceError(f"cannot read {path}: {error.strerror}{near(path)}") from error
 
 
-def _images(data: Mapping[str, Any], path: Path) -> list[int]:
-    ids = _each(data["images"], lambda i: int(i["id"]), path)
-    if not ids:
+def _images(data: Mapping[str, Any], path: Path) -> list[int | str]:
+    if not data["images"]:
         raise UsageError(f"{path} names no pictures; give a label file with some")
-    return sorted(set(ids))
+    return _ids(data["images"])
 
 
-def _person(categories: list[Entry]) -> int:
-    """Return the id of the category that has key points."""
-    joints = [c for c in categories if "keypoints" in c]
-    people = [c for c in categories if c.get("name") == "person"]
-    return int(next(iter(joints + people), {"id": 1})["id"])
+def _ids(entries: Iterable[Entry]) -> list[int | str]:
+    """Return the ids in ascending order; names come after numbers, in the order of the file."""
+    ids = dict.fromkeys(i for entry in entries if (i := _id(entry, "id")) is not None)
+    numbers = sorted(i for i in ids if isinstance(i, int))
+    return [*numbers, *(i for i in ids if not isinstance(i, int))]
 
 
-def _by_image(entries: list[Any], images: list[int], path: Path) -> list[Any]:
+def _category(entry: Entry, person: int | str) -> int | str | None:
+    """Return the category of a result, that of the labels where it states none."""
+    return person if entry.get("category_id") is None else _id(entry, "category_id")
+
+
+def _lost(category: Category, data: Mapping[str, Any], path: Path) -> list[str]:
+    """Return a line about the annotations that are of no category."""
+    count = sum(1 for a in data["annotations"] if category.lost(a))
+    text = "annotations left out: their category_id is of no category"
+    return [f"{path}: {count} {text}"] if count else []
+
+
+def _by_image(entries: list[Any], images: list[int | str], path: Path) -> list[Any]:
     """Sort by image, keep the order of the file within one; leave out those of no image."""
-    known = set(images)
-    kept = sorted((a for a in entries if a["image_id"] in known), key=lambda a: a["image_id"])
+    row = {image: n for n, image in enumerate(images)}
+    rows = [row.get(_id(a, "image_id")) for a in entries]
+    kept = [
+        entries[n]
+        for n in sorted((n for n, r in enumerate(rows) if r is not None), key=lambda n: rows[n])
+    ]
     if entries and not kept:
         raise UsageError(
             f"{path}: no annotation is of one of its pictures, e.g. image_id "
@@ -213,94 +262,37 @@ def _by_image(entries: list[Any], images: list[int], path: Path) -> list[Any]:
     return kept
 
 
-def _cells(entries: list[Any], images: list[int]) -> Ints:
-    return np.searchsorted(np.array(images), [a["image_id"] for a in entries]).astype(np.int64)
+def _id(entry: Entry, name: str) -> int | str | None:
+    """Return an id of an entry; None, which is nothing's, where it has none."""
+    try:
+        return image_id(entry.get(name))
+    except ValueError:
+        return None
+
+
+def _cells(entries: list[Any], images: list[int | str]) -> Ints:
+    row = {image: n for n, image in enumerate(images)}
+    return np.array([row[image_id(a["image_id"])] for a in entries], np.int64)
 
 
 def _made(
-    path: Path, data: Mapping[str, Any], truth: Truth, images: list[int], categories: list[int]
+    path: Path,
+    data: Mapping[str, Any],
+    truth: Truth,
+    images: list[int | str],
+    categories: list[int | str],
+    notes: Sequence[str],
+    remarks: Sequence[str],
 ) -> Labels:
-    names = {file_name(str(i.get("file_name", i["id"]))): i["id"] for i in data["images"]}
     row = {image: n for n, image in enumerate(images)}
-    index = {i["id"]: float(i.get("crowdIndex", 0)) for i in data["images"]}
-    return Labels(
-        path, truth, images, {name: row[i] for name, i in names.items()}, categories,
-        np.array([index[i] for i in images]),
-    )  # fmt: skip
+    rows = [row[image_id(i["id"])] for i in data["images"]]
+    files = [file_name(str(i.get("file_name", i["id"]))) for i in data["images"]]
+    index = np.zeros(len(images))
+    index[rows] = [float(i.get("crowdIndex", 0)) for i in data["images"]]
+    names = dict(zip(files, rows, strict=True))
+    return Labels(path, truth, images, names, categories, index, tuple(notes), tuple(remarks))
 
 
 def _image_id(entry: Any) -> int | str:
     image = entry["image_id"]
-    if not isinstance(image, (int, str)):
-        raise TypeError(f"image_id {image!r} is neither a number nor a name")
-    return image
-
-
-def _each(entries: list[Any], get: Callable[[Any], Any], path: Path) -> list[Any]:
-    """Return a value of every entry; a SourceError names the first that lacks it."""
-    try:
-        return [get(entry) for entry in entries]
-    except BROKEN:
-        bad = [(n, why) for n, why in enumerate(_failures(entries, get)) if why]
-        raise SourceError(
-            f"{path}: {len(bad)} of {len(entries)} entries are broken (entry {bad[0][0]}: "
-            f"{bad[0][1]}); write it again"
-        ) from None
-
-
-def _failures(entries: list[Any], get: Callable[[Any], Any]) -> Iterable[str]:
-    for entry in entries:
-        try:
-            get(entry)
-            yield ""
-        except BROKEN as error:
-            yield repr(error)
-
-
-def _column(entries: list[Any], get: Callable[[Any], Any], path: Path) -> Doubles:
-    values = np.array(_each(entries, lambda e: float(get(e)), path), np.float64)
-    return _checked(values, path)
-
-
-def _checked(values: Doubles, path: Path) -> Doubles:
-    if not np.isfinite(values).all():
-        entry = int(np.argwhere(~np.isfinite(values))[0, 0])
-        raise SourceError(f"{path}: entry {entry} holds NaN or infinity; write it again")
-    return values
-
-
-def _boxes(entries: list[Any], path: Path) -> Doubles:
-    flat = _each(entries, lambda e: tuple(map(float, e["bbox"])), path)
-    if any(len(box) != 4 for box in flat):
-        raise SourceError(f"{path} has boxes that are not left, top, width, height")
-    return _checked(np.array(flat, np.float64).reshape(-1, 4), path)
-
-
-def _fields(entries: list[Any], joints: int, whole_body: bool) -> Mapping[str, int]:
-    """Return where the joints are: in COCO-WholeBody's five fields, or all in one list."""
-    split = whole_body and any("foot_kpts" in e for e in entries[:1])
-    return WHOLE_BODY if split else {"keypoints": joints}
-
-
-def _keypoints(entries: list[Any], fields: Mapping[str, int], path: Path) -> Doubles:
-    parts = [_points(entries, field, joints, path) for field, joints in fields.items()]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, 1)
-
-
-def _points(entries: list[Any], field: str, joints: int, path: Path) -> Doubles:
-    """(N, joints, 3) of a flat list in every entry."""
-    lists = _each(entries, lambda e: e[field], path)
-    sizes = set(_each(lists, len, path))
-    if sizes - {3 * joints}:
-        wrong = max(sizes - {3 * joints})
-        raise UsageError(
-            f"{path} has {wrong / 3:g} joints in {field!r}, {joints} were expected; choose the "
-            "data set that it was made for"
-        )
-    try:
-        if lists and isinstance(lists[0], np.ndarray):
-            return np.stack(lists).reshape(-1, joints, 3)
-        flat = np.fromiter(chain.from_iterable(lists), np.float64, 3 * joints * len(lists))
-    except BROKEN as error:
-        raise SourceError(f"{path}: {field!r} holds more than numbers ({error})") from error
-    return _checked(flat.reshape(-1, joints, 3), path)
+    return image if isinstance(image, str) else image_id(image)

@@ -12,9 +12,13 @@ import numpy as np
 from posewright.errors import SourceError, near
 from posewright.people import Floats, extent
 
-__all__ = ["BROKEN", "corners", "finite", "image_id", "load", "natural", "reach"]
+__all__ = [
+    "BROKEN", "corners", "finite", "image_id", "load", "natural", "number_id", "reach", "switch",
+]  # fmt: skip
 
 BROKEN = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
+_WHOLE = re.compile(r"[+-]?\d{1,4000}(\.0*)?")  # Python converts no longer ones
+_OFF, _ON = {"", "0", "0.0", "false", "no", "none", "null"}, {"1", "1.0", "true", "yes"}
 
 
 def load(path: Path) -> Any:
@@ -50,9 +54,40 @@ def reach(points: Floats) -> Floats:
     return np.asarray(extent((seen if len(seen) else points)[None, :, :2])[0], np.float32)
 
 
-def image_id(image: int | str) -> int | str:
-    """Return "785" as 785 and anything else as it is."""
-    return int(image) if isinstance(image, int) or image.isdecimal() else image
+def image_id(value: Any) -> int | str:
+    """Return an id as an integer where it is a whole number: of 785, 785.0, "785" and "000785".
+
+    Any other text is kept as it is.  ValueError: null, true or false, a fraction, or no number.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return int(value.partition(".")[0]) if _WHOLE.fullmatch(value) else value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    raise ValueError(f"{value!r} is no id")
+
+
+def number_id(value: Any) -> int:
+    """Return an id as `image_id` does where it is an integer of 64 bits; -1 for anything else."""
+    try:
+        number = image_id(value)
+    except ValueError:
+        return -1
+    return number if isinstance(number, int) and -(1 << 63) <= number < 1 << 63 else -1
+
+
+def switch(value: Any) -> bool:
+    """Return a yes or no that files write as 0, 1, true, "0", "1", "true" or null (which is no).
+
+    ValueError for what is neither.
+    """
+    if value is None or (isinstance(value, (bool, int, float)) and value == value):
+        return bool(value)  # NaN is neither
+    word = str(value).strip().lower()
+    if word in _OFF or word in _ON:
+        return word in _ON
+    raise ValueError(f"{str(value)[:40]!r} is neither 0 nor 1")
 
 
 def natural(name: int | str) -> tuple[tuple[int, int, str], ...]:

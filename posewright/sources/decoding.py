@@ -11,8 +11,8 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from posewright.errors import SourceError
-from posewright.sources.guard import BadPicture, allowed
 from posewright.sources.display_matrix import Orientation
+from posewright.sources.guard import BadPicture, allowed
 
 __all__ = ["AV_ERRORS", "open_container", "pixels", "rate", "why"]
 

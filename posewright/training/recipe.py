@@ -43,11 +43,11 @@ class Recipe:
     options: Mapping[str, Any] = _setting(
         {}, table(plain()), "options of the network, for `create`"
     )
-
     data: tuple[str, ...] = _setting((), texts(), "labelled sets to train on")
     val: str = _setting("", text(), 'set to validate on, or "last:N" for the last N pictures')
     val_split: float = _setting(0.1, number(0, 0.99), "share of the data held back without `val`")
     kind: str = _setting("", text(), "kind of the sets; told from their layout if empty")
+    class_name: str = _setting("", text(), "class to train on; person, or the only one, if empty")
     images: str = _setting("", text(), "folder of the pictures; found near the labels if empty")
     val_images: str = _setting("", text(), "as `images`, of `val`")
     boxes: str = _setting("truth", text(), '"truth", or the file of a detector\'s boxes')

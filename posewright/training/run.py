@@ -26,7 +26,7 @@ from posewright.training.logs import Log, write_bytes, write_text
 from posewright.training.optim import freeze, learning_rate, make_optimizer
 from posewright.training.progress import Meter, Place
 from posewright.training.recipe import Recipe
-from posewright.training.sets import fingerprint, names, open_sets
+from posewright.training.sets import fingerprint, left_out, names, open_sets
 from posewright.training.signals import Stop
 from posewright.training.stages import Stages
 from posewright.training.state import (
@@ -266,7 +266,7 @@ class Run:
         write_text(self.folder / "environment.json", _json(environment(self.world.device)))
         data = {
             "train": fingerprint(self.train_set), "validation": fingerprint(self.held),
-            "held_back": names(self.held), "notes": list(self.train_set.notes),
+            "held_back": names(self.held), "notes": left_out(self.train_set).splitlines(),
         }  # fmt: skip
         write_text(self.folder / "data.json", _json(data))
         self._draw_targets()
@@ -302,11 +302,11 @@ class Run:
             self.log.close()
 
     def opening(self) -> str:
-        """Say what is about to happen."""
+        """Say what is left out of the data, and what is about to happen."""
         held = f", {len(self.held)} held back" if self.held is not None else ""
         count = sum(p.numel() for p in self.stepper.parameters)
         start = f" from step {self.place.step}" if self.place.step else ""
-        return (
+        return left_out(self.train_set, self.held) + (
             f"{self.recipe.model}: {count / 1e6:.2f} M parameters to train on {len(self.train_set)}"
             f" pictures{held}; {self.recipe.epochs} epochs of {len(self.feed)} steps of "
             f"{self.recipe.batch} views on {self.world.size} x {self.world.device}{start}"

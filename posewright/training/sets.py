@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from posewright.datasets.base import Dataset, concat
+from posewright.datasets.doubles import same_picture
 from posewright.datasets.opening import open_dataset
 from posewright.errors import SourceError, UsageError
 from posewright.skeletons import Skeleton, get_skeleton
 from posewright.training.recipe import Recipe
 
-__all__ = ["fingerprint", "open_sets"]
+__all__ = ["fingerprint", "left_out", "open_sets"]
 
 
 def open_sets(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
@@ -26,7 +27,7 @@ def open_sets(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
     """
     if not recipe.data:
         raise UsageError("no data to train on; name a labelled set: posewright train DATA -m MODEL")
-    parts = [open_dataset(path, recipe.kind or None, recipe.images or None) for path in recipe.data]
+    parts = [_open(path, recipe.images, recipe) for path in recipe.data]
     data = concat(parts, _skeleton(recipe))
     train, held = _split(data, recipe)
     if recipe.limit:
@@ -34,6 +35,10 @@ def open_sets(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
     if not any(bool(((s.visibility > 0).any(1) & ~s.crowd).any()) for s in train):
         raise SourceError(f"{', '.join(recipe.data)}: nobody with a labelled joint to train on")
     return train, held
+
+
+def _open(path: str, images: str, recipe: Recipe) -> Dataset:
+    return open_dataset(path, recipe.kind or None, images or None, recipe.class_name or None)
 
 
 def _skeleton(recipe: Recipe) -> Skeleton | None:
@@ -65,7 +70,7 @@ def _split(data: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset | None]:
             raise UsageError(f"val={recipe.val!r}; last:N needs 0 < N < {len(data)} pictures")
         return data[: -int(last)], data[-int(last) :]
     if recipe.val:
-        held = open_dataset(recipe.val, recipe.kind or None, recipe.val_images or None)
+        held = _open(recipe.val, recipe.val_images, recipe)
         return data, held.to(data.skeleton)
     count = round(recipe.val_split * len(data))
     if not count:
@@ -73,7 +78,10 @@ def _split(data: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset | None]:
     if count >= len(data):
         raise UsageError(f"val_split={recipe.val_split:g} leaves none of {len(data)} pictures")
     order = np.random.default_rng(recipe.seed).permutation(len(data))
-    return data[np.sort(order[count:]).tolist()], data[np.sort(order[:count]).tolist()]
+    held_back = np.zeros(len(data), np.bool_)
+    held_back[order[:count]] = True
+    held_back = held_back[same_picture(data.samples)]  # a picture that is there twice is not torn
+    return data[np.flatnonzero(~held_back).tolist()], data[np.flatnonzero(held_back).tolist()]
 
 
 def fingerprint(data: Dataset | None) -> dict[str, Any]:
@@ -98,3 +106,10 @@ def fingerprint(data: Dataset | None) -> dict[str, Any]:
 def names(data: Dataset | None) -> list[str]:
     """Return the file names of a split's pictures, for the run folder."""
     return [] if data is None else [Path(sample.image).name for sample in data]
+
+
+def left_out(*parts: Dataset | None) -> str:
+    """Return a line for each thing that was left out of the sets: broken, or of another class."""
+    sets = [part for part in parts if part is not None]
+    lines = [line for part in sets for line in (*part.notes, *part.remarks)]
+    return "".join(f"{line}\n" for line in dict.fromkeys(lines))
