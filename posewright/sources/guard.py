@@ -20,7 +20,8 @@ from posewright.sources.depth import eight_bits
 from posewright.sources.orientation import orientation_of, turned, upright_size
 
 __all__ = [
-    "BadPicture", "allowed", "decode", "decode_all", "picture_format", "picture_size", "shown_sizes",
+    "BadPicture", "allowed", "decode", "decode_all", "picture_format", "picture_size",
+    "shown_sizes",
 ]  # fmt: skip
 
 MOST_SEGMENTS = 10_000  # of a JPEG before its size, and entries of a TIFF's directory
