@@ -181,6 +181,7 @@ class Outputs:
         try:
             self.summary.files += [str(path) for path in writer.close()]
             self.summary.notes += getattr(writer, "notes", [])
+            self.summary.errors += getattr(writer, "errors", [])
         except OutputError as error:
             self._drop(writer, error)
 
