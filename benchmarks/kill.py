@@ -1,10 +1,16 @@
-"""Kill a training run at random moments; show that every one goes on and how much each lost.
+"""Kill runs at random moments; show that training goes on and how much each run lost.
 
     python benchmarks/kill.py --count 50
+    python benchmarks/kill.py --verb predict --count 10
 
-Half of the kills fall while the state is being written: the run saves after every step, and those
-kills wait until the temporary file is there.  At the end the run is finished and its weights are
-compared, byte by byte, with those of a run that nobody disturbed.
+train: half of the kills fall while the state is being written: the run saves after every step, and
+those kills wait until the temporary file is there.  At the end the run is finished and its weights
+are compared, byte by byte, with those of a run that nobody disturbed.
+
+predict: runs over the frames of the demo's clip, as a folder and as a video, end by SIGKILL,
+SIGTERM and SIGHUP in turn.  Every row, drawn picture and table line that stood in a file at the
+moment of the signal must be readable afterwards, in the parts that SIGKILL leaves and in the
+results that the others finish.
 """
 
 from __future__ import annotations
@@ -12,13 +18,18 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from posewright.training.state import read_state
+import cv2
+
+from posewright.cli.demo import CLIP
+from posewright.readers import read_results
+from posewright.sources import open_source
 
 SETTINGS = [
     "-m", "simcc_mobilenetv2", "options.input_size=[64,64]", "batch=4", "epochs=100",
@@ -32,12 +43,78 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--verb", choices=("train", "predict"), default="train")
     args = parser.parse_args()
+    run = _all if args.verb == "train" else _predictions
     with tempfile.TemporaryDirectory() as name:
-        return _all(Path(name), args.count, random.Random(args.seed))
+        return run(Path(name), args.count, random.Random(args.seed))
+
+
+def _predictions(folder: Path, count: int, chance: random.Random) -> int:
+    """Stop `count` runs over a folder and as many over a video; return 1 where one lost a row."""
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    with open_source(CLIP) as clip:
+        for frame in clip:
+            cv2.imwrite(str(pictures / f"{frame.index}.jpg"), frame.image[..., ::-1])
+    wrong = 0
+    for kind, source in (("folder", pictures), ("video", CLIP)):
+        for turn in range(count):
+            number = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)[turn % 3]
+            out = folder / f"{kind}{turn}"
+            code, seen = _stop(source, out, number, chance.uniform(0, 4))
+            found = _readable(out)
+            whole = code == (-9 if number == signal.SIGKILL else 128 + number)
+            wrong += not whole or any(found[name] < seen[name] for name in seen)
+            print(
+                f"{kind}, {number.name}: exit code {code}; at the signal {seen}, after it {found}"
+            )
+    print(f"{2 * count - wrong} of {2 * count} runs ended as they should and lost nothing")
+    return 1 if wrong else 0
+
+
+def _stop(
+    source: Path, out: Path, number: signal.Signals, wait: float
+) -> tuple[int, dict[str, int]]:
+    """Stop a run some time after its first rows; return its exit code and what stood there."""
+    command = ["predict", str(source), "-o", str(out), "--save", "jsonl,csv,images"]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "posewright", *command, "--progress", "none", "--threads", "1"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while child.poll() is None and not (out.exists() and _standing(out)["rows"]):
+        time.sleep(0.01)
+    time.sleep(wait)
+    if child.poll() is not None:
+        raise SystemExit(f"the run over {source} ended with {child.returncode} by itself")
+    seen = _standing(out)
+    child.send_signal(number)
+    return child.wait(), seen
+
+
+def _standing(out: Path) -> dict[str, int]:
+    """Count the whole lines and the pictures of a run; the last picture may be in work."""
+    lines = {
+        name: sum(path.read_bytes().count(b"\n") for path in out.glob(f"poses*.{name}"))
+        for name in ("jsonl", "csv")
+    }
+    pictures = sum(1 for _ in out.glob("images*/*"))
+    rows, joints = max(lines["jsonl"] - 1, 0), max(lines["csv"] - 1, 0)
+    return {"rows": rows, "joints": joints, "pictures": max(pictures - 1, 0)}
+
+
+def _readable(out: Path) -> dict[str, int]:
+    """Count the rows, table lines and pictures that can be read, in results or in their parts."""
+    [rows], [table] = out.glob("poses*.jsonl"), out.glob("poses*.csv")
+    pictures = [cv2.imread(str(path)) is not None for path in out.glob("images*/*")]
+    results = list(read_results(rows))
+    joints = [line for line in table.read_text().splitlines()[1:] if line.count(",") == 13]
+    return {"rows": len(results), "joints": len(joints), "pictures": sum(pictures)}
 
 
 def _all(folder: Path, count: int, chance: random.Random) -> int:
+    from posewright.training.state import read_state
+
     data, run = folder / "set", folder / "run"
     _posewright("data", "synth", "-o", str(data), "--count", "10")
     _posewright("train", str(data), *SETTINGS, *SAME, "-o", str(folder / "whole"))

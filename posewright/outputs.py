@@ -183,6 +183,7 @@ class Outputs:
             self.summary.notes += getattr(writer, "notes", [])
             for name, message in getattr(writer, "faults", []):  # inputs that it left out
                 self.summary.add_bad(name, message)
+            self.summary.errors += getattr(writer, "errors", [])
         except OutputError as error:
             self._drop(writer, error)
 

@@ -84,6 +84,30 @@ def test_pictures_too_wide_for_jpeg_are_drawn_too(tmp_path: Path) -> None:
     assert cv2.imread(str(tmp_path / "images" / "wide.png")).shape == (2, 70_000, 3)
 
 
+def test_a_video_that_cannot_be_encoded_takes_no_other_down(tmp_path: Path) -> None:
+    wide = np.zeros((2, 17_000, 3), np.uint8)  # H.264 ends at 16,384
+    outputs = Outputs.open(
+        ["video", "jsonl"], tmp_path, WriterOptions(video_codecs=("libx264",)), Summary()
+    )
+    with outputs:
+        for frame in range(2):
+            outputs.write(result(source="a.mp4", frame=frame))
+        for frame in range(2):
+            outputs.write(result(source="b.mp4", frame=frame, image=wide, size=(17_000, 2)))
+        outputs.write(result(source="c.mp4"))
+    assert left(tmp_path) == ["a.mp4", "c.mp4", "poses.jsonl"]
+    [error] = outputs.summary.errors
+    assert error.startswith("b.mp4: no video codec opens for 17000 x 2")
+    assert outputs.summary.exit_code == 4 and len(outputs.summary.files) == 3
+
+
+def test_a_picture_named_like_a_frame_of_a_video(tmp_path: Path) -> None:
+    with opened(tmp_path, "images") as outputs:
+        outputs.write(result(source="walk.mp4", frame=12))
+        outputs.write(result(source="walk_000012.jpg"))
+    assert left(tmp_path / "images") == ["walk_000012.jpg", "walk_000012_2.jpg"]
+
+
 # --- two runs, one folder ------------------------------------------------------------------------
 
 

@@ -179,7 +179,7 @@ def test_no_result_replaces_what_is_read(
     Path("list.txt").write_text("x/b.jpg\nimages/a.jpg\n")
     Path("x/link.jpg").symlink_to("../images/a.jpg")
     sources, save, others = CLASHES[name]
-    with pytest.raises(OutputError, match="is read by this run.*another folder with -o"):
+    with pytest.raises(OutputError, match=r"is read by this run.*another folder with -o"):
         spare_inputs(Path(), [save, "parquet"], sources, others)
     spare_inputs(Path("elsewhere"), [save, "parquet"], sources, others)
     Path("elsewhere").mkdir()

@@ -1,7 +1,9 @@
 """Find people and their joints in pictures, videos, folders, cameras and streams.
 
 SOURCE: a picture, a folder, a glob, a .txt list, a .zip of pictures, a video, a camera number, or
-an rtsp:// or http:// stream.  Results go into the folder given with -o under fixed names.
+an rtsp:// or http:// stream, which must be the last source.  Results go into the folder given with
+-o under fixed names; one run at a time writes into a folder.  Ctrl-C, SIGTERM and SIGHUP finish the
+files and stop.
 """
 
 from __future__ import annotations
@@ -44,7 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "anything else where smoothing allows)",
     )
     parser.add_argument(
-        "--overwrite", action="store_true", help="replace the result files of an earlier run"
+        "--overwrite",
+        action="store_true",
+        help="replace the result files of an earlier run, and remove the parts of one that was "
+        "killed; files that this run reads are never replaced",
     )
     parser.add_argument(
         "--openpose-order",

@@ -19,7 +19,7 @@ from posewright.files.marks import MARK
 from posewright.writers.clock import CLOCK, Clock
 from posewright.writers.files import PartFile
 
-__all__ = ["Encoder", "open_encoder"]
+__all__ = ["Encoder", "EncoderError", "open_encoder"]
 
 _CODECS = {
     "libx264": ("H.264", {"crf": "20", "preset": "veryfast"}),
@@ -28,10 +28,15 @@ _CODECS = {
 }
 
 
+class EncoderError(OutputError):
+    """A video that no encoder takes; others may be written all the same."""
+
+
 class Encoder(Protocol):
     """Takes pictures of one size with their times.
 
-    OutputError for whatever the encoder or the disk does not take; the temporary file is gone then.
+    EncoderError for what the encoder does not take, OutputError where the disk is at fault; the
+    temporary file is gone then.
     jumps: times that could not be kept, see clock.Clock.
     """
 
@@ -55,7 +60,7 @@ def open_encoder(
     """Return the first encoder of `codecs` that opens for a size (even width, even height).
 
     `notes` gets a line with the file, its codec and why the earlier ones were not used.
-    OutputError where none opens, or the file cannot be made.
+    EncoderError where none opens, OutputError where the file cannot be made.
     """
     failed: list[str] = []
     for codec in codecs:
@@ -71,7 +76,7 @@ def open_encoder(
         reason = f" ({'; '.join(failed)})" if failed else ""
         notes.append(f"{name + suffix}: {_CODECS.get(codec, (codec, {}))[0]}{reason}")
         return encoder
-    raise OutputError(
+    raise EncoderError(
         f"no video codec opens for {size[0]} x {size[1]} ({'; '.join(failed)}); save images instead"
     )
 
@@ -134,13 +139,13 @@ class _Film:
 
 @contextmanager
 def _explained(part: PartFile) -> Iterator[None]:
-    """Turn an error of FFmpeg that is none of the disk into an OutputError."""
+    """Turn an error of FFmpeg that is none of the disk into an EncoderError."""
     try:
         yield
     except OSError:
         raise
     except (ValueError, OverflowError, FFmpegError) as error:
-        raise OutputError(
+        raise EncoderError(
             f"cannot encode {part.final}: {error}; leave video out of --save, or save images"
         ) from error
 
@@ -163,7 +168,7 @@ class _Mjpg:
             self._file.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         except cv2.error as error:
             self.abort()
-            raise OutputError(
+            raise EncoderError(
                 f"cannot encode {self._part.final}: {error.err}; save images instead"
             ) from error
         self._count += 1

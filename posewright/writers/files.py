@@ -173,9 +173,13 @@ class PartFolder(_Part):
             self.path.mkdir()
 
     def add(self, name: str, data: bytes) -> None:
-        """Write one file."""
+        """Write one file; where the name is taken, under the next free one: "name_2.jpg"."""
         with self.guard(self.abort):
-            (self.path / name).write_bytes(data)
+            path, number = self.path / name, 1
+            while path.exists():  # frame 12 of walk.mp4, and a picture walk_000012.jpg
+                number += 1
+                path = self.path / f"{Path(name).stem}_{number}{Path(name).suffix}"
+            path.write_bytes(data)
 
     def finish(self) -> Path:
         """Move the files into the final folder."""

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posewright.draw import Style, draw
+from posewright.errors import OutputError
 from posewright.people import Result
 from posewright.warp import Warp
 from posewright.writers import WriterOptions
-from posewright.writers.encoders import Encoder, open_encoder
+from posewright.writers.encoders import Encoder, EncoderError, open_encoder
 from posewright.writers.files import spare_source
 from posewright.writers.images import pixels
 from posewright.writers.names import Names, file_name, safe, sequence_of, stem
@@ -32,11 +33,13 @@ class VideoWriter:
     `fps`.  In gaps of hours the picture before is repeated every hour, which MP4 cannot do without.
     The first frame decides the size, made even; later ones of another size are fitted into it.
     Frames that could not be read are left out: the one before stays on the screen.  `notes` name
-    the codec and why an earlier one of `video_codecs` was not used.
+    the codec and why an earlier one of `video_codecs` was not used.  `errors` name the sources
+    whose video cannot be encoded; an OutputError at the end where that holds for all.
     """
 
     def __init__(self, folder: Path, options: WriterOptions) -> None:
         self.notes: list[str] = []
+        self.errors: list[str] = []
         self._folder = folder
         self._options = options
         self._style = options.style or Style()
@@ -54,25 +57,40 @@ class VideoWriter:
         picture = draw(pixels(result, "video"), result.people, result.skeleton, self._style)
         source = sequence_of(result)
         still = source != result.source
-        if source != self._source or self._film is None:
+        if source != self._source:
             self._next(source, file_name(source) if still else stem(source), picture)
-        assert self._film is not None
+        if self._film is None:  # it cannot be encoded
+            return
         time = result.time or (self._count / self._options.fps if still else 0.0)
         self._count += 1
-        self._film.add(_fitted(picture, self._size), time)
+        try:
+            self._film.add(_fitted(picture, self._size), time)
+        except EncoderError as error:
+            self._film = None
+            self.errors.append(f"{source}: {error}")
 
     def close(self) -> list[Path]:
         """Finish the last video and return all."""
-        if self._film is not None:
-            film, self._film = self._film, None
-            path = film.finish()
-            self._done.append(path)
-            if film.jumps:
-                self.notes.append(
-                    f"{path.name}: {film.jumps} frames follow the one before at once, as their "
-                    "times did not rise or jumped by more than a month"
-                )
+        self._finish()
+        if self.errors and not self._done:
+            raise OutputError(self.errors[0])
         return self._done
+
+    def _finish(self) -> None:
+        film, self._film = self._film, None
+        if film is None:
+            return
+        try:
+            path = film.finish()
+        except EncoderError as error:
+            self.errors.append(f"{self._source}: {error}")
+            return
+        self._done.append(path)
+        if film.jumps:
+            self.notes.append(
+                f"{path.name}: {film.jumps} frames follow the one before at once, as their times "
+                "did not rise or jumped by more than a month"
+            )
 
     def abort(self) -> None:
         """Remove the video in work; those finished stay."""
@@ -81,17 +99,20 @@ class VideoWriter:
             self._film = None
 
     def _next(self, source: str, wanted: str, picture: NDArray[np.uint8]) -> None:
-        self.close()
+        self._finish()
         self._source, self._count = source, 0
         name = self._names.of(source, safe(wanted))
         spare_source(self._folder / f"{name}.mp4", source)
         height, width = picture.shape[:2]
         self._size = (width + width % 2, height + height % 2)
         options = self._options
-        self._film = open_encoder(
-            self._folder, name, self._size, options.fps, options.video_codecs, options.overwrite,
-            self.notes,
-        )  # fmt: skip
+        try:
+            self._film = open_encoder(
+                self._folder, name, self._size, options.fps, options.video_codecs,
+                options.overwrite, self.notes,
+            )  # fmt: skip
+        except EncoderError as error:
+            self.errors.append(f"{source}: {error}")
 
 
 def _fitted(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
