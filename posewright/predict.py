@@ -16,6 +16,7 @@ from posewright.outputs import Outputs, Summary
 from posewright.people import Frame, Result
 from posewright.smoothing import Chain, Smoothing, create_smoother, smoothed
 from posewright.smoothing.person import check_choice, choose, only
+from posewright.sources.address import without_secrets
 from posewright.trackers import Tracker, create_tracker
 from posewright.writers import WriterOptions
 
@@ -118,7 +119,7 @@ class _Run:
         try:
             stream = pose.stream(source, **options)
         except SourceError as error:
-            self.summary.add_bad(str(source), str(error))
+            self.summary.add_bad(without_secrets(str(source)), str(error))
             return
         with stream:
             smoother = self.smoothing.start(stream.source.fps, stream.source.kind == "stream")

@@ -198,15 +198,22 @@ def _time(packet: av.Packet[VideoStream]) -> float | None:
 def _filled(
     items: Iterable[Item], fps: float | None, is_hurt: Callable[[], bool]
 ) -> Iterator[Item]:
-    """Yield the items, and near a damaged place a Lost for each that is missing by the times."""
+    """Yield the items, and near a damaged place a Lost for each that is missing by the times.
+
+    A decoder that lost a packet may show a frame too late: it is left out, as its place is taken.
+    """
     steps: deque[float] = deque(maxlen=8)
+    taken: deque[float] = deque(maxlen=NEAR)
     last: float | None = None
     for item in items:
         time = item.time
-        if last is not None and time is not None and time > last:
-            hole = _hole(last, time, steps, fps) if is_hurt() else []
+        if last is not None and time is not None:
+            if time < last and steps and any(abs(time - at) < steps[-1] / 3 for at in taken):
+                continue
+            hole = _hole(last, time, steps, fps) if time > last and is_hurt() else []
             yield from (Lost(at, "the file is damaged there") for at in hole)
-            if not hole:
+            taken.extend(hole)
+            if time > last and not hole:
                 steps.append(time - last)
         last = last if time is None else time
         yield item

@@ -17,6 +17,7 @@ from pathlib import Path, PurePath
 
 from posewright.errors import SourceError
 from posewright.people import Frame
+from posewright.sources.address import NOT_LISTED, is_address, without_secrets
 from posewright.sources.base import Frames
 from posewright.sources.guard import BadPicture, decode, picture_format
 
@@ -148,6 +149,8 @@ def list_loads(path: str, max_pixels: int) -> list[Load]:
 
 def _listed(folder: str, name: str, max_pixels: int) -> Frame:
     """Read a picture of a list, beside the list or else from the working folder."""
+    if is_address(name):
+        return Frame.failed(without_secrets(name), NOT_LISTED)
     beside = os.path.join(folder, name)
     return file_frame(beside if os.path.exists(beside) else name, max_pixels)
 

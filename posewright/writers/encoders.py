@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from statistics import median_low
 from typing import Any, Protocol, cast
 
 import av
 import cv2
 import numpy as np
+from av.codec.context import Flags
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
@@ -21,6 +24,7 @@ __all__ = ["Encoder", "open_encoder"]
 CLOCK = (
     60_000  # ticks a second; MPEG-4 has room for 65,535, and 24, 25, 29.97, 30, 60 fps divide it
 )
+LATELY = 31  # frames whose median duration is the last one's
 _CODECS = {
     "libx264": ("H.264", {"crf": "20", "preset": "veryfast"}),
     "mpeg4": ("MPEG-4 part 2, which browsers do not play", {"qscale": "3"}),
@@ -43,12 +47,13 @@ class Encoder(Protocol):
 
 def open_encoder(
     folder: Path, name: str, size: tuple[int, int], fps: float, codecs: tuple[str, ...],
-    overwrite: bool, notes: list[str],
+    overwrite: bool, notes: list[str], pixel_aspect: float = 1.0,
 ) -> Encoder:  # fmt: skip
     """Return the first encoder of `codecs` that opens for a size (even width, even height).
 
-    `notes` gets a line with the file, its codec and why the earlier ones were not used.
-    OutputError where none opens, or the file cannot be made.
+    pixel_aspect: width of a pixel over its height, which players keep.  `notes` gets a line with
+    the file, its codec and why the earlier ones were not used.  OutputError where none opens, or
+    the file cannot be made.
     """
     failed: list[str] = []
     for codec in codecs:
@@ -56,7 +61,7 @@ def open_encoder(
         part = PartFile(folder / (name + suffix), overwrite)
         kind: type[_Mjpg] | type[_Film] = _Mjpg if codec == "mjpg" else _Film
         try:
-            encoder = kind(part, codec, size, fps)
+            encoder = kind(part, codec, size, fps, pixel_aspect)
         except (ValueError, FFmpegError) as error:
             part.abort()
             failed.append(f"{codec}: {error}")
@@ -70,12 +75,21 @@ def open_encoder(
 
 
 class _Film:
-    """MP4 through PyAV, yuv420p, variable frame rate."""
+    """MP4 through PyAV, yuv420p, variable frame rate.
 
-    def __init__(self, part: PartFile, codec: str, size: tuple[int, int], fps: float) -> None:
+    A frame waits for the next one, which tells how long it lasts; the last one lasts as long as
+    most.
+    """
+
+    def __init__(
+        self, part: PartFile, codec: str, size: tuple[int, int], fps: float, pixel_aspect: float
+    ) -> None:
         self._part = part
         self._first: float | None = None
         self._last = -1
+        self._waiting: av.VideoFrame | None = None
+        self._lasted: deque[int] = deque(maxlen=LATELY)
+        self._usual = max(round(CLOCK / fps), 1)
         options = {"movflags": "faststart"}  # the index in front, so that browsers start at once
         with part.guard(part.abort):
             self._file = av.open(str(part.path), "w", format="mp4", options=options)
@@ -84,8 +98,11 @@ class _Film:
             self._stream: Any = cast(Any, self._file.add_stream(codec, rate=rate))
             self._stream.width, self._stream.height = size
             self._stream.pix_fmt = "yuv420p"
+            shape = Fraction(pixel_aspect).limit_denominator(255)
+            self._stream.codec_context.sample_aspect_ratio = shape
             self._stream.codec_context.time_base = Fraction(1, CLOCK)
             self._stream.codec_context.options = _CODECS.get(codec, ("", {}))[1]
+            self._stream.codec_context.flags |= Flags.frame_duration
             self._stream.codec_context.open()
         except (ValueError, FFmpegError):
             self.abort()
@@ -94,16 +111,26 @@ class _Film:
     def add(self, picture: NDArray[np.uint8], time: float) -> None:
         self._first = time if self._first is None else self._first
         # A time that does not rise (a clock set back) moves on by one tick.
-        self._last = max(round((time - self._first) * CLOCK), self._last + 1)
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        frame.pts, frame.time_base = self._last, Fraction(1, CLOCK)
-        self._mux(frame)
+        now = max(round((time - self._first) * CLOCK), self._last + 1)
+        if self._waiting is not None:
+            self._lasted.append(now - self._last)
+            self._encode(now - self._last)
+        self._last = now
+        self._waiting = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        self._waiting.pts, self._waiting.time_base = now, Fraction(1, CLOCK)
+
+    def _encode(self, duration: int) -> None:
+        frame, self._waiting = self._waiting, None
+        if frame is not None:
+            frame.duration = duration
+            self._mux(frame)
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
         with self._part.guard(self.abort):
             self._file.mux(self._stream.encode(frame))
 
     def finish(self) -> Path:
+        self._encode(median_low(self._lasted) if self._lasted else self._usual)
         self._mux(None)
         with self._part.guard(self.abort):
             self._file.close()
@@ -118,15 +145,21 @@ class _Film:
 class _Mjpg:
     """AVI through OpenCV's built-in encoder, which is always there; constant frame rate."""
 
-    def __init__(self, part: PartFile, codec: str, size: tuple[int, int], fps: float) -> None:
+    def __init__(
+        self, part: PartFile, codec: str, size: tuple[int, int], fps: float, pixel_aspect: float
+    ) -> None:
         self._part = part
         self._count = 0
         fourcc = cv2.VideoWriter.fourcc(*"MJPG")
-        self._file = cv2.VideoWriter(str(part.path), cv2.CAP_OPENCV_MJPEG, fourcc, fps, size)
+        # It knows square pixels only.
+        self._size = (max(2 * round(size[0] * pixel_aspect / 2), 2), size[1])
+        self._file = cv2.VideoWriter(str(part.path), cv2.CAP_OPENCV_MJPEG, fourcc, fps, self._size)
         if not self._file.isOpened():
             raise ValueError("OpenCV cannot write it")
 
     def add(self, picture: NDArray[np.uint8], time: float) -> None:
+        if self._size != (picture.shape[1], picture.shape[0]):
+            picture = np.asarray(cv2.resize(picture, self._size), np.uint8)
         self._file.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         self._count += 1
 

@@ -29,9 +29,9 @@ class VideoWriter:
     """One video for each video among the sources, and one for each folder of pictures.
 
     Frames keep their times (variable frame rate); pictures follow one another at `fps`.  The first
-    frame decides the size, made even; later ones of another size are fitted into it.  Frames that
-    could not be read are left out: the one before stays on the screen.  `notes` name the codec and
-    why an earlier one of `video_codecs` was not used.
+    frame decides the size, made even, and the shape of a pixel; later ones of another size are
+    fitted into it.  Frames that could not be read are left out: the one before stays on the screen.
+    `notes` name the codec and why an earlier one of `video_codecs` was not used.
     """
 
     def __init__(self, folder: Path, options: WriterOptions) -> None:
@@ -54,7 +54,7 @@ class VideoWriter:
         still = is_picture(result.source)
         source = str(PurePath(result.source).parent) if still else result.source
         if source != self._source or self._film is None:
-            self._next(source, picture)
+            self._next(source, picture, result.pixel_aspect)
         assert self._film is not None
         time = self._count / self._options.fps if still else result.time
         self._count += 1
@@ -73,7 +73,7 @@ class VideoWriter:
             self._film.abort()
             self._film = None
 
-    def _next(self, source: str, picture: NDArray[np.uint8]) -> None:
+    def _next(self, source: str, picture: NDArray[np.uint8], pixel_aspect: float) -> None:
         self.close()
         self._source, self._count = source, 0
         name = self._names.of(source, safe(stem(source)))
@@ -83,7 +83,7 @@ class VideoWriter:
         options = self._options
         self._film = open_encoder(
             self._folder, name, self._size, options.fps, options.video_codecs, options.overwrite,
-            self.notes,
+            self.notes, pixel_aspect,
         )  # fmt: skip
 
 
