@@ -165,6 +165,43 @@ def test_packets_that_are_gone_from_a_transport_stream(tmp_path: Path) -> None:
     assert set(range(12, 19)) <= missing <= set(range(11, 25))  # the next key frame is number 25
 
 
+def with_sound(path: Path) -> None:
+    """Put silence beside a video's packets."""
+    data = path.with_name("video" + path.suffix)
+    path.rename(data)
+    with av.open(data) as old, av.open(path, "w", options={"cluster_time_limit": "200"}) as new:
+        (video,) = old.streams.video
+        stream = new.add_stream_from_template(video)
+        sound = new.add_stream("aac", rate=16000)
+        for packet in old.demux(video):
+            if packet.size:
+                packet.stream = stream
+                new.mux(packet)
+                for _ in range(2):  # 128 ms a packet would be too rare
+                    silence = av.AudioFrame.from_ndarray(
+                        np.zeros((1, 320), np.float32), "fltp", "mono"
+                    )
+                    silence.sample_rate = 16000
+                    new.mux(sound.encode(silence))
+        new.mux(sound.encode(None))
+
+
+@pytest.mark.parametrize("sound", [False, True])
+def test_a_hole_in_a_matroska_file_keeps_later_numbers(tmp_path: Path, sound: bool) -> None:
+    path = tmp_path / "a.mkv"
+    film(path, "libx264", count=60, gop=5, options={"cluster_time_limit": "200"})
+    if sound:
+        with_sound(path)
+    data = bytearray(path.read_bytes())
+    middle = packets(path)[30][0]
+    data[middle : middle + 2500] = np.random.default_rng(1).bytes(2500)
+    path.write_bytes(data)
+    found = frames(path)
+    missing = [f.index for f in found if f.status != "ok"]
+    assert missing and set(missing) <= set(range(28, 40))
+    check_numbers(found, missing, 60)
+
+
 def test_a_gap_of_a_recorder_is_no_damage(tmp_path: Path) -> None:
     stamps = [40 * n for n in range(30) if n not in (11, 12, 20)]
     for name in ("a.ts", "a.mkv", "a.mp4"):

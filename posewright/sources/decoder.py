@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import av
 from av.container import InputContainer
@@ -56,7 +57,8 @@ class Decoder:
         # A transport stream marks the packet before a seam, the others only those cut off.
         self._marks_seams = "mpegts" in forms
         self.index = ChunkIndex(stream) if "avi" in forms else None
-        self._adjoin = "matroska" in forms and len(container.streams) == 1
+        # Whatever lies between the packets of a Matroska file has been skipped as damaged.
+        self._adjoin = "matroska" in forms
         self._keeps_packets = "mov" in forms  # its packets come from a table
         self._sections = _Sections()
         # The number and section of a packet, and what it held.
@@ -105,7 +107,7 @@ class Decoder:
         failures = 0
         while failures < MOST_FAILURES:
             try:
-                for packet in self._container.demux(self._stream):
+                for packet in self._demux():
                     failures = 0
                     if packet.size:
                         self._count(packet)
@@ -118,6 +120,17 @@ class Decoder:
                 self._break()
                 return
 
+    def _demux(self) -> Iterator[av.Packet[VideoStream]]:
+        """Yield the video's packets; of a Matroska file, look at the others' places, too."""
+        streams = self._container.streams if self._adjoin else [self._stream]
+        for packet in self._container.demux(*streams):
+            if self._adjoin and packet.pos is not None:
+                if self._end is not None and packet.pos - self._end > SPARE_BYTES:
+                    self._hurt = self.packets
+                self._end = packet.pos + packet.size
+            if packet.stream_index == self._stream.index:
+                yield cast("av.Packet[VideoStream]", packet)
+
     def _break(self) -> None:
         self.broken += 1
         self._hurt = self.packets
@@ -126,10 +139,6 @@ class Decoder:
         if self.index is not None:
             for time in self.index.passed_over(packet):
                 self._wait(Lost(time, "its chunk is damaged"))
-        if self._adjoin and packet.pos is not None:
-            if self._end is not None and packet.pos - self._end > SPARE_BYTES:
-                self._hurt = self.packets
-            self._end = packet.pos + packet.size
         self.packets += 1
         self._sections.take(packet.dts, self.packets)
         self.unshown += packet.is_discard

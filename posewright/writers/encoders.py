@@ -25,8 +25,9 @@ CLOCK = (
     60_000  # ticks a second; MPEG-4 has room for 65,535, and 24, 25, 29.97, 30, 60 fps divide it
 )
 LATELY = 31  # frames whose median duration is the last one's
+# Without B-frames decoding times are those of showing, so that a film of any rate ends on time.
 _CODECS = {
-    "libx264": ("H.264", {"crf": "20", "preset": "veryfast"}),
+    "libx264": ("H.264", {"crf": "20", "preset": "veryfast", "bf": "0"}),
     "mpeg4": ("MPEG-4 part 2, which browsers do not play", {"qscale": "3"}),
     "mjpg": ("Motion JPEG at a constant frame rate", {}),
 }
@@ -113,7 +114,8 @@ class _Film:
         # A time that does not rise (a clock set back) moves on by one tick.
         now = max(round((time - self._first) * CLOCK), self._last + 1)
         if self._waiting is not None:
-            self._lasted.append(now - self._last)
+            if now > self._last + 1:
+                self._lasted.append(now - self._last)
             self._encode(now - self._last)
         self._last = now
         self._waiting = av.VideoFrame.from_ndarray(picture, format="rgb24")
