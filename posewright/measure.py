@@ -33,7 +33,9 @@ def measure(pose: Pose, source: Any, frames: int = 60) -> dict[str, Any]:
             people += len(result)
         seconds = time.perf_counter() - start
     if not speeds:
-        raise SourceError(f"{source}: fewer than {WARM_UP + 1} frames; give a longer source")
+        raise SourceError(
+            f"{stream.source.name}: fewer than {WARM_UP + 1} frames; give a longer source"
+        )
     return {
         "pose": f"{pose.model.info.name}, {pose.model.runtime}",
         "frames": len(speeds),

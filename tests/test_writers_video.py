@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import av
 import cv2
 import numpy as np
 import pytest
+from test_pipeline import Known, SpotModel
 from test_writers import FAILED, nobody, people, result, write
 
 from posewright.draw import Style
 from posewright.errors import OutputError, UsageError
+from posewright.pipeline import Pipeline
+from posewright.sources import open_source
 from posewright.writers import WriterOptions, create_writer
 
 
@@ -85,6 +89,79 @@ def test_video_survives_a_clock_set_back_and_a_new_size(tmp_path: Path) -> None:
     _, times, sizes = decoded(path)
     assert times == sorted(times) and len(set(times)) == 3
     assert set(sizes) == {(50, 40)}
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+@pytest.mark.parametrize(
+    ("fps", "count"), [(1, 6), (5, 10), (10, 11), (24, 24), (29.97, 30), (50, 50), (60, 61)]
+)
+def test_the_last_frame_lasts_as_long_as_the_others(
+    tmp_path: Path, fps: float, count: int, codec: str
+) -> None:
+    results = [result(nobody(), frame=i, time=3 + i / fps) for i in range(count)]
+    [path] = write("video", tmp_path, results, video_codecs=(codec,))
+    with av.open(path) as film:
+        (stream,) = film.streams.video
+        assert stream.duration is not None and stream.time_base is not None
+        assert float(stream.duration * stream.time_base) == pytest.approx(count / fps, abs=1e-3)
+    read = cv2.VideoCapture(str(path))
+    assert read.get(cv2.CAP_PROP_FPS) == pytest.approx(fps, rel=1e-3)
+    assert int(read.get(cv2.CAP_PROP_FRAME_COUNT)) == count
+
+
+@pytest.mark.parametrize(
+    ("times", "seconds"),
+    [
+        ([0.0], 0.04),  # the frame rate of pictures, where there is nothing to go by
+        ([0.0, 0.1, 0.2, 50.0], 50.1),
+        ([0.0, 0.04, 0.08, 0.16, 0.2], 0.24),  # one could not be read
+    ],
+)
+def test_the_last_frame_beside_holes(tmp_path: Path, times: list[float], seconds: float) -> None:
+    results = [result(nobody(), frame=i, time=t) for i, t in enumerate(times)]
+    [path] = write("video", tmp_path, results)
+    with av.open(path) as film:
+        (stream,) = film.streams.video
+        assert stream.duration is not None and stream.time_base is not None
+        assert float(stream.duration * stream.time_base) == pytest.approx(seconds, abs=1e-3)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+@pytest.mark.parametrize("aspect", [Fraction(16, 15), Fraction(64, 45), Fraction(1, 2)])
+def test_video_keeps_the_shape_of_a_pixel(tmp_path: Path, aspect: Fraction, codec: str) -> None:
+    results = [result(frame=i, pixel_aspect=float(aspect)) for i in range(3)]
+    [path] = write("video", tmp_path, results, video_codecs=(codec,))
+    with av.open(path) as film:
+        (stream,) = film.streams.video
+        assert (stream.width, stream.height) == (80, 64)
+        assert stream.sample_aspect_ratio == aspect
+
+
+def test_motion_jpeg_is_as_wide_as_it_is_shown(tmp_path: Path) -> None:
+    results = [result(frame=i, pixel_aspect=1.5) for i in range(3)]
+    [path] = write("video", tmp_path, results, video_codecs=("mjpg",))
+    assert set(decoded(path)[2]) == {(120, 64)}
+
+
+def test_a_drawn_video_is_shown_as_its_source(tmp_path: Path) -> None:
+    with av.open(tmp_path / "clip.mp4", "w") as container:
+        stream = container.add_stream("libx264", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        stream.set_display_matrix([0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30])
+        for number in range(10):
+            image = np.full((48, 64, 3), 20 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    pipeline = Pipeline(SpotModel(), Known({}), threads=1, keep_images=True)
+    with open_source(tmp_path / "clip.mp4") as source:
+        results = list(pipeline.run(source))
+    [path] = write("video", tmp_path / "out", results)
+    with av.open(path) as film:
+        (stream,) = film.streams.video
+        assert (stream.width, stream.height) == (48, 64)
+        assert stream.sample_aspect_ratio == Fraction(3, 4)
+        assert float(stream.duration * stream.time_base) == pytest.approx(2.0, abs=1e-3)
 
 
 def test_video_of_each_source_and_of_pictures(tmp_path: Path) -> None:

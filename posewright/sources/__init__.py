@@ -16,6 +16,7 @@ import numpy as np
 
 from posewright.errors import SourceError, UsageError, near, nearest
 from posewright.people import Frame
+from posewright.sources.address import NOT_LISTED, is_address, without_secrets
 from posewright.sources.arrays import Color, memory_loads
 from posewright.sources.base import Frames, Kind, Source
 from posewright.sources.pictures import (
@@ -59,8 +60,9 @@ def open_source(
     """Open whatever holds pictures as an iterator of RGB frames; the content decides, not the name.
 
     spec: a path of a picture (JPEG, PNG, WebP, TIFF, BMP), folder, glob, .txt list, .zip or video;
-    a camera (3, "3" or "camera:3"); an address rtsp:// http:// rtmp:// udp://; a uint8 array
-    (H, W), (H, W, 3) or (N, H, W, 3); a PIL image; a Frame; an iterable of such pictures; a Source.
+    a camera (3, "camera:3", or "3" where no file has that name); an address rtsp:// http:// rtmp://
+    udp://; a uint8 array (H, W), (H, W, 3) or (N, H, W, 3); a PIL image; a Frame; an iterable of
+    such pictures; a Source.
     color: channel order of arrays.  max_pixels: a larger picture or video is not decoded.
     latest: cameras and streams yield the newest picture and drop what is late.  retry_s: seconds
     without a picture after which a camera or stream is given up.  fps: pictures a second, which
@@ -109,9 +111,9 @@ def _open_camera(number: int, latest: bool, retry_s: float) -> Frames:
 def _open_name(
     name: str, max_pixels: int, latest: bool, retry_s: float, fps: float | None
 ) -> Frames:
-    camera = re.fullmatch(r"(?:camera:)?([0-9]{1,4})", name)
-    if camera:
-        return _open_camera(int(camera[1]), latest, retry_s)
+    camera = re.fullmatch(r"(camera:)?([0-9]{1,4})", name)
+    if camera and (camera[1] or not os.path.lexists(name)):
+        return _open_camera(int(camera[2]), latest, retry_s)
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)(://|:)", name)
     if scheme and not os.path.exists(name):
         _check_scheme(name, scheme[1].lower(), scheme[2])
@@ -136,6 +138,8 @@ def _check_scheme(name: str, scheme: str, mark: str) -> None:
     """Refuse addresses of any other kind than streams; a path may hold a colon."""
     if scheme in STREAMS and mark == "://":
         return
+    if scheme in STREAMS and re.match(r"[^:]*:/", name):
+        raise UsageError(f"an address begins with {scheme}://; write both slashes")
     if mark == "://" or scheme in (*COMMANDS, "camera"):
         raise UsageError(
             f"{scheme}: is no kind of source{nearest(scheme, STREAMS)}; use {', '.join(STREAMS)}, "
@@ -229,6 +233,8 @@ def _item_loads(
             f"{type(item).__name__} in a list is no picture; a list holds pictures only"
         )
     name = os.fsdecode(item)
+    if is_address(name):
+        return [partial(Frame.failed, without_secrets(name), NOT_LISTED)]
     failed = partial(Frame.failed, name, sequence=str(PurePath(name).parent))
     try:
         found = _path_loads(name, max_pixels, resources, notes)

@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import av
 from av.container import InputContainer
@@ -56,7 +57,8 @@ class Decoder:
         # A transport stream marks the packet before a seam, the others only those cut off.
         self._marks_seams = "mpegts" in forms
         self.index = ChunkIndex(stream) if "avi" in forms else None
-        self._adjoin = "matroska" in forms and len(container.streams) == 1
+        # Whatever lies between the packets of a Matroska file has been skipped as damaged.
+        self._adjoin = "matroska" in forms
         self._keeps_packets = "mov" in forms  # its packets come from a table
         self._sections = _Sections()
         # The number and section of a packet, and what it held.
@@ -105,7 +107,7 @@ class Decoder:
         failures = 0
         while failures < MOST_FAILURES:
             try:
-                for packet in self._container.demux(self._stream):
+                for packet in self._demux():
                     failures = 0
                     if packet.size:
                         self._count(packet)
@@ -118,6 +120,17 @@ class Decoder:
                 self._break()
                 return
 
+    def _demux(self) -> Iterator[av.Packet[VideoStream]]:
+        """Yield the video's packets; of a Matroska file, look at the others' places, too."""
+        streams = self._container.streams if self._adjoin else [self._stream]
+        for packet in self._container.demux(*streams):
+            if self._adjoin and packet.pos is not None:
+                if self._end is not None and packet.pos - self._end > SPARE_BYTES:
+                    self._hurt = self.packets
+                self._end = packet.pos + packet.size
+            if packet.stream_index == self._stream.index:
+                yield cast("av.Packet[VideoStream]", packet)
+
     def _break(self) -> None:
         self.broken += 1
         self._hurt = self.packets
@@ -126,10 +139,6 @@ class Decoder:
         if self.index is not None:
             for time in self.index.passed_over(packet):
                 self._wait(Lost(time, "its chunk is damaged"))
-        if self._adjoin and packet.pos is not None:
-            if self._end is not None and packet.pos - self._end > SPARE_BYTES:
-                self._hurt = self.packets
-            self._end = packet.pos + packet.size
         self.packets += 1
         self._sections.take(packet.dts, self.packets)
         self.unshown += packet.is_discard
@@ -198,15 +207,22 @@ def _time(packet: av.Packet[VideoStream]) -> float | None:
 def _filled(
     items: Iterable[Item], fps: float | None, is_hurt: Callable[[], bool]
 ) -> Iterator[Item]:
-    """Yield the items, and near a damaged place a Lost for each that is missing by the times."""
+    """Yield the items, and near a damaged place a Lost for each that is missing by the times.
+
+    A decoder that lost a packet may show a frame too late: it is left out, as its place is taken.
+    """
     steps: deque[float] = deque(maxlen=8)
+    taken: deque[float] = deque(maxlen=NEAR)
     last: float | None = None
     for item in items:
         time = item.time
-        if last is not None and time is not None and time > last:
-            hole = _hole(last, time, steps, fps) if is_hurt() else []
+        if last is not None and time is not None:
+            if time < last and steps and any(abs(time - at) < steps[-1] / 3 for at in taken):
+                continue
+            hole = _hole(last, time, steps, fps) if time > last and is_hurt() else []
             yield from (Lost(at, "the file is damaged there") for at in hole)
-            if not hole:
+            taken.extend(hole)
+            if time > last and not hole:
                 steps.append(time - last)
         last = last if time is None else time
         yield item

@@ -21,6 +21,7 @@ from typing import IO, Any
 from posewright.errors import SourceError
 from posewright.files.marks import drawn_among
 from posewright.people import Frame
+from posewright.sources.address import NOT_LISTED, is_address, without_secrets
 from posewright.sources.base import Frames
 from posewright.sources.guard import BadPicture, decode_all, picture_format
 from posewright.sources.inside import raw_format
@@ -91,6 +92,8 @@ class _More:
 def file_frame(path: str | Path, max_pixels: int) -> Frame:
     """Read a picture file; whatever is wrong with it becomes the frame's message."""
     name = str(path)
+    if is_address(name):
+        return Frame.failed(without_secrets(name), NOT_LISTED)
     failed = partial(Frame.failed, name, sequence=_folder(name))
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):

@@ -63,10 +63,10 @@ def plan(sources: Sequence[Any], opening: Callable[[Any], Source]) -> Plan:
 
 def shown(spec: Any) -> str:
     """Return a source as it may be printed: an address without what may be a password."""
-    from posewright.sources.stream import without_password
+    from posewright.sources.address import without_secrets
 
     if isinstance(spec, (str, os.PathLike)):
-        return without_password(os.fsdecode(spec))
+        return without_secrets(os.fsdecode(spec))
     return f"camera {spec}" if isinstance(spec, (int, np.integer)) else type(spec).__name__
 
 

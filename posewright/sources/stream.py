@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import threading
 import time
 from collections import deque
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from posewright.errors import SourceError
 from posewright.people import Frame
+from posewright.sources.address import without_secrets
 from posewright.sources.base import Frames
 from posewright.sources.decoder import Decoder, Lost
 from posewright.sources.decoding import AV_ERRORS, open_container, pixels, rate
@@ -126,8 +126,11 @@ def open_camera(
 def open_url(
     url: str, *, max_pixels: int = 100_000_000, latest: bool = False, retry_s: float = 30.0
 ) -> Frames:
-    """Open a network address: a live stream, or a video where the server says how long it is."""
-    name = without_password(url)
+    """Open a network address: a live stream, or a video where the server says how long it is.
+
+    HTTP tells the bytes of a file, and of a file alone; a multipart stream has no end.
+    """
+    name = without_secrets(url)
     if PurePosixPath(urlsplit(url).path).suffix.lower() in PLAYLISTS:
         raise SourceError(f"{name} is a playlist, which is not followed; name the stream itself")
 
@@ -138,15 +141,16 @@ def open_url(
         return NetworkLink(*opened)
 
     container, stream = open_container(url, name, PROTOCOLS, max_pixels, (TIMEOUT, silence))
-    if url.startswith("http") and container.duration:
+    if url.lower().startswith("http") and _is_file(container):
         return video(name, container, stream)
     first = NetworkLink(container, stream)
     return live(name, connect, first, latest=latest, retry_s=retry_s)
 
 
-def without_password(url: str) -> str:
-    """Return the address as it may be shown and saved."""
-    return re.sub(r"(://[^/@:]*):[^/]*@", r"\1:***@", url)
+def _is_file(container: InputContainer) -> bool:
+    if container.format.name == "mpjpeg":
+        return False
+    return bool(container.duration) or container.size > 0
 
 
 def live(

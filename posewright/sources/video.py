@@ -134,25 +134,27 @@ class _Declared:
     """What a container says about its length; 0 and None where it says nothing.
 
     count: packets; those in the table of a QuickTime or MP4 file, whose edit list may leave out or
-    repeat some.
+    repeat some.  unshown: those of them that are only there to decode others.
     """
 
     count: int
     seconds: float | None
     fps: float | None
+    unshown: int = 0
 
     @classmethod
     def of(cls, container: InputContainer, stream: VideoStream) -> _Declared:
-        count = stream.frames
-        if count and "mov" in container.format.name:
-            count = len(stream.index_entries) or count
-        return cls(count, _duration(container, stream), rate(stream))
+        count, unshown = stream.frames, 0
+        listed = len(stream.index_entries)
+        if count and listed not in (0, count) and "mov" in container.format.name:
+            count, unshown = listed, sum(entry.is_discard for entry in stream.index_entries)
+        return cls(count, _duration(container, stream), rate(stream), unshown)
 
     def total(self, index: ChunkIndex | None) -> int | None:
         """Return the number of pictures to expect."""
         listed = index.count if index is not None else 0
         if listed or self.count:
-            return listed or self.count
+            return listed or self.count - self.unshown
         return round(self.seconds * self.fps) if self.seconds and self.fps else None
 
     def missing(self, decoded: int, decoder: Decoder) -> str:
@@ -182,7 +184,7 @@ class _Declared:
 
     def _text(self) -> str:
         if self.count:
-            return f"the declared {self.count} frames"
+            return f"the declared {self.count - self.unshown} frames"
         if self.seconds and self.fps:
             return f"the declared {round(self.seconds * self.fps)} frames ({self.seconds:.2f} s)"
         return f"the declared {self.seconds:.2f} s" if self.seconds else "an undeclared number"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
+from statistics import median_low
 from typing import Any, Protocol, cast
 
 import av
 import cv2
 import numpy as np
+from av.codec.context import Flags
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
@@ -21,8 +24,10 @@ from posewright.writers.files import PartFile
 
 __all__ = ["Encoder", "EncoderError", "open_encoder"]
 
+LATELY = 31  # frames whose median duration is the last one's
+# Without B-frames decoding times are those of showing, so that a film of any rate ends on time.
 _CODECS = {
-    "libx264": ("H.264", {"crf": "20", "preset": "veryfast"}),
+    "libx264": ("H.264", {"crf": "20", "preset": "veryfast", "bf": "0"}),
     "mpeg4": ("MPEG-4 part 2, which browsers do not play", {"qscale": "3"}),
     "mjpg": ("Motion JPEG at a constant frame rate", {}),
 }
@@ -55,12 +60,13 @@ class Encoder(Protocol):
 
 def open_encoder(
     folder: Path, name: str, size: tuple[int, int], fps: float, codecs: tuple[str, ...],
-    overwrite: bool, notes: list[str],
+    overwrite: bool, notes: list[str], pixel_aspect: float = 1.0,
 ) -> Encoder:  # fmt: skip
     """Return the first encoder of `codecs` that opens for a size (even width, even height).
 
-    `notes` gets a line with the file, its codec and why the earlier ones were not used.
-    EncoderError where none opens, OutputError where the file cannot be made.
+    pixel_aspect: width of a pixel over its height, which players keep.  `notes` gets a line with
+    the file, its codec and why the earlier ones were not used.  EncoderError where none opens,
+    OutputError where the file cannot be made.
     """
     failed: list[str] = []
     for codec in codecs:
@@ -68,7 +74,7 @@ def open_encoder(
         part = PartFile(folder / (name + suffix), overwrite)
         kind: type[_Mjpg] | type[_Film] = _Mjpg if codec == "mjpg" else _Film
         try:
-            encoder = kind(part, codec, size, fps)
+            encoder = kind(part, codec, size, fps, pixel_aspect)
         except (ValueError, FFmpegError) as error:
             part.abort()
             failed.append(f"{codec}: {error}")
@@ -82,12 +88,20 @@ def open_encoder(
 
 
 class _Film:
-    """MP4 through PyAV, yuv420p, variable frame rate."""
+    """MP4 through PyAV, yuv420p, variable frame rate.
 
-    def __init__(self, part: PartFile, codec: str, size: tuple[int, int], fps: float) -> None:
+    A frame waits for the next one, which tells how long it lasts; the last one lasts as long as
+    most.
+    """
+
+    def __init__(
+        self, part: PartFile, codec: str, size: tuple[int, int], fps: float, pixel_aspect: float
+    ) -> None:
         self._part = part
         self._clock = Clock(fps)
-        self._before: av.VideoFrame | None = None
+        self._waiting: av.VideoFrame | None = None
+        self._lasted: deque[int] = deque(maxlen=LATELY)
+        self._usual = max(round(CLOCK / fps), 1)
         options = {"movflags": "faststart"}  # the index in front, so that browsers start at once
         with part.guard(part.abort):
             self._file = av.open(str(part.path), "w", format="mp4", options=options)
@@ -97,8 +111,11 @@ class _Film:
             self._stream: Any = cast(Any, self._file.add_stream(codec, rate=rate))
             self._stream.width, self._stream.height = size
             self._stream.pix_fmt = "yuv420p"
+            shape = Fraction(pixel_aspect).limit_denominator(255)
+            self._stream.codec_context.sample_aspect_ratio = shape
             self._stream.codec_context.time_base = Fraction(1, CLOCK)
             self._stream.codec_context.options = _CODECS.get(codec, ("", {}))[1]
+            self._stream.codec_context.flags |= Flags.frame_duration
             self._stream.codec_context.open()
         except (ValueError, FFmpegError):
             self.abort()
@@ -109,23 +126,31 @@ class _Film:
         return self._clock.jumps
 
     def add(self, picture: NDArray[np.uint8], time: float) -> None:
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
         *repeats, own = self._clock.ticks(time)
         for tick in repeats:
-            assert self._before is not None
-            self._encode(self._before, tick)
-        self._encode(frame, own)
-        self._before = frame
+            self._show_until(tick)
+        if self._waiting is not None and not repeats and own > self._waiting.pts + 1:
+            self._lasted.append(own - self._waiting.pts)
+        self._show_until(own)
+        self._waiting = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        self._waiting.pts, self._waiting.time_base = own, Fraction(1, CLOCK)
 
-    def _encode(self, frame: av.VideoFrame, tick: int) -> None:
-        frame.pts, frame.time_base = tick, Fraction(1, CLOCK)
-        self._mux(frame)
+    def _show_until(self, tick: int) -> None:
+        """Encode the frame that waits; it may be shown again from there."""
+        frame = self._waiting
+        if frame is not None:
+            frame.duration = tick - frame.pts
+            self._mux(frame)
+            frame.pts = tick
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
         with self._part.guard(self.abort), _explained(self._part):
             self._file.mux(self._stream.encode(frame))
 
     def finish(self) -> Path:
+        if self._waiting is not None:
+            usual = median_low(self._lasted) if self._lasted else self._usual
+            self._show_until(self._waiting.pts + usual)
         self._mux(None)
         with self._part.guard(self.abort), _explained(self._part):
             self._file.close()
@@ -155,15 +180,21 @@ class _Mjpg:
 
     jumps = 0  # it keeps no times
 
-    def __init__(self, part: PartFile, codec: str, size: tuple[int, int], fps: float) -> None:
+    def __init__(
+        self, part: PartFile, codec: str, size: tuple[int, int], fps: float, pixel_aspect: float
+    ) -> None:
         self._part = part
         self._count = 0
         fourcc = cv2.VideoWriter.fourcc(*"MJPG")
-        self._file = cv2.VideoWriter(str(part.path), cv2.CAP_OPENCV_MJPEG, fourcc, fps, size)
+        # It knows square pixels only.
+        self._size = (max(2 * round(size[0] * pixel_aspect / 2), 2), size[1])
+        self._file = cv2.VideoWriter(str(part.path), cv2.CAP_OPENCV_MJPEG, fourcc, fps, self._size)
         if not self._file.isOpened():
             raise ValueError("OpenCV cannot write it")
 
     def add(self, picture: NDArray[np.uint8], time: float) -> None:
+        if self._size != (picture.shape[1], picture.shape[0]):
+            picture = np.asarray(cv2.resize(picture, self._size), np.uint8)
         try:
             self._file.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         except cv2.error as error:

@@ -31,10 +31,11 @@ class VideoWriter:
 
     Frames keep their times (variable frame rate); pictures without times follow one another at
     `fps`.  In gaps of hours the picture before is repeated every hour, which MP4 cannot do without.
-    The first frame decides the size, made even; later ones of another size are fitted into it.
-    Frames that could not be read are left out: the one before stays on the screen.  `notes` name
-    the codec and why an earlier one of `video_codecs` was not used.  `errors` name the sources
-    whose video cannot be encoded; an OutputError at the end where that holds for all.
+    The first frame decides the size, made even, and the shape of a pixel; later ones of another
+    size are fitted into it.  Frames that could not be read are left out: the one before stays on
+    the screen.  `notes` name the codec and why an earlier one of `video_codecs` was not used.
+    `errors` name the sources whose video cannot be encoded; an OutputError at the end where that
+    holds for all.
     """
 
     def __init__(self, folder: Path, options: WriterOptions) -> None:
@@ -58,7 +59,8 @@ class VideoWriter:
         source = sequence_of(result)
         still = source != result.source
         if source != self._source:
-            self._next(source, file_name(source) if still else stem(source), picture)
+            wanted = file_name(source) if still else stem(source)
+            self._next(source, wanted, picture, result.pixel_aspect)
         if self._film is None:  # it cannot be encoded
             return
         time = result.time or (self._count / self._options.fps if still else 0.0)
@@ -98,7 +100,9 @@ class VideoWriter:
             self._film.abort()
             self._film = None
 
-    def _next(self, source: str, wanted: str, picture: NDArray[np.uint8]) -> None:
+    def _next(
+        self, source: str, wanted: str, picture: NDArray[np.uint8], pixel_aspect: float
+    ) -> None:
         self._finish()
         self._source, self._count = source, 0
         name = self._names.of(source, safe(wanted))
@@ -109,7 +113,7 @@ class VideoWriter:
         try:
             self._film = open_encoder(
                 self._folder, name, self._size, options.fps, options.video_codecs,
-                options.overwrite, self.notes,
+                options.overwrite, self.notes, pixel_aspect,
             )  # fmt: skip
         except EncoderError as error:
             self.errors.append(f"{source}: {error}")

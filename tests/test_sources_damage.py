@@ -1,0 +1,305 @@
+"""Damaged videos: every frame keeps its number and time, and what is no damage is not reported."""
+
+from __future__ import annotations
+
+import struct
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from test_sources_video import frames, scene
+
+from posewright.people import Frame
+from posewright.sources import open_source
+
+MUXERS = {"ts": "mpegts", "mkv": "matroska"}
+COUNT = 24
+
+
+def film(
+    path: Path,
+    codec: str,
+    *,
+    count: int = COUNT,
+    stamps: list[int] | None = None,
+    rate: int = 25,
+    pixels: str = "yuv420p",
+    gop: int = 250,
+    between: int = 0,
+    options: dict[str, str] | None = None,
+) -> None:
+    """Write frames, each of its own grey; stamps in ms.  between: B-frames in a row."""
+    form = path.suffix[1:]
+    with av.open(path, "w", format=MUXERS.get(form, form), options=options or {}) as container:
+        stream = container.add_stream(codec, rate=rate)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
+        context = stream.codec_context
+        context.gop_size, context.max_b_frames, context.thread_count = gop, between, 1
+        context.bit_rate = 2_000_000
+        if stamps:
+            context.time_base = Fraction(1, 1000)
+        for number in range(len(stamps) if stamps else count):
+            image = scene(64, 48, number) // 8 + grey(number)
+            frame = av.VideoFrame.from_ndarray(image.astype(np.uint8), format="rgb24")
+            if stamps:
+                frame.pts, frame.time_base = stamps[number], Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def grey(number: int) -> int:
+    return 20 + 37 * number % 190
+
+
+def packets(path: Path) -> list[tuple[int, int]]:
+    """Return where the packets lie in the file, and their bytes, in the order of showing."""
+    with av.open(path) as container:
+        found = [
+            (p.pts or 0, p.pos or 0, p.size) for p in container.demux(video=0) if p.size
+        ]  # fmt: skip
+    return [(pos, size) for _, pos, size in sorted(found)]
+
+
+def damage(path: Path, numbers: list[int], how: str) -> None:
+    """Destroy the packets of these frames."""
+    data = bytearray(path.read_bytes())
+    noise = np.random.default_rng(1)
+    places = packets(path)
+    for number in numbers:
+        pos, size = places[number]
+        if how == "half":
+            pos, size = pos + size // 2, size - size // 2
+        if how == "header":
+            pos, size = pos - 8, 32
+        content = bytes(size) if how == "zeros" else noise.bytes(size)
+        data[pos : pos + size] = content
+    path.write_bytes(data)
+
+
+def check_numbers(found: list[Frame], missing: list[int], count: int = COUNT, fps: float = 25.0):
+    """Look whether each frame stands at its number and time, those missing as decode errors."""
+    assert [f.index for f in found] == list(range(count))
+    assert [f.time for f in found] == pytest.approx([n / fps for n in range(count)], abs=0.002)
+    assert [f.index for f in found if f.status == "decode_error"] == missing
+    for frame in found:
+        if frame.index in missing:
+            assert frame.image.size == 0 and f"frame {frame.index} cannot" in frame.message
+        else:
+            assert frame.status == "ok"
+
+
+def check_content(found: list[Frame]) -> None:
+    """Look whether the frames hold the pictures that were written under their numbers."""
+    first = [scene(64, 48, f.index) // 8 + grey(f.index) for f in found]
+    for frame, written in zip(found, first, strict=True):
+        if frame.status == "ok":
+            assert abs(frame.image.mean() - written.mean()) < 6
+
+
+KINDS = [
+    ("a.avi", "mjpeg", {"pixels": "yuvj420p"}),
+    ("a.avi", "mpeg4", {"gop": 1}),
+    ("a.mp4", "libx264", {"gop": 1}),
+    ("a.mp4", "libx264", {}),
+    ("b.mp4", "libx264", {"between": 3}),
+    ("a.mov", "prores_ks", {"pixels": "yuv422p10le"}),
+    ("a.mov", "mjpeg", {"pixels": "yuvj420p"}),
+    ("a.ts", "libx264", {}),
+    ("b.ts", "mpeg2video", {"between": 2, "gop": 8}),
+]
+
+
+@pytest.mark.parametrize("how", ["noise", "zeros", "half"])
+@pytest.mark.parametrize(("name", "codec", "options"), KINDS)
+def test_a_damaged_packet_shifts_no_later_number(
+    tmp_path: Path, name: str, codec: str, options: dict, how: str
+) -> None:
+    film(tmp_path / name, codec, **options)
+    assert {f.status for f in frames(tmp_path / name)} == {"ok"}
+    damage(tmp_path / name, [9], how)
+    with open_source(tmp_path / name) as source:
+        assert source.total in (None, COUNT)
+        found = list(source)
+    if codec == "mpeg2video":  # those that refer to it, and those in the same 188 bytes
+        check_numbers(found, [f.index for f in found if f.status == "decode_error"])
+        assert found[9].status == "decode_error" and sum(f.status == "ok" for f in found) > 17
+        return
+    check_numbers(found, [9])
+    if codec in ("mjpeg", "prores_ks") or options.get("gop") == 1:
+        check_content(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"), [KINDS[0], KINDS[2], KINDS[5]], ids=["avi", "mp4", "mov"]
+)
+def test_the_first_and_the_last_and_a_row_of_frames(
+    tmp_path: Path, name: str, codec: str, options: dict
+) -> None:
+    film(tmp_path / name, codec, **options)
+    damage(tmp_path / name, [0, 7, 8, 9, 23], "zeros")
+    found = frames(tmp_path / name)
+    check_numbers(found, [0, 7, 8, 9, 23])
+    check_content(found)
+
+
+def test_a_chunk_of_an_avi_that_cannot_be_found_keeps_its_number(tmp_path: Path) -> None:
+    film(tmp_path / "a.avi", "mjpeg", pixels="yuvj420p")
+    damage(tmp_path / "a.avi", [4, 11, 12], "header")
+    found = frames(tmp_path / "a.avi")
+    check_numbers(found, [4, 11, 12])
+    check_content(found)
+
+
+def test_packets_that_are_gone_from_a_transport_stream(tmp_path: Path) -> None:
+    film(tmp_path / "a.ts", "libx264", count=40)
+    places = packets(tmp_path / "a.ts")
+    data = (tmp_path / "a.ts").read_bytes()
+    start, end = places[12][0] // 188 * 188, places[20][0] // 188 * 188
+    end += 188 * ((end - start) // 188 % 16 == 0)  # their counter runs to 16
+    (tmp_path / "a.ts").write_bytes(data[:start] + data[end:])
+    found = frames(tmp_path / "a.ts")
+    check_numbers(found, [f.index for f in found if f.status != "ok"], 40)
+    missing = {f.index for f in found if f.status != "ok"}
+    assert set(range(12, 19)) <= missing <= set(range(11, 25))  # the next key frame is number 25
+
+
+def with_sound(path: Path) -> None:
+    """Put silence beside a video's packets."""
+    data = path.with_name("video" + path.suffix)
+    path.rename(data)
+    with av.open(data) as old, av.open(path, "w", options={"cluster_time_limit": "200"}) as new:
+        (video,) = old.streams.video
+        stream = new.add_stream_from_template(video)
+        sound = new.add_stream("aac", rate=16000)
+        for packet in old.demux(video):
+            if packet.size:
+                packet.stream = stream
+                new.mux(packet)
+                for _ in range(2):  # 128 ms a packet would be too rare
+                    silence = av.AudioFrame.from_ndarray(
+                        np.zeros((1, 320), np.float32), "fltp", "mono"
+                    )
+                    silence.sample_rate = 16000
+                    new.mux(sound.encode(silence))
+        new.mux(sound.encode(None))
+
+
+@pytest.mark.parametrize("sound", [False, True])
+def test_a_hole_in_a_matroska_file_keeps_later_numbers(tmp_path: Path, sound: bool) -> None:
+    path = tmp_path / "a.mkv"
+    film(path, "libx264", count=60, gop=5, options={"cluster_time_limit": "200"})
+    if sound:
+        with_sound(path)
+    data = bytearray(path.read_bytes())
+    middle = packets(path)[30][0]
+    data[middle : middle + 2500] = np.random.default_rng(1).bytes(2500)
+    path.write_bytes(data)
+    found = frames(path)
+    missing = [f.index for f in found if f.status != "ok"]
+    assert missing and set(missing) <= set(range(28, 40))
+    check_numbers(found, missing, 60)
+
+
+def test_a_gap_of_a_recorder_is_no_damage(tmp_path: Path) -> None:
+    stamps = [40 * n for n in range(30) if n not in (11, 12, 20)]
+    for name in ("a.ts", "a.mkv", "a.mp4"):
+        film(tmp_path / name, "libx264", stamps=stamps)
+        found = frames(tmp_path / name)
+        assert [f.index for f in found] == list(range(27)) and {f.status for f in found} == {"ok"}
+        assert [f.time for f in found] == pytest.approx([s / 1000 for s in stamps], abs=0.002)
+
+
+def test_numbers_of_a_variable_frame_rate_count(tmp_path: Path) -> None:
+    stamps = [0, 33, 210, 250, 900, 1300, 1333, 2000, 2100, 5000]
+    film(tmp_path / "a.mp4", "libx264", stamps=stamps, gop=1)
+    damage(tmp_path / "a.mp4", [4], "zeros")
+    found = frames(tmp_path / "a.mp4")
+    assert [f.index for f in found] == list(range(10))
+    assert [f.time for f in found] == pytest.approx([s / 1000 for s in stamps], abs=0.002)
+    assert [f.status for f in found].index("decode_error") == 4
+    assert sum(f.status != "ok" for f in found) == 1
+
+
+def edit(path: Path, start: int, seconds: float) -> None:
+    """Make an MP4's edit list show so many seconds from a frame on."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"elst")
+    (media,) = struct.unpack(">i", data[at + 16 : at + 20])
+    data[at + 12 : at + 20] = struct.pack(">Ii", round(seconds * 1000), media + start * 512)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(("start", "shown", "between"), [(13, 20, 0), (0, 20, 0), (13, 20, 2)])
+def test_an_edit_list_is_no_damage(tmp_path: Path, start: int, shown: int, between: int) -> None:
+    film(tmp_path / "a.mp4", "libx264", count=60, gop=10, between=between)
+    plain = frames(tmp_path / "a.mp4")
+    edit(tmp_path / "a.mp4", start, shown / 25)
+    with open_source(tmp_path / "a.mp4") as source:
+        assert source.total == shown
+        found = list(source)
+    assert {f.status for f in found} == {"ok"} and len(found) == shown
+    assert [f.index for f in found] == list(range(shown)) and found[0].time == 0
+    assert (found[0].image == plain[start].image).all()
+
+
+def dropped(path: Path, numbers: list[int]) -> None:
+    """Replace chunks of an AVI by empty ones, as capture programs write a frame they dropped."""
+    data = path.read_bytes()
+    at, head, index = data.index(b"movi") + 4, data[: data.index(b"movi") + 4], b""
+    body, number = b"", 0
+    while data[at : at + 4] == b"00dc":
+        (size,) = struct.unpack("<I", data[at + 4 : at + 8])
+        chunk = data[at : at + 8 + size + size % 2]
+        at += len(chunk)
+        if number in numbers:
+            chunk, size = b"00dc" + bytes(4), 0
+        index += struct.pack("<4sIII", b"00dc", 16 if size else 0, 4 + len(body), size)
+        body, number = body + chunk, number + 1
+    tail = b"idx1" + struct.pack("<I", len(index)) + index
+    head = head[:-8] + struct.pack("<I4s", len(body) + 4, b"movi")
+    path.write_bytes(
+        head[:4] + struct.pack("<I", len(head + body + tail) - 8) + head[8:] + body + tail
+    )
+
+
+@pytest.mark.parametrize("numbers", [[5, 6, 7, 15], [20, 21, 22, 23]])
+def test_frames_that_a_recorder_dropped_are_no_damage(tmp_path: Path, numbers: list[int]) -> None:
+    film(tmp_path / "a.avi", "mjpeg", pixels="yuvj420p")
+    dropped(tmp_path / "a.avi", numbers)
+    with open_source(tmp_path / "a.avi") as source:
+        assert source.total == 20
+        found = list(source)
+    assert {f.status for f in found} == {"ok"}
+    assert [f.index for f in found] == list(range(20))
+    times = [n / 25 for n in range(24) if n not in numbers]
+    assert [f.time for f in found] == pytest.approx(times, abs=0.002)
+
+
+def test_a_recording_that_begins_between_key_frames_is_no_damage(tmp_path: Path) -> None:
+    film(tmp_path / "a.ts", "libx264", count=40, gop=10)
+    data = (tmp_path / "a.ts").read_bytes()
+    start = packets(tmp_path / "a.ts")[3][0] // 188 * 188
+    (tmp_path / "b.ts").write_bytes(data[:564] + data[start:])
+    found = frames(tmp_path / "b.ts")
+    assert {f.status for f in found} == {"ok"} and 30 <= len(found) < 40
+    assert [f.index for f in found] == list(range(len(found))) and found[0].time == 0
+
+
+def test_a_join_of_transport_streams_is_no_damage(tmp_path: Path) -> None:
+    film(tmp_path / "a.ts", "libx264")
+    data = (tmp_path / "a.ts").read_bytes()
+    (tmp_path / "a.ts").write_bytes(data + data)
+    found = frames(tmp_path / "a.ts")
+    check_numbers(found, [], 2 * COUNT)
+
+
+def test_damage_behind_a_join_keeps_its_place(tmp_path: Path) -> None:
+    film(tmp_path / "a.ts", "libx264", between=2)
+    film(tmp_path / "b.ts", "libx264", between=2)
+    damage(tmp_path / "b.ts", [6], "half")
+    both = (tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes()
+    (tmp_path / "a.ts").write_bytes(both)
+    found = frames(tmp_path / "a.ts")
+    check_numbers(found, [COUNT + 6], 2 * COUNT)
