@@ -20,6 +20,7 @@ from posewright.errors import SourceError
 from posewright.people import Floats
 from posewright.readers.values import BROKEN, finite
 from posewright.skeletons import Skeleton, for_joints
+from posewright.writers.paths import on_disk
 
 __all__ = ["read_yolo"]
 
@@ -105,7 +106,7 @@ def _sample(
     picture: Path, folder: Path, joints: int, numbers: int, person: int | None, notes: Notes
 ) -> Sample:
     width, height = header_size(picture)
-    file = _labels(picture, folder)
+    file = on_disk(_labels(picture, folder))
     text = file.read_text("utf-8", "replace") if file.is_file() else ""
     scale = np.array([width, height], np.float32)
     points, boxes = [], []

@@ -14,7 +14,7 @@ from posewright.errors import SourceError, UsageError, near
 from posewright.metrics.instances import Detections, Doubles, Ints, Truth
 from posewright.readers.longlists import split_lists
 from posewright.readers.values import BROKEN, load
-from posewright.writers.names import file_name
+from posewright.writers.paths import PathIndex
 
 __all__ = [
     "Labels", "box_detections", "detections", "read_box_truth", "read_detections", "read_entries",
@@ -49,11 +49,13 @@ class Labels:
     def rows(self, found: Iterable[Any], path: Path) -> Ints:
         """Return the number of the image of each id or name; a UsageError where some are unknown.
 
-        A name counts as an id where it is a number, otherwise it is a file name of the labels.
+        A name counts as an id where it is a number, otherwise it is a file name of the labels,
+        found by the longest matching tail of its path; a UsageError where several fit equally well.
         """
         where: dict[Any, int] = {image: row for row, image in enumerate(self.images)}
         ids = list(found)
-        known = {i: self._row(i, where) for i in dict.fromkeys(ids)}
+        index = PathIndex(self.names)
+        known = {i: self._row(i, where, index, path) for i in dict.fromkeys(ids)}
         unknown = [i for i, row in known.items() if row is None]
         if unknown:
             raise UsageError(
@@ -62,11 +64,21 @@ class Labels:
             )
         return np.array([known[i] for i in ids], np.int64)
 
-    def _row(self, image: Any, where: Mapping[Any, int]) -> int | None:
-        if isinstance(image, str):
-            found = self.names.get(file_name(image))
-            return where.get(int(image)) if found is None and image.isdecimal() else found
-        return where.get(image)
+    def _row(
+        self, image: Any, where: Mapping[Any, int], index: PathIndex, path: Path
+    ) -> int | None:
+        if not isinstance(image, str):
+            return where.get(image)
+        names = index.find(image)
+        rows = {self.names[name] for name in names}
+        if len(rows) > 1:
+            raise UsageError(
+                f"{path}: image_id {image!r} fits {names[0]} and {names[1]} of {self.path}; name "
+                "the folders, too"
+            )
+        if not rows and image.isdecimal():
+            return where.get(int(image))
+        return rows.pop() if rows else None
 
 
 def read_truth(path: str | Path, joints: int, whole_body: bool = False) -> Labels:
@@ -220,7 +232,7 @@ def _cells(entries: list[Any], images: list[int]) -> Ints:
 def _made(
     path: Path, data: Mapping[str, Any], truth: Truth, images: list[int], categories: list[int]
 ) -> Labels:
-    names = {file_name(str(i.get("file_name", i["id"]))): i["id"] for i in data["images"]}
+    names = {str(i.get("file_name", i["id"])): i["id"] for i in data["images"]}
     row = {image: n for n, image in enumerate(images)}
     index = {i["id"]: float(i.get("crowdIndex", 0)) for i in data["images"]}
     return Labels(

@@ -24,6 +24,7 @@ from posewright.sources.base import Frames
 from posewright.sources.guard import BadPicture, decode_all, picture_format
 from posewright.sources.inside import raw_format
 from posewright.sources.skipped import RAW, Skipped
+from posewright.writers.paths import on_disk
 
 __all__ = [
     "PICTURES", "UNREAD", "Load", "file_frame", "folder_loads", "gathered", "glob_loads", "kind_of",
@@ -247,8 +248,8 @@ def list_loads(path: str, max_pixels: int) -> list[Load]:
 
 def _listed(folder: str, name: str, max_pixels: int) -> Frame:
     """Read a picture of a list, beside the list or else from the working folder."""
-    beside = os.path.join(folder, name)
-    return file_frame(beside if os.path.exists(beside) else name, max_pixels)
+    beside = on_disk(Path(folder, name))
+    return file_frame(beside if beside.exists() else on_disk(Path(name)), max_pixels)
 
 
 def zip_loads(path: str, max_pixels: int, resources: ExitStack, notes: list[str]) -> list[Load]:

@@ -30,8 +30,8 @@ class VideoWriter:
 
     Frames keep their times (variable frame rate); pictures without times follow one another at
     `fps`.  The first frame decides the size, made even; later ones of another size are fitted into
-    it.  Frames that could not be read are left out: the one before stays on the screen.  `notes` name
-    the codec and why an earlier one of `video_codecs` was not used.
+    it.  Frames that could not be read are left out: the one before stays on the screen.  `notes`
+    name the codec and why an earlier one of `video_codecs` was not used.
     """
 
     def __init__(self, folder: Path, options: WriterOptions) -> None:
