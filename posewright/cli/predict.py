@@ -95,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--coco-images",
         type=Path,
         metavar="ANN.json",
-        help="take the image_id of COCO results from this file, by picture name",
+        help="take the image_id of COCO results from this file, by the pictures' names and folders",
     )
     parser.add_argument(
         "--max-pixels",
