@@ -100,7 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--coco-images",
         type=Path,
         metavar="ANN.json",
-        help="take the image_id of COCO results from this file, by picture name",
+        help="take the image_id of COCO results from this file, by the pictures' names and folders",
     )
     parser.add_argument(
         "--max-pixels",
@@ -255,9 +255,12 @@ def _boxes(args: argparse.Namespace) -> BoxFile | None:
 
 
 def _report_boxes(boxes: BoxFile, summary: Any) -> None:
-    """Say how boxes and pictures went together; no match at all is a bad input."""
+    """Say how boxes and pictures went together; no match or an unclear one is a bad input."""
     report = boxes.report()
-    if boxes.asked and boxes.missing == boxes.asked:
+    if boxes.unclear:
+        advice = "name their folders in it as they are"
+        summary.add_bad(str(boxes.path), f"{report}; {advice}")
+    elif boxes.asked and boxes.missing == boxes.asked:
         summary.add_bad(str(boxes.path), f"{report}; no box was used: do its image_ids name these?")
     elif report:
         summary.notes.append(report)

@@ -1,6 +1,7 @@
 """Add identities to saved poses and smooth them, without running a network again.
 
-RESULTS: poses.jsonl, coco-results.json or alphapose-results.json, as `predict` wrote it.
+RESULTS: poses.jsonl, coco-results.json, alphapose-results.json (of --save alphapose) or the folder
+openpose, as `predict` wrote it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=30.0,
         metavar="RATE",
-        help="frames a second, for results without times (default %(default)s)",
+        help="frame rate, from which results without times get them (default %(default)s)",
     )
     parser.add_argument(
         "--tracker",

@@ -32,6 +32,7 @@ from posewright.skeletons import (
     MPII16,
     Skeleton,
 )
+from posewright.writers.paths import on_disk
 
 __all__ = ["read_labelme", "skeleton_from_names"]
 
@@ -162,4 +163,4 @@ def _picture(file: Path, page: dict[str, Any], images: Path | None) -> Path:
     choices = [] if images is None else [images / named, images / base]
     choices += [file.parent / named, file.parent / base]
     choices += [file.with_suffix(s) for s in (".jpg", ".jpeg", ".png", ".bmp", ".JPG", ".PNG")]
-    return next((c for c in choices if c.is_file()), choices[0])
+    return next((c for c in map(on_disk, choices) if c.is_file()), choices[0])

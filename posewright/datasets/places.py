@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
+from posewright.writers.paths import on_disk
+
 __all__ = ["header_size", "header_sizes", "picture_finder", "pictures_in"]
 
 _PROBES = 30  # names that are looked for before a folder is chosen
@@ -40,7 +42,7 @@ def _parts(name: str) -> tuple[str, ...]:
 
 
 def _under(root: Path, parts: tuple[str, ...], drop: int) -> Path:
-    return root.joinpath(*parts[min(drop, len(parts) - 1) :])
+    return on_disk(root.joinpath(*parts[min(drop, len(parts) - 1) :]))
 
 
 def _near(labels: Path) -> Iterable[Path]:

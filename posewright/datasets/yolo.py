@@ -22,6 +22,7 @@ from posewright.people import Floats
 from posewright.readers.classes import Classes, class_title, majority
 from posewright.readers.values import BROKEN, finite
 from posewright.skeletons import Skeleton, for_joints
+from posewright.writers.paths import on_disk
 
 __all__ = ["read_yolo"]
 
@@ -136,7 +137,7 @@ def _sample(
 ) -> tuple[Sample, list[int]]:
     """Return a picture with all that is labelled in it, and the class of each."""
     width, height = header_size(picture)
-    file = _labels(picture, folder)
+    file = on_disk(_labels(picture, folder))
     text = file.read_text("utf-8", "replace") if file.is_file() else ""
     scale = np.array([width, height], np.float32)
     points, boxes, kinds = [], [], []

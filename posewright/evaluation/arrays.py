@@ -14,7 +14,6 @@ from posewright.people import Floats, People
 from posewright.readers.instances import Labels
 from posewright.readers.persons import Persons
 from posewright.skeletons import LSP14, MPII16, Skeleton
-from posewright.writers.names import file_name
 from posewright.writers.text import plain, triples, xywh
 
 __all__ = [
@@ -52,7 +51,7 @@ def labels_of(dataset: Dataset, path: Path | None = None, shared: Mask | None = 
     )  # fmt: skip
     # a set without numbers has names for ids
     names = {str(s.image_id): row for row, s in enumerate(dataset)}
-    names |= {file_name(str(s.image)): row for row, s in enumerate(dataset)}
+    names |= {str(s.image): row for row, s in enumerate(dataset)}
     index = np.array([s.crowd_index or 0.0 for s in dataset])
     ids: list[int] = [s.image_id for s in dataset]  # type: ignore[misc]  # some sets have names
     return Labels(path or Path(dataset.name), truth, ids, names, [1], index)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePath
 from threading import Lock
 from typing import Any
 
@@ -12,7 +12,8 @@ import numpy as np
 from posewright.errors import SourceError
 from posewright.people import Floats, Frame, People
 from posewright.readers.values import BROKEN, corners, finite, image_id, load
-from posewright.writers.names import file_name, integer_in, is_picture, stem
+from posewright.writers.names import integer_in, is_picture
+from posewright.writers.paths import PathIndex
 
 __all__ = ["BoxFile", "read_boxes"]
 
@@ -57,9 +58,9 @@ class BoxFile:
         self, path: Path, boxes: dict[int | str, Floats], bad: list[str] | None = None
     ) -> None:
         self.path, self.boxes, self.bad = path, boxes, bad or []
-        self.asked = self.missing = 0
+        self.asked = self.missing = self.unclear = 0
         names = [image for image in boxes if isinstance(image, str)]
-        self._names = {**_unique(names, stem), **_unique(names, file_name)}
+        self._names = (PathIndex(names), PathIndex(names, suffix=False))
         self._frames = _unique(names, integer_in)
         self._used: set[int | str] = set()
         self._lock = Lock()
@@ -68,12 +69,15 @@ class BoxFile:
         """Return the boxes of a frame.
 
         A picture is found by its name, with or without folder and suffix, or by the last integer in
-        it; a video's frame by its number.  No boxes in the file: nobody.
+        it; a video's frame by its number.  Of equal names in several folders the one with the most
+        folders in common counts.  No boxes in the file, or no telling which: nobody.
         """
-        image = self._find(frame.name, frame.index)
+        found = self._find(frame.name, frame.index)
+        image = found[0] if len(found) == 1 else None
         with self._lock:
             self.asked += 1
-            self.missing += image is None
+            self.missing += not found
+            self.unclear += len(found) > 1
             if image is not None:
                 self._used.add(image)
         rows = np.zeros((0, 5), np.float32) if image is None else self.boxes[image]
@@ -88,23 +92,31 @@ class BoxFile:
         parts = []
         if self.missing:
             parts.append(f"{self.missing} of {self.asked} pictures have no boxes in it")
+        if self.unclear:
+            parts.append(f"{self.unclear} of {self.asked} pictures fit several of its image_ids")
         if self.unused():
             parts.append(f"{self.unused()} of its {len(self.boxes)} image_ids match no picture")
         if self.bad:
             parts.append(f"{len(self.bad)} entries are no boxes ({self.bad[0]})")
         return f"{self.path}: {'; '.join(parts)}" if parts else ""
 
-    def _find(self, source: str, index: int) -> int | str | None:
+    def _find(self, source: str, index: int) -> Sequence[int | str]:
+        """Return the image that a frame is, several where that is not clear, or none."""
         if source in self.boxes:
-            return source
+            return [source]
         if not is_picture(source):
-            name = self._names.get(f"{index}.jpg", self._frames.get(index))
-            return index if index in self.boxes else name
-        for name in (file_name(source), stem(source)):
-            if name in self._names:
-                return self._names[name]
+            return self._find_frame(source, index)
+        for names in self._names:
+            if found := names.find(source):
+                return found
         number = integer_in(source)
-        return number if number in self.boxes else None
+        return [number] if number is not None and number in self.boxes else []
+
+    def _find_frame(self, source: str, index: int) -> Sequence[int | str]:
+        if index in self.boxes:
+            return [index]
+        found = self._names[0].find(f"{PurePath(source).with_suffix('')}/{index}.jpg")
+        return found or [self._frames[index]] if index in self._frames else found
 
 
 def _unique(names: list[str], short: Callable[[str], Any]) -> dict[Any, int | str]:

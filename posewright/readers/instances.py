@@ -22,7 +22,7 @@ from posewright.readers.columns import (
 )
 from posewright.readers.longlists import split_lists
 from posewright.readers.values import image_id, load, switch
-from posewright.writers.names import file_name
+from posewright.writers.paths import PathIndex
 
 __all__ = [
     "Labels", "box_detections", "detections", "read_box_truth", "read_detections", "read_entries",
@@ -55,11 +55,13 @@ class Labels:
     def rows(self, found: Iterable[Any], path: Path) -> Ints:
         """Return the number of the image of each id or name; a UsageError where some are unknown.
 
-        A name counts as an id where it is a number, otherwise it is a file name of the labels.
+        A name counts as an id where it is a number, otherwise it is a file name of the labels,
+        found by the longest matching tail of its path; a UsageError where several fit equally well.
         """
         where: dict[Any, int] = {image: row for row, image in enumerate(self.images)}
         ids = list(found)
-        known = {i: self._row(i, where) for i in dict.fromkeys(ids)}
+        index = PathIndex(self.names)
+        known = {i: self._row(i, where, index, path) for i in dict.fromkeys(ids)}
         unknown = [i for i, row in known.items() if row is None]
         if unknown:
             raise UsageError(
@@ -68,9 +70,19 @@ class Labels:
             )
         return np.array([known[i] for i in ids], np.int64)
 
-    def _row(self, image: Any, where: Mapping[Any, int]) -> int | None:
-        found = self.names.get(file_name(image)) if isinstance(image, str) else None
-        return where.get(image_id(image)) if found is None else found
+    def _row(
+        self, image: Any, where: Mapping[Any, int], index: PathIndex, path: Path
+    ) -> int | None:
+        if not isinstance(image, str):
+            return where.get(image_id(image))
+        names = index.find(image)
+        rows = {self.names[name] for name in names}
+        if len(rows) > 1:
+            raise UsageError(
+                f"{path}: image_id {image!r} fits {names[0]} and {names[1]} of {self.path}; name "
+                "the folders, too"
+            )
+        return rows.pop() if rows else where.get(image_id(image))
 
 
 def read_truth(
@@ -286,7 +298,7 @@ def _made(
 ) -> Labels:
     row = {image: n for n, image in enumerate(images)}
     rows = [row[image_id(i["id"])] for i in data["images"]]
-    files = [file_name(str(i.get("file_name", i["id"]))) for i in data["images"]]
+    files = [str(i.get("file_name", i["id"])) for i in data["images"]]
     index = np.zeros(len(images))
     index[rows] = [float(i.get("crowdIndex", 0)) for i in data["images"]]
     names = dict(zip(files, rows, strict=True))

@@ -149,7 +149,7 @@ class _Place:
         if not isinstance(image, (int, str)):
             raise TypeError(f"image_id {image!r} is neither a number nor a name")
         if "file_name" not in entry:
-            return cls(image_id(image))
+            return cls(image_id(image if isinstance(image, int) else normal(image)))
         frame = entry.get("frame")  # a running number stands in image_id
         return cls(normal(str(entry["file_name"])), None if frame is None else int(frame))
 

@@ -26,6 +26,7 @@ from posewright.sources.base import Frames
 from posewright.sources.guard import BadPicture, decode_all, picture_format
 from posewright.sources.inside import raw_format
 from posewright.sources.skipped import RAW, Skipped
+from posewright.writers.paths import on_disk
 
 __all__ = [
     "PICTURES", "UNREAD", "Load", "file_frame", "folder_files", "folder_loads", "gathered",
@@ -277,8 +278,13 @@ def list_files(path: str) -> list[str]:
     names = [line for line in lines if line and not line.startswith("#")]
     if not names:
         raise SourceError(f"the list {path} names no pictures; write one path a line")
-    beside = ((os.path.join(os.path.dirname(path), name), name) for name in names)
-    return [near if os.path.exists(near) else name for near, name in beside]
+    return [name if is_address(name) else _listed(os.path.dirname(path), name) for name in names]
+
+
+def _listed(folder: str, name: str) -> str:
+    """Return the path of a picture of a list: beside the list, or else in the working folder."""
+    beside = on_disk(Path(folder, name))
+    return str(beside if beside.exists() else on_disk(Path(name)))
 
 
 def zip_loads(path: str, max_pixels: int, resources: ExitStack, notes: list[str]) -> list[Load]:

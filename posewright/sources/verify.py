@@ -8,11 +8,8 @@ __all__ = ["jpeg_damaged", "strip_damaged"]
 
 
 def jpeg_damaged(data: bytes) -> bool:
-    """Tell whether FFmpeg reads a JPEG, but not without errors.
-
-    What it cannot read at all is of a kind that it does not know; that says nothing.
-    """
-    return not _decodes("mjpeg", data, strict=True) and _decodes("mjpeg", data, strict=False)
+    """Tell whether FFmpeg reads a JPEG, but not without errors."""
+    return _damaged("mjpeg", data)
 
 
 def strip_damaged(data: bytes, compression: int, width: int, rows: int) -> bool:
@@ -29,7 +26,15 @@ def strip_damaged(data: bytes, compression: int, width: int, rows: int) -> bool:
     padded = data + bytes(len(data) % 2)
     head = struct.pack("<2sHI", b"II", 42, 8 + len(padded))
     directory = struct.pack("<H", len(tags)) + entries + bytes(4)
-    return not _decodes("tiff", head + padded + directory, strict=True)
+    return _damaged("tiff", head + padded + directory)
+
+
+def _damaged(codec: str, data: bytes) -> bool:
+    """Tell what FFmpeg reads, but not without errors.
+
+    What it cannot read at all is of a kind that it does not know; that says nothing.
+    """
+    return not _decodes(codec, data, strict=True) and _decodes(codec, data, strict=False)
 
 
 def _decodes(codec: str, data: bytes, strict: bool) -> bool:

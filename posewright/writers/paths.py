@@ -6,8 +6,10 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path, PurePath
 
-__all__ = ["PathIndex", "normal"]
+__all__ = ["PathIndex", "normal", "on_disk"]
 
 
 def normal(name: str) -> str:
@@ -15,21 +17,44 @@ def normal(name: str) -> str:
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
-def _parts(path: str) -> list[str]:
+def on_disk(path: Path) -> Path:
+    """Return a path as the disk spells it, where only the form of Unicode is another.
+
+    A path that leads nowhere is returned as it is.
+    """
+    if str(path).isascii() or os.path.lexists(path):
+        return path
+    parent = on_disk(path.parent)
+    return parent / _spellings(parent).get(normal(path.name), path.name)
+
+
+@lru_cache(maxsize=64)
+def _spellings(folder: Path) -> dict[str, str]:
+    """Return the names in a folder by their normal form; none where it cannot be read."""
+    try:
+        return {normal(name): name for name in os.listdir(folder)}
+    except OSError:
+        return {}
+
+
+def _parts(path: str, suffix: bool = True) -> list[str]:
     """Return folders and name of a path with "/" or "\\", the last one first."""
-    return [part for part in re.split(r"[/\\]", normal(path))[::-1] if part not in ("", ".")]
+    parts = [part for part in re.split(r"[/\\]", normal(path))[::-1] if part not in ("", ".")]
+    return parts if suffix or not parts else [PurePath(parts[0]).stem, *parts[1:]]
 
 
 class PathIndex:
     """Finds the names that mean the same picture as a path.
 
-    names: as a file of labels or results has them, with or without folders.
+    names: as a file of labels or results has them, with or without folders.  suffix: ".jpg" and its
+    like are a part of a name.
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], suffix: bool = True) -> None:
+        self._suffix = suffix
         self._by_last: dict[str, list[tuple[list[str], str]]] = {}
         for name in dict.fromkeys(names):
-            parts = _parts(name)
+            parts = _parts(name, suffix)
             if parts:
                 self._by_last.setdefault(parts[0], []).append((parts, name))
 
@@ -39,10 +64,10 @@ class PathIndex:
         The file names must be equal.  Of several the one counts that has the most folders in common
         with the path, counted from its end; then one that is not contradicted by a folder.
         """
-        candidates = self._by_last.get(next(iter(_parts(path)), ""), [])
+        candidates = self._by_last.get(next(iter(_parts(path, self._suffix)), ""), [])
         if len(candidates) < 2:
             return [name for _, name in candidates]
-        wanted = _parts(os.path.abspath(path))
+        wanted = _parts(os.path.abspath(path), self._suffix)
         fits = [_fit(parts, wanted) for parts, _ in candidates]
         return [name for (_, name), fit in zip(candidates, fits, strict=True) if fit == max(fits)]
 
