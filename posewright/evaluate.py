@@ -45,7 +45,8 @@ class Evaluation:
     of the labelled people in whose boxes they were found, -1 with other boxes.  likeness: of each
     picture, (N,) OKS of each labelled person with whoever was found for them, 0 for nobody, -1
     where the person does not count.  settings: how it was run.  unreadable: a line for each picture
-    that could not be read; these are not in the numbers.
+    that could not be read; these are not in the numbers.  failed: a line for each picture for which
+    a network returned NaN or infinity; these are, without the people concerned.
     """
 
     scoring: Scoring
@@ -59,6 +60,7 @@ class Evaluation:
     settings: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     unreadable: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers, and how they came about, as one plain object."""
@@ -66,6 +68,7 @@ class Evaluation:
             **self.scoring.to_dict(), "model": self.model, "runtime": self.runtime,
             "pictures": len(self.samples), "settings": self.settings,
             "seconds": round(self.seconds, 3), "unreadable": list(self.unreadable),
+            "failed": list(self.failed),
         }  # fmt: skip
 
 
@@ -127,7 +130,7 @@ def evaluate(
     samples, start = dataset.samples, time.perf_counter()
     refines = isinstance(model.codec, PoseFix)
     labelled = refines or (boxes is None and model.codec.top_down)
-    results, bad = run(
+    results, bad, failed = run(
         model, samples, LabelledBoxes(samples) if labelled else boxes, flip=flip,
         duplicates=duplicates, batch=batch, threads=threads, tracker=tracker, embed=embed,
         progress=progress, source=dataset.name,
@@ -146,7 +149,10 @@ def evaluate(
         measured.scoring(), model.info.name, model.runtime, dataset.skeleton, model.skeleton,
         samples, tuple(results), measured.likeness(samples), settings,
         time.perf_counter() - start,
-        tuple(f"{samples[i].image}: {message}" for i, message in sorted(bad.items())),
+        *(
+            tuple(f"{samples[i].image}: {message}" for i, message in sorted(lines.items()))
+            for lines in (bad, failed)
+        ),
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Frame", "People", "Result", "Status"]
 
 Floats = NDArray[np.float32]
-Status = Literal["ok", "decode_error", "gap", "truncated"]
+Status = Literal["ok", "decode_error", "gap", "truncated", "model_error"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,7 +160,9 @@ class Result:
 
     size: (width, height) px of the frame.  source: path or name.  frame, time: number and second in
     the source.  status: "ok", "decode_error" (nothing could be read), "gap" (a stream was away) or
-    "truncated" (the source ended before its declared end); `message` says more.
+    "truncated" (the source ended before its declared end) or "model_error" (a network returned NaN
+    or infinity, so that nothing is known of the frame); `message` says more, and with "ok" of whom
+    a network returned NaN or infinity.
     speed: milliseconds spent on this frame by stage.  image: the RGB pixels where they were kept.
     """
 

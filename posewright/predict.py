@@ -152,6 +152,8 @@ class _Run:
             summary.frames += 1
             summary.people += len(result)
             self.ids.update(int(i) for i in result.ids if i >= 0)
+            if result.message:
+                summary.add_bad(result.source, result.message)
         elif result.status == "gap":
             summary.notes.append(f"{result.source}: {result.message}")
         else:

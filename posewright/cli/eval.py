@@ -179,9 +179,10 @@ def _evaluate(args: argparse.Namespace) -> int:
         bar.close()
     files = _write(args, evaluation, dataset)
     _print(args, {**evaluation.to_dict(), "files": files}, _summary(evaluation, labelled, files))
-    for line in [*dataset.notes, *evaluation.unreadable]:
+    told = [*dataset.notes, *evaluation.unreadable, *evaluation.failed]
+    for line in told:
         print(f"warning: {line}", file=sys.stderr)
-    return 3 if dataset.notes or evaluation.unreadable else 0
+    return 3 if told else 0
 
 
 def _metrics(args: argparse.Namespace) -> list[str]:

@@ -13,7 +13,7 @@ from posewright.people import Floats, People
 from posewright.skeletons import Skeleton
 from posewright.warp import Warp
 
-__all__ = ["Array", "Codec", "Outputs", "like", "namespace", "to_numpy"]
+__all__ = ["Array", "Codec", "Outputs", "finite_views", "like", "namespace", "to_numpy"]
 
 Array = Any  # a numpy array or a torch tensor; a codec treats both alike
 Outputs = Mapping[str, Array]
@@ -41,6 +41,16 @@ class Codec(Protocol):
 
     def unflip(self, outputs: Outputs, skeleton: Skeleton) -> dict[str, Array]:
         """Return what `outputs` of mirrored views would be without the mirror; twice = identity."""
+
+
+def finite_views(outputs: Outputs, count: int) -> NDArray[np.bool_]:
+    """(count,) whether all outputs of each view are finite; an output of no view is of all."""
+    good = np.ones(count, np.bool_)
+    for array in outputs.values():
+        finite = namespace(array).isfinite(array)
+        whole = finite.reshape(len(finite), -1).all(1) if len(array) == count else finite.all()
+        good &= np.asarray(whole.cpu() if hasattr(whole, "cpu") else whole)
+    return good
 
 
 def namespace(array: Array) -> Any:
