@@ -82,7 +82,19 @@ def predict_to(
         raise
     summary.ids = len(ids)
     summary.seconds = time.perf_counter() - start
+    summary.notes += _nobody(pose, summary, options.get("boxes"))
     return summary
+
+
+def _nobody(pose: Pose, summary: Summary, boxes: object) -> list[str]:
+    """Return a hint where frames could be read, and nobody was found in any of them."""
+    if summary.people or not summary.frames:
+        return []
+    if pose.detector_note and boxes is None:
+        return [f"nobody was found in {summary.frames} frames: {pose.detector_note}"]
+    lower = "--det-score or --min-score" if callable(pose.detector) else "--min-score"
+    other = "" if boxes or pose.detector is None else "; for small people, give larger pictures"
+    return [f"nobody was found in {summary.frames} frames; try a lower {lower}{other}"]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from posewright.people import Floats, People
 from posewright.skeletons import Skeleton
 from posewright.warp import Warp
 
-__all__ = ["Array", "Codec", "Outputs", "finite_views", "like", "namespace", "to_numpy"]
+__all__ = ["Array", "Codec", "Outputs", "finite_views", "like", "logit", "namespace", "to_numpy"]
 
 Array = Any  # a numpy array or a torch tensor; a codec treats both alike
 Outputs = Mapping[str, Array]
@@ -67,6 +67,13 @@ def like(values: NDArray[np.generic], array: Array) -> Array:
     if isinstance(array, np.ndarray):
         return values
     return namespace(array).asarray(values, device=array.device)
+
+
+def logit(share: float) -> float:
+    """Return the logit of a share in [0, 1]: -inf at 0, inf at 1."""
+    if 0 < share < 1:
+        return float(np.log(share / (1 - share)))
+    return -np.inf if share <= 0 else np.inf
 
 
 def to_numpy(array: Array) -> Floats:
