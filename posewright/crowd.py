@@ -7,6 +7,7 @@ one node, and each node goes to one person at most, so that the sum of scores is
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -16,6 +17,7 @@ import lap
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from posewright.codecs.base import finite_views
 from posewright.codecs.heatmap import Heatmap
 from posewright.errors import UsageError
 from posewright.people import Floats, Frame, People
@@ -123,6 +125,7 @@ def estimate_all(
     flip: bool = False,
     batch: int = 4,
     spread: Spread = map,
+    faults: Counter[int] | None = None,
 ) -> list[People]:
     """Do what `pipeline.estimate_all` does, with joints shared out among the people of a frame.
 
@@ -140,10 +143,12 @@ def estimate_all(
     ]
     chunks = [jobs[i : i + batch] for i in range(0, len(jobs), batch)]
 
-    def run(chunk: list[tuple[int, Warp]]) -> list[tuple[Floats, Floats]]:
+    def run(chunk: list[tuple[int, Warp]]) -> list[tuple[Floats, Floats, bool]]:
         return _run(model, [(frames[number], warp) for number, warp in chunk], flip)
 
     parts = [part for some in spread(run, chunks) for part in some]
+    if faults is not None:
+        faults.update(number for (number, _), part in zip(jobs, parts, strict=True) if not part[2])
     owned = zip((number for number, _ in jobs), parts, strict=True)
     by_frame = {n: [part for _, part in each] for n, each in groupby(owned, lambda o: o[0])}
     sigmas = model.skeleton.oks_sigmas
@@ -153,14 +158,17 @@ def estimate_all(
     ]
 
 
-def _matched(known: People, parts: list[tuple[Floats, Floats]], sigmas: Floats) -> People:
-    peaks = Peaks(np.stack([p for p, _ in parts]), np.stack([s for _, s in parts]))
+def _matched(known: People, parts: list[tuple[Floats, Floats, bool]], sigmas: Floats) -> People:
+    peaks = Peaks(np.stack([p for p, _, _ in parts]), np.stack([s for _, s, _ in parts]))
     people = known.replace(keypoints=peaks.points[:, :, 0], scores=peaks.scores[:, :, 0])
     return associate(people, peaks, sigmas)
 
 
-def _run(model: Model, views: list[tuple[Frame, Warp]], flip: bool) -> list[tuple[Floats, Floats]]:
-    """Return (K, M, 2) image px and (K, M) scores of the candidates in each view."""
+def _run(
+    model: Model, views: list[tuple[Frame, Warp]], flip: bool
+) -> list[tuple[Floats, Floats, bool]]:
+    """Return (K, M, 2) image px and (K, M) scores of the candidates in each view, and whether its
+    outputs are finite."""
     codec = model.codec
     assert isinstance(codec, Heatmap)
     pixels = np.stack([warp.image(frame.image) for frame, warp in views])
@@ -169,6 +177,5 @@ def _run(model: Model, views: list[tuple[Frame, Warp]], flip: bool) -> list[tupl
         mirrored = codec.unflip(model(np.ascontiguousarray(pixels[:, :, ::-1])), model.skeleton)
         outputs = {**outputs, "heatmap": (outputs["heatmap"] + mirrored["heatmap"]) / 2}
     points, scores = codec.candidates(outputs)
-    return [
-        (warp.inverse().points(p), s) for (_, warp), p, s in zip(views, points, scores, strict=True)
-    ]
+    rows = zip(views, points, scores, finite_views(outputs, len(views)).tolist(), strict=True)
+    return [(warp.inverse().points(p), s, finite) for (_, warp), p, s, finite in rows]

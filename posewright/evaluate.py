@@ -46,7 +46,8 @@ class Evaluation:
     picture, (N,) OKS of each labelled person with whoever was found for them, 0 for nobody, -1
     where the person does not count.  settings: how it was run.  unreadable: a line for each picture
     that could not be read; these are not in the numbers.  category: the number of the labelled
-    class in result files.
+    class in result files.  failed: a line for each picture for which a network returned NaN or
+    infinity; these are, without the people concerned.
     """
 
     scoring: Scoring
@@ -61,6 +62,7 @@ class Evaluation:
     seconds: float = 0.0
     unreadable: tuple[str, ...] = ()
     category: int = 1
+    failed: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers, and how they came about, as one plain object."""
@@ -68,6 +70,7 @@ class Evaluation:
             **self.scoring.to_dict(), "model": self.model, "runtime": self.runtime,
             "pictures": len(self.samples), "settings": self.settings,
             "seconds": round(self.seconds, 3), "unreadable": list(self.unreadable),
+            "failed": list(self.failed),
         }  # fmt: skip
 
 
@@ -129,7 +132,7 @@ def evaluate(
     samples, start = dataset.samples, time.perf_counter()
     refines = isinstance(model.codec, PoseFix)
     labelled = refines or (boxes is None and model.codec.top_down)
-    results, bad = run(
+    results, bad, failed = run(
         model, samples, LabelledBoxes(samples) if labelled else boxes, flip=flip,
         duplicates=duplicates, batch=batch, threads=threads, tracker=tracker, embed=embed,
         progress=progress, source=dataset.name,
@@ -150,6 +153,7 @@ def evaluate(
         time.perf_counter() - start,
         tuple(f"{samples[i].image}: {message}" for i, message in sorted(bad.items())),
         dataset.category,
+        tuple(f"{samples[i].image}: {message}" for i, message in sorted(failed.items())),
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Frame", "People", "Result", "Status"]
 
 Floats = NDArray[np.float32]
-Status = Literal["ok", "decode_error", "gap", "truncated"]
+Status = Literal["ok", "decode_error", "gap", "truncated", "model_error"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,10 +27,10 @@ class Frame:
     image: (H, W, 3) uint8 RGB.  index: number of the frame in its source, from 0.
     time: seconds from the start of the source (0 for pictures without a rate).  name: where it
     came from.  status, message: anything but "ok" means that `image` is not to be used, and why; a
-    source yields such a frame instead of stopping a batch.  The message of an "ok" frame says what
-    the file holds besides this image.  sequence: the video, stream or folder whose frames follow
-    one another and are numbered together; "" where nobody says.  pixel_aspect: width of a pixel
-    over its height where it is shown; x and y are pixels of `image` whatever their shape.
+    source yields such a frame instead of stopping a batch.  sequence: the video, stream or folder
+    whose frames follow one another and are numbered together; "" where nobody says.  pixel_aspect:
+    width of a pixel over its height where it is shown; x and y are pixels of `image` whatever their
+    shape.  note: what the file holds besides this image, "" for nothing.
     """
 
     image: NDArray[np.uint8]
@@ -41,6 +41,7 @@ class Frame:
     message: str = ""
     sequence: str = ""
     pixel_aspect: float = 1.0
+    note: str = ""
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
@@ -164,8 +165,10 @@ class Result:
     """Everybody in one frame, and where that frame came from.
 
     size: (width, height) px of the frame.  source: path or name.  frame, time: number and second in
-    the sequence.  status: "ok", "decode_error" (nothing could be read), "gap" (a stream was away)
-    or "truncated" (the source ended before its declared end); `message` says more.
+    the sequence.  status: "ok", "decode_error" (nothing could be read), "gap" (a stream was away),
+    "truncated" (the source ended before its declared end) or "model_error" (a network returned NaN
+    or infinity, so that nothing is known of the frame); `message` says more, and with "ok" of whom
+    a network returned NaN or infinity.
     speed: milliseconds spent on this frame by stage.  image: the RGB pixels where they were kept.
     sequence: the video, stream or folder that the frame belongs to, see Frame; identities never
     cross from one to another.  pixel_aspect: width of a pixel over its height where it is shown.

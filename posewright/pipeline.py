@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from posewright.codecs.base import Array
+from posewright.codecs.base import Array, finite_views
 from posewright.errors import UsageError
-from posewright.people import Frame, People, Result
+from posewright.people import Frame, People, Result, Status
 from posewright.runtimes import Model
 from posewright.trackers import Tracker
 from posewright.trackers.sequences import PerSequence
@@ -23,6 +23,7 @@ from posewright.warp import Warp
 __all__ = ["Boxes", "Pipeline", "estimate", "estimate_all", "find_people"]
 
 Spread = Callable[..., Iterable[Any]]  # map(), or the map of a pool of threads
+Faults = Counter[int]  # number of a frame -> its views for which a network gave NaN or infinity
 
 
 class Boxes(Protocol):
@@ -50,10 +51,12 @@ def estimate_all(
     flip: bool = False,
     batch: int = 4,
     spread: Spread = map,
+    faults: Faults | None = None,
 ) -> list[People]:
     """Run `model` on everybody of several frames at once -> the people of each frame, in order.
 
-    batch: views a call.  spread: how the calls run; a pool's map uses several processors.
+    batch: views a call.  spread: how the calls run; a pool's map uses several processors.  faults:
+    counts the views of each frame whose outputs are not finite.
     """
     asked: Sequence[People | None] = people if people is not None else [None] * len(frames)
     jobs = [
@@ -63,13 +66,15 @@ def estimate_all(
     ]
     chunks = list(_chunks(jobs, batch))
 
-    def run(chunk: list[tuple[int, Warp]]) -> list[People]:
+    def run(chunk: list[tuple[int, Warp]]) -> list[tuple[People, bool]]:
         return _run(model, [(frames[number], warp) for number, warp in chunk], flip)
 
     found: list[list[People]] = [[] for _ in frames]
     for chunk, parts in zip(chunks, spread(run, chunks), strict=True):
-        for (number, _), part in zip(chunk, parts, strict=True):
+        for (number, _), (part, finite) in zip(chunk, parts, strict=True):
             found[number].append(part)
+            if faults is not None and not finite:
+                faults[number] += 1
     return [
         _merge(model, frame, known, parts)
         for frame, known, parts in zip(frames, asked, found, strict=True)
@@ -77,13 +82,16 @@ def estimate_all(
 
 
 def find_people(
-    detector: Model | Boxes | None, frames: Sequence[Frame], spread: Spread = map
+    detector: Model | Boxes | None,
+    frames: Sequence[Frame],
+    spread: Spread = map,
+    faults: Faults | None = None,
 ) -> list[People] | None:
     """Return the boxes of each frame, by a network or from a source; None without a detector."""
     if detector is None:
         return None
     if callable(detector):
-        return estimate_all(detector, frames, spread=spread, batch=1)
+        return estimate_all(detector, frames, spread=spread, batch=1, faults=faults)
     return [detector.people(frame) for frame in frames]
 
 
@@ -96,8 +104,8 @@ def _chunks(jobs: list[tuple[int, Warp]], batch: int) -> Iterator[list[tuple[int
         yield from (same[i : i + batch] for i in range(0, len(same), batch))
 
 
-def _run(model: Model, views: list[tuple[Frame, Warp]], flip: bool) -> list[People]:
-    """Return the people of each view in image pixels."""
+def _run(model: Model, views: list[tuple[Frame, Warp]], flip: bool) -> list[tuple[People, bool]]:
+    """Return the people of each view in image pixels, and whether its outputs are finite."""
     width, height = views[0][1].size
     pixels = np.empty((len(views), height, width, 3), np.uint8)
     for row, (frame, warp) in zip(pixels, views, strict=True):
@@ -107,7 +115,8 @@ def _run(model: Model, views: list[tuple[Frame, Warp]], flip: bool) -> list[Peop
         mirrored = model(np.ascontiguousarray(pixels[:, :, ::-1]))
         outputs = _mean(outputs, model.codec.unflip(mirrored, model.skeleton))
     found = model.codec.decode(outputs)
-    return [warp.inverse().people(p) for (_, warp), p in zip(views, found, strict=True)]
+    people = [warp.inverse().people(p) for (_, warp), p in zip(views, found, strict=True)]
+    return list(zip(people, finite_views(outputs, len(views)).tolist(), strict=True))
 
 
 def _mean(a: dict[str, Array], b: dict[str, Array]) -> dict[str, Array]:
@@ -213,7 +222,7 @@ class Pipeline:
             yield self._track(frame, result)
 
     def _track(self, frame: Frame, result: Result) -> Result:
-        if self.tracker is None or frame.status != "ok":
+        if self.tracker is None or result.status != "ok":
             return result
         start = time.perf_counter()
         people = self.tracker(frame, result.people)
@@ -231,11 +240,14 @@ class Pipeline:
         frames = [window[i] for i in good]
         start = time.perf_counter()
         known = [boxes[i] for i in good] if boxes is not None else [None] * len(good)
-        found = self._find(frames, known, spread)
+        missed, failed = Faults(), Faults()
+        found = self._find(frames, known, spread, missed)
         middle = time.perf_counter()
         people = self.estimate(
-            self.model, frames, found, flip=self.flip, batch=self.batch, spread=spread
-        )
+            self.model, frames, found, flip=self.flip, batch=self.batch, spread=spread,
+            faults=failed,
+        )  # fmt: skip
+        states = [self._state(missed[i], failed[i], p) for i, p in enumerate(people)]
         people = [self._clean(p) for p in people]
         if self.refine is not None:
             people = [self.refine(f, p) for f, p in zip(frames, people, strict=True)]
@@ -243,16 +255,36 @@ class Pipeline:
         each = 1000 / max(len(frames), 1)
         speed = {"detect": (middle - start) * each, "pose": (end - middle) * each}
         results = [self._result(frame, People.empty(self.model.skeleton), {}) for frame in window]
-        for i, p in zip(good, people, strict=True):
-            results[i] = self._result(window[i], p, speed)
+        for i, p, (status, message) in zip(good, people, states, strict=True):
+            result = self._result(window[i], p, speed)
+            results[i] = result.replace(status=status, message=message) if message else result
         return results
 
+    def _state(self, missed: int, failed: int, people: People) -> tuple[Status, str]:
+        """Return status and message of a frame by the views whose outputs are not finite.
+
+        Where nobody is left, nothing is known of the frame: "model_error" in place of nobody.
+        """
+        named = ((missed, self.detector), (failed, self.model))
+        parts = [
+            f"{model.info.name} returned NaN or infinity for {count} "  # type: ignore[union-attr]
+            + ("view" if count == 1 else "views")
+            for count, model in named
+            if count
+        ]
+        if not parts:
+            return "ok", ""
+        remedy = "check its weights, or try another --runtime or --precision fp32"
+        return "ok" if len(people) else "model_error", f"{', '.join(parts)}; {remedy}"
+
     def _find(
-        self, frames: list[Frame], known: Sequence[People | None], spread: Spread
+        self, frames: list[Frame], known: Sequence[People | None], spread: Spread, faults: Faults
     ) -> list[People] | None:
         """Return the boxes of each frame; None where the pose model finds people by itself."""
-        todo = [f for f, k in zip(frames, known, strict=True) if k is None]
-        found = find_people(self.detector, todo, spread)
+        rows = [i for i, k in enumerate(known) if k is None]
+        counted = Faults()
+        found = find_people(self.detector, [frames[i] for i in rows], spread, counted)
+        faults.update({rows[i]: count for i, count in counted.items()})
         if found is None:
             return None
         fresh = iter(found)

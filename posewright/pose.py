@@ -83,7 +83,8 @@ class Pose:
     model: an embedded name, the path of an ONNX file ("rtmpose:FILE" for a file whose layout its
     name does not say) or of a .safetensors file of ours, or a network of the zoo together with the
     file of its weights.  detector: likewise, or "whole-image", or "auto" for the embedded one (none
-    for a model that finds people by itself).  runtime, device, precision: see runtimes.load_model.
+    for a model that finds people by itself).  runtime, device, precision: see runtimes.load_model;
+    asked for each network: with "torch", .onnx files beside the model run as with "auto".
     threads: processors to use, 0 = all.  flip: average with the mirrored view, twice the work.
     min_score: drop people whose mean joint score is lower.  det_score: drop boxes below it.
     duplicates: "oks" (OKS-NMS), "ppose" (pose NMS of RMPE, with what the model's file has learned
@@ -115,8 +116,9 @@ class Pose:
         # what this object was read from
         self.files = [Path(n) for n in named if isinstance(n, (str, Path)) and os.path.isfile(n)]
         threads = threads or os.cpu_count() or 1
-        load = partial(_load, runtime=runtime, device=device, precision=precision, threads=threads)
-        self.model: Model = load(model, weights=None if weights is None else Path(weights))
+        asked = {"runtime": runtime, "device": device, "precision": precision, "threads": threads}
+        self.model: Model = _load(model, None if weights is None else Path(weights), **asked)
+        load = partial(_load_beside, **asked)
         if isinstance(self.model.codec, PoseFix):
             raise UsageError(f"{model} refines the poses of another model; give it with --refine")
         if isinstance(self.model.codec, Embedding):
@@ -128,6 +130,8 @@ class Pose:
         if not len(self.model.skeleton):
             raise UsageError(f"{model} is a detector; give it with --detector (detector=...)")
         self.detector = _detector(detector, self.model, load)
+        # what the user should know before anything runs; of the detector, where it is used
+        self.detector_note = _misfit(self.model) if detector == "auto" else ""
         if det_score is not None:
             self.detector = _with_threshold(self.detector, det_score)
         # one frame a thread keeps all cores busy to the end; other devices want large batches
@@ -267,11 +271,31 @@ class Pose:
         return pipeline.run(source)
 
 
-def _load(name: str | Path, *, weights: Path | None = None, **options: Any) -> Model:
+def _load(name: str | Path, weights: Path | None = None, **options: Any) -> Model:
     if weights is not None:
         return load_model(name, weights=weights, **options)
     path, layout = find_model(name)
     return load_model(path, layout=layout, **options)
+
+
+def _load_beside(name: str | Path, **options: Any) -> Model:
+    """Load a network beside the pose model: torch, asked for the latter, runs no .onnx files."""
+    path, _ = find_model(name)
+    if options["runtime"] == "torch" and path.suffix == ".onnx":
+        options |= {"runtime": "auto", "device": "auto", "precision": "auto"}
+    return _load(name, **options)
+
+
+def _misfit(model: Model) -> str:
+    """Return why the embedded person detector may not fit a top-down model; "" where it does."""
+    if not model.codec.top_down or model.info.of_people:
+        return ""
+    some = ", ".join(model.skeleton.joints[:3])
+    return (
+        f"{model.info.name} finds the joints of {model.skeleton.name} ({some} ...), which are not "
+        "those of a whole person: the embedded person detector does not fit; use -d whole-image, "
+        "--boxes FILE or a detector of your own with -d (detector=, boxes=)"
+    )
 
 
 def _detector(

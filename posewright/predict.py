@@ -86,6 +86,7 @@ def predict_to(
             run.source(pose, source, tracker=tracker, **options)
     summary.ids = len(ids)
     summary.seconds = time.perf_counter() - start
+    summary.notes += _nobody(pose, summary, options.get("boxes"))
     return summary
 
 
@@ -99,6 +100,17 @@ def _files(pose: Pose, writing: WriterOptions | None, boxes: Any) -> list[Path]:
 def _follows(tracker: Tracker | None, save: Sequence[str], options: dict[str, Any]) -> bool:
     """Tell whether it matters which pictures follow one another."""
     return tracker is not None or options.get("fps") is not None or "openpose" in save
+
+
+def _nobody(pose: Pose, summary: Summary, boxes: object) -> list[str]:
+    """Return a hint where frames could be read, and nobody was found in any of them."""
+    if summary.people or not summary.frames:
+        return []
+    if pose.detector_note and boxes is None:
+        return [f"nobody was found in {summary.frames} frames: {pose.detector_note}"]
+    lower = "--det-score or --min-score" if callable(pose.detector) else "--min-score"
+    other = "" if boxes or pose.detector is None else "; for small people, give larger pictures"
+    return [f"nobody was found in {summary.frames} frames; try a lower {lower}{other}"]
 
 
 @dataclass(frozen=True)
@@ -182,6 +194,8 @@ class _Run:
             summary.frames += 1
             summary.people += len(result)
             self.ids.update(int(i) for i in result.ids if i >= 0)
+            if result.message:
+                summary.add_bad(result.source, result.message)
         elif result.status == "gap":
             summary.notes.append(f"{result.source}: {result.message}")
         else:

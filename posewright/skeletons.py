@@ -330,11 +330,10 @@ AP10K17 = _skeleton(
         "l_eye r_eye nose neck root_of_tail l_shoulder l_elbow l_front_paw r_shoulder r_elbow "
         "r_front_paw l_hip l_knee l_back_paw r_hip r_knee r_back_paw"
     ),
-    "left_eye-right_eye left_eye-nose right_eye-nose nose-neck neck-root_of_tail "
-    "neck-left_shoulder left_shoulder-left_elbow left_elbow-left_front_paw "
-    "neck-right_shoulder right_shoulder-right_elbow right_elbow-right_front_paw "
-    "root_of_tail-left_hip left_hip-left_knee left_knee-left_back_paw "
-    "root_of_tail-right_hip right_hip-right_knee right_knee-right_back_paw",
+    "left_eye-right_eye nose-neck neck-root_of_tail " + " ".join(
+        f"{s}_eye-nose neck-{s}_shoulder {s}_shoulder-{s}_elbow {s}_elbow-{s}_front_paw "
+        f"root_of_tail-{s}_hip {s}_hip-{s}_knee {s}_knee-{s}_back_paw" for s in ("left", "right")
+    ),
     (.025, .025, .026, .035, .035, .079, .072, .062, .079, .072, .062, .107, .087, .089, .107, .087,
      .089),
 )  # fmt: skip

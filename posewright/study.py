@@ -158,4 +158,4 @@ def _row(
     row = Row(
         label, model.info.name, (width, height), cost, value, dict(clean.scoring.numbers), worse
     )
-    return metric, row, clean.unreadable
+    return metric, row, [*clean.unreadable, *clean.failed]

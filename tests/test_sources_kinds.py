@@ -145,8 +145,8 @@ def test_further_pages_are_told(tmp_path: Path, form: str, options: dict, what: 
             [frame] = list(source)
         assert frame.status == "ok"
         np.testing.assert_array_equal(frame.image, LARGE)
-        assert bool(frame.message) == bool(source.notes) == (count > 1)
-    assert f"2 further {what}" in frame.message and str(path) in source.notes[0]
+        assert bool(frame.note) == bool(source.notes) == (count > 1)
+    assert f"2 further {what}" in frame.note and str(path) in source.notes[0]
 
 
 def test_many_files_with_pages_are_one_note(tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ def show_summary(summary: Summary, as_json: bool) -> int:
         print(f"note: {note}", file=sys.stderr)
     rate = summary.frames / summary.seconds if summary.seconds else 0.0
     ids = f", {summary.ids} identities" if summary.ids else ""
-    bad = f", {summary.bad_frames} unreadable" if summary.bad_frames else ""
+    bad = f", {summary.bad_frames} failed" if summary.bad_frames else ""
     state = "interrupted after" if summary.interrupted else "done:"
     print(
         f"{state} {summary.frames} frames, {summary.people} people{ids}{bad} in "

@@ -180,7 +180,8 @@ def _evaluate(args: argparse.Namespace) -> int:
         bar.close()
     files = _write(args, evaluation, dataset)
     _print(args, {**evaluation.to_dict(), "files": files}, _summary(evaluation, labelled, files))
-    return left_out([*dataset.notes, *evaluation.unreadable], dataset.remarks)
+    told = [*dataset.notes, *evaluation.unreadable, *evaluation.failed]
+    return left_out(told, dataset.remarks)
 
 
 def _metrics(args: argparse.Namespace) -> list[str]:

@@ -9,6 +9,7 @@ files and stop.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,6 +157,8 @@ def run(args: argparse.Namespace) -> int:
     save = _formats(args, smoothing)
     boxes = _boxes(args)
     pose = load_pose(args, _reid(args))
+    if pose.detector_note and boxes is None:
+        print(f"note: {pose.detector_note}", file=sys.stderr)
     bar = create_bar(args.progress)
     options: dict[str, Any] = {"max_pixels": args.max_pixels}
     options |= {"latest": args.latest, "retry_s": args.retry, "det_every": args.det_every}

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.codecs.base import Array, Outputs, to_numpy
+from posewright.codecs.base import Array, Outputs, logit, to_numpy
 from posewright.codecs.dekr import (
     centres,
     check_sides,
@@ -115,7 +115,7 @@ class AdaptivePose:
 
     def _decode_view(self, logits: Floats, offsets: Floats) -> People:
         h, w = logits.shape
-        limit = np.log(self.threshold / (1 - self.threshold)) if self.threshold > 0 else -np.inf
+        limit = logit(self.threshold)
         y, x, peak = centres(logits, 5, self.max_people, limit)
         moved = offsets.reshape(-1, 2, h, w)[:, :, y, x].transpose(2, 0, 1)  # (M, K, 2)
         at = (np.stack([x, y], 1)[:, None] + moved) * self.stride

@@ -13,7 +13,7 @@ from posewright.people import Floats, People
 from posewright.skeletons import Skeleton
 from posewright.warp import Warp
 
-__all__ = ["Array", "Codec", "Outputs", "like", "namespace", "to_numpy"]
+__all__ = ["Array", "Codec", "Outputs", "finite_views", "like", "logit", "namespace", "to_numpy"]
 
 Array = Any  # a numpy array or a torch tensor; a codec treats both alike
 Outputs = Mapping[str, Array]
@@ -43,6 +43,16 @@ class Codec(Protocol):
         """Return what `outputs` of mirrored views would be without the mirror; twice = identity."""
 
 
+def finite_views(outputs: Outputs, count: int) -> NDArray[np.bool_]:
+    """(count,) whether all outputs of each view are finite; an output of no view is of all."""
+    good = np.ones(count, np.bool_)
+    for array in outputs.values():
+        finite = namespace(array).isfinite(array)
+        whole = finite.reshape(len(finite), -1).all(1) if len(array) == count else finite.all()
+        good &= np.asarray(whole.cpu() if hasattr(whole, "cpu") else whole)
+    return good
+
+
 def namespace(array: Array) -> Any:
     """Return the module that an array belongs to: numpy, or torch where torch made it.
 
@@ -57,6 +67,13 @@ def like(values: NDArray[np.generic], array: Array) -> Array:
     if isinstance(array, np.ndarray):
         return values
     return namespace(array).asarray(values, device=array.device)
+
+
+def logit(share: float) -> float:
+    """Return the logit of a share in [0, 1]: -inf at 0, inf at 1."""
+    if 0 < share < 1:
+        return float(np.log(share / (1 - share)))
+    return -np.inf if share <= 0 else np.inf
 
 
 def to_numpy(array: Array) -> Floats:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from posewright.codecs.base import Array, Outputs, namespace, to_numpy
+from posewright.codecs.base import Array, Outputs, logit, namespace, to_numpy
 from posewright.nms import box_nms_indices
 from posewright.people import Floats, People
 from posewright.skeletons import Skeleton
@@ -53,7 +53,7 @@ class DistributionBoxes:
 
     def _level(self, maps: Floats, stride: int) -> tuple[np.ndarray, Floats, Floats]:
         """Return view numbers, (M, 4) boxes and scores of one level's cells above the threshold."""
-        limit = np.log(self.threshold / (1 - self.threshold)) if self.threshold > 0 else -np.inf
+        limit = logit(self.threshold)
         view, y, x = np.nonzero(maps[:, 0] > limit)  # NaN is never above
         scores = 1 / (1 + np.exp(-maps[view, 0, y, x]))
         logits = maps[view, 1:, y, x].reshape(-1, 4, self.bins)

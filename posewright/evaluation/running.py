@@ -86,15 +86,17 @@ def run(
     embed: Embed | None = None,
     progress: Report | None = None,
     source: str = "",
-) -> tuple[list[People], dict[int, str]]:
-    """Return the people found on each picture, and what was wrong with those not readable.
+) -> tuple[list[People], dict[int, str], dict[int, str]]:
+    """Return the people found on each picture, what was wrong with those that cannot be read, and
+    with those for which a network returned NaN or infinity.
 
     boxes: where people come from, None for a model that finds them by itself.  batch: views a call.
     threads: calls at once; 0 is 2 for torch, which spreads a call itself, else all processors.
     tracker, embed: of create_tracker; each video has one of its own, which gives people their ids.
     Pictures are read a few ahead; memory does not grow with their number.
     """
-    start, found, bad = time.perf_counter(), [People.empty()] * len(samples), dict[int, str]()
+    start, found = time.perf_counter(), [People.empty()] * len(samples)
+    bad, failed = dict[int, str](), dict[int, str]()
     people = 0
     if isinstance(model.codec, PoseFix):
         results = _refined(model, samples, flip, batch)
@@ -106,14 +108,14 @@ def run(
             else _followed(pipeline, samples, tracker, embed)
         )
     for done, (row, result) in enumerate(results, 1):
-        if result.status != "ok":
-            bad[row] = result.message
+        if result.message:
+            (failed if result.status in ("ok", "model_error") else bad)[row] = result.message
         found[row] = result.people
         people += len(result)
         if progress is not None:
             spent = time.perf_counter() - start
             progress(Progress(source, done, len(samples), people, spent))
-    return found, bad
+    return found, bad, failed
 
 
 def _pipeline(

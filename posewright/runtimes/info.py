@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -20,6 +21,13 @@ __all__ = ["METADATA_KEY", "NO_JOINTS", "Input", "ModelInfo"]
 
 METADATA_KEY = "posewright"
 NO_JOINTS = Skeleton("none", ())
+
+_SIDE = "(?:left|right|l|r)?"
+_BODY = re.compile(
+    rf"(?<![a-z]){_SIDE}[^a-z]*(?:shoulder|elbow|wrist|hip|knee|ankle|head|neck|pelvis|thorax)s?"
+    rf"[^a-z]*{_SIDE}(?![a-z])"
+)
+_ANIMAL = re.compile("tail|paw|hoof|fetlock|withers|wing|beak|snout|muzzle|antenna|horn")
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,13 @@ class ModelInfo:
     origin: str = ""
     training_data: str = "not stated"
     ppose: PPoseNMS | None = None
+
+    @property
+    def of_people(self) -> bool:
+        """Whether two joints or more have names of a person's body, and none those of an animal."""
+        names = [joint.lower() for joint in self.skeleton.joints]
+        body = sum(_BODY.search(name) is not None for name in names)
+        return body > 1 and not any(_ANIMAL.search(name) for name in names)
 
     @classmethod
     def from_json(cls, text: str) -> ModelInfo:

@@ -17,6 +17,7 @@ from posewright.errors import MissingError, ModelError, UsageError, nearest
 from posewright.runtimes.batching import fixed_batch, in_batches
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 from posewright.runtimes.layouts import Graph, infer_info
+from posewright.runtimes.weightcheck import has_nan, without_numbers
 from posewright.skeletons import Skeleton
 
 __all__ = ["OnnxModel", "providers", "read_info"]
@@ -36,10 +37,14 @@ _PROVIDERS = {
 
 @dataclass(frozen=True)
 class OnnxModel:
-    """A network in an onnxruntime session of one thread; the pipeline calls it from several."""
+    """A network in an onnxruntime session of one thread; the pipeline calls it from several.
+
+    broken: its weights hold NaN; then all outputs are NaN.
+    """
 
     info: ModelInfo
     session: Any
+    broken: bool = False
 
     @property
     def codec(self) -> Codec:
@@ -63,7 +68,7 @@ class OnnxModel:
         session = _open(path, provider)
         if session.get_providers()[0] != provider:
             raise MissingError(f"{provider} did not start; onnxruntime would fall back to the cpu")
-        return cls(read_info(path, session, layout), session)
+        return cls(read_info(path, session, layout), session, has_nan(path))
 
     def __call__(
         self, views: NDArray[np.uint8], condition: NDArray[np.float32] | None = None
@@ -84,7 +89,7 @@ class OnnxModel:
             raise ModelError(
                 f"{self.info.name} failed on views of shape {views.shape}: {error}"
             ) from error
-        return dict(zip(names, arrays, strict=True))
+        return dict(zip(names, without_numbers(arrays) if self.broken else arrays, strict=True))
 
 
 def read_info(path: Path, session: Any, layout: str = "") -> ModelInfo:

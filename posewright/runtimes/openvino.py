@@ -16,6 +16,7 @@ from posewright.errors import MissingError, ModelError
 from posewright.runtimes.batching import in_batches
 from posewright.runtimes.info import METADATA_KEY, Input, ModelInfo
 from posewright.runtimes.onnx import open_unoptimised, read_info
+from posewright.runtimes.weightcheck import without_numbers
 from posewright.skeletons import Skeleton
 from posewright.telemetry import loading_openvino
 
@@ -38,13 +39,18 @@ def the_core() -> Any:
 
 @dataclass(frozen=True)
 class OpenVinoModel:
-    """A compiled network; each calling thread has its own inference request."""
+    """A compiled network; each calling thread has its own inference request.
+
+    batch: views that the graph takes, 0 for any number.  broken: its weights hold NaN; then all
+    outputs are NaN.
+    """
 
     info: ModelInfo
     compiled: Any
     outputs: tuple[str, ...]
     precision: str
-    batch: int = 0  # views that the graph takes; 0 for any number
+    batch: int = 0
+    broken: bool = False
     local: threading.local = field(default_factory=threading.local)
 
     @property
@@ -90,7 +96,7 @@ class OpenVinoModel:
             views = model.inputs[0].get_partial_shape()[0]
             batch = views.get_length() if views.is_static else 0
             compiled = core.compile_model(_with_normalisation(model, info.input), "CPU", config)
-            return cls(info, compiled, names, precision, batch)
+            return cls(info, compiled, names, precision, batch, _has_nan(model))
         except RuntimeError as error:
             raise ModelError(f"{path} cannot be run by OpenVINO: {error}") from error
 
@@ -105,6 +111,8 @@ class OpenVinoModel:
             raise ModelError(
                 f"{self.info.name} failed on views of shape {views.shape}: {error}"
             ) from error
+        if self.broken:
+            arrays = without_numbers(arrays)
         return dict(zip(self.outputs, arrays, strict=True))
 
     def _infer(self, given: list[NDArray[Any]]) -> list[NDArray[Any]]:
@@ -124,6 +132,12 @@ def _ir_info(core: Any, path: Path) -> ModelInfo:
         raise ModelError(
             f"{path}: not an OpenVINO file that posewright export has written"
         ) from error
+
+
+def _has_nan(model: Any) -> bool:
+    """Tell whether a constant of a graph holds NaN."""
+    constants = (op.data for op in model.get_ops() if op.get_type_name() == "Constant")
+    return any(a.dtype.kind == "f" and bool(np.isnan(a).any()) for a in constants)
 
 
 def has_bf16() -> bool:

@@ -80,8 +80,8 @@ class _More:
 
     def add(self, frame: Frame) -> None:
         """Look at one frame."""
-        if frame.status == "ok" and frame.message:
-            self._first = self._first or f"{frame.name}: {frame.message}"
+        if frame.note:
+            self._first = self._first or f"{frame.name}: {frame.note}"
             self._count += 1
 
     def notes(self) -> list[str]:
@@ -114,7 +114,7 @@ def file_frame(path: str | Path, max_pixels: int) -> Frame:
 def _frame(file: IO[bytes], name: str, max_pixels: int) -> Frame:
     """Decode an open picture file; BadPicture where that fails."""
     image, more = decode_all(file, max_pixels)
-    return Frame(image, name=name, message=more, sequence=_folder(name))
+    return Frame(image, name=name, note=more, sequence=_folder(name))
 
 
 def _folder(name: str) -> str:
