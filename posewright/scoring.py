@@ -181,10 +181,10 @@ def _counts(truth: Truth, found: Detections) -> dict[str, int]:
 
 def _any_skeleton(data: str, ann: Path, predictions: Path) -> Scoring:
     """Score by the labels' own skeleton, which the reader of data sets finds out."""
-    from posewright.datasets import open_dataset
+    from posewright.datasets.opening import open_part
     from posewright.evaluation.arrays import in_order, labels_of
 
-    dataset = open_dataset(ann, "halpe" if data == "halpe" else None)
+    dataset = open_part(ann, "halpe" if data == "halpe" else None, None, "val", "test")
     dataset = dataset[in_order(dataset.samples)]
     labels = labels_of(dataset, ann)
     found = detections(read_entries(predictions), labels, predictions)

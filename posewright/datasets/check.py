@@ -44,7 +44,9 @@ class Report:
         return asdict(self) | {"errors": self.errors}
 
 
-def check(path: Path, kind: str | None = None, images: Path | None = None) -> Report:
+def check(
+    path: Path, kind: str | None = None, images: Path | None = None, split: str | None = None
+) -> Report:
     """Look for every fault that is known to spoil training or evaluation.
 
     The raw file is looked at too where it is COCO's form, because a tolerant reader hides what
@@ -62,7 +64,7 @@ def check(path: Path, kind: str | None = None, images: Path | None = None) -> Re
             except BROKEN as error:
                 found.add("malformed", "error", f"an entry is not what it must be: {error!r}", path)
     try:
-        dataset = open_dataset(path, kind, images)
+        dataset = open_dataset(path, kind, images, split)
     except SourceError as error:
         if not found.errors:
             raise

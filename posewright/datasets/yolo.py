@@ -12,73 +12,86 @@ from typing import Any
 import numpy as np
 
 from posewright.datasets.base import Dataset, Sample
-from posewright.datasets.naming import skeleton_of
+from posewright.datasets.naming import skeleton_of, stated_mirror, unnamed
 from posewright.datasets.notes import Notes
 from posewright.datasets.places import header_size, pictures_in
-from posewright.datasets.yaml_subset import parse_yaml
+from posewright.datasets.yolo_yaml import Layout, layout_of, pictures_of
 from posewright.errors import SourceError
 from posewright.people import Floats
 from posewright.readers.values import BROKEN, finite
-from posewright.skeletons import Skeleton, for_joints
+from posewright.skeletons import Skeleton
 
-__all__ = ["read_yolo"]
+__all__ = ["read_yolo", "yolo_parts"]
 
 _MOST_JOINTS = 10_000
+_MOST_BYTES = 16 << 20  # of a picture's text file
 
 
-def read_yolo(path: Path, images: Path | None = None) -> Dataset:
-    """Read a folder, or its data.yaml, with all its subsets; a SourceError where there are none.
+def read_yolo(path: Path, images: Path | None = None, split: str | None = None) -> Dataset:
+    """Read a folder, or its data.yaml; a SourceError where it holds nothing.
 
-    The joints' names come from kpt_names, else from their number.  A picture without a text file
-    has nobody.  Only class `person`, or the only class, is read.
+    split: train, val or test; all that there are if None.  images: folder of the pictures, in place
+    of those that data.yaml names.  The joints' names come from kpt_names, their mirror images from
+    flip_idx, else from the names.  A picture without a text file has nobody.  Only class `person`,
+    or the only class, is read.
     """
-    folder = path if path.is_dir() else path.parent
-    info = _info(path)
-    joints, numbers = _kpt_shape(info, folder)
-    skeleton = _skeleton(info, joints)
-    pictures = pictures_in(images or folder)
+    layout = layout_of(path)
+    notes = Notes(layout.file or layout.root)
+    pictures = pictures_in(images) if images else pictures_of(layout, split, notes)
     if not pictures:
-        raise SourceError(f"{folder} holds no pictures; give their folder with --images")
-    notes = Notes(folder)
-    person = _person_class(info)
-    samples = tuple(_sample(p, folder, joints, numbers, person, notes) for p in pictures)
-    return Dataset(folder.name, skeleton, samples, notes.lines())
+        raise SourceError(f"{layout.root} holds no pictures; give their folder with --images")
+    labels = [_labels(picture, layout.root, images) for picture in pictures]
+    joints, numbers = _kpt_shape(layout, labels)
+    person = _person_class(layout.info)
+    skeleton, assumed = _skeleton(layout, joints, person, notes)
+    samples = tuple(
+        _sample(picture, file, layout.root, joints, numbers, person, notes)
+        for picture, file in zip(pictures, labels, strict=True)
+    )
+    name = "-".join([layout.root.absolute().name, *([split] if split else [])])
+    remarks = (f"{layout.file or layout.root}: {assumed}",) if assumed else ()
+    return Dataset(name, skeleton, samples, notes.lines(), remarks)
 
 
-def _info(path: Path) -> dict[str, Any]:
-    """Return data.yaml; a SourceError in one line where it cannot be understood."""
-    found = sorted(path.glob("*.yaml")) + sorted(path.glob("*.yml")) if path.is_dir() else [path]
-    if not found:
-        return {}
-    try:
-        return parse_yaml(found[0].read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{found[0]} cannot be read: {error}; write it again") from error
+def yolo_parts(path: Path) -> tuple[str, ...]:
+    """Return which of train, val and test a set has."""
+    return tuple(layout_of(path).parts)
 
 
-def _kpt_shape(info: dict[str, Any], folder: Path) -> tuple[int, int]:
+def _kpt_shape(layout: Layout, labels: list[Path]) -> tuple[int, int]:
     """Return the number of joints and of numbers for each: kpt_shape, else the first line."""
-    shape = info.get("kpt_shape")
+    shape = layout.info.get("kpt_shape")
     if isinstance(shape, list) and len(shape) == 2 and shape[1] in (2, 3):
         if not isinstance(shape[0], int) or not 0 <= shape[0] <= _MOST_JOINTS:
             raise SourceError(f"kpt_shape {shape} in data.yaml: the first is the number of joints")
         return int(shape[0]), int(shape[1])
-    for file in sorted(folder.rglob("labels/**/*.txt")):
-        for line in file.read_text("utf-8", "replace").splitlines():
+    for file in labels:
+        for line in _text(file, Notes(file)).splitlines():
             count = len(line.split()) - 5
             if count >= 0:
                 return (count // 3, 3) if count % 3 == 0 else (count // 2, 2)
-    raise SourceError(f"{folder} is no YOLO-pose folder: no kpt_shape in data.yaml and no labels")
+    raise SourceError(
+        f"{layout.root} is no YOLO-pose folder: no kpt_shape in data.yaml and no labels"
+    )
 
 
-def _skeleton(info: dict[str, Any], joints: int) -> Skeleton:
+def _skeleton(
+    layout: Layout, joints: int, person: int | None, notes: Notes
+) -> tuple[Skeleton, str]:
+    """Return the skeleton, and what was assumed of it."""
+    info = layout.info
+    mirror = stated_mirror(info.get("flip_idx") or None, joints, notes, "flip_idx")
     names = info.get("kpt_names")
-    if isinstance(names, dict):  # ultralytics: class number -> names
-        names = next(iter(names.values()), None)
+    if isinstance(names, dict):  # class number -> names
+        names = names.get(person, next(iter(names.values()), None))
     if isinstance(names, list) and len(names) == joints:
-        return skeleton_of([str(name) for name in names])
-    known = for_joints(joints)
-    return known or Skeleton(f"joints{joints}", tuple(f"joint_{i}" for i in range(joints)))
+        return skeleton_of([str(name) for name in names], mirror=mirror), ""
+    if names:
+        notes.add(f"kpt_names left out: they are no list of {joints} names", "kpt_names")
+    classes = info.get("names") or ()
+    listed = list(classes.values()) if isinstance(classes, dict) else list(classes)
+    label = "person" if person is not None else str(listed[0]) if listed else ""
+    return unnamed(joints, label, mirror)
 
 
 def _person_class(info: dict[str, Any]) -> int | None:
@@ -90,23 +103,45 @@ def _person_class(info: dict[str, Any]) -> int | None:
     return next((int(k) for k, name in listed.items() if str(name).lower() == "person"), None)
 
 
-def _labels(picture: Path, folder: Path) -> Path:
-    """Return the text file of a picture: `labels` in place of the last `images` in its path."""
-    parts = list(picture.parts)
-    start = len(folder.parts)
-    for i in reversed(range(min(start, len(parts) - 1), len(parts) - 1)):
-        if parts[i] == "images":
-            parts[i] = "labels"
-            break
-    return Path(*parts).with_suffix(".txt")
+def _labels(picture: Path, root: Path, images: Path | None) -> Path:
+    """Return the text file of a picture, which may not exist.
+
+    `labels` stands in place of the last `images` among its folders; else it lies beside the
+    picture, or, where the pictures lie elsewhere, in `labels` of the set under the same folders.
+    """
+    parts = list(picture.absolute().parts)
+    beside = picture.with_suffix(".txt")
+    choices = [beside]
+    folders = [i for i in range(len(parts) - 1) if parts[i] == "images"]
+    if folders:
+        parts[folders[-1]] = "labels"
+        choices.insert(0, Path(*parts).with_suffix(".txt"))
+    if images is not None:
+        choices.append(root / "labels" / beside.relative_to(images))
+    return next((choice for choice in choices if choice.is_file()), choices[0])
+
+
+def _text(file: Path, notes: Notes) -> str:
+    """Return what a text file holds; nothing, noted, of one that is too large for labels."""
+    if not file.is_file():
+        return ""
+    if file.stat().st_size > _MOST_BYTES:
+        notes.add(f"labels left out: the file is larger than {_MOST_BYTES} bytes", file.name)
+        return ""
+    return file.read_text("utf-8", "replace")
 
 
 def _sample(
-    picture: Path, folder: Path, joints: int, numbers: int, person: int | None, notes: Notes
+    picture: Path,
+    file: Path,
+    root: Path,
+    joints: int,
+    numbers: int,
+    person: int | None,
+    notes: Notes,
 ) -> Sample:
     width, height = header_size(picture)
-    file = _labels(picture, folder)
-    text = file.read_text("utf-8", "replace") if file.is_file() else ""
+    text = _text(file, notes)
     scale = np.array([width, height], np.float32)
     points, boxes = [], []
     for number, line in enumerate(text.splitlines(), 1):
@@ -124,9 +159,7 @@ def _sample(
     if text.strip() and not width:
         notes.add("picture cannot be read, so its labels have no scale", picture.name)
     stacked = np.array(points, np.float32).reshape(len(points), joints, 3)
-    name = (
-        picture.relative_to(folder).as_posix() if picture.is_relative_to(folder) else picture.stem
-    )
+    name = (picture.relative_to(root) if picture.is_relative_to(root) else picture).as_posix()
     return Sample.of(picture, (width, height), name, stacked, np.reshape(boxes, (-1, 4)))
 
 

@@ -75,6 +75,7 @@ def _yaml(subsets: list[str], skeleton: Skeleton) -> str:
         "path: .",
         f"train: images/{train}",
         f"val: images/{val}",
+        *(["test: images/test"] if "test" in subsets else []),
         f"kpt_shape: [{len(skeleton)}, 3]",
         *_flips(skeleton),
         "names:",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from posewright.datasets.base import Dataset, concat
-from posewright.datasets.opening import open_dataset
+from posewright.datasets.opening import open_dataset, open_part, parts_of
 from posewright.errors import SourceError, UsageError
 from posewright.skeletons import Skeleton, get_skeleton
 from posewright.training.recipe import Recipe
@@ -21,12 +22,15 @@ __all__ = ["fingerprint", "open_sets"]
 def open_sets(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
     """Return the set to train on and the one to validate on, with one skeleton; None without one.
 
-    recipe.val: a path, "last:N" for the last N pictures, or "" to hold back the share `val_split`,
-    chosen by the seed.  Joints of several sets are matched by name.
+    recipe.val: a path, "last:N" for the last N pictures, or "" for the validation part that the
+    sets declare (data.yaml of YOLO), else to hold back the share `val_split`, chosen by the seed.
+    Of sets with parts only `train` is trained on, and only `val` validates.  Joints of several sets
+    are matched by name.
     """
     if not recipe.data:
         raise UsageError("no data to train on; name a labelled set: posewright train DATA -m MODEL")
-    parts = [open_dataset(path, recipe.kind or None, recipe.images or None) for path in recipe.data]
+    kind, images = recipe.kind or None, recipe.images or None
+    parts = [open_part(path, kind, images, "train") for path in recipe.data]
     data = concat(parts, _skeleton(recipe))
     train, held = _split(data, recipe)
     if recipe.limit:
@@ -65,8 +69,15 @@ def _split(data: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset | None]:
             raise UsageError(f"val={recipe.val!r}; last:N needs 0 < N < {len(data)} pictures")
         return data[: -int(last)], data[-int(last) :]
     if recipe.val:
-        held = open_dataset(recipe.val, recipe.kind or None, recipe.val_images or None)
+        images = recipe.val_images or None
+        held = open_part(recipe.val, recipe.kind or None, images, "val", "test")
         return data, held.to(data.skeleton)
+    declared = _declared(data, recipe)
+    if declared is not None and len(declared):
+        return data, declared
+    if declared is not None:
+        text = "val names pictures of train alone: the share val_split of them is held back instead"
+        data = replace(data, remarks=(*data.remarks, text))
     count = round(recipe.val_split * len(data))
     if not count:
         return data, None
@@ -74,6 +85,19 @@ def _split(data: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset | None]:
         raise UsageError(f"val_split={recipe.val_split:g} leaves none of {len(data)} pictures")
     order = np.random.default_rng(recipe.seed).permutation(len(data))
     return data[np.sort(order[count:]).tolist()], data[np.sort(order[:count]).tolist()]
+
+
+def _declared(data: Dataset, recipe: Recipe) -> Dataset | None:
+    """Return the validation parts of the sets, without pictures of `data`; None without parts."""
+    kind, trained = recipe.kind or None, {os.path.abspath(s.image) for s in data}
+    sets = () if recipe.images else recipe.data
+    parts = [open_dataset(p, kind, split="val") for p in sets if "val" in parts_of(p, kind)]
+    if not parts:
+        return None
+    held = concat(parts, data.skeleton)
+    new = [i for i, s in enumerate(held) if os.path.abspath(s.image) not in trained]
+    part: Dataset = held[new]
+    return part
 
 
 def fingerprint(data: Dataset | None) -> dict[str, Any]:
