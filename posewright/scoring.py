@@ -201,10 +201,11 @@ def _any_skeleton(
     data: str, ann: Path, predictions: Path, class_name: str | None = None
 ) -> Scoring:
     """Score by the labels' own skeleton, which the reader of data sets finds out."""
-    from posewright.datasets import open_dataset
+    from posewright.datasets.opening import open_part
     from posewright.evaluation.arrays import in_order, labels_of
 
-    dataset = open_dataset(ann, "halpe" if data == "halpe" else None, class_name=class_name)
+    kind = "halpe" if data == "halpe" else None
+    dataset = open_part(ann, kind, None, "val", "test", class_name=class_name)
     dataset = dataset[in_order(dataset.samples)]
     labels = labels_of(dataset, ann)
     found = detections(read_entries(predictions), labels, predictions)

@@ -13,7 +13,6 @@ import pytest
 from posewright.datasets import concat, open_dataset
 from posewright.datasets.base import Sample
 from posewright.datasets.cvat import parse_xml
-from posewright.datasets.yaml_subset import parse_yaml
 from posewright.errors import PosewrightError, SourceError, UsageError
 from posewright.skeletons import COCO17, CROWDPOSE14, MPII16
 
@@ -212,18 +211,6 @@ def test_a_kind_that_does_not_exist_and_a_file_that_is_not_there(tmp_path: Path)
         open_dataset(tmp_path)
     with pytest.raises(SourceError, match=r"did you mean 'labels\.jsn'"):
         open_dataset(tmp_path / "labels.json")
-
-
-def test_yaml_subset() -> None:
-    text = (
-        "a: 1  # one\nb: [1, 2.5, x]\nnames:\n  0: person\n  1: 'dog'\nk:\n  0:\n    - n\n    - m\n"
-    )
-    assert parse_yaml(text) == {
-        "a": 1, "b": [1, 2.5, "x"], "names": {"0": "person", "1": "dog"}, "k": {"0": ["n", "m"]},
-    }  # fmt: skip
-    assert parse_yaml("names:\n- person\n- dog\npath: ../a") == {
-        "names": ["person", "dog"], "path": "../a",
-    }  # fmt: skip
 
 
 def test_a_sample_refuses_arrays_that_do_not_fit() -> None:

@@ -71,14 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _dataset(args: argparse.Namespace) -> Dataset:
     """Return the labelled pictures; what stands before a colon is their kind if there is such."""
-    from posewright.datasets import open_dataset
-    from posewright.datasets.opening import KINDS
+    from posewright.datasets.opening import KINDS, open_part
 
     kind, colon, path = args.data.partition(":")
     named = bool(colon) and kind in KINDS
-    dataset = open_dataset(
-        path if named else args.data, kind if named else None, args.images, args.class_name
-    )
+    file, kind = (path, kind) if named else (args.data, "")
+    dataset = open_part(file, kind or None, args.images, "val", "test", class_name=args.class_name)
     part: Dataset = dataset[: args.limit] if args.limit else dataset
     return part
 

@@ -69,6 +69,13 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of the pictures (default: found near the labels)",
     )
+    parser.add_argument(
+        "--split",
+        choices=("train", "val", "test"),
+        default=None,
+        metavar="PART",
+        help="part of a YOLO set: train, val or test (default: all of them)",
+    )
 
 
 def _add_ratio(parser: argparse.ArgumentParser, default: float | None, text: str) -> None:
@@ -111,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> int:
     from posewright.datasets.check import check
 
-    report = check(args.data, args.kind, args.images, args.class_name)
+    report = check(args.data, args.kind, args.images, args.class_name, args.split)
     if args.json:
         print(json.dumps(report.to_dict()))
         return 3 if report.errors else 0
@@ -130,7 +137,7 @@ def _check(args: argparse.Namespace) -> int:
 def _open(args: argparse.Namespace) -> Dataset:
     from posewright.datasets import open_dataset
 
-    return open_dataset(args.data, args.kind, args.images, args.class_name)
+    return open_dataset(args.data, args.kind, args.images, args.class_name, args.split)
 
 
 def _stats(args: argparse.Namespace) -> int:
@@ -172,7 +179,8 @@ def _view(args: argparse.Namespace) -> int:
 
 def _convert(args: argparse.Namespace) -> int:
     from posewright.datasets import open_dataset
-    from posewright.datasets.opening import guess_kind
+    from posewright.datasets.converting import named_parts
+    from posewright.datasets.opening import guess_kind, parts_of
     from posewright.errors import UsageError
 
     source = args.input or args.source
@@ -181,8 +189,12 @@ def _convert(args: argparse.Namespace) -> int:
     target = args.output / args.to if args.output else named
     if source is None or target is None:
         raise UsageError("say what to convert and where to: FROM TO, or --input DIR --output DIR")
-    dataset = open_dataset(source, args.kind, args.images, args.class_name)
+    dataset = open_dataset(source, args.kind, args.images, args.class_name, args.split)
     ratio = args.ratio
+    names = () if args.split or args.images else parts_of(source, args.kind)
+    if ratio is None and len(names) > 1:
+        own = {n: open_dataset(source, args.kind, None, args.class_name, n) for n in names}
+        return _write(args, dataset, target, args.to, 0, named_parts(own, args.to))
     if ratio is None:
         parts = args.to in ("coco", "yolo")
         hand = parts and (args.kind or guess_kind(source)) in ("labelme", "cvat")
@@ -195,7 +207,12 @@ def _split(args: argparse.Namespace) -> int:
 
 
 def _write(
-    args: argparse.Namespace, dataset: Dataset, target: Path, form: str, ratio: float
+    args: argparse.Namespace,
+    dataset: Dataset,
+    target: Path,
+    form: str,
+    ratio: float,
+    parts: dict[str, Dataset] | None = None,
 ) -> int:
     """Convert with progress on stderr and a summary on stdout; return the exit code."""
     from posewright.datasets.converting import convert, subsets
@@ -207,7 +224,9 @@ def _write(
         counts = [len(part) for part in subsets(dataset, ratio, args.seed, form).values()]
         for count, use in zip(counts, ("training", "testing"), strict=False):
             print(f"{count} for {use}", file=sys.stderr)
-    done = convert(dataset, target, form, ratio, args.seed, args.overwrite, _Counter(len(dataset)))
+    total = sum(map(len, parts.values())) if parts else len(dataset)
+    counter = _Counter(total)
+    done = convert(dataset, target, form, ratio, args.seed, args.overwrite, counter, parts)
     if args.json:
         print(json.dumps(done.to_dict()))
     else:

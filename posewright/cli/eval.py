@@ -87,6 +87,12 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
         help="where top-down models look: the labels' boxes (default), the embedded detector's, or "
         "COCO detection results",
     )
+    group.add_argument(
+        "--split",
+        choices=("train", "val", "test"),
+        metavar="PART",
+        help="part of a YOLO set: train, val or test (default: val, else test)",
+    )
     group.add_argument("--flip", action="store_true", help="average with the mirrored view")
     group.add_argument(
         "--nms",
@@ -140,8 +146,8 @@ def run(args: argparse.Namespace) -> int:
     if args.predictions is None:
         return _evaluate(args)
     names = (
-        "weights", "images", "boxes", "nms", "tracker", "reid", "heads", "out", "report", "flip",
-        "limit",
+        "weights", "images", "split", "boxes", "nms", "tracker", "reid", "heads", "out", "report",
+        "flip", "limit",
     )  # fmt: skip
     for name in names:
         if getattr(args, name):
@@ -242,7 +248,7 @@ def _dataset(args: argparse.Namespace, pose: Pose) -> tuple[Dataset, bool]:
     from posewright.evaluation.opening import open_labelled, with_heads
 
     dataset, labelled = open_labelled(
-        args.data, args.ann, args.images, pose.skeleton, args.class_name
+        args.data, args.ann, args.images, pose.skeleton, args.class_name, args.split
     )
     if not labelled and pose.model.codec.top_down and args.boxes in (None, "truth"):
         raise UsageError(f"{args.ann} labels nobody: say --boxes detector, or give a file of boxes")

@@ -78,12 +78,12 @@ def run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from posewright.augment.fitting import detected, fit_offsets, jittered
-    from posewright.datasets import open_dataset
+    from posewright.datasets.opening import open_part
     from posewright.readers.boxes import read_boxes
     from posewright.writers.files import reserve
 
     reserve(args.out, args.overwrite)
-    dataset = open_dataset(args.data, args.kind, class_name=args.class_name)
+    dataset = open_part(args.data, args.kind, None, "train", class_name=args.class_name)
     if args.boxes:
         file = read_boxes(args.boxes)
         people, offsets, count = detected(dataset, file, args.iou, args.score)

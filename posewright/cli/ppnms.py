@@ -64,13 +64,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fit and write; return the exit code."""
-    from posewright.datasets import open_dataset
+    from posewright.datasets.opening import open_part
     from posewright.evaluate import data_of
     from posewright.ppnms import check_model, embed, fit, read_candidates
     from posewright.writers.files import reserve
 
     reserve(args.out, args.overwrite)
-    dataset = open_dataset(args.data, args.kind, class_name=args.class_name)
+    dataset = open_part(args.data, args.kind, None, "train", class_name=args.class_name)
     joints = len(dataset.skeleton)
     if args.into:  # what cannot be written is told before the work
         check_model(args.into, joints)

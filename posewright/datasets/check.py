@@ -56,6 +56,7 @@ def check(
     kind: str | None = None,
     images: Path | None = None,
     class_name: str | None = None,
+    split: str | None = None,
 ) -> Report:
     """Look for every fault that is known to spoil training or evaluation.
 
@@ -75,7 +76,7 @@ def check(
             except BROKEN as error:
                 found.add("malformed", "error", f"an entry is not what it must be: {error!r}", path)
     try:
-        dataset = open_dataset(path, kind, images, class_name)
+        dataset = open_dataset(path, kind, images, class_name, split)
     except SourceError as error:
         if not found.errors:
             raise

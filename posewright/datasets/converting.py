@@ -15,7 +15,7 @@ from posewright.datasets.labelme_out import write_labelme
 from posewright.datasets.yolo_out import write_yolo
 from posewright.errors import UsageError, nearest
 
-__all__ = ["FORMS", "Conversion", "convert", "subsets"]
+__all__ = ["FORMS", "Conversion", "convert", "named_parts", "subsets"]
 
 _Parts = Mapping[str, Dataset]
 _Write = Callable[[_Parts, Path, bool, Progress | None], list[str]]
@@ -51,6 +51,11 @@ def subsets(dataset: Dataset, ratio: float, seed: int, form: str) -> dict[str, D
     return {name: part for name, part in zip(names, (train, val), strict=True) if len(part)}
 
 
+def named_parts(parts: _Parts, form: str) -> dict[str, Dataset]:
+    """Return a set's own parts train, val and test by the names that a form gives them."""
+    return {f"{name}2017" if form == "coco" else name: part for name, part in parts.items()}
+
+
 def convert(
     dataset: Dataset,
     out: Path,
@@ -59,11 +64,13 @@ def convert(
     seed: int = 0,
     overwrite: bool = False,
     progress: Progress | None = None,
+    parts: Mapping[str, Dataset] | None = None,
 ) -> Conversion:
     """Write a data set into the folder `out` as coco, yolo, labelme or cvat.
 
     ratio: share of the pictures that go into a validation part, 0 for none; labelme and CVAT
-    folders have no parts.  The same seed gives the same parts.
+    folders have no parts.  The same seed gives the same parts.  parts: those of `dataset` by the
+    names that the form gives them, in place of a split by ratio.
     """
     if form not in FORMS:
         raise UsageError(f"cannot write {form!r}{nearest(form, FORMS)}; known: {', '.join(FORMS)}")
@@ -71,7 +78,7 @@ def convert(
         raise UsageError(f"{dataset.name} has no pictures; there is nothing to convert")
     if ratio and form in ("labelme", "cvat"):
         raise UsageError(f"a {form} folder has no parts; leave --ratio out")
-    parts = subsets(dataset, ratio, seed, form)
+    parts = parts or subsets(dataset, ratio, seed, form)
     notes = FORMS[form](parts, out, overwrite, progress)
     return Conversion(
         str(out),
@@ -86,11 +93,21 @@ def convert(
 
 
 def _labelme(parts: _Parts, out: Path, overwrite: bool, progress: Progress | None) -> list[str]:
-    return write_labelme(concat(list(parts.values())), out, overwrite, progress)
+    whole = concat(list(parts.values()))
+    return [*write_labelme(whole, out, overwrite, progress), *_lost(whole)]
 
 
 def _cvat(parts: _Parts, out: Path, overwrite: bool, progress: Progress | None) -> list[str]:
-    return write_cvat(concat(list(parts.values())), out, overwrite, progress)
+    whole = concat(list(parts.values()))
+    return [*write_cvat(whole, out, overwrite, progress), *_lost(whole)]
+
+
+def _lost(dataset: Dataset) -> list[str]:
+    """Say where a form that has names of joints only loses which are mirror images."""
+    skeleton = dataset.skeleton
+    if tuple(skeleton.flip_index.tolist()) == skeleton.named_mirror:
+        return []
+    return ["the table of mirror images is left out: only COCO and YOLO files have one"]
 
 
 FORMS: dict[str, _Write] = {

@@ -12,7 +12,7 @@ import numpy as np
 from posewright.datasets.base import Dataset
 from posewright.errors import PosewrightError, SourceError, UsageError, near, nearest
 
-__all__ = ["KINDS", "guess_kind", "open_dataset"]
+__all__ = ["KINDS", "guess_kind", "open_dataset", "open_part", "parts_of"]
 
 # Kinds with the module and function that read them; several are COCO's form under their own name.
 KINDS: dict[str, tuple[str, str]] = {
@@ -37,6 +37,7 @@ KINDS: dict[str, tuple[str, str]] = {
 
 
 _PEOPLE_ALONE = {"aic", "mpii", "lsp"}  # layouts without classes
+_WITH_PARTS = {"yolo"}  # kinds that say which pictures train and which validate
 _LARGE = 8 << 20  # bytes of a JSON file from which on its kind is told by its beginning
 
 
@@ -45,20 +46,74 @@ def open_dataset(
     kind: str | None = None,
     images: str | Path | None = None,
     class_name: str | None = None,
+    split: str | None = None,
 ) -> Dataset:
     """Read a labelled set.
 
     path: annotation file or folder.  kind: one of KINDS; guessed from the layout if None.  images:
     folder of the pictures; found near the labels if None.  class_name: of those that are labelled,
     or several with commas between; by default person where there is such a class, else the only one
-    with joints.  SourceError where nothing can be read, UsageError for a kind or a class that does
-    not exist.
+    with joints.  split: the part to read, one of `parts_of`; all of them if None.  SourceError
+    where nothing can be read, UsageError for a kind, class or part that does not exist.
     """
     import importlib
 
     from posewright.readers.values import BROKEN
 
     path = Path(path)
+    file, kind = _found(path, kind)
+    if split is not None and kind not in _WITH_PARTS:
+        raise UsageError(f"{path} is one file of labels, without parts; leave {split!r} out")
+    chosen: dict[str, str | None] = {} if split is None else {"split": split}
+    if kind in _PEOPLE_ALONE:
+        _check_person(class_name, kind)
+    else:
+        chosen["class_name"] = class_name
+    module, name = KINDS[kind]
+    read: Callable[..., Dataset] = getattr(
+        importlib.import_module(f"posewright.datasets.{module}"), name
+    )
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told apart later
+            return read(file, None if images is None else Path(images), **chosen)
+    except PosewrightError:
+        raise
+    except (*BROKEN, OSError) as error:  # damage of a sort that the reader does not pass over
+        raise SourceError(
+            f"{file} is not understood as {kind}: {error!r}; write it again"
+        ) from error
+
+
+def open_part(
+    path: str | Path,
+    kind: str | None,
+    images: str | Path | None,
+    *wanted: str,
+    class_name: str | None = None,
+) -> Dataset:
+    """Read the first of the `wanted` parts that a set has; a set without parts whole.
+
+    A UsageError where it has others only: pictures of another part are not taken in their place.
+    With `images` the pictures are those of that folder, whatever their part.
+    """
+    parts = () if images else parts_of(path, kind)
+    split = next((part for part in wanted if part in parts), wanted[0] if parts else None)
+    return open_dataset(path, kind, images, class_name, split)
+
+
+def parts_of(path: str | Path, kind: str | None = None) -> tuple[str, ...]:
+    """Return which of the parts train, val and test a set declares; () for one without parts.
+
+    Errors as `open_dataset`.
+    """
+    from posewright.datasets.yolo import yolo_parts
+
+    file, kind = _found(Path(path), kind)
+    return yolo_parts(file) if kind in _WITH_PARTS else ()
+
+
+def _found(path: Path, kind: str | None) -> tuple[Path, str]:
+    """Return the annotation file or folder and its kind."""
     if not path.exists():
         raise SourceError(f"{path} is not there{near(path)}")
     if kind is not None and kind not in KINDS:
@@ -66,25 +121,7 @@ def open_dataset(
     if path.is_dir() and not any(path.iterdir()):
         raise SourceError(f"the folder {path} is empty; give that of the labels")
     file, kind = _annotation_file(path, kind)
-    kind = kind or guess_kind(file)
-    if kind in _PEOPLE_ALONE:
-        _check_person(class_name, kind)
-        wanted = {}
-    else:
-        wanted = {"class_name": class_name}
-    module, name = KINDS[kind]
-    read: Callable[..., Dataset] = getattr(
-        importlib.import_module(f"posewright.datasets.{module}"), name
-    )
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told apart later
-            return read(file, None if images is None else Path(images), **wanted)
-    except PosewrightError:
-        raise
-    except (*BROKEN, OSError) as error:  # damage of a sort that the reader does not pass over
-        raise SourceError(
-            f"{file} is not understood as {kind}: {error!r}; write it again"
-        ) from error
+    return file, kind or guess_kind(file)
 
 
 def _check_person(class_name: str | None, kind: str) -> None:

@@ -13,89 +13,101 @@ from typing import Any
 import numpy as np
 
 from posewright.datasets.base import Dataset, Sample
-from posewright.datasets.naming import skeleton_of
+from posewright.datasets.naming import skeleton_of, stated_mirror, unnamed
 from posewright.datasets.notes import Notes
 from posewright.datasets.places import header_size, pictures_in
-from posewright.datasets.yaml_subset import parse_yaml
+from posewright.datasets.yolo_yaml import Layout, layout_of, pictures_of
 from posewright.errors import SourceError
 from posewright.people import Floats
 from posewright.readers.classes import Classes, class_title, majority
 from posewright.readers.values import BROKEN, finite
-from posewright.skeletons import Skeleton, for_joints
+from posewright.skeletons import Skeleton
 from posewright.writers.paths import on_disk
 
-__all__ = ["read_yolo"]
+__all__ = ["read_yolo", "yolo_parts"]
 
 _MOST_JOINTS = 10_000
+_MOST_BYTES = 16 << 20  # of a picture's text file
 
 
-def read_yolo(path: Path, images: Path | None = None, class_name: str | None = None) -> Dataset:
-    """Read a folder, or its data.yaml, with all its subsets; a SourceError where there are none.
+def read_yolo(
+    path: Path,
+    images: Path | None = None,
+    class_name: str | None = None,
+    split: str | None = None,
+) -> Dataset:
+    """Read a folder, or its data.yaml; a SourceError where it holds nothing.
 
-    The joints' names come from kpt_names, else from their number.  A picture without a text file
-    has nobody.  class_name: a name or number of data.yaml's names; see `open_dataset`.
+    split: train, val or test; all that there are if None.  images: folder of the pictures, in place
+    of those that data.yaml names.  The joints' names come from kpt_names, their mirror images from
+    flip_idx, else from the names.  A picture without a text file has nobody.  class_name: a name or
+    number of data.yaml's names; see `open_dataset`.
     """
-    folder = path if path.is_dir() else path.parent
-    info = _info(path)
-    joints, numbers = _kpt_shape(info, folder)
-    skeleton = _skeleton(info, joints)
-    pictures = pictures_in(images or folder)
+    layout = layout_of(path)
+    notes = Notes(layout.file or layout.root)
+    pictures = pictures_in(images) if images else pictures_of(layout, split, notes)
     if not pictures:
-        raise SourceError(f"{folder} holds no pictures; give their folder with --images")
-    notes = Notes(folder)
-    names = _class_names(info)
-    read = [_sample(p, folder, joints, numbers, notes) for p in pictures]
+        raise SourceError(f"{layout.root} holds no pictures; give their folder with --images")
+    labels = [_labels(picture, layout.root, images) for picture in pictures]
+    joints, numbers = _kpt_shape(layout, labels)
+    read = [
+        _sample(picture, file, layout.root, joints, numbers, notes)
+        for picture, file in zip(pictures, labels, strict=True)
+    ]
+    where = layout.file or layout.root
+    names = _class_names(layout.info)
     classes = _classes(names, [kind for _, kinds in read for kind in kinds])
     wanted = names.get(int(class_name)) if class_name and class_name.isdecimal() else None
-    chosen = classes.choose(wanted or class_name, folder)
+    chosen = classes.choose(wanted or class_name, where)
+    skeleton, assumed = _skeleton(layout, joints, chosen, notes)
     samples = tuple(
         sample[[_class_name(names, kind) in chosen for kind in kinds]] for sample, kinds in read
     )
-    return Dataset(
-        folder.name, skeleton, samples, notes.lines(), classes.remarks(chosen, folder),
-        class_title(chosen),
-    )  # fmt: skip
+    name = "-".join([layout.root.absolute().name, *([split] if split else [])])
+    remarks = (*classes.remarks(chosen, where), *([f"{where}: {assumed}"] if assumed else []))
+    return Dataset(name, skeleton, samples, notes.lines(), remarks, class_title(chosen))
 
 
-def _info(path: Path) -> dict[str, Any]:
-    """Return data.yaml; a SourceError in one line where it cannot be understood."""
-    found = sorted(path.glob("*.yaml")) + sorted(path.glob("*.yml")) if path.is_dir() else [path]
-    if not found:
-        return {}
-    try:
-        return parse_yaml(found[0].read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{found[0]} cannot be read: {error}; write it again") from error
+def yolo_parts(path: Path) -> tuple[str, ...]:
+    """Return which of train, val and test a set has."""
+    return tuple(layout_of(path).parts)
 
 
-def _kpt_shape(info: dict[str, Any], folder: Path) -> tuple[int, int]:
+def _kpt_shape(layout: Layout, labels: list[Path]) -> tuple[int, int]:
     """Return the number of joints and of numbers for each: kpt_shape, else of most lines."""
-    shape = info.get("kpt_shape")
+    shape = layout.info.get("kpt_shape")
     if isinstance(shape, list) and len(shape) == 2 and shape[1] in (2, 3):
         if not isinstance(shape[0], int) or not 0 <= shape[0] <= _MOST_JOINTS:
             raise SourceError(f"kpt_shape {shape} in data.yaml: the first is the number of joints")
         return int(shape[0]), int(shape[1])
     counts: Counter[int] = Counter()
-    for file in sorted(folder.rglob("labels/**/*.txt")):
-        lines = file.read_text("utf-8", "replace").splitlines()
+    for file in labels:
+        lines = _text(file, Notes(file)).splitlines()
         counts.update(len(words) - 5 for line in lines if len(words := line.split()) >= 5)
     if not counts:
         raise SourceError(
-            f"{folder} is no YOLO-pose folder: no kpt_shape in data.yaml and no labels"
+            f"{layout.root} is no YOLO-pose folder: no kpt_shape in data.yaml and no labels"
         )
     with_joints = {count: lines for count, lines in counts.items() if count}
-    most = majority(with_joints or counts, folder, "numbers for the joints of a line")
+    most = majority(with_joints or counts, layout.root, "numbers for the joints of a line")
     return (most // 3, 3) if most % 3 == 0 else (most // 2, 2)
 
 
-def _skeleton(info: dict[str, Any], joints: int) -> Skeleton:
+def _skeleton(
+    layout: Layout, joints: int, chosen: tuple[str, ...], notes: Notes
+) -> tuple[Skeleton, str]:
+    """Return the skeleton of the chosen classes, and what was assumed of it."""
+    info = layout.info
+    mirror = stated_mirror(info.get("flip_idx") or None, joints, notes, "flip_idx")
     names = info.get("kpt_names")
-    if isinstance(names, dict):  # ultralytics: class number -> names
-        names = next(iter(names.values()), None)
+    if isinstance(names, dict):  # class number -> names
+        numbers = [k for k, name in _class_names(info).items() if name in chosen]
+        names = names.get(next(iter(numbers), None), next(iter(names.values()), None))
     if isinstance(names, list) and len(names) == joints:
-        return skeleton_of([str(name) for name in names])
-    known = for_joints(joints)
-    return known or Skeleton(f"joints{joints}", tuple(f"joint_{i}" for i in range(joints)))
+        return skeleton_of([str(name) for name in names], mirror=mirror), ""
+    if names:
+        notes.add(f"kpt_names left out: they are no list of {joints} names", "kpt_names")
+    return unnamed(joints, class_title(chosen), mirror)
 
 
 def _class_names(info: dict[str, Any]) -> dict[int, str]:
@@ -121,24 +133,41 @@ def _classes(names: dict[int, str], kinds: list[int]) -> Classes:
     return classes
 
 
-def _labels(picture: Path, folder: Path) -> Path:
-    """Return the text file of a picture: `labels` in place of the last `images` in its path."""
-    parts = list(picture.parts)
-    start = len(folder.parts)
-    for i in reversed(range(min(start, len(parts) - 1), len(parts) - 1)):
-        if parts[i] == "images":
-            parts[i] = "labels"
-            break
-    return Path(*parts).with_suffix(".txt")
+def _labels(picture: Path, root: Path, images: Path | None) -> Path:
+    """Return the text file of a picture, which may not exist.
+
+    `labels` stands in place of the last `images` among its folders; else it lies beside the
+    picture, or, where the pictures lie elsewhere, in `labels` of the set under the same folders.
+    """
+    parts = list(picture.absolute().parts)
+    beside = picture.with_suffix(".txt")
+    choices = [beside]
+    folders = [i for i in range(len(parts) - 1) if parts[i] == "images"]
+    if folders:
+        parts[folders[-1]] = "labels"
+        choices.insert(0, Path(*parts).with_suffix(".txt"))
+    if images is not None:
+        choices.append(root / "labels" / beside.relative_to(images))
+    found = map(on_disk, choices)
+    return next((choice for choice in found if choice.is_file()), choices[0])
+
+
+def _text(file: Path, notes: Notes) -> str:
+    """Return what a text file holds; nothing, noted, of one that is too large for labels."""
+    if not file.is_file():
+        return ""
+    if file.stat().st_size > _MOST_BYTES:
+        notes.add(f"labels left out: the file is larger than {_MOST_BYTES} bytes", file.name)
+        return ""
+    return file.read_text("utf-8", "replace")
 
 
 def _sample(
-    picture: Path, folder: Path, joints: int, numbers: int, notes: Notes
+    picture: Path, file: Path, root: Path, joints: int, numbers: int, notes: Notes
 ) -> tuple[Sample, list[int]]:
     """Return a picture with all that is labelled in it, and the class of each."""
     width, height = header_size(picture)
-    file = on_disk(_labels(picture, folder))
-    text = file.read_text("utf-8", "replace") if file.is_file() else ""
+    text = _text(file, notes)
     scale = np.array([width, height], np.float32)
     points, boxes, kinds = [], [], []
     for number, line in enumerate(text.splitlines(), 1):
@@ -156,9 +185,7 @@ def _sample(
     if text.strip() and not width:
         notes.add("picture cannot be read, so its labels have no scale", picture.name)
     stacked = np.array(points, np.float32).reshape(len(points), joints, 3)
-    name = (
-        picture.relative_to(folder).as_posix() if picture.is_relative_to(folder) else picture.stem
-    )
+    name = (picture.relative_to(root) if picture.is_relative_to(root) else picture).as_posix()
     sample = Sample.of(picture, (width, height), name, stacked, np.reshape(boxes, (-1, 4)))
     return sample, kinds
 

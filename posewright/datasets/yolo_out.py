@@ -76,6 +76,7 @@ def _yaml(subsets: list[str], skeleton: Skeleton, class_name: str) -> str:
         "path: .",
         f"train: images/{train}",
         f"val: images/{val}",
+        *(["test: images/test"] if "test" in subsets else []),
         f"kpt_shape: [{len(skeleton)}, 3]",
         *_flips(skeleton),
         "names:",

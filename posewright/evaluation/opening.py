@@ -9,7 +9,7 @@ import numpy as np
 
 from posewright.datasets.base import Dataset
 from posewright.datasets.coco import parse_coco
-from posewright.datasets.opening import KINDS, open_dataset
+from posewright.datasets.opening import KINDS, open_dataset, open_part
 from posewright.errors import SourceError, UsageError
 from posewright.metrics.instances import Doubles
 from posewright.people import People
@@ -23,15 +23,24 @@ _NEAR = 3.0  # px between the same joint in two files: of rounding, and of count
 
 
 def open_labelled(
-    data: str, ann: Path, images: Path | None, skeleton: Skeleton, class_name: str | None = None
+    data: str,
+    ann: Path,
+    images: Path | None,
+    skeleton: Skeleton,
+    class_name: str | None = None,
+    split: str | None = None,
 ) -> tuple[Dataset, bool]:
     """Return the pictures of a data set, and whether they are labelled.
 
     data: one of evaluate.DATA.  A COCO file without the list of annotations is that of a test set;
-    its people would have the joints of `skeleton`.  class_name, errors: as of `open_dataset`.
+    its people would have the joints of `skeleton`.  class_name: as of `open_dataset`.  split: the
+    part of a set with parts; val, else test, if None.  Errors as `open_dataset`.
     """
+    kind = data if data in KINDS else None
     try:
-        return open_dataset(ann, data if data in KINDS else None, images, class_name), True
+        if split is not None:
+            return open_dataset(ann, kind, images, class_name, split), True
+        return open_part(ann, kind, images, "val", "test", class_name=class_name), True
     except SourceError:
         found = load(ann) if ann.suffix == ".json" else None
         if not isinstance(found, dict) or not isinstance(found.get("images"), list):

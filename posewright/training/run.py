@@ -99,6 +99,8 @@ class Run:
         if world.first:
             run.log = Log(folder, run.place.step, recipe.tensorboard)
         run.say(run.opening())
+        for remark in run.train_set.remarks:
+            run.say(f"note: {remark}")
         if not resume and (hint := run.stages.hint):
             run.say(hint)
         if run.feed.instances.unmatched:

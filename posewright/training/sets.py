@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from posewright.datasets.base import Dataset, concat
 from posewright.datasets.doubles import same_picture
-from posewright.datasets.opening import open_dataset
+from posewright.datasets.opening import open_dataset, open_part, parts_of
 from posewright.errors import SourceError, UsageError
 from posewright.skeletons import Skeleton, get_skeleton
 from posewright.training.recipe import Recipe
@@ -22,12 +23,14 @@ __all__ = ["fingerprint", "left_out", "open_sets"]
 def open_sets(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
     """Return the set to train on and the one to validate on, with one skeleton; None without one.
 
-    recipe.val: a path, "last:N" for the last N pictures, or "" to hold back the share `val_split`,
-    chosen by the seed.  Joints of several sets are matched by name.
+    recipe.val: a path, "last:N" for the last N pictures, or "" for the validation part that the
+    sets declare (data.yaml of YOLO), else to hold back the share `val_split`, chosen by the seed.
+    Of sets with parts only `train` is trained on, and only `val` validates.  Joints of several sets
+    are matched by name.
     """
     if not recipe.data:
         raise UsageError("no data to train on; name a labelled set: posewright train DATA -m MODEL")
-    parts = [_open(path, recipe.images, recipe) for path in recipe.data]
+    parts = [_open(path, recipe.images, recipe, "train") for path in recipe.data]
     data = concat(parts, _skeleton(recipe))
     train, held = _split(data, recipe)
     if recipe.limit:
@@ -37,8 +40,9 @@ def open_sets(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
     return train, held
 
 
-def _open(path: str, images: str, recipe: Recipe) -> Dataset:
-    return open_dataset(path, recipe.kind or None, images or None, recipe.class_name or None)
+def _open(path: str, images: str, recipe: Recipe, *wanted: str) -> Dataset:
+    chosen = recipe.class_name or None
+    return open_part(path, recipe.kind or None, images or None, *wanted, class_name=chosen)
 
 
 def _skeleton(recipe: Recipe) -> Skeleton | None:
@@ -70,8 +74,14 @@ def _split(data: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset | None]:
             raise UsageError(f"val={recipe.val!r}; last:N needs 0 < N < {len(data)} pictures")
         return data[: -int(last)], data[-int(last) :]
     if recipe.val:
-        held = _open(recipe.val, recipe.val_images, recipe)
+        held = _open(recipe.val, recipe.val_images, recipe, "val", "test")
         return data, held.to(data.skeleton)
+    declared = _declared(data, recipe)
+    if declared is not None and len(declared):
+        return data, declared
+    if declared is not None:
+        text = "val names pictures of train alone: the share val_split of them is held back instead"
+        data = replace(data, remarks=(*data.remarks, text))
     count = round(recipe.val_split * len(data))
     if not count:
         return data, None
@@ -82,6 +92,21 @@ def _split(data: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset | None]:
     held_back[order[:count]] = True
     held_back = held_back[same_picture(data.samples)]  # a picture that is there twice is not torn
     return data[np.flatnonzero(~held_back).tolist()], data[np.flatnonzero(held_back).tolist()]
+
+
+def _declared(data: Dataset, recipe: Recipe) -> Dataset | None:
+    """Return the validation parts of the sets, without pictures of `data`; None without parts."""
+    kind, trained = recipe.kind or None, {os.path.abspath(s.image) for s in data}
+    sets = () if recipe.images else recipe.data
+    chosen = recipe.class_name or None
+    declaring = [path for path in sets if "val" in parts_of(path, kind)]
+    parts = [open_dataset(path, kind, None, chosen, "val") for path in declaring]
+    if not parts:
+        return None
+    held = concat(parts, data.skeleton)
+    new = [i for i, s in enumerate(held) if os.path.abspath(s.image) not in trained]
+    part: Dataset = held[new]
+    return part
 
 
 def fingerprint(data: Dataset | None) -> dict[str, Any]:
