@@ -73,7 +73,35 @@ FAULTS = [
         keypoints=[0, 0, 2, *p["annotations"][0]["keypoints"][3:]])),
     ("joint outside", "warning", lambda p: p["annotations"][0].update(
         keypoints=[999, 9, 2, *p["annotations"][0]["keypoints"][3:]])),
+    ("iscrowd", "error", lambda p: all_people(p, iscrowd="0")),
+    ("iscrowd", "error", lambda p: p["annotations"][0].update(iscrowd="?")),
+    ("ids as text", "warning", lambda p: p["images"][0].update(id=str(p["images"][0]["id"]))),
+    ("form of image_id", "error", lambda p: p["images"][0].update(id=str(p["images"][0]["id"]))),
+    ("picture id", "error", lambda p: p["images"][0].update(id=None)),
+    ("category id", "error", lambda p: p["categories"].append({"name": "dog"})),
+    ("other classes", "warning", lambda p: (
+        p["categories"].append({"id": 2, "name": "dog"}),
+        p["annotations"][0].update(category_id=2))),
+    ("no labels", "error", lambda p: all_people(p, iscrowd=1)),
+    ("labelled twice", "error", lambda p: p["annotations"].append(
+        {**p["annotations"][0], "id": 10**6})),
+    ("picture twice", "error", lambda p: p["images"].append({**p["images"][0], "id": 10**6})),
+    ("left out", "error", lambda p: p["annotations"][0].update(keypoints=[1, 1, 2] * 16)),
+    ("shares", "error", lambda p: shares(p, ("keypoints", "bbox"))),
+    ("shares", "error", lambda p: shares(p, ("keypoints",))),
+    ("shares", "error", lambda p: shares(p, ("bbox",))),
 ]  # fmt: skip
+
+
+def shares(page: dict[str, Any], names: tuple[str, ...]) -> None:
+    """Write coordinates as shares of the width and height of their picture."""
+    sizes = {i["id"]: (i["width"], i["height"]) for i in page["images"]}
+    for annotation in page["annotations"]:
+        width, height = sizes[annotation["image_id"]]
+        scales = {"keypoints": (width, height, 1), "bbox": (width, height) * 2}
+        for name in names:
+            by = scales[name] * 17
+            annotation[name] = [v / s for v, s in zip(annotation[name], by, strict=False)]
 
 
 @pytest.mark.parametrize(("kind", "level", "spoil"), FAULTS)
@@ -101,3 +129,34 @@ def test_a_broken_picture_is_named(labels: Path) -> None:
     picture.write_bytes(b"no picture")
     found = {f.kind: f for f in check(labels).findings}
     assert found["broken picture"].first == str(picture)
+
+
+def test_validation_pictures_that_measure_nothing(labels: Path) -> None:
+    page = json.loads(labels.read_text())
+    pictures = labels.parent / "images"
+    for image, folder in zip(page["images"], ("train", "val2017", "train"), strict=True):
+        name = Path(image["file_name"]).name
+        (pictures / folder).mkdir(exist_ok=True)
+        (pictures / name).rename(pictures / folder / name)
+        image["file_name"] = f"{folder}/{name}"
+    labels.write_text(json.dumps(page))
+    assert check(labels).findings == ()
+    held = page["images"][1]["id"]
+    for annotation in page["annotations"]:
+        annotation["iscrowd"] = int(annotation["image_id"] == held)
+    labels.write_text(json.dumps(page))
+    found = {f.kind: f for f in check(labels).findings}
+    assert list(found) == ["validation"] and found["validation"].first == "val2017"
+
+
+def test_the_class_decides_what_is_checked(labels: Path) -> None:
+    page = json.loads(labels.read_text())
+    page["categories"].append({"id": 2, "name": "dog", "keypoints": ["a", "b"]})
+    dog = {**page["annotations"][0], "id": 10**6, "category_id": 2, "keypoints": [1, 1, 2] * 2,
+           "num_keypoints": 2}  # fmt: skip
+    page["annotations"].insert(0, dog)
+    labels.write_text(json.dumps(page))
+    people, dogs = check(labels), check(labels, class_name="dog")
+    assert people.class_name == "person" and people.people == len(page["annotations"]) - 1
+    assert (dogs.class_name, dogs.people, dogs.skeleton) == ("dog", 1, "custom2")
+    assert people.errors == 0 and "other classes" in {f.kind for f in people.findings}

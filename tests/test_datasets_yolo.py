@@ -162,7 +162,7 @@ def test_without_data_yaml_folders_are_the_parts(tmp_path: Path, layout: str) ->
         picture(tmp_path / layout.format(part) / f"{part}.png")
     picture(tmp_path / "images/more.png")
     assert parts_of(tmp_path, "yolo") == ("train", "val")
-    names = [[s.image.stem for s in open_dataset(tmp_path, "yolo", None, part)]
+    names = [[s.image.stem for s in open_dataset(tmp_path, "yolo", split=part)]
              for part in ("train", "val", None)]  # fmt: skip
     assert [sorted(n) for n in names] == [["train"], ["valid"], ["more", "train", "valid"]]
 

@@ -184,11 +184,11 @@ def _without_crowded_joints(
 def _classes(root: ET.Element, pages: list[list[_Shape]]) -> Classes:
     """Count the people of each class, and those with joints."""
     classes = Classes()
-    for label in root.findall(".//labels/label"):
-        sort = label.findtext("type") or ""
-        if label.find("parent") is None and sort not in ("points", "tag"):
-            joints = sort == "skeleton" or label.find("sublabel") is not None
-            classes.declare(label.findtext("name") or "", joints)
+    for entry in root.findall(".//labels/label"):
+        sort = entry.findtext("type") or ""
+        if entry.find("parent") is None and sort not in ("points", "tag"):
+            joints = sort == "skeleton" or entry.find("sublabel") is not None
+            classes.declare(entry.findtext("name") or "", joints)
     for page in pages:
         pointed = {s.key for s in page if s.kind == "points" or s.parts}
         named = {(s.key, s.label) for s in page if s.has_class}

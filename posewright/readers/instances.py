@@ -260,12 +260,10 @@ def _lost(category: Category, data: Mapping[str, Any], path: Path) -> list[str]:
 
 def _by_image(entries: list[Any], images: list[int | str], path: Path) -> list[Any]:
     """Sort by image, keep the order of the file within one; leave out those of no image."""
-    row = {image: n for n, image in enumerate(images)}
-    rows = [row.get(_id(a, "image_id")) for a in entries]
-    kept = [
-        entries[n]
-        for n in sorted((n for n, r in enumerate(rows) if r is not None), key=lambda n: rows[n])
-    ]
+    row: dict[int | str | None, int] = {image: n for n, image in enumerate(images)}
+    rows = [row.get(_id(a, "image_id"), -1) for a in entries]
+    order = sorted((n for n, at in enumerate(rows) if at >= 0), key=rows.__getitem__)
+    kept = [entries[n] for n in order]
     if entries and not kept:
         raise UsageError(
             f"{path}: no annotation is of one of its pictures, e.g. image_id "

@@ -14,7 +14,7 @@ from posewright.metrics.instances import Doubles, Ints
 from posewright.metrics.pck import head_sizes
 from posewright.metrics.posetrack import PoseFrame
 from posewright.metrics.tracking import Sight, box_distances
-from posewright.readers.values import BROKEN, load, natural
+from posewright.readers.values import BROKEN, load, natural, switch
 from posewright.skeletons import POSETRACK15, POSETRACK17
 
 __all__ = ["read_mot", "read_posetrack", "read_posetrack_boxes"]
@@ -163,7 +163,7 @@ def _names(entries: Entries) -> Ints:
 
 def _boxes(people: Entries, poses: Entries) -> tuple[BoxFrame | None, BoxFrame]:
     """Make a frame of the boxes that the files state, if all do, and one of joints' extents."""
-    people = [p for p in people if p.get("keypoints") and not p.get("iscrowd")]
+    people = [p for p in people if p.get("keypoints") and not switch(p.get("iscrowd"))]
     truth = _points([p["keypoints"] for p in people])
     rows = np.flatnonzero((truth[:, :, 2] > 0).any(1))
     people, truth = [people[row] for row in rows], truth[rows]
