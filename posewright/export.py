@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
-import shutil
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +26,7 @@ from posewright.agreement import BATCHES, ROUNDING, Check, agreement
 from posewright.codecs.posefix import PoseFix
 from posewright.errors import ModelError, OutputError, UsageError
 from posewright.extras import installed, missing
+from posewright.files.scratch import move, scratch
 from posewright.models import PoseModel
 from posewright.models.saving import describe, save_model
 from posewright.runtimes import Runtime, load_model
@@ -102,11 +101,7 @@ def export(
             runtime: Runtime = "onnxruntime" if format == "onnx" else "openvino"
             result = check_export(model, made, fixed_batch, runtime)
             _refuse(path, result, tolerance, np.inf if calibrate else _OUTPUTS)
-        for part, target in zip(reversed(parts(made)), reversed(parts(path)), strict=True):
-            if part.exists():
-                os.replace(part, target)
-            elif path.exists():  # it is of the file that this one replaces
-                target.unlink(missing_ok=True)
+        _put(made, path)
     return result
 
 
@@ -128,17 +123,33 @@ def parts(path: Path) -> tuple[Path, Path]:
 @contextmanager
 def _folder_beside(path: Path) -> Iterator[Path]:
     """Yield a folder on the same disk, which goes with all that is left in it."""
-    folder = path.with_name(f".{path.name}.part")
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written ({error.strerror}); name a folder that exists and is yours"
-        ) from error
-    try:
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(scratch(path))
+        except OSError as error:
+            raise OutputError(
+                f"{path}: cannot be written ({error.strerror}); name a folder that exists and is "
+                "yours"
+            ) from error
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _put(made: Path, path: Path) -> None:
+    """Give the exported files their names; killed in between, no file is left with other weights.
+
+    Weights beside it that belong to the file which this one replaces are removed.
+    """
+    (_, weights), (_, beside) = parts(made), parts(path)
+    apart, replaces = weights.exists(), path.exists()
+    try:
+        if apart:
+            path.unlink(missing_ok=True)
+            move(weights, beside)
+        move(made, path)
+        if replaces and not apart:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def _of_one_size(model: PoseModel, codec: Any) -> PoseModel:

@@ -63,7 +63,7 @@ def train(
             run = Run.open(recipe, Path(folder), join(device), say or (lambda line: None), resume)
             with closing(run):
                 _loop(run, stop)
-            run.report()
+                run.report()
     finally:
         cv2.setNumThreads(threads)
     skipped = tuple(run.feed.bad.values())
@@ -80,8 +80,8 @@ def _loop(run: Run, stop: Stop) -> None:
         with closing(run.feed.epoch(place.epoch, start=place.batch)) as batches:
             for batch in batches:
                 waited = time.perf_counter() - clock
-                rate = run.set_rate(place.step)
-                run.stages.at(place.step / len(run.feed))
+                rate = run.set_rate(run.at)
+                run.stages.at(run.epochs)
                 loss = run.stepper(batch)
                 if run.ema is not None and loss == loss:
                     run.ema.update(run.model)
@@ -91,10 +91,11 @@ def _loop(run: Run, stop: Stop) -> None:
                 if place.step % recipe.log_every == 0:
                     run.log_row(rate)
                 asked = run.asked_to_stop(stop)
-                if asked or (recipe.save_every and place.step % recipe.save_every == 0):
-                    run.save()
                 if asked:
-                    run.say(f"asked to stop: saved at step {place.step}; go on with --resume")
+                    run.stop()
                     return
+                if recipe.save_every and place.step % recipe.save_every == 0:
+                    run.save()
                 clock = time.perf_counter()
-        run.end_of_epoch()
+        if not run.end_of_epoch(stop):
+            return

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -111,6 +114,20 @@ def test_a_later_run_continues(server: Server, tmp_path: Path) -> None:
     (tmp_path / "net.pth.part").write_bytes(BODY[:1000])
     download(server.url, path, SHA)
     assert server.starts == [1000] and path.read_bytes() == BODY
+
+
+def test_a_killed_download_is_continued_at_once(server: Server, tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys; from pathlib import Path; from posewright.weights import download\n"
+        "def kill(*_): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "download.download(sys.argv[1], Path(sys.argv[2]), '', progress=kill)"
+    )
+    path = tmp_path / "net.pth"
+    done = subprocess.run([sys.executable, "-c", script, server.url, str(path)])
+    assert done.returncode == -signal.SIGKILL
+    assert leftovers(tmp_path) == [".net.pth.downloading", "net.pth.part"]
+    download(server.url, path, SHA)
+    assert path.read_bytes() == BODY and leftovers(tmp_path) == ["net.pth"]
 
 
 def test_a_part_that_is_too_long_is_thrown_away(server: Server, tmp_path: Path) -> None:

@@ -245,7 +245,7 @@ def test_a_full_disk_keeps_the_state_before(
             def full(*_: object) -> None:
                 raise OSError(28, "No space left on device")
 
-            monkeypatch.setattr("posewright.training.state.os.fsync", full)
+            monkeypatch.setattr("posewright.files.scratch.os.fsync", full)
         write(path, *rest)
 
     monkeypatch.setattr(run, "write_state", fills)

@@ -71,7 +71,7 @@ def test_a_failed_save_leaves_the_one_before(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("posewright.training.state.os.fsync", full)
+    monkeypatch.setattr("posewright.files.scratch.os.fsync", full)
     with pytest.raises(OutputError, match="No space left"):
         write_state(path, {"a": torch.ones(2)}, {"step": 2})
     assert read_state(path)[1] == {"step": 1}

@@ -59,6 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do what the action says; return the exit code."""
+    from posewright.training.signals import ending
+
     actions = {
         "list": _list,
         "info": _info,
@@ -67,7 +69,8 @@ def run(args: argparse.Namespace) -> int:
         "verify": _verify,
         "path": _path,
     }
-    return actions[args.action](args)
+    with ending():
+        return actions[args.action](args)
 
 
 def _print(data: dict[str, Any], as_json: bool) -> int:

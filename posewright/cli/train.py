@@ -3,7 +3,8 @@
 DATA: labelled sets (see posewright data), matched by the names of their joints, or the recipe.toml
 of an earlier run, which is then done again.  KEY=VALUE changes the network's recipe, for instance
 lr=1e-3 epochs=50 augment.rotate=30 options.input_size=[192,256] val=last:400; see docs/training.md.
-Ctrl-C, SIGTERM and SIGUSR1 save and stop; --resume goes on.
+Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 save the run and its network and stop with 128 + the signal's
+number: 130, 143, 129, 138.  --resume goes on.
 """
 
 from __future__ import annotations
@@ -146,29 +147,31 @@ def _loopback() -> dict[str, str]:
 
 
 def _wait(children: list[subprocess.Popen[bytes]]) -> int:
-    """Wait for all processes; hand signals on, and stop the rest where one has failed."""
+    """Wait for all processes; stop them when a signal asks to, and the rest where one has failed.
+
+    Returns the exit code of one that failed, or else of the signal.
+    """
     import subprocess
 
     from posewright.training.signals import listening
 
     with listening() as stop:
-        told = 0
+        told = False
         while any(child.poll() is None for child in children):
             failed = any(child.poll() not in (None, 0) for child in children)
-            if failed and not stop.number:
+            if not told and (failed or stop.number):
+                told = True
                 for child in children:
+                    # a terminal sends Ctrl-C to them all; a second one would keep them from saving
                     child.terminate()
-                stop.number = told = 15
-            if stop.number and not told:
-                told = stop.number
-                for child in children:
-                    child.send_signal(told)
             try:
                 children[0].wait(0.1) if children[0].poll() is None else children[-1].wait(0.1)
             except subprocess.TimeoutExpired:
                 continue
     codes = [child.returncode for child in children]
-    return next((code for code in codes if code), 0)
+    failed_with = [code for code in codes if 0 < code < 128]
+    stopped_by = [128 - code if code < 0 else code for code in codes if code]
+    return next(iter([*failed_with, *filter(None, [stop.exit_code]), *stopped_by]), 0)
 
 
 def _lines(outcome: Outcome) -> list[str]:

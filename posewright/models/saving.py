@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from posewright.codecs import Codec, codec_from_dict, codec_to_dict
 from posewright.errors import ModelError, OutputError, UsageError
+from posewright.files.scratch import replacing
 from posewright.models.base import PoseModel
 from posewright.models.registry import create
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
@@ -42,7 +42,7 @@ def describe(
 
 
 def save_model(model: PoseModel, path: Path, info: ModelInfo | None = None) -> None:
-    """Write the weights, under a temporary name first.
+    """Write the weights, to a temporary folder first.
 
     info: as of `describe`.  OutputError: the file cannot be written.  UsageError: the network was
     not made by `create`, so that nobody could build it again.
@@ -55,13 +55,11 @@ def save_model(model: PoseModel, path: Path, info: ModelInfo | None = None) -> N
         _NETWORK: json.dumps({"name": model.name, "options": options}, sort_keys=True),
     }
     tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    part = path.with_name(f".{path.name}.part")
     try:
-        safetensors.torch.save_file(tensors, part, metadata)
-        _in_order(part)
-        os.replace(part, path)
+        with replacing(path) as part:
+            safetensors.torch.save_file(tensors, part, metadata)
+            _in_order(part)
     except (OSError, safetensors.SafetensorError) as error:
-        part.unlink(missing_ok=True)
         raise OutputError(f"{path}: the weights cannot be written ({error})") from error
 
 

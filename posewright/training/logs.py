@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from posewright.extras import naming_extras
+from posewright.files.scratch import replacing
 from posewright.writers.files import explain
 
 __all__ = ["Log", "write_bytes", "write_text"]
@@ -96,16 +96,14 @@ def _board(folder: Path, resumed_from: int) -> Any:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a small file of text under a temporary name and rename it."""
+    """Write a small file of text, whole or not at all."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a small file under a temporary name and rename it."""
-    part = path.with_name(f".{path.name}.part")
+    """Write a small file, whole or not at all."""
     try:
-        part.write_bytes(content)
-        os.replace(part, path)
+        with replacing(path) as part:
+            part.write_bytes(content)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise explain(path, error) from error

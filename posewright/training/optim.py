@@ -12,7 +12,7 @@ from posewright.errors import UsageError, nearest
 from posewright.models.base import PoseModel
 from posewright.training.recipe import Recipe
 
-__all__ = ["freeze", "learning_rate", "make_optimizer"]
+__all__ = ["freeze", "learning_rate", "make_optimizer", "warmup_steps"]
 
 
 def make_optimizer(model: PoseModel, recipe: Recipe) -> torch.optim.Optimizer:
@@ -139,18 +139,26 @@ def freeze(model: nn.Module, prefixes: Sequence[str]) -> list[nn.Module]:
     return [modules[prefix].eval() for prefix in prefixes if prefix in modules]
 
 
-def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+def learning_rate(
+    recipe: Recipe, step: int, steps_per_epoch: int, warmup: int | None = None
+) -> float:
     """Return the share of the learning rate at an optimizer step, counted from 0 over all epochs.
 
-    A function of its arguments alone, so that a run that goes on needs no state for it.  The
-    warm-up takes a tenth of all steps at most: published ones are meant for COCO, and would be
-    longer than the whole training on a small set.
+    A function of its arguments alone.  warmup: its steps, by default those of `warmup_steps`.
     """
     rise = 1.0
-    warmup = min(recipe.warmup, recipe.epochs * steps_per_epoch // 10)
+    warmup = warmup_steps(recipe, steps_per_epoch) if warmup is None else warmup
     if step < warmup:
         rise = recipe.warmup_factor + (1 - recipe.warmup_factor) * step / warmup
     return rise * _schedule(recipe, step / max(steps_per_epoch, 1))
+
+
+def warmup_steps(recipe: Recipe, steps_per_epoch: int) -> int:
+    """Return how many steps the warm-up takes: those of the recipe, a tenth of all at most.
+
+    Published ones are meant for COCO, and would be longer than the whole training on a small set.
+    """
+    return min(recipe.warmup, recipe.epochs * steps_per_epoch // 10)
 
 
 def _schedule(recipe: Recipe, epoch: float) -> float:

@@ -24,6 +24,11 @@ class Place:
     best_epoch: int = -1
     metric: str = ""
 
+    def is_better(self, metric: str, value: float) -> bool:
+        """Whether a validation is the best so far; one that measured nothing (-1, NaN) never is."""
+        best = self.best if self.best is not None and self.best >= 0 else -1.0
+        return value >= 0 and (metric != self.metric or value > best)
+
 
 @dataclass(slots=True)
 class Meter:

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import copy
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from posewright.datasets.base import Dataset
-from posewright.errors import ModelError, OutputError, UsageError
+from posewright.errors import ModelError, UsageError
+from posewright.files.lock import FolderLock
 from posewright.models import PoseModel, create
 from posewright.models.saving import describe, revived, save_model
 from posewright.readers.boxes import read_boxes
 from posewright.skeletons import Skeleton
 from posewright.training.ema import Ema
-from posewright.training.environment import environment
 from posewright.training.feeding import Feed
-from posewright.training.logs import Log, write_bytes, write_text
-from posewright.training.optim import freeze, learning_rate, make_optimizer
+from posewright.training.folder import STATE, check_folder, describe_run, draw_targets, take_folder
+from posewright.training.logs import Log
+from posewright.training.optim import freeze, make_optimizer
 from posewright.training.progress import Meter, Place
 from posewright.training.recipe import Recipe
-from posewright.training.sets import fingerprint, left_out, names, open_sets
-from posewright.training.signals import Stop
+from posewright.training.resuming import Pace, Taken, differences
+from posewright.training.sets import check_validation, fingerprint, left_out, open_sets
+from posewright.training.signals import Interrupted, Stop
 from posewright.training.stages import Stages
 from posewright.training.state import (
     optimizer_tensors,
@@ -42,8 +42,6 @@ from posewright.training.steps import Stepper
 from posewright.training.world import World
 
 __all__ = ["Run"]
-
-STATE = "state.safetensors"
 
 
 class Run:
@@ -76,8 +74,15 @@ class Run:
             rank=world.rank, world=world.size,
             boxes=None if recipe.boxes == "truth" else read_boxes(Path(recipe.boxes)),
         )  # fmt: skip
+        self.pace = Pace.of(recipe, len(self.feed), len(self.feed.instances))
         self.place, self.meter = Place(), Meter()
+        self.around = {
+            "world": world.size, "device": world.device, "torch": torch.__version__,
+            "data": fingerprint(train_set)["sha256"], "validation": fingerprint(held)["sha256"],
+        }  # fmt: skip
+        self.undescribed = False  # the folder's recipe.toml and data.json are of before a change
         self.log: Log | None = None
+        self.lock: FolderLock | None = None
 
     @classmethod
     def open(
@@ -86,26 +91,38 @@ class Run:
         """Start a run in `folder`, or go on with the one that it holds."""
         _check_batch(recipe, world)
         if world.first:
-            _check_folder(folder, resume)
-        run = cls(recipe, folder, world, say, *open_sets(recipe))
-        if world.first:
-            _make_folder(folder)
-        if resume:
-            run.restore()
-        else:
-            torch.manual_seed(recipe.seed + 1 + world.rank)  # processes differ in what they drop
-            if world.first:
-                run.describe()
-        if world.first:
-            run.log = Log(folder, run.place.step, recipe.tensorboard)
-        run.say(run.opening())
-        for remark in run.train_set.remarks:
-            run.say(f"note: {remark}")
-        if not resume and (hint := run.stages.hint):
-            run.say(hint)
-        if run.feed.instances.unmatched:
-            run.say(f"{run.feed.instances.unmatched} people left out: no box of the detector fits")
+            check_folder(folder, resume)
+        train_set, held = open_sets(recipe)
+        if held is not None:
+            check_validation(held)
+        run = cls(recipe, folder, world, say, train_set, held)
+        try:
+            run._begin(resume)
+        except BaseException:
+            run.close()
+            raise
         return run
+
+    def _begin(self, resume: bool) -> None:
+        """Take the folder and the place that the run starts from."""
+        if self.world.first:
+            self.lock = take_folder(self.folder)
+            check_folder(self.folder, resume)  # another run may have ended there meanwhile
+        if resume:
+            self.restore()
+        else:
+            # processes differ in what they drop
+            torch.manual_seed(self.recipe.seed + 1 + self.world.rank)
+            if self.world.first:
+                self.describe()
+                draw_targets(self.folder, self.feed, self.model)
+        if self.world.first:
+            self.log = Log(self.folder, self.place.step, self.recipe.tensorboard)
+        self.say(self.opening())
+        if not resume and (hint := self.stages.hint):
+            self.say(hint)
+        if count := self.feed.instances.unmatched:
+            self.say(f"{count} people left out: no box of the detector fits")
 
     # --- in the loop -----------------------------------------------------------------------------
 
@@ -115,9 +132,19 @@ class Run:
         for module in self.frozen:
             module.eval()
 
-    def set_rate(self, step: int) -> float:
-        """Give the optimizer the learning rate of a step; return it."""
-        factor = learning_rate(self.recipe, step, len(self.feed))
+    @property
+    def at(self) -> int:
+        """How many steps lead here at the present pace: all that were done, unless it changed."""
+        return self.pace.at(self.place)
+
+    @property
+    def epochs(self) -> float:
+        """How many epochs lead here."""
+        return self.at / self.pace.steps
+
+    def set_rate(self, at: int) -> float:
+        """Give the optimizer the learning rate of a place, as of `at`; return it."""
+        factor = self.pace.rate(self.recipe, at)
         for group in self.optimizer.param_groups:
             group["lr"] = factor * group["base_lr"]
         return factor * self.recipe.lr
@@ -141,9 +168,8 @@ class Run:
         }  # fmt: skip
         if self.log is not None:
             self.log.step(row)
-        done = place.step / len(self.feed)
         self.say(
-            f"epoch {done:.2f}/{recipe.epochs}  step {place.step}  "
+            f"epoch {self.epochs:.2f}/{recipe.epochs}  step {place.step}  "
             f"loss {loss:.6g}  lr {rate:.3g}  {row['images_per_second']:.1f} views/s"
         )
         if meter.left_out:
@@ -153,41 +179,55 @@ class Run:
         self.stepper.notes.clear()
         self.meter = Meter()
 
-    def end_of_epoch(self) -> None:
-        """Begin the next one; where a validation is due, validate, keep the best and save."""
+    def end_of_epoch(self, stop: Stop) -> bool:
+        """Begin the next one; where a validation is due, validate, keep the best and save.
+
+        Returns False where the run is to stop here.
+        """
         place, recipe = self.place, self.recipe
         place.epoch, place.batch = place.epoch + 1, 0
         last = place.epoch == recipe.epochs
         if last and self.meter.count + self.meter.left_out:
-            self.log_row(self.set_rate(place.step - 1))
+            self.log_row(self.set_rate(self.at - 1))
         if not last and place.epoch % recipe.eval_every:
-            return  # saving after each of many short epochs would take longer than they do
+            return True  # saving after each of many short epochs would take longer than they do
         paused = time.perf_counter()
-        if self.world.first and self.held is not None:
-            self.validate(self.held)
+        if self.world.first and self.held is not None and not self.validate(self.held, stop):
+            place.epoch, place.batch = place.epoch - 1, len(self.feed)  # to validate again
         self.world.wait()
+        if self.asked_to_stop(stop):
+            self.stop()
+            return False
         self.save()
-        if self.world.first:
-            self.write_weights("last")
         self.meter.since += time.perf_counter() - paused  # the rate is that of training
+        return True
 
-    def validate(self, held: Dataset) -> None:
-        """Measure the network on what was held back."""
+    def validate(self, held: Dataset, stop: Stop) -> bool:
+        """Measure the network on what was held back; False where that was interrupted."""
         from posewright.evaluate import evaluate, main_metric
         from posewright.runtimes.torch import TorchModel
 
         place = self.place
-        model = TorchModel.of(self.final(), device=self.world.device)
-        scoring = evaluate(model, held, batch=self.recipe.batch).scoring
-        place.metric, value = main_metric(scoring)
+        model, batch = TorchModel.of(self.final(), device=self.world.device), self.recipe.batch
+        try:
+            scoring = evaluate(model, held, batch=batch, progress=stop.interrupt).scoring
+        except Interrupted:
+            return False
+        name, value = main_metric(scoring)
         if self.log is not None:
             self.log.validation({"epoch": place.epoch, "step": place.step, **scoring.numbers})
-        better = place.best is None or value > place.best
+        better = place.is_better(name, value)
         if better:
-            place.best, place.best_epoch = value, place.epoch
+            place.metric, place.best, place.best_epoch = name, value, place.epoch
             self.write_weights("best")
         mark = " (best)" if better else ""
-        self.say(f"epoch {place.epoch}/{self.recipe.epochs}  {place.metric} {value:.4g}{mark}")
+        self.say(f"epoch {place.epoch}/{self.recipe.epochs}  {name} {value:.4g}{mark}")
+        return True
+
+    def stop(self) -> None:
+        """Save, as the run was asked to stop."""
+        self.save()
+        self.say(f"asked to stop: saved at step {self.place.step}; go on with --resume")
 
     # --- what is kept ----------------------------------------------------------------------------
 
@@ -209,7 +249,7 @@ class Run:
         save_model(network, self.folder / f"{name}.safetensors", info)
 
     def save(self) -> None:
-        """Write all that the run goes on from."""
+        """Write all that the run goes on from, and the network as it is."""
         parts = {
             "model": self.model.state_dict(),
             "ema": {} if self.ema is None else self.ema.state_dict(),
@@ -226,12 +266,14 @@ class Run:
             "meter": self.meter.facts(),
             "parts": self.stepper.parts,
             "scaler": self.stepper.scaler.state_dict(),
-            "world": self.world.size,
-            "device": self.world.device,
-            "torch": torch.__version__,
-            "data": fingerprint(self.train_set)["sha256"],
+            "recipe": self.recipe.to_dict(),
+            "pace": asdict(self.pace),
+            **self.around,
         }
         write_state(self.folder / STATE, tensors, facts)
+        self.write_weights("last")
+        if self.undescribed:
+            self.describe()
 
     def restore(self) -> None:
         """Go on from the folder's state; say so where it cannot be exact."""
@@ -249,47 +291,20 @@ class Run:
         self.stepper.parts = int(facts["parts"])
         if facts["scaler"]:
             self.stepper.scaler.load_state_dict(facts["scaler"])
-        self.place = Place(**facts["place"])
+        taken = Taken.of(facts, self.folder, self.recipe, self.pace)
+        self.place, self.pace = taken.place, taken.pace
         self.meter = Meter.of(facts["meter"])
         here = self.world.rank % facts["world"]
         restore_random(part_of(tensors, f"random{here}"))
-        for what, before, now in (
-            ("processes", facts["world"], self.world.size),
-            ("device", facts["device"].partition(":")[0], self.world.device.partition(":")[0]),
-            ("torch", facts["torch"], torch.__version__),
-            ("data", facts["data"][:12], fingerprint(self.train_set)["sha256"][:12]),
-        ):
-            if before != now:
-                self.say(f"resumed with other {what} ({now}, not {before}): not exact to the bit")
+        changes = (*taken.changes, *differences(facts, self.around))
+        for line in changes:
+            self.say(line)
+        self.undescribed = bool(changes)
 
     def describe(self) -> None:
-        """Write what the run is made of, before its first step."""
-        write_text(self.folder / "recipe.toml", self.recipe.to_toml())
-        write_text(self.folder / "environment.json", _json(environment(self.world.device)))
-        data = {
-            "train": fingerprint(self.train_set), "validation": fingerprint(self.held),
-            "held_back": names(self.held), "notes": left_out(self.train_set).splitlines(),
-        }  # fmt: skip
-        write_text(self.folder / "data.json", _json(data))
-        self._draw_targets()
-
-    def _draw_targets(self) -> None:
-        """Write targets.jpg: some views as the network gets them, with what it is asked for."""
-        import cv2
-
-        from posewright.reports import draw_targets
-
-        batch = next(iter(self.feed.epoch(0)))
-        targets = batch.targets(self.model.codec, "cpu")
-        few = slice(0, 12)
-        picture = draw_targets(
-            batch.views[few].numpy(), list(batch.people[few]),
-            {k: np.asarray(v[few]) for k, v in targets.items()},
-            self.model.codec, self.model.skeleton,
-        )  # fmt: skip
-        done, coded = cv2.imencode(".jpg", picture[:, :, ::-1])
-        if done:
-            write_bytes(self.folder / "targets.jpg", coded.tobytes())
+        """Write what the run is made of: before its first step, and where that has changed."""
+        describe_run(self.folder, self.recipe, self.world.device, self.train_set, self.held)
+        self.undescribed = False
 
     def report(self) -> None:
         """Write report.html."""
@@ -299,9 +314,11 @@ class Run:
             training_report(self.folder)
 
     def close(self) -> None:
-        """Finish the log's files."""
+        """Finish the log's files and give the folder back."""
         if self.log is not None:
             self.log.close()
+        if self.lock is not None:
+            self.lock.release()
 
     def opening(self) -> str:
         """Say what is left out of the data, and what is about to happen."""
@@ -327,25 +344,6 @@ def _network(recipe: Recipe, skeleton: Skeleton, say: Callable[[str], None]) -> 
     return model
 
 
-def _check_folder(folder: Path, resume: bool) -> None:
-    there = (folder / STATE).is_file()
-    if resume and not there:
-        raise UsageError(f"{folder} holds no state to go on from; leave out --resume")
-    if there and not resume:
-        raise UsageError(f"{folder} holds a run; --resume goes on with it, or choose another -o")
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made ({error}); choose another -o") from error
-
-
 def _check_batch(recipe: Recipe, world: World) -> None:
     if recipe.batch % world.size:
         raise UsageError(f"batch={recipe.batch} is not a multiple of {world.size} processes")
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"

@@ -14,10 +14,15 @@ from posewright.datasets.base import Dataset, concat
 from posewright.datasets.doubles import same_picture
 from posewright.datasets.opening import open_dataset, open_part, parts_of
 from posewright.errors import SourceError, UsageError
+from posewright.people import People
 from posewright.skeletons import Skeleton, get_skeleton
 from posewright.training.recipe import Recipe
 
+<<<<<<< HEAD
 __all__ = ["fingerprint", "left_out", "open_sets"]
+=======
+__all__ = ["check_validation", "fingerprint", "names", "open_sets"]
+>>>>>>> training
 
 
 def open_sets(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
@@ -107,6 +112,35 @@ def _declared(data: Dataset, recipe: Recipe) -> Dataset | None:
     new = [i for i, s in enumerate(held) if os.path.abspath(s.image) not in trained]
     part: Dataset = held[new]
     return part
+
+
+def check_validation(held: Dataset) -> None:
+    """Raise a SourceError where validating would measure nothing, whatever the network finds.
+
+    Told before the first step, by measuring as if nobody were found: that is worth 0 where there is
+    somebody to find.
+    """
+    from posewright.evaluate import data_of, main_metric
+    from posewright.evaluation.measuring import Measured
+
+    counted = [i for i, s in enumerate(held) if ((s.labelled > 0) & ~s.crowd).any()]
+    if counted and not any(held[i].load().status == "ok" for i in counted):
+        first = held[counted[0]]
+        raise SourceError(
+            f"{held.name}: none of the {len(counted)} pictures with people to validate on can be "
+            f"read, e.g. {first.image}: {first.load().message}; give their folder with "
+            "val_images=..."
+        )
+    there = [i for i, s in enumerate(held) if s.image.is_file()]
+    nobody = [People.empty(held.skeleton)] * len(held)
+    measured = Measured.of(data_of(held), held, nobody, held.skeleton, "box*mean", there, False)
+    name, value = main_metric(measured.scoring())
+    if not value >= 0:
+        raise SourceError(
+            f"{held.name}: {name} would measure nothing: nobody in the {len(held)} pictures to "
+            f"validate on has a labelled joint of {held.skeleton.name} that counts; give other "
+            "pictures with val=..., val_split=... or seed=..., or none with val_split=0"
+        )
 
 
 def fingerprint(data: Dataset | None) -> dict[str, Any]:

@@ -3,48 +3,85 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["Stop", "listening"]
+__all__ = ["Interrupted", "Stop", "ending", "listening"]
+
+_ENDING = ("SIGTERM", "SIGHUP", "SIGUSR1")  # on Windows there is the first alone
+
+
+class Interrupted(Exception):
+    """A part of the work that was given up because a signal asked to stop."""
 
 
 class Stop:
-    """The signal that asked, 0 for none."""
+    """The signal that asked first, 0 for none."""
 
     number = 0
+    pressed = False  # Ctrl-C, once
 
     @property
     def exit_code(self) -> int:
         """128 and the signal's number, as shells have it: 130 for Ctrl-C, 143 for SIGTERM."""
         return 128 + self.number if self.number else 0
 
+    def interrupt(self, progress: object) -> None:
+        """Raise Interrupted where a signal has asked; to be called as work goes on."""
+        if self.number:
+            raise Interrupted
+
 
 @contextmanager
 def listening() -> Iterator[Stop]:
-    """Note Ctrl-C, SIGTERM and SIGUSR1 (what Slurm sends before the time is up).
+    """Note Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 (what Slurm sends before the time is up).
 
     A second Ctrl-C interrupts at once.  Outside of the main thread no signal can be heard.
     """
     stop = Stop()
 
     def hear(number: int, frame: Any) -> None:
-        if number == signal.SIGINT and stop.number == signal.SIGINT:
-            raise KeyboardInterrupt
-        stop.number = number
+        if number == signal.SIGINT:
+            if stop.pressed:
+                raise KeyboardInterrupt
+            stop.pressed = True
+        stop.number = stop.number or number
 
-    names = ("SIGINT", "SIGTERM", "SIGUSR1")  # SIGUSR1 is not on Windows
+    with _handled(("SIGINT", *_ENDING), hear):
+        yield stop
+
+
+@contextmanager
+def ending() -> Iterator[None]:
+    """End a command at SIGTERM, SIGHUP or SIGUSR1 as at Ctrl-C: what it has begun is removed.
+
+    SystemExit with 128 and the number of the signal, after a line that says which.
+    """
+
+    def hear(number: int, frame: Any) -> None:
+        print(f"posewright: stopped by {signal.Signals(number).name}", file=sys.stderr)
+        raise SystemExit(128 + number)
+
+    with _handled(_ENDING, hear):
+        yield
+
+
+@contextmanager
+def _handled(names: Sequence[str], hear: Callable[[int, Any], None]) -> Iterator[None]:
+    """Handle signals with `hear`; SIGHUP stays ignored where it is, as under nohup."""
     before: dict[int, Any] = {}
     try:
         for name in names:
-            if hasattr(signal, name):
-                number = getattr(signal, name)
-                before[number] = signal.signal(number, hear)
+            number = getattr(signal, name, None)
+            if number is None or (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):
+                continue
+            before[number] = signal.signal(number, hear)
     except ValueError:  # not the main thread
         pass
     try:
-        yield stop
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

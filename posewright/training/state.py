@@ -7,7 +7,6 @@ where the run stands is JSON in its metadata.  Nothing in it executes when it is
 from __future__ import annotations
 
 import json
-import os
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from posewright.errors import ModelError, OutputError
+from posewright.files.scratch import replacing
 
 __all__ = ["State", "optimizer_tensors", "read_state", "restore_optimizer", "write_state"]
 
@@ -28,11 +28,10 @@ _KEY = "posewright.training"
 
 
 def write_state(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Write under a temporary name, to the disk's end, then rename: never half a state.
+    """Write to a temporary folder, to the disk's end, then rename: never half a state.
 
     OutputError: the disk is full or the folder read-only; the state before stays as it was.
     """
-    part = path.with_name(f".{path.name}.part")
     kept = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     # two names of one tensor would be refused; weights that are shared are written twice
     seen: set[int] = set()
@@ -41,12 +40,9 @@ def write_state(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, A
             kept[key] = value.clone()
         seen.add(value.data_ptr())
     try:
-        safetensors.torch.save_file(kept, part, {_KEY: json.dumps(facts)})
-        with open(part, "rb") as file:
-            os.fsync(file.fileno())  # a rename must not overtake the bytes when power fails
-        os.replace(part, path)
+        with replacing(path) as part:
+            safetensors.torch.save_file(kept, part, {_KEY: json.dumps(facts)})
     except (OSError, safetensors.SafetensorError) as error:
-        part.unlink(missing_ok=True)
         raise OutputError(f"{path}: the state cannot be saved ({error}); free space") from error
 
 

@@ -9,16 +9,17 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 
 from posewright.errors import ModelError, OutputError, PosewrightError, UsageError
+from posewright.files.lock import FolderLock, Held
+from posewright.files.scratch import move
 
 __all__ = ["DownloadError", "cache_folder", "download", "sha256"]
 
 _CHUNK = 1 << 20
-_STALE = 60.0  # seconds: a download that lives touches its lock with every chunk
 Progress = Callable[[int, int], None]  # bytes so far, bytes in all or 0
 
 
@@ -59,9 +60,10 @@ def download(
 
     sha: the first digits of the file's SHA-256 as published.  offline: never use the network (also
     $POSEWRIGHT_OFFLINE).  attempts: connections in a row that brought nothing new before giving up.
-    A cut download continues where it stopped, also in a later run.  Two processes do not disturb
-    each other.  Errors: UsageError (offline, foreign protocol), DownloadError, ModelError (the
-    whole file has another sum; it is not kept), OutputError (disk).
+    A cut download continues where it stopped, also in a later run, and where the one before was
+    killed.  Two processes do not disturb each other.  Errors: UsageError (offline, foreign
+    protocol), DownloadError, ModelError (the whole file has another sum; it is not kept),
+    OutputError (disk).
     """
     if path.is_file():
         return path
@@ -71,18 +73,18 @@ def download(
         raise UsageError(f"offline, and {path} is not there; put the file of {url} there yourself")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(path.with_name(path.name + ".lock")) as touch:
+        with _alone(path):
             if path.is_file():  # another process brought it meanwhile
                 return path
             part = path.with_name(path.name + ".part")
-            _fetch(url, part, attempts, timeout, pause, touch, progress)
+            _fetch(url, part, attempts, timeout, pause, progress)
             found = sha256(part)
             if not found.startswith(sha):
                 part.unlink()
                 raise ModelError(
                     f"{url}: SHA-256 is {found[: max(8, len(sha))]}, published is {sha}; not kept"
                 )
-            os.replace(part, path)
+            move(part, path)
     except DownloadError:
         raise
     except OSError as error:
@@ -96,7 +98,6 @@ def _fetch(
     attempts: int,
     timeout: float,
     pause: float,
-    touch: Callable[[], None],
     progress: Progress | None,
 ) -> None:
     """Bring `part` to its full length, over as many connections as it takes."""
@@ -104,7 +105,7 @@ def _fetch(
     while True:
         before = part.stat().st_size if part.exists() else 0
         try:
-            if _continue(url, part, before, timeout, touch, progress):
+            if _continue(url, part, before, timeout, progress):
                 return
             reason = "the connection was cut"
         except urllib.error.HTTPError as error:
@@ -131,7 +132,6 @@ def _continue(
     part: Path,
     start: int,
     timeout: float,
-    touch: Callable[[], None],
     progress: Progress | None,
 ) -> bool:
     """Append what one connection brings; True when the file is whole."""
@@ -150,27 +150,27 @@ def _continue(
                 file.write(block)
                 file.flush()
                 at += len(block)
-                touch()
                 if progress:
                     progress(at, total)
     return not total or at >= total
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[Callable[[], None]]:
-    """Hold a lock file; one that nobody has touched for a minute belonged to a dead process."""
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the lock of the download of `path`; wait while another process that lives has it."""
+    folder = path.with_name(f".{path.name}.downloading")
     while True:
+        folder.mkdir(exist_ok=True)
         try:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            lock = FolderLock(folder)
             break
-        except FileExistsError:
-            try:
-                if time.time() - path.stat().st_mtime > _STALE:
-                    path.unlink()
-            except FileNotFoundError:
-                continue
+        except FileNotFoundError:  # whoever had it has removed the folder meanwhile
+            continue
+        except Held:
             time.sleep(0.1)
     try:
-        yield lambda: os.utime(path)
+        yield
     finally:
-        path.unlink(missing_ok=True)
+        lock.release()
+        with suppress(OSError):  # somebody waits in it
+            folder.rmdir()

@@ -1,0 +1,95 @@
+"""The folder of a run: whose it is, and what it says of the run."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from posewright.datasets.base import Dataset
+from posewright.errors import OutputError, UsageError
+from posewright.files.lock import FolderLock, Held
+from posewright.files.scratch import remove_abandoned
+from posewright.models import PoseModel
+from posewright.training.environment import environment
+from posewright.training.feeding import Feed
+from posewright.training.logs import write_bytes, write_text
+from posewright.training.recipe import Recipe
+from posewright.training.sets import fingerprint, names
+
+__all__ = ["STATE", "check_folder", "describe_run", "draw_targets", "take_folder"]
+
+STATE = "state.safetensors"
+_RECIPE = "recipe.toml"
+# what killed runs of earlier versions left: safetensors' own temporary files, and ours
+_EARLIER = re.compile(r"\.tmp[A-Za-z0-9]{6}|\..+\.(safetensors|toml|json|jsonl|csv|jpg)\.part")
+_REPORT = re.compile(r"report\.part-[0-9a-f]{8}\.html")
+
+
+def check_folder(folder: Path, resume: bool) -> None:
+    """Raise a UsageError where there is a run and none is to go on, or the other way round."""
+    there = (folder / STATE).is_file()
+    if resume and not there:
+        raise UsageError(f"{folder} holds no state to go on from; leave out --resume")
+    if there and not resume:
+        raise UsageError(f"{folder} holds a run; --resume goes on with it, or choose another -o")
+
+
+def take_folder(folder: Path) -> FolderLock:
+    """Make and lock the folder of a run; remove what a killed run has left there.
+
+    OutputError: it cannot be made, or the run in it lives.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FolderLock(folder)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made ({error}); choose another -o") from error
+    except Held as error:
+        raise OutputError(
+            f"{folder}: another training writes there ({error}); wait for it, or choose another -o"
+        ) from error
+    remove_abandoned(folder)
+    if (folder / _RECIPE).is_file():  # else nothing in it is known to be of a run
+        for path in folder.iterdir():
+            if _EARLIER.fullmatch(path.name) or _REPORT.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+    return lock
+
+
+def describe_run(
+    folder: Path, recipe: Recipe, device: str, train: Dataset, held: Dataset | None
+) -> None:
+    """Write what a run is made of: recipe.toml, environment.json and data.json."""
+    write_text(folder / _RECIPE, recipe.to_toml())
+    write_text(folder / "environment.json", _json(environment(device)))
+    data = {
+        "train": fingerprint(train), "validation": fingerprint(held),
+        "held_back": names(held), "notes": list(train.notes),
+    }  # fmt: skip
+    write_text(folder / "data.json", _json(data))
+
+
+def draw_targets(folder: Path, feed: Feed, model: PoseModel) -> None:
+    """Write targets.jpg: some views as the network gets them, with what it is asked for."""
+    import cv2
+
+    from posewright.reports import draw_targets as drawn
+
+    batch = next(iter(feed.epoch(0)))
+    targets = batch.targets(model.codec, "cpu")
+    few = slice(0, 12)
+    picture = drawn(
+        batch.views[few].numpy(), list(batch.people[few]),
+        {k: np.asarray(v[few]) for k, v in targets.items()}, model.codec, model.skeleton,
+    )  # fmt: skip
+    done, coded = cv2.imencode(".jpg", picture[:, :, ::-1])
+    if done:
+        write_bytes(folder / "targets.jpg", coded.tobytes())
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
