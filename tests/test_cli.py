@@ -371,6 +371,17 @@ def test_demo_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert names >= {"three-people.mp4", "images", "poses.csv", "coco-results.json"}
 
 
+@pytest.mark.parametrize("name", ["poses.jsonl", "poses.part-0a1b2c3d.jsonl", "poses.csv"])
+def test_demo_replaces_no_other_results(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = '{"format": "posewright-results"}\n{"source": "mine.mp4"}\n'
+    (tmp_path / name).write_text(rows)
+    assert run("demo", "-o", tmp_path) == 4
+    assert "holds results of another run" in capsys.readouterr().err
+    assert (tmp_path / name).read_text() == rows and len(list(tmp_path.iterdir())) == 1
+
+
 def start_demo(out: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "posewright", "demo", "-o", str(out), "--progress", "json"]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)

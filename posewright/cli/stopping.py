@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 __all__ = ["Stop", "Stopped", "asked_to_stop", "noting", "raising", "speak_anywhere"]
@@ -40,7 +40,8 @@ class Stop:
 def asked_to_stop(error: KeyboardInterrupt) -> int:
     """Say that a signal ended the verb; return the exit code."""
     number = error.number if isinstance(error, Stopped) else int(signal.SIGINT)
-    _say(f"posewright: stopped by {signal.Signals(number).name}")
+    with suppress(OSError):  # nobody listens any more
+        print(f"posewright: stopped by {signal.Signals(number).name}", file=sys.stderr, flush=True)
     return 128 + number
 
 
@@ -70,7 +71,7 @@ def noting() -> Iterator[Stop]:
             raise Stopped(number)
         if not stop.number:
             stop.number = number
-            _say("\nfinishing the current file; press Ctrl-C again to stop at once")
+            _say("\nfinishing the current file; press Ctrl-C again to stop at once\n")
 
     with _heard(hear, always=("SIGINT",)):  # also in the background, where shells ignore it
         yield stop
@@ -108,10 +109,9 @@ def _leave_dead_terminal() -> None:
 
 
 def _say(text: str) -> None:
-    try:
-        print(text, file=sys.stderr, flush=True)
-    except OSError:  # nobody listens any more
-        pass
+    """Write to stderr from a handler, which may have interrupted a print to it."""
+    with suppress(OSError):
+        os.write(2, text.encode())
 
 
 def speak_anywhere() -> None:
