@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from posewright.cli import main
+from posewright.errors import SourceError, UsageError
 from posewright.people import Frame, People, Result
 from posewright.pipeline import Pipeline
 from posewright.predict import predict_to, track_to
@@ -257,7 +258,8 @@ def test_pose2sim_reads_the_frames_of_a_folder(tmp_path: Path, names: tuple[str,
 
 FORMATS = {
     "jsonl": "poses.jsonl", "coco": "coco-results.json", "alphapose": "alphapose-results.json",
-    "openpose": "openpose",
+    "openpose": "openpose", "alphapose-cmu": "alphapose-results.json",
+    "alphapose-open": "alphapose-results.json",
 }  # fmt: skip
 SOURCES = {
     "videos": ["u/walk.mp4", "v/walk.mp4", "v/run.mp4"],
@@ -326,3 +328,23 @@ def test_files_of_openpose_itself_are_one_sequence(tmp_path: Path) -> None:
         ("cam", i) for i in (9, 10, 11)
     ]
     assert track_to(tmp_path, tmp_path / "out").ids == 1
+
+
+@pytest.mark.parametrize("form", ["alphapose-cmu", "alphapose-open"])
+def test_the_other_flavours_of_alphapose_are_read(tmp_path: Path, form: str) -> None:
+    writer = create_writer(form, tmp_path)
+    for i, who in enumerate((somebody(), People.empty(COCO17), somebody(300))):
+        writer.write(Result(who, COCO17, (640, 480), "clip.mp4", i))
+    [path] = writer.close()
+    first, last = read_results(path)
+    assert (first.frame, last.frame) == (0, 2) and first.skeleton.name == "coco18"
+    np.testing.assert_allclose(first.keypoints[0, 0], somebody().keypoints[0, 0], rtol=1e-5)
+    assert last.people.pose_scores[0] == pytest.approx(0.9, abs=1e-6)
+    for content in ({"a.jpg": {"bodies": [{"joints": ["x"]}]}}, {"a.jpg": {"bodies": [5]}}):
+        path.write_text(json.dumps(content))
+        with pytest.raises(SourceError, match="1 of 1 entries"):
+            list(read_results(path))
+    for other in ({"a.jpg": {"faces": []}}, {"a.jpg": 5}, {}):
+        path.write_text(json.dumps(other))
+        with pytest.raises(UsageError, match="not a list of people"):
+            list(read_results(path))

@@ -6,6 +6,7 @@ import io
 import os
 import struct
 import zlib
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -71,7 +72,7 @@ def tiff(pages: list[tuple[NDArray[Any], dict[int, int]]], big_endian: bool = Fa
         body += bytes(4)
     starts = [start for i, start in enumerate(places[::-1]) if i not in inside]
     struct.pack_into(f"{order}I", body, 4, starts[0])
-    for start, following in zip(starts, starts[1:], strict=False):
+    for start, following in pairwise(starts):
         (count,) = struct.unpack_from(f"{order}H", body, start)
         struct.pack_into(f"{order}I", body, start + 2 + 12 * count, following)
     return bytes(body)

@@ -1,7 +1,7 @@
 """Add identities to saved poses and smooth them, without running a network again.
 
-RESULTS: poses.jsonl, coco-results.json, alphapose-results.json (of --save alphapose) or the folder
-openpose, as `predict` wrote it.
+RESULTS: poses.jsonl, coco-results.json, alphapose-results.json or the folder openpose,
+as `predict` wrote it.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ _USUAL = {14: "crowdpose14", 17: "coco17"}  # of joint counts that several skele
 def read_results(path: str | Path, skeleton: Skeleton | None = None) -> Iterator[Result]:
     """Yield what a writer saved, frame by frame in order.
 
-    path: `poses.jsonl`, `coco-results.json`, `alphapose-results.json` (its own flavour) or the
+    path: `poses.jsonl`, `coco-results.json`, `alphapose-results.json` (of any flavour) or the
     folder `openpose`.  The last three name no joints: `skeleton` does, by default the usual one
     of as many joints.  They hold no picture size either, (0, 0) then, and only frames with
     people; image ids are in natural order, 2.jpg before 10.jpg.  Box scores of COCO and AlphaPose
@@ -106,10 +106,12 @@ def _jsonl_people(entries: list[dict[str, Any]], skeleton: Skeleton) -> People:
 
 def _lists(path: Path, data: Any, skeleton: Skeleton | None) -> Iterator[Result]:
     """Read a list of people into results; every entry is checked before the first one leaves."""
+    if isinstance(data, dict):
+        data = _flattened(data)
     if not isinstance(data, list):
         raise UsageError(
             f"{path} is not a list of people; give poses.jsonl, coco-results.json, "
-            "alphapose-results.json (flavour coco) or a folder of OpenPose files"
+            "alphapose-results.json or a folder of OpenPose files"
         )
     groups: dict[_Place, list[_Person]] = {}
     bad: list[str] = []
@@ -133,6 +135,31 @@ def _lists(path: Path, data: Any, skeleton: Skeleton | None) -> Iterator[Result]
         for place, number in _numbered(list(same))
         if joints is not None
     )
+
+
+def _flattened(data: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """Return the people of AlphaPose's flavours "cmu" and "open"; None for another object."""
+    people: list[dict[str, Any]] = []
+    for image, page in data.items():
+        many = page.get("bodies", page.get("people")) if isinstance(page, dict) else None
+        if not isinstance(many, list):
+            return None
+        people += [_entry(image, person) for person in many]
+    return people if data else None
+
+
+def _entry(image: str, person: Any) -> dict[str, Any]:
+    """Return a person as an entry of a list, scored by the mean of the joints; {} for none."""
+    try:
+        points = person.get("joints", person.get("pose_keypoints_2d"))
+        scores = finite(points).reshape(-1, 3)[:, 2]
+    except BROKEN:
+        return {}
+    return {
+        "image_id": image,
+        "keypoints": points,
+        "score": float(scores.sum() / max(len(scores), 1)),
+    }
 
 
 @dataclass(frozen=True, slots=True)
