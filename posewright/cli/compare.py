@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from posewright.cli.common import Once
+
 if TYPE_CHECKING:
     from posewright.datasets import Dataset
 
@@ -21,12 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("models", nargs="+", metavar="MODELS", help="files or embedded names")
     parser.add_argument(
         "--data",
+        action=Once,
         required=True,
         metavar="[KIND:]FILE",
         help="labels, a file or a folder; KIND as in `posewright data` (default: guessed)",
     )
     parser.add_argument(
         "--images",
+        action=Once,
         type=Path,
         default=None,
         metavar="DIR",

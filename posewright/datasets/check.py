@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from posewright.datasets.base import Dataset, Sample
+from posewright.datasets.box_form import check_box_form
 from posewright.datasets.check_coco import coco_findings
 from posewright.datasets.findings import Finding, Findings
 from posewright.datasets.places import header_size
@@ -91,6 +92,7 @@ def check_dataset(dataset: Dataset, found: Findings) -> None:
         text = "AP is -1: nobody has a labelled joint"
         found.add("no labels", "error", text, dataset.name)
     _check_ids(dataset, found)
+    check_box_form(dataset, found)
 
 
 def _check_skeleton(skeleton: Skeleton, found: Findings) -> None:
@@ -155,7 +157,7 @@ def _joint_faults(sample: Sample) -> Iterator[tuple[str, Level, str, Any]]:
     low, high = boxes[:, None, :2], boxes[:, None, 2:]
     inside = ((points >= low - _OUT) & (points <= high + _OUT)).all(2)
     stray = (seen & inside).sum(1) * 2 < seen.sum(1)
-    text = "most of the joints lie outside the box: x1, y1, x2, y2 in place of x, y, width, height?"
+    text = "most of the joints lie outside the box"
     # COCO itself has a few of them: an error where it is the rule, which check_dataset decides.
     yield _STRAY, "warning", text, np.flatnonzero(stray & (seen.sum(1) > 0))
 
