@@ -20,27 +20,25 @@ from posewright.checkpoints.pickles import Stub, read_pickle
 from posewright.checkpoints.tfjs import read_tfjs
 from posewright.errors import ModelError, UsageError
 from posewright.extras import need
+from posewright.runtimes.info import METADATA_KEY, ModelInfo
 
-__all__ = ["read_checkpoint", "tensors_of"]
+__all__ = ["described", "read_checkpoint", "tensors_of"]
 
+# where tensors lie in a dictionary, the first counts; mmengine's state_dict is the average itself
 _WRAPPERS = (
-    "ema",
-    "state_dict",
-    "model_state_dict",
-    "model",
-    "net",
-    "network",
-    "params",
-    "weights",
-)
+    "ema", "state_dict", "model_state_dict", "model", "net", "network", "params", "weights",
+    "best_state_dict", "state_dict_ema", "model_ema", "ema_state_dict",
+)  # fmt: skip
+_DEEPEST = 4  # wrappers in each other
+_WRAPS = ("module", "_orig_mod")  # DataParallel, torch.compile
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a checkpoint by name, floating ones as float32.
 
-    Wrappers (state_dict, model, ema ...) and a prefix "module." are taken off.  UsageError: no such
-    file.  ModelError: not a checkpoint; says what it is and what to do.
+    Wrappers (state_dict, model, ema ...) and prefixes "module." and "_orig_mod." are taken off.
+    UsageError: no such file.  ModelError: not a checkpoint; says what it is and what to do.
     """
     path = Path(path)
     if not path.is_file():
@@ -51,9 +49,27 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"{path}: {error}") from error
     if not found:
         raise ModelError(f"{path}: holds no tensors; it is not a checkpoint of a network")
-    if all(key.startswith("module.") for key in found):
-        found = {key[len("module.") :]: value for key, value in found.items()}
+    found = _unwrapped(found)
     return {k: v.float() if v.is_floating_point() else v for k, v in found.items()}
+
+
+def _unwrapped(found: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Take "_orig_mod." out of all names, and "module." off those that all begin with it."""
+    names = {key: key.split(".") for key in found}
+    names = {key: [part for part in parts if part != _WRAPS[1]] for key, parts in names.items()}
+    while all(parts[0] == _WRAPS[0] and len(parts) > 1 for parts in names.values()):
+        names = {key: parts[1:] for key, parts in names.items()}
+    return {".".join(names[key]): value for key, value in found.items()}
+
+
+def described(path: Path) -> ModelInfo | None:
+    """Return what an .onnx of ours says of itself; None of any other file."""
+    if path.suffix != ".onnx":
+        return None
+    from posewright.runtimes.onnx import open_unoptimised
+
+    text = open_unoptimised(path).get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    return None if text is None else ModelInfo.from_json(text)
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
@@ -85,18 +101,21 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     )
 
 
-def tensors_of(value: Any) -> dict[str, Tensor]:
-    """Return the tensors of what a pickle described: a state dict, a wrapper, or a module."""
-    for _ in range(4):
-        if isinstance(value, Stub):
-            return _module(value)
-        if not isinstance(value, dict):
-            return {}
-        inner = next((w for w in _WRAPPERS if isinstance(value.get(w), dict | Stub)), None)
-        if inner is None or any(isinstance(v, Tensor) for v in value.values()):
-            break
-        value = value[inner]
-    return {str(k): v for k, v in value.items() if isinstance(v, Tensor)}
+def tensors_of(value: Any, depth: int = _DEEPEST) -> dict[str, Tensor]:
+    """Return the tensors of what a pickle described: a state dict, a wrapper, or a module.
+
+    Counters and scores that lie beside a wrapper's dictionary as tensors are not the network's.
+    """
+    if isinstance(value, Stub):
+        return _module(value)
+    if not isinstance(value, dict):
+        return {}
+    own = {str(k): v for k, v in value.items() if isinstance(v, Tensor)}
+    for wrapper in _WRAPPERS if depth else ():
+        inner = tensors_of(value.get(wrapper), depth - 1)
+        if len(inner) > len(own):
+            return inner
+    return own
 
 
 def _module(root: Stub) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from posewright.pose import Pose
 
 __all__ = [
-    "add_class", "add_model_options", "add_smoothing_options", "left_out", "load_pose",
+    "Once", "add_class", "add_model_options", "add_smoothing_options", "left_out", "load_pose",
     "show_summary",
 ]  # fmt: skip
 
@@ -127,6 +127,19 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         choices=("oks", "ppose", "crowd", "none"),
         help="how duplicate people are removed (default %(default)s)",
     )
+
+
+class Once(argparse.Action):
+    """An option that may be given once: of two values, the last would count silently."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
+        option_string: str | None = None,
+    ) -> None:  # fmt: skip
+        """Store the value; exit with 2 where there is one already."""
+        if getattr(namespace, self.dest, self.default) is not self.default:
+            parser.error(f"{option_string} is given twice; run the command once for each")
+        setattr(namespace, self.dest, values)
 
 
 def add_smoothing_options(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from posewright.cli.common import add_class, left_out
+from posewright.cli.common import Once, add_class, left_out
 
 if TYPE_CHECKING:
     from posewright.datasets import Dataset
@@ -23,12 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("models", nargs="+", metavar="MODELS", help="files or embedded names")
     parser.add_argument(
         "--data",
+        action=Once,
         required=True,
         metavar="[KIND:]FILE",
         help="labels, a file or a folder; KIND as in `posewright data` (default: guessed)",
     )
     parser.add_argument(
         "--images",
+        action=Once,
         type=Path,
         default=None,
         metavar="DIR",

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from posewright.cli.common import add_class, left_out
+from posewright.cli.common import Once, add_class, left_out
 from posewright.cli.progress import create_bar
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", choices=DATA, metavar="DATA", help=", ".join(DATA))
     parser.add_argument(
         "--ann",
+        action=Once,
         type=Path,
         required=True,
         metavar="FILE",
@@ -50,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
         "--predictions",
+        action=Once,
         type=Path,
         metavar="FILE",
         help="results, as the data set's evaluator reads them",
@@ -57,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "-m",
         "--model",
+        action=Once,
         metavar="NAME|FILE",
         help="pose model: an embedded name, an .onnx or .safetensors file, or a network of the zoo "
         "with --weights",
@@ -77,12 +80,14 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
     group.add_argument("-w", "--weights", metavar="FILE", help="weights of a network of the zoo")
     group.add_argument(
         "--images",
+        action=Once,
         type=Path,
         metavar="DIR",
         help="folder of the pictures (default: found near the labels)",
     )
     group.add_argument(
         "--boxes",
+        action=Once,
         metavar="truth|detector|FILE",
         help="where top-down models look: the labels' boxes (default), the embedded detector's, or "
         "COCO detection results",

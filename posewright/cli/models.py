@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from posewright.skeletons import Skeleton
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +38,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         metavar="NAME",
         help="configuration of the original (default: the first that fits)",
+    )
+    convert.add_argument(
+        "--skeleton",
+        default=None,
+        metavar="NAME|LABELS|JOINTS",
+        help="joints, if not the variant's: a skeleton's name, the labels that the network was "
+        "trained on, or names in order, with commas between",
+    )
+    convert.add_argument(
+        "--input-size",
+        default=None,
+        metavar="WxH",
+        help="width and height of the network's input, if not the variant's",
     )
     convert.add_argument(
         "-o",
@@ -201,6 +218,32 @@ def _network_info(model: Any) -> dict[str, Any]:
     }
 
 
+def _skeleton(text: str | None) -> Skeleton | None:
+    """Return what --skeleton says: a known name, that of a labelled set, or joints' names."""
+    from posewright.skeletons import Skeleton, get_skeleton
+
+    if text is None:
+        return None
+    if Path(text).exists():
+        from posewright.datasets import open_dataset
+
+        return open_dataset(text).skeleton
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    return Skeleton(f"custom{len(names)}", names) if len(names) > 1 else get_skeleton(text)
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    """Return the (width, height) of --input-size."""
+    from posewright.errors import UsageError
+
+    if text is None:
+        return None
+    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
+    if match is None:
+        raise UsageError(f"--input-size {text}: give WIDTHxHEIGHT, such as 192x256")
+    return int(match[1]), int(match[2])
+
+
 def _convert(args: argparse.Namespace) -> int:
     from posewright.checkpoints.conversion import convert_file
     from posewright.errors import UsageError
@@ -209,7 +252,10 @@ def _convert(args: argparse.Namespace) -> int:
     target = Path(args.out) if args.out else source.with_suffix(".safetensors")
     if target.exists() and not args.overwrite:
         raise UsageError(f"{target} exists; give -o another FILE or --overwrite")
-    done = convert_file(source, target, args.family, args.variant)
+    done = convert_file(
+        source, target, args.family, args.variant,
+        skeleton=_skeleton(args.skeleton), input_size=_size(args.input_size),
+    )  # fmt: skip
     if done.alternatives and not args.json:
         print(
             f"note: taken for {done.variant}; {', '.join(done.alternatives)} fit as well: "

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posewright.datasets.base import Dataset, Sample
+from posewright.datasets.box_form import check_box_form
 from posewright.datasets.check_coco import coco_findings
 from posewright.datasets.doubles import labelled_twice, same_picture
 from posewright.datasets.findings import Finding, Findings
@@ -112,6 +113,7 @@ def check_dataset(dataset: Dataset, found: Findings) -> None:
     _check_counting(dataset, found)
     _check_ids(dataset, found)
     _check_doubles(dataset, found)
+    check_box_form(dataset, found)
 
 
 def _check_skeleton(skeleton: Skeleton, found: Findings) -> None:
@@ -248,7 +250,7 @@ def _joint_faults(sample: Sample) -> Iterator[tuple[str, Level, str, Any]]:
     low, high = boxes[:, None, :2], boxes[:, None, 2:]
     inside = ((points >= low - _OUT) & (points <= high + _OUT)).all(2)
     stray = (seen & inside).sum(1) * 2 < seen.sum(1)
-    text = "most of the joints lie outside the box: x1, y1, x2, y2 in place of x, y, width, height?"
+    text = "most of the joints lie outside the box"
     # COCO itself has a few of them: an error where it is the rule, which check_dataset decides.
     yield _STRAY, "warning", text, np.flatnonzero(stray & (seen.sum(1) > 0))
 

@@ -18,7 +18,7 @@ from posewright.training.environment import environment
 from posewright.training.feeding import Feed
 from posewright.training.logs import write_bytes, write_text
 from posewright.training.recipe import Recipe
-from posewright.training.sets import fingerprint, names
+from posewright.training.sets import fingerprint, left_out, names
 
 __all__ = ["STATE", "check_folder", "describe_run", "draw_targets", "take_folder"]
 
@@ -68,7 +68,7 @@ def describe_run(
     write_text(folder / "environment.json", _json(environment(device)))
     data = {
         "train": fingerprint(train), "validation": fingerprint(held),
-        "held_back": names(held), "notes": list(train.notes),
+        "held_back": names(held), "notes": left_out(train).splitlines(),
     }  # fmt: skip
     write_text(folder / "data.json", _json(data))
 

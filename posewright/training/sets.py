@@ -18,11 +18,7 @@ from posewright.people import People
 from posewright.skeletons import Skeleton, get_skeleton
 from posewright.training.recipe import Recipe
 
-<<<<<<< HEAD
-__all__ = ["fingerprint", "left_out", "open_sets"]
-=======
-__all__ = ["check_validation", "fingerprint", "names", "open_sets"]
->>>>>>> training
+__all__ = ["check_validation", "fingerprint", "left_out", "names", "open_sets"]
 
 
 def open_sets(recipe: Recipe) -> tuple[Dataset, Dataset | None]:

@@ -1,0 +1,118 @@
+"""Checkpoints as trainers wrap them, with joints and input sizes of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from posewright.checkpoints.conversion import convert_file
+from posewright.checkpoints.files import tensors_of
+from posewright.cli import main
+from posewright.errors import ModelError
+from posewright.models import PoseModel, create
+from posewright.models.saving import load_model
+from posewright.runtimes import load_model as load_runtime
+from posewright.skeletons import Skeleton
+from posewright.weights import EMBEDDED
+
+NAMES = ("left_fin", "right_fin", "tail", "snout", "back")
+State = dict[str, torch.Tensor]
+
+
+@pytest.fixture(scope="module")
+def model() -> PoseModel:
+    torch.manual_seed(0)
+    return create("rtmpose_t")
+
+
+def prefixed(state: State, prefix: str) -> State:
+    return {prefix + key: value for key, value in state.items()}
+
+
+def counters(state: State) -> State:
+    return {"epoch": torch.tensor(3), "best": torch.tensor(0.7), "step": torch.tensor(9)}
+
+
+WRAPPED: dict[str, Callable[[State], Any]] = {
+    "tensors beside": lambda s: {**counters(s), "state_dict": s},
+    "tensors beside in turn": lambda s: {"model": {**counters(s), "state_dict": s}},
+    "compiled": lambda s: {"state_dict": prefixed(s, "_orig_mod.")},
+    "compiled in DataParallel": lambda s: prefixed(s, "module._orig_mod."),
+    "DataParallel compiled": lambda s: prefixed(s, "_orig_mod.module."),
+    "Lightning": lambda s: {"state_dict": prefixed(s, "model."), "hyper_parameters": {}},
+    "Lightning, compiled": lambda s: {"state_dict": prefixed(s, "net._orig_mod.")},
+    "two names": lambda s: {"state_dict": prefixed(s, "pose.student.")},
+    "timm's average": lambda s: {"state_dict_ema": s, "epoch": torch.tensor(1)},
+    "best": lambda s: {"best_state_dict": s},
+}
+
+
+@pytest.mark.parametrize("how", sorted(WRAPPED))
+def test_wrapped_state_dicts(tmp_path: Path, model: PoseModel, how: str) -> None:
+    torch.save(WRAPPED[how](model.state_dict()), tmp_path / "a.pth")
+    convert_file(tmp_path / "a.pth", tmp_path / "a.safetensors", "mmpose_rtmpose", "rtmpose_t")
+    found, _ = load_model(tmp_path / "a.safetensors")
+    for key, value in model.state_dict().items():
+        assert torch.equal(found.state_dict()[key], value)
+
+
+def test_a_dictionary_within_itself_ends() -> None:
+    loop: dict[str, Any] = {"w": torch.zeros(1)}
+    loop["state_dict"] = loop
+    assert list(tensors_of(loop)) == ["w"]
+
+
+def own(count: int) -> Skeleton:
+    return Skeleton(f"custom{count}", tuple(f"joint_{i}" for i in range(count)))
+
+
+@pytest.mark.parametrize("count", [1, 5, 21])
+def test_other_joints_are_refused_with_the_reason(tmp_path: Path, count: int) -> None:
+    state = create("rtmpose_t", skeleton=own(count)).state_dict()
+    torch.save({"state_dict": prefixed(state, "model.")}, tmp_path / "a.pth")
+    with pytest.raises(ModelError, match=rf"a network of {count} joints, .*--skeleton NAME"):
+        convert_file(tmp_path / "a.pth", tmp_path / "a.safetensors", "mmpose_rtmpose", "rtmpose_t")
+    assert not (tmp_path / "a.safetensors").exists()
+
+
+def test_other_joints_are_converted_by_name(tmp_path: Path) -> None:
+    skeleton = Skeleton("custom5", NAMES)
+    model = create("simple_baseline_r50", skeleton=skeleton, input_size=(96, 128))
+    state = {key.partition(".")[2]: value for key, value in model.state_dict().items()}
+    torch.save(state, tmp_path / "a.pth")
+    line = ["models", "convert", str(tmp_path / "a.pth"), "--as", "simple_baselines"]
+    line += ["--variant", "r50_256x192", "--skeleton", ",".join(NAMES), "--input-size", "96x128"]
+    assert main(line) == 0
+    found, info = load_model(tmp_path / "a.safetensors")
+    assert info.skeleton.joints == NAMES and info.codec.input_size == (96, 128)
+    x = torch.rand(1, 3, 128, 96)
+    with torch.no_grad():
+        assert torch.equal(found.compute(x)["heatmap"], model.compute(x)["heatmap"])
+
+
+def test_another_input_size_is_refused_or_converted(tmp_path: Path) -> None:
+    torch.save(create("rtmpose_t", input_size=(64, 96)).state_dict(), tmp_path / "a.pth")
+    to = tmp_path / "a.safetensors"
+    with pytest.raises(ModelError, match="another input size say --input-size WxH"):
+        convert_file(tmp_path / "a.pth", to, "mmpose_rtmpose", "rtmpose_t")
+    convert_file(tmp_path / "a.pth", to, "mmpose_rtmpose", "rtmpose_t", input_size=(64, 96))
+    assert load_model(to)[1].codec.input_size == (64, 96)
+
+
+@pytest.mark.parametrize("size", ["192", "0x4", "axb", "192x256x3"])
+def test_an_input_size_that_cannot_be_is_a_usage_error(tmp_path: Path, size: str) -> None:
+    line = ["models", "convert", str(tmp_path / "a.pth"), "--as", "hrnet", "--input-size", size]
+    assert main(line) == 2
+
+
+def test_the_embedded_network_keeps_its_codec(tmp_path: Path) -> None:
+    source, to = EMBEDDED["movenet-thunder"].path, tmp_path / "a.safetensors"
+    convert_file(source, to, "movenet", "movenet_thunder")
+    ours, theirs = load_runtime(to), load_runtime(source, runtime="onnxruntime")
+    assert ours.codec == theirs.codec and ours.codec.input_size == (192, 256)
+    assert ours.info.attribution == theirs.info.attribution
+    assert (ours.info.licence, ours.info.origin) == (theirs.info.licence, theirs.info.origin)
