@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from types import ModuleType
 
 __all__ = ["loading_openvino", "switch_off"]
 
@@ -29,8 +29,8 @@ def loading_openvino() -> Iterator[None]:
     without the package that reports.  Afterwards a program may import that package for its own use.
     """
     loaded = sys.modules.get(_REPORTER)
-    if hasattr(loaded, "Telemetry"):  # the program has loaded OpenVINO before
-        _withdraw_consent(loaded.Telemetry)
+    if loaded is not None:  # the program has loaded OpenVINO before
+        _withdraw_consent(loaded)
     sys.modules[_REPORTER] = None  # type: ignore[assignment]  # makes importing it an ImportError
     try:
         yield
@@ -40,9 +40,9 @@ def loading_openvino() -> Iterator[None]:
             sys.modules[_REPORTER] = loaded
 
 
-def _withdraw_consent(telemetry: Any) -> None:
+def _withdraw_consent(reporter: ModuleType) -> None:
     """Stop what reports for OpenVINO, if it has been started."""
     try:
-        telemetry().consent = False  # there is one object in a process
+        reporter.Telemetry().consent = False  # there is one object in a process
     except RuntimeError:  # nobody has made it
         return

@@ -19,7 +19,8 @@ from posewright.cli import demo, main
 demo.CLIP = sys.argv[2]
 done = []
 for command in json.loads(sys.argv[1]):
-    with contextlib.redirect_stderr(io.StringIO()) as said, contextlib.redirect_stdout(io.StringIO()):
+    said, told = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(told):
         try:
             code = main(command)
         except SystemExit as stop:
@@ -78,9 +79,9 @@ COMMANDS: dict[str, list[Command]] = {
         Command("models info {in}/net.safetensors", needs="torch"),
         Command("models convert {in}/net.pth --as movenet_fire717 -o {out}/net.safetensors",
                 needs="torch"),
-        Command("models pull simple_baseline_r50-coco-256x192 --offline", 2, needs="torch"),
-        Command("models verify simple_baseline_r50-coco-256x192", 2),
-        Command("models path simple_baseline_r50-coco-256x192", 2),
+        Command("models pull hrnet_w32-coco-256x192 --offline", 2, needs="torch"),
+        Command("models verify hrnet_w32-coco-256x192", 2),
+        Command("models path hrnet_w32-coco-256x192", 2),
     ],
     "data": [
         Command("data check " + _SET),
@@ -100,7 +101,7 @@ COMMANDS: dict[str, list[Command]] = {
     "ppnms": [
         Command(f"ppnms fit {_SET} --detections {{in}}/results.json -o {{out}}/ppnms.json"),
         Command(f"ppnms fit {_SET} --detections {{in}}/results.json -o {{out}}/into.json "
-                "--into {in}/embedded.onnx", needs="onnx"),
+                "--into {in}/into/embedded.onnx", needs="onnx"),
     ],
     "eval": [
         Command(f"eval coco --ann {_SET} --predictions {{in}}/results.json"),
@@ -113,7 +114,6 @@ COMMANDS: dict[str, list[Command]] = {
                 needs="torch"),
     ],
     "export": [
-        Command("export {in}/net.safetensors -o {out}/net.onnx", needs="torch"),
         Command("export {in}/net.safetensors --format openvino --no-check -o {out}/net.xml",
                 needs="torch"),
     ],
@@ -140,7 +140,8 @@ def make_inputs(folder: Path) -> Path:
     settings = {"options": {"input_size": [64, 64]}, "epochs": 1, "batch": 4}
     recipe = recipe_of("movenet_fire717", folder / "set" / "annotations.json", settings)
     (folder / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")
-    (folder / "embedded.onnx").write_bytes(EMBEDDED["movenet-thunder"].path.read_bytes())
+    (folder / "into").mkdir()  # the one input that is written
+    (folder / "into" / "embedded.onnx").write_bytes(EMBEDDED["movenet-thunder"].path.read_bytes())
     return folder
 
 

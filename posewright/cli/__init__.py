@@ -117,8 +117,9 @@ def _run(argv: Sequence[str] | None) -> int:
     args, unknown = parse(argv)
     if unknown:
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    words = [args.verb, *([args.action] if "action" in args else [])]
     try:
-        with naming_extras(f"posewright {args.verb}"):
+        with naming_extras(" ".join(words)):
             code: int = VERBS[args.verb].run(args)
         return code
     except PosewrightError as error:

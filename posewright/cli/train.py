@@ -122,7 +122,7 @@ def _several(args: argparse.Namespace, folder: Path) -> int:
     from posewright.extras import installed, missing
 
     if not installed("torch"):  # one line, where every process would print it
-        raise missing("torch", "posewright train")
+        raise missing("torch", "train")
     command = [sys.executable, "-m", "posewright", "train", *args.items, "--device", args.device]
     if args.resume is not None:
         command += ["--resume", str(args.resume)]
