@@ -116,7 +116,12 @@ class Pose:
         # what this object was read from
         self.files = [Path(n) for n in named if isinstance(n, (str, Path)) and os.path.isfile(n)]
         threads = threads or os.cpu_count() or 1
-        asked = {"runtime": runtime, "device": device, "precision": precision, "threads": threads}
+        asked: dict[str, Any] = {
+            "runtime": runtime,
+            "device": device,
+            "precision": precision,
+            "threads": threads,
+        }
         self.model: Model = _load(model, None if weights is None else Path(weights), **asked)
         load = partial(_load_beside, **asked)
         if isinstance(self.model.codec, PoseFix):

@@ -145,10 +145,11 @@ def _pixels(name: str, data: bytes) -> NDArray[np.uint8]:
         raise BadPicture(f"the {name} is damaged, cut off or of an unusual kind; save it again")
     if image.dtype == np.uint16:  # OpenCV moves 10, 12 and 14 packed bits up to 16
         small = eight_bits(np.asarray(image, np.uint16), 0 if bits == 16 else 16)
-        image = np.ascontiguousarray(small[..., ::-1])
-    image = np.asarray(image, np.uint8)
+        found = np.ascontiguousarray(small[..., ::-1])
+    else:
+        found = np.asarray(image, np.uint8)
     # OpenCV turns a TIFF whatever it is told; all others are turned here.
-    return image if name == "TIFF" else turned(image, orientation_of(io.BytesIO(data), name))
+    return found if name == "TIFF" else turned(found, orientation_of(io.BytesIO(data), name))
 
 
 def _take(file: IO[bytes], form: str) -> tuple[int, ...]:

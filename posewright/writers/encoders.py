@@ -100,6 +100,7 @@ class _Film:
         self._part = part
         self._clock = Clock(fps)
         self._waiting: av.VideoFrame | None = None
+        self._since = 0  # the tick from which it is shown
         self._lasted: deque[int] = deque(maxlen=LATELY)
         self._usual = max(round(CLOCK / fps), 1)
         options = {"movflags": "faststart"}  # the index in front, so that browsers start at once
@@ -129,28 +130,27 @@ class _Film:
         *repeats, own = self._clock.ticks(time)
         for tick in repeats:
             self._show_until(tick)
-        if self._waiting is not None and not repeats and own > self._waiting.pts + 1:
-            self._lasted.append(own - self._waiting.pts)
+        if not repeats and own > self._since + 1:
+            self._lasted.append(own - self._since)
         self._show_until(own)
         self._waiting = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        self._waiting.pts, self._waiting.time_base = own, Fraction(1, CLOCK)
 
     def _show_until(self, tick: int) -> None:
         """Encode the frame that waits; it may be shown again from there."""
         frame = self._waiting
         if frame is not None:
-            frame.duration = tick - frame.pts
+            frame.pts, frame.time_base = self._since, Fraction(1, CLOCK)
+            frame.duration = tick - self._since
             self._mux(frame)
-            frame.pts = tick
+        self._since = tick
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
         with self._part.guard(self.abort), _explained(self._part):
             self._file.mux(self._stream.encode(frame))
 
     def finish(self) -> Path:
-        if self._waiting is not None:
-            usual = median_low(self._lasted) if self._lasted else self._usual
-            self._show_until(self._waiting.pts + usual)
+        usual = median_low(self._lasted) if self._lasted else self._usual
+        self._show_until(self._since + usual)
         self._mux(None)
         with self._part.guard(self.abort), _explained(self._part):
             self._file.close()
