@@ -123,7 +123,9 @@ class Pose:
             "threads": threads,
         }
         self.model: Model = _load(model, None if weights is None else Path(weights), **asked)
-        load = partial(_load_beside, **asked)
+        load = partial(
+            _load_beside, runtime=runtime, device=device, precision=precision, threads=threads
+        )
         if isinstance(self.model.codec, PoseFix):
             raise UsageError(f"{model} refines the poses of another model; give it with --refine")
         if isinstance(self.model.codec, Embedding):
