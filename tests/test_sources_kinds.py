@@ -296,6 +296,9 @@ def test_a_folder_of_raw_photos_alone(tmp_path: Path) -> None:
 class Nobody:
     """A Pose that finds nobody."""
 
+    detector = None
+    detector_note = ""
+
     def stream(self, source: Any, **_: Any) -> Any:
         from posewright.people import People, Result
         from posewright.pose import Stream

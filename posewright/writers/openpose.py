@@ -24,7 +24,7 @@ _OTHERS = (
 def create(_: str, folder: Path, options: WriterOptions) -> PagesWriter:
     """Return the writer of the folder `openpose`."""
     page = OpenPosePage(options.openpose_order)
-    ours = partial(starts_with, name="*_keypoints.json", start=b'{"version":1.3,"people":[')
+    ours = partial(starts_with, name="*_keypoints.json", start=b'{"version":1.3,"source":')
     return PagesWriter(folder / "openpose", page, options.overwrite, ours)
 
 
