@@ -21,7 +21,7 @@ from typing import IO, Any
 from posewright.errors import SourceError
 from posewright.people import Frame
 from posewright.sources.base import Frames
-from posewright.sources.guard import BadPicture, decode_all, picture_format
+from posewright.sources.guard import BadPicture, decode, picture_format
 from posewright.sources.inside import raw_format
 from posewright.sources.skipped import RAW, Skipped
 from posewright.writers.paths import on_disk
@@ -109,7 +109,7 @@ def file_frame(path: str | Path, max_pixels: int) -> Frame:
 
 def _frame(file: IO[bytes], name: str, max_pixels: int) -> Frame:
     """Decode an open picture file; BadPicture where that fails."""
-    image, more = decode_all(file, max_pixels)
+    image, more = decode(file, max_pixels)
     return Frame(image, name=name, message=more, sequence=_folder(name))
 
 
