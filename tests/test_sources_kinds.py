@@ -150,6 +150,13 @@ def test_further_pages_are_told(tmp_path: Path, form: str, options: dict, what: 
     assert f"2 further {what}" in frame.note and str(path) in source.notes[0]
 
 
+def test_further_frames_of_a_pil_image_are_told(tmp_path: Path) -> None:
+    with Image.open(put(tmp_path / "a.gif", animation("GIF", 3))) as image:
+        frame = only(image)
+    assert frame.status == "ok" and frame.message == "only one of its 3 frames was read"
+    assert not only(Image.fromarray(LARGE)).message
+
+
 def test_many_files_with_pages_are_one_note(tmp_path: Path) -> None:
     for i in range(5):
         put(tmp_path / "in" / f"{i}.tif", animation("TIFF", 2))

@@ -115,8 +115,10 @@ class BoxFile:
     def _find_frame(self, source: str, index: int) -> Sequence[int | str]:
         if index in self.boxes:
             return [index]
-        found = self._names[0].find(f"{PurePath(source).with_suffix('')}/{index}.jpg")
-        return found or [self._frames[index]] if index in self._frames else found
+        video = source.removesuffix(PurePath(source).suffix)
+        if found := self._names[0].find(f"{video}/{index}.jpg"):
+            return found
+        return [self._frames[index]] if index in self._frames else []
 
 
 def _unique(names: list[str], short: Callable[[str], Any]) -> dict[Any, int | str]:

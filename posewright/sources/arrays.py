@@ -71,8 +71,9 @@ def _pil_frame(image: Image, max_pixels: int) -> Frame:
     name = str(getattr(image, "filename", "") or "image")
     try:
         allowed(image.size, max_pixels)
-        upright = ImageOps.exif_transpose(image)
-        return Frame(_rgb(upright), name=name)
+        others = int(getattr(image, "n_frames", 1)) - 1
+        more = f"only one of its {others + 1} frames was read" if others > 0 else ""
+        return Frame(_rgb(ImageOps.exif_transpose(image)), name=name, note=more)
     except BadPicture as error:
         return Frame.failed(name, str(error))
     except (OSError, SyntaxError, ValueError) as error:  # what PIL's decoders raise

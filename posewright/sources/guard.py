@@ -19,10 +19,7 @@ from posewright.sources import inside
 from posewright.sources.depth import eight_bits
 from posewright.sources.orientation import orientation_of, turned, upright_size
 
-__all__ = [
-    "BadPicture", "allowed", "decode", "decode_all", "picture_format", "picture_size",
-    "shown_sizes",
-]  # fmt: skip
+__all__ = ["BadPicture", "allowed", "decode", "picture_format", "picture_size", "shown_sizes"]
 
 MOST_SEGMENTS = 10_000  # of a JPEG before its size, and entries of a TIFF's directory
 MOST_CHUNKS = 1_000_000  # of a PNG
@@ -95,17 +92,13 @@ def allowed(size: Size, max_pixels: int) -> None:
         )
 
 
-def decode(file: IO[bytes], max_pixels: int) -> NDArray[np.uint8]:
+def decode(file: IO[bytes], max_pixels: int) -> tuple[NDArray[np.uint8], str]:
     """Return the (H, W, 3) RGB pixels of an open picture file; BadPicture says why it has none.
 
-    Grey, 16-bit, palette and CMYK pictures are converted, an alpha channel is dropped, of several
-    pages the first is taken.  The picture is turned as its EXIF orientation says.
+    Beside them one line about what else the file holds, "" for nothing.  Grey, 16-bit, palette and
+    CMYK pictures are converted, an alpha channel is dropped, of several pages the first is taken.
+    The picture is turned as its EXIF orientation says.
     """
-    return decode_all(file, max_pixels)[0]
-
-
-def decode_all(file: IO[bytes], max_pixels: int) -> tuple[NDArray[np.uint8], str]:
-    """Return what `decode` returns, and one line about what else the file holds, "" for nothing."""
     name, data = _checked(file, max_pixels)
     return _pixels(name, data), inside.more(name, data)
 

@@ -23,7 +23,7 @@ from posewright.files.marks import drawn_among
 from posewright.people import Frame
 from posewright.sources.address import NOT_LISTED, is_address, without_secrets
 from posewright.sources.base import Frames
-from posewright.sources.guard import BadPicture, decode_all, picture_format
+from posewright.sources.guard import BadPicture, decode, picture_format
 from posewright.sources.inside import raw_format
 from posewright.sources.skipped import RAW, Skipped
 from posewright.writers.paths import on_disk
@@ -113,7 +113,7 @@ def file_frame(path: str | Path, max_pixels: int) -> Frame:
 
 def _frame(file: IO[bytes], name: str, max_pixels: int) -> Frame:
     """Decode an open picture file; BadPicture where that fails."""
-    image, more = decode_all(file, max_pixels)
+    image, more = decode(file, max_pixels)
     return Frame(image, name=name, note=more, sequence=_folder(name))
 
 
