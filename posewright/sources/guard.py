@@ -114,8 +114,10 @@ def decode(file: IO[bytes], max_pixels: int) -> NDArray[np.uint8]:
         raise BadPicture(f"OpenCV cannot decode this {name}: {error.err}") from error
     if image is None:
         raise BadPicture(f"the {name} is damaged, cut off or of an unusual kind; save it again")
-    image = np.asarray(image, np.uint8)
-    return image if name == "TIFF" else turned(image, orientation_of(io.BytesIO(data), name or ""))
+    pixels: NDArray[np.uint8] = np.asarray(image, np.uint8)
+    if name is None or name == "TIFF":
+        return pixels
+    return turned(pixels, orientation_of(io.BytesIO(data), name))
 
 
 def _take(file: IO[bytes], form: str) -> tuple[int, ...]:
