@@ -153,8 +153,8 @@ def test_further_pages_are_told(tmp_path: Path, form: str, options: dict, what: 
 def test_further_frames_of_a_pil_image_are_told(tmp_path: Path) -> None:
     with Image.open(put(tmp_path / "a.gif", animation("GIF", 3))) as image:
         frame = only(image)
-    assert frame.status == "ok" and frame.message == "only one of its 3 frames was read"
-    assert not only(Image.fromarray(LARGE)).message
+    assert frame.status == "ok" and frame.note == "only one of its 3 frames was read"
+    assert not only(Image.fromarray(LARGE)).note
 
 
 def test_many_files_with_pages_are_one_note(tmp_path: Path) -> None:
