@@ -8,7 +8,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from posewright.telemetry import switch_off
+
 __version__ = "0.1.0"
+
+switch_off()  # here, because it must come before whatever loads onnxruntime
 
 _HOME = {
     "Pose": "pose",

@@ -26,13 +26,15 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from posewright.agreement import ROUNDING, Check, agreement
 from posewright.codecs.posefix import PoseFix
-from posewright.errors import MissingError, ModelError, OutputError, UsageError
+from posewright.errors import ModelError, OutputError, UsageError
+from posewright.extras import installed, missing
 from posewright.models import PoseModel
 from posewright.models.saving import describe, save_model
 from posewright.runtimes import Runtime, load_model
 from posewright.runtimes.info import METADATA_KEY, Input, ModelInfo
 from posewright.runtimes.onnx import data_beside
 from posewright.runtimes.torch import TorchModel
+from posewright.telemetry import loading_openvino
 
 __all__ = ["Check", "Format", "check_export", "export", "fold_batch_norm", "parts"]
 
@@ -85,6 +87,7 @@ def export(
     if format == "torch":
         save_model(model, path, info)
         return None
+    _check_packages(format, calibrate is not None)
     model = _of_one_size(model, info.codec)
     raw = Input() if not seed_input else model.pixels
     info = replace(info, input=raw, codec=model.codec, skeleton=model.skeleton)
@@ -105,6 +108,16 @@ def export(
             elif path.exists():  # it is of the file that this one replaces
                 target.unlink(missing_ok=True)
     return result
+
+
+def _check_packages(format: Format, int8: bool) -> None:
+    """Raise a MissingError for what would be missed after minutes of work."""
+    packages = ["onnx", "onnxscript"]
+    packages += ["openvino"] if format == "openvino" else []
+    packages += ["nncf"] if int8 else []
+    for package in packages:
+        if not installed(package):
+            raise missing(package, "int8" if package == "nncf" else f"export to {format}")
 
 
 def parts(path: Path) -> tuple[Path, Path]:
@@ -204,11 +217,8 @@ def check_export(model: PoseModel, path: Path, batch: int, runtime: Runtime) -> 
 def _write_onnx(
     model: PoseModel, path: Path, info: ModelInfo, fixed_batch: int, seed_input: bool
 ) -> None:
-    try:
-        import onnx
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise MissingError('export needs onnx; run: pip install "posewright[torch]"') from error
+    import onnx
+
     width, height = model.codec.input_size
     batch = fixed_batch or 2
     plain = copy.deepcopy(model).cpu().eval().to(memory_format=torch.contiguous_format)
@@ -287,12 +297,8 @@ def _crops_of(folder: Path | None, codec: Any, count: int = 300) -> Views | None
 
 
 def _write_openvino(source: Path, path: Path, info: ModelInfo, crops: Views | None) -> None:
-    try:
+    with loading_openvino():
         import openvino as ov
-    except ImportError as error:
-        raise MissingError(
-            'OpenVINO is not installed; run: pip install "posewright[openvino]"'
-        ) from error
     from posewright.runtimes.openvino import the_core
 
     model = the_core().read_model(source)
@@ -304,10 +310,8 @@ def _write_openvino(source: Path, path: Path, info: ModelInfo, crops: Views | No
 
 def _quantised(model: Any, inputs: NDArray[Any]) -> Any:
     """Return an OpenVINO model in int8, its ranges taken from `inputs`."""
-    try:
+    with loading_openvino():
         import nncf
-    except ImportError as error:
-        raise MissingError('int8 needs nncf; run: pip install "posewright[int8]"') from error
     data = nncf.Dataset([inputs[i : i + 1] for i in range(len(inputs))])
     # its progress bars would be among what the command prints
     with _quiet(), redirect_stdout(sys.stderr):

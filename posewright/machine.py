@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["cpu_name", "package_version"]
+__all__ = ["cpu_name", "package_version", "system_name"]
 
 
 def cpu_name() -> str:
     """Return the processor's name as the system tells it."""
+    import os
     import platform
 
     try:
@@ -14,7 +15,17 @@ def cpu_name() -> str:
             names = [line.partition(":")[2].strip() for line in file if "model name" in line]
     except OSError:
         names = []
-    return names[0] if names else platform.processor() or platform.machine()
+    # not platform.processor(), which starts a program to find out
+    return names[0] if names else os.environ.get("PROCESSOR_IDENTIFIER") or platform.machine()
+
+
+def system_name() -> str:
+    """Return the operating system with its release, and the C library where it is glibc."""
+    import platform
+
+    # not platform.platform(), which starts a program on the way
+    parts = [platform.system(), platform.release(), platform.machine(), *platform.libc_ver()]
+    return " ".join(part for part in parts if part)
 
 
 def package_version(package: str) -> str:

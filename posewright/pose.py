@@ -18,6 +18,7 @@ from posewright.codecs.posefix import PoseFix
 from posewright.codecs.yolox import RTMO
 from posewright.crowd import estimate_all as crowd_estimate_all
 from posewright.errors import SourceError, UsageError, nearest
+from posewright.extras import naming_extras
 from posewright.nms import PPoseNMS, oks_nms, ppose_nms
 from posewright.people import Frame, People, Result
 from posewright.pipeline import Boxes, Pipeline, estimate_all, find_people
@@ -159,8 +160,9 @@ class Pose:
         called with each line of progress, None for silence.  UsageError: a setting that does not
         exist, or a run that was asked to stop before there was anything to return.
         """
-        from posewright.train import train
-        from posewright.training.recipe import recipe_of
+        with naming_extras("training"):
+            from posewright.train import train
+            from posewright.training.recipe import recipe_of
 
         recipe = recipe_of(model, data, settings)
         outcome = train(recipe, folder, resume=resume, device=device, say=say)

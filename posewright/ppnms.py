@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from posewright.datasets.base import Dataset
-from posewright.errors import MissingError, ModelError, SourceError, UsageError
+from posewright.errors import ModelError, SourceError, UsageError
+from posewright.extras import need
 from posewright.metrics.instances import Detections, Ints
 from posewright.metrics.oks import crowdpose_truth, sigmas_of
 from posewright.nms import PPoseNMS, oks_nms
@@ -252,12 +253,7 @@ def _safetensors(path: Path, edit: Callable[[Mapping[str, str]], str]) -> bytes:
 
 
 def _onnx(path: Path, edit: Callable[[Mapping[str, str]], str]) -> bytes:
-    try:
-        import onnx
-    except ImportError as error:
-        raise MissingError(
-            f'{path} needs the package onnx to be changed; run: pip install "posewright[torch]"'
-        ) from error
+    onnx = need("onnx", f"a change of {path}")
     try:
         proto = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's own errors, whose package has no types

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,6 +13,7 @@ from posewright.codecs.posefix import PoseFix
 from posewright.cost import Cost, counted, measure_cost
 from posewright.degrade import Degradation, degraded
 from posewright.errors import SourceError, UsageError
+from posewright.machine import cpu_name
 from posewright.runtimes import Model, load_model
 from posewright.weights import find_model
 
@@ -109,7 +109,7 @@ def compare(
         bad |= dict.fromkeys(unreadable)
     return Study(
         dataset.name, len(dataset), people, metric,
-        machine or platform.processor() or platform.machine(), flip, tuple(rows), tuple(bad),
+        machine or cpu_name(), flip, tuple(rows), tuple(bad),
     )  # fmt: skip
 
 

@@ -18,7 +18,8 @@ from torch import Tensor
 from posewright.checkpoints.mindspore import read_mindspore
 from posewright.checkpoints.pickles import Stub, read_pickle
 from posewright.checkpoints.tfjs import read_tfjs
-from posewright.errors import MissingError, ModelError, UsageError
+from posewright.errors import ModelError, UsageError
+from posewright.extras import need
 
 __all__ = ["read_checkpoint", "tensors_of"]
 
@@ -207,10 +208,7 @@ def _no_storage(key: str, dtype: torch.dtype, count: int) -> Tensor:
 
 def _read_onnx(path: Path) -> dict[str, Tensor]:
     """The weights of a graph that kept their names, as our embedded files do."""
-    try:
-        import onnx
-    except ImportError as error:
-        raise MissingError('onnx is not installed; run: pip install "posewright[torch]"') from error
+    onnx = need("onnx", str(path))
     try:
         graph = onnx.load(path).graph
     except Exception as error:  # protobuf's own error derives from nothing narrower

@@ -29,6 +29,7 @@ from posewright.cli import (
     train,
 )
 from posewright.errors import PosewrightError, nearest
+from posewright.extras import naming_extras
 
 __all__ = ["build_parser", "main", "parse"]
 
@@ -104,8 +105,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args, unknown = parse(argv)
     if unknown:
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    words = [args.verb, *([args.action] if "action" in args else [])]
     try:
-        code: int = VERBS[args.verb].run(args)
+        with naming_extras(" ".join(words)):
+            code: int = VERBS[args.verb].run(args)
         return code
     except PosewrightError as error:
         print(f"posewright: {error}", file=sys.stderr)

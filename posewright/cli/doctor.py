@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 
 PACKAGES = (
@@ -28,12 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Examine; return 0 where the embedded networks run, else 4."""
     from posewright import __version__
-    from posewright.machine import cpu_name, package_version
+    from posewright.machine import cpu_name, package_version, system_name
 
     report = {
         "posewright": __version__,
         "python": sys.version.split()[0],
-        "system": platform.platform(),
+        "system": system_name(),
         "processor": cpu_name(),
         "processors": os.cpu_count(),
         **{name: package_version(name) for name in PACKAGES},
@@ -49,12 +48,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _runtimes() -> dict[str, str]:
-    import onnxruntime as ort
+    from posewright.runtimes.onnx import providers
 
-    providers = ", ".join(
-        p.removesuffix("ExecutionProvider") for p in ort.get_available_providers()
-    )
-    return {"onnxruntime providers": providers}
+    names = (provider.removesuffix("ExecutionProvider") for provider in providers())
+    return {"onnxruntime providers": ", ".join(names)}
 
 
 def _self_test() -> str:

@@ -88,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export; return the exit code."""
-    from posewright.errors import MissingError, UsageError
+    from posewright.errors import UsageError
 
     suffix = {"onnx": ".onnx", "openvino": ".xml", "torch": ".safetensors"}[args.format]
     target = Path(args.out or Path(args.model).with_suffix("").name + suffix)
@@ -102,10 +102,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--calibrate is for --int8")
     if args.ascend and args.input != "normalised":
         raise UsageError("--ascend needs --input normalised: AIPP normalises there")
-    try:
-        from posewright.export import ascend_commands, export, parts
-    except ImportError as error:
-        raise MissingError('export needs torch; run: pip install "posewright[torch]"') from error
+    from posewright.export import ascend_commands, export, parts
+
     model, info = _network(args)
     result = export(
         model,

@@ -104,14 +104,15 @@ def _published_rows() -> list[dict[str, str]]:
 
 
 def _network_rows() -> list[dict[str, str]]:
+    from posewright.extras import installed, missing
     from posewright.weights import EMBEDDED
 
     rows = [{"name": e.name, "kind": e.task, "summary": e.summary} for e in EMBEDDED.values()]
-    try:
-        from posewright.models import variants
-    except ImportError:
-        print('the zoo needs torch; run: pip install "posewright[torch]"', file=sys.stderr)
+    if not installed("torch"):
+        print(f"note: {missing('torch', 'the zoo')}", file=sys.stderr)
         return rows
+    from posewright.models import variants
+
     known = [*variants().values(), *variants("embedding").values()]
     zoo = [{"name": v.name, "kind": v.family, "summary": v.summary} for v in known]
     return rows + zoo
@@ -129,13 +130,13 @@ def _info(args: argparse.Namespace) -> int:
         model, info = load_model(path)
         told = {**json.loads(info.to_json()), "bytes": path.stat().st_size}
         return _print({**_network_info(model), **_shown(told, args.json)}, args.json)
+    from posewright.extras import installed, missing
     from posewright.weights import find_model
 
-    try:
-        from posewright.models import variants
-    except ImportError:
-        find_model(args.name)  # raises what is known without torch
-        raise
+    if not installed("torch"):
+        raise missing("torch", f"{args.name} is not an embedded network, and the zoo")
+    from posewright.models import variants
+
     if args.name not in variants() | variants("embedding"):
         find_model(args.name)
     return _print(_zoo_info(args.name), args.json)

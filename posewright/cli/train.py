@@ -115,25 +115,34 @@ def _fresh_folder(name: str) -> Path:
 
 def _several(args: argparse.Namespace, folder: Path) -> int:
     """Start one process a device, as torchrun does; return the worst exit code."""
-    import socket
     import subprocess
+    import tempfile
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    from posewright.extras import installed, missing
+
+    if not installed("torch"):  # one line, where every process would print it
+        raise missing("torch", "train")
     command = [sys.executable, "-m", "posewright", "train", *args.items, "--device", args.device]
     if args.resume is not None:
         command += ["--resume", str(args.resume)]
     else:
         command += ["-o", str(folder)] + (["-m", args.model] if args.model else [])
     command += ["--quiet"] if args.quiet else []
-    children = []
-    for rank in range(args.devices):
-        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        place |= {k: str(rank) for k in ("RANK", "LOCAL_RANK")}
-        place |= {"WORLD_SIZE": str(args.devices)}
-        children.append(subprocess.Popen(command, env={**os.environ, **place}))
-    return _wait(children)
+    with tempfile.TemporaryDirectory(prefix="posewright-") as meeting:
+        alike = {**_loopback(), **os.environ, "WORLD_SIZE": str(args.devices)}
+        # a file, because torch's server for this would listen on every address of the machine
+        alike["POSEWRIGHT_MEETING"] = str(Path(meeting) / "processes")
+        places = [{k: str(rank) for k in ("RANK", "LOCAL_RANK")} for rank in range(args.devices)]
+        return _wait([subprocess.Popen(command, env={**alike, **place}) for place in places])
+
+
+def _loopback() -> dict[str, str]:
+    """Return what keeps gloo's sockets on this machine; it would look the machine's name up."""
+    import socket
+
+    names = [name for _, name in socket.if_nameindex()] if os.name == "posix" else []
+    name = next((name for name in ("lo", "lo0") if name in names), None)
+    return {"GLOO_SOCKET_IFNAME": name} if name else {}
 
 
 def _wait(children: list[subprocess.Popen[bytes]]) -> int:

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Protocol, get_args
 
 from posewright.codecs.base import Array, Codec
 from posewright.errors import MissingError, UsageError, nearest
+from posewright.extras import installed, missing, naming_extras
 from posewright.runtimes.info import ModelInfo
 from posewright.skeletons import Skeleton
 
@@ -99,18 +99,17 @@ def _torch_model(
         raise UsageError(f"{runtime} runs .onnx files; export {path} first: posewright export")
     if Path(path).suffix == ".onnx":
         raise UsageError(f"torch runs networks of the zoo and .safetensors files, not {path}")
-    if any(find_spec(name) is None for name in ("torch", "safetensors")):
-        raise MissingError(f'{path} needs torch; run: pip install "posewright[torch]"')
-    from posewright.runtimes.torch import TorchModel
+    with naming_extras(str(path)):
+        from posewright.runtimes.torch import TorchModel
 
     return TorchModel.load(path, weights=weights, device=device, precision=precision)
 
 
 def _choose(runtime: str, device: str, precision: str) -> str:
     """Return the runtime to use; a MissingError where it is asked for by name and is not here."""
-    here = find_spec("openvino") is not None
+    here = installed("openvino")
     if runtime == "openvino" and not here:
-        raise MissingError('OpenVINO is not installed; run: pip install "posewright[openvino]"')
+        raise missing("openvino", "runtime openvino")
     if runtime == "openvino" and device not in ("auto", "cpu"):
         raise UsageError(f"the openvino runtime runs on the cpu only, not on {device!r}")
     if runtime == "auto":

@@ -16,7 +16,10 @@ from posewright.errors import MissingError, ModelError, UsageError, nearest
 from posewright.runtimes.info import METADATA_KEY, ModelInfo, infer_info
 from posewright.skeletons import Skeleton
 
-__all__ = ["OnnxModel", "read_info"]
+__all__ = ["OnnxModel", "providers", "read_info"]
+
+# for a program that loaded onnxruntime before posewright could set its environment variable
+ort.disable_telemetry_events()
 
 _PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -95,14 +98,19 @@ def open_unoptimised(path: Path) -> Any:
     return _open(path, "CPUExecutionProvider", ort.GraphOptimizationLevel.ORT_DISABLE_ALL)
 
 
+def providers() -> list[str]:
+    """Return the execution providers of the onnxruntime that is installed."""
+    return list(ort.get_available_providers())
+
+
 def _provider(device: str) -> str:
     name = "cpu" if device == "auto" else device
     if name not in _PROVIDERS:
         raise UsageError(f"no device {device!r}{nearest(device, _PROVIDERS)}; {sorted(_PROVIDERS)}")
-    if _PROVIDERS[name] not in ort.get_available_providers():
+    if _PROVIDERS[name] not in providers():
         raise MissingError(
             f"device {name!r} needs an onnxruntime build with {_PROVIDERS[name]}; "
-            f"this one has {', '.join(ort.get_available_providers())}"
+            f"this one has {', '.join(providers())}"
         )
     return _PROVIDERS[name]
 

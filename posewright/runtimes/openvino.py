@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 
 from posewright.codecs.base import Codec
@@ -17,6 +16,10 @@ from posewright.errors import MissingError, ModelError
 from posewright.runtimes.info import METADATA_KEY, Input, ModelInfo
 from posewright.runtimes.onnx import open_unoptimised, read_info
 from posewright.skeletons import Skeleton
+from posewright.telemetry import loading_openvino
+
+with loading_openvino():
+    import openvino as ov
 
 __all__ = ["OpenVinoModel", "has_bf16", "the_core"]
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import platform
 import sys
 from typing import Any
 
 import torch
 
 from posewright import __version__
-from posewright.machine import cpu_name, package_version
+from posewright.machine import cpu_name, package_version, system_name
 
 __all__ = ["environment"]
 
@@ -22,7 +21,7 @@ def environment(device: str) -> dict[str, Any]:
     return {
         "posewright": __version__,
         "python": sys.version.split()[0],
-        "system": platform.platform(),
+        "system": system_name(),
         "processor": cpu_name(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),

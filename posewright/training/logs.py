@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from posewright.errors import MissingError
+from posewright.extras import naming_extras
 from posewright.writers.files import explain
 
 __all__ = ["Log", "write_bytes", "write_text"]
@@ -90,12 +90,8 @@ def _json_step(line: str) -> float:
 
 
 def _board(folder: Path, resumed_from: int) -> Any:
-    try:
+    with naming_extras("tensorboard=true"):
         from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise MissingError(
-            'tensorboard=true needs a package: pip install "posewright[tensorboard]"'
-        ) from error
     return SummaryWriter(str(folder / "tensorboard"), purge_step=resumed_from + 1)
 
 

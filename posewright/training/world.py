@@ -120,7 +120,10 @@ def join(device: str = "auto") -> World:
     if size > 1 and not dist.is_initialized():
         shared = device.startswith("cuda") and size > torch.cuda.device_count()
         nccl = device.startswith("cuda") and not shared
-        dist.init_process_group("nccl" if nccl else "gloo", rank=rank, world_size=size)
+        meeting = os.environ.get("POSEWRIGHT_MEETING")  # of --devices; torchrun has its own
+        store = dist.FileStore(meeting, size) if meeting else None
+        backend = "nccl" if nccl else "gloo"
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size)
     return World(rank, size, device)
 
 

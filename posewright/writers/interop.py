@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from posewright.errors import MissingError
+from posewright.extras import naming_extras
 from posewright.people import Result
 
 if TYPE_CHECKING:
@@ -23,13 +23,8 @@ def to_supervision(result: Result) -> supervision.KeyPoints:
     for it, of the detections (N,); class_id 0; data["id"] (N,) the identities, -1 = none.
     MissingError without that package.
     """
-    try:
+    with naming_extras("to_supervision"):
         from supervision import KeyPoints
-    except ImportError as error:
-        raise MissingError(
-            "to_supervision needs the package supervision, which is not installed; "
-            "pip install supervision"
-        ) from error
     people = result.people
     taken = inspect.signature(KeyPoints).parameters
     # 0.29 renamed "confidence" to "keypoint_confidence" and added the detections' own.

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from posewright.errors import MissingError
+from posewright.extras import need
 from posewright.people import Result
 from posewright.writers import WriterOptions
 from posewright.writers.files import PartFile
@@ -152,11 +152,4 @@ class _Sink(io.RawIOBase):
 
 
 def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingError(
-            'Parquet needs pyarrow, which is not installed; pip install "posewright[parquet]"'
-        ) from error
-    return pyarrow, parquet
+    return need("pyarrow", "Parquet"), need("pyarrow.parquet", "Parquet")
