@@ -320,14 +320,9 @@ def ready(video: Path, count: int) -> Iterator[str]:
         "print(time.perf_counter() - t)"
     )
     for runtime in ("onnxruntime", "openvino"):
-        line = code.format(f"runtime={runtime!r}")
-        times = [
-            float(
-                subprocess.run([sys.executable, "-c", line], capture_output=True, check=True).stdout
-            )
-            for _ in range(5)
-        ]
-        yield f"Pose ready, {runtime}: {statistics.median(times):.2f} s"
+        command = [sys.executable, "-c", code.format(f"runtime={runtime!r}")]
+        runs = [subprocess.run(command, capture_output=True, check=True) for _ in range(5)]
+        yield f"Pose ready, {runtime}: {statistics.median(float(r.stdout) for r in runs):.2f} s"
 
 
 PARTS = {f.__name__: f for f in (overhead, threads, openvino, rtmlib, memory, ready)}

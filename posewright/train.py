@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from posewright.training.families import names
 from posewright.training.progress import Place
 from posewright.training.recipe import Recipe
 from posewright.training.run import Run
@@ -61,6 +62,8 @@ def train(
     try:
         with listening() as stop:
             run = Run.open(recipe, Path(folder), join(device), say or (lambda line: None), resume)
+            if recipe.model not in names():
+                run.say(f"no recipe is published for {recipe.model}: what was not set is HRNet's")
             with closing(run):
                 _loop(run, stop)
             run.report()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import resource
 import subprocess
 import sys
@@ -30,7 +31,7 @@ def top_level_imports(file: Path) -> set[str]:
                 visit(node.body + node.orelse)
             elif isinstance(node, ast.Try):
                 visit(node.body + node.orelse + node.finalbody)
-            elif isinstance(node, ast.ClassDef):
+            elif isinstance(node, (ast.ClassDef, ast.With)):
                 visit(node.body)
 
     visit(ast.parse(file.read_text(encoding="utf-8")).body)
@@ -47,11 +48,15 @@ def roots(file: Path) -> set[str]:
     return {name.partition(".")[0] for name in top_level_imports(file)}
 
 
-@pytest.mark.parametrize("file", files("cli/*.py", "__init__.py", "errors.py"), ids=str)
+AT_START = files("cli/*.py", "__init__.py", "errors.py", "extras.py", "telemetry.py")
+
+
+@pytest.mark.parametrize("file", AT_START, ids=str)
 def test_cli_needs_the_standard_library_only_at_start(file: Path) -> None:
     assert roots(file) - {"posewright"} <= sys.stdlib_module_names
     inner = {n for n in top_level_imports(file) if n.startswith("posewright.")}
-    assert all(n.startswith(("posewright.cli", "posewright.errors")) for n in inner)
+    allowed = ("posewright.cli", "posewright.errors", "posewright.extras", "posewright.telemetry")
+    assert all(n.startswith(allowed) for n in inner)
 
 
 CORE = files(
@@ -123,6 +128,43 @@ def test_help_takes_under_150_ms_more_than_python_itself() -> None:
         return min(times)
 
     assert least("-m", "posewright", "--help") - least("-c", "pass") < 0.15
+
+
+# the only files that import what reports to its maker; the package's __init__ and telemetry.py
+# switch that off before
+REPORTING = {
+    "onnxruntime": {"runtimes/onnx.py"},
+    "openvino": {"runtimes/openvino.py", "export.py"},
+    "nncf": {"export.py"},
+}
+
+
+@pytest.mark.parametrize("name", REPORTING)
+def test_what_reports_is_imported_in_few_places(name: str) -> None:
+    pattern = re.compile(rf"^\s*(import|from) {name}\b", re.MULTILINE)
+    found = {f for f in files("**/*.py") if pattern.search(f.read_text(encoding="utf-8"))}
+    assert {f.relative_to(PACKAGE).as_posix() for f in found} == REPORTING[name]
+    for file in found if name != "onnxruntime" else ():
+        text = file.read_text(encoding="utf-8")
+        assert all(
+            text[: match.start()].rstrip().endswith("with loading_openvino():")
+            for match in pattern.finditer(text)
+        ), file
+
+
+def most_lines(file: Path) -> int:
+    """What CONTRIBUTING.md allows."""
+    if file.parent.name == "tests":
+        return 600
+    return 400 if file.parent == PACKAGE / "models" else 350
+
+
+def test_no_file_is_longer_than_the_rules_of_hand_allow() -> None:
+    root = PACKAGE.parent
+    every = [f for d in (PACKAGE, *(root / n for n in ("tests", "tools", "benchmarks")))
+             for f in d.rglob("*.py")]  # fmt: skip
+    lengths = {f: len(f.read_text(encoding="utf-8").splitlines()) for f in every}
+    assert {f.name: n for f, n in lengths.items() if n > most_lines(f)} == {}
 
 
 def test_public_names_resolve() -> None:

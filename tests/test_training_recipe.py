@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import math
+import re
 import subprocess
 import sys
 from dataclasses import fields, replace
@@ -83,6 +85,44 @@ def test_published_augmentations() -> None:
 def test_no_recipe_for_an_unknown_network() -> None:
     with pytest.raises(UsageError, match="did you mean 'hrnet_w32'"):
         recipe_for("hrnet_w23")
+
+
+PEBBLE = """
+import json, sys
+import posewright.models
+posewright.models.__path__.append(sys.argv[1])
+from posewright.cli import main
+assert [main(command) for command in json.loads(sys.argv[2])] == [0, 0, 0, 0, 0]
+"""
+
+
+def test_adding_a_network_is_adding_a_file(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "add-a-model.md").read_text(encoding="utf-8")
+    block = re.search(r"```python\n(.*?)\nviews = ", page, re.DOTALL)
+    assert block is not None
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "pebble.py").write_text(block[1], encoding="utf-8")
+    labels, run = str(tmp_path / "set" / "annotations.json"), str(tmp_path / "run")
+    small = ["options.input_size=[64,64]", "epochs=1", "batch=2", "val_split=0.5"]
+    commands = [
+        ["data", "synth", "-o", str(tmp_path / "set"), "--count", "4"],
+        ["models", "info", "pebble"],
+        ["train", labels, "-m", "pebble", "-o", run, *small],
+        ["eval", "coco", "--ann", labels, "-m", f"{run}/last.safetensors"],
+        ["export", "pebble", "--random-weights", "--format", "torch", "-o",
+         str(tmp_path / "pebble.safetensors")],
+    ]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", PEBBLE, str(tmp_path / "more"), json.dumps(commands)],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "no recipe is published for pebble: what was not set is HRNet's" in done.stdout
+    recipe = Recipe.read(tmp_path / "run" / "recipe.toml")
+    hrnet = recipe_for("hrnet_w32").with_overrides(["epochs=1"])
+    assert (recipe.lr, recipe.milestones, recipe.augment) == (
+        hrnet.lr, hrnet.milestones, hrnet.augment,
+    )  # fmt: skip
 
 
 def test_the_page_is_current() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from posewright.errors import UsageError, nearest
+from posewright.extras import installed
 from posewright.training import recipes
 from posewright.training.recipe import Recipe
 
@@ -208,8 +209,22 @@ def names() -> list[str]:
 
 
 def find(name: str) -> Family:
-    """Return the family of a network; a UsageError suggests the nearest name."""
+    """Return the family of a network, one with HRNet's recipe for a network without its own.
+
+    UsageError: no such network of the zoo; suggests the nearest name.
+    """
     for family in FAMILIES:
         if name in family.networks:
             return family
+    if _is_network(name):
+        return Family((name,), "HRNet's: none is published for it", recipes.hrnet)
     raise UsageError(f"no recipe for {name!r}{nearest(name, names())}; `posewright models list`")
+
+
+def _is_network(name: str) -> bool:
+    """Whether the zoo has a network for poses by this name; without torch, nobody can tell."""
+    if not installed("torch"):
+        return False
+    from posewright.models import variants
+
+    return name in variants()

@@ -53,7 +53,7 @@ class Recipe:
     boxes: str = _setting("truth", text(), '"truth", or the file of a detector\'s boxes')
     limit: int = _setting(0, number(0, whole=True), "train on so many people only; 0: on all")
     cache: str = _setting("", text(), "folder that keeps cut-out people, for a faster feed")
-    workers: int = _setting(4, number(0, whole=True), "processes that read pictures")
+    workers: int = _setting(4, number(0, whole=True), "threads that read pictures")
 
     epochs: int = _setting(210, number(1, whole=True), "times that everybody is seen")
     batch: int = _setting(128, number(1, whole=True), "views a step, over all devices together")
@@ -196,7 +196,7 @@ class Recipe:
 
 
 def recipe_for(name: str) -> Recipe:
-    """Return the published recipe of a network of the zoo; a UsageError suggests the nearest."""
+    """Return a network's published recipe, HRNet's without one; UsageError: no such network."""
     from posewright.training.families import find
 
     return find(name).build(name)
