@@ -70,6 +70,7 @@ def watched(place: Path, inputs: Path, code: str, *args: str) -> tuple[str, list
         writable=[*(place / name for name in ("tmp", "out", "cache")), inputs / "into"],
         programs=is_child,
     )
+    print(done.stderr)  # pytest shows it where the test fails
     return done.stdout, wrong
 
 
