@@ -112,9 +112,12 @@ class Pose:
         max_people: int = 0,
     ) -> None:
         threads = threads or os.cpu_count() or 1
-        asked = {"runtime": runtime, "device": device, "precision": precision, "threads": threads}
-        self.model: Model = _load(model, None if weights is None else Path(weights), **asked)
-        load = partial(_load_beside, **asked)
+        load = partial(
+            _load_beside, runtime=runtime, device=device, precision=precision, threads=threads
+        )
+        self.model: Model = _load(
+            model, None if weights is None else Path(weights), **load.keywords
+        )
         if isinstance(self.model.codec, PoseFix):
             raise UsageError(f"{model} refines the poses of another model; give it with --refine")
         if isinstance(self.model.codec, Embedding):
