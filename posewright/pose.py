@@ -116,15 +116,11 @@ class Pose:
         # what this object was read from
         self.files = [Path(n) for n in named if isinstance(n, (str, Path)) and os.path.isfile(n)]
         threads = threads or os.cpu_count() or 1
-        asked: dict[str, Any] = {
-            "runtime": runtime,
-            "device": device,
-            "precision": precision,
-            "threads": threads,
-        }
-        self.model: Model = _load(model, None if weights is None else Path(weights), **asked)
         load = partial(
             _load_beside, runtime=runtime, device=device, precision=precision, threads=threads
+        )
+        self.model: Model = _load(
+            model, None if weights is None else Path(weights), **load.keywords
         )
         if isinstance(self.model.codec, PoseFix):
             raise UsageError(f"{model} refines the poses of another model; give it with --refine")

@@ -223,9 +223,11 @@ def test_nan_from_a_model(tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "nan.onnx")
     good = picture(tmp_path / "grey.png")
     options = ["-m", tmp_path / "nan.onnx", "--detector", "whole-image", "--save", "jsonl,coco"]
-    assert predict(tmp_path / "out", good, *options, "--min-score", "0") == 0
-    text = (tmp_path / "out" / "poses.jsonl").read_text()
-    assert lines(tmp_path / "out")[0]["people"] == [] and "NaN" not in text
+    assert predict(tmp_path / "out", good, *options, "--min-score", "0") == 3
+    [row] = lines(tmp_path / "out")
+    assert row["people"] == [] and row["status"] == "model_error"
+    assert "movenet-thunder returned NaN" in row["message"]
+    assert json.loads((tmp_path / "out" / "coco-results.json").read_text()) == []
 
 
 def test_a_picture_named_as_a_video_and_the_other_way_round(tmp_path: Path) -> None:
