@@ -6,7 +6,7 @@ import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -197,12 +197,19 @@ class Pipeline:
     def _stream(self, frames: Iterable[Frame], pool: ThreadPoolExecutor) -> Iterator[Result]:
         """Keep every thread busy with a window of frames of its own; results leave in order."""
         pending: deque[tuple[list[Frame], Future[list[Result]]]] = deque()
-        for window in _windows(frames, self.window):
-            pending.append((window, pool.submit(self._window, window)))
-            while pending and (len(pending) > self.threads or pending[0][1].done()):
+        try:
+            for window in _windows(frames, self.window):
+                pending.append((window, pool.submit(self._window, window)))
+                while pending and (len(pending) > self.threads or pending[0][1].done()):
+                    yield from self._finish(*pending.popleft())
+            while pending:
                 yield from self._finish(*pending.popleft())
-        while pending:
-            yield from self._finish(*pending.popleft())
+        finally:
+            # Python takes a thread for ended when Ctrl-C interrupts the wait for its end, and
+            # aborts when it then still computes at exit; so what computes is waited for here.
+            for _, future in pending:
+                future.cancel()
+            wait([future for _, future in pending])
 
     def _follow(self, frames: Iterable[Frame], pool: ThreadPoolExecutor) -> Iterator[Result]:
         """Frame by frame, as a frame's boxes come from the tracker; people spread over threads."""
