@@ -98,9 +98,7 @@ class Run:
                 run.describe()
         if world.first:
             run.log = Log(folder, run.place.step, recipe.tensorboard)
-        run.say(run.opening())
-        for remark in run.train_set.remarks:
-            run.say(f"note: {remark}")
+        run.say("\n".join([run.opening(), *map("note: {}".format, run.train_set.remarks)]))
         if not resume and (hint := run.stages.hint):
             run.say(hint)
         if run.feed.instances.unmatched:
