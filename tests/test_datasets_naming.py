@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from posewright.datasets.naming import canonical, canonical_all, skeleton_of, spellings
-from posewright.skeletons import COCO17
+from posewright.skeletons import COCO17, Skeleton
 
 SPELLINGS = [
     ("Right Shoulder", "right_shoulder"), ("rShoulder", "right_shoulder"),
@@ -103,6 +103,14 @@ def test_a_table_of_ones_own_counts_before_the_names() -> None:
     assert kept.flip_index.tolist() == list(range(17)) and kept.sigmas == COCO17.sigmas
     with pytest.raises(ValueError, match="must pair its 3 joints"):
         skeleton_of(["a", "b", "c"], mirror=[1, 2, 0])
+
+
+def test_a_table_travels_with_the_skeleton_and_names_need_none() -> None:
+    own = skeleton_of(["a", "b", "c"], mirror=[2, 1, 0])
+    assert Skeleton.from_dict(own.to_dict()) == own
+    assert "mirror" not in COCO17.to_dict()  # files of known skeletons stay the same
+    with pytest.raises(ValueError, match="must pair"):
+        Skeleton.from_dict(own.to_dict() | {"mirror": [5, 1, 0]})
 
 
 def test_a_skeleton_of_ones_own_has_mirror_pairs_and_sigmas() -> None:
