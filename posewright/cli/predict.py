@@ -1,7 +1,8 @@
 """Find people and their joints in pictures, videos, folders, cameras and streams.
 
-SOURCE: a picture, a folder, a glob, a .txt list, a .zip of pictures, a video, a camera number, or
-an rtsp:// or http:// stream.  Results go into the folder given with -o under fixed names.
+SOURCE: a picture, a folder, a glob, a .txt list, a .zip of pictures, a video, a camera (0 or
+camera:0), or an rtsp:// or http:// address.  Results go into the folder given with -o under fixed
+names.
 """
 
 from __future__ import annotations
