@@ -89,7 +89,8 @@ class Decoder:
         """Take out the lost pictures that come before a frame of this time, or all."""
         if not self._pending:
             return []
-        due, waiting = [], []
+        due: list[tuple[int, int, Lost]] = []
+        waiting: list[tuple[int, int, Lost]] = []
         for entry in self._pending:
             ripe = time is None or self._precedes(*entry, time)
             (due if ripe else waiting).append(entry)
@@ -142,9 +143,9 @@ class Decoder:
         self.packets += 1
         self._sections.take(packet.dts, self.packets)
         self.unshown += packet.is_discard
-        time = _time(packet)
-        if time is not None and packet.time_base is not None:
-            end = time + float((packet.duration or 0) * packet.time_base)
+        start = _time(packet)
+        if start is not None and packet.time_base is not None:
+            end = start + float((packet.duration or 0) * packet.time_base)
             self.reached = max(self.reached, end)
 
     def _decode(self, packet: av.Packet[VideoStream]) -> list[VideoFrame]:

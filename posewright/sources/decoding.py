@@ -93,4 +93,4 @@ def rate(stream: VideoStream) -> float | None:
 
 def pixels(frame: VideoFrame) -> NDArray[np.uint8]:
     """Return the (H, W, 3) RGB pixels of a frame as it is shown."""
-    return Orientation.of(frame).image(frame.to_ndarray(format="rgb24"))
+    return Orientation.of(frame).pixels(frame)

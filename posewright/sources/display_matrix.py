@@ -38,11 +38,12 @@ class Orientation:
             return cls(True, c < 0, b < 0)
         return cls(False, a < 0, d < 0)
 
-    def image(self, stored: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the picture (H, W, 3) as it is shown, contiguous."""
+    def pixels(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        """Return the (H, W, 3) RGB pixels of a frame as it is shown, contiguous."""
+        stored = frame.to_ndarray(format="rgb24")
         shown = stored.swapaxes(0, 1) if self.transposed else stored
         rows, columns = (slice(None, None, -1 if m else 1) for m in (self.up_down, self.left_right))
-        return np.ascontiguousarray(shown[rows, columns])
+        return np.ascontiguousarray(shown[rows, columns], np.uint8)
 
     def aspect(self, stored: float) -> float:
         """Return the width of a shown pixel over its height."""

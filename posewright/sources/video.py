@@ -74,7 +74,7 @@ def _pictures(decoder: Decoder, stored_aspect: float) -> Iterator[_Picture | Los
             continue
         shown = Orientation.of(item)
         try:
-            image = shown.image(item.to_ndarray(format="rgb24"))
+            image = shown.pixels(item)
         except AV_ERRORS as error:  # a pixel format that cannot be converted
             yield Lost(item.time, why(error))
         else:
