@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -80,8 +81,10 @@ def test_one_colour_and_missing_files_tell_nothing(tmp_path: Path) -> None:
     for name in ("a", "b"):
         cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((9, 9, 3), 127, np.uint8))
     paths = [tmp_path / name for name in ("a.png", "b.png", "c.png", "d.png", "c.png", "e\0.png")]
+    paths += [Path("/dev/zero"), Path("/dev/null"), tmp_path / "pipe"]
+    os.mkfifo(paths[-1])
     samples = [Sample.of(p, (9, 9), n, np.zeros((0, 17, 3))) for n, p in enumerate(paths)]
-    assert same_picture(samples).tolist() == [0, 1, 2, 3, 2, 5]
+    assert same_picture(samples).tolist() == [0, 1, 2, 3, 2, 5, 6, 7, 8]
 
 
 def test_a_split_keeps_one_picture_on_one_side(tmp_path: Path) -> None:

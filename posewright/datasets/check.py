@@ -175,7 +175,7 @@ def _people_faults(sample: Sample) -> Iterator[tuple[str, Level, str, Any]]:
     real = ~sample.crowd
     flat = real & (sides <= 0).any(1)
     yield "empty box", "error", "the box has no extent: no crop, no match", np.flatnonzero(flat)
-    text = "labelled twice: the same person again, who can never be matched"
+    text = "the same person again: only one of the two can be matched"
     yield _TWICE, "warning", text, labelled_twice(sample)
     text = "coordinates are shares of the picture (0 to 1) in place of pixels"
     yield "shares", "error", text, np.flatnonzero(_shares(sample) & real)
