@@ -144,3 +144,12 @@ def test_a_training_holds_back_both_or_none(tmp_path: Path) -> None:
         train, held = open_sets(Recipe(data=(str(file),), val_split=0.3, seed=seed))
         assert held is not None and not {s.image for s in train} & {s.image for s in held}
         assert len(train) + len(held) == 12
+
+
+def test_equal_frames_of_one_video_are_no_fault(tmp_path: Path) -> None:
+    file = twice(tmp_path)
+    page = json.loads(file.read_text())
+    for image in page["images"]:
+        image["vid_id"] = "still"
+    file.write_text(json.dumps(page))
+    assert check(file).findings == ()
