@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -80,8 +81,10 @@ def test_one_colour_and_missing_files_tell_nothing(tmp_path: Path) -> None:
     for name in ("a", "b"):
         cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((9, 9, 3), 127, np.uint8))
     paths = [tmp_path / name for name in ("a.png", "b.png", "c.png", "d.png", "c.png", "e\0.png")]
+    paths += [Path("/dev/zero"), Path("/dev/null"), tmp_path / "pipe"]
+    os.mkfifo(paths[-1])
     samples = [Sample.of(p, (9, 9), n, np.zeros((0, 17, 3))) for n, p in enumerate(paths)]
-    assert same_picture(samples).tolist() == [0, 1, 2, 3, 2, 5]
+    assert same_picture(samples).tolist() == [0, 1, 2, 3, 2, 5, 6, 7, 8]
 
 
 def test_a_split_keeps_one_picture_on_one_side(tmp_path: Path) -> None:
@@ -141,3 +144,12 @@ def test_a_training_holds_back_both_or_none(tmp_path: Path) -> None:
         train, held = open_sets(Recipe(data=(str(file),), val_split=0.3, seed=seed))
         assert held is not None and not {s.image for s in train} & {s.image for s in held}
         assert len(train) + len(held) == 12
+
+
+def test_equal_frames_of_one_video_are_no_fault(tmp_path: Path) -> None:
+    file = twice(tmp_path)
+    page = json.loads(file.read_text())
+    for image in page["images"]:
+        image["vid_id"] = "still"
+    file.write_text(json.dumps(page))
+    assert check(file).findings == ()

@@ -13,6 +13,7 @@ from posewright.datasets import open_dataset
 from posewright.datasets.check import check
 from posewright.datasets.coco_out import write_labels
 from posewright.datasets.synthetic import synth
+from posewright.readers.boxes import read_boxes
 from posewright.readers.instances import read_detections, read_truth
 from posewright.readers.values import image_id, number_id, switch
 from posewright.training.recipe import Recipe
@@ -142,3 +143,10 @@ def test_values() -> None:
     for value in ("maybe", float("nan"), "2"):
         with pytest.raises(ValueError, match="neither 0 nor 1"):
             switch(value)
+
+
+@pytest.mark.parametrize(("category", "count"), [(1, 1), ("1", 1), (1.0, 1), (2, 0), ("2", 0)])
+def test_category_of_detected_boxes(tmp_path: Path, category: Any, count: int) -> None:
+    entry = {"image_id": "7", "category_id": category, "bbox": [1, 2, 3, 4], "score": 0.5}
+    (tmp_path / "boxes.json").write_text(json.dumps([entry]))
+    assert sum(len(rows) for rows in read_boxes(tmp_path / "boxes.json").boxes.values()) == count

@@ -155,7 +155,8 @@ def _check_doubles(dataset: Dataset, found: Findings) -> None:
     """Add pictures that are there under several ids."""
     for row, first in enumerate(same_picture(dataset.samples)):
         one, other = dataset.samples[first], dataset.samples[row]
-        if first != row and one.image_id != other.image_id:
+        still = one.video and one.video == other.video  # frames in which nothing moves
+        if first != row and one.image_id != other.image_id and not still:
             text = "one picture under several ids: its people are trained on and measured twice"
             place = f"{one.image} (id {one.image_id}) and {other.image} (id {other.image_id})"
             found.add("picture twice", "error", text, place)
@@ -212,7 +213,7 @@ def _people_faults(sample: Sample) -> Iterator[tuple[str, Level, str, Any]]:
     real = ~sample.crowd
     flat = real & (sides <= 0).any(1)
     yield "empty box", "error", "the box has no extent: no crop, no match", np.flatnonzero(flat)
-    text = "labelled twice: the same person again, who can never be matched"
+    text = "the same person again: only one of the two can be matched"
     yield _TWICE, "warning", text, labelled_twice(sample)
     text = "coordinates are shares of the picture (0 to 1) in place of pixels"
     yield "shares", "error", text, np.flatnonzero(_shares(sample) & real)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
@@ -93,7 +94,11 @@ def _parted(paths: list[str], look: Callable[[str], Hashable]) -> list[list[str]
 
 
 def _size(path: str) -> int:
-    return os.stat(path).st_size
+    """Return the bytes of a file; an OSError for a device or a pipe, which never end."""
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(f"{path} is no file")
+    return found.st_size
 
 
 def _head(path: str) -> bytes:

@@ -11,7 +11,7 @@ import numpy as np
 
 from posewright.errors import SourceError
 from posewright.people import Floats, Frame, People
-from posewright.readers.values import BROKEN, corners, finite, image_id, load
+from posewright.readers.values import BROKEN, corners, finite, image_id, load, number_id
 from posewright.writers.names import integer_in, is_picture
 from posewright.writers.paths import PathIndex
 
@@ -36,7 +36,7 @@ def read_boxes(path: str | Path) -> BoxFile:
     bad: list[str] = []
     for number, entry in enumerate(data):
         try:
-            if entry.get("category_id", 1) == 1:
+            if number_id(entry.get("category_id", 1)) == 1:
                 row = np.append(corners(entry["bbox"]), finite(entry["score"]).reshape(()))
                 boxes.setdefault(image_id(entry["image_id"]), []).append(row)
         except BROKEN as error:
