@@ -1,0 +1,185 @@
+"""Cases of `../shared/cases/labels`: each does what its README expects."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from posewright.datasets import open_dataset
+
+
+def test_checkpoints(case: Any) -> None:
+    here = case("labels/checkpoints")
+    done = here.run("make.py")
+    lines = {line.split()[1]: line for line in done.out.splitlines() if line.startswith("## ")}
+    refused = {name: lines.pop(name) for name in ("own_21_joints", "own_input_size")}
+    assert len(lines) == 12
+    assert not [line for line in lines.values() if " OK rtmpose_t " not in line]
+    for name, option in (("own_21_joints", "--skeleton"), ("own_input_size", "--input-size")):
+        assert "ModelError" in refused[name] and option in refused[name], refused
+    here.say(f"{len(lines)} files convert, 2 are refused with the option that converts them")
+
+
+def test_rotated_pictures(case: Any) -> None:
+    here = case("labels/exif-rotated-pictures")
+    here.run("make.py")
+    shown = here.run("show.py").out.strip().splitlines()
+    assert len(shown) == 4 and all("labels off by 0 px" in line for line in shown)
+    for target in ("yolo", "labels.json"):
+        done = here.posewright("data", "check", target)
+        assert done.code == 0 and "orientation" not in done.out, done
+    assert "nothing found" in done.out
+    assert here.posewright("data", "convert", "labelme", "out", "--to", "coco").code == 0
+    assert here.posewright("data", "convert", "labelme", "outy", "--to", "yolo").code == 0
+    truth = json.loads((here.folder / "labels.json").read_text())
+    parts = [json.loads(path.read_text()) for path in (here.folder / "out").rglob("*.json")]
+    written = {"images": [image for part in parts for image in part["images"]]}
+    sizes = [
+        {Path(image["file_name"]).name: (image["width"], image["height"]) for image in d["images"]}
+        for d in (truth, written)
+    ]
+    assert sizes[0] == sizes[1]
+    expected = {sample.image.name: sample for sample in open_dataset(here.folder / "labels.json")}
+    for sample in open_dataset(here.folder / "outy"):
+        theirs = expected[sample.image.name]
+        assert sample.size == theirs.size
+        seen = theirs.visibility > 0
+        assert sample.people.keypoints[seen] == pytest.approx(
+            theirs.people.keypoints[seen], abs=0.1
+        )
+    here.say("labels off by 0 px, sizes upright in every format")
+
+
+@pytest.mark.parametrize("name", ["empty_first", "short_first", "dog_first"])
+def test_the_first_annotation_decides_nothing(case: Any, name: str) -> None:
+    here = case("labels/first-annotation-decides")
+    here.run("make.py")
+    opened = open_dataset(here.folder / f"{name}.json")
+    people = sum(int((sample.visibility > 0).any(1).sum()) for sample in opened)
+    assert opened.skeleton.name == "coco17"
+    assert people == (8 if name == "short_first" else 9)
+    done = here.posewright("data", "check", f"{name}.json")
+    assert name != "short_first" or done.code == 3, done
+    here.say(f"{name}: coco17, {people} people with joints, check exits with {done.code}")
+
+
+@pytest.mark.parametrize("name", ["labels.json", "labels_lefteye.json"])
+def test_sides_without_a_separator(case: Any, name: str) -> None:
+    here = case("labels/flip-names-without-separator")
+    here.run("make.py")
+    pairs = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
+    assert open_dataset(here.folder / name).skeleton.flip_index.tolist() == pairs
+    done = here.posewright("data", "convert", name, "out", "--to", "yolo")
+    assert done.code == 0, done.err
+    yaml = (here.folder / "out/data.yaml").read_text()
+    assert str(pairs) in yaml
+    here.say(f"{name}: every side has its pair")
+
+
+def test_iscrowd_as_text(case: Any) -> None:
+    here = case("labels/iscrowd-as-text")
+    here.run("make.py")
+    opened = open_dataset(here.folder / "labels.json")
+    people = sum(len(sample.people) for sample in opened)
+    crowds = sum(int(sample.crowd.sum()) for sample in opened)
+    assert people and not crowds
+    here.say(f"{people} people, no crowd")
+
+
+def test_labelled_twice(case: Any) -> None:
+    here = case("labels/labelled-twice")
+    here.run("make.py")
+    for name in ("people_twice.json", "pictures_twice.json"):
+        done = here.posewright("data", "check", name)
+        assert done.code == 3 and "nothing found" not in done.out, done
+        here.say(f"{name}: {next(x for x in done.out.splitlines() if 'twice' in x or 'two' in x)}")
+    for seed in range(3):
+        out = here.folder / f"split{seed}"
+        words = ("data", "split", "pictures_twice.json", "-o", out, "--seed", str(seed))
+        done = here.posewright(*words, "--ratio", "0.3")
+        assert done.code == 0, done
+        sides = [
+            {Path(i["file_name"]).name for i in json.loads(path.read_text())["images"]}
+            for path in sorted(out.rglob("*.json"))
+        ]
+        assert len(sides) == 2 and all(sides) and not sides[0] & sides[1]
+
+
+def test_other_classes(case: Any) -> None:
+    here = case("labels/other-classes-become-people")
+    here.run("make.py")
+    counts = {}
+    for name in ("coco_person_dog.json", "annotations.xml", "label_studio_cars.json"):
+        shown = here.posewright("data", "stats", name, "--json")
+        assert shown.code in (0, 3), shown
+        counts[name] = people_of(shown, here.folder / name)
+        done = here.posewright("data", "check", name)
+        assert "nothing found" not in done.out, done
+    assert list(counts.values()) == [5, 5, 0]
+    here.say(f"people: {counts}")
+
+
+def people_of(done: Any, path: Path) -> int:
+    """The people of a label file; none where it is refused."""
+    return sum(len(sample.people) for sample in open_dataset(path)) if done.code == 0 else 0
+
+
+def test_resuming_keeps_the_schedule(case: Any) -> None:
+    here = case("labels/resume-schedule")
+    sys.path.insert(0, str(here.folder.parent))
+    try:
+        base = importlib.import_module("base")
+    finally:
+        sys.path.pop(0)
+        sys.modules.pop("base", None)
+    base.SRC = here.data / "coco"
+    (here.folder / "labels.json").write_text(json.dumps(base.base(here.folder, 6)))
+    schedule = ("val_split=0", "schedule=step", "milestones=[4]", "gamma=0.1", "lr=1e-3")
+    small = ("options.input_size=[96,96]", "workers=0", "log_every=1", "warmup=0")
+    options = ("-m", "movenet_fire717", *small, *schedule, "-o", "run", "epochs=5", "batch=9")
+    done = here.posewright("train", "labels.json", *options)
+    assert done.code == 0, done.err
+    done = here.posewright("train", "--resume", "run", "epochs=6", "milestones=[4]", "batch=3")
+    with (here.folder / "run/log.csv").open(newline="") as file:
+        last = list(csv.DictReader(file))[-1]
+    assert done.code == 0 and float(last["lr"]) == pytest.approx(1e-4)
+    assert "epoch 6.00/6" in done.out
+    assert "batch" in done.out + done.err
+    here.say(f"epoch 6.00/6 at lr {last['lr']}; {done.out.splitlines()[0]}")
+
+
+def test_tokenpose_takes_any_batch(case: Any) -> None:
+    here = case("labels/tokenpose-onnx-batch")
+    done = here.posewright("export", "tokenpose_t", "--random-weights", "-o", "t.onnx")
+    assert done.code == 0, done.err
+    options = ("-m", "t.onnx", "--save", "coco", "-o", "out", "--progress", "none")
+    done = here.posewright("predict", here.picture, *options)
+    assert done.code == 0, done.err
+    here.say("predict runs the exported file")
+
+
+def test_flip_pairs_of_yolo(case: Any) -> None:
+    here = case("labels/yolo-flip-idx-ignored")
+    here.run("make.py")
+    own, animal = (open_dataset(here.folder / name).skeleton for name in ("own4", "own17"))
+    assert own.flip_index.tolist() == [1, 0, 3, 2]
+    assert animal.flip_index.tolist() == [16, *range(1, 16), 0]
+    assert animal.name != "coco17"
+    here.say("as flip_idx says")
+
+
+def test_paths_of_yolo(case: Any) -> None:
+    here = case("labels/yolo-yaml-elsewhere")
+    here.run("make.py")
+    for name in ("cfg/c.yaml", "b.yaml"):
+        done = here.posewright("data", "check", name)
+        assert done.code in (0, 3) and "holds no pictures" not in done.err, done
+        images = [sample.image for sample in open_dataset(here.folder / name)]
+        assert len(images) == 4 and all("own17" in path.parts for path in images)
+    here.say("4 pictures of own17")
