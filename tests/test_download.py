@@ -118,7 +118,7 @@ def test_a_later_run_continues(server: Server, tmp_path: Path) -> None:
 
 def test_a_killed_download_is_continued_at_once(server: Server, tmp_path: Path) -> None:
     script = (
-        "import os, signal, sys\nfrom pathlib import Path\n"
+        "import os, signal, sys; from pathlib import Path\n"
         "from posewright.weights import download\n"
         "def kill(*_): os.kill(os.getpid(), signal.SIGKILL)\n"
         "download.download(sys.argv[1], Path(sys.argv[2]), '', progress=kill)"

@@ -185,18 +185,18 @@ def test_fire717s_x_comes_before_y_and_ours_after() -> None:
 
 
 @pytest.mark.parametrize("name", ["movenet_lightning", "movenet_multipose", "movenet_fire717"])
-def test_it_learns_one_view(name: str, learn: Callable[..., list[float]]) -> None:
+def test_it_learns_one_person(
+    name: str, learn: Callable[..., list[float]], near_the_middle: Callable[..., People]
+) -> None:
     torch.manual_seed(0)
     model = create(name, input_size=(64, 96)).train()
     rng = np.random.default_rng(0)
-    joints = rng.uniform(8, 56, (1, 17, 2)).astype(np.float32)
-    encoded = model.codec.encode(People.of(keypoints=joints))
-    targets = {key: torch.from_numpy(a) for key, a in encoded.items()}
-    views = torch.from_numpy(rng.integers(0, 256, (1, 96, 64, 3), np.uint8)).repeat(2, 1, 1, 1)
-    targets = {key: a.repeat_interleave(2, 0) for key, a in targets.items()}
+    encoded = model.codec.encode(near_the_middle(64, 96))
+    targets = {key: torch.from_numpy(a).repeat_interleave(2, 0) for key, a in encoded.items()}
+    views = torch.from_numpy(rng.integers(0, 256, (2, 96, 64, 3), np.uint8))
     assert model(views)["heatmap"].shape == (2, 17, 24, 16)
-    losses = learn(model, views, targets, steps=6)
-    assert losses[-1] < losses[0]
+    losses = learn(model, views, targets, steps=40, rate=4e-3)
+    assert losses[-1] < 0.8 * losses[0]
 
 
 def test_sides_must_be_multiples_of_32() -> None:

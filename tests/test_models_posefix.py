@@ -30,7 +30,7 @@ def test_sizes(variant: str, count: int) -> None:
     assert model.codec.input_size == ((288, 384) if "384" in variant else (192, 256))
 
 
-def test_a_training_step_lowers_the_loss() -> None:
+def test_training_steps_lower_the_loss() -> None:
     torch.manual_seed(0)
     model = create("posefix_r50", input_size=(64, 64))
     codec, truth = model.codec, people()
@@ -39,16 +39,16 @@ def test_a_training_step_lowers_the_loss() -> None:
     wanted = {key: torch.from_numpy(value) for key, value in codec.encode(truth).items()}
     views = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
     model.train()
-    optimiser = torch.optim.SGD(model.parameters(), 1e-5)
+    optimiser = torch.optim.AdamW(model.parameters(), 1e-3)
     losses = []
-    for _ in range(3):
+    for _ in range(12):
         loss = PoseFixLoss()(model(views, condition), wanted)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         losses.append(loss.item())
     assert all(p.grad is not None for p in model.parameters())
-    assert losses[-1] < losses[0]
+    assert losses[-1] < 0.8 * losses[0]
 
 
 def test_the_pose_that_goes_in_matters() -> None:

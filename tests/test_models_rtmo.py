@@ -78,15 +78,17 @@ def test_points_lie_in_the_padded_box_of_the_best_cells() -> None:
     assert (points < high[:, :, None] + reach).all()
 
 
-def test_it_learns_one_person_alone(learn: Callable[..., list[float]]) -> None:
+def test_it_learns_one_person_alone(
+    learn: Callable[..., list[float]], near_the_middle: Callable[..., People]
+) -> None:
     torch.manual_seed(2)
     model = create("rtmo_t", input_size=(64, 64)).train()
-    joints = torch.rand(1, 17, 2).numpy() * 40 + 10
-    target = model.codec.encode(People.of(keypoints=joints))
+    model.loss.sigmas.mul_(4)  # as oks_width=4 does at the start of a training
+    target = model.codec.encode(near_the_middle(64, 64))
     targets = {k: torch.from_numpy(v).expand(2, *v.shape[1:]) for k, v in target.items()}
     views = torch.randint(0, 255, (2, 64, 64, 3), dtype=torch.uint8)
-    losses = learn(model, views, targets, steps=14)
-    assert min(losses[-3:]) < 0.9 * losses[0]
+    losses = learn(model, views, targets, steps=20, rate=8e-3)
+    assert losses[-1] < 0.9 * losses[0]
 
 
 def test_one_pose_vector_can_be_trained_on() -> None:

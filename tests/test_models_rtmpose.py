@@ -52,8 +52,8 @@ def test_it_learns_one_person(learn: Callable[..., list[float]]) -> None:
         for key, value in model.codec.encode(People.of(keypoints=joints)).items()
     }
     views = torch.randint(0, 255, (2, 64, 64, 3), dtype=torch.uint8)
-    losses = learn(model, views, targets, steps=6)
-    assert losses[-1] < 0.9 * losses[0]
+    losses = learn(model, views, targets, steps=16)
+    assert losses[-1] < 0.5 * losses[0]
 
 
 def test_a_batch_is_its_single_views_and_decodes() -> None:

@@ -140,13 +140,15 @@ def test_sides_must_be_multiples_of_64() -> None:
 
 
 @pytest.mark.parametrize("name", ["yolo_pose_s6", "yolo_pose_s6_ti_lite"])
-def test_it_learns_one_person(name: str, learn: Callable[..., list[float]]) -> None:
+def test_it_learns_one_person(
+    name: str, learn: Callable[..., list[float]], near_the_middle: Callable[..., People]
+) -> None:
     torch.manual_seed(0)
     model = create(name, input_size=(128, 64)).train()
     rng = np.random.default_rng(0)
-    joints = rng.uniform(10, 60, (1, 17, 2)).astype(np.float32)
-    target = model.codec.encode(People.of(keypoints=joints))
+    model.loss.sigmas.mul_(4)  # as oks_width=4 does at the start of a training
+    target = model.codec.encode(near_the_middle(128, 64))
     targets = {k: torch.from_numpy(v).expand(2, *v.shape[1:]) for k, v in target.items()}
     views = torch.from_numpy(rng.integers(0, 256, (2, 64, 128, 3), np.uint8))
-    losses = learn(model, views, targets, steps=5)
-    assert losses[-1] < losses[0]
+    losses = learn(model, views, targets, steps=12, rate=4e-3)
+    assert losses[-1] < 0.8 * losses[0]

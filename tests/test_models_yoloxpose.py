@@ -40,15 +40,17 @@ def test_views_go_in_as_blue_green_red_from_0_to_255() -> None:
     assert model.normalise(view)[0, :, 0, 0].tolist() == [250, 20, 10]
 
 
-def test_it_learns_one_person(learn: Callable[..., list[float]]) -> None:
+def test_it_learns_one_person(
+    learn: Callable[..., list[float]], near_the_middle: Callable[..., People]
+) -> None:
     torch.manual_seed(0)
     model = create("yoloxpose_tiny", input_size=(64, 64)).train()
-    joints = torch.rand(1, 17, 2).numpy() * 40 + 10
-    target = model.codec.encode(People.of(keypoints=joints))
+    model.loss.sigmas.mul_(4)  # as oks_width=4 does at the start of a training
+    target = model.codec.encode(near_the_middle(64, 64))
     targets = {k: torch.from_numpy(v).expand(2, *v.shape[1:]) for k, v in target.items()}
     views = torch.randint(0, 255, (2, 64, 64, 3), dtype=torch.uint8)
-    losses = learn(model, views, targets, steps=14)
-    assert min(losses[-3:]) < 0.9 * losses[0]
+    losses = learn(model, views, targets, steps=18, rate=8e-3)
+    assert losses[-1] < 0.8 * losses[0]
 
 
 def test_three_pools_of_5_are_pools_of_5_9_and_13() -> None:

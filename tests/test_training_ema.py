@@ -177,7 +177,8 @@ def test_two_processes_are_one_with_the_whole_batch(tmp_path: Path) -> None:
         for _ in range(2):
             y = model(whole)
         (y * w).sum().backward()
-        close = {"rtol": 1e-4, "atol": 1e-5}
+        # values a few times as large as 1; parts by themselves would be wrong by tenths
+        close = {"rtol": 1e-4, "atol": 2e-4}
         for key, value in (("y", y.detach()), ("x", whole.grad)):
             torch.testing.assert_close(
                 torch.cat([f[f"{name}.{key}"] for f in found]), value, **close

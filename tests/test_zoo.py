@@ -115,8 +115,8 @@ def test_a_study_trains_a_step(learn: Callable[..., list[float]]) -> None:
     people = People.of(np.tile([0, 0, 96, 128], (4, 1)), None, points, np.ones((4, 17)))
     targets = {k: torch.from_numpy(v) for k, v in model.codec.encode(people).items()}
     views = torch.from_numpy(rng.integers(0, 256, (4, 128, 96, 3), np.uint8))
-    losses = learn(model, views, targets, steps=6)
-    assert losses[-1] < losses[0]
+    losses = learn(model, views, targets, steps=20)
+    assert losses[-1] < 0.8 * losses[0]
 
 
 # what finds somebody before it is trained; scores that are all alike would leave NMS no choice
