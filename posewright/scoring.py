@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from posewright.errors import UsageError, nearest
+from posewright.evaluation.report import Scoring, joined
 from posewright.metrics.box_tracks import BoxFrame, track_numbers
 from posewright.metrics.boxes import evaluate_boxes
 from posewright.metrics.diagnosis import KINDS, joint_table, matched, oks_histogram
@@ -28,7 +29,7 @@ from posewright.metrics.oks import (
 )
 from posewright.metrics.pck import Pck, auc, box_sizes, epe, normalised, pck, pckh
 from posewright.metrics.posetrack import PoseFrame, joint_ap, joint_tallies
-from posewright.metrics.ranking import THRESHOLDS, Curve, average
+from posewright.metrics.ranking import THRESHOLDS, average
 from posewright.metrics.tracking import Tally, in_percent, mot_numbers, tally
 from posewright.readers.instances import (
     Labels,
@@ -49,29 +50,6 @@ __all__ = [
 
 # What videos of PoseTrack can be measured by: joints, and people's boxes.
 METRICS = ("posetrack", "mot")
-
-
-@dataclass(frozen=True, slots=True)
-class Scoring:
-    """What a result file is worth.
-
-    numbers: the published names; -1 where there is nothing to measure.  joints: a table by joint.
-    more: what else belongs into a report (parts of the body, OKS histogram, counts).  curves: range
-    of areas -> precision and recall, of what is measured by OKS.  notes, remarks: lines about what
-    was left out of the labels because it is broken, and because of its class.
-    """
-
-    data: str
-    numbers: dict[str, float]
-    joints: dict[str, dict[str, float]] = field(default_factory=dict)
-    more: dict[str, Any] = field(default_factory=dict)
-    curves: dict[str, Curve] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return one object: the numbers by their names, then "data", "joints" and the rest."""
-        return {**self.numbers, "data": self.data, "joints": self.joints, **self.more}
 
 
 def score_files(
@@ -315,15 +293,6 @@ def _posetrack(
     if "mot" in metrics:
         parts.append(score_boxes(*read_posetrack_boxes(ann, predictions)))
     return joined(parts)
-
-
-def joined(parts: Sequence[Scoring]) -> Scoring:
-    """Return scorings (at least one) of the same people, by other measures, as one."""
-    first = parts[0]
-    for each in parts[1:]:
-        numbers, more = first.numbers | each.numbers, first.more | each.more
-        first = replace(first, numbers=numbers, joints=first.joints or each.joints, more=more)
-    return first
 
 
 def score_posetrack(

@@ -156,7 +156,8 @@ def most_lines(file: Path) -> int:
     """What CONTRIBUTING.md allows."""
     if file.parent.name == "tests":
         return 600
-    return 400 if file.parent == PACKAGE / "models" else 350
+    table = file == PACKAGE / "skeletons.py"
+    return 400 if file.parent == PACKAGE / "models" or table else 350
 
 
 def test_no_file_is_longer_than_the_rules_of_hand_allow() -> None:

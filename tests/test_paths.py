@@ -14,6 +14,7 @@ import pytest
 from posewright.cli import main
 from posewright.datasets import open_dataset
 from posewright.errors import UsageError
+from posewright.files.paths import PathIndex, on_disk
 from posewright.outputs import Outputs, Summary
 from posewright.people import Frame, People, Result
 from posewright.readers import read_boxes
@@ -21,7 +22,6 @@ from posewright.readers.instances import read_truth
 from posewright.skeletons import COCO17
 from posewright.sources import open_source
 from posewright.writers import WriterOptions
-from posewright.writers.paths import PathIndex, on_disk
 
 NFC = "Gr\u00fc\u00dfe.jpg"
 NFD = unicodedata.normalize("NFD", NFC)

@@ -23,6 +23,7 @@ from posewright.datasets.naming import skeleton_of, spellings
 from posewright.datasets.notes import Notes
 from posewright.datasets.places import header_size
 from posewright.errors import SourceError
+from posewright.files.paths import on_disk
 from posewright.readers.classes import Classes, class_title
 from posewright.readers.values import BROKEN, image_id, load, natural
 from posewright.skeletons import (
@@ -32,7 +33,6 @@ from posewright.skeletons import (
     MPII16,
     Skeleton,
 )
-from posewright.writers.paths import on_disk
 
 __all__ = ["read_labelme", "skeleton_from_names"]
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from posewright.writers.paths import on_disk
+from posewright.files.paths import on_disk
 
 __all__ = ["header_size", "header_sizes", "picture_finder", "pictures_in"]
 

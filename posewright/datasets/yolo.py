@@ -18,11 +18,11 @@ from posewright.datasets.notes import Notes
 from posewright.datasets.places import header_size, pictures_in
 from posewright.datasets.yolo_yaml import Layout, layout_of, pictures_of
 from posewright.errors import SourceError
+from posewright.files.paths import on_disk
 from posewright.people import Floats
 from posewright.readers.classes import Classes, class_title, majority
 from posewright.readers.values import BROKEN, finite
 from posewright.skeletons import Skeleton
-from posewright.writers.paths import on_disk
 
 __all__ = ["read_yolo", "yolo_parts"]
 

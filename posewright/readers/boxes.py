@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from posewright.errors import SourceError
+from posewright.files.paths import PathIndex
 from posewright.people import Floats, Frame, People
 from posewright.readers.values import BROKEN, corners, finite, image_id, load, number_id
 from posewright.writers.names import integer_in, is_picture
-from posewright.writers.paths import PathIndex
 
 __all__ = ["BoxFile", "read_boxes"]
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from posewright.errors import SourceError, UsageError, near
+from posewright.files.paths import PathIndex
 from posewright.metrics.instances import Detections, Doubles, Ints, Truth
 from posewright.readers.classes import Category, coco_category
 from posewright.readers.columns import (
@@ -22,7 +23,6 @@ from posewright.readers.columns import (
 )
 from posewright.readers.longlists import split_lists
 from posewright.readers.values import image_id, load, switch
-from posewright.writers.paths import PathIndex
 
 __all__ = [
     "Labels", "box_detections", "detections", "read_box_truth", "read_detections", "read_entries",

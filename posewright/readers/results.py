@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from posewright.errors import SourceError, UsageError, near
+from posewright.files.paths import normal
 from posewright.people import Floats, People, Result
 from posewright.readers.values import BROKEN, corners, finite, image_id, load, natural, reach
 from posewright.skeletons import Skeleton, get_skeleton, list_skeletons
 from posewright.writers.jsonl import FORMAT, VERSION
 from posewright.writers.names import integer_in, is_picture, sequence_of
-from posewright.writers.paths import normal
 
 __all__ = ["is_jsonl", "read_results"]
 

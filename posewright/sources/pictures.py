@@ -20,13 +20,13 @@ from typing import IO, Any
 
 from posewright.errors import SourceError
 from posewright.files.marks import drawn_among
+from posewright.files.paths import on_disk
 from posewright.people import Frame
 from posewright.sources.address import NOT_LISTED, is_address, without_secrets
 from posewright.sources.base import Frames
 from posewright.sources.guard import BadPicture, decode, picture_format
 from posewright.sources.inside import raw_format
 from posewright.sources.skipped import RAW, Skipped
-from posewright.writers.paths import on_disk
 
 __all__ = [
     "PICTURES", "UNREAD", "Load", "file_frame", "folder_files", "folder_loads", "gathered",

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from posewright.errors import UsageError
+from posewright.files.paths import PathIndex
 from posewright.people import Floats, People, Result
 from posewright.writers import WriterOptions
 from posewright.writers.names import Sequences, file_name, integer_in, is_picture, sequence_of
-from posewright.writers.paths import PathIndex
 from posewright.writers.text import TextWriter, dumps, plain, triples, xywh
 
 __all__ = ["CocoForm", "KnownImages", "create", "person_scores"]
