@@ -82,7 +82,7 @@ from posewright.people import People, Result
 from posewright.skeletons import COCO17
 
 class Walker:
-    skeleton, embed = COCO17, None
+    skeleton, embed, detector, detector_note = COCO17, None, None, ""
     def stream(self, source, **options):
         return Endless()
 

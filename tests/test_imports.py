@@ -74,6 +74,7 @@ WITHOUT_TORCH = ("recipe", "recipes", "families", "rules", "toml", "cropcache")
 TORCH_LAYER = {
     *files(
         "models/*.py", "checkpoints/*.py", "losses/*.py", "runtimes/torch.py", "export.py",
+        "folding.py",
         "ops.py", "training/*.py", "train.py",
     )
 } - set(files(*(f"training/{name}.py" for name in WITHOUT_TORCH)))  # fmt: skip

@@ -17,6 +17,7 @@ import torch
 
 from posewright import evaluate as evaluation
 from posewright.cli import main
+from posewright.cli.stopping import raising
 from posewright.errors import OutputError, SourceError
 from posewright.files.lock import FolderLock
 from posewright.files.scratch import scratch
@@ -24,7 +25,6 @@ from posewright.runtimes.torch import TorchModel
 from posewright.train import train
 from posewright.training.progress import Place
 from posewright.training.recipe import Recipe, recipe_for
-from posewright.training.signals import ending
 from posewright.weights.published import published
 
 SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"]
@@ -190,9 +190,7 @@ def test_a_command_ends_with_the_code_of_its_signal(
         ["models", "convert", str(tmp_path / "net.pth"), "--as", "hrnet"],
         ["models", "pull", entry, "--unverified"],
     ):
-        with pytest.raises(SystemExit) as caught:
-            main(command)
-        assert caught.value.code == 128 + getattr(signal, name)
+        assert main(command) == 128 + getattr(signal, name)
     assert len(removed) == 3 and f"stopped by {name}" in capsys.readouterr().err
     assert signal.getsignal(getattr(signal, name)) is before
 
@@ -201,7 +199,7 @@ def test_under_nohup_a_hang_up_stops_nothing(data: Path, tmp_path: Path) -> None
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         outcome = train(small(data, "epochs=1"), tmp_path / "run", say=after_a_step("SIGHUP"))
-        with ending():
+        with raising():
             os.kill(os.getpid(), signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)

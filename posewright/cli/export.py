@@ -88,13 +88,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export; return the exit code."""
-    from posewright.training.signals import ending
-
-    with ending():
-        return _export(args)
-
-
-def _export(args: argparse.Namespace) -> int:
     from posewright.errors import UsageError
 
     suffix = {"onnx": ".onnx", "openvino": ".xml", "torch": ".safetensors"}[args.format]

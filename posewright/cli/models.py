@@ -76,8 +76,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do what the action says; return the exit code."""
-    from posewright.training.signals import ending
-
     actions = {
         "list": _list,
         "info": _info,
@@ -86,8 +84,7 @@ def run(args: argparse.Namespace) -> int:
         "verify": _verify,
         "path": _path,
     }
-    with ending():
-        return actions[args.action](args)
+    return actions[args.action](args)
 
 
 def _print(data: dict[str, Any], as_json: bool) -> int:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import signal
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["Interrupted", "Stop", "ending", "listening"]
+__all__ = ["Interrupted", "Stop", "listening"]
 
-_ENDING = ("SIGTERM", "SIGHUP", "SIGUSR1")  # on Windows there is the first alone
+_HEARD = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")  # the last two are not on Windows
 
 
 class Interrupted(Exception):
@@ -49,31 +48,16 @@ def listening() -> Iterator[Stop]:
             stop.pressed = True
         stop.number = stop.number or number
 
-    with _handled(("SIGINT", *_ENDING), hear):
+    with _handled(hear):
         yield stop
 
 
 @contextmanager
-def ending() -> Iterator[None]:
-    """End a command at SIGTERM, SIGHUP or SIGUSR1 as at Ctrl-C: what it has begun is removed.
-
-    SystemExit with 128 and the number of the signal, after a line that says which.
-    """
-
-    def hear(number: int, frame: Any) -> None:
-        print(f"posewright: stopped by {signal.Signals(number).name}", file=sys.stderr)
-        raise SystemExit(128 + number)
-
-    with _handled(_ENDING, hear):
-        yield
-
-
-@contextmanager
-def _handled(names: Sequence[str], hear: Callable[[int, Any], None]) -> Iterator[None]:
+def _handled(hear: Callable[[int, Any], None]) -> Iterator[None]:
     """Handle signals with `hear`; SIGHUP stays ignored where it is, as under nohup."""
     before: dict[int, Any] = {}
     try:
-        for name in names:
+        for name in _HEARD:
             number = getattr(signal, name, None)
             if number is None or (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):
                 continue
