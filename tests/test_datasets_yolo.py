@@ -319,3 +319,15 @@ def test_the_verbs_read_the_part_that_is_asked_for(
     assert (stems(again, "train"), stems(again, "val"), stems(again, "test")) == (TRAIN, VAL, TEST)
     assert main(["data", "stats", str(root / "own"), "--split", "test"]) == 0
     assert "pictures           1" in capsys.readouterr().out
+
+
+def test_a_part_that_repeats_train_is_not_converted_as_another(root: Path) -> None:
+    everything = "train: [images/train, images/val, images/test]\nval: images/val\n"
+    file = str(described(root, f"{everything}test: images/train\n"))
+    assert main(["data", "convert", file, str(root / "out")]) == 0
+    written = sorted(p.name for p in (root / "out/annotations").iterdir())
+    assert "person_keypoints_val2017.json" in written
+    file = str(described(root, "train: images/train\nval: images/train\n"))
+    assert main(["data", "convert", file, str(root / "one")]) == 0
+    written = [p.name for p in (root / "one/annotations").iterdir()]
+    assert written == ["person_keypoints_train2017.json"]

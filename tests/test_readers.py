@@ -145,7 +145,7 @@ ENTRY = {"image_id": 1, "category_id": 1, "keypoints": [5, 6, 0.5] * 17, "score"
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "not valid JSON"),
+        ("", "is empty"),
         ("[{", "not valid JSON"),
         ("[" * 100_000, "not valid JSON"),
         ({"images": []}, "not a list of people"),
@@ -295,3 +295,10 @@ def test_a_table_is_named_with_what_is_read_instead(tmp_path: Path) -> None:
     (tmp_path / "poses.csv").write_text("source,frame\n")
     with pytest.raises(UsageError, match=r"tables are not read back; give the poses\.jsonl"):
         list(read_results(tmp_path / "poses.csv"))
+
+
+@pytest.mark.parametrize("name", ["poses.part-1a2b3c4d.jsonl", "coco-results.json"])
+def test_a_file_that_nothing_was_written_to(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(SourceError, match=r"is empty \(0 bytes\): nothing was written to it$"):
+        list(read_results(tmp_path / name))

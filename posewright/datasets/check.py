@@ -16,6 +16,7 @@ from posewright.datasets.box_form import check_box_form
 from posewright.datasets.check_coco import coco_findings
 from posewright.datasets.doubles import labelled_twice, same_picture
 from posewright.datasets.findings import Finding, Findings
+from posewright.datasets.naming import ASSUMED
 from posewright.datasets.places import header_sizes
 from posewright.errors import SourceError
 from posewright.skeletons import Skeleton
@@ -96,12 +97,14 @@ def check_dataset(dataset: Dataset, found: Findings) -> None:
     for note in dataset.notes:
         found.add("left out", "error", "something was left out of the set", note)
     for remark in dataset.remarks:
-        text = "something is left out because of its class"
-        found.add("other classes", "warning", text, remark)
+        if ASSUMED in remark:
+            text = "something was assumed that the set does not say"
+            found.add("assumed", "warning", text, remark)
+        else:
+            text = "something is left out because of its class"
+            found.add("other classes", "warning", text, remark)
     if len(dataset) == 0:
         found.add("no pictures", "error", "AP is -1: the set has no pictures", dataset.name)
-    for remark in dataset.remarks:
-        found.add("assumed", "warning", "something was assumed that the set does not say", remark)
     _check_skeleton(dataset.skeleton, found)
     for sample in dataset:
         _check_picture(sample, found)

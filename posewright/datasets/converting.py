@@ -52,8 +52,17 @@ def subsets(dataset: Dataset, ratio: float, seed: int, form: str) -> dict[str, D
 
 
 def named_parts(parts: _Parts, form: str) -> dict[str, Dataset]:
-    """Return a set's own parts train, val and test by the names that a form gives them."""
-    return {f"{name}2017" if form == "coco" else name: part for name, part in parts.items()}
+    """Return a set's own parts train, val and test by the names that a form gives them.
+
+    A part whose pictures are all in train as well is left out: it would measure what was learned.
+    """
+    trained = {sample.image for sample in parts.get("train", ())}
+    own = {
+        name: part
+        for name, part in parts.items()
+        if name == "train" or not part or any(sample.image not in trained for sample in part)
+    }
+    return {f"{name}2017" if form == "coco" else name: part for name, part in own.items()}
 
 
 def convert(

@@ -23,6 +23,7 @@ from posewright.skeletons import (
 )
 
 __all__ = [
+    "ASSUMED",
     "canonical",
     "canonical_all",
     "mirrored",
@@ -32,6 +33,7 @@ __all__ = [
     "unnamed",
 ]
 
+ASSUMED = "joints without names"  # begins the remark about joints that were taken for known ones
 _SIDES = {"left": "left", "right": "right", "l": "left", "r": "right"}
 _OTHER = {"left": "right", "right": "left", "l": "r", "r": "l"}
 # A side that begins or ends a word without a gap: "lefteye", "eyeleft", "leye", "eyel", "l1".
@@ -217,7 +219,7 @@ def unnamed(count: int, label: str, mirror: Sequence[int] = ()) -> tuple[Skeleto
     """
     known = for_joints(count) if label.lower() in ("", "person") else None
     if known is not None and (not mirror or tuple(mirror) == known.named_mirror):
-        text = f"joints without names: taken for those of {known.name}, which has {count} as well"
+        text = f"{ASSUMED}: taken for those of {known.name}, which has {count} as well"
         return known, "" if mirror else f"{text}; name them if they are others"
     own = Skeleton(f"joints{count}", tuple(f"joint_{i}" for i in range(count)))
     return mirrored(own, mirror, own.name), ""

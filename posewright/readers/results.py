@@ -70,8 +70,9 @@ def _lines(path: Path) -> Iterator[Result]:
                 else:
                     raise ValueError("a frame before the header that names its joints")
             except (*BROKEN, RecursionError) as error:
+                why = str(error) if type(error) is ValueError else repr(error)
                 raise SourceError(
-                    f"{path}, line {number} is broken ({error!r}); write the file again"
+                    f"{path}, line {number} is broken ({why}); write the file again"
                 ) from error
 
 

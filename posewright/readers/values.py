@@ -24,7 +24,10 @@ _OFF, _ON = {"", "0", "0.0", "false", "no", "none", "null"}, {"1", "1.0", "true"
 def load(path: Path) -> Any:
     """Parse a JSON file; a SourceError in one line for anything else."""
     try:
-        return json.loads(path.read_bytes())
+        content = path.read_bytes()
+        if not content:
+            raise SourceError(f"{path} is empty (0 bytes): nothing was written to it")
+        return json.loads(content)
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}{near(path)}") from error
     except (ValueError, RecursionError) as error:
