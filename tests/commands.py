@@ -15,8 +15,9 @@ from posewright.cli.demo import CLIP
 # the demo has 100 frames, of which few are enough here.
 RUN = """
 import contextlib, io, json, sys
+from pathlib import Path
 from posewright.cli import demo, main
-demo.CLIP = sys.argv[2]
+demo.CLIP = Path(sys.argv[2])
 done = []
 for command in json.loads(sys.argv[1]):
     said, told = io.StringIO(), io.StringIO()

@@ -65,7 +65,8 @@ def test_bf16_moves_joints_by_little(reference_dir: Path) -> None:
     for a, b in zip(codec.decode(exact(views)), codec.decode(fast(views)), strict=True):
         sure = a.scores > 0.3
         assert sure.sum() > 8
-        assert 0 < np.median(np.abs(a.keypoints - b.keypoints)[sure]) < 0.5
+        # exactly 0 on a processor without bf16, where fp32 is the default
+        assert np.median(np.abs(a.keypoints - b.keypoints)[sure]) < 0.5
 
 
 def test_default_pair_finds_the_person(data_dir: Path) -> None:

@@ -147,6 +147,8 @@ class Walker:
 
     skeleton = COCO17
     embed = None
+    detector = None
+    detector_note = ""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -221,7 +223,7 @@ def test_options_of_predict_reach_it(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         return Summary()
 
     monkeypatch.setattr("posewright.predict.predict_to", fake)
-    monkeypatch.setattr("posewright.cli.predict.load_pose", lambda args, reid: None)
+    monkeypatch.setattr("posewright.cli.predict.load_pose", lambda args, reid: Walker("video"))
     options = ["--tracker", "oks", "--smooth", "butterworth:4", "--gap", "0.5"]
     assert run("predict", "clip.mp4", "-o", tmp_path, *options) == 0
     assert (seen["tracker"], seen["gap"], seen["save"]) == ("oks", 0.5, ["jsonl"])

@@ -324,5 +324,5 @@ def test_predict_hands_the_notes_on(tmp_path: Path) -> None:
     put(tmp_path / "in" / "a.tif", animation("TIFF", 2))
     put(tmp_path / "in" / "b.gif", b"GIF89a")
     summary = predict_to(Nobody(), [tmp_path / "in"], tmp_path / "out")  # type: ignore[arg-type]
-    assert summary.exit_code == 0 and len(summary.notes) == 2
+    assert summary.exit_code == 0 and len(summary.notes) == 3  # the last: nobody was found
     assert ".gif" in summary.notes[0] and "1 further page(s)" in summary.notes[1]

@@ -86,7 +86,7 @@ def test_sets_with_and_without_parts_together(yolo: Path, tmp_path: Path) -> Non
 
 def test_evaluation_reads_val_or_the_part_that_is_asked_for(yolo: Path) -> None:
     assert numbers(open_labelled("pck", yolo, None, COCO17)[0]) == [7, 8]
-    assert numbers(open_labelled("pck", yolo, None, COCO17, "test")[0]) == [9]
+    assert numbers(open_labelled("pck", yolo, None, COCO17, split="test")[0]) == [9]
     text = (yolo / "data.yaml").read_text()
     (yolo / "data.yaml").write_text(text.replace("val: images/val\n", ""))
     assert numbers(open_labelled("pck", yolo, None, COCO17)[0]) == [9]
