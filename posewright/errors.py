@@ -18,7 +18,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "MissingError", "ModelError", "OutputError", "PosewrightError", "SourceError", "UsageError",
-    "near", "nearest",
+    "counted", "near", "nearest",
 ]  # fmt: skip
 
 
@@ -54,6 +54,11 @@ class MissingError(PosewrightError, ImportError):
 
 class OutputError(PosewrightError, OSError):
     """A result that cannot be written."""
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """Return a number with its noun: "1 frame", "2 frames"."""
+    return f"{number} {one if number == 1 else many}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

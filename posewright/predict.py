@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from posewright.errors import PosewrightError, SourceError, UsageError
+from posewright.errors import PosewrightError, SourceError, UsageError, counted
 from posewright.outputs import Outputs, Summary
 from posewright.people import Frame, Result
 from posewright.smoothing import Chain, Smoothing, create_smoother, smoothed
@@ -106,11 +106,12 @@ def _nobody(pose: Pose, summary: Summary, boxes: object) -> list[str]:
     """Return a hint where frames could be read, and nobody was found in any of them."""
     if summary.people or not summary.frames:
         return []
+    frames = counted(summary.frames, "frame", "frames")
     if pose.detector_note and boxes is None:
-        return [f"nobody was found in {summary.frames} frames: {pose.detector_note}"]
+        return [f"nobody was found in {frames}: {pose.detector_note}"]
     lower = "--det-score or --min-score" if callable(pose.detector) else "--min-score"
     other = "" if boxes or pose.detector is None else "; for small people, give larger pictures"
-    return [f"nobody was found in {summary.frames} frames; try a lower {lower}{other}"]
+    return [f"nobody was found in {frames}; try a lower {lower}{other}"]
 
 
 @dataclass(frozen=True)

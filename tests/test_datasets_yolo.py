@@ -284,6 +284,17 @@ def test_yaml_that_cannot_be_is_one_line(
     assert not (tmp_path / "executed").exists()
 
 
+@pytest.mark.parametrize("text", ["", "# nothing yet\n"])
+def test_an_empty_data_yaml_is_not_taken_for_none(tmp_path: Path, text: str) -> None:
+    picture(tmp_path / "a.jpg")
+    (tmp_path / "data.yaml").write_text(text)
+    for path in (tmp_path, tmp_path / "data.yaml"):
+        with pytest.raises(SourceError, match="is empty; write the keys"):
+            open_dataset(path, "yolo")
+    (tmp_path / "data.yaml").rename(tmp_path / "other.yaml")  # which is not the set's
+    assert len(open_dataset(tmp_path, "yolo")) == 1
+
+
 def test_yaml_as_people_write_it(tmp_path: Path) -> None:
     text = "\ufeffa: &t images  # one\nb: *t\nc: {0: x, 1: 'y'}\nd:\n- 1\n- 2.5\ne: ~\n"
     (tmp_path / "a.yaml").write_text(text, encoding="utf-8")

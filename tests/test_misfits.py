@@ -67,7 +67,7 @@ def test_a_model_of_animals_says_what_fits(
     assert predict(picture, tmp_path / "a", "-m", str(dog)) == 0
     told = capsys.readouterr().err.splitlines()
     assert "finds the joints of dog (left_ear_base" in told[0] and "-d whole-image" in told[0]
-    assert told[1].startswith("note: nobody was found in 1 frames: rtmpose_t finds")
+    assert told[1].startswith("note: nobody was found in 1 frame: rtmpose_t finds")
     assert predict(picture, tmp_path / "b", "-m", str(dog), "-d", "whole-image") == 0
     assert "person detector" not in capsys.readouterr().err
 
@@ -87,8 +87,7 @@ def test_a_run_without_anybody_ends_with_a_hint(tmp_path: Path, picture: Path) -
     summary = Pose(runtime="onnxruntime").predict_to(picture, tmp_path / "a")
     assert summary.exit_code == 0
     assert (
-        "nobody was found in 1 frames; try a lower --det-score or --min-score"
-        in (summary.notes[-1])
+        "nobody was found in 1 frame; try a lower --det-score or --min-score" in (summary.notes[-1])
     )
     alone = Pose(detector="whole-image", min_score=1.0, runtime="onnxruntime")
     assert "try a lower --min-score" in alone.predict_to(picture, tmp_path / "b").notes[-1]

@@ -98,7 +98,7 @@ def test_other_formats_come_back_as_far_as_they_go(name: str, tmp_path: Path) ->
         results = [results[0], results[2]]
     for one, other in zip(results, found, strict=True):
         assert one.frame == other.frame and other.skeleton == COCO17
-        for array in ARRAYS[2:] if name == "openpose" else ARRAYS:
+        for array in ARRAYS:
             wanted, got = getattr(one.people, array), getattr(other.people, array)
             np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-3)
 

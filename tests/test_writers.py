@@ -252,6 +252,10 @@ def test_openpose_layout(tmp_path: Path) -> None:
     assert page["version"] == 1.3
     assert [p["person_id"] for p in page["people"]] == [[i] for i in who.ids.tolist()]
     assert page["people"][0]["hand_left_keypoints_2d"] == []
+    np.testing.assert_array_equal(np.float32([p["box"] for p in page["people"]]), who.boxes)
+    np.testing.assert_array_equal(
+        np.float32([p["box_score"] for p in page["people"]]), who.box_scores
+    )
     flat = np.reshape(page["people"][1]["pose_keypoints_2d"], (17, 3))
     np.testing.assert_array_equal(flat[:, :2].astype(np.float32), who.keypoints[1])
     assert read_json(folder / "clip_000000000004_keypoints.json")["people"] == []

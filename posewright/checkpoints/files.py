@@ -96,8 +96,8 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".ckpt":
         return read_mindspore(path.read_bytes())
     raise ModelError(
-        "neither safetensors nor a torch or MindSpore checkpoint; "
-        "MindSpore files must be named .ckpt"
+        "neither safetensors nor a torch or MindSpore checkpoint; download it again, and name "
+        "MindSpore files .ckpt"
     )
 
 

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from posewright.errors import counted
+
 if TYPE_CHECKING:
     from posewright.outputs import Summary
     from posewright.pose import Pose
@@ -200,13 +202,12 @@ def show_summary(summary: Summary, as_json: bool) -> int:
     for note in summary.notes:
         print(f"note: {note}", file=sys.stderr)
     rate = summary.frames / summary.seconds if summary.seconds else 0.0
-    ids = f", {summary.ids} identities" if summary.ids else ""
+    frames = counted(summary.frames, "frame", "frames")
+    people = counted(summary.people, "person", "people")
+    ids = f", {counted(summary.ids, 'identity', 'identities')}" if summary.ids else ""
     bad = f", {summary.bad_frames} failed" if summary.bad_frames else ""
     state = "interrupted after" if summary.interrupted else "done:"
-    print(
-        f"{state} {summary.frames} frames, {summary.people} people{ids}{bad} in "
-        f"{summary.seconds:.1f} s ({rate:.1f} frames/s)"
-    )
+    print(f"{state} {frames}, {people}{ids}{bad} in {summary.seconds:.1f} s ({rate:.1f} frames/s)")
     for path in summary.files:
         print(f"  {path}")
     return summary.exit_code

@@ -55,14 +55,24 @@ def layout_of(path: Path) -> Layout:
 def _described(path: Path) -> tuple[Path | None, dict[str, Any]]:
     """Return the file that describes the set, None without any, and what it says."""
     if not path.is_dir():
-        return path, load_yaml(path)
+        return path, _stated(path, load_yaml(path))
     found = sorted([*path.glob("*.yaml"), *path.glob("*.yml")])
     usual = [f for f in found if f.stem == "data"] or found
     read = [(file, load_yaml(file)) for file in usual]
+    for file, info in read:
+        if file.stem == "data":
+            _stated(file, info)
     sets = [(file, info) for file, info in read if _KEYS & info.keys()]
     if len(sets) > 1:
         raise UsageError(f"{path} holds several YAML files of sets; name one, e.g. {sets[0][0]}")
     return sets[0] if sets else (None, {})
+
+
+def _stated(file: Path, info: dict[str, Any]) -> dict[str, Any]:
+    """Return what a set's file says; a SourceError where that is nothing, as of a cut copy."""
+    if not info:
+        raise SourceError(f"{file} is empty; write the keys of a YOLO set, or remove the file")
+    return info
 
 
 def _root(file: Path, info: dict[str, Any]) -> Path:

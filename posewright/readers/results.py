@@ -14,7 +14,7 @@ import numpy as np
 
 from posewright.errors import SourceError, UsageError, near
 from posewright.files.paths import normal
-from posewright.people import Floats, People, Result
+from posewright.people import People, Result
 from posewright.readers.values import BROKEN, corners, finite, image_id, load, natural, reach
 from posewright.skeletons import Skeleton, get_skeleton, list_skeletons
 from posewright.writers.jsonl import FORMAT, VERSION
@@ -32,8 +32,9 @@ def read_results(path: str | Path, skeleton: Skeleton | None = None) -> Iterator
     folder `openpose`.  The last three name no joints: `skeleton` does, by default the usual one
     of as many joints.  They hold no picture size either, (0, 0) then, and only frames with
     people; image ids are in natural order, 2.jpg before 10.jpg.  Box scores of COCO and AlphaPose
-    are worked out from the written score.  SourceError for a file that is broken, UsageError for
-    one that holds something else.
+    are worked out from the written score.  Where OpenPose files state no boxes, these are what the
+    joints span, scored by their mean.  SourceError for a file that is broken, UsageError for one
+    that holds something else.
     """
     path = Path(path)
     if path.is_dir():
@@ -286,8 +287,8 @@ class _Page:
 
     def __init__(self, file: Path, number: int) -> None:
         self._file = file
-        data, points, _ = _poses(file)
-        self.joints = {len(pose) for pose in points}
+        data, poses = _poses(file)
+        self.joints = {len(pose.points) for pose in poses}
         match = re.fullmatch(r"(.*?)_?([0-9]+)_keypoints\.json", file.name)
         name, digits = (match[1], match[2]) if match else ("", str(number))
         self.frame = int(digits[-18:])
@@ -296,24 +297,33 @@ class _Page:
 
     def result(self, skeleton: Skeleton) -> Result:
         """Return who is in the frame."""
-        _, points, ids = _poses(self._file)
+        _, poses = _poses(self._file)
         people = People.empty(skeleton)
-        if points:
-            all_points = np.stack(points)
-            scores = all_points[..., 2].clip(0, 1)
-            boxes = [reach(p) for p in points]
-            people = People.of(boxes, scores.mean(1), all_points[..., :2], scores, ids)
-        return Result(
-            people, skeleton, (0, 0), self.source, self.frame, sequence=self.sequence
-        )  # fmt: skip
+        if poses:
+            points = np.stack([pose.points for pose in poses])
+            people = People.of(
+                [pose.box for pose in poses], [pose.box_score for pose in poses],
+                points[..., :2], points[..., 2].clip(0, 1), [pose.id for pose in poses],
+            )  # fmt: skip
+        return Result(people, skeleton, (0, 0), self.source, self.frame, sequence=self.sequence)
 
 
-def _poses(file: Path) -> tuple[dict[str, Any], list[Floats], list[int]]:
-    """Return what a file holds, its (K, 3) points and its identities."""
+class _Pose:
+    """A person of an OpenPose file, checked.  points: (K, 3)."""
+
+    def __init__(self, person: dict[str, Any]) -> None:
+        self.points = finite(person["pose_keypoints_2d"]).reshape(-1, 3)
+        self.id = int(next(iter(person.get("person_id", ())), -1))
+        box, score = person.get("box"), person.get("box_score")
+        self.box = reach(self.points) if box is None else finite(box).reshape(4)
+        mean = self.points[:, 2].clip(0, 1).mean() if len(self.points) else 0.0
+        self.box_score = float(mean if score is None else finite(score))
+
+
+def _poses(file: Path) -> tuple[dict[str, Any], list[_Pose]]:
+    """Return what a file holds, and its people."""
     data = load(file)
     try:
-        people = data["people"]
-        points = [finite(p["pose_keypoints_2d"]).reshape(-1, 3) for p in people]
-        return data, points, [int(next(iter(p.get("person_id", ())), -1)) for p in people]
+        return data, [_Pose(person) for person in data["people"]]
     except BROKEN as error:
         raise SourceError(f"{file} is not an OpenPose file ({error!r}); write it again") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -159,4 +160,8 @@ def _open(path: Path, provider: str, level: Any = None) -> Any:
     try:
         return ort.InferenceSession(file, options, providers=[provider])
     except Exception as error:  # onnxruntime's own errors derive from nothing narrower
-        raise ModelError(f"{path} is not an ONNX file that onnxruntime can run: {error}") from error
+        why = re.sub(r"^\[\w+\] : \d+ : \w+ : ", "", str(error)).rstrip(". ")
+        raise ModelError(
+            f"{path} is not an ONNX file that onnxruntime can run ({why}); download or export it "
+            "again"
+        ) from error

@@ -35,7 +35,8 @@ class OpenPosePage:
     fields a file names its `source` and `sequence` (the video or folder), by which it is read back.
     Each person has person_id [id] (-1 = none) and pose_keypoints_2d, a flat x, y, score of every
     joint in the skeleton's own order (pose2sim names its orders after the skeletons: COCO_17,
-    HALPE_26, ...) or in OpenPose's `coco18` or `body25`.  Nobody gives an empty list.
+    HALPE_26, ...) or in OpenPose's `coco18` or `body25`.  Nobody gives an empty list.  `box` (x1,
+    y1, x2, y2) and `box_score`, which OpenPose has not, let `track` work as on poses.jsonl.
     """
 
     def __init__(self, order: Order = "own") -> None:
@@ -54,7 +55,13 @@ class OpenPosePage:
 
     def _people(self, result: Result) -> Iterator[dict[str, Any]]:
         points = reorder(result.people, result.skeleton, self._order)
-        flat = plain(points.reshape(len(points), points.shape[1] * 3))
+        columns = (
+            ([identity] for identity in result.ids.tolist()),
+            plain(points.reshape(len(points), points.shape[1] * 3)),
+            plain(result.people.boxes),
+            plain(result.people.box_scores),
+        )
+        keys = ("person_id", "pose_keypoints_2d", "box", "box_score")
         empty: dict[str, list[float]] = {key: [] for key in _OTHERS}
-        for identity, pose in zip(result.ids.tolist(), flat, strict=True):
-            yield {"person_id": [identity], "pose_keypoints_2d": pose, **empty}
+        for row in zip(*columns, strict=True):
+            yield dict(zip(keys, row, strict=True)) | empty
