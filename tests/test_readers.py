@@ -265,6 +265,15 @@ def test_bad_boxes_are_counted_and_other_things_than_people_left_out(tmp_path: P
     assert len(boxes.bad) == 7 and "7 entries are no boxes" in boxes.report()
 
 
+@pytest.mark.parametrize(
+    ("categories", "found"), [([18, 1, "18"], 2), ([1, 1, 3], 2), ([None, 1, 3], 1), ([3, 3, 3], 0)]
+)
+def test_boxes_of_another_class(tmp_path: Path, categories: list[Any], found: int) -> None:
+    data = [box(1, category_id=category) for category in categories]
+    boxes = read_boxes(put(tmp_path / "b.json", data), category=18)
+    assert sum(map(len, boxes.boxes.values())) == found
+
+
 @pytest.mark.parametrize("content", ["", "{", {"a": 1}, [5], [{"image_id": 1}], "null"])
 def test_broken_box_files(tmp_path: Path, content: Any) -> None:
     with pytest.raises(SourceError, match=r"b\.json") as caught:

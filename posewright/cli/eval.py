@@ -267,7 +267,7 @@ def _boxes(args: argparse.Namespace, pose: Pose, dataset: Dataset) -> Boxes | Mo
 
     if args.boxes == "detector":  # trackers take whom predict finds
         return pose.detector if args.tracker else everybody(pose.detector)  # type: ignore[arg-type]
-    return FileBoxes(dataset.samples, read_boxes(args.boxes))
+    return FileBoxes(dataset.samples, read_boxes(args.boxes, dataset.category))
 
 
 def _write(args: argparse.Namespace, evaluation: Evaluation, dataset: Dataset) -> list[str]:

@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     reserve(args.out, args.overwrite)
     dataset = open_part(args.data, args.kind, None, "train", class_name=args.class_name)
     if args.boxes:
-        file = read_boxes(args.boxes)
+        file = read_boxes(args.boxes, dataset.category)
         people, offsets, count = detected(dataset, file, args.iou, args.score)
         source = args.boxes.name
         notes = [f"{args.boxes}: {b}" for b in file.bad[:5]]

@@ -18,11 +18,12 @@ from posewright.writers.names import integer_in, is_picture
 __all__ = ["BoxFile", "read_boxes"]
 
 
-def read_boxes(path: str | Path) -> BoxFile:
+def read_boxes(path: str | Path, category: int = 1) -> BoxFile:
     """Read boxes of people: COCO detection results or an AlphaPose detfile.
 
-    A list of {image_id, bbox [x, y, w, h] px, score} with an optional category_id (other than 1 =
-    no person, left out).  An AlphaPose idx is not read: without tracking it is no identity.
+    A list of {image_id, bbox [x, y, w, h] px, score} with an optional category_id.  Entries of
+    `category` are read, by default people; where none has it, as of a detector of one class, those
+    of 1.  Others are left out.  An AlphaPose idx is not read: without tracking it is no identity.
     Entries that make no sense are left out and counted.  SourceError for a file that is broken or
     holds no usable box although it has entries.
     """
@@ -34,9 +35,10 @@ def read_boxes(path: str | Path) -> BoxFile:
         )
     boxes: dict[int | str, list[Floats]] = {}
     bad: list[str] = []
+    wanted = category if any(_category(entry) == category for entry in data) else 1
     for number, entry in enumerate(data):
         try:
-            if number_id(entry.get("category_id", 1)) == 1:
+            if number_id(entry.get("category_id", 1)) == wanted:
                 row = np.append(corners(entry["bbox"]), finite(entry["score"]).reshape(()))
                 boxes.setdefault(image_id(entry["image_id"]), []).append(row)
         except BROKEN as error:
@@ -44,6 +46,14 @@ def read_boxes(path: str | Path) -> BoxFile:
     if bad and not boxes:
         raise SourceError(f"{path}: none of {len(data)} entries is a box of a person ({bad[0]})")
     return BoxFile(path, {image: np.stack(rows) for image, rows in boxes.items()}, bad)
+
+
+def _category(entry: Any) -> int | None:
+    """Return the category of an entry; None where that is none."""
+    try:
+        return number_id(entry["category_id"])
+    except BROKEN:
+        return None
 
 
 class BoxFile:

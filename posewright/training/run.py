@@ -72,7 +72,8 @@ class Run:
             train_set, self.model.codec, self.model.skeleton, recipe.augment,
             batch=recipe.batch, seed=recipe.seed, workers=recipe.workers, cache=recipe.cache,
             rank=world.rank, world=world.size,
-            boxes=None if recipe.boxes == "truth" else read_boxes(Path(recipe.boxes)),
+            boxes=None if recipe.boxes == "truth"
+            else read_boxes(Path(recipe.boxes), train_set.category),
         )  # fmt: skip
         self.pace = Pace.of(recipe, len(self.feed), len(self.feed.instances))
         self.place, self.meter = Place(), Meter()
