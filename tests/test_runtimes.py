@@ -152,11 +152,11 @@ def test_metadata_round_trip() -> None:
         (SimCC(input_size=(288, 384)), COCO17),
     ):
         info = ModelInfo("net", codec, skeleton, Input("NCHW", "float32"), licence="MIT")
-        assert ModelInfo.from_json(info.to_json()) == info
+        assert ModelInfo.from_json(info.to_json(), "m.onnx") == info
     with pytest.raises(ModelError, match="did you mean 'movenet'"):
-        ModelInfo.from_json('{"codec":{"kind":"movnet"}}')
+        ModelInfo.from_json('{"codec":{"kind":"movnet"}}', "m.onnx")
     with pytest.raises(ModelError, match="no field"):
-        ModelInfo.from_json('{"codec":{"kind":"movenet","kernel":2}}')
+        ModelInfo.from_json('{"codec":{"kind":"movenet","kernel":2}}', "m.onnx")
     assert codec_to_dict(DistributionBoxes())["strides"] == (8, 16, 32)
 
 
@@ -164,7 +164,7 @@ def test_metadata_round_trip() -> None:
 def test_embedded_files_describe_themselves(name: str) -> None:
     proto = onnx.load(EMBEDDED[name].path)
     texts = {p.key: p.value for p in proto.metadata_props}
-    info = ModelInfo.from_json(texts[METADATA_KEY])
+    info = ModelInfo.from_json(texts[METADATA_KEY], "m.onnx")
     assert info.name == name and info.input.raw
     assert info.licence == "Apache-2.0" and "Copyright" in info.attribution
     assert {t.data_type for t in proto.graph.initializer if np.prod(t.dims) > 64} == {
