@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -112,6 +113,12 @@ class Pose:
         reid: str | Path | None = None,
         max_people: int = 0,
     ) -> None:
+        for name, number, most in (
+            ("min_score", min_score, 1.0), ("det_score", det_score or 0.0, 1.0),
+            ("max_people", max_people, math.inf), ("threads", threads, math.inf),
+        ):  # fmt: skip
+            if not 0 <= number <= most:
+                raise UsageError(f"{name}={number} is not between 0 and {most:g}")
         named = (model, weights, detector, refine, reid)
         # what this object was read from
         self.files = [Path(n) for n in named if isinstance(n, (str, Path)) and os.path.isfile(n)]
@@ -215,11 +222,12 @@ class Pose:
         return Stream(opened, self._results(opened, **{"keep_images": True, **rest}))
 
     def predict_to(
-        self, source: Any, out: str | Path, *, save: Sequence[str] = ("jsonl",), **options: Any
+        self, source: Any, out: str | Path, *, save: str | Sequence[str] = "jsonl", **options: Any
     ) -> Summary:
-        """Write result files into a folder as the frames come; see predict.predict_to."""
+        """Write result files, `save` in a list or with commas between; see predict.predict_to."""
         from posewright.predict import predict_to
 
+        save = [name.strip() for name in save.split(",")] if isinstance(save, str) else save
         return predict_to(self, [source], Path(out), save=save, **options)
 
     def explain(self, source: Any, **options: Any) -> NDArray[np.uint8]:
