@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -11,8 +12,11 @@ import numpy as np
 import pytest
 from test_sources_video import frames, scene
 
+from posewright.errors import SourceError
 from posewright.people import Frame
 from posewright.sources import open_source
+from posewright.sources.order import Waiting
+from posewright.sources.video import _Clock
 
 MUXERS = {"ts": "mpegts", "mkv": "matroska"}
 COUNT = 24
@@ -129,6 +133,96 @@ def test_a_damaged_packet_shifts_no_later_number(
     check_numbers(found, [9])
     if codec in ("mjpeg", "prores_ks") or options.get("gop") == 1:
         check_content(found)
+
+
+REFERRING = [
+    ("a.mp4", "libx265", {"between": 3}),
+    ("b.mov", "libx265", {"gop": 8}),
+    ("c.mp4", "libx264", {"between": 3, "gop": 8}),
+    ("d.mov", "mpeg4", {"between": 2, "gop": 8}),
+]
+
+
+@pytest.mark.parametrize(("name", "codec", "options"), REFERRING)
+def test_frames_that_refer_to_a_damaged_one_keep_their_numbers(
+    tmp_path: Path, name: str, codec: str, options: dict
+) -> None:
+    path = tmp_path / name
+    film(path, codec, **options)
+    whole = path.read_bytes()
+    for number in (*range(10), 22, 23):
+        path.write_bytes(whole)
+        damage(path, [number], "zeros")
+        if number == 0 and "gop" not in options:  # everything refers to it
+            with pytest.raises(SourceError, match="no picture"):
+                open_source(path)
+            continue
+        found = frames(path)
+        missing = [f.index for f in found if f.status != "ok"]
+        check_numbers(found, missing)
+        assert number in missing
+        next_key = COUNT if codec == "libx265" and "gop" not in options else number + 16
+        assert set(missing) <= set(range(number - 7, next_key))
+
+
+def test_frames_that_come_in_the_wrong_order_behind_damage_are_put_in_order(tmp_path: Path) -> None:
+    film(tmp_path / "a.mp4", "libx264", between=3, gop=8)
+    damage(tmp_path / "a.mp4", [7], "zeros")
+    found = frames(tmp_path / "a.mp4")  # the decoder shows 0.44, 0.2, 0.48, 0.24, 0.52
+    check_numbers(found, [7, 8, 9, 10])
+
+
+def told(waiting: Waiting, number: int, *, shown: bool) -> list[float | None] | None:
+    """Send a packet, and show its frame -> the times of the lost pictures before it."""
+    packet = av.Packet(b"x")
+    frame = av.VideoFrame(16, 16, "gray")
+    for item in (packet, frame):
+        item.pts, item.time_base = number, Fraction(1, 25)
+    waiting.count(packet)
+    waiting.expect(packet)
+    lost = waiting.show(frame) if shown else waiting.overdue()
+    return None if lost is None else [each.time for each in lost]
+
+
+@pytest.mark.parametrize(("every", "lost"), [(1, [2.44, 2.52]), (2, [])], ids=["frames", "fields"])
+def test_packets_without_a_picture_count_where_all_had_one_before_damage(
+    every: int, lost: list[float]
+) -> None:
+    waiting = Waiting()
+    for number in range(60):  # of two packets with a field each, one gives the frame
+        assert told(waiting, number, shown=number % every == 0) == []
+    waiting.hurt()
+    found = [told(waiting, n, shown=n % 2 == 0) or [] for n in range(60, 65)]
+    assert list(chain.from_iterable(found)) == lost
+    assert waiting.rest() == []
+    late = av.VideoFrame(16, 16, "gray")
+    late.pts, late.time_base = 61, Fraction(1, 25)
+    assert (waiting.show(late) is None) == bool(lost)  # its place is taken
+
+
+def test_pictures_before_the_first_that_can_be_decoded_are_no_damage() -> None:
+    waiting = Waiting()
+    for number in (5, 2, 3, 4):  # those that lead an open group of pictures
+        assert told(waiting, number, shown=False) == []
+    assert told(waiting, 6, shown=True) == []
+    waiting.hurt()
+    assert told(waiting, 7, shown=True) == [] and waiting.rest() == []
+
+
+@pytest.mark.parametrize(
+    ("stamps", "times"),
+    [
+        ([5.0, 5.2, 5.08, 5.12, 5.4], [0, 0.2, 0.205, 0.21, 0.4]),  # the wrong order
+        ([0.0, 0.04, 0.08, 9.0, 0.0, 0.04], [0, 0.04, 0.08, 9.0, 9.04, 9.08]),  # a join
+        ([0.0, 0.04, 0.08, 0.0, 0.01, 0.02, 0.03, 0.07], [0, 0.04, 0.08, 0.085, 0.09, 0.095, 0.135,
+                                                          0.175]),
+    ],
+)  # fmt: skip
+def test_times_grow_and_a_wrong_order_shifts_none_behind_it(
+    stamps: list[float], times: list[float]
+) -> None:
+    clock = _Clock(0.04)
+    assert [clock.time(stamp) for stamp in stamps] == pytest.approx(times)
 
 
 @pytest.mark.parametrize(
