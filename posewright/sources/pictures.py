@@ -25,7 +25,7 @@ from posewright.people import Frame
 from posewright.sources.address import NOT_LISTED, is_address, without_secrets
 from posewright.sources.base import Frames
 from posewright.sources.guard import BadPicture, decode, picture_format
-from posewright.sources.inside import raw_format
+from posewright.sources.inside import HIGHEST_RATIO, raw_format
 from posewright.sources.skipped import RAW, Skipped
 
 __all__ = [
@@ -35,7 +35,6 @@ __all__ = [
 
 PICTURES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .bmp .dib".split())
 UNREAD = frozenset(".heic .heif .avif".split())  # pictures too: reported, not passed over
-HIGHEST_RATIO = 1100  # deflate cannot pack tighter than 1 : 1032
 
 Load = Callable[[], Frame]  # reads one picture; a frame with a status where that fails
 

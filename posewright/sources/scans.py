@@ -1,0 +1,25 @@
+"""The scans of a JPEG: each is worked through at full size, however few bytes it has."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["MOST_SCANS", "too_many_scans"]
+
+MOST_SCANS = 100  # progressive files have about ten; 2000 of them take a minute
+_END, _START_OF_SCAN, _PLAIN = 0xD9, 0xDA, (0x01, *range(0xD0, 0xD8))
+# Behind the header of a scan come its values, in which 0xFF stands before 0x00 or a restart only.
+_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
+
+
+def too_many_scans(data: bytes) -> bool:
+    """Tell whether a JPEG has more than `MOST_SCANS` scans (ITU T.81, B.1.1 and B.2.3)."""
+    scans, at = 0, 2
+    while scans <= MOST_SCANS and (found := _MARKER.search(data, at)):
+        marker, at = found[1][0], found.end()
+        if marker == _END:
+            return False
+        if marker not in _PLAIN:
+            at += max(int.from_bytes(data[at : at + 2]), 2)
+        scans += marker == _START_OF_SCAN
+    return scans > MOST_SCANS
