@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["eight_bits"]
+__all__ = ["Values", "eight_bits"]
 
 DEPTHS = (8, 10, 12, 14, 16)  # of sensors, whose values stand in files of 16 bits as they are
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """How a picture stores values of 9 to 16 bits.
+
+    bits: of each; 0 for 8 and fewer, and for fractions.  planes: each colour stands by itself.
+    negative: 0 is white.
+    """
+
+    bits: int = 0
+    planes: bool = False
+    negative: bool = False
 
 
 def eight_bits(image: NDArray[np.uint16], bits: int = 0) -> NDArray[np.uint8]:

@@ -24,6 +24,7 @@ __all__ = ["BadPicture", "allowed", "decode", "picture_format", "picture_size", 
 MOST_SEGMENTS = 10_000  # of a JPEG before its size
 MOST_CHUNKS = 1_000_000  # of a PNG
 SPARE_BYTES = 64 << 20  # room for metadata: colour profiles, thumbnails, a film at the end
+DARKEST = 1 << 6  # of 8 bits, below which 16 bits hold values of at most 14
 FIRST_BYTES = 1 << 20  # of a picture file that are read at once; most have no more
 
 Size = tuple[int, int]
@@ -134,9 +135,10 @@ def _checked(file: IO[bytes], max_pixels: int) -> tuple[str, bytes]:
 
 def _pixels(name: str, data: bytes) -> NDArray[np.uint8]:
     """Decode the first picture of a file -> (H, W, 3) RGB."""
-    bits = inside.deep(name, data)
-    # The order RGB of more than 8 bits comes out wrong in OpenCV 5.
-    way = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH if bits else cv2.IMREAD_COLOR_RGB
+    values = inside.values(name, data)
+    # In OpenCV 5 more than 8 bits come out wrong in the order RGB, and from planes.
+    deep = values.bits > 0 and not values.planes
+    way = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH if deep else cv2.IMREAD_COLOR_RGB
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), way | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
@@ -144,10 +146,16 @@ def _pixels(name: str, data: bytes) -> NDArray[np.uint8]:
     if image is None:
         raise BadPicture(f"the {name} is damaged, cut off or of an unusual kind; save it again")
     if image.dtype == np.uint16:  # OpenCV moves 10, 12 and 14 packed bits up to 16
-        small = eight_bits(np.asarray(image, np.uint16), 0 if bits == 16 else 16)
+        small = eight_bits(np.asarray(image, np.uint16), 0 if values.bits == 16 else 16)
         found = np.ascontiguousarray(small[..., ::-1])
+        found = ~found if values.negative else found
     else:
         found = np.asarray(image, np.uint8)
+        if values.planes and found.max() < DARKEST:
+            raise BadPicture(
+                f"its planes of {values.bits} bits hold values of fewer, which OpenCV cuts off; "
+                "save it with interleaved colours (PlanarConfiguration 1)"
+            )
     # OpenCV turns a TIFF whatever it is told; all others are turned here.
     return found if name == "TIFF" else turned(found, orientation_of(io.BytesIO(data), name))
 

@@ -8,9 +8,10 @@ from io import BytesIO
 from typing import IO
 
 from posewright.sources import tiff
+from posewright.sources.depth import Values
 from posewright.sources.scans import MOST_SCANS, too_many_scans
 
-__all__ = ["HIGHEST_RATIO", "damage", "deep", "more", "not_the_picture", "raw_format"]
+__all__ = ["HIGHEST_RATIO", "damage", "more", "not_the_picture", "raw_format", "values"]
 
 _MAGIC = {
     b"FUJIFILMCCD-RAW": "RAF", b"IIRO": "ORF", b"IIRS": "ORF", b"MMOR": "ORF", b"IIU\0": "RW2",
@@ -36,11 +37,11 @@ def not_the_picture(name: str, file: IO[bytes]) -> str:
     return tiff.not_the_picture(file) if name == "TIFF" else ""
 
 
-def deep(name: str, data: bytes) -> int:
-    """Return how many bits each value has that OpenCV would cut down to 8; 0 for 8 and fewer."""
+def values(name: str, data: bytes) -> Values:
+    """Return how values are stored that OpenCV would cut down to 8 bits."""
     if name == "PNG":
-        return 16 if data[24:25] == b"\x10" else 0
-    return tiff.deep(BytesIO(data)) if name == "TIFF" else 0
+        return Values(16 if data[24:25] == b"\x10" else 0)
+    return tiff.values(BytesIO(data)) if name == "TIFF" else Values()
 
 
 def damage(name: str, data: bytes) -> str:

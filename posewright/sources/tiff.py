@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import IO
 
+from posewright.sources.depth import Values
 from posewright.sources.scans import too_many_scans
 from posewright.sources.verify import jpeg_damaged, strip_damaged
 
-__all__ = ["Directory", "damage", "deep", "directories", "first", "more_pages", "not_the_picture"]
+__all__ = ["Directory", "damage", "directories", "first", "more_pages", "not_the_picture", "values"]
 
 FARTHEST = 1 << 40  # place of a directory; no file system takes us there
 MOST_ENTRIES = 10_000  # of a directory
@@ -39,7 +40,11 @@ _PHOTOMETRIC, _FILL_ORDER, _MAKE, _SAMPLES, _ROWS, _SUBS, _JPEG_TABLES = (
 _PLANAR, _TILE_WIDTH, _TILE_HEIGHT, _FORMAT, _DNG = 284, 322, 323, 339, 50706
 _SIZES = (_WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT)
 _STRIPS, _TILES = (273, 279), (324, 325)  # offsets and byte counts
-_YCBCR, _SENSOR = 6, (32803, 34892)  # photometric; of sensors: colour filter array, linear raw
+_WHITE_IS_ZERO, _YCBCR, _SENSOR = (
+    0,
+    6,
+    (32803, 34892),
+)  # photometric; of sensors: colour filter array, linear raw
 _JPEG, _DEFLATE, _STRICT = 7, (8, 32946), (5, 32773)  # compression; 5 LZW, 32773 PackBits
 # Bytes that one byte unpacks to at most: an LZW code of 12 bits stands for up to 3838 bytes, a run
 # of PackBits for 128 in two bytes.
@@ -216,14 +221,16 @@ def more_pages(file: IO[bytes]) -> int:
     return sum(not page.reduced for page in islice(directories(file), 1, None))
 
 
-def deep(file: IO[bytes]) -> int:
-    """Return the bits of each value of the first page where they are whole numbers of 9 to 16."""
+def values(file: IO[bytes]) -> Values:
+    """Return how the first page stores its values."""
     try:
         page = first(file)
         bits, whole = page.number(_BITS, 1), page.number(_FORMAT, 1) == 1
+        planes = page.number(_PLANAR, 1) == 2 and page.number(_SAMPLES, 1) > 1
+        negative = page.number(_PHOTOMETRIC, 1) == _WHITE_IS_ZERO
     except (struct.error, OverflowError, ValueError):
-        return 0
-    return bits if whole and 8 < bits <= 16 else 0
+        return Values()
+    return Values(bits, planes, negative) if whole and 8 < bits <= 16 else Values()
 
 
 def damage(file: IO[bytes]) -> str:
