@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import av
@@ -15,6 +16,8 @@ from test_sources_video import frames, scene
 from posewright.errors import SourceError
 from posewright.people import Frame
 from posewright.sources import open_source
+from posewright.sources.decoder import Decoder, Lost
+from posewright.sources.decoding import open_container
 from posewright.sources.order import Waiting
 from posewright.sources.video import _Clock
 
@@ -369,6 +372,61 @@ def test_frames_that_a_recorder_dropped_are_no_damage(tmp_path: Path, numbers: l
     assert [f.index for f in found] == list(range(20))
     times = [n / 25 for n in range(24) if n not in numbers]
     assert [f.time for f in found] == pytest.approx(times, abs=0.002)
+
+
+def emptied(path: Path, numbers: list[int]) -> None:
+    """Make samples of an MP4 or QuickTime file with one chunk empty, those of dropped frames."""
+    data = bytearray(path.read_bytes())
+    table = data.index(b"stsz") + 12
+    (count,) = struct.unpack_from(">I", data, table)
+    sizes = struct.unpack_from(f">{count}I", data, table + 4)
+    listed, start = struct.unpack_from(">2I", data, data.index(b"stco") + 8)
+    assert listed == 1
+    at, body = start, b""
+    for number, size in enumerate(sizes):
+        if number in numbers:
+            struct.pack_into(">I", data, table + 4 + 4 * number, 0)
+        else:
+            body += data[at : at + size]
+        at += size
+    data[start : start + len(body)] = body
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [("a.mov", "mjpeg", {"pixels": "yuvj420p"}), ("a.mp4", "libx264", {"gop": 1})],
+)
+def test_empty_samples_of_frames_that_a_recorder_dropped_are_no_damage(
+    tmp_path: Path, name: str, codec: str, options: dict
+) -> None:
+    numbers = [5, 6, 15, 23]
+    film(tmp_path / name, codec, **options)
+    emptied(tmp_path / name, numbers)
+    with open_source(tmp_path / name) as source:
+        assert source.total == 20
+        found = list(source)
+    assert {f.status for f in found} == {"ok"} and [f.index for f in found] == list(range(20))
+    times = [n / 25 for n in range(24) if n not in numbers]
+    assert [f.time for f in found] == pytest.approx(times, abs=0.002)
+
+
+def test_a_line_that_fails_loses_no_frame_that_has_come(tmp_path: Path) -> None:
+    film(tmp_path / "a.ts", "libx264", between=3)
+    container, stream = open_container(str(tmp_path / "a.ts"), "a", "file", 1 << 20)
+
+    class Failing:
+        """A container whose line fails after 20 packets."""
+
+        format, streams = container.format, container.streams
+
+        def demux(self, *streams: object) -> Iterator[object]:
+            yield from islice(container.demux(*streams), 20)
+            raise av.error.ConnectionResetError(104, "the line failed")
+
+    decoder = Decoder(Failing(), stream)  # type: ignore[arg-type]
+    found = [item for item in decoder if not isinstance(item, Lost)]
+    assert decoder.packets == 20 and len(found) == 20
 
 
 def test_a_recording_that_begins_between_key_frames_is_no_damage(tmp_path: Path) -> None:

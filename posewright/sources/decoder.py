@@ -94,13 +94,27 @@ class Decoder:
         yield from sorted(held, key=self._waiting.place)
 
     def _packets(self) -> Iterator[av.Packet[VideoStream]]:
+        """Yield the packets that hold something, and an empty one: the decoder shows what it has.
+
+        Also where the disk or the line fails.  One of a frame that a recorder dropped is empty too,
+        and would end the decoding.
+        """
+        for packet in self._read():
+            if packet.size:
+                self._count(packet)
+                yield packet
+        end = cast("av.Packet[VideoStream]", av.Packet())
+        end.stream = self._stream
+        if self._stream.time_base is not None:
+            end.time_base = self._stream.time_base
+        yield end
+
+    def _read(self) -> Iterator[av.Packet[VideoStream]]:
         failures = 0
         while failures < MOST_FAILURES:
             try:
                 for packet in self._demux():
                     failures = 0
-                    if packet.size:
-                        self._count(packet)
                     yield packet
                 return
             except av.error.InvalidDataError:

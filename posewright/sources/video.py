@@ -145,7 +145,8 @@ class _Declared:
     """What a container says about its length; 0 and None where it says nothing.
 
     count: packets; those in the table of a QuickTime or MP4 file, whose edit list may leave out or
-    repeat some.  unshown: those of them that are only there to decode others.
+    repeat some, and which lists empty ones for frames that a recorder dropped.  unshown: those of
+    them that are only there to decode others.
     """
 
     count: int
@@ -156,9 +157,9 @@ class _Declared:
     @classmethod
     def of(cls, container: InputContainer, stream: VideoStream) -> _Declared:
         count, unshown = stream.frames, 0
-        listed = len(stream.index_entries)
-        if count and listed not in (0, count) and "mov" in container.format.name:
-            count, unshown = listed, sum(entry.is_discard for entry in stream.index_entries)
+        if count and "mov" in container.format.name and len(stream.index_entries):
+            held = [entry.is_discard for entry in stream.index_entries if entry.size]
+            count, unshown = len(held), sum(held)
         return cls(count, _duration(container, stream), rate(stream), unshown)
 
     def total(self, index: ChunkIndex | None) -> int | None:
