@@ -18,8 +18,8 @@ from posewright.people import Frame
 from posewright.sources import open_source
 from posewright.sources.decoder import Decoder, Lost
 from posewright.sources.decoding import open_container
-from posewright.sources.order import Waiting
 from posewright.sources.video import _Clock
+from posewright.sources.waiting import Waiting
 
 MUXERS = {"ts": "mpegts", "mkv": "matroska"}
 COUNT = 24

@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 
 from posewright.sources.avi import ChunkIndex
 from posewright.sources.decoding import AV_ERRORS, rate, why
-from posewright.sources.order import REORDERED, Lost, Waiting, time_of
+from posewright.sources.waiting import REORDERED, Lost, Waiting, time_of
 
 __all__ = ["Decoder", "Lost"]
 

@@ -212,7 +212,7 @@ def glob_files(pattern: str, notes: list[str]) -> list[str]:
 
     notes: a line about other matches is added to them.
     """
-    found = glob.glob(pattern, recursive=True)
+    found = list(dict.fromkeys(glob.glob(pattern, recursive=True)))  # two ** find a file twice
     chosen = [path for path in found if _is_picture(path)]
     if not chosen:
         what = f"none of the {len(found)} matches is a picture" if found else "nothing matches"
@@ -272,6 +272,8 @@ def list_files(path: str) -> list[str]:
 
     A picture lies beside the list, or else in the working folder.
     """
+    if not os.path.isfile(path):  # a pipe would be waited for
+        raise SourceError(f"{path} is no file; name a list of pictures")
     with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
         lines = [line.strip() for line in file]
     names = [line for line in lines if line and not line.startswith("#")]
@@ -283,7 +285,8 @@ def list_files(path: str) -> list[str]:
 def _listed(folder: str, name: str) -> str:
     """Return the path of a picture of a list: beside the list, or else in the working folder."""
     beside = on_disk(Path(folder, name))
-    return str(beside if beside.exists() else on_disk(Path(name)))
+    # Path.exists raises for names that are too long and folders that are closed.
+    return str(beside if os.path.exists(beside) else on_disk(Path(name)))
 
 
 def zip_loads(path: str, max_pixels: int, resources: ExitStack, notes: list[str]) -> list[Load]:

@@ -1,4 +1,4 @@
-"""The order of showing: which packets have no picture, told by the times of those that have."""
+"""Packets that wait for their pictures: which have none, told by the times of those that have."""
 
 from __future__ import annotations
 
