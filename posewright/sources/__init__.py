@@ -234,12 +234,16 @@ def _item_loads(
         )
     name = os.fsdecode(item)
     if is_address(name):
-        return [partial(Frame.failed, without_secrets(name), NOT_LISTED)]
-    failed = partial(Frame.failed, name, sequence=str(PurePath(name).parent))
+        return [lambda _: Frame.failed(without_secrets(name), NOT_LISTED)]
+
+    def failed(message: str) -> list[Load]:
+        folder = str(PurePath(name).parent)
+        return [lambda _: Frame.failed(name, message, sequence=folder)]
+
     try:
         found = _path_loads(name, max_pixels, resources, notes)
     except SourceError as error:
-        return [partial(failed, str(error))]
+        return failed(str(error))
     if found is not None:
         return found
-    return [partial(failed, "it is no picture; open videos one by one, not in a list")]
+    return failed("it is no picture; open videos one by one, not in a list")

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posewright.sources import inside, tiff
-from posewright.sources.depth import eight_bits
+from posewright.sources.depth import Depths, eight_bits
 from posewright.sources.orientation import orientation_of, turned, upright_size
 
 __all__ = ["BadPicture", "allowed", "decode", "picture_format", "picture_size", "shown_sizes"]
@@ -93,15 +93,18 @@ def allowed(size: Size, max_pixels: int) -> None:
         )
 
 
-def decode(file: IO[bytes], max_pixels: int) -> tuple[NDArray[np.uint8], str]:
+def decode(
+    file: IO[bytes], max_pixels: int, sequence: str = "", depths: Depths | None = None
+) -> tuple[NDArray[np.uint8], str]:
     """Return the (H, W, 3) RGB pixels of an open picture file; BadPicture says why it has none.
 
     Beside them one line about what else the file holds, "" for nothing.  Grey, 16-bit, palette and
     CMYK pictures are converted, an alpha channel is dropped, of several pages the first is taken.
-    The picture is turned as its EXIF orientation says.
+    The picture is turned as its EXIF orientation says.  depths: what the pictures of its `sequence`
+    before it told about the bits of 16 that are used.
     """
     name, data = _checked(file, max_pixels)
-    image = _pixels(name, data)
+    image = _pixels(name, data, sequence, Depths() if depths is None else depths)
     shown, _ = shown_sizes(io.BytesIO(data))
     if sorted(shown) != sorted(image.shape[:2]):  # another reading than that of the limit
         raise BadPicture(
@@ -133,7 +136,7 @@ def _checked(file: IO[bytes], max_pixels: int) -> tuple[str, bytes]:
     return name, data
 
 
-def _pixels(name: str, data: bytes) -> NDArray[np.uint8]:
+def _pixels(name: str, data: bytes, sequence: str, depths: Depths) -> NDArray[np.uint8]:
     """Decode the first picture of a file -> (H, W, 3) RGB."""
     values = inside.values(name, data)
     # In OpenCV 5 more than 8 bits come out wrong in the order RGB, and from planes.
@@ -146,8 +149,9 @@ def _pixels(name: str, data: bytes) -> NDArray[np.uint8]:
     if image is None:
         raise BadPicture(f"the {name} is damaged, cut off or of an unusual kind; save it again")
     if image.dtype == np.uint16:  # OpenCV moves 10, 12 and 14 packed bits up to 16
-        small = eight_bits(np.asarray(image, np.uint16), 0 if values.bits == 16 else 16)
-        found = np.ascontiguousarray(small[..., ::-1])
+        full = np.asarray(image, np.uint16)
+        bits = depths.of(sequence, full, values.least) if values.bits == 16 else 16
+        found = np.ascontiguousarray(eight_bits(full, bits)[..., ::-1])
         found = ~found if values.negative else found
     else:
         found = np.asarray(image, np.uint8)

@@ -40,7 +40,10 @@ def not_the_picture(name: str, file: IO[bytes]) -> str:
 def values(name: str, data: bytes) -> Values:
     """Return how values are stored that OpenCV would cut down to 8 bits."""
     if name == "PNG":
-        return Values(16 if data[24:25] == b"\x10" else 0)
+        if data[24:25] != b"\x10":
+            return Values()
+        # Values with fewer significant bits have them on top (PNG 3, 11.3.2.8).
+        return Values(16, 16 if any(kind == b"sBIT" for kind, _, _ in _png_chunks(data)) else 0)
     return tiff.values(BytesIO(data)) if name == "TIFF" else Values()
 
 

@@ -40,6 +40,7 @@ _PHOTOMETRIC, _FILL_ORDER, _MAKE, _SAMPLES, _ROWS, _SUBS, _JPEG_TABLES = (
 _PLANAR, _TILE_WIDTH, _TILE_HEIGHT, _FORMAT, _DNG = 284, 322, 323, 339, 50706
 _SIZES = (_WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT)
 _STRIPS, _TILES = (273, 279), (324, 325)  # offsets and byte counts
+_MOST, _SEVERAL = 281, 16  # the highest value; samples that are looked at
 _WHITE_IS_ZERO, _YCBCR, _SENSOR = (
     0,
     6,
@@ -228,9 +229,11 @@ def values(file: IO[bytes]) -> Values:
         bits, whole = page.number(_BITS, 1), page.number(_FORMAT, 1) == 1
         planes = page.number(_PLANAR, 1) == 2 and page.number(_SAMPLES, 1) > 1
         negative = page.number(_PHOTOMETRIC, 1) == _WHITE_IS_ZERO
+        least = max(page.numbers(_MOST)[:_SEVERAL], default=0).bit_length()
     except (struct.error, OverflowError, ValueError):
         return Values()
-    return Values(bits, planes, negative) if whole and 8 < bits <= 16 else Values()
+    deep = whole and 8 < bits <= 16
+    return Values(bits, min(least, bits), planes, negative) if deep else Values()
 
 
 def damage(file: IO[bytes]) -> str:
