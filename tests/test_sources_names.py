@@ -15,7 +15,10 @@ from posewright.datasets.folders import copy_picture
 from posewright.datasets.places import header_sizes
 from posewright.errors import SourceError, UsageError
 from posewright.sources import open_source
+from posewright.sources.pictures import PICTURES, UNREAD
 from posewright.sources.planning import picture_files
+from posewright.sources.skipped import RAW
+from posewright.writers.names import is_picture
 
 
 @pytest.fixture
@@ -72,3 +75,9 @@ def test_a_pattern_reads_each_picture_once(tmp_path: Path) -> None:
 def test_a_camera_as_a_path_is_live(live: str) -> None:
     with pytest.raises(UsageError, match=f"{live} is live"):
         planned(Path(live), "a.jpg")
+
+
+@pytest.mark.parametrize("suffix", sorted(PICTURES | UNREAD | RAW | {".ppm", ".JPG"}))
+def test_a_picture_that_cannot_be_read_is_named_as_a_picture(suffix: str) -> None:
+    assert is_picture(f"in/a{suffix}")
+    assert not is_picture(f"http://host/a{suffix}") and not is_picture("in/a.mp4")

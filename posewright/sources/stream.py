@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from posewright.errors import SourceError
 from posewright.people import Frame
-from posewright.sources.address import without_secrets
+from posewright.sources.address import PLAYLISTS, without_secrets
 from posewright.sources.base import Frames
 from posewright.sources.decoder import Decoder, Lost
 from posewright.sources.decoding import AV_ERRORS, open_container, rate
@@ -31,7 +31,6 @@ __all__ = ["CameraLink", "Connect", "Link", "NetworkLink", "live", "open_camera"
 
 # What FFmpeg may speak for a network address: never "file", "concat", "subfile" or "pipe".
 PROTOCOLS = "http,https,httpproxy,rtsp,rtsps,rtp,rtmp,rtmps,rtmpt,udp,tcp,tls"
-PLAYLISTS = frozenset(".m3u8 .m3u .ffconcat .concat .sdp .mpd .pls .xspf .smil".split())
 TIMEOUT = 10.0  # seconds for an answer, and for the next data
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 
