@@ -168,6 +168,33 @@ def test_frames_that_refer_to_a_damaged_one_keep_their_numbers(
         assert set(missing) <= set(range(number - 7, next_key))
 
 
+@pytest.mark.parametrize(("name", "codec", "options"), REFERRING)
+def test_damage_that_the_decoder_does_not_report_shifts_no_number(
+    tmp_path: Path, name: str, codec: str, options: dict
+) -> None:
+    """The first bytes of the packet stay: HEVC passes over it without an error."""
+    path = tmp_path / name
+    film(path, codec, **options | {"gop": 8})
+    whole = path.read_bytes()
+    places = packets(path)
+    for number in (*range(8), 23):
+        pos, size = places[number]
+        start = min(8, size // 2)
+        path.write_bytes(whole[: pos + start] + bytes(size - start) + whole[pos + size :])
+        found = frames(path)
+        check_numbers(found, [f.index for f in found if f.status != "ok"])
+
+
+def test_a_recording_in_hevc_that_begins_between_key_frames_is_no_damage(tmp_path: Path) -> None:
+    film(tmp_path / "a.ts", "libx265", count=40, gop=10, between=2)
+    data = (tmp_path / "a.ts").read_bytes()
+    start = packets(tmp_path / "a.ts")[3][0] // 188 * 188
+    (tmp_path / "b.ts").write_bytes(data[:564] + data[start:])
+    found = frames(tmp_path / "b.ts")
+    assert {f.status for f in found} == {"ok"} and 25 <= len(found) < 40
+    assert [f.index for f in found] == list(range(len(found))) and found[0].time == 0
+
+
 def test_frames_that_come_in_the_wrong_order_behind_damage_are_put_in_order(tmp_path: Path) -> None:
     film(tmp_path / "a.mp4", "libx264", between=3, gop=8)
     damage(tmp_path / "a.mp4", [7], "zeros")

@@ -49,7 +49,7 @@ class Decoder:
         # Whatever lies between the packets of a Matroska file has been skipped as damaged.
         self._adjoin = "matroska" in forms
         self._keeps_packets = "mov" in forms  # its packets come from a table
-        self._waiting = Waiting()
+        self._waiting = Waiting(every=stream.codec_context.name == "hevc")
         self._hurt = -REORDERED - 1  # number of the last packet near which something was damaged
         self._end: int | None = None  # where the last packet ended in the file
 
@@ -174,7 +174,7 @@ class Decoder:
 
     def _lose(self, packet: av.Packet[VideoStream], reason: str) -> None:
         if packet.size and not packet.is_discard:
-            self._waiting.lose(Lost(time_of(packet), reason))
+            self._waiting.lose(Lost(time_of(packet), reason), packet.pts)
 
 
 def _filled(

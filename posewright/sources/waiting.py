@@ -29,13 +29,14 @@ class Lost:
 class _Entry:
     """A packet without a picture so far: its number, section and pts, and what is said of it.
 
-    pts: None where the picture is known to be lost.
+    pts: None where the picture is known to be lost.  key: it refers to no other.
     """
 
     number: int
     section: int
     pts: int | None
     lost: Lost
+    key: bool = False
 
     @property
     def place(self) -> tuple[int, float]:
@@ -50,10 +51,14 @@ class Waiting:
     are lost as soon as a later one is shown.  A packet that holds nothing to be shown is normal in
     some formats, and so is a picture before the first that can be decoded.  So those before the
     first damage never count, and none counts where packets without pictures were usual before it.
+
+    every: each packet holds a picture to be shown, and the decoder may not tell a damaged one, as
+    with HEVC: each counts behind the first frame.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, every: bool = False) -> None:
         self.sent = 0  # packets
+        self._every = every
         self._entries: list[_Entry] = []
         self._sections = _Sections()
         self._damaged: int | None = None  # number of the first packet that damage may have reached
@@ -73,14 +78,16 @@ class Waiting:
     def expect(self, packet: av.Packet[VideoStream]) -> None:
         """Wait for the picture of the last packet."""
         if packet.pts is not None:
-            self._add(packet.pts, Lost(time_of(packet), "it refers to a damaged frame"))
+            lost = Lost(time_of(packet), "it refers to a damaged frame")
+            self._add(packet.pts, lost, packet.is_keyframe)
 
-    def lose(self, lost: Lost) -> None:
-        """Wait for the place of a picture that is lost."""
+    def lose(self, lost: Lost, pts: int | None = None) -> None:
+        """Wait for the place of a picture that is lost; the decoder may show what is left of it."""
         self._add(None, lost)
+        self._replaced += [] if pts is None else [pts]
 
-    def _add(self, pts: int | None, lost: Lost) -> None:
-        self._entries.append(_Entry(self.sent, self._sections.read, pts, lost))
+    def _add(self, pts: int | None, lost: Lost, key: bool = False) -> None:
+        self._entries.append(_Entry(self.sent, self._sections.read, pts, lost, key))
 
     def place(self, frame: VideoFrame) -> tuple[int, float]:
         """Return what sorts frames that have come into the order of showing."""
@@ -124,11 +131,13 @@ class Waiting:
                 lost.append(entry.lost)
                 self._replaced += [] if entry.pts is None else [entry.pts]
             else:
-                self._hidden += 1
+                self._hidden += self._begun
         return lost
 
     def _counts(self, entry: _Entry) -> bool:
         """Tell whether a packet that showed nothing is one that damage may have reached."""
+        if self._every and self._begun:
+            return True
         if self._damaged is None or entry.number < self._damaged:
             return False
         return self._hidden <= MOST_HIDDEN * self._damaged
@@ -145,14 +154,18 @@ class Waiting:
         return entry.lost.time < time
 
     def _leave_out_first(self, time: float | None) -> None:
-        """Forget the packets of before the first frame; what they refer to is not in the file."""
+        """Forget the packets of before the first frame; what they refer to is not in the file.
+
+        Unless there is a key frame among them, which must have been damaged.
+        """
+        until = -math.inf if time is None else time
+        early = [e for e in self._entries if e.pts is not None and e.place[1] < until]
+        keys = [entry.number for entry in early if entry.key]
+        if keys:  # it could have been decoded
+            self._damaged = min(keys[0], self._damaged or keys[0])
+        left_out = [entry for entry in early if not self._counts(entry)]
+        self._entries = [entry for entry in self._entries if entry not in left_out]
         self._begun = True
-        if time is not None:
-            self._entries = [
-                entry
-                for entry in self._entries
-                if entry.pts is None or self._counts(entry) or (entry.lost.time or 0.0) >= time
-            ]
 
 
 class _Sections:
