@@ -202,12 +202,15 @@ def test_frames_that_come_in_the_wrong_order_behind_damage_are_put_in_order(tmp_
     check_numbers(found, [7, 8, 9, 10])
 
 
-def told(waiting: Waiting, number: int, *, shown: bool) -> list[float | None] | None:
+def told(
+    waiting: Waiting, number: int, *, shown: bool, key: bool = False
+) -> list[float | None] | None:
     """Send a packet, and show its frame -> the times of the lost pictures before it."""
     packet = av.Packet(b"x")
     frame = av.VideoFrame(16, 16, "gray")
     for item in (packet, frame):
         item.pts, item.time_base = number, Fraction(1, 25)
+    packet.is_keyframe = key
     waiting.count(packet)
     waiting.expect(packet)
     lost = waiting.show(frame) if shown else waiting.overdue()
@@ -237,6 +240,17 @@ def test_pictures_before_the_first_that_can_be_decoded_are_no_damage() -> None:
     assert told(waiting, 6, shown=True) == []
     waiting.hurt()
     assert told(waiting, 7, shown=True) == [] and waiting.rest() == []
+    again = av.VideoFrame(16, 16, "gray")
+    again.pts, again.time_base = 7, Fraction(1, 25)
+    assert waiting.show(again) is None  # as MPEG-4 does behind a key frame that is damaged
+
+
+def test_a_key_frame_before_the_first_that_is_shown_is_lost() -> None:
+    for key, lost in ((True, [0.08, 0.12]), (False, [])):
+        waiting = Waiting()
+        assert told(waiting, 2, shown=False, key=key) == []
+        assert told(waiting, 3, shown=False) == []
+        assert told(waiting, 4, shown=True) == lost
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,8 @@ class Waiting:
         self._damaged: int | None = None  # number of the first packet that damage may have reached
         self._hidden = 0  # packets before it that never showed anything
         self._begun = False
-        self._replaced: deque[int] = deque(maxlen=MOST_WAITING)  # pts of those given as lost
+        # pts of what is lost or has been shown near damage, and may be shown once more.
+        self._replaced: deque[int] = deque(maxlen=MOST_WAITING)
 
     def count(self, packet: av.Packet[VideoStream]) -> None:
         """Note that a packet has been read."""
@@ -101,8 +102,9 @@ class Waiting:
     def show(self, frame: VideoFrame) -> list[Lost] | None:
         """Return the lost pictures that come before a frame; None where its place is taken."""
         own = self._own(frame)
-        if own is not None:
+        if own is not None and own.pts is not None:
             self._entries.remove(own)
+            self._replaced += [own.pts] if self._damaged is not None else []
         elif frame.pts in self._replaced:
             return None
         self._sections.show(frame.time, self.sent)
