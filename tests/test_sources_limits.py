@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from test_sources_kinds import only, put, scene, tiff
 
-from posewright.sources.scans import MOST_SCANS
+from posewright.sources.scans import MOST_SCANS, too_many_scans
 
 
 @pytest.fixture
@@ -45,6 +45,17 @@ def test_a_jpeg_of_many_scans_is_refused(tmp_path: Path, no_decoding: None) -> N
     data = data.replace(struct.pack("<HHII", 279, 4, 1, 9),
                         struct.pack("<HHII", 279, 4, 1, len(jpeg)))  # fmt: skip
     assert "strip 0" in only(put(tmp_path / "a.tif", data + jpeg)).message
+
+
+def test_the_scans_are_counted_where_other_bytes_look_like_them() -> None:
+    assert not too_many_scans(b"\xff\xd8" + b"\xff" * 3_000_000 + b"\0")  # in one pass
+    assert too_many_scans(b"\xff\xd8" + b"\xff\xe0\0\x02" * 20_000)  # not looked through to the end
+    assert not too_many_scans(b"\xff\xd8" + b"\xff\xe0\0\x02" * 9_000)
+    thumbnail = b"\xff\xda" * 1000
+    assert not too_many_scans(b"\xff\xd8\xff\xe1" + struct.pack(">H", 2002) + thumbnail)
+    one = b"\xff\xda\0\x02ab\xff\0\xff\xd3cd\xff\xff"  # stuffing, a restart, fill bytes
+    assert not too_many_scans(b"\xff\xd8" + one * 100) and too_many_scans(b"\xff\xd8" + one * 101)
+    assert not too_many_scans(b"\xff\xd8" + one * 100 + b"\xff\xd9" + one)  # behind its end
 
 
 def test_a_jpeg_of_some_scans_is_read(tmp_path: Path) -> None:

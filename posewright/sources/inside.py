@@ -9,7 +9,7 @@ from typing import IO
 
 from posewright.sources import tiff
 from posewright.sources.depth import Values
-from posewright.sources.scans import MOST_SCANS, too_many_scans
+from posewright.sources.scans import MOST_SCANS, MOST_SEGMENTS, too_many_scans
 
 __all__ = ["HIGHEST_RATIO", "damage", "more", "not_the_picture", "raw_format", "values"]
 
@@ -63,7 +63,7 @@ def _damaged_tiff(data: bytes) -> str:
 def _slow_jpeg(data: bytes) -> str:
     if not too_many_scans(data):
         return ""
-    return f"the JPEG has more than {MOST_SCANS} scans, which no camera writes; save it again"
+    return f"the JPEG has more than {MOST_SCANS} scans or {MOST_SEGMENTS} segments; save it again"
 
 
 def _short_png(data: bytes) -> str:
