@@ -380,6 +380,8 @@ def test_a_local_name_with_a_colon_is_a_file(
         ("a.mp4", '<?xml version="1.0"?><MPD></MPD>'),
         ("a.pls", "[playlist]\nFile1=/etc/passwd\n"),
         ("a.m3u", "/etc/passwd\n"),
+        ("a.xspf", "<playlist><trackList/></playlist>"),
+        ("a.smil", "/etc/passwd\n"),
     ],
 )
 def test_playlists_are_refused(tmp_path: Path, name: str, text: str) -> None:

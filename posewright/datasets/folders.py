@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -42,6 +43,8 @@ def output_names(samples: Sequence[Sample]) -> list[str]:
 
 def copy_picture(source: Path, target: Path) -> bool:
     """Copy a picture under a temporary name first; tell whether the source could be read."""
+    if not os.path.isfile(source):  # a pipe would be waited for
+        return False
     try:
         file = open(source, "rb")
     except OSError:

@@ -71,6 +71,8 @@ def header_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
     from posewright.sources.guard import BadPicture, shown_sizes
 
     try:
+        if not os.path.isfile(path):  # a pipe would be waited for
+            return (0, 0), (0, 0)
         with open(path, "rb") as file:
             return shown_sizes(file)
     except (OSError, BadPicture, ValueError):

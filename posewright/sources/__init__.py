@@ -16,7 +16,7 @@ import numpy as np
 
 from posewright.errors import SourceError, UsageError, near, nearest
 from posewright.people import Frame
-from posewright.sources.address import NOT_LISTED, is_address, without_secrets
+from posewright.sources.address import NOT_LISTED, PLAYLISTS, is_address, without_secrets
 from posewright.sources.arrays import Color, memory_loads
 from posewright.sources.base import Frames, Kind, Source
 from posewright.sources.pictures import (
@@ -176,7 +176,7 @@ def _file_loads(
     """Decide by a file's first bytes, and by its suffix where they say nothing."""
     kind, head = kind_of(name)
     suffix = PurePath(name).suffix.lower()
-    if kind == "playlist" or suffix in (".m3u8", ".m3u", ".ffconcat", ".sdp", ".mpd"):
+    if kind == "playlist" or suffix in PLAYLISTS:
         raise SourceError(
             f"{name} is a playlist, which is not followed; name the videos themselves"
         )
@@ -234,12 +234,16 @@ def _item_loads(
         )
     name = os.fsdecode(item)
     if is_address(name):
-        return [partial(Frame.failed, without_secrets(name), NOT_LISTED)]
-    failed = partial(Frame.failed, name, sequence=str(PurePath(name).parent))
+        return [lambda _: Frame.failed(without_secrets(name), NOT_LISTED)]
+
+    def failed(message: str) -> list[Load]:
+        folder = str(PurePath(name).parent)
+        return [lambda _: Frame.failed(name, message, sequence=folder)]
+
     try:
         found = _path_loads(name, max_pixels, resources, notes)
     except SourceError as error:
-        return [partial(failed, str(error))]
+        return failed(str(error))
     if found is not None:
         return found
-    return [partial(failed, "it is no picture; open videos one by one, not in a list")]
+    return failed("it is no picture; open videos one by one, not in a list")

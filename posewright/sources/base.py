@@ -19,10 +19,11 @@ class Source(Protocol):
     """An iterator of frames and a context manager; a frame that cannot be read has a status.
 
     name: what the user called it, a password left out.  total: the declared number of frames.
-    fps: frames a second of a video or stream.  size: (width, height) px of a video or stream as it
-    is shown.  total, fps and size are None where nobody knows them.  dropped: frames that a stream
-    opened with latest=True left out because newer ones had come.  notes: what the user should know
-    about what was left out so far, one line each.
+    fps: frames a second of a video or stream.  size: (width, height) px of a video or stream as
+    it is shown; of a stream that turns its pictures, once the first has come.  total, fps and
+    size are None where nobody knows them.  dropped: frames that a stream opened with
+    latest=True left out because newer ones had come.  notes: what the user should know about
+    what was left out so far, one line each.
     """
 
     name: str
@@ -99,7 +100,11 @@ class Frames:
         except StopIteration:
             self._resources.close()
             raise
-        return frame if self.kind == "pictures" else replace(frame, sequence=self.name)
+        if self.kind == "pictures":
+            return frame
+        if self.kind == "stream" and frame.status == "ok":
+            self.size = frame.size
+        return replace(frame, sequence=self.name)
 
     def __enter__(self) -> Frames:
         return self

@@ -24,8 +24,9 @@ from posewright.files.paths import on_disk
 from posewright.people import Frame
 from posewright.sources.address import NOT_LISTED, is_address, without_secrets
 from posewright.sources.base import Frames
+from posewright.sources.depth import Depths
 from posewright.sources.guard import BadPicture, decode, picture_format
-from posewright.sources.inside import raw_format
+from posewright.sources.inside import HIGHEST_RATIO, raw_format
 from posewright.sources.skipped import RAW, Skipped
 
 __all__ = [
@@ -35,9 +36,8 @@ __all__ = [
 
 PICTURES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .bmp .dib".split())
 UNREAD = frozenset(".heic .heif .avif".split())  # pictures too: reported, not passed over
-HIGHEST_RATIO = 1100  # deflate cannot pack tighter than 1 : 1032
 
-Load = Callable[[], Frame]  # reads one picture; a frame with a status where that fails
+Load = Callable[[Depths], Frame]  # reads one picture; a frame with a status where that fails
 
 
 def pictures(
@@ -54,12 +54,12 @@ def pictures(
     The pictures of one folder are a sequence: they are numbered from 0, and have times where `fps`
     says how many of them make a second.  notes: what was left out before the first is read.
     """
-    more = _More()
+    more, depths = _More(), Depths()
 
     def frames() -> Generator[Frame]:
         counts: defaultdict[str, int] = defaultdict(int)
         for load in loads:
-            frame = load()
+            frame = load(depths)
             index = counts[frame.sequence]
             counts[frame.sequence] += 1
             time = frame.time or (index / fps if fps else 0.0)
@@ -90,8 +90,11 @@ class _More:
         return [self._first + others] if self._count else []
 
 
-def file_frame(path: str | Path, max_pixels: int) -> Frame:
-    """Read a picture file; whatever is wrong with it becomes the frame's message."""
+def file_frame(path: str | Path, max_pixels: int, depths: Depths | None = None) -> Frame:
+    """Read a picture file; whatever is wrong with it becomes the frame's message.
+
+    depths: of the pictures before it.
+    """
     name = str(path)
     if is_address(name):
         return Frame.failed(without_secrets(name), NOT_LISTED)
@@ -100,7 +103,7 @@ def file_frame(path: str | Path, max_pixels: int) -> Frame:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise BadPicture("it is not a file; name a picture")
         with open(path, "rb") as file:
-            return _frame(file, name, max_pixels)
+            return _frame(file, name, max_pixels, depths)
     except BadPicture as error:
         return failed(str(error))
     except FileNotFoundError:
@@ -111,10 +114,11 @@ def file_frame(path: str | Path, max_pixels: int) -> Frame:
         return failed("this is no name of a file; check the list")
 
 
-def _frame(file: IO[bytes], name: str, max_pixels: int) -> Frame:
+def _frame(file: IO[bytes], name: str, max_pixels: int, depths: Depths | None) -> Frame:
     """Decode an open picture file; BadPicture where that fails."""
-    image, more = decode(file, max_pixels)
-    return Frame(image, name=name, note=more, sequence=_folder(name))
+    sequence = _folder(name)
+    image, more = decode(file, max_pixels, sequence, depths)
+    return Frame(image, name=name, note=more, sequence=sequence)
 
 
 def _folder(name: str) -> str:
@@ -213,7 +217,7 @@ def glob_files(pattern: str, notes: list[str]) -> list[str]:
 
     notes: a line about other matches is added to them.
     """
-    found = glob.glob(pattern, recursive=True)
+    found = list(dict.fromkeys(glob.glob(pattern, recursive=True)))  # two ** find a file twice
     chosen = [path for path in found if _is_picture(path)]
     if not chosen:
         what = f"none of the {len(found)} matches is a picture" if found else "nothing matches"
@@ -273,6 +277,8 @@ def list_files(path: str) -> list[str]:
 
     A picture lies beside the list, or else in the working folder.
     """
+    if not os.path.isfile(path):  # a pipe would be waited for
+        raise SourceError(f"{path} is no file; name a list of pictures")
     with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
         lines = [line.strip() for line in file]
     names = [line for line in lines if line and not line.startswith("#")]
@@ -284,7 +290,8 @@ def list_files(path: str) -> list[str]:
 def _listed(folder: str, name: str) -> str:
     """Return the path of a picture of a list: beside the list, or else in the working folder."""
     beside = on_disk(Path(folder, name))
-    return str(beside if beside.exists() else on_disk(Path(name)))
+    # Path.exists raises for names that are too long and folders that are closed.
+    return str(beside if os.path.exists(beside) else on_disk(Path(name)))
 
 
 def zip_loads(path: str, max_pixels: int, resources: ExitStack, notes: list[str]) -> list[Load]:
@@ -319,14 +326,16 @@ def _members(archive: zipfile.ZipFile, skipped: Skipped) -> Iterator[zipfile.Zip
             skipped.add(member.filename)
 
 
-def _member(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, max_pixels: int) -> Frame:
+def _member(
+    archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, max_pixels: int, depths: Depths
+) -> Frame:
     name = f"{path}/{info.filename}"
     failed = partial(Frame.failed, name, sequence=_folder(name))
     try:
         if info.file_size > HIGHEST_RATIO * max(info.compress_size, 1):
             raise BadPicture(f"it is packed more than {HIGHEST_RATIO} to 1; unpack it by hand")
         with archive.open(info) as file:
-            return _frame(file, name, max_pixels)
+            return _frame(file, name, max_pixels, depths)
     except BadPicture as error:
         return failed(str(error))
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError) as error:

@@ -13,6 +13,7 @@ import numpy as np
 
 from posewright.errors import SourceError, UsageError
 from posewright.files.marks import MARK, drawn_among, is_drawn
+from posewright.sources.address import without_secrets
 from posewright.sources.base import Source
 from posewright.sources.decoding import open_container
 from posewright.sources.pictures import folder_files, glob_files, list_files
@@ -63,8 +64,6 @@ def plan(sources: Sequence[Any], opening: Callable[[Any], Source]) -> Plan:
 
 def shown(spec: Any) -> str:
     """Return a source as it may be printed: an address without what may be a password."""
-    from posewright.sources.address import without_secrets
-
     if isinstance(spec, (str, os.PathLike)):
         return without_secrets(os.fsdecode(spec))
     return f"camera {spec}" if isinstance(spec, (int, np.integer)) else type(spec).__name__
@@ -107,8 +106,9 @@ def _is_live(spec: Any, opening: Callable[[Any], Source]) -> bool:
     """Tell a camera or stream; an address of the web may also be a video, so it is opened."""
     if isinstance(spec, (int, np.integer)) and not isinstance(spec, bool):
         return True
-    if not isinstance(spec, str) or os.path.exists(spec):
+    if not isinstance(spec, (str, os.PathLike)) or os.path.exists(spec):
         return False
+    spec = os.fsdecode(spec)
     if re.fullmatch(r"(?:camera:)?[0-9]{1,4}", spec):
         return True
     scheme = spec.partition("://")[0].lower() if "://" in spec else ""
@@ -124,7 +124,9 @@ def _is_live(spec: Any, opening: Callable[[Any], Source]) -> bool:
 
 
 def _is_drawn(path: str) -> bool:
-    """Tell a picture or a video that posewright drew."""
+    """Tell a picture or a video that posewright drew; a pipe would be waited for."""
+    if not os.path.isfile(path):
+        return False
     if PurePath(path).suffix.lower() != ".mp4":
         return is_drawn(path)
     try:

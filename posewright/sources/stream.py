@@ -20,26 +20,30 @@ from numpy.typing import NDArray
 
 from posewright.errors import SourceError
 from posewright.people import Frame
-from posewright.sources.address import without_secrets
+from posewright.sources.address import PLAYLISTS, without_secrets
 from posewright.sources.base import Frames
 from posewright.sources.decoder import Decoder, Lost
-from posewright.sources.decoding import AV_ERRORS, open_container, pixels, rate
+from posewright.sources.decoding import AV_ERRORS, open_container, rate
+from posewright.sources.display_matrix import Orientation, pixel_aspect
 from posewright.sources.video import video
 
 __all__ = ["CameraLink", "Connect", "Link", "NetworkLink", "live", "open_camera", "open_url"]
 
 # What FFmpeg may speak for a network address: never "file", "concat", "subfile" or "pipe".
 PROTOCOLS = "http,https,httpproxy,rtsp,rtsps,rtp,rtmp,rtmps,rtmpt,udp,tcp,tls"
-PLAYLISTS = frozenset(".m3u8 .m3u .ffconcat .concat .sdp .mpd .pls .xspf .smil".split())
 TIMEOUT = 10.0  # seconds for an answer, and for the next data
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 
 
 class Link(Protocol):
-    """A connection that delivers pictures until it breaks."""
+    """A connection that delivers pictures until it breaks.
+
+    pixel_aspect: width of a pixel over its height, of the last picture.
+    """
 
     fps: float | None
     size: tuple[int, int] | None
+    pixel_aspect: float
 
     def images(self) -> Iterator[NDArray[np.uint8]]: ...
 
@@ -57,16 +61,19 @@ class NetworkLink:
         self.fps = rate(stream)
         context = stream.codec_context
         self.size = (context.width, context.height) if context.width else None
+        self.pixel_aspect = self._stored_aspect = pixel_aspect(stream)
 
     def images(self) -> Iterator[NDArray[np.uint8]]:
         """Yield (H, W, 3) RGB pictures; the end of the iteration is the end of the link."""
         for frame in Decoder(self._container, self._stream):
             if isinstance(frame, Lost):
                 continue
+            shown = Orientation.of(frame)
             try:
-                image = pixels(frame)
+                image = shown.pixels(frame)
             except AV_ERRORS:  # the next picture may be whole
                 continue
+            self.pixel_aspect = shown.aspect(self._stored_aspect)
             yield image
 
     def close(self) -> None:
@@ -76,6 +83,8 @@ class NetworkLink:
 
 class CameraLink:
     """A camera that OpenCV reads."""
+
+    pixel_aspect = 1.0
 
     def __init__(self, capture: Any) -> None:
         self._capture = capture
@@ -210,8 +219,9 @@ class _Feed:
 
     def _connected(self) -> Iterator[Frame]:
         """Yield the pictures of one connection; the first tells how long there was none."""
-        assert self._link is not None
-        for image in self._link.images():
+        link = self._link
+        assert link is not None
+        for image in link.images():
             if self.stop.is_set():
                 return
             if self._attempts:
@@ -222,7 +232,10 @@ class _Feed:
                 self._begin = now
             self._seen = now
             self._count += 1
-            yield Frame(image, self._count - 1, now - self._begin, self._name)
+            yield Frame(
+                image, self._count - 1, now - self._begin, self._name,
+                pixel_aspect=link.pixel_aspect,
+            )  # fmt: skip
             self._seen = time.monotonic()  # the time that the asker took is no interruption
 
     def _reconnect(self) -> bool:

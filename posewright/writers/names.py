@@ -7,15 +7,16 @@ import re
 from pathlib import PurePath
 
 from posewright.people import Result
+from posewright.sources.pictures import PICTURES, UNREAD
+from posewright.sources.skipped import RAW
 
 __all__ = [
     "Names", "Sequences", "file_name", "integer_in", "is_picture", "safe",
     "sequence_of", "stem",
 ]  # fmt: skip
 
-_PICTURES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .bmp .dib .ppm .pgm .pnm .jp2 .avif".split()
-)
+# Others than those that are read are names of frames that a program made itself.
+_PICTURES = PICTURES | UNREAD | RAW | frozenset(".ppm .pgm .pnm .jp2".split())
 _ILLEGAL = re.compile(r'[<>:"/\\|?*\x00-\x1f]')  # on Windows, where results are copied to
 _LONGEST = 200  # bytes; file systems take 255 with what the writers add
 
