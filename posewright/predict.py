@@ -99,7 +99,8 @@ def _files(pose: Pose, writing: WriterOptions | None, boxes: Any) -> list[Path]:
 
 def _follows(tracker: Tracker | None, save: Sequence[str], options: dict[str, Any]) -> bool:
     """Tell whether it matters which pictures follow one another."""
-    return tracker is not None or options.get("fps") is not None or "openpose" in save
+    timed = tracker is not None or options.get("fps") is not None
+    return timed or bool({"openpose", "video"} & set(save))
 
 
 def _nobody(pose: Pose, summary: Summary, boxes: object) -> list[str]:

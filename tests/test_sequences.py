@@ -22,7 +22,8 @@ from posewright.predict import predict_to, track_to
 from posewright.readers import read_results
 from posewright.skeletons import COCO17
 from posewright.smoothing import create_smoother, smoothed
-from posewright.sources import gathered, open_source
+from posewright.sources import gathered, open_source, together
+from posewright.sources.order import natural
 from posewright.trackers import create_tracker
 from posewright.writers import WriterOptions, create_writer
 
@@ -158,6 +159,7 @@ def test_pictures_named_one_by_one_are_a_source_for_each_folder(tmp_path: Path) 
     folder = albums(tmp_path, {"s1": 2, "s2": 2})
     one, two = ([folder / s / f"cam{i}.jpg" for i in (8, 9)] for s in ("s1", "s2"))
     assert gathered([*one, *two]) == [one, two]
+    assert gathered([one[0], 3, two[0], one[1], two[1]]) == [one, 3, two]
     assert gathered([*one, folder, two[0], "no.jpg", 3]) == [one, folder, two[0], "no.jpg", 3]
 
 
@@ -187,6 +189,41 @@ def test_identities_end_with_their_folder(tmp_path: Path, tracker: str) -> None:
     named = ids_by_folder(run(files, tmp_path / "c", tracker=tracker))
     assert whole == apart == named
     assert not (whole["s1"] - {"-1"}) & (whole["s2"] - {"-1"}) and len(whole["s2"] - {"-1"}) == 1
+
+
+@pytest.mark.parametrize("kind", ["list", "paths", "nested"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_folders_that_alternate_are_read_one_after_the_other(
+    tmp_path: Path, kind: str, overwrite: bool
+) -> None:
+    folder = albums(tmp_path, {"cam2": 3, "cam1": 3})
+    files = [folder / cam / f"cam{i}.jpg" for i in range(8, 11) for cam in ("cam2", "cam1")]
+    (folder / "list.txt").write_text("".join(f"{file.relative_to(folder)}\n" for file in files))
+    sources: Any = {"list": [folder / "list.txt"], "paths": files, "nested": [files]}[kind]
+    rows = run(
+        sources, tmp_path / "out", tracker="oks", fps=10.0, save=["video"],
+        writing=WriterOptions(overwrite=overwrite),
+    )  # fmt: skip
+    assert [Path(row["source"]).parent.name for row in rows] == ["cam2"] * 3 + ["cam1"] * 3
+    assert [row["id"] for row in rows] == ["1"] * 3 + ["2"] * 3
+    for name in ("cam1", "cam2"):
+        with open_source(tmp_path / "out" / f"{name}.mp4") as source:
+            assert [f.time for f in source] == pytest.approx([0, 0.1, 0.2])
+
+
+def test_folders_whose_names_differ_in_case_or_zeros_stay_apart(tmp_path: Path) -> None:
+    folder = albums(tmp_path, {"cam1": 2, "cam01": 2})
+    for spec in (folder, zipped(folder), f"{folder}/**/*.jpg"):
+        with open_source(spec) as source:
+            assert [Path(f.sequence).name for f in source] == ["cam01"] * 2 + ["cam1"] * 2
+    names = ["Cam/1.jpg", "cam/1.jpg", "Cam/2.jpg", "cam/2.jpg"]
+    assert sorted(names, key=natural) == ["Cam/1.jpg", "Cam/2.jpg", "cam/1.jpg", "cam/2.jpg"]
+
+
+def test_a_tracker_meets_a_list_folder_by_folder(tmp_path: Path) -> None:
+    paths = ["b/1.jpg", "a/1.jpg", Path("b/0.jpg"), "a/0.jpg"]
+    assert together(paths) == ["b/1.jpg", Path("b/0.jpg"), "a/1.jpg", "a/0.jpg"]
+    assert together(["a/1.jpg", 3, "b/1.jpg"]) == ["a/1.jpg", 3, "b/1.jpg"]
 
 
 def test_the_detector_runs_on_the_first_frame_of_every_folder(tmp_path: Path) -> None:

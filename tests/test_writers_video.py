@@ -202,3 +202,15 @@ def test_video_without_any_codec(tmp_path: Path) -> None:
 def test_options_that_cannot_be_meant(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         WriterOptions(**options)
+
+
+def test_a_source_that_comes_again_never_begins_its_video_again(tmp_path: Path) -> None:
+    writer = create_writer("video", tmp_path, options=WriterOptions(overwrite=True))
+    for name in ("a/0.jpg", "a/1.jpg", "b/0.jpg", "a/2.jpg", "a/3.jpg", "c.mp4"):
+        writer.write(result(source=name, time=0.0))
+    made = writer.close()
+    assert [(p.name, len(decoded(p)[1])) for p in made] == [
+        ("a.mp4", 2), ("b.mp4", 1), ("c.mp4", 1),
+    ]  # fmt: skip
+    [error] = writer.errors  # type: ignore[attr-defined]
+    assert error.startswith("a: its video has ended")

@@ -19,13 +19,11 @@ from posewright.people import Frame
 from posewright.sources.address import NOT_LISTED, is_address, without_secrets
 from posewright.sources.arrays import Color, memory_loads
 from posewright.sources.base import Frames, Kind, Source
+from posewright.sources.order import PICTURES, UNREAD, gathered, together
 from posewright.sources.pictures import (
-    PICTURES,
-    UNREAD,
     Load,
     file_frame,
     folder_loads,
-    gathered,
     glob_loads,
     kind_of,
     list_loads,
@@ -34,7 +32,7 @@ from posewright.sources.pictures import (
 )
 from posewright.sources.skipped import RAW
 
-__all__ = ["Color", "Frames", "Kind", "Source", "gathered", "open_source"]
+__all__ = ["Color", "Frames", "Kind", "Source", "gathered", "open_source", "together"]
 
 STREAMS = ("rtsp", "rtsps", "http", "https", "rtmp", "udp")
 # Addresses that FFmpeg would follow and that have no place here.

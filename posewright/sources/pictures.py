@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import lzma
 import os
-import re
 import stat
 import zipfile
 import zlib
@@ -14,9 +13,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from itertools import groupby
 from pathlib import Path, PurePath
-from typing import IO, Any
+from typing import IO
 
 from posewright.errors import SourceError
 from posewright.files.marks import drawn_among
@@ -26,15 +24,14 @@ from posewright.sources.address import NOT_LISTED, is_address, without_secrets
 from posewright.sources.base import Frames
 from posewright.sources.guard import BadPicture, decode, picture_format
 from posewright.sources.inside import raw_format
+from posewright.sources.order import PICTURES, UNREAD, folder_of, natural, together
 from posewright.sources.skipped import RAW, Skipped
 
 __all__ = [
-    "PICTURES", "UNREAD", "Load", "file_frame", "folder_files", "folder_loads", "gathered",
-    "glob_files", "glob_loads", "kind_of", "list_files", "list_loads", "pictures", "zip_loads",
+    "Load", "file_frame", "folder_files", "folder_loads", "glob_files", "glob_loads", "kind_of",
+    "list_files", "list_loads", "pictures", "zip_loads",
 ]  # fmt: skip
 
-PICTURES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .bmp .dib".split())
-UNREAD = frozenset(".heic .heif .avif".split())  # pictures too: reported, not passed over
 HIGHEST_RATIO = 1100  # deflate cannot pack tighter than 1 : 1032
 
 Load = Callable[[], Frame]  # reads one picture; a frame with a status where that fails
@@ -95,7 +92,7 @@ def file_frame(path: str | Path, max_pixels: int) -> Frame:
     name = str(path)
     if is_address(name):
         return Frame.failed(without_secrets(name), NOT_LISTED)
-    failed = partial(Frame.failed, name, sequence=_folder(name))
+    failed = partial(Frame.failed, name, sequence=folder_of(name))
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise BadPicture("it is not a file; name a picture")
@@ -114,48 +111,7 @@ def file_frame(path: str | Path, max_pixels: int) -> Frame:
 def _frame(file: IO[bytes], name: str, max_pixels: int) -> Frame:
     """Decode an open picture file; BadPicture where that fails."""
     image, more = decode(file, max_pixels)
-    return Frame(image, name=name, note=more, sequence=_folder(name))
-
-
-def _folder(name: str) -> str:
-    """Return the sequence that a picture belongs to."""
-    return str(PurePath(name).parent)
-
-
-def gathered(sources: Iterable[Any]) -> list[Any]:
-    """Put pictures of a folder that are named one after the other into one list, one source.
-
-    So the pictures that a shell finds for "walk/*.jpg" are a sequence, as the folder is.
-    """
-    together: list[Any] = []
-    for folder, same in groupby(sources, key=_picture_folder):
-        pictures = list(same)
-        together += pictures if folder is None or len(pictures) < 2 else [pictures]
-    return together
-
-
-def _picture_folder(source: Any) -> str | None:
-    """Return the folder of a picture that is there; None for any other source."""
-    if not isinstance(source, (str, os.PathLike)):
-        return None
-    path = os.fsdecode(source)
-    known = PurePath(path).suffix.lower() in PICTURES | UNREAD
-    return _folder(path) if known and os.path.isfile(path) else None
-
-
-def natural(path: str) -> tuple[list[list[tuple[int, str]]], list[tuple[int, str]]]:
-    """Sort key that puts 2.jpg before 10.jpg; digits are compared by their number's size.
-
-    The files of a folder stay together, before those of the folders in it.
-    """
-
-    def chunk(text: str) -> tuple[int, str]:
-        digits = text.lstrip("0")
-        return (len(digits), digits) if text[:1].isdigit() else (0, text.casefold())
-
-    parts = re.split(r"[/\\]", path)
-    *folders, name = ([chunk(text) for text in re.split(r"([0-9]+)", part)] for part in parts)
-    return folders, name
+    return Frame(image, name=name, note=more, sequence=folder_of(name))
 
 
 def folder_loads(folder: str, max_pixels: int, notes: list[str]) -> list[Load]:
@@ -271,14 +227,17 @@ def list_loads(path: str, max_pixels: int, notes: list[str]) -> list[Load]:
 def list_files(path: str) -> list[str]:
     """Read a text list: one picture a line, # begins a comment; SourceError where it is empty.
 
-    A picture lies beside the list, or else in the working folder.
+    A picture lies beside the list, or else in the working folder.  The pictures of a folder, which
+    are a sequence, follow one another, see `together`.
     """
     with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
         lines = [line.strip() for line in file]
     names = [line for line in lines if line and not line.startswith("#")]
     if not names:
         raise SourceError(f"the list {path} names no pictures; write one path a line")
-    return [name if is_address(name) else _listed(os.path.dirname(path), name) for name in names]
+    beside = os.path.dirname(path)
+    found = [name if is_address(name) else _listed(beside, name) for name in names]
+    return list(together(found))
 
 
 def _listed(folder: str, name: str) -> str:
@@ -321,7 +280,7 @@ def _members(archive: zipfile.ZipFile, skipped: Skipped) -> Iterator[zipfile.Zip
 
 def _member(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, max_pixels: int) -> Frame:
     name = f"{path}/{info.filename}"
-    failed = partial(Frame.failed, name, sequence=_folder(name))
+    failed = partial(Frame.failed, name, sequence=folder_of(name))
     try:
         if info.file_size > HIGHEST_RATIO * max(info.compress_size, 1):
             raise BadPicture(f"it is packed more than {HIGHEST_RATIO} to 1; unpack it by hand")

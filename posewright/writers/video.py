@@ -34,8 +34,8 @@ class VideoWriter:
     The first frame decides the size, made even, and the shape of a pixel; later ones of another
     size are fitted into it.  Frames that could not be read are left out: the one before stays on
     the screen.  `notes` name the codec and why an earlier one of `video_codecs` was not used.
-    `errors` name the sources whose video cannot be encoded; an OutputError at the end where that
-    holds for all.
+    `errors` name the sources whose video cannot be encoded, and those that come again after another
+    one, whose later frames are left out; an OutputError at the end where there is no video at all.
     """
 
     def __init__(self, folder: Path, options: WriterOptions) -> None:
@@ -45,6 +45,7 @@ class VideoWriter:
         self._options = options
         self._style = options.style or Style()
         self._names = Names()
+        self._begun: set[str] = set()
         self._source: str | None = None
         self._count = 0
         self._size = (0, 0)
@@ -105,6 +106,13 @@ class VideoWriter:
     ) -> None:
         self._finish()
         self._source, self._count = source, 0
+        if source in self._begun:
+            self.errors.append(
+                f"{source}: its video has ended, so that frames which come after those of another "
+                "source are not in it; name the pictures of a folder one after the other"
+            )
+            return
+        self._begun.add(source)
         name = self._names.of(source, safe(wanted))
         spare_source(self._folder / f"{name}.mp4", source)
         height, width = picture.shape[:2]
