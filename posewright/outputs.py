@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from posewright.errors import OutputError, PosewrightError, UsageError
-from posewright.files.leftovers import final_name, find, remove
+from posewright.files.leftovers import final_name, find, part_place, remove
 from posewright.files.lock import FolderLock, Held
 from posewright.people import Result
 from posewright.writers import RESULTS, VIDEOS, Writer, WriterOptions, create_writer
@@ -194,6 +194,7 @@ class Outputs:
 
     def _drop(self, writer: Writer, error: OutputError) -> None:
         self.summary.errors.append(str(error))
+        self.summary.files += [str(path) for path in getattr(writer, "done", [])]
         self.writers.remove(writer)
         writer.abort()
         if not self.writers:
@@ -217,4 +218,7 @@ def _leftovers(out: Path, save: Iterable[str]) -> tuple[list[Path], list[Path]]:
             ours.append(path)
         elif name in known or video:
             others.append(path)
+    for name in sorted(known):  # another folder may have its results through the same link
+        place = part_place(out / name)
+        others += [path for path in find(place) if place != out and final_name(path.name) == name]
     return ours, others

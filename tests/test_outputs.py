@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -140,6 +143,100 @@ def test_what_appears_meanwhile_is_not_replaced(name: str, tmp_path: Path) -> No
     assert str(part) in outputs.summary.errors[0]
     if name == "jsonl":
         assert len(list(read_results(part))) == 1
+
+
+# --- results that cannot get their name ----------------------------------------------------------
+
+FOLDERS = [("images", "images"), ("openpose", "openpose"), ("alphapose-cmu", "sep-json")]
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another disk where there is one, else on the same."""
+    shared = Path("/dev/shm")
+    with TemporaryDirectory(dir=shared if shared.is_dir() else tmp_path) as folder:
+        yield Path(folder)
+
+
+@pytest.mark.parametrize(("name", "folder"), FOLDERS)
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_may_lie_on_another_disk(
+    name: str, folder: str, overwrite: bool, tmp_path: Path, elsewhere: Path
+) -> None:
+    (tmp_path / folder).symlink_to(elsewhere)
+    if overwrite:
+        (elsewhere / "mine.txt").write_text("mine")
+    options = WriterOptions(overwrite=overwrite, separate=True)
+    with Outputs.open([name], tmp_path, options, Summary()) as outputs:
+        for frame in range(3):
+            outputs.write(result(frame=frame))
+        assert not [path for path in left(tmp_path) if "part" in path and folder in path]
+    assert outputs.summary.errors == [] and (tmp_path / folder).is_symlink()
+    assert len(left(elsewhere)) == 3 + overwrite
+
+
+def test_an_abandoned_part_on_another_disk_is_named_and_kept(
+    tmp_path: Path, elsewhere: Path
+) -> None:
+    (tmp_path / "images").symlink_to(elsewhere)
+    (elsewhere / "images.part-0123abcd").mkdir()
+    with opened(tmp_path, "images,jsonl", overwrite=True) as outputs:
+        outputs.write(result())
+    assert [note for note in outputs.summary.notes if "part-0123abcd" in note]
+    assert len(left(elsewhere)) == 2
+    with pytest.raises(OutputError, match="exists already"):
+        opened(tmp_path, "images")
+
+
+@pytest.mark.parametrize(("name", "path"), [
+    ("jsonl", "poses.jsonl"), ("csv", "poses.csv"), ("video", "clip.mp4"), *FOLDERS,
+])  # fmt: skip
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_complete_result_is_kept_where_it_cannot_be_renamed(
+    name: str, path: str, overwrite: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, "the disk does not answer")
+
+    options = WriterOptions(overwrite=overwrite, separate=True)
+    with pytest.raises(OutputError) as caught:
+        with Outputs.open([name], tmp_path, options, Summary()) as outputs:
+            outputs.write(result())
+            for function in ("replace", "rename", "link"):
+                monkeypatch.setattr(os, function, refuse)
+    monkeypatch.undo()
+    stem, _, suffix = path.partition(".")
+    [part] = tmp_path.glob(f"{stem}.part-*{suffix}")
+    assert f"kept in {part}" in str(caught.value)
+    assert part.stat().st_size > 0 and (part.is_file() or len(left(part)) == 1)
+    assert not (tmp_path / LOCK).exists()
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize(("name", "path"), [
+    ("jsonl", "poses.jsonl"), ("parquet", "poses.parquet"), *FOLDERS[:2],
+])  # fmt: skip
+def test_a_folder_and_a_file_never_replace_one_another(
+    name: str, path: str, overwrite: bool, tmp_path: Path
+) -> None:
+    if "." in path:
+        (tmp_path / path).mkdir()
+    else:
+        (tmp_path / path).write_text("mine")
+    with pytest.raises(OutputError, match=r"is no (file|folder), and this run would put one there"):
+        opened(tmp_path, f"{name},csv", overwrite)
+    assert left(tmp_path) == [path]
+
+
+def test_what_has_its_name_is_listed_where_another_file_of_its_format_fails(tmp_path: Path) -> None:
+    options = WriterOptions(separate=True)
+    with Outputs.open(["alphapose-cmu", "csv"], tmp_path, options, Summary()) as outputs:
+        outputs.write(result())
+        (tmp_path / "sep-json").write_text("mine")
+    names = [Path(file).name for file in outputs.summary.files]
+    assert sorted(names) == ["alphapose-results.json", "poses.csv"]
+    [error] = outputs.summary.errors
+    assert "sep-json appeared while this run was writing" in error
 
 
 # --- what a killed run leaves --------------------------------------------------------------------

@@ -48,8 +48,9 @@ class Writer(Protocol):
     """Takes results in order and makes files of them.
 
     A write that fails (disk full, folder read-only) raises OutputError, and the writer's temporary
-    files are gone by then; other writers are not touched.  Frames that could not be read are left
-    out where the format has no place for them.
+    files are gone by then; other writers are not touched.  A complete file that cannot get its name
+    is kept, and the error names it.  Frames that could not be read are left out where the format
+    has no place for them.  Writers of several files list those that have their names in `done`.
     """
 
     notes: list[str]  # one line each: what the user should know about the files

@@ -50,7 +50,7 @@ class VideoWriter:
         self._count = 0
         self._size = (0, 0)
         self._film: Encoder | None = None
-        self._done: list[Path] = []
+        self.done: list[Path] = []
 
     def write(self, result: Result) -> None:
         """Add one frame; a frame of another source begins another video."""
@@ -75,9 +75,9 @@ class VideoWriter:
     def close(self) -> list[Path]:
         """Finish the last video and return all."""
         self._finish()
-        if self.errors and not self._done:
+        if self.errors and not self.done:
             raise OutputError(self.errors[0])
-        return self._done
+        return self.done
 
     def _finish(self) -> None:
         film, self._film = self._film, None
@@ -88,7 +88,7 @@ class VideoWriter:
         except EncoderError as error:
             self.errors.append(f"{self._source}: {error}")
             return
-        self._done.append(path)
+        self.done.append(path)
         if film.jumps:
             self.notes.append(
                 f"{path.name}: {film.jumps} frames follow the one before at once, as their times "
