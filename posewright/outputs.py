@@ -131,7 +131,10 @@ class Outputs:
     def _settle_leftovers(self, save: Sequence[str], overwrite: bool) -> None:
         """Name what a killed run left; remove what stands for the same results to overwrite it."""
         assert self._lock is not None
-        ours, others = _leftovers(self.out, save)
+        try:
+            ours, others = _leftovers(self.out, save)
+        except OSError as error:
+            raise explain(self.out, error) from error
         if not self._lock.certain:  # they may be those of a run that is at work
             ours, others = [], ours + others
         names = ", ".join(path.name for path in ours[:5]) + (" ..." if len(ours) > 5 else "")
@@ -155,7 +158,7 @@ class Outputs:
         for writer in list(self.writers):
             try:
                 writer.write(result)
-            except OutputError as error:
+            except OSError as error:
                 self._drop(writer, error)
 
     def close(self) -> None:
@@ -175,7 +178,7 @@ class Outputs:
                 every.callback(_remove_empty, self._new)
             every.callback(self._release)
             for writer in self.writers:
-                every.callback(writer.abort)
+                every.callback(_abort, writer)
 
     def _finish(self, writer: Writer) -> None:
         try:
@@ -184,7 +187,7 @@ class Outputs:
             for name, message in getattr(writer, "faults", []):  # inputs that it left out
                 self.summary.add_bad(name, message)
             self.summary.errors += getattr(writer, "errors", [])
-        except OutputError as error:
+        except OSError as error:
             self._drop(writer, error)
 
     def _release(self) -> None:
@@ -192,13 +195,20 @@ class Outputs:
         if lock is not None:
             lock.release()
 
-    def _drop(self, writer: Writer, error: OutputError) -> None:
+    def _drop(self, writer: Writer, error: OSError) -> None:
+        if not isinstance(error, OutputError):
+            error = explain(self.out, error)
         self.summary.errors.append(str(error))
         self.summary.files += [str(path) for path in getattr(writer, "done", [])]
         self.writers.remove(writer)
-        writer.abort()
+        _abort(writer)
         if not self.writers:
             raise error
+
+
+def _abort(writer: Writer) -> None:
+    with suppress(OSError):  # what cannot be removed stays
+        writer.abort()
 
 
 def _remove_empty(folder: Path) -> None:

@@ -111,6 +111,42 @@ def test_a_picture_named_like_a_frame_of_a_video(tmp_path: Path) -> None:
     assert left(tmp_path / "images") == ["walk_000012.jpg", "walk_000012_2.jpg"]
 
 
+def deny(*_: object, **__: object) -> None:
+    raise PermissionError(errno.EACCES, "Permission denied")
+
+
+@pytest.mark.parametrize("save", ["jsonl,csv", "openpose,parquet", "video,images", "alphapose-cmu"])
+def test_a_folder_that_becomes_read_only_is_told_and_unlocked(
+    save: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(OutputError, match="the folder may not be written to"):
+        with opened(tmp_path, save) as outputs:
+            outputs.write(result())
+            for function in ("unlink", "rename", "replace", "link", "mkdir", "rmdir"):
+                monkeypatch.setattr(os, function, deny)
+    assert len(outputs.summary.errors) == len(save.split(","))
+    monkeypatch.undo()
+    assert LOCK in left(tmp_path)
+    with opened(tmp_path, save, overwrite=True) as again:  # nobody holds the lock
+        again.write(result())
+    assert LOCK not in left(tmp_path) and again.summary.errors == []
+
+
+@pytest.mark.parametrize("method", ["write", "close", "abort"])
+def test_an_error_of_the_system_takes_no_other_file_down(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path, "csv,openpose,jsonl") as outputs:
+        monkeypatch.setattr(outputs.writers[1], method, deny)
+        if method == "abort":
+            monkeypatch.setattr(outputs.writers[1], "write", deny)
+        for frame in range(2):
+            outputs.write(result(frame=frame))
+    [error] = outputs.summary.errors
+    assert error.startswith(f"cannot write {tmp_path}: the folder may not be written to")
+    assert [name for name in left(tmp_path) if "part" not in name] == ["poses.csv", "poses.jsonl"]
+
+
 # --- two runs, one folder ------------------------------------------------------------------------
 
 

@@ -38,16 +38,23 @@ class FolderLock:
             os.write(self._file, _holder().encode("utf-8", "backslashreplace"))
 
     def release(self) -> None:
-        """Give the lock back; may be called again."""
+        """Give the lock back; may be called again.
+
+        Its file stays where it cannot be removed, and locks nothing.
+        """
         if self._file < 0:
             return
         if os.name != "nt":  # while it is held: a lock that the next run took would go with it
-            self._path.unlink(missing_ok=True)
-        os.close(self._file)
-        self._file = -1
+            self._remove()
+        file, self._file = self._file, -1
+        with suppress(OSError):  # closed even so
+            os.close(file)
         if os.name == "nt":
-            with suppress(OSError):  # the next run has it open
-                self._path.unlink(missing_ok=True)
+            self._remove()
+
+    def _remove(self) -> None:
+        with suppress(OSError):  # a folder that is read-only now, or the next run has it open
+            self._path.unlink(missing_ok=True)
 
     def _locked(self) -> int:
         """Return the open file; the one that is there under the name once it is locked."""

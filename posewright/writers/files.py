@@ -150,13 +150,11 @@ class PartFile(_Part):
         return self.final
 
     def abort(self) -> None:
-        """Remove the temporary file."""
-        try:
+        """Remove the temporary file; it stays where the folder does not let it go."""
+        with suppress(OSError):  # what could not be flushed is thrown away here anyway
             self._close()
-        except OSError:  # what could not be flushed is thrown away here anyway
-            pass
-        finally:
-            if not self._kept:
+        if not self._kept:
+            with suppress(OSError):
                 self.path.unlink(missing_ok=True)
 
     def _close(self) -> None:
