@@ -59,7 +59,8 @@ def predict_to(
     posewright drew itself and what is named twice is left out with a note.  OutputError, before
     anything is read, where a result would replace something that the run reads, or another run
     writes into the folder.  smooth, gap: see smoothing.create_smoother; both need a tracker.
-    stopped: asked after every frame; True, or the number of a signal, finishes the files at hand.
+    stopped: asked after every frame, and while a camera or stream is waited for; True, or the
+    number of a signal, finishes the files at hand.
     options: see Pose.stream.
     """
     summary, start = Summary(), time.perf_counter()
@@ -68,6 +69,7 @@ def predict_to(
     if isinstance(tracker, str):
         tracker = create_tracker(tracker, skeleton=pose.skeleton, embed=pose.embed)
     options["keep_images"] = pictures = bool({"images", "video"} & set(save))
+    options["stopped"] = stopped
     smoothing = _Smoothing(smooth, gap, pictures)
     planned = plan(sources, lambda source: open_source(source, retry_s=0.0))
     summary.notes += planned.notes
@@ -77,13 +79,14 @@ def predict_to(
     ids: set[int] = set()
     read = gathered(planned.sources) if _follows(tracker, save, options) else planned.sources
     with Outputs.open(save, out, writing, summary) as outputs:
-        run = _Run(summary, outputs, ids, smoothing, progress, stopped, start)
+        asked = _Asked(summary, stopped)
+        run = _Run(summary, outputs, ids, smoothing, progress, asked, start)
         for source in read:
-            if summary.interrupted:
-                break
             if tracker is not None:
                 tracker.reset()
             run.source(pose, source, tracker=tracker, **options)
+            if asked():  # also by a source without a frame
+                break
     summary.ids = len(ids)
     summary.seconds = time.perf_counter() - start
     summary.notes += _nobody(pose, summary, options.get("boxes"))
@@ -132,6 +135,28 @@ class _Smoothing:
         )
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """Asks whether to stop, and notes in the summary that it was so."""
+
+    summary: Summary
+    stopped: Callable[[], int]
+
+    def __call__(self) -> bool:
+        number = self.stopped()
+        if number:
+            self.summary.interrupted = True
+            self.summary.signal = 0 if number is True else number
+        return bool(number)
+
+    def until(self, results: Iterable[Result]) -> Iterator[Result]:
+        """Yield results as long as nobody asks to stop; the one at hand is the last."""
+        for result in results:
+            yield result
+            if self():
+                return
+
+
 @dataclass
 class _Run:
     """One source of a run."""
@@ -141,7 +166,7 @@ class _Run:
     ids: set[int]
     smoothing: _Smoothing
     progress: Callable[[Progress], None] | None
-    stopped: Callable[[], int]
+    asked: _Asked
     start: float
 
     def source(self, pose: Pose, source: Any, **options: Any) -> None:
@@ -156,7 +181,7 @@ class _Run:
                 for done, result in enumerate(stream, 1):
                     self._take_all(smoother.push(result))
                     self._report(stream.source.name, done, stream.source.total)
-                    if self._asked_to_stop():
+                    if self.asked():
                         break
             except PosewrightError:
                 self._take_all(smoother.finish())  # what was good so far stays
@@ -168,23 +193,10 @@ class _Run:
         smoother = self.smoothing.start(saved.fps)
         for number, results in saved.sequences():
             kept = results if chosen is None else _alone(results, chosen[number])
-            self._take_all(smoothed(self._until_stopped(kept), smoother))
+            self._take_all(smoothed(self.asked.until(kept), smoother))
             if self.summary.interrupted:
                 break
         self.summary.notes += smoother.notes
-
-    def _until_stopped(self, results: Iterable[Result]) -> Iterator[Result]:
-        for result in results:
-            yield result
-            if self._asked_to_stop():
-                return
-
-    def _asked_to_stop(self) -> bool:
-        number = self.stopped()
-        if number:
-            self.summary.interrupted = True
-            self.summary.signal = 0 if number is True else number
-        return bool(number)
 
     def _take_all(self, results: Iterable[Result]) -> None:
         for result in results:
@@ -229,7 +241,8 @@ def track_to(
     starts with another video or folder, and where the frames' numbers start again; everybody in it
     is new.  tracker: a name, or "none" to keep the
     identities of the file.  smooth, gap: see smoothing.create_smoother.  person: keep one of each
-    sequence only, see smoothing.choose; the file is read twice then.  stopped: as for predict_to.
+    sequence only, see smoothing.choose; the file is read twice then, and nothing is written where
+    the first time was stopped.  stopped: as for predict_to.
     """
     options = {f"--save {name}" for name in save} | {f"--tracker {tracker}"}
     for option in options & {"--save images", "--save video", "--tracker appearance"}:
@@ -237,12 +250,13 @@ def track_to(
     summary, start = Summary(), time.perf_counter()
     smoothing = _Smoothing(smooth, gap)
     saved = _Saved(path, tracker, fps)
-    chosen = None if person is None else saved.choose(person)
-    spare_inputs(out, save, [path])
-    with Outputs.open(save, out, writing, summary) as outputs:
-        run = _Run(summary, outputs, set(), smoothing, None, stopped, start)
-        run.saved(saved, chosen)
-    summary.ids = len(run.ids)
+    asked, ids = _Asked(summary, stopped), set[int]()
+    chosen = None if person is None else saved.choose(person, asked)
+    if not summary.interrupted:
+        spare_inputs(out, save, [path])
+        with Outputs.open(save, out, writing, summary) as outputs:
+            _Run(summary, outputs, ids, smoothing, None, asked, start).saved(saved, chosen)
+    summary.ids = len(ids)
     summary.seconds = time.perf_counter() - start
     return summary
 
@@ -265,10 +279,14 @@ class _Saved:
         for number, pairs in groupby(self._numbered(), lambda pair: pair[0]):
             yield number, (result for _, result in pairs)
 
-    def choose(self, person: str) -> list[int]:
-        """Return the identity that `person` means in each sequence."""
+    def choose(self, person: str, asked: _Asked) -> list[int]:
+        """Return the identity that `person` means in each sequence; some, where that is stopped."""
         check_choice(person)
-        chosen = [choose(results, person) for _, results in self.sequences()]
+        chosen = []
+        for _, results in self.sequences():
+            chosen.append(choose(asked.until(results), person))
+            if asked.summary.interrupted:
+                return chosen
         if person.isdecimal() and chosen and max(chosen) < 0:
             raise UsageError(
                 f"{self.path} has no person {person}; its identities stand in the results of "
