@@ -198,10 +198,14 @@ class Outputs:
     def _drop(self, writer: Writer, error: OSError) -> None:
         if not isinstance(error, OutputError):
             error = explain(self.out, error)
-        self.summary.errors.append(str(error))
+        told = [str(error), *getattr(writer, "errors", [])]
+        self.summary.errors += list(dict.fromkeys(told))
+        self.summary.notes += getattr(writer, "notes", [])
         self.summary.files += [str(path) for path in getattr(writer, "done", [])]
         self.writers.remove(writer)
         _abort(writer)
+        if not self.writers and self.summary.files:
+            raise OutputError(f"{error}; complete: {', '.join(self.summary.files)}") from error
         if not self.writers:
             raise error
 

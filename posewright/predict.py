@@ -20,7 +20,7 @@ from posewright.sources import gathered, open_source
 from posewright.sources.planning import plan, shown
 from posewright.trackers import Tracker, create_tracker
 from posewright.writers import WriterOptions
-from posewright.writers.sparing import spare_inputs
+from posewright.writers.sparing import spare_films, spare_inputs
 
 if TYPE_CHECKING:
     from posewright.pose import Pose
@@ -57,10 +57,11 @@ def predict_to(
 
     A source that cannot be opened is noted and the others go on; so is a writer that fails.  What
     posewright drew itself and what is named twice is left out with a note.  OutputError, before
-    anything is read, where a result would replace something that the run reads, or another run
-    writes into the folder.  smooth, gap: see smoothing.create_smoother; both need a tracker.
-    stopped: asked after every frame, and while a camera or stream is waited for; True, or the
-    number of a signal, finishes the files at hand.
+    anything is written, where a result would replace something that the run reads or that is there
+    and not to be overwritten, or another run writes into the folder.
+    smooth, gap: see smoothing.create_smoother; both need a tracker.  stopped: asked after every
+    frame, and while a camera or stream is waited for; True, or the number of a signal, finishes the
+    files at hand.
     options: see Pose.stream.
     """
     summary, start = Summary(), time.perf_counter()
@@ -76,6 +77,8 @@ def predict_to(
     if writing is not None:
         writing = replace(writing, several=writing.several and len(planned.sources) > 1)
     spare_inputs(out, save, planned.sources, _files(pose, writing, options.get("boxes")))
+    if "video" in save:
+        spare_films(out, planned.sources, writing or WriterOptions())
     ids: set[int] = set()
     read = gathered(planned.sources) if _follows(tracker, save, options) else planned.sources
     with Outputs.open(save, out, writing, summary) as outputs:

@@ -104,6 +104,29 @@ def test_a_video_that_cannot_be_encoded_takes_no_other_down(tmp_path: Path) -> N
     assert outputs.summary.exit_code == 4 and len(outputs.summary.files) == 3
 
 
+@pytest.mark.parametrize("save", ["video", "video,jsonl"])
+def test_films_that_are_finished_are_named_where_a_later_one_fails(
+    save: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: _Film, *_: object) -> None:
+        self.abort()
+        raise OutputError("the disk is full")
+
+    told = []
+    outputs = opened(tmp_path, save)
+    for name in ("a.mp4", "b.mp4"):
+        outputs.write(result(source=name))
+    monkeypatch.setattr(_Film, "add", fail)
+    try:
+        with outputs:
+            outputs.write(result(source="c.mp4"))
+    except OutputError as error:
+        told = str(error).split("; complete: ")
+    assert (save == "video") == (told == ["the disk is full", ", ".join(outputs.summary.files)])
+    assert {"a.mp4", "b.mp4"} <= {Path(file).name for file in outputs.summary.files}
+    assert outputs.summary.errors == ["the disk is full"]
+
+
 def test_a_picture_named_like_a_frame_of_a_video(tmp_path: Path) -> None:
     with opened(tmp_path, "images") as outputs:
         outputs.write(result(source="walk.mp4", frame=12))

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from posewright.cli import main
-from posewright.errors import SourceError, UsageError
+from posewright.errors import OutputError, SourceError, UsageError
 from posewright.people import Frame, People, Result
 from posewright.pipeline import Pipeline
 from posewright.predict import predict_to, track_to
@@ -24,6 +24,7 @@ from posewright.skeletons import COCO17
 from posewright.smoothing import create_smoother, smoothed
 from posewright.sources import gathered, open_source, together
 from posewright.sources.order import natural
+from posewright.sources.planning import sequences
 from posewright.trackers import create_tracker
 from posewright.writers import WriterOptions, create_writer
 
@@ -260,6 +261,43 @@ def test_drawn_folders_have_the_rate_of_their_pictures(tmp_path: Path) -> None:
     for name, count in (("take.1", 3), ("take.2", 2)):
         with open_source(tmp_path / "out" / f"{name}.mp4") as source:
             assert [f.time for f in source] == pytest.approx([i / 5 for i in range(count)])
+
+
+@pytest.mark.parametrize("kind", ["videos", "folder", "glob", "list", "zip", "paths", "nested"])
+def test_a_video_that_is_there_is_told_before_anything_is_drawn(
+    tmp_path: Path, kind: str, short_clip: Path
+) -> None:
+    folder = albums(tmp_path, {"take.1": 2, "u/take.2": 1, "v/take.2": 1})
+    files = sorted(map(str, folder.rglob("*.jpg")))
+    clips = [tmp_path / name for name in ("a.avi", "b.avi")]
+    for clip in clips:
+        clip.write_bytes(short_clip.read_bytes().replace(b"drawn by", b"taken by"))
+    source: dict[str, list[Any]] = {
+        "videos": clips, "folder": [folder], "glob": [f"{folder}/**/*.jpg"], "paths": files,
+        "zip": [zipped(folder)], "list": [folder / "all.txt"], "nested": [files],
+    }  # fmt: skip
+    (folder / "all.txt").write_text("\n".join(files))
+    run(source[kind], tmp_path / "free", save=["video"])
+    films = sorted(path.name for path in (tmp_path / "free").glob("*.mp4"))
+    assert films == (["a.mp4", "b.mp4"] if kind == "videos" else
+                     ["take.1.mp4", "take.2.mp4", "v_take.2.mp4"])  # fmt: skip
+    for film in films:
+        out = tmp_path / film.removesuffix(".mp4")
+        out.mkdir()
+        (out / film).write_text("mine")
+        with pytest.raises(
+            OutputError, match=f"{film} exists already; replace it with --overwrite"
+        ):
+            run(source[kind], out, save=["video"])
+        assert [path.name for path in out.iterdir()] == [film]
+        (out / film).rename(out / film.replace(".mp4", ".avi"))
+        run(source[kind], out, save=["video"])
+
+
+def test_a_camera_or_stream_has_a_name_before_it_is_read() -> None:
+    assert sequences("rtsp://me:secret@host/live") == [("rtsp://me:***@host/live", False)]
+    assert sequences(0) == sequences("camera:00") == [("camera:0", False)]
+    assert sequences(np.zeros((4, 4, 3), np.uint8)) == sequences("no.mp4") == []
 
 
 # --- files ---------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from posewright.sources.skipped import RAW, Skipped
 
 __all__ = [
     "Load", "file_frame", "folder_files", "folder_loads", "glob_files", "glob_loads", "kind_of",
-    "list_files", "list_loads", "pictures", "zip_loads",
+    "list_files", "list_loads", "pictures", "zip_files", "zip_loads",
 ]  # fmt: skip
 
 HIGHEST_RATIO = 1100  # deflate cannot pack tighter than 1 : 1032
@@ -262,6 +262,13 @@ def zip_loads(path: str, max_pixels: int, resources: ExitStack, notes: list[str]
         raise SourceError(f"no pictures in the archive {path}; pack JPEG, PNG, WebP, TIFF or BMP")
     notes += skipped.note(path)
     return [partial(_member, archive, path, member, max_pixels) for member in members]
+
+
+def zip_files(path: str) -> list[str]:
+    """Return the names of the pictures in a zip archive, as `zip_loads` names them."""
+    with zipfile.ZipFile(path) as archive:
+        names = [member.filename for member in _members(archive, Skipped())]
+    return [f"{path}/{name}" for name in sorted(names, key=natural)]
 
 
 def _members(archive: zipfile.ZipFile, skipped: Skipped) -> Iterator[zipfile.ZipInfo]:

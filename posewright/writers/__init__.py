@@ -13,7 +13,9 @@ from posewright.people import Result
 if TYPE_CHECKING:
     from posewright.draw import Style
 
-__all__ = ["RESULTS", "VIDEOS", "WRITERS", "Writer", "WriterOptions", "create_writer"]
+__all__ = [
+    "RESULTS", "VIDEOS", "WRITERS", "Writer", "WriterOptions", "create_writer", "film_suffix",
+]  # fmt: skip
 
 _MODULES = {
     "coco": "coco",
@@ -41,7 +43,12 @@ RESULTS = {
     "images": ("images",),
     "video": (),
 }
-VIDEOS = (".mp4", ".avi")
+VIDEOS = (".mp4", ".avi")  # of Motion JPEG the second
+
+
+def film_suffix(codec: str) -> str:
+    """Return the suffix of a video in one of `WriterOptions.video_codecs`."""
+    return VIDEOS[codec == "mjpg"]
 
 
 class Writer(Protocol):

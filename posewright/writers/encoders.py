@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from posewright.errors import OutputError
 from posewright.files.marks import MARK
+from posewright.writers import film_suffix
 from posewright.writers.clock import CLOCK, Clock
 from posewright.writers.files import PartFile
 
@@ -66,11 +67,11 @@ def open_encoder(
 
     pixel_aspect: width of a pixel over its height, which players keep.  `notes` gets a line with
     the file, its codec and why the earlier ones were not used.  EncoderError where none opens,
-    OutputError where the file cannot be made.
+    PlaceError where the file is there already, OutputError where it cannot be made.
     """
     failed: list[str] = []
     for codec in codecs:
-        suffix = ".avi" if codec == "mjpg" else ".mp4"
+        suffix = film_suffix(codec)
         part = PartFile(folder / (name + suffix), overwrite)
         kind: type[_Mjpg] | type[_Film] = _Mjpg if codec == "mjpg" else _Film
         try:

@@ -14,7 +14,7 @@ from typing import IO
 from posewright.errors import OutputError
 from posewright.files.leftovers import part_name, part_place
 
-__all__ = ["PartFile", "PartFolder", "explain", "reserve", "spare_source"]
+__all__ = ["PartFile", "PartFolder", "PlaceError", "explain", "reserve", "spare_source"]
 
 SYNC_EVERY = 5.0  # seconds between two writes that wait for the disk
 
@@ -33,6 +33,10 @@ _REMEDIES = {
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
 
 
+class PlaceError(OutputError):
+    """A result that cannot have its name; others may be written all the same."""
+
+
 def explain(path: Path, error: OSError) -> OutputError:
     """Return the one-line OutputError for a failed write of `path`."""
     why = _REMEDIES.get(error.errno or 0)
@@ -42,7 +46,7 @@ def explain(path: Path, error: OSError) -> OutputError:
 
 
 def reserve(path: Path, overwrite: bool, folder: bool = False) -> None:
-    """Make the folder of `path` and refuse, with an OutputError, to replace what is there already.
+    """Make the folder of `path` and refuse, with a PlaceError, to replace what is there already.
 
     Folders count as there when they hold something.  A folder is never replaced by a file, nor
     anything else by a folder.
@@ -55,12 +59,12 @@ def reserve(path: Path, overwrite: bool, folder: bool = False) -> None:
     except OSError as error:
         raise explain(path, error) from error
     if there and not fits:
-        raise OutputError(
+        raise PlaceError(
             f"{path} is {'no folder' if folder else 'no file'}, and this run would put one there; "
             "move it away or choose another folder with -o"
         )
     if there and not overwrite:
-        raise OutputError(
+        raise PlaceError(
             f"{path} exists already; replace it with --overwrite or choose another folder with -o"
         )
 
@@ -110,7 +114,7 @@ class _Part:
             if error.errno in _TAKEN:
                 why = f"{self.final} appeared while this run was writing and is not replaced"
             self._kept = True
-            self._error = OutputError(f"{why}; what is not there yet is kept in {self.path}")
+            self._error = PlaceError(f"{why}; what is not there yet is kept in {self.path}")
             raise self._error from error
 
 

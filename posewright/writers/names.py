@@ -9,7 +9,7 @@ from pathlib import PurePath
 from posewright.people import Result
 
 __all__ = [
-    "Names", "Sequences", "file_name", "integer_in", "is_picture", "safe",
+    "Names", "Sequences", "file_name", "film_name", "integer_in", "is_picture", "safe",
     "sequence_of", "stem",
 ]  # fmt: skip
 
@@ -94,6 +94,11 @@ class Names:
             base = PurePath(wanted)
             name = f"{base.stem}_{number}{base.suffix}"
         return name
+
+
+def film_name(names: Names, sequence: str, pictures: bool) -> str:
+    """Return the name of a sequence's video: of a folder of pictures, "take.1", or of a video."""
+    return names.of(sequence, safe(file_name(sequence) if pictures else stem(sequence)))
 
 
 class Sequences:

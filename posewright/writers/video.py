@@ -14,9 +14,9 @@ from posewright.people import Result
 from posewright.warp import Warp
 from posewright.writers import WriterOptions
 from posewright.writers.encoders import Encoder, EncoderError, open_encoder
-from posewright.writers.files import spare_source
+from posewright.writers.files import PlaceError, spare_source
 from posewright.writers.images import pixels
-from posewright.writers.names import Names, file_name, safe, sequence_of, stem
+from posewright.writers.names import Names, film_name, sequence_of
 
 __all__ = ["VideoWriter", "create"]
 
@@ -34,8 +34,9 @@ class VideoWriter:
     The first frame decides the size, made even, and the shape of a pixel; later ones of another
     size are fitted into it.  Frames that could not be read are left out: the one before stays on
     the screen.  `notes` name the codec and why an earlier one of `video_codecs` was not used.
-    `errors` name the sources whose video cannot be encoded, and those that come again after another
-    one, whose later frames are left out; an OutputError at the end where there is no video at all.
+    `errors` name the sources whose video cannot be encoded or has a name that is taken, and those
+    that come again after another one, whose later frames are left out; an OutputError at the end
+    where there is no video at all.
     """
 
     def __init__(self, folder: Path, options: WriterOptions) -> None:
@@ -60,8 +61,7 @@ class VideoWriter:
         source = sequence_of(result)
         still = source != result.source
         if source != self._source:
-            wanted = file_name(source) if still else stem(source)
-            self._next(source, wanted, picture, result.pixel_aspect)
+            self._next(source, still, picture, result.pixel_aspect)
         if self._film is None:  # it cannot be encoded
             return
         time = result.time or (self._count / self._options.fps if still else 0.0)
@@ -85,7 +85,7 @@ class VideoWriter:
             return
         try:
             path = film.finish()
-        except EncoderError as error:
+        except (EncoderError, PlaceError) as error:
             self.errors.append(f"{self._source}: {error}")
             return
         self.done.append(path)
@@ -102,7 +102,7 @@ class VideoWriter:
             self._film = None
 
     def _next(
-        self, source: str, wanted: str, picture: NDArray[np.uint8], pixel_aspect: float
+        self, source: str, still: bool, picture: NDArray[np.uint8], pixel_aspect: float
     ) -> None:
         self._finish()
         self._source, self._count = source, 0
@@ -113,7 +113,7 @@ class VideoWriter:
             )
             return
         self._begun.add(source)
-        name = self._names.of(source, safe(wanted))
+        name = film_name(self._names, source, still)
         spare_source(self._folder / f"{name}.mp4", source)
         height, width = picture.shape[:2]
         self._size = (width + width % 2, height + height % 2)
@@ -123,7 +123,7 @@ class VideoWriter:
                 self._folder, name, self._size, options.fps, options.video_codecs,
                 options.overwrite, self.notes, pixel_aspect,
             )  # fmt: skip
-        except EncoderError as error:
+        except (EncoderError, PlaceError) as error:
             self.errors.append(f"{source}: {error}")
 
 
