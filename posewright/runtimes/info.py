@@ -109,7 +109,7 @@ class ModelInfo:
                 training_data=str(data["training_data"]),
                 ppose=PPoseNMS.from_dict(data["ppose"]) if "ppose" in data else None,
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ModelError(f"the file's posewright metadata cannot be read: {error!r}") from error
 
     def to_json(self) -> str:
