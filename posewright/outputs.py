@@ -11,7 +11,7 @@ from signal import SIGINT
 from types import TracebackType
 from typing import Any
 
-from posewright.errors import OutputError, PosewrightError, UsageError
+from posewright.errors import OutputError, UsageError
 from posewright.files.leftovers import final_name, find, part_place, remove
 from posewright.files.lock import FolderLock, Held
 from posewright.people import Result
@@ -71,8 +71,8 @@ class Outputs:
     def __init__(self, writers: list[Writer], summary: Summary, out: Path) -> None:
         self.writers, self.summary, self.out = writers, summary, out
         self.used = False
-        # the folder that goes where nothing is written
-        self._new = None if os.path.exists(out) else out
+        # the folders that go where nothing is written, the innermost first
+        self._new = [path for path in (out, *out.parents) if not os.path.lexists(path)]
         self._lock: FolderLock | None = None
 
     @classmethod
@@ -93,7 +93,7 @@ class Outputs:
             made._settle_leftovers(save, options is not None and options.overwrite)
             for name in save:
                 made.writers.append(create_writer(name, out, options=options))
-        except PosewrightError:
+        except BaseException:  # Ctrl-C, too, which a program may survive
             made.abort()
             raise
         return made
@@ -174,8 +174,8 @@ class Outputs:
     def abort(self) -> None:
         """Leave nothing behind."""
         with ExitStack() as every:  # the others are cleaned up, too, where one fails
-            if self._new is not None:
-                every.callback(_remove_empty, self._new)
+            for folder in reversed(self._new):
+                every.callback(_remove_empty, folder)
             every.callback(self._release)
             for writer in self.writers:
                 every.callback(_abort, writer)

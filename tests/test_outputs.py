@@ -78,6 +78,35 @@ def test_a_second_interrupt_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("there", ["", "a", "a/b", "a/b/c"])
+def test_a_run_without_a_frame_leaves_no_new_folder(there: str, tmp_path: Path) -> None:
+    (tmp_path / there).mkdir(parents=True, exist_ok=True)
+    with opened(tmp_path / "a" / "b" / "c", "jsonl,images"):
+        pass
+    found = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")]
+    assert sorted(found) == [name for name in ("a", "a/b", "a/b/c") if there.startswith(name)]
+
+
+@pytest.mark.parametrize(
+    "place", ["outputs.create_writer", "outputs._leftovers", "files.lock._holder"]
+)
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_an_interrupt_at_the_start_leaves_no_lock(
+    place: str, error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(f"posewright.{place}", interrupt)
+    with pytest.raises(error):
+        opened(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    monkeypatch.undo()
+    with opened(tmp_path / "out") as outputs:
+        outputs.write(result())
+    assert left(tmp_path / "out") == ["poses.jsonl"]
+
+
 def test_pictures_too_wide_for_jpeg_are_drawn_too(tmp_path: Path) -> None:
     wide = result(source="wide.jpg", image=np.zeros((2, 70_000, 3), np.uint8), size=(70_000, 2))
     with opened(tmp_path, "images") as outputs:

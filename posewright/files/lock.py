@@ -33,9 +33,13 @@ class FolderLock:
         self.certain = True
         self._path = folder / LOCK
         self._file = self._locked()
-        with suppress(OSError):  # a full disk: what stands in the file is a courtesy
-            os.ftruncate(self._file, 0)
-            os.write(self._file, _holder().encode("utf-8", "backslashreplace"))
+        try:
+            with suppress(OSError):  # a full disk: what stands in the file is a courtesy
+                os.ftruncate(self._file, 0)
+                os.write(self._file, _holder().encode("utf-8", "backslashreplace"))
+        except BaseException:
+            self.release()
+            raise
 
     def release(self) -> None:
         """Give the lock back; may be called again.
