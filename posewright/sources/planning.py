@@ -167,7 +167,7 @@ def _is_live(spec: Any, opening: Callable[[Any], Source]) -> bool:
 
 def _is_drawn(path: str) -> bool:
     """Tell a picture or a video that posewright drew."""
-    if PurePath(path).suffix.lower() != ".mp4":
+    if PurePath(path).suffix.lower() not in (".mp4", ".avi"):
         return is_drawn(path)
     try:
         container, _ = open_container("file:" + os.path.abspath(path), path, "file", 1 << 31)

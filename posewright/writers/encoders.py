@@ -18,7 +18,7 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from posewright.errors import OutputError
-from posewright.files.marks import MARK
+from posewright.files.marks import MARK, mark_avi
 from posewright.writers import film_suffix
 from posewright.writers.clock import CLOCK, Clock
 from posewright.writers.files import PartFile
@@ -208,6 +208,8 @@ class _Mjpg:
     def finish(self) -> Path:
         self._file.release()
         self._check()
+        with self._part.guard(self.abort):
+            mark_avi(self._part.path)
         return self._part.finish()
 
     def _check(self) -> None:
