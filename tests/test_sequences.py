@@ -13,6 +13,7 @@ from zipfile import ZipFile
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from posewright.cli import main
 from posewright.errors import OutputError, SourceError, UsageError
@@ -261,6 +262,27 @@ def test_drawn_folders_have_the_rate_of_their_pictures(tmp_path: Path) -> None:
     for name, count in (("take.1", 3), ("take.2", 2)):
         with open_source(tmp_path / "out" / f"{name}.mp4") as source:
             assert [f.time for f in source] == pytest.approx([i / 5 for i in range(count)])
+
+
+@pytest.mark.parametrize("kind", ["array", "arrays", "generator", "frames", "images"])
+@pytest.mark.parametrize("fps", [None, 5.0])
+def test_arrays_follow_one_another_without_a_note(
+    tmp_path: Path, kind: str, fps: float | None
+) -> None:
+    pixels = np.full((4, 48, 64, 3), 90, np.uint8)
+    source: Any = {
+        "array": pixels, "arrays": list(pixels), "generator": (row for row in pixels),
+        "frames": [Frame(row, name="mine") for row in pixels],
+        "images": [Image.fromarray(row) for row in pixels],
+    }[kind]  # fmt: skip
+    options = {} if fps is None else {"fps": fps}
+    summary = predict_to(
+        Network(), [source], tmp_path, save=["video"], color="rgb",  # type: ignore[arg-type]
+        writing=WriterOptions(**options), **options,  # type: ignore[arg-type]
+    )  # fmt: skip
+    assert [note for note in summary.notes if "frames follow" in note] == []
+    with open_source(summary.files[0]) as film:
+        assert [f.time for f in film] == pytest.approx([i / (fps or 25) for i in range(4)])
 
 
 @pytest.mark.parametrize("kind", ["videos", "folder", "glob", "list", "zip", "paths", "nested"])

@@ -29,11 +29,12 @@ def create(_: str, folder: Path, options: WriterOptions) -> VideoWriter:
 class VideoWriter:
     """One video for each video among the sources, and one for each folder of pictures.
 
-    Frames keep their times (variable frame rate); pictures without times follow one another at
-    `fps`.  In gaps of hours the picture before is repeated every hour, which MP4 cannot do without.
-    The first frame decides the size, made even, and the shape of a pixel; later ones of another
-    size are fitted into it.  Frames that could not be read are left out: the one before stays on
-    the screen.  `notes` name the codec and why an earlier one of `video_codecs` was not used.
+    Frames keep their times (variable frame rate); pictures and arrays without times follow one
+    another at `fps`.  In gaps of hours the picture before is repeated every hour, which MP4 cannot
+    do without.  The first frame decides the size, made even, and the shape of a pixel; later ones
+    of another size are fitted into it.  Frames that could not be read are left out: the one before
+    stays on the screen.  `notes` name the codec and why an earlier one of `video_codecs` was not
+    used.
     `errors` name the sources whose video cannot be encoded or has a name that is taken, and those
     that come again after another one, whose later frames are left out; an OutputError at the end
     where there is no video at all.
@@ -59,12 +60,11 @@ class VideoWriter:
             return
         picture = draw(pixels(result, "video"), result.people, result.skeleton, self._style)
         source = sequence_of(result)
-        still = source != result.source
         if source != self._source:
-            self._next(source, still, picture, result.pixel_aspect)
+            self._next(source, source != result.source, picture, result.pixel_aspect)
         if self._film is None:  # it cannot be encoded
             return
-        time = result.time or (self._count / self._options.fps if still else 0.0)
+        time = result.time or self._count / self._options.fps
         self._count += 1
         try:
             self._film.add(_fitted(picture, self._size), time)
