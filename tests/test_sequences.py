@@ -330,27 +330,41 @@ def pose2sim_frame(name: str) -> int:
     return int(re.split(r"(\d+)", name)[-2])
 
 
-def pose2sim_order(names: list[str]) -> list[str]:
-    """Sort as pose2sim does, by its own function where it is installed."""
-    try:
-        from Pose2Sim.common import sort_stringlist_by_last_number
-    except ImportError:
-        return sorted(names, key=pose2sim_frame)
-    return list(sort_stringlist_by_last_number(names))
+CAMERAS = [("cam1_001", "cam1_002", "cam1_010"), ("c", "b2", "a1_v2")]
 
 
-@pytest.mark.parametrize("names", [("cam1_001", "cam1_002", "cam1_010"), ("c", "b2", "a1_v2")])
-def test_pose2sim_reads_the_frames_of_a_folder(tmp_path: Path, names: tuple[str, ...]) -> None:
+def openpose_files(tmp_path: Path, names: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """Return the sources in the order of the run, and the files that it makes, unsorted."""
     folder = tmp_path / "cam1"
     folder.mkdir()
     for name in names:
         (folder / f"{name}.jpg").write_bytes(PICTURE)
     rows = run([folder], tmp_path / "out", save=["openpose"])
-    files = pose2sim_order([file.name for file in (tmp_path / "out" / "openpose").iterdir()])
-    assert [pose2sim_frame(file) for file in files] == [0, 1, 2]
-    pages = [json.loads((tmp_path / "out" / "openpose" / file).read_text()) for file in files]
-    assert [page["source"] for page in pages] == [row["source"] for row in rows]
     assert [int(row["frame"]) for row in rows] == [0, 1, 2]
+    files = [file.name for file in (tmp_path / "out" / "openpose").iterdir()]
+    return [row["source"] for row in rows], files
+
+
+def sources_of(tmp_path: Path, files: list[str]) -> list[str]:
+    texts = [(tmp_path / "out" / "openpose" / file).read_text() for file in files]
+    return [json.loads(text)["source"] for text in texts]
+
+
+@pytest.mark.parametrize("names", CAMERAS)
+def test_the_last_number_of_an_openpose_file_is_its_frame(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    sources, files = openpose_files(tmp_path, names)
+    files.sort(key=pose2sim_frame)
+    assert [pose2sim_frame(file) for file in files] == [0, 1, 2]
+    assert sources_of(tmp_path, files) == sources
+
+
+@pytest.mark.parametrize("names", CAMERAS)
+def test_pose2sim_sorts_the_files_by_their_frames(tmp_path: Path, names: tuple[str, ...]) -> None:
+    common = pytest.importorskip("Pose2Sim.common", reason="Pose2Sim is not installed")
+    sources, files = openpose_files(tmp_path, names)
+    assert sources_of(tmp_path, common.sort_stringlist_by_last_number(files)) == sources
 
 
 FORMATS = {
