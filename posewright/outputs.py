@@ -204,10 +204,14 @@ class Outputs:
         self.summary.files += [str(path) for path in getattr(writer, "done", [])]
         self.writers.remove(writer)
         _abort(writer)
-        if not self.writers and self.summary.files:
-            raise OutputError(f"{error}; complete: {', '.join(self.summary.files)}") from error
-        if not self.writers:
-            raise error
+        if self.writers:
+            return
+        told = list(self.summary.errors)  # all of them, as each may name what was kept
+        if self.summary.files:
+            told.append(f"complete: {', '.join(self.summary.files)}")
+        if len(told) > 1:
+            raise OutputError("; ".join(told)) from error
+        raise error
 
 
 def _abort(writer: Writer) -> None:
@@ -234,5 +238,6 @@ def _leftovers(out: Path, save: Iterable[str]) -> tuple[list[Path], list[Path]]:
             others.append(path)
     for name in sorted(known):  # another folder may have its results through the same link
         place = part_place(out / name)
-        others += [path for path in find(place) if place != out and final_name(path.name) == name]
+        if place != out:
+            others += [path for path in find(place) if final_name(path.name) == name]
     return ours, others

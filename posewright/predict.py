@@ -140,17 +140,17 @@ class _Smoothing:
 
 @dataclass(frozen=True)
 class _Asked:
-    """Asks whether to stop, and notes in the summary that it was so."""
+    """Asks whether to stop, until it was so, and notes that in the summary."""
 
     summary: Summary
     stopped: Callable[[], int]
 
     def __call__(self) -> bool:
-        number = self.stopped()
+        number = 0 if self.summary.interrupted else self.stopped()
         if number:
             self.summary.interrupted = True
             self.summary.signal = 0 if number is True else number
-        return bool(number)
+        return self.summary.interrupted
 
     def until(self, results: Iterable[Result]) -> Iterator[Result]:
         """Yield results as long as nobody asks to stop; the one at hand is the last."""

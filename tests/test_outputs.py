@@ -171,13 +171,15 @@ def deny(*_: object, **__: object) -> None:
 def test_a_folder_that_becomes_read_only_is_told_and_unlocked(
     save: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(OutputError, match="the folder may not be written to"):
+    with pytest.raises(OutputError, match="the folder may not be written to") as caught:
         with opened(tmp_path, save) as outputs:
             outputs.write(result())
             for function in ("unlink", "rename", "replace", "link", "mkdir", "rmdir"):
                 monkeypatch.setattr(os, function, deny)
-    assert len(outputs.summary.errors) == len(save.split(","))
     monkeypatch.undo()
+    assert len(outputs.summary.errors) == len(save.split(","))
+    for part in tmp_path.glob("*.part-*"):  # the one message names all that was kept
+        assert str(part) in str(caught.value)
     assert LOCK in left(tmp_path)
     with opened(tmp_path, save, overwrite=True) as again:  # nobody holds the lock
         again.write(result())
