@@ -28,7 +28,7 @@ from posewright.reid import Embedder
 from posewright.runtimes import Model, Precision, Runtime, load_model
 from posewright.runtimes.info import ModelInfo
 from posewright.skeletons import Skeleton
-from posewright.sources import Source, open_source
+from posewright.sources import Source, open_source, together
 from posewright.trackers import Tracker, create_tracker
 from posewright.weights import find_model
 
@@ -213,11 +213,13 @@ class Pose:
     def stream(self, source: Any, **options: Any) -> Stream:
         """Yield results one by one, in constant memory; use it in a `with` statement.
 
-        boxes: a source of Boxes in place of the detector.  tracker: a name or an object; fills ids.
+        boxes: a source of Boxes in place of the detector.  tracker: a name or an object; fills ids,
+        for which a list of paths is read folder by folder.
         det_every: detect on every n-th frame, follow the tracker's boxes in between.
         keep_images: results carry their pixels.  color: "rgb" or "bgr", needed for arrays.
-        max_pixels, latest, retry_s, fps: see sources.open_source.
+        max_pixels, latest, retry_s, fps, stopped: see sources.open_source.
         """
+        source = source if options.get("tracker") is None else together(source)
         opened, rest = self._open(source, options)
         return Stream(opened, self._results(opened, **{"keep_images": True, **rest}))
 
@@ -254,7 +256,7 @@ class Pose:
         return image
 
     def _open(self, source: Any, options: dict[str, Any]) -> tuple[Source, dict[str, Any]]:
-        names = ("color", "max_pixels", "latest", "retry_s", "fps")
+        names = ("color", "max_pixels", "latest", "retry_s", "fps", "stopped")
         opening = {k: v for k, v in options.items() if k in names}
         return open_source(source, **opening), {k: options[k] for k in options.keys() - set(names)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -158,6 +159,15 @@ def test_metadata_round_trip() -> None:
     with pytest.raises(ModelError, match="no field"):
         ModelInfo.from_json('{"codec":{"kind":"movenet","kernel":2}}', "m.onnx")
     assert codec_to_dict(DistributionBoxes())["strides"] == (8, 16, 32)
+
+
+def test_metadata_with_numbers_beyond_all_integers() -> None:
+    text = ModelInfo("net", MoveNet(), COCO17).to_json()
+    for key in ("mirror", "links"):
+        endless = json.loads(text)
+        endless["skeleton"][key] = [1e999] if key == "mirror" else [[1e999, 1]]
+        with pytest.raises(ModelError, match="metadata cannot be read"):
+            ModelInfo.from_json(json.dumps(endless))
 
 
 @pytest.mark.parametrize("name", sorted(EMBEDDED))

@@ -358,6 +358,27 @@ def test_closing_from_another_thread_wakes_who_waits() -> None:
         timer.join()
 
 
+AWAY = {"refused": None, "silent when opened": [30.0]}
+
+
+@pytest.mark.parametrize("latest", [False, True])
+@pytest.mark.parametrize("away", [*AWAY, "silent in the middle"])
+def test_who_waits_for_a_stream_is_asked_whether_to_stop(away: str, latest: bool) -> None:
+    scripts = [shots(5), AWAY[away]] if away in AWAY else [[*shots(5), 30.0]]
+    asked = threading.Event()
+    with serve(*scripts) as server:
+        source = open_source(server.url, retry_s=60, latest=latest, stopped=asked.is_set)
+        next(source)
+        timer = threading.Timer(1.0, asked.set)
+        timer.start()
+        start = time.monotonic()
+        with source:
+            found = list(source)
+        assert time.monotonic() - start < 6  # a server that is silent holds FFmpeg for 10 s
+        timer.join()
+    assert set(statuses(found)) <= {"o"}
+
+
 def test_a_hundred_interruptions_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("posewright.sources.stream.FIRST_WAIT", 0.005)
     with serve(shots(4, 0)) as server:

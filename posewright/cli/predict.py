@@ -269,7 +269,7 @@ def _check_formats(args: argparse.Namespace, save: list[str]) -> None:
 
 def _is_pictures(source: str) -> bool:
     """Tell by the name alone whether a source is made of pictures."""
-    from posewright.sources.pictures import PICTURES
+    from posewright.sources.order import PICTURES
 
     return Path(source).is_dir() or Path(source).suffix.lower() in {*PICTURES, ".zip", ".txt"}
 

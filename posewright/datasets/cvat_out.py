@@ -18,7 +18,7 @@ def write_cvat(
     dataset: Dataset, out: Path, overwrite: bool = False, progress: Progress | None = None
 ) -> list[str]:
     """Write annotations.xml and the folder images; return what was amiss."""
-    reserve(out, overwrite)
+    reserve(out, overwrite, folder=True)
     notes: list[str] = []
     root = ET.Element("annotations")
     ET.SubElement(root, "version").text = "1.1"

@@ -81,7 +81,7 @@ def header_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
 
 def pictures_in(folder: Path) -> list[Path]:
     """Return all pictures under a folder, sorted by path."""
-    from posewright.sources.pictures import PICTURES
+    from posewright.sources.order import PICTURES
 
     found = [
         Path(root, name)

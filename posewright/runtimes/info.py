@@ -118,7 +118,7 @@ class ModelInfo:
             )
         except KeyError as error:
             raise ModelError(f"{path}: its posewright metadata lack {error}") from error
-        except (ModelError, TypeError, ValueError) as error:
+        except (ModelError, TypeError, ValueError, OverflowError) as error:
             raise ModelError(f"{path}: its posewright metadata cannot be read: {error}") from error
 
     def to_json(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import lzma
 import os
-import re
 import stat
 import zipfile
 import zlib
@@ -14,9 +13,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from itertools import groupby
 from pathlib import Path, PurePath
-from typing import IO, Any
+from typing import IO
 
 from posewright.errors import SourceError
 from posewright.files.marks import drawn_among
@@ -27,15 +25,14 @@ from posewright.sources.base import Frames
 from posewright.sources.depth import Depths
 from posewright.sources.guard import BadPicture, decode, picture_format
 from posewright.sources.inside import HIGHEST_RATIO, raw_format
+from posewright.sources.order import PICTURES, UNREAD, folder_of, natural, together
 from posewright.sources.skipped import RAW, Skipped
 
 __all__ = [
-    "PICTURES", "UNREAD", "Load", "file_frame", "folder_files", "folder_loads", "gathered",
-    "glob_files", "glob_loads", "kind_of", "list_files", "list_loads", "pictures", "zip_loads",
+    "Load", "file_frame", "folder_files", "folder_loads", "glob_files", "glob_loads", "kind_of",
+    "list_files", "list_loads", "pictures", "zip_files", "zip_loads",
 ]  # fmt: skip
 
-PICTURES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .bmp .dib".split())
-UNREAD = frozenset(".heic .heif .avif".split())  # pictures too: reported, not passed over
 
 Load = Callable[[Depths], Frame]  # reads one picture; a frame with a status where that fails
 
@@ -98,7 +95,7 @@ def file_frame(path: str | Path, max_pixels: int, depths: Depths | None = None) 
     name = str(path)
     if is_address(name):
         return Frame.failed(without_secrets(name), NOT_LISTED)
-    failed = partial(Frame.failed, name, sequence=_folder(name))
+    failed = partial(Frame.failed, name, sequence=folder_of(name))
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise BadPicture("it is not a file; name a picture")
@@ -116,50 +113,9 @@ def file_frame(path: str | Path, max_pixels: int, depths: Depths | None = None) 
 
 def _frame(file: IO[bytes], name: str, max_pixels: int, depths: Depths | None) -> Frame:
     """Decode an open picture file; BadPicture where that fails."""
-    sequence = _folder(name)
+    sequence = folder_of(name)
     image, more = decode(file, max_pixels, sequence, depths)
     return Frame(image, name=name, note=more, sequence=sequence)
-
-
-def _folder(name: str) -> str:
-    """Return the sequence that a picture belongs to."""
-    return str(PurePath(name).parent)
-
-
-def gathered(sources: Iterable[Any]) -> list[Any]:
-    """Put pictures of a folder that are named one after the other into one list, one source.
-
-    So the pictures that a shell finds for "walk/*.jpg" are a sequence, as the folder is.
-    """
-    together: list[Any] = []
-    for folder, same in groupby(sources, key=_picture_folder):
-        pictures = list(same)
-        together += pictures if folder is None or len(pictures) < 2 else [pictures]
-    return together
-
-
-def _picture_folder(source: Any) -> str | None:
-    """Return the folder of a picture that is there; None for any other source."""
-    if not isinstance(source, (str, os.PathLike)):
-        return None
-    path = os.fsdecode(source)
-    known = PurePath(path).suffix.lower() in PICTURES | UNREAD
-    return _folder(path) if known and os.path.isfile(path) else None
-
-
-def natural(path: str) -> tuple[list[list[tuple[int, str]]], list[tuple[int, str]]]:
-    """Sort key that puts 2.jpg before 10.jpg; digits are compared by their number's size.
-
-    The files of a folder stay together, before those of the folders in it.
-    """
-
-    def chunk(text: str) -> tuple[int, str]:
-        digits = text.lstrip("0")
-        return (len(digits), digits) if text[:1].isdigit() else (0, text.casefold())
-
-    parts = re.split(r"[/\\]", path)
-    *folders, name = ([chunk(text) for text in re.split(r"([0-9]+)", part)] for part in parts)
-    return folders, name
 
 
 def folder_loads(folder: str, max_pixels: int, notes: list[str]) -> list[Load]:
@@ -275,7 +231,8 @@ def list_loads(path: str, max_pixels: int, notes: list[str]) -> list[Load]:
 def list_files(path: str) -> list[str]:
     """Read a text list: one picture a line, # begins a comment; SourceError where it is empty.
 
-    A picture lies beside the list, or else in the working folder.
+    A picture lies beside the list, or else in the working folder.  The pictures of a folder, which
+    are a sequence, follow one another, see `together`.
     """
     if not os.path.isfile(path):  # a pipe would be waited for
         raise SourceError(f"{path} is no file; name a list of pictures")
@@ -284,7 +241,9 @@ def list_files(path: str) -> list[str]:
     names = [line for line in lines if line and not line.startswith("#")]
     if not names:
         raise SourceError(f"the list {path} names no pictures; write one path a line")
-    return [name if is_address(name) else _listed(os.path.dirname(path), name) for name in names]
+    beside = os.path.dirname(path)
+    found = [name if is_address(name) else _listed(beside, name) for name in names]
+    return list(together(found))
 
 
 def _listed(folder: str, name: str) -> str:
@@ -312,6 +271,13 @@ def zip_loads(path: str, max_pixels: int, resources: ExitStack, notes: list[str]
     return [partial(_member, archive, path, member, max_pixels) for member in members]
 
 
+def zip_files(path: str) -> list[str]:
+    """Return the names of the pictures in a zip archive, as `zip_loads` names them."""
+    with zipfile.ZipFile(path) as archive:
+        names = [member.filename for member in _members(archive, Skipped())]
+    return [f"{path}/{name}" for name in sorted(names, key=natural)]
+
+
 def _members(archive: zipfile.ZipFile, skipped: Skipped) -> Iterator[zipfile.ZipInfo]:
     """Yield the pictures of an archive; count what else it holds."""
     for member in archive.infolist():
@@ -330,7 +296,7 @@ def _member(
     archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, max_pixels: int, depths: Depths
 ) -> Frame:
     name = f"{path}/{info.filename}"
-    failed = partial(Frame.failed, name, sequence=_folder(name))
+    failed = partial(Frame.failed, name, sequence=folder_of(name))
     try:
         if info.file_size > HIGHEST_RATIO * max(info.compress_size, 1):
             raise BadPicture(f"it is packed more than {HIGHEST_RATIO} to 1; unpack it by hand")

@@ -13,7 +13,9 @@ from posewright.people import Result
 if TYPE_CHECKING:
     from posewright.draw import Style
 
-__all__ = ["RESULTS", "VIDEOS", "WRITERS", "Writer", "WriterOptions", "create_writer"]
+__all__ = [
+    "RESULTS", "VIDEOS", "WRITERS", "Writer", "WriterOptions", "create_writer", "film_suffix",
+]  # fmt: skip
 
 _MODULES = {
     "coco": "coco",
@@ -41,15 +43,21 @@ RESULTS = {
     "images": ("images",),
     "video": (),
 }
-VIDEOS = (".mp4", ".avi")
+VIDEOS = (".mp4", ".avi")  # of Motion JPEG the second
+
+
+def film_suffix(codec: str) -> str:
+    """Return the suffix of a video in one of `WriterOptions.video_codecs`."""
+    return VIDEOS[codec == "mjpg"]
 
 
 class Writer(Protocol):
     """Takes results in order and makes files of them.
 
     A write that fails (disk full, folder read-only) raises OutputError, and the writer's temporary
-    files are gone by then; other writers are not touched.  Frames that could not be read are left
-    out where the format has no place for them.
+    files are gone by then; other writers are not touched.  A complete file that cannot get its name
+    is kept, and the error names it.  Frames that could not be read are left out where the format
+    has no place for them.  Writers of several files list those that have their names in `done`.
     """
 
     notes: list[str]  # one line each: what the user should know about the files
