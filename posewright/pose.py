@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -113,12 +112,11 @@ class Pose:
         reid: str | Path | None = None,
         max_people: int = 0,
     ) -> None:
-        for name, number, most in (
-            ("min_score", min_score, 1.0), ("det_score", det_score or 0.0, 1.0),
-            ("max_people", max_people, math.inf), ("threads", threads, math.inf),
-        ):  # fmt: skip
-            if not 0 <= number <= most:
-                raise UsageError(f"{name}={number} is not between 0 and {most:g}")
+        for name, share in (("min_score", min_score), ("det_score", det_score or 0.0)):
+            if not 0 <= share <= 1:
+                raise UsageError(f"{name}={share} is not between 0 and 1")
+        if min(max_people, threads) < 0:
+            raise UsageError(f"max_people={max_people} or threads={threads} is negative")
         named = (model, weights, detector, refine, reid)
         # what this object was read from
         self.files = [Path(n) for n in named if isinstance(n, (str, Path)) and os.path.isfile(n)]

@@ -17,6 +17,7 @@ from posewright.people import Frame, Result
 from posewright.smoothing import Chain, Smoothing, create_smoother, smoothed
 from posewright.smoothing.person import check_choice, choose, only
 from posewright.sources import gathered, open_source
+from posewright.sources.base import check_rate
 from posewright.sources.planning import plan, shown
 from posewright.trackers import Tracker, create_tracker
 from posewright.writers import WriterOptions
@@ -250,6 +251,7 @@ def track_to(
     options = {f"--save {name}" for name in save} | {f"--tracker {tracker}"}
     for option in options & {"--save images", "--save video", "--tracker appearance"}:
         raise UsageError(f"{option} needs pictures, which saved poses do not hold; use predict")
+    check_rate(fps)
     summary, start = Summary(), time.perf_counter()
     smoothing = _Smoothing(smooth, gap)
     saved = _Saved(path, tracker, fps)

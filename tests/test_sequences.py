@@ -165,11 +165,11 @@ def test_pictures_named_one_by_one_are_a_source_for_each_folder(tmp_path: Path) 
     assert gathered([*one, folder, two[0], "no.jpg", 3]) == [one, folder, two[0], "no.jpg", 3]
 
 
-@pytest.mark.parametrize("rate", [0, -5, float("nan"), 1001])
+@pytest.mark.parametrize("rate", [0, -5, float("nan"), 1001, 1e-9])
 def test_a_rate_that_is_none(tmp_path: Path, rate: float, capsys: pytest.CaptureFixture) -> None:
     folder = albums(tmp_path, {"s1": 1})
     assert main(["predict", str(folder), "-o", str(tmp_path / "out"), "--fps", str(rate)]) == 2
-    assert "fps must lie between 0 and 1000" in capsys.readouterr().err
+    assert "fps must lie between 1e-06 and 1000, not" in capsys.readouterr().err
 
 
 # --- predict -------------------------------------------------------------------------------------

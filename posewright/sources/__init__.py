@@ -18,7 +18,7 @@ from posewright.errors import SourceError, UsageError, near, nearest
 from posewright.people import Frame
 from posewright.sources.address import NOT_LISTED, PLAYLISTS, is_address, without_secrets
 from posewright.sources.arrays import Color, memory_loads
-from posewright.sources.base import Frames, Kind, Source
+from posewright.sources.base import Frames, Kind, Source, check_rate
 from posewright.sources.order import PICTURES, UNREAD, gathered, together
 from posewright.sources.pictures import (
     Load,
@@ -97,8 +97,8 @@ def _check(color: str | None, max_pixels: int, retry_s: float, fps: float | None
         raise UsageError(f"max_pixels must be at least 1, not {max_pixels}")
     if not (retry_s >= 0 and math.isfinite(retry_s)):
         raise UsageError(f"retry_s must be 0 or more seconds, not {retry_s}")
-    if fps is not None and not 0 < fps <= 1000:
-        raise UsageError(f"fps must lie between 0 and 1000, not {fps}")
+    if fps is not None:
+        check_rate(fps)
 
 
 def _open_camera(number: int, **live: Any) -> Frames:

@@ -8,11 +8,20 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Literal, Protocol
 
+from posewright.errors import UsageError
 from posewright.people import Frame
 
-__all__ = ["Frames", "Kind", "Source"]
+__all__ = ["Frames", "Kind", "Source", "check_rate"]
 
 Kind = Literal["pictures", "video", "stream"]
+
+SLOWEST, FASTEST = 1e-6, 1000.0  # frames a second: one in 12 days
+
+
+def check_rate(fps: float) -> None:
+    """Raise a UsageError for a frame rate that no source has."""
+    if not SLOWEST <= fps <= FASTEST:
+        raise UsageError(f"fps must lie between {SLOWEST:g} and {FASTEST:g}, not {fps}")
 
 
 class Source(Protocol):

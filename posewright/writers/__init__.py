@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from posewright.errors import UsageError, nearest
 from posewright.people import Result
+from posewright.sources.base import check_rate
 
 if TYPE_CHECKING:
     from posewright.draw import Style
@@ -94,8 +95,7 @@ class WriterOptions:
     video_codecs: tuple[str, ...] = ("libx264", "mpeg4", "mjpg")
 
     def __post_init__(self) -> None:
-        if not 0 < self.fps <= 1000:
-            raise UsageError(f"fps must lie between 0 and 1000, not {self.fps}")
+        check_rate(self.fps)
         if not self.video_codecs:
             raise UsageError("video_codecs names no codec; give at least one, e.g. libx264")
 
