@@ -321,7 +321,7 @@ def test_a_path_that_does_not_exist_suggests_the_nearest(album: Path) -> None:
     assert "did you mean 'picture.jpg'?" in refused(album / "pictrue.jpg")
     assert f"no such file or folder: {album / 'x'}" in refused(album / "x")
     assert "folder" in refused(album / "nope" / "x.jpg")
-    assert "x" * 5000 in refused("x" * 5000)
+    assert "x" * 500 in refused("x" * 5000)  # a message is shortened
     refused("a\0b.jpg")
 
 

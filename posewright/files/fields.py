@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import types
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -63,7 +62,7 @@ def typed(value: Any, hint: Any) -> Any:
         if hint is bool and isinstance(value, bool):
             return value
     elif isinstance(value, int if hint is int else (int, float)):
-        if math.isfinite(value) and abs(value) <= LARGEST:
+        if abs(value) <= LARGEST:  # which NaN is not
             return value
     raise ValueError(f"{_shown(value)} cannot be meant")
 
