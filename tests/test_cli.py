@@ -23,22 +23,6 @@ from posewright.runtimes.openvino import has_bf16
 
 
 @pytest.fixture(scope="session")
-def clip_frames() -> list[np.ndarray]:
-    """Every tenth frame of the demo clip, half as large, RGB."""
-    with av.open(str(CLIP)) as file:
-        frames = [f.to_ndarray(format="rgb24") for f in file.decode(video=0)]
-    return [cv2.resize(f, (544, 960), interpolation=cv2.INTER_AREA) for f in frames[::10]]
-
-
-@pytest.fixture(scope="session")
-def people_jpg(tmp_path_factory: pytest.TempPathFactory, clip_frames: list[np.ndarray]) -> Path:
-    """A picture of three people."""
-    path = tmp_path_factory.mktemp("picture") / "000000000042.jpg"
-    cv2.imwrite(str(path), clip_frames[0][..., ::-1])
-    return path
-
-
-@pytest.fixture(scope="session")
 def short_mp4(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve frames of the demo clip."""
     path = tmp_path_factory.mktemp("video") / "walk.mp4"

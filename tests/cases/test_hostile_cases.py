@@ -31,12 +31,6 @@ def child() -> Iterator[Bounded]:
 
 
 @pytest.fixture
-def people_jpg(data_dir: Path) -> Path:
-    """A picture with people."""
-    return data_dir / "coco" / "images" / "000000000785.jpg"
-
-
-@pytest.fixture
 def hostile(data_dir: Path) -> Path:
     folder = data_dir.parent / "cases" / "hostile"
     if not folder.is_dir():
