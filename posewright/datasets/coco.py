@@ -82,7 +82,7 @@ def parse_coco(
             place = annotation.get("id", annotation) if isinstance(annotation, dict) else annotation
             notes.add(f"annotation left out: {_why(error)}", f"id {str(place)[:60]}")
     entries = [e for e in data["images"] if _is_image(e, notes)]
-    find = picture_finder(path, [str(e["file_name"]) for e in entries], images)
+    find = picture_finder(path, [str(e["file_name"]) for e in entries], images, notes)
     samples = tuple(
         _sample(e, by_image.pop(image_id(e["id"]), []), find(e["file_name"]), len(skeleton))
         for e in entries

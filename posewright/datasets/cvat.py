@@ -116,7 +116,7 @@ def read_cvat(path: Path, images: Path | None = None, class_name: str | None = N
         _fitting(found, len(skeleton), str(e.get("name")), notes)
         for found, e in zip(people, entries, strict=True)
     ]
-    find = picture_finder(file, [str(e.get("name")) for e in entries], images)
+    find = picture_finder(file, [str(e.get("name")) for e in entries], images, notes)
     samples = tuple(
         _sample(i, entry, found, find(str(entry.get("name"))), skeleton, canon)
         for i, (entry, found) in enumerate(zip(entries, people, strict=True), 1)

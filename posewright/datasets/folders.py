@@ -9,7 +9,7 @@ import numpy as np
 
 from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.doubles import same_picture
-from posewright.datasets.places import header_size
+from posewright.datasets.places import header_size, open_regular
 from posewright.writers.files import PartFile
 from posewright.writers.names import safe
 
@@ -41,9 +41,14 @@ def output_names(samples: Sequence[Sample]) -> list[str]:
 
 
 def copy_picture(source: Path, target: Path) -> bool:
-    """Copy a picture under a temporary name first; tell whether the source could be read."""
+    """Copy a picture under a temporary name first; tell whether the source could be read.
+
+    Only a file that begins as a picture does is copied: labels may name any other.
+    """
+    if header_size(source) == (0, 0):
+        return False
     try:
-        file = open(source, "rb")
+        file = open_regular(source)
     except OSError:
         return False
     with file:

@@ -73,7 +73,7 @@ def read_label_studio(
     everybody = [_people(page, chosen, loose, asides) for page in pages]
     canon = spellings(p.label for people in everybody for _, points in people for p in points)
     skeleton = skeleton_from_names(list(canon.values()))
-    find = picture_finder(path, [page.name for page in pages], images)
+    find = picture_finder(path, [page.name for page in pages], images, notes)
     samples = tuple(
         _sample(i, page, people, find(page.name), skeleton, canon, notes)
         for i, (page, people) in enumerate(zip(pages, everybody, strict=True), 1)
