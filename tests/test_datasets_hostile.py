@@ -126,3 +126,53 @@ def test_names_of_two_folders_stay_two_pictures(home: Path) -> None:
     assert data[0].image != data[1].image
     data = open_dataset(written(home / "a.json", coco("a/good.png", "a\\good.png")))
     assert images_of(data) == [True, True]
+
+
+@pytest.mark.parametrize("form", ["coco", "yolo", "labelme", "cvat"])
+def test_names_that_no_file_can_have(
+    home: Path, tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("good.png", "a\ud800.png", "b\0.png", "c\x1b.png", os.fsdecode(b"d\xff.png"))
+    os.rename(picture(home / "d.png"), home / names[-1])
+    data = coco(*names)
+    data["categories"][0] |= {
+        "name": "perso\ud800n\x1b",
+        "keypoints": ["no\udfffse\x07", "left \ud83d"],
+    }
+    labels = written(home / "a.json", data)
+    out = tmp_path / "out"
+    assert main(["data", "convert", str(labels), str(out), "--to", form]) == 3
+    assert main(["data", "view", str(labels), "-o", str(tmp_path / "view")]) == 3
+    assert main(["data", "check", str(labels)]) == 3
+    assert "\x1b" not in "".join(capsys.readouterr())
+    found = [sample for sample in open_dataset(out) if header_size(sample.image) != (0, 0)]
+    assert len(found) == 2 and all(len(sample) == 1 for sample in found)
+    assert found[0].keypoints.round(2).tolist() == [[[2, 2, 2], [5, 5, 2]]]
+    assert len(list((tmp_path / "view").iterdir())) == 2
+
+
+def test_label_studio_and_labelme_of_names_that_no_file_can_have(home: Path) -> None:
+    task = {"data": {"image": "\ud800"}, "annotations": [{"result": []}]}
+    labels = written(home / "ls" / "a.json", [task])
+    assert main(["data", "convert", str(labels), str(home / "out")]) == 3
+    shapes = [{"label": "no\udc00se", "shape_type": "point", "points": [[2, 2]]}]
+    page = written(home / "lm" / "a.json", {"shapes": shapes, "imagePath": "\udc00.png"})
+    assert main(["data", "convert", str(page.parent), str(home / "out2"), "--to", "cvat"]) == 3
+    assert main(["data", "view", str(page.parent), "-o", str(home / "out3")]) == 3
+
+
+@pytest.mark.parametrize("text", ["\x1b]0;title\x07", "\x9b31m", "\x7f", "\u202egnp"])
+def test_no_text_of_a_file_commands_the_terminal(
+    home: Path, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = coco("good.png", text + ".png")
+    data["categories"] = [PERSON | {"keypoints": ["nose" + text, "b"]}, {"id": 2, "name": text}]
+    data["annotations"].append(data["annotations"][0] | {"category_id": 2, "id": 9})
+    labels = written(home / "a.json", data)
+    for verb in ("stats", "check"):
+        main(["data", verb, str(labels)])
+        printed = capsys.readouterr()
+        assert text[:1] not in printed.out + printed.err
+        assert ascii(text)[1:-1] in printed.out + printed.err
+    assert main(["data", "stats", str(home / text)]) == 3
+    assert text[:1] not in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from posewright.writers.files import reserve
 from posewright.writers.text import plain
 
 __all__ = ["write_cvat"]
+
+_NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # in names of classes and joints
 
 
 def write_cvat(
@@ -31,7 +34,7 @@ def write_cvat(
             notes.append(f"{sample.image} cannot be read; its labels are kept without it")
         root.append(_image(sample, dataset, number, name))
     ET.indent(root)
-    write_text(out / "annotations.xml", ET.tostring(root, "unicode") + "\n")
+    write_text(out / "annotations.xml", _NO_XML.sub("\ufffd", ET.tostring(root, "unicode")) + "\n")
     return notes
 
 

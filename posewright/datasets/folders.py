@@ -28,8 +28,12 @@ def output_names(samples: Sequence[Sample]) -> list[str]:
     taken: set[str] = set()
     names = []
     for sample in samples:
-        stem, suffix = sample.image.stem, sample.image.suffix
-        choices = [stem, f"{sample.image.parent.name}_{stem}"]
+        # a byte of a name that is not UTF-8 can stand in no label file: "?", which `safe` replaces
+        folder, stem, suffix = (
+            text.encode("utf-8", "replace").decode()
+            for text in (sample.image.parent.name, sample.image.stem, sample.image.suffix)
+        )
+        choices = [stem, f"{folder}_{stem}"]
         name = safe(choices[0] + suffix)
         count = 1
         while Path(name).stem.lower() in taken:
@@ -64,9 +68,12 @@ def copy_picture(source: Path, target: Path) -> bool:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole file under a temporary name and rename it; an OutputError where that fails."""
+    """Write a whole file under a temporary name and rename it; an OutputError where that fails.
+
+    What UTF-8 cannot say, such as a byte of a name that is none, becomes "?".
+    """
     part = PartFile(path, True)
-    part.write(text.encode())
+    part.write(text.encode("utf-8", "replace"))
     part.finish()
 
 

@@ -18,6 +18,8 @@ __all__ = [
 
 BROKEN = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
 _WHOLE = re.compile(r"[+-]?\d{1,4000}(\.0*)?")  # Python converts no longer ones
+_HALVES = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")  # of UTF-16 in JSON, alone or in pairs
+_HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 _OFF, _ON = {"", "0", "0.0", "false", "no", "none", "null"}, {"1", "1.0", "true", "yes"}
 
 
@@ -27,11 +29,26 @@ def load(path: Path) -> Any:
         content = path.read_bytes()
         if not content:
             raise SourceError(f"{path} is empty (0 bytes): nothing was written to it")
-        return json.loads(content)
+        parsed = json.loads(content)
+        return _encodable(parsed) if _HALVES.search(content) or 0 in content[:4] else parsed
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}{near(path)}") from error
     except (ValueError, RecursionError) as error:
         raise SourceError(f"{path} is not valid JSON ({error}); write it again") from error
+
+
+def _encodable(value: Any) -> Any:
+    """Return parsed JSON with \ufffd in place of what no name of a file and no text can hold.
+
+    Half a pair of UTF-16 stays where it stands for a byte of a file's name that is not UTF-8.
+    """
+    if isinstance(value, str):
+        return _HALF.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_encodable(inner) for inner in value]
+    if isinstance(value, dict):
+        return {_HALF.sub("\ufffd", key): _encodable(inner) for key, inner in value.items()}
+    return value
 
 
 def finite(value: Any) -> Floats:

@@ -145,7 +145,9 @@ def fingerprint(data: Dataset | None) -> dict[str, Any]:
         return {"pictures": 0, "people": 0, "sha256": ""}
     digest = hashlib.sha256()
     for sample in data:
-        digest.update(f"{sample.image.name} {sample.size} {sample.image_id}\n".encode())
+        digest.update(
+            f"{sample.image.name} {sample.size} {sample.image_id}\n".encode("utf-8", "replace")
+        )
         digest.update(np.ascontiguousarray(sample.people.keypoints).tobytes())
         digest.update(np.ascontiguousarray(sample.people.boxes).tobytes())
         digest.update(sample.visibility.tobytes())
