@@ -222,11 +222,16 @@ def _sample(entry: dict[str, Any], people: list[_Person], image: Path, joints: i
         outlines,
         [p.head for p in people],
         ignore=_ignored(entry),
-        video=str(entry.get("vid_id", "")),
+        video=_video(entry.get("vid_id")),
         frame=_integer(entry.get("frame_id"), 1 << 62),
         fps=_rate(entry.get("fps")),
         crowd_index=None if crowd_index is None else float(crowd_index),
     )
+
+
+def _video(value: Any) -> str:
+    """Return the name of a video; "" for null and NaN, which name none."""
+    return "" if value is None or value != value else str(value)
 
 
 def _integer(value: Any, below: int = 1 << 31) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,8 +88,8 @@ def split(dataset: Dataset, ratio: float, seed: int = 0) -> tuple[Dataset, Datas
 
     The same data, ratio and seed give the same parts, whatever the order of the samples.  All
     frames of a video go to one part, and so does a picture that is there several times.  Each part
-    gets one picture or video at least, where there are two and 0 < ratio < 1; a ValueError for any
-    other ratio.
+    gets one picture or video at least, where there are two and 0 < ratio < 1, else the first part
+    has all and a remark that says so; a ValueError for any other ratio.
     """
     if not 0 < ratio < 1:
         raise ValueError(f"ratio must lie between 0 and 1, not {ratio}; 0.2 keeps a fifth aside")
@@ -99,7 +100,14 @@ def split(dataset: Dataset, ratio: float, seed: int = 0) -> tuple[Dataset, Datas
     held = {keys[i] for i in order[:count]}
     mine = [i for i, key in enumerate(own) if key not in held]
     other = [i for i, key in enumerate(own) if key in held]
-    return dataset[mine], dataset[other]
+    train, val = dataset[mine], dataset[other]
+    if len(dataset) > 1 and not len(val):
+        what = f"video {dataset[0].video!r}" if dataset[0].video else "picture"
+        text = (
+            f"{dataset.name}: nothing is held back: all {len(dataset)} pictures are of one {what}"
+        )
+        train = replace(train, remarks=(*train.remarks, text))
+    return train, val
 
 
 def _keys(samples: Sequence[Sample]) -> list[tuple[str, str]]:
