@@ -114,8 +114,9 @@ def test_iscrowd(tmp_path: Path, page: dict[str, Any], value: Any) -> None:
     assert ("iscrowd" in kinds(file)) == isinstance(value, str)
 
 
-def test_iscrowd_that_means_nothing(tmp_path: Path, page: dict[str, Any]) -> None:
-    page["annotations"][0]["iscrowd"] = "perhaps"
+@pytest.mark.parametrize("value", ["perhaps", 2, -1, 0.5, "2", float("nan")])
+def test_iscrowd_that_means_nothing(tmp_path: Path, page: dict[str, Any], value: Any) -> None:
+    page["annotations"][0]["iscrowd"] = value
     file = saved(tmp_path, page)
     assert open_dataset(file).people == len(page["annotations"]) - 1
     assert {"iscrowd", "left out"} <= kinds(file)

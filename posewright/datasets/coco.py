@@ -136,7 +136,7 @@ def coco_skeleton(
         count = majority(counts, where, "joints")
     if count == 0:
         return Skeleton("boxes", ()), (), ""
-    table = person.get("flip_index", person.get("flip_idx"))
+    table = next((t for k in ("flip_index", "flip_idx") if (t := person.get(k)) is not None), None)
     mirror = stated_mirror(table, count, notes, person.get("name"))
     if len(names) == count:
         own = skeleton_of(names, _links(person), f"custom{count}", person.get("sigmas"), mirror)

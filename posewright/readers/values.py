@@ -102,8 +102,8 @@ def switch(value: Any) -> bool:
 
     ValueError for what is neither.
     """
-    if value is None or (isinstance(value, (bool, int, float)) and value == value):
-        return bool(value)  # NaN is neither
+    if value is None or (isinstance(value, (bool, int, float)) and value in (0, 1)):
+        return bool(value)
     word = str(value).strip().lower()
     if word in _OFF or word in _ON:
         return word in _ON
