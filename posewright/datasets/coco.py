@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from posewright.datasets.base import AREA_OF_BOX, Dataset, Outlines, Sample, labelled_extent
-from posewright.datasets.naming import skeleton_of, stated_mirror, unnamed
+from posewright.datasets.naming import skeleton_of, stated_mirror, stated_names, unnamed
 from posewright.datasets.notes import Notes
 from posewright.datasets.places import picture_finder
 from posewright.errors import SourceError
@@ -129,7 +129,9 @@ def coco_skeleton(
     if any(c["keypoints"] != person["keypoints"] for c in named):
         titles = ", ".join(str(c.get("name")) for c in named)
         raise SourceError(f"{where}: the joints of {titles} differ; choose one of them")
-    names = [str(name) for name in person.get("keypoints", [])]
+    names = stated_names(person.get("keypoints"))
+    if person and not names:
+        notes.add("names of joints left out: they are no list of texts", person.get("name"))
     counts = Counter(len(a[field]) // 3 for a in rows if a[field] and len(a[field]) % 3 == 0)
     count = len(names)
     if counts and count not in counts:

@@ -6,6 +6,7 @@ occluded or hidden, or its description is 1, occluded or hidden; a joint without
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,13 @@ def read_labelme(
     listed = _listed(folder, classes)
     canon = spellings([*used, *listed])
     skeleton = skeleton_from_names([canon[n] for n in used], [canon[n] for n in listed])
+    home, stems = set_folder(folder), Counter(file.stem for file, _ in pages)
     samples = tuple(
-        _sample(file, page, found, skeleton, canon, images, set_folder(folder), notes)
+        _sample(file, page, found, skeleton, canon, images, home, notes).replace(
+            image_id=image_id(file.stem)
+            if stems[file.stem] == 1
+            else file.relative_to(folder).with_suffix("").as_posix()
+        )
         for (file, page), found in zip(pages, people, strict=True)
     )
     return Dataset(

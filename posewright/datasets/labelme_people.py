@@ -176,9 +176,11 @@ def _shape(entry: Any, notes: Notes, place: str) -> Shape | None:
         return None
     if kind == "polygon" and len(corners) == 1:
         kind = "point"  # what labelme before 3.0 wrote
+    if kind == "point" and said == "0":
+        return None  # visibility 0: its author says that nothing is labelled
     least = {"point": 1, "rectangle": 2, "polygon": 3}.get(kind)
     person = label.lower() == PERSON and kind == "point"
-    if least is None or len(corners) < least or person or said == "0":
+    if least is None or len(corners) < least or person:
         notes.add(f"{kind} {label!r} left out: neither an outline nor the point of a joint", place)
         return None
     visibility = 1 if flags & HIDDEN or said in HIDDEN else 2

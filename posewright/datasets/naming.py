@@ -30,6 +30,7 @@ __all__ = [
     "skeleton_of",
     "spellings",
     "stated_mirror",
+    "stated_names",
     "unnamed",
 ]
 
@@ -223,6 +224,12 @@ def unnamed(count: int, label: str, mirror: Sequence[int] = ()) -> tuple[Skeleto
         return known, "" if mirror else f"{text}; name them if they are others"
     own = Skeleton(f"joints{count}", tuple(f"joint_{i}" for i in range(count)))
     return mirrored(own, mirror, own.name), ""
+
+
+def stated_names(value: Any) -> list[str]:
+    """Return the names of joints that a file states; none where they are no list of texts."""
+    good = isinstance(value, list) and all(isinstance(n, str) and n.strip() for n in value)
+    return list(value) if good else []
 
 
 def stated_mirror(table: Any, joints: int, notes: Notes, place: object) -> tuple[int, ...]:

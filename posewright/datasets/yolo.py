@@ -56,6 +56,8 @@ def read_yolo(
     ]
     where = layout.file or layout.root
     names = _class_names(layout.info)
+    if names:
+        read = [_named(sample, kinds, names, notes) for sample, kinds in read]
     classes = _classes(names, [kind for _, kinds in read for kind in kinds])
     wanted = names.get(int(class_name)) if class_name and class_name.isdecimal() else None
     chosen = classes.choose(wanted or class_name, where)
@@ -141,6 +143,17 @@ def _class_names(info: dict[str, Any]) -> dict[int, str]:
     if not isinstance(listed, dict):
         return {}
     return {int(k): str(name) for k, name in listed.items() if str(k).isdecimal()}
+
+
+def _named(
+    sample: Sample, kinds: list[int], names: dict[int, str], notes: Notes
+) -> tuple[Sample, list[int]]:
+    """Leave out, noted, what is of a class that data.yaml does not name."""
+    for kind in kinds:
+        if kind not in names:
+            notes.add("line left out: its class is not among names", f"{sample.image.name}: {kind}")
+    kept = [i for i, kind in enumerate(kinds) if kind in names]
+    return (sample, kinds) if len(kept) == len(kinds) else (sample[kept], [kinds[i] for i in kept])
 
 
 def _class_name(names: dict[int, str], kind: int) -> str:

@@ -13,9 +13,11 @@ from posewright.errors import SourceError, near
 from posewright.people import Floats, extent
 
 __all__ = [
-    "BROKEN", "corners", "finite", "image_id", "load", "natural", "number_id", "reach", "switch",
+    "AREA_OF_BOX", "BROKEN", "corners", "finite", "image_id", "load", "natural", "number_id",
+    "reach", "switch",
 ]  # fmt: skip
 
+AREA_OF_BOX = 0.53  # a person's share of their box, where no area is labelled (CrowdPose)
 BROKEN = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
 _WHOLE = re.compile(r"[+-]?\d{1,4000}(\.0*)?")  # Python converts no longer ones
 _HALVES = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")  # of UTF-16 in JSON, alone or in pairs
