@@ -377,3 +377,14 @@ def test_a_kpt_shape_that_is_none_is_refused(root: Path, shape: str) -> None:
     file.write_text(file.read_text().replace("[4, 3]", shape))
     with pytest.raises(SourceError, match="must be the number of joints"):
         open_dataset(file)
+
+
+def test_names_of_files_in_another_form_of_unicode(tmp_path: Path) -> None:
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    picture(tmp_path / "images" / composed / "a.png")
+    picture(tmp_path / "images" / f"{composed}.png")
+    (tmp_path / "list.txt").write_text(f"images/{apart}.png\n", encoding="utf-8")
+    for part in (f"images/{apart}", "list.txt"):
+        (tmp_path / "data.yaml").write_text(f"train: {part}\n" + FOUR, encoding="utf-8")
+        data = open_dataset(tmp_path / "data.yaml")
+        assert data.people == 1 and data[0].size == (40, 30) and data.notes == ()

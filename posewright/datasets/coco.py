@@ -125,6 +125,9 @@ def coco_skeleton(
     if sum("foot_kpts" in a for a in rows) * 2 > len(rows):
         return COCO133, _WHOLE, ""
     named = [c for c in categories if c.get("keypoints")]
+    if len(named) > 1:  # those that nobody is of say nothing of the joints of the others
+        used = {_id_of(a, "category_id") for a in rows}
+        named = [c for c in named if _id_of(c, "id") in used] or named
     person = named[0] if named else {}
     if any(c["keypoints"] != person["keypoints"] for c in named):
         titles = ", ".join(str(c.get("name")) for c in named)
@@ -146,6 +149,13 @@ def coco_skeleton(
     label = person or next(iter(categories), {})
     skeleton, assumed = unnamed(count, str(label.get("name", "")), mirror)
     return skeleton, (field,), assumed
+
+
+def _id_of(entry: Mapping[str, Any], key: str) -> int | str | None:
+    try:
+        return image_id(entry.get(key))
+    except ValueError:
+        return None
 
 
 def _links(category: Mapping[str, Any]) -> list[tuple[int, int]]:

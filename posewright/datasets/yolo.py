@@ -59,7 +59,10 @@ def read_yolo(
     if names:
         read = [_named(sample, kinds, names, notes) for sample, kinds in read]
     classes = _classes(names, [kind for _, kinds in read for kind in kinds])
-    wanted = names.get(int(class_name)) if class_name and class_name.isdecimal() else None
+    number = (
+        int(class_name) if class_name and class_name.isascii() and class_name.isdecimal() else -1
+    )
+    wanted = names.get(number) if names or number < 0 else _class_name(names, number)
     chosen = classes.choose(wanted or class_name, where)
     skeleton, assumed = _skeleton(layout, joints, chosen, notes)
     samples = tuple(

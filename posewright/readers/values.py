@@ -14,7 +14,7 @@ from posewright.people import Floats, extent
 
 __all__ = [
     "AREA_OF_BOX", "BROKEN", "corners", "finite", "image_id", "load", "natural", "number_id",
-    "reach", "switch",
+    "reach", "switch", "turned_extent",
 ]  # fmt: skip
 
 AREA_OF_BOX = 0.53  # a person's share of their box, where no area is labelled (CrowdPose)
@@ -68,6 +68,23 @@ def corners(box: Any) -> Floats:
     if width < 0 or height < 0:
         raise ValueError(f"a box of size {width:g} x {height:g}")
     return np.array([x, y, x + width, y + height], np.float32)
+
+
+def turned_extent(
+    x: float, y: float, width: float, height: float, degrees: float, round: bool = False
+) -> Floats:
+    """Return x1, y1, x2, y2 round a rectangle, or ellipse, about x, y that is turned by an angle.
+
+    Sides may be negative, as of a box that was drawn from its lower right corner.
+    """
+    cos, sin = (abs(v) for v in (np.cos(np.radians(degrees)), np.sin(np.radians(degrees))))
+    a, b = abs(width) / 2, abs(height) / 2
+    half = (
+        [np.hypot(a * cos, b * sin), np.hypot(a * sin, b * cos)]
+        if round
+        else [a * cos + b * sin, a * sin + b * cos]
+    )
+    return finite([x - half[0], y - half[1], x + half[0], y + half[1]])
 
 
 def reach(points: Floats) -> Floats:
