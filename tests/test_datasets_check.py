@@ -185,7 +185,7 @@ def test_a_yolo_val_that_measures_nothing(tmp_path: Path) -> None:
     assert "its class is not among names" in found["left out"].first
     (tmp_path / "y" / "data.yaml").write_text(text.replace("images/val", "images/train"))
     found = {f.kind: f for f in check(tmp_path / "y").findings}
-    assert set(found) == {"validation is train"}
+    assert set(found) == {"validation is train"} and check(tmp_path / "y").errors == 0
 
 
 def test_a_side_without_a_mirror_image_and_sigmas_for_other_joints(labels: Path) -> None:

@@ -7,28 +7,25 @@ point is hidden where its meta, or a choice made for it, says occluded or hidden
 
 from __future__ import annotations
 
-import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
 from posewright.datasets.base import Dataset, Sample, labelled_extent
+from posewright.datasets.label_studio_pictures import file_name, finder, picture_key
 from posewright.datasets.labelme import skeleton_from_names
 from posewright.datasets.labelme_people import HIDDEN
 from posewright.datasets.naming import spellings
 from posewright.datasets.notes import Notes
-from posewright.datasets.places import picture_finder
 from posewright.errors import SourceError
 from posewright.people import Floats
 from posewright.readers.classes import Classes, class_title
 from posewright.readers.values import BROKEN, finite, load, turned_extent
 from posewright.skeletons import Skeleton
-from posewright.writers.names import is_picture
 
 __all__ = ["read_label_studio"]
 
@@ -39,7 +36,6 @@ _OUTLINES = (
 
 
 _UNREAD = ("brushlabels", "brush", "bitmasklabels", "bitmask", "keypoint", "vectorlabels", "vector")
-_UPLOAD = re.compile(r"(?:data/)?(?:upload/)?(?:\d+/)?[0-9a-f]{8}-([^/]+)")
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ def read_label_studio(
     if not isinstance(data, list):
         raise SourceError(f"{path} is no Label Studio export: it must be a list; export as JSON")
     notes, asides = Notes(path), Notes(path)
-    key = _picture_key(data)
+    key = picture_key(data)
     pages = [page for task in data if (page := _page(task, key, notes, asides)) is not None]
     classes = _classes(pages)
     chosen = classes.choose(class_name, path)
@@ -83,7 +79,7 @@ def read_label_studio(
     everybody = [_people(page, chosen, loose, asides) for page in pages]
     canon = spellings(p.label for people in everybody for _, points in people for p in points)
     skeleton = skeleton_from_names(list(canon.values()))
-    find = _finder(path, [page.name for page in pages], images, notes)
+    find = finder(path, [page.name for page in pages], images, notes)
     samples = tuple(
         _sample(i, page, people, find(page.name), skeleton, canon, notes)
         for i, (page, people) in enumerate(zip(pages, everybody, strict=True), 1)
@@ -94,50 +90,12 @@ def read_label_studio(
     )  # fmt: skip
 
 
-def _finder(
-    path: Path, names: list[str], images: Path | None, notes: Notes
-) -> Callable[[str], Path]:
-    """Return `picture_finder` that also finds an upload, 8ce2a0b4-NAME, by its own name."""
-    find = picture_finder(path, names, images, notes)
-    plain = {n: upload[1] for n in names if (upload := _UPLOAD.fullmatch(n))}
-    if len(set(plain.values())) < len(plain):
-        return find  # two uploads of one name
-    own = picture_finder(path, list(plain.values()), images, notes)
-
-    def found(name: str) -> Path:
-        place = find(name)
-        other = own(plain[name]) if name in plain and not place.is_file() else place
-        return other if other.is_file() else place
-
-    return found
-
-
-def _picture_key(tasks: list[Any]) -> str | None:
-    """Return the field of `data` that holds the picture: the labelling config may call it anything.
-
-    It is the one that most often names a picture file, of these the one called "image"; where none
-    does, the first text of the tasks.
-    """
-    named: Counter[str] = Counter()
-    texts: Counter[str] = Counter()
-    for task in tasks:
-        data = task.get("data") if isinstance(task, dict) else None
-        for key, value in data.items() if isinstance(data, dict) else ():
-            if isinstance(value, str):
-                texts[key] += 1
-                named[key] += is_picture(PurePosixPath(_file_name(value)).name)
-    if not texts:
-        return None
-    known = named if named.total() else texts
-    return max(known, key=lambda key: (known[key], key == "image"))
-
-
 def _page(task: Any, key: str | None, notes: Notes, asides: Notes) -> _Page | None:
     try:
         url = task["data"][key]
         if not isinstance(url, str) or url.startswith("data:"):
             raise ValueError(f"data.{key} is no path of a picture")
-        page = _Page(_file_name(url))
+        page = _Page(file_name(url))
         done = [a for a in task["annotations"] if not a.get("was_cancelled")]
     except BROKEN as error:
         notes.add(f"task left out: {error!r}", str(task)[:60])
@@ -161,18 +119,6 @@ def _page(task: Any, key: str | None, notes: Notes, asides: Notes) -> _Page | No
         elif kind in _UNREAD:
             notes.add(f"{kind} left out: it is no outline or joint that is read", page.name)
     return page
-
-
-def _file_name(url: str) -> str:
-    """Return the picture's name in a path, a URL, or /data/local-files/?d=PATH."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # brackets that are no IPv6 address
-        return url
-    local = [q[2:] for q in parts.query.split("&") if q.startswith("d=")]
-    if local or not (parts.scheme or parts.path.startswith("/data/upload/")):
-        return unquote(local[0] if local else parts.path)
-    return unquote(parts.path).lstrip("/")  # a path of a server, not of this machine
 
 
 def _owners(results: list[Any]) -> dict[str, str]:
