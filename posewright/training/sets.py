@@ -27,7 +27,8 @@ def open_sets(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
     recipe.val: a path, "last:N" for the last N pictures, or "" for the validation part that the
     sets declare (data.yaml of YOLO), else to hold back the share `val_split`, chosen by the seed as
     `data split` does: all frames of a video on one side.  Of sets with parts only `train` trains,
-    and only `val` validates; no picture does both.  Joints of several sets are matched by name.
+    and only `val` validates; no picture does both, unless all of `val` do.  Joints of several sets
+    are matched by name.
     """
     if not recipe.data:
         raise UsageError("no data to train on; name a labelled set: posewright train DATA -m MODEL")
@@ -73,12 +74,14 @@ def _split(data: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset | None]:
     if recipe.val:
         train, named = _by_hand(data, recipe)
         held = _untrained(train, named)
-        if len(named) and not len(held):
-            raise UsageError(
-                f"val={recipe.val!r}: all {len(named)} pictures are trained on as well, by path or "
-                "by content; give others, or none to hold back the share val_split"
-            )
-        return train, held
+        if len(held) or not len(named):
+            return train, held
+        text = f"all {len(named)} pictures are trained on as well, by path or by content"
+        if recipe.val.startswith("last:"):
+            raise UsageError(f"val={recipe.val!r}: {text}; give a larger N")
+        # who names the training set itself asks how well a network learns it by heart
+        text = f"val={recipe.val!r}: {text}: validation measures what was learned by heart"
+        return train, replace(named, remarks=(*named.remarks, text))
     declared = _declared(data, recipe)
     if declared is not None and len(declared):
         return data, declared
