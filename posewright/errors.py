@@ -22,14 +22,24 @@ __all__ = [
 ]  # fmt: skip
 
 
+_LONGEST = 1500  # characters of a message
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() else ascii(character)[1:-1]
+
+
 class PosewrightError(Exception):
     """Base of all errors of this package; its text is one line: what, where, what to do."""
 
     exit_code = 4
 
     def __str__(self) -> str:
-        # a runtime's own message, which many of ours quote, may have several lines
-        return " ".join(filter(None, map(str.strip, super().__str__().splitlines())))
+        # messages quote what others wrote: runtimes several lines, files anything at all
+        line = " ".join(filter(None, map(str.strip, super().__str__().splitlines())))
+        if len(line) > _LONGEST:
+            line = f"{line[: _LONGEST - 300]} ... {line[-290:]}"
+        return line if line.isprintable() else "".join(map(_printable, line))
 
 
 class UsageError(PosewrightError, ValueError):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_type_hints
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from posewright.errors import UsageError
+from posewright.files.fields import typed
 from posewright.people import Floats, People, extent
 from posewright.skeletons import Skeleton
 
@@ -98,6 +99,14 @@ class Part:
     score: float = 1.0
     distance: float = 1.0
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Part:
+        """Read the plain form, that of dataclasses.asdict; ValueError or KeyError if it is none."""
+        if not isinstance(data, Mapping):
+            raise ValueError(f"a part {ascii(data)[:40]} is no object")
+        hints = get_type_hints(cls)
+        return cls(**{name: typed(value, hints[name]) for name, value in data.items()})
+
 
 @dataclass(frozen=True, slots=True)
 class PPoseNMS:
@@ -135,6 +144,8 @@ class PPoseNMS:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> PPoseNMS:
         """Read the plain form, that of dataclasses.asdict; a UsageError names what is wrong."""
+        if not isinstance(data, Mapping):
+            raise UsageError(f"p-Pose NMS settings {ascii(data)[:40]} are no object")
         known = {f.name for f in fields(cls)}
         parts, order = data.get("parts", ()), data.get("order", "mean")
         numbers = {k: v for k, v in data.items() if k not in ("parts", "order")}
@@ -145,7 +156,7 @@ class PPoseNMS:
                 f"finite numbers from 0 and an order of {', '.join(get_args(Order))}"
             )
         floats = {k: float(v) for k, v in numbers.items()}
-        return cls(**floats, parts=tuple(Part(**part) for part in parts), order=order)
+        return cls(**floats, parts=tuple(map(Part.from_dict, parts)), order=order)
 
     @classmethod
     def usual(cls, joints: int) -> PPoseNMS:

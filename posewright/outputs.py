@@ -11,8 +11,8 @@ from signal import SIGINT
 from types import TracebackType
 from typing import Any
 
-from posewright.errors import OutputError, PosewrightError, UsageError
-from posewright.files.leftovers import final_name, find, remove
+from posewright.errors import OutputError, UsageError
+from posewright.files.leftovers import final_name, find, part_place, remove
 from posewright.files.lock import FolderLock, Held
 from posewright.people import Result
 from posewright.writers import RESULTS, VIDEOS, Writer, WriterOptions, create_writer
@@ -71,8 +71,8 @@ class Outputs:
     def __init__(self, writers: list[Writer], summary: Summary, out: Path) -> None:
         self.writers, self.summary, self.out = writers, summary, out
         self.used = False
-        # the folder that goes where nothing is written
-        self._new = None if os.path.exists(out) else out
+        # the folders that go where nothing is written, the innermost first
+        self._new = [path for path in (out, *out.parents) if not os.path.lexists(path)]
         self._lock: FolderLock | None = None
 
     @classmethod
@@ -93,7 +93,7 @@ class Outputs:
             made._settle_leftovers(save, options is not None and options.overwrite)
             for name in save:
                 made.writers.append(create_writer(name, out, options=options))
-        except PosewrightError:
+        except BaseException:  # Ctrl-C, too, which a program may survive
             made.abort()
             raise
         return made
@@ -131,7 +131,10 @@ class Outputs:
     def _settle_leftovers(self, save: Sequence[str], overwrite: bool) -> None:
         """Name what a killed run left; remove what stands for the same results to overwrite it."""
         assert self._lock is not None
-        ours, others = _leftovers(self.out, save)
+        try:
+            ours, others = _leftovers(self.out, save)
+        except OSError as error:
+            raise explain(self.out, error) from error
         if not self._lock.certain:  # they may be those of a run that is at work
             ours, others = [], ours + others
         names = ", ".join(path.name for path in ours[:5]) + (" ..." if len(ours) > 5 else "")
@@ -155,7 +158,7 @@ class Outputs:
         for writer in list(self.writers):
             try:
                 writer.write(result)
-            except OutputError as error:
+            except OSError as error:
                 self._drop(writer, error)
 
     def close(self) -> None:
@@ -171,11 +174,11 @@ class Outputs:
     def abort(self) -> None:
         """Leave nothing behind."""
         with ExitStack() as every:  # the others are cleaned up, too, where one fails
-            if self._new is not None:
-                every.callback(_remove_empty, self._new)
+            for folder in reversed(self._new):
+                every.callback(_remove_empty, folder)
             every.callback(self._release)
             for writer in self.writers:
-                every.callback(writer.abort)
+                every.callback(_abort, writer)
 
     def _finish(self, writer: Writer) -> None:
         try:
@@ -184,7 +187,7 @@ class Outputs:
             for name, message in getattr(writer, "faults", []):  # inputs that it left out
                 self.summary.add_bad(name, message)
             self.summary.errors += getattr(writer, "errors", [])
-        except OutputError as error:
+        except OSError as error:
             self._drop(writer, error)
 
     def _release(self) -> None:
@@ -192,12 +195,28 @@ class Outputs:
         if lock is not None:
             lock.release()
 
-    def _drop(self, writer: Writer, error: OutputError) -> None:
-        self.summary.errors.append(str(error))
+    def _drop(self, writer: Writer, error: OSError) -> None:
+        if not isinstance(error, OutputError):
+            error = explain(self.out, error)
+        told = [str(error), *getattr(writer, "errors", [])]
+        self.summary.errors += list(dict.fromkeys(told))
+        self.summary.notes += getattr(writer, "notes", [])
+        self.summary.files += [str(path) for path in getattr(writer, "done", [])]
         self.writers.remove(writer)
+        _abort(writer)
+        if self.writers:
+            return
+        told = list(self.summary.errors)  # all of them, as each may name what was kept
+        if self.summary.files:
+            told.append(f"complete: {', '.join(self.summary.files)}")
+        if len(told) > 1:
+            raise OutputError("; ".join(told)) from error
+        raise error
+
+
+def _abort(writer: Writer) -> None:
+    with suppress(OSError):  # what cannot be removed stays
         writer.abort()
-        if not self.writers:
-            raise error
 
 
 def _remove_empty(folder: Path) -> None:
@@ -217,4 +236,8 @@ def _leftovers(out: Path, save: Iterable[str]) -> tuple[list[Path], list[Path]]:
             ours.append(path)
         elif name in known or video:
             others.append(path)
+    for name in sorted(known):  # another folder may have its results through the same link
+        place = part_place(out / name)
+        if place != out:
+            others += [path for path in find(place) if final_name(path.name) == name]
     return ours, others

@@ -15,7 +15,7 @@ import numpy as np
 from posewright.codecs.base import Array, finite_views
 from posewright.errors import UsageError
 from posewright.people import Frame, People, Result, Status
-from posewright.runtimes import Model
+from posewright.runtimes import Model, decoded
 from posewright.trackers import Tracker
 from posewright.trackers.sequences import PerSequence
 from posewright.warp import Warp
@@ -114,7 +114,7 @@ def _run(model: Model, views: list[tuple[Frame, Warp]], flip: bool) -> list[tupl
     if flip:
         mirrored = model(np.ascontiguousarray(pixels[:, :, ::-1]))
         outputs = _mean(outputs, model.codec.unflip(mirrored, model.skeleton))
-    found = model.codec.decode(outputs)
+    found = decoded(model, outputs)
     people = [warp.inverse().people(p) for (_, warp), p in zip(views, found, strict=True)]
     return list(zip(people, finite_views(outputs, len(views)).tolist(), strict=True))
 

@@ -27,7 +27,7 @@ from posewright.reid import Embedder
 from posewright.runtimes import Model, Precision, Runtime, load_model
 from posewright.runtimes.info import ModelInfo
 from posewright.skeletons import Skeleton
-from posewright.sources import Source, open_source
+from posewright.sources import Source, open_source, together
 from posewright.trackers import Tracker, create_tracker
 from posewright.weights import find_model
 
@@ -112,6 +112,11 @@ class Pose:
         reid: str | Path | None = None,
         max_people: int = 0,
     ) -> None:
+        for name, share in (("min_score", min_score), ("det_score", det_score or 0.0)):
+            if not 0 <= share <= 1:
+                raise UsageError(f"{name}={share} is not between 0 and 1")
+        if min(max_people, threads) < 0:
+            raise UsageError(f"max_people={max_people} or threads={threads} is negative")
         named = (model, weights, detector, refine, reid)
         # what this object was read from
         self.files = [Path(n) for n in named if isinstance(n, (str, Path)) and os.path.isfile(n)]
@@ -206,20 +211,23 @@ class Pose:
     def stream(self, source: Any, **options: Any) -> Stream:
         """Yield results one by one, in constant memory; use it in a `with` statement.
 
-        boxes: a source of Boxes in place of the detector.  tracker: a name or an object; fills ids.
+        boxes: a source of Boxes in place of the detector.  tracker: a name or an object; fills ids,
+        for which a list of paths is read folder by folder.
         det_every: detect on every n-th frame, follow the tracker's boxes in between.
         keep_images: results carry their pixels.  color: "rgb" or "bgr", needed for arrays.
-        max_pixels, latest, retry_s, fps: see sources.open_source.
+        max_pixels, latest, retry_s, fps, stopped: see sources.open_source.
         """
+        source = source if options.get("tracker") is None else together(source)
         opened, rest = self._open(source, options)
         return Stream(opened, self._results(opened, **{"keep_images": True, **rest}))
 
     def predict_to(
-        self, source: Any, out: str | Path, *, save: Sequence[str] = ("jsonl",), **options: Any
+        self, source: Any, out: str | Path, *, save: str | Sequence[str] = "jsonl", **options: Any
     ) -> Summary:
-        """Write result files into a folder as the frames come; see predict.predict_to."""
+        """Write result files, `save` in a list or with commas between; see predict.predict_to."""
         from posewright.predict import predict_to
 
+        save = [name.strip() for name in save.split(",")] if isinstance(save, str) else save
         return predict_to(self, [source], Path(out), save=save, **options)
 
     def explain(self, source: Any, **options: Any) -> NDArray[np.uint8]:
@@ -246,7 +254,7 @@ class Pose:
         return image
 
     def _open(self, source: Any, options: dict[str, Any]) -> tuple[Source, dict[str, Any]]:
-        names = ("color", "max_pixels", "latest", "retry_s", "fps")
+        names = ("color", "max_pixels", "latest", "retry_s", "fps", "stopped")
         opening = {k: v for k, v in options.items() if k in names}
         return open_source(source, **opening), {k: options[k] for k in options.keys() - set(names)}
 

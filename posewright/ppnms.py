@@ -226,7 +226,7 @@ def _edited(path: Path, settings: PPoseNMS, joints: int, metadata: Mapping[str, 
     """Return the metadata entry with the settings in it."""
     if METADATA_KEY not in metadata:
         raise ModelError(f"{path}: no posewright metadata to write into; convert or export it")
-    info = ModelInfo.from_json(metadata[METADATA_KEY])
+    info = ModelInfo.from_json(metadata[METADATA_KEY], path)
     if len(info.skeleton) != joints:
         raise UsageError(
             f"{path} finds {len(info.skeleton)} joints, the settings are for {joints}; fit on its "

@@ -17,10 +17,11 @@ from posewright.people import Frame, Result
 from posewright.smoothing import Chain, Smoothing, create_smoother, smoothed
 from posewright.smoothing.person import check_choice, choose, only
 from posewright.sources import gathered, open_source
+from posewright.sources.base import check_rate
 from posewright.sources.planning import plan, shown
 from posewright.trackers import Tracker, create_tracker
 from posewright.writers import WriterOptions
-from posewright.writers.sparing import spare_inputs
+from posewright.writers.sparing import spare_films, spare_inputs
 
 if TYPE_CHECKING:
     from posewright.pose import Pose
@@ -57,9 +58,11 @@ def predict_to(
 
     A source that cannot be opened is noted and the others go on; so is a writer that fails.  What
     posewright drew itself and what is named twice is left out with a note.  OutputError, before
-    anything is read, where a result would replace something that the run reads, or another run
-    writes into the folder.  smooth, gap: see smoothing.create_smoother; both need a tracker.
-    stopped: asked after every frame; True, or the number of a signal, finishes the files at hand.
+    anything is written, where a result would replace something that the run reads or that is there
+    and not to be overwritten, or another run writes into the folder.
+    smooth, gap: see smoothing.create_smoother; both need a tracker.  stopped: asked after every
+    frame, and while a camera or stream is waited for; True, or the number of a signal, finishes the
+    files at hand.
     options: see Pose.stream.
     """
     summary, start = Summary(), time.perf_counter()
@@ -68,22 +71,26 @@ def predict_to(
     if isinstance(tracker, str):
         tracker = create_tracker(tracker, skeleton=pose.skeleton, embed=pose.embed)
     options["keep_images"] = pictures = bool({"images", "video"} & set(save))
+    options["stopped"] = stopped
     smoothing = _Smoothing(smooth, gap, pictures)
     planned = plan(sources, lambda source: open_source(source, retry_s=0.0))
     summary.notes += planned.notes
     if writing is not None:
         writing = replace(writing, several=writing.several and len(planned.sources) > 1)
     spare_inputs(out, save, planned.sources, _files(pose, writing, options.get("boxes")))
+    if "video" in save:
+        spare_films(out, planned.sources, writing or WriterOptions())
     ids: set[int] = set()
     read = gathered(planned.sources) if _follows(tracker, save, options) else planned.sources
     with Outputs.open(save, out, writing, summary) as outputs:
-        run = _Run(summary, outputs, ids, smoothing, progress, stopped, start)
+        asked = _Asked(summary, stopped)
+        run = _Run(summary, outputs, ids, smoothing, progress, asked, start)
         for source in read:
-            if summary.interrupted:
-                break
             if tracker is not None:
                 tracker.reset()
             run.source(pose, source, tracker=tracker, **options)
+            if asked():  # also by a source without a frame
+                break
     summary.ids = len(ids)
     summary.seconds = time.perf_counter() - start
     summary.notes += _nobody(pose, summary, options.get("boxes"))
@@ -99,7 +106,8 @@ def _files(pose: Pose, writing: WriterOptions | None, boxes: Any) -> list[Path]:
 
 def _follows(tracker: Tracker | None, save: Sequence[str], options: dict[str, Any]) -> bool:
     """Tell whether it matters which pictures follow one another."""
-    return tracker is not None or options.get("fps") is not None or "openpose" in save
+    timed = tracker is not None or options.get("fps") is not None
+    return timed or bool({"openpose", "video"} & set(save))
 
 
 def _nobody(pose: Pose, summary: Summary, boxes: object) -> list[str]:
@@ -131,6 +139,28 @@ class _Smoothing:
         )
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """Asks whether to stop, until it was so, and notes that in the summary."""
+
+    summary: Summary
+    stopped: Callable[[], int]
+
+    def __call__(self) -> bool:
+        number = 0 if self.summary.interrupted else self.stopped()
+        if number:
+            self.summary.interrupted = True
+            self.summary.signal = 0 if number is True else number
+        return self.summary.interrupted
+
+    def until(self, results: Iterable[Result]) -> Iterator[Result]:
+        """Yield results as long as nobody asks to stop; the one at hand is the last."""
+        for result in results:
+            yield result
+            if self():
+                return
+
+
 @dataclass
 class _Run:
     """One source of a run."""
@@ -140,7 +170,7 @@ class _Run:
     ids: set[int]
     smoothing: _Smoothing
     progress: Callable[[Progress], None] | None
-    stopped: Callable[[], int]
+    asked: _Asked
     start: float
 
     def source(self, pose: Pose, source: Any, **options: Any) -> None:
@@ -155,7 +185,7 @@ class _Run:
                 for done, result in enumerate(stream, 1):
                     self._take_all(smoother.push(result))
                     self._report(stream.source.name, done, stream.source.total)
-                    if self._asked_to_stop():
+                    if self.asked():
                         break
             except PosewrightError:
                 self._take_all(smoother.finish())  # what was good so far stays
@@ -167,23 +197,10 @@ class _Run:
         smoother = self.smoothing.start(saved.fps)
         for number, results in saved.sequences():
             kept = results if chosen is None else _alone(results, chosen[number])
-            self._take_all(smoothed(self._until_stopped(kept), smoother))
+            self._take_all(smoothed(self.asked.until(kept), smoother))
             if self.summary.interrupted:
                 break
         self.summary.notes += smoother.notes
-
-    def _until_stopped(self, results: Iterable[Result]) -> Iterator[Result]:
-        for result in results:
-            yield result
-            if self._asked_to_stop():
-                return
-
-    def _asked_to_stop(self) -> bool:
-        number = self.stopped()
-        if number:
-            self.summary.interrupted = True
-            self.summary.signal = 0 if number is True else number
-        return bool(number)
 
     def _take_all(self, results: Iterable[Result]) -> None:
         for result in results:
@@ -228,20 +245,23 @@ def track_to(
     starts with another video or folder, and where the frames' numbers start again; everybody in it
     is new.  tracker: a name, or "none" to keep the
     identities of the file.  smooth, gap: see smoothing.create_smoother.  person: keep one of each
-    sequence only, see smoothing.choose; the file is read twice then.  stopped: as for predict_to.
+    sequence only, see smoothing.choose; the file is read twice then, and nothing is written where
+    the first time was stopped.  stopped: as for predict_to.
     """
     options = {f"--save {name}" for name in save} | {f"--tracker {tracker}"}
     for option in options & {"--save images", "--save video", "--tracker appearance"}:
         raise UsageError(f"{option} needs pictures, which saved poses do not hold; use predict")
+    check_rate(fps)
     summary, start = Summary(), time.perf_counter()
     smoothing = _Smoothing(smooth, gap)
     saved = _Saved(path, tracker, fps)
-    chosen = None if person is None else saved.choose(person)
-    spare_inputs(out, save, [path])
-    with Outputs.open(save, out, writing, summary) as outputs:
-        run = _Run(summary, outputs, set(), smoothing, None, stopped, start)
-        run.saved(saved, chosen)
-    summary.ids = len(run.ids)
+    asked, ids = _Asked(summary, stopped), set[int]()
+    chosen = None if person is None else saved.choose(person, asked)
+    if not summary.interrupted:
+        spare_inputs(out, save, [path])
+        with Outputs.open(save, out, writing, summary) as outputs:
+            _Run(summary, outputs, ids, smoothing, None, asked, start).saved(saved, chosen)
+    summary.ids = len(ids)
     summary.seconds = time.perf_counter() - start
     return summary
 
@@ -264,10 +284,14 @@ class _Saved:
         for number, pairs in groupby(self._numbered(), lambda pair: pair[0]):
             yield number, (result for _, result in pairs)
 
-    def choose(self, person: str) -> list[int]:
-        """Return the identity that `person` means in each sequence."""
+    def choose(self, person: str, asked: _Asked) -> list[int]:
+        """Return the identity that `person` means in each sequence; some, where that is stopped."""
         check_choice(person)
-        chosen = [choose(results, person) for _, results in self.sequences()]
+        chosen = []
+        for _, results in self.sequences():
+            chosen.append(choose(asked.until(results), person))
+            if asked.summary.interrupted:
+                return chosen
         if person.isdecimal() and chosen and max(chosen) < 0:
             raise UsageError(
                 f"{self.path} has no person {person}; its identities stand in the results of "

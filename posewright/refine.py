@@ -9,7 +9,7 @@ import numpy as np
 from posewright.codecs.posefix import PoseFix
 from posewright.errors import UsageError
 from posewright.people import Frame, People
-from posewright.runtimes import Model
+from posewright.runtimes import Model, decoded
 from posewright.warp import Warp
 
 __all__ = ["Refiner"]
@@ -66,4 +66,4 @@ class Refiner:
             )
             back = self.codec.unflip(mirrored, self.model.skeleton)
             outputs = {key: (outputs[key] + back[key]) / 2 for key in outputs}
-        return self.codec.decode(outputs)
+        return decoded(self.model, outputs)

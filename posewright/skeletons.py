@@ -17,12 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posewright.errors import UsageError, nearest
+from posewright.files.fields import text_of, typed
 
 __all__ = [
     "AIC14", "AP10K17", "BODY25", "COCO17", "COCO18", "COCO133", "CROWDPOSE14", "FACE68", "FACE106",
     "HALPE26", "HALPE136", "HAND21", "LSP14", "MPII16", "OCHUMAN", "POSETRACK15", "POSETRACK17",
     "Skeleton", "for_joints", "get_skeleton", "is_mirror", "list_skeletons",
 ]  # fmt: skip
+
+MOST_JOINTS = 1000  # that a file may state; the largest published skeletons have about 300
 
 
 @dataclass(frozen=True)
@@ -104,11 +107,20 @@ class Skeleton:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Skeleton:
-        """Read what `to_dict` wrote."""
-        links = tuple((int(a), int(b)) for a, b in data.get("links", ()))
-        sigmas = tuple(float(s) for s in data.get("sigmas", ()))
-        mirror = tuple(int(i) for i in data.get("mirror", ()))
-        return cls(str(data["name"]), tuple(map(str, data["joints"])), links, sigmas, mirror)
+        """Read what `to_dict` wrote; ValueError for anything else, KeyError where a key is not."""
+        if not isinstance(data, Mapping):
+            raise ValueError(f"{ascii(data)[:40]} is no skeleton")
+        joints = typed(data["joints"], tuple[str, ...])
+        if len(joints) > MOST_JOINTS:
+            raise ValueError(f"a skeleton of {len(joints)} joints")
+        links = typed(data.get("links", ()), tuple[tuple[int, int], ...])
+        if not all(0 <= end < len(joints) for link in links for end in link):
+            raise ValueError(f"a link to another than joints 0 to {len(joints) - 1}")
+        sigmas = typed(data.get("sigmas", ()), tuple[float, ...])
+        if not all(sigma > 0 for sigma in sigmas):
+            raise ValueError("a sigma that is not positive")
+        mirror = typed(data.get("mirror", ()), tuple[int, ...])
+        return cls(text_of(data["name"]), joints, links, sigmas, mirror)
 
 
 def is_mirror(numbers: Sequence[int], joints: int) -> bool:

@@ -6,10 +6,12 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import RLock
 from types import ModuleType
 
 __all__ = ["loading_openvino", "switch_off"]
 
+_ONE_AT_A_TIME = RLock()  # a thread that loads inside a load may go on
 _REPORTER = "openvino_telemetry"  # reports for OpenVINO and NNCF; neither needs it
 
 
@@ -27,17 +29,19 @@ def loading_openvino() -> Iterator[None]:
 
     Nothing is written and no environment variable is set: as where it is not installed, both do
     without the package that reports.  Afterwards a program may import that package for its own use.
+    Another thread that loads them waits; loads inside loads are one.
     """
-    loaded = sys.modules.get(_REPORTER)
-    if loaded is not None:  # the program has loaded OpenVINO before
-        _withdraw_consent(loaded)
-    sys.modules[_REPORTER] = None  # type: ignore[assignment]  # makes importing it an ImportError
-    try:
-        yield
-    finally:
-        del sys.modules[_REPORTER]
-        if loaded is not None:
-            sys.modules[_REPORTER] = loaded
+    with _ONE_AT_A_TIME:
+        before = {name: sys.modules[name] for name in sys.modules.keys() & {_REPORTER}}
+        loaded = before.get(_REPORTER)
+        if loaded is not None:  # the program has loaded OpenVINO before
+            _withdraw_consent(loaded)
+        sys.modules[_REPORTER] = None  # type: ignore[assignment]  # its import is an ImportError
+        try:
+            yield
+        finally:
+            sys.modules.pop(_REPORTER, None)
+            sys.modules.update(before)
 
 
 def _withdraw_consent(reporter: ModuleType) -> None:

@@ -15,6 +15,7 @@ from torch import nn
 
 from posewright.checkpoints.conversion import convert_file
 from posewright.checkpoints.files import read_checkpoint
+from posewright.checkpoints.pickles import read_pickle
 from posewright.errors import ModelError, UsageError
 from posewright.weights import EMBEDDED
 
@@ -248,3 +249,17 @@ def test_tensors_stay_inside_of_their_storage(tmp_path: Path) -> None:
             archive.writestr(entry, data)
     with pytest.raises(ModelError, match="outside of its storage"):
         read_checkpoint(path)
+
+
+def test_what_costs_time_or_memory_out_of_proportion_is_refused(tmp_path: Path) -> None:
+    """A tuple put into itself 60 times and hashed; an element as 4 GB; a storage shared by many."""
+    nested = b"\x80\x02}K\x00\x85" + b"q\x01h\x01\x86" * 60 + b"K\x01s."
+    with pytest.raises(ModelError, match="tuples in tuples"):
+        read_pickle(nested, lambda *_: torch.zeros(1))
+    one, block = torch.ones(1), torch.ones(1 << 22)
+    for weights in ({"w": one.expand(1 << 30)}, {str(i): block.view(-1) for i in range(10)}):
+        torch.save(weights, tmp_path / "w.pth")
+        with pytest.raises(ModelError, match="repeat their storages"):
+            read_checkpoint(tmp_path / "w.pth")
+    torch.save({"w": one.expand(3, 4), "tied": one}, tmp_path / "w.pth")
+    assert torch.equal(read_checkpoint(tmp_path / "w.pth")["w"], torch.ones(3, 4))

@@ -9,15 +9,19 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from test_sequences import Network, saved
+from test_sources_stream import serve, shots
 
 from posewright import cli
 from posewright.cli import VERBS, main
 from posewright.cli.stopping import Stopped, noting
 from posewright.outputs import Summary
+from posewright.predict import predict_to, track_to
 from posewright.readers import read_results
 
 ASKED = [signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGTERM]
@@ -128,6 +132,41 @@ def test_predict_finishes_its_files(number: signal.Signals, tmp_path: Path) -> N
     frames = [r.frame for r in read_results(tmp_path / "poses.jsonl")]
     assert len(frames) > 10 and frames == list(range(len(frames)))
     assert len((tmp_path / "poses.csv").read_text().splitlines()) == 1 + 17 * len(frames)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_stream_that_is_away_does_not_hold_a_signal(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    with serve(shots(5), None) as server, noting() as stop:
+        timer = threading.Timer(1.0, lambda: os.kill(os.getpid(), number))
+        timer.start()
+        sources = [server.url]
+        summary = predict_to(
+            Network(), sources, tmp_path, stopped=stop, retry_s=60.0,  # type: ignore[arg-type]
+        )  # fmt: skip
+        timer.join()
+    assert (summary.exit_code, summary.signal, summary.bad) == (CODES[number], number, [])
+    assert summary.files == [str(tmp_path / "poses.jsonl")]
+    assert len(list(read_results(tmp_path / "poses.jsonl"))) == summary.frames > 0
+
+
+def test_a_source_without_frames_does_not_hold_a_signal(tmp_path: Path) -> None:
+    sources = [str(tmp_path / f"no{i}.mp4") for i in range(5)]
+    summary = predict_to(
+        Network(), sources, tmp_path / "out", stopped=lambda: signal.SIGTERM,  # type: ignore[arg-type]
+    )  # fmt: skip
+    assert summary.exit_code == 143 and len(summary.bad) == 1
+
+
+@pytest.mark.parametrize(("asks", "frames"), [(1, 0), (6, 0), (7, 1), (9, 3)])
+def test_track_of_one_person_stops_in_either_pass(asks: int, frames: int, tmp_path: Path) -> None:
+    path = saved(tmp_path, "jsonl", ["walk.mp4"])
+    answers = iter([0] * (asks - 1) + [int(signal.SIGTERM)] * 9)
+    out = tmp_path / "out"
+    summary = track_to(path, out, person="longest", stopped=lambda: next(answers))
+    assert summary.exit_code == 143 and summary.frames == frames
+    assert out.exists() == bool(frames)
 
 
 def test_track_finishes_its_files(tmp_path: Path) -> None:

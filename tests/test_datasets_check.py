@@ -58,6 +58,7 @@ FAULTS = [
         keypoint=p["categories"][0].pop("keypoints"))),
     ("category id", "warning", lambda p: p["categories"][0].update(id=0)),
     ("sigmas", "error", lambda p: p["categories"][0].update(sigmas=[0.1] * 16)),
+    ("sigmas", "error", lambda p: p["categories"][0].update(sigmas=[10**400] * 17)),
     ("flip table", "error", lambda p: p["categories"][0].update(flip_index=list(range(17)))),
     ("wrong K", "error", lambda p: (all_people(p, keypoints=[1, 1, 2] * 16 + [3]))),
     ("wrong K", "warning", lambda p: p["categories"][0]["keypoints"].append("tail")),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -75,6 +78,35 @@ def test_a_second_interrupt_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("there", ["", "a", "a/b", "a/b/c"])
+def test_a_run_without_a_frame_leaves_no_new_folder(there: str, tmp_path: Path) -> None:
+    (tmp_path / there).mkdir(parents=True, exist_ok=True)
+    with opened(tmp_path / "a" / "b" / "c", "jsonl,images"):
+        pass
+    found = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")]
+    assert sorted(found) == [name for name in ("a", "a/b", "a/b/c") if there.startswith(name)]
+
+
+@pytest.mark.parametrize(
+    "place", ["outputs.create_writer", "outputs._leftovers", "files.lock._holder"]
+)
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_an_interrupt_at_the_start_leaves_no_lock(
+    place: str, error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(f"posewright.{place}", interrupt)
+    with pytest.raises(error):
+        opened(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    monkeypatch.undo()
+    with opened(tmp_path / "out") as outputs:
+        outputs.write(result())
+    assert left(tmp_path / "out") == ["poses.jsonl"]
+
+
 def test_pictures_too_wide_for_jpeg_are_drawn_too(tmp_path: Path) -> None:
     wide = result(source="wide.jpg", image=np.zeros((2, 70_000, 3), np.uint8), size=(70_000, 2))
     with opened(tmp_path, "images") as outputs:
@@ -101,11 +133,72 @@ def test_a_video_that_cannot_be_encoded_takes_no_other_down(tmp_path: Path) -> N
     assert outputs.summary.exit_code == 4 and len(outputs.summary.files) == 3
 
 
+@pytest.mark.parametrize("save", ["video", "video,jsonl"])
+def test_films_that_are_finished_are_named_where_a_later_one_fails(
+    save: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: _Film, *_: object) -> None:
+        self.abort()
+        raise OutputError("the disk is full")
+
+    told = []
+    outputs = opened(tmp_path, save)
+    for name in ("a.mp4", "b.mp4"):
+        outputs.write(result(source=name))
+    monkeypatch.setattr(_Film, "add", fail)
+    try:
+        with outputs:
+            outputs.write(result(source="c.mp4"))
+    except OutputError as error:
+        told = str(error).split("; complete: ")
+    assert (save == "video") == (told == ["the disk is full", ", ".join(outputs.summary.files)])
+    assert {"a.mp4", "b.mp4"} <= {Path(file).name for file in outputs.summary.files}
+    assert outputs.summary.errors == ["the disk is full"]
+
+
 def test_a_picture_named_like_a_frame_of_a_video(tmp_path: Path) -> None:
     with opened(tmp_path, "images") as outputs:
         outputs.write(result(source="walk.mp4", frame=12))
         outputs.write(result(source="walk_000012.jpg"))
     assert left(tmp_path / "images") == ["walk_000012.jpg", "walk_000012_2.jpg"]
+
+
+def deny(*_: object, **__: object) -> None:
+    raise PermissionError(errno.EACCES, "Permission denied")
+
+
+@pytest.mark.parametrize("save", ["jsonl,csv", "openpose,parquet", "video,images", "alphapose-cmu"])
+def test_a_folder_that_becomes_read_only_is_told_and_unlocked(
+    save: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(OutputError, match="the folder may not be written to") as caught:
+        with opened(tmp_path, save) as outputs:
+            outputs.write(result())
+            for function in ("unlink", "rename", "replace", "link", "mkdir", "rmdir"):
+                monkeypatch.setattr(os, function, deny)
+    monkeypatch.undo()
+    assert len(outputs.summary.errors) == len(save.split(","))
+    for part in tmp_path.glob("*.part-*"):  # the one message names all that was kept
+        assert str(part) in str(caught.value)
+    assert LOCK in left(tmp_path)
+    with opened(tmp_path, save, overwrite=True) as again:  # nobody holds the lock
+        again.write(result())
+    assert LOCK not in left(tmp_path) and again.summary.errors == []
+
+
+@pytest.mark.parametrize("method", ["write", "close", "abort"])
+def test_an_error_of_the_system_takes_no_other_file_down(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path, "csv,openpose,jsonl") as outputs:
+        monkeypatch.setattr(outputs.writers[1], method, deny)
+        if method == "abort":
+            monkeypatch.setattr(outputs.writers[1], "write", deny)
+        for frame in range(2):
+            outputs.write(result(frame=frame))
+    [error] = outputs.summary.errors
+    assert error.startswith(f"cannot write {tmp_path}: the folder may not be written to")
+    assert [name for name in left(tmp_path) if "part" not in name] == ["poses.csv", "poses.jsonl"]
 
 
 # --- two runs, one folder ------------------------------------------------------------------------
@@ -140,6 +233,100 @@ def test_what_appears_meanwhile_is_not_replaced(name: str, tmp_path: Path) -> No
     assert str(part) in outputs.summary.errors[0]
     if name == "jsonl":
         assert len(list(read_results(part))) == 1
+
+
+# --- results that cannot get their name ----------------------------------------------------------
+
+FOLDERS = [("images", "images"), ("openpose", "openpose"), ("alphapose-cmu", "sep-json")]
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another disk where there is one, else on the same."""
+    shared = Path("/dev/shm")
+    with TemporaryDirectory(dir=shared if shared.is_dir() else tmp_path) as folder:
+        yield Path(folder)
+
+
+@pytest.mark.parametrize(("name", "folder"), FOLDERS)
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_may_lie_on_another_disk(
+    name: str, folder: str, overwrite: bool, tmp_path: Path, elsewhere: Path
+) -> None:
+    (tmp_path / folder).symlink_to(elsewhere)
+    if overwrite:
+        (elsewhere / "mine.txt").write_text("mine")
+    options = WriterOptions(overwrite=overwrite, separate=True)
+    with Outputs.open([name], tmp_path, options, Summary()) as outputs:
+        for frame in range(3):
+            outputs.write(result(frame=frame))
+        assert not [path for path in left(tmp_path) if "part" in path and folder in path]
+    assert outputs.summary.errors == [] and (tmp_path / folder).is_symlink()
+    assert len(left(elsewhere)) == 3 + overwrite
+
+
+def test_an_abandoned_part_on_another_disk_is_named_and_kept(
+    tmp_path: Path, elsewhere: Path
+) -> None:
+    (tmp_path / "images").symlink_to(elsewhere)
+    (elsewhere / "images.part-0123abcd").mkdir()
+    with opened(tmp_path, "images,jsonl", overwrite=True) as outputs:
+        outputs.write(result())
+    assert [note for note in outputs.summary.notes if "part-0123abcd" in note]
+    assert len(left(elsewhere)) == 2
+    with pytest.raises(OutputError, match="exists already"):
+        opened(tmp_path, "images")
+
+
+@pytest.mark.parametrize(("name", "path"), [
+    ("jsonl", "poses.jsonl"), ("csv", "poses.csv"), ("video", "clip.mp4"), *FOLDERS,
+])  # fmt: skip
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_complete_result_is_kept_where_it_cannot_be_renamed(
+    name: str, path: str, overwrite: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, "the disk does not answer")
+
+    options = WriterOptions(overwrite=overwrite, separate=True)
+    with pytest.raises(OutputError) as caught:
+        with Outputs.open([name], tmp_path, options, Summary()) as outputs:
+            outputs.write(result())
+            for function in ("replace", "rename", "link"):
+                monkeypatch.setattr(os, function, refuse)
+    monkeypatch.undo()
+    stem, _, suffix = path.partition(".")
+    [part] = tmp_path.glob(f"{stem}.part-*{suffix}")
+    assert f"kept in {part}" in str(caught.value)
+    assert part.stat().st_size > 0 and (part.is_file() or len(left(part)) == 1)
+    assert not (tmp_path / LOCK).exists()
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize(("name", "path"), [
+    ("jsonl", "poses.jsonl"), ("parquet", "poses.parquet"), *FOLDERS[:2],
+])  # fmt: skip
+def test_a_folder_and_a_file_never_replace_one_another(
+    name: str, path: str, overwrite: bool, tmp_path: Path
+) -> None:
+    if "." in path:
+        (tmp_path / path).mkdir()
+    else:
+        (tmp_path / path).write_text("mine")
+    with pytest.raises(OutputError, match=r"is no (file|folder), and this run would put one there"):
+        opened(tmp_path, f"{name},csv", overwrite)
+    assert left(tmp_path) == [path]
+
+
+def test_what_has_its_name_is_listed_where_another_file_of_its_format_fails(tmp_path: Path) -> None:
+    options = WriterOptions(separate=True)
+    with Outputs.open(["alphapose-cmu", "csv"], tmp_path, options, Summary()) as outputs:
+        outputs.write(result())
+        (tmp_path / "sep-json").write_text("mine")
+    names = [Path(file).name for file in outputs.summary.files]
+    assert sorted(names) == ["alphapose-results.json", "poses.csv"]
+    [error] = outputs.summary.errors
+    assert "sep-json appeared while this run was writing" in error
 
 
 # --- what a killed run leaves --------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -186,3 +187,26 @@ def test_a_list_names_pictures_in_either_form_of_unicode(tmp_path: Path) -> None
     with open_source(put(tmp_path / "list.txt", f"{NFC}\nnot there \u00fc.jpg\n")) as source:
         assert [f.status for f in source] == ["ok", "decode_error"]
     assert on_disk(tmp_path / "no\u00fc" / "x.jpg") == tmp_path / "no\u00fc" / "x.jpg"
+
+
+@pytest.mark.parametrize("made", [0, None])
+def test_a_picture_that_is_made_later_is_found(made: int | None, tmp_path: Path) -> None:
+    for name in (NFD, "z" + NFD):
+        if made is not None:
+            os.utime(tmp_path, (made, made))
+        wanted = tmp_path / unicodedata.normalize("NFC", name)
+        assert on_disk(wanted) == wanted
+        shot = picture(tmp_path / name)
+        assert on_disk(wanted) == shot
+
+
+def test_a_folder_that_does_not_change_is_listed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[Path] = []
+    names = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda folder: listed.append(folder) or names(folder))
+    os.utime(tmp_path, (0, 0))
+    for number in range(9):
+        on_disk(tmp_path / f"\u00fc{number}.jpg")
+    assert listed == [tmp_path]

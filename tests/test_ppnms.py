@@ -183,7 +183,7 @@ def test_into_onnx(tmp_path: Path) -> None:
     embed(LEARNED, path, 17)
     after = onnx.load(path)
     texts = {p.key: p.value for p in after.metadata_props}
-    info = ModelInfo.from_json(texts[METADATA_KEY])
+    info = ModelInfo.from_json(texts[METADATA_KEY], "m.onnx")
     assert info.ppose == LEARNED and info.licence == "MIT" and texts["other"] == "kept"
     assert after.graph == before.graph
     assert [p.name for p in tmp_path.iterdir()] == ["net.onnx"]
@@ -200,7 +200,7 @@ def test_into_safetensors(tmp_path: Path) -> None:
         embed(settings, path, 17)
         with safetensors.safe_open(path, "np") as file:
             assert file.metadata()["network"] == "kept"
-            again = ModelInfo.from_json(file.metadata()[METADATA_KEY])
+            again = ModelInfo.from_json(file.metadata()[METADATA_KEY], "m.onnx")
         assert again == replace(info, ppose=settings)
         for name, value in numpy.load_file(path).items():
             np.testing.assert_array_equal(value, tensors[name])
@@ -235,9 +235,12 @@ def test_files_that_cannot_take_them_stay_as_they_are(
 
 def test_metadata_without_settings_are_as_before() -> None:
     info = ModelInfo("net", Heatmap(), COCO17)
-    assert "ppose" not in info.to_json() and ModelInfo.from_json(info.to_json()).ppose is None
+    assert (
+        "ppose" not in info.to_json()
+        and ModelInfo.from_json(info.to_json(), "m.onnx").ppose is None
+    )
     wise = replace(info, ppose=PPoseNMS.wholebody())
-    assert ModelInfo.from_json(wise.to_json()) == wise
+    assert ModelInfo.from_json(wise.to_json(), "m.onnx") == wise
 
 
 @pytest.mark.parametrize(
@@ -281,7 +284,7 @@ def test_the_verb(
     assert said["files"] == [str(out), str(model)] and said["pictures"] == 24
     settings = read_settings(out)
     texts = {p.key: p.value for p in onnx.load(model).metadata_props}
-    assert ModelInfo.from_json(texts[METADATA_KEY]).ppose == settings != PPoseNMS()
+    assert ModelInfo.from_json(texts[METADATA_KEY], "m.onnx").ppose == settings != PPoseNMS()
     assert main(command) == 4 and "--overwrite" in capsys.readouterr().err
     assert main([*command[:-2], "--overwrite", "--crowded", "3"]) == 2
     assert "0 people found and 0 labelled" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -152,19 +153,28 @@ def test_metadata_round_trip() -> None:
         (SimCC(input_size=(288, 384)), COCO17),
     ):
         info = ModelInfo("net", codec, skeleton, Input("NCHW", "float32"), licence="MIT")
-        assert ModelInfo.from_json(info.to_json()) == info
+        assert ModelInfo.from_json(info.to_json(), "m.onnx") == info
     with pytest.raises(ModelError, match="did you mean 'movenet'"):
-        ModelInfo.from_json('{"codec":{"kind":"movnet"}}')
+        ModelInfo.from_json('{"codec":{"kind":"movnet"}}', "m.onnx")
     with pytest.raises(ModelError, match="no field"):
-        ModelInfo.from_json('{"codec":{"kind":"movenet","kernel":2}}')
+        ModelInfo.from_json('{"codec":{"kind":"movenet","kernel":2}}', "m.onnx")
     assert codec_to_dict(DistributionBoxes())["strides"] == (8, 16, 32)
+
+
+def test_metadata_with_numbers_beyond_all_integers() -> None:
+    text = ModelInfo("net", MoveNet(), COCO17).to_json()
+    for key in ("mirror", "links"):
+        endless = json.loads(text)
+        endless["skeleton"][key] = [1e999] if key == "mirror" else [[1e999, 1]]
+        with pytest.raises(ModelError, match="metadata cannot be read"):
+            ModelInfo.from_json(json.dumps(endless))
 
 
 @pytest.mark.parametrize("name", sorted(EMBEDDED))
 def test_embedded_files_describe_themselves(name: str) -> None:
     proto = onnx.load(EMBEDDED[name].path)
     texts = {p.key: p.value for p in proto.metadata_props}
-    info = ModelInfo.from_json(texts[METADATA_KEY])
+    info = ModelInfo.from_json(texts[METADATA_KEY], "m.onnx")
     assert info.name == name and info.input.raw
     assert info.licence == "Apache-2.0" and "Copyright" in info.attribution
     assert {t.data_type for t in proto.graph.initializer if np.prod(t.dims) > 64} == {

@@ -13,16 +13,19 @@ from zipfile import ZipFile
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from posewright.cli import main
-from posewright.errors import SourceError, UsageError
+from posewright.errors import OutputError, SourceError, UsageError
 from posewright.people import Frame, People, Result
 from posewright.pipeline import Pipeline
 from posewright.predict import predict_to, track_to
 from posewright.readers import read_results
 from posewright.skeletons import COCO17
 from posewright.smoothing import create_smoother, smoothed
-from posewright.sources import gathered, open_source
+from posewright.sources import gathered, open_source, together
+from posewright.sources.order import natural
+from posewright.sources.planning import sequences
 from posewright.trackers import create_tracker
 from posewright.writers import WriterOptions, create_writer
 
@@ -158,14 +161,15 @@ def test_pictures_named_one_by_one_are_a_source_for_each_folder(tmp_path: Path) 
     folder = albums(tmp_path, {"s1": 2, "s2": 2})
     one, two = ([folder / s / f"cam{i}.jpg" for i in (8, 9)] for s in ("s1", "s2"))
     assert gathered([*one, *two]) == [one, two]
+    assert gathered([one[0], 3, two[0], one[1], two[1]]) == [one, 3, two]
     assert gathered([*one, folder, two[0], "no.jpg", 3]) == [one, folder, two[0], "no.jpg", 3]
 
 
-@pytest.mark.parametrize("rate", [0, -5, float("nan"), 1001])
+@pytest.mark.parametrize("rate", [0, -5, float("nan"), 1001, 1e-9])
 def test_a_rate_that_is_none(tmp_path: Path, rate: float, capsys: pytest.CaptureFixture) -> None:
     folder = albums(tmp_path, {"s1": 1})
     assert main(["predict", str(folder), "-o", str(tmp_path / "out"), "--fps", str(rate)]) == 2
-    assert "fps must lie between 0 and 1000" in capsys.readouterr().err
+    assert "fps must lie between 1e-06 and 1000, not" in capsys.readouterr().err
 
 
 # --- predict -------------------------------------------------------------------------------------
@@ -187,6 +191,41 @@ def test_identities_end_with_their_folder(tmp_path: Path, tracker: str) -> None:
     named = ids_by_folder(run(files, tmp_path / "c", tracker=tracker))
     assert whole == apart == named
     assert not (whole["s1"] - {"-1"}) & (whole["s2"] - {"-1"}) and len(whole["s2"] - {"-1"}) == 1
+
+
+@pytest.mark.parametrize("kind", ["list", "paths", "nested"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_folders_that_alternate_are_read_one_after_the_other(
+    tmp_path: Path, kind: str, overwrite: bool
+) -> None:
+    folder = albums(tmp_path, {"cam2": 3, "cam1": 3})
+    files = [folder / cam / f"cam{i}.jpg" for i in range(8, 11) for cam in ("cam2", "cam1")]
+    (folder / "list.txt").write_text("".join(f"{file.relative_to(folder)}\n" for file in files))
+    sources: Any = {"list": [folder / "list.txt"], "paths": files, "nested": [files]}[kind]
+    rows = run(
+        sources, tmp_path / "out", tracker="oks", fps=10.0, save=["video"],
+        writing=WriterOptions(overwrite=overwrite),
+    )  # fmt: skip
+    assert [Path(row["source"]).parent.name for row in rows] == ["cam2"] * 3 + ["cam1"] * 3
+    assert [row["id"] for row in rows] == ["1"] * 3 + ["2"] * 3
+    for name in ("cam1", "cam2"):
+        with open_source(tmp_path / "out" / f"{name}.mp4") as source:
+            assert [f.time for f in source] == pytest.approx([0, 0.1, 0.2])
+
+
+def test_folders_whose_names_differ_in_case_or_zeros_stay_apart(tmp_path: Path) -> None:
+    folder = albums(tmp_path, {"cam1": 2, "cam01": 2})
+    for spec in (folder, zipped(folder), f"{folder}/**/*.jpg"):
+        with open_source(spec) as source:
+            assert [Path(f.sequence).name for f in source] == ["cam01"] * 2 + ["cam1"] * 2
+    names = ["Cam/1.jpg", "cam/1.jpg", "Cam/2.jpg", "cam/2.jpg"]
+    assert sorted(names, key=natural) == ["Cam/1.jpg", "Cam/2.jpg", "cam/1.jpg", "cam/2.jpg"]
+
+
+def test_a_tracker_meets_a_list_folder_by_folder(tmp_path: Path) -> None:
+    paths = ["b/1.jpg", "a/1.jpg", Path("b/0.jpg"), "a/0.jpg"]
+    assert together(paths) == ["b/1.jpg", Path("b/0.jpg"), "a/1.jpg", "a/0.jpg"]
+    assert together(["a/1.jpg", 3, "b/1.jpg"]) == ["a/1.jpg", 3, "b/1.jpg"]
 
 
 def test_the_detector_runs_on_the_first_frame_of_every_folder(tmp_path: Path) -> None:
@@ -225,6 +264,64 @@ def test_drawn_folders_have_the_rate_of_their_pictures(tmp_path: Path) -> None:
             assert [f.time for f in source] == pytest.approx([i / 5 for i in range(count)])
 
 
+@pytest.mark.parametrize("kind", ["array", "arrays", "generator", "frames", "images"])
+@pytest.mark.parametrize("fps", [None, 5.0])
+def test_arrays_follow_one_another_without_a_note(
+    tmp_path: Path, kind: str, fps: float | None
+) -> None:
+    pixels = np.full((4, 48, 64, 3), 90, np.uint8)
+    source: Any = {
+        "array": pixels, "arrays": list(pixels), "generator": (row for row in pixels),
+        "frames": [Frame(row, name="mine") for row in pixels],
+        "images": [Image.fromarray(row) for row in pixels],
+    }[kind]  # fmt: skip
+    options = {} if fps is None else {"fps": fps}
+    summary = predict_to(
+        Network(), [source], tmp_path, save=["video"], color="rgb",  # type: ignore[arg-type]
+        writing=WriterOptions(**options), **options,  # type: ignore[arg-type]
+    )  # fmt: skip
+    assert [note for note in summary.notes if "frames follow" in note] == []
+    with open_source(summary.files[0]) as film:
+        assert [f.time for f in film] == pytest.approx([i / (fps or 25) for i in range(4)])
+
+
+@pytest.mark.parametrize("kind", ["videos", "folder", "glob", "list", "zip", "paths", "nested"])
+def test_a_video_that_is_there_is_told_before_anything_is_drawn(
+    tmp_path: Path, kind: str, short_clip: Path
+) -> None:
+    folder = albums(tmp_path, {"take.1": 2, "u/take.2": 1, "v/take.2": 1})
+    files = sorted(map(str, folder.rglob("*.jpg")))
+    clips = [tmp_path / name for name in ("a.avi", "b.avi")]
+    for clip in clips:
+        clip.write_bytes(short_clip.read_bytes().replace(b"drawn by", b"taken by"))
+    source: dict[str, list[Any]] = {
+        "videos": clips, "folder": [folder], "glob": [f"{folder}/**/*.jpg"], "paths": files,
+        "zip": [zipped(folder)], "list": [folder / "all.txt"], "nested": [files],
+    }  # fmt: skip
+    (folder / "all.txt").write_text("\n".join(files))
+    run(source[kind], tmp_path / "free", save=["video"])
+    films = sorted(path.name for path in (tmp_path / "free").glob("*.mp4"))
+    assert films == (["a.mp4", "b.mp4"] if kind == "videos" else
+                     ["take.1.mp4", "take.2.mp4", "v_take.2.mp4"])  # fmt: skip
+    for film in films:
+        out = tmp_path / film.removesuffix(".mp4")
+        out.mkdir()
+        (out / film).write_text("mine")
+        with pytest.raises(
+            OutputError, match=f"{film} exists already; replace it with --overwrite"
+        ):
+            run(source[kind], out, save=["video"])
+        assert [path.name for path in out.iterdir()] == [film]
+        (out / film).rename(out / film.replace(".mp4", ".avi"))
+        run(source[kind], out, save=["video"])
+
+
+def test_a_camera_or_stream_has_a_name_before_it_is_read() -> None:
+    assert sequences("rtsp://me:secret@host/live") == [("rtsp://me:***@host/live", False)]
+    assert sequences(0) == sequences("camera:00") == [("camera:0", False)]
+    assert sequences(np.zeros((4, 4, 3), np.uint8)) == sequences("no.mp4") == []
+
+
 # --- files ---------------------------------------------------------------------------------------
 
 
@@ -233,27 +330,41 @@ def pose2sim_frame(name: str) -> int:
     return int(re.split(r"(\d+)", name)[-2])
 
 
-def pose2sim_order(names: list[str]) -> list[str]:
-    """Sort as pose2sim does, by its own function where it is installed."""
-    try:
-        from Pose2Sim.common import sort_stringlist_by_last_number
-    except ImportError:
-        return sorted(names, key=pose2sim_frame)
-    return list(sort_stringlist_by_last_number(names))
+CAMERAS = [("cam1_001", "cam1_002", "cam1_010"), ("c", "b2", "a1_v2")]
 
 
-@pytest.mark.parametrize("names", [("cam1_001", "cam1_002", "cam1_010"), ("c", "b2", "a1_v2")])
-def test_pose2sim_reads_the_frames_of_a_folder(tmp_path: Path, names: tuple[str, ...]) -> None:
+def openpose_files(tmp_path: Path, names: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """Return the sources in the order of the run, and the files that it makes, unsorted."""
     folder = tmp_path / "cam1"
     folder.mkdir()
     for name in names:
         (folder / f"{name}.jpg").write_bytes(PICTURE)
     rows = run([folder], tmp_path / "out", save=["openpose"])
-    files = pose2sim_order([file.name for file in (tmp_path / "out" / "openpose").iterdir()])
-    assert [pose2sim_frame(file) for file in files] == [0, 1, 2]
-    pages = [json.loads((tmp_path / "out" / "openpose" / file).read_text()) for file in files]
-    assert [page["source"] for page in pages] == [row["source"] for row in rows]
     assert [int(row["frame"]) for row in rows] == [0, 1, 2]
+    files = [file.name for file in (tmp_path / "out" / "openpose").iterdir()]
+    return [row["source"] for row in rows], files
+
+
+def sources_of(tmp_path: Path, files: list[str]) -> list[str]:
+    texts = [(tmp_path / "out" / "openpose" / file).read_text() for file in files]
+    return [json.loads(text)["source"] for text in texts]
+
+
+@pytest.mark.parametrize("names", CAMERAS)
+def test_the_last_number_of_an_openpose_file_is_its_frame(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    sources, files = openpose_files(tmp_path, names)
+    files.sort(key=pose2sim_frame)
+    assert [pose2sim_frame(file) for file in files] == [0, 1, 2]
+    assert sources_of(tmp_path, files) == sources
+
+
+@pytest.mark.parametrize("names", CAMERAS)
+def test_pose2sim_sorts_the_files_by_their_frames(tmp_path: Path, names: tuple[str, ...]) -> None:
+    common = pytest.importorskip("Pose2Sim.common", reason="Pose2Sim is not installed")
+    sources, files = openpose_files(tmp_path, names)
+    assert sources_of(tmp_path, common.sort_stringlist_by_last_number(files)) == sources
 
 
 FORMATS = {

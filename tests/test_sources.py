@@ -187,7 +187,7 @@ def test_one_bad_file_stops_nothing(album: Path) -> None:
 
 @given(st.lists(st.integers(0, 10**30), min_size=1, max_size=6, unique=True))
 def test_natural_order_is_the_order_of_numbers(numbers: list[int]) -> None:
-    from posewright.sources.pictures import natural
+    from posewright.sources.order import natural
 
     made = [f"a{n:04d}b.jpg" for n in numbers]
     assert sorted(made, key=natural) == [f"a{n:04d}b.jpg" for n in sorted(numbers)]
@@ -196,7 +196,7 @@ def test_natural_order_is_the_order_of_numbers(numbers: list[int]) -> None:
 @settings(max_examples=40)
 @given(st.lists(st.text(max_size=9), max_size=6))
 def test_any_names_can_be_ordered(made: list[str]) -> None:
-    from posewright.sources.pictures import natural
+    from posewright.sources.order import natural
 
     assert sorted(sorted(made, key=natural), key=natural) == sorted(made, key=natural)
 
@@ -228,7 +228,7 @@ def test_text_list(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert source.total == 5
         found = list(source)
     assert [f.status for f in found] == ["ok"] * 4 + ["decode_error"]
-    assert [f.name for f in found[:3]] == [str(album / n) for n in ("2.jpg", "sub/3.webp", "1.PNG")]
+    assert [f.name for f in found[:3]] == [str(album / n) for n in ("2.jpg", "1.PNG", "sub/3.webp")]
     assert found[3].name == "here.png" and "no such file" in found[4].message
 
 
@@ -321,7 +321,7 @@ def test_a_path_that_does_not_exist_suggests_the_nearest(album: Path) -> None:
     assert "did you mean 'picture.jpg'?" in refused(album / "pictrue.jpg")
     assert f"no such file or folder: {album / 'x'}" in refused(album / "x")
     assert "folder" in refused(album / "nope" / "x.jpg")
-    assert "x" * 5000 in refused("x" * 5000)
+    assert "x" * 500 in refused("x" * 5000)  # a message is shortened
     refused("a\0b.jpg")
 
 
@@ -380,6 +380,8 @@ def test_a_local_name_with_a_colon_is_a_file(
         ("a.mp4", '<?xml version="1.0"?><MPD></MPD>'),
         ("a.pls", "[playlist]\nFile1=/etc/passwd\n"),
         ("a.m3u", "/etc/passwd\n"),
+        ("a.xspf", "<playlist><trackList/></playlist>"),
+        ("a.smil", "/etc/passwd\n"),
     ],
 )
 def test_playlists_are_refused(tmp_path: Path, name: str, text: str) -> None:

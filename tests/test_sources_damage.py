@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain, islice
 from pathlib import Path
 
 import av
@@ -11,8 +13,13 @@ import numpy as np
 import pytest
 from test_sources_video import frames, scene
 
+from posewright.errors import SourceError
 from posewright.people import Frame
 from posewright.sources import open_source
+from posewright.sources.decoder import Decoder, Lost
+from posewright.sources.decoding import open_container
+from posewright.sources.video import _Clock
+from posewright.sources.waiting import Waiting
 
 MUXERS = {"ts": "mpegts", "mkv": "matroska"}
 COUNT = 24
@@ -129,6 +136,137 @@ def test_a_damaged_packet_shifts_no_later_number(
     check_numbers(found, [9])
     if codec in ("mjpeg", "prores_ks") or options.get("gop") == 1:
         check_content(found)
+
+
+REFERRING = [
+    ("a.mp4", "libx265", {"between": 3}),
+    ("b.mov", "libx265", {"gop": 8}),
+    ("c.mp4", "libx264", {"between": 3, "gop": 8}),
+    ("d.mov", "mpeg4", {"between": 2, "gop": 8}),
+]
+
+
+@pytest.mark.parametrize(("name", "codec", "options"), REFERRING)
+def test_frames_that_refer_to_a_damaged_one_keep_their_numbers(
+    tmp_path: Path, name: str, codec: str, options: dict
+) -> None:
+    path = tmp_path / name
+    film(path, codec, **options)
+    whole = path.read_bytes()
+    for number in (*range(10), 22, 23):
+        path.write_bytes(whole)
+        damage(path, [number], "zeros")
+        if number == 0 and "gop" not in options:  # everything refers to it
+            with pytest.raises(SourceError, match="no picture"):
+                open_source(path)
+            continue
+        found = frames(path)
+        missing = [f.index for f in found if f.status != "ok"]
+        check_numbers(found, missing)
+        assert number in missing
+        next_key = COUNT if codec == "libx265" and "gop" not in options else number + 16
+        assert set(missing) <= set(range(number - 7, next_key))
+
+
+@pytest.mark.parametrize(("name", "codec", "options"), REFERRING)
+def test_damage_that_the_decoder_does_not_report_shifts_no_number(
+    tmp_path: Path, name: str, codec: str, options: dict
+) -> None:
+    """The first bytes of the packet stay: HEVC passes over it without an error."""
+    path = tmp_path / name
+    film(path, codec, **options | {"gop": 8})
+    whole = path.read_bytes()
+    places = packets(path)
+    for number in (*range(8), 23):
+        pos, size = places[number]
+        start = min(8, size // 2)
+        path.write_bytes(whole[: pos + start] + bytes(size - start) + whole[pos + size :])
+        found = frames(path)
+        check_numbers(found, [f.index for f in found if f.status != "ok"])
+
+
+def test_a_recording_in_hevc_that_begins_between_key_frames_is_no_damage(tmp_path: Path) -> None:
+    film(tmp_path / "a.ts", "libx265", count=40, gop=10, between=2)
+    data = (tmp_path / "a.ts").read_bytes()
+    start = packets(tmp_path / "a.ts")[3][0] // 188 * 188
+    (tmp_path / "b.ts").write_bytes(data[:564] + data[start:])
+    found = frames(tmp_path / "b.ts")
+    assert {f.status for f in found} == {"ok"} and 25 <= len(found) < 40
+    assert [f.index for f in found] == list(range(len(found))) and found[0].time == 0
+
+
+def test_frames_that_come_in_the_wrong_order_behind_damage_are_put_in_order(tmp_path: Path) -> None:
+    film(tmp_path / "a.mp4", "libx264", between=3, gop=8)
+    damage(tmp_path / "a.mp4", [7], "zeros")
+    found = frames(tmp_path / "a.mp4")  # the decoder shows 0.44, 0.2, 0.48, 0.24, 0.52
+    check_numbers(found, [7, 8, 9, 10])
+
+
+def told(
+    waiting: Waiting, number: int, *, shown: bool, key: bool = False
+) -> list[float | None] | None:
+    """Send a packet, and show its frame -> the times of the lost pictures before it."""
+    packet = av.Packet(b"x")
+    frame = av.VideoFrame(16, 16, "gray")
+    for item in (packet, frame):
+        item.pts, item.time_base = number, Fraction(1, 25)
+    packet.is_keyframe = key
+    waiting.count(packet)
+    waiting.expect(packet)
+    lost = waiting.show(frame) if shown else waiting.overdue()
+    return None if lost is None else [each.time for each in lost]
+
+
+@pytest.mark.parametrize(("every", "lost"), [(1, [2.44, 2.52]), (2, [])], ids=["frames", "fields"])
+def test_packets_without_a_picture_count_where_all_had_one_before_damage(
+    every: int, lost: list[float]
+) -> None:
+    waiting = Waiting()
+    for number in range(60):  # of two packets with a field each, one gives the frame
+        assert told(waiting, number, shown=number % every == 0) == []
+    waiting.hurt()
+    found = [told(waiting, n, shown=n % 2 == 0) or [] for n in range(60, 65)]
+    assert list(chain.from_iterable(found)) == lost
+    assert waiting.rest() == []
+    late = av.VideoFrame(16, 16, "gray")
+    late.pts, late.time_base = 61, Fraction(1, 25)
+    assert (waiting.show(late) is None) == bool(lost)  # its place is taken
+
+
+def test_pictures_before_the_first_that_can_be_decoded_are_no_damage() -> None:
+    waiting = Waiting()
+    for number in (5, 2, 3, 4):  # those that lead an open group of pictures
+        assert told(waiting, number, shown=False) == []
+    assert told(waiting, 6, shown=True) == []
+    waiting.hurt()
+    assert told(waiting, 7, shown=True) == [] and waiting.rest() == []
+    again = av.VideoFrame(16, 16, "gray")
+    again.pts, again.time_base = 7, Fraction(1, 25)
+    assert waiting.show(again) is None  # as MPEG-4 does behind a key frame that is damaged
+
+
+def test_a_key_frame_before_the_first_that_is_shown_is_lost() -> None:
+    for key, lost in ((True, [0.08, 0.12]), (False, [])):
+        waiting = Waiting()
+        assert told(waiting, 2, shown=False, key=key) == []
+        assert told(waiting, 3, shown=False) == []
+        assert told(waiting, 4, shown=True) == lost
+
+
+@pytest.mark.parametrize(
+    ("stamps", "times"),
+    [
+        ([5.0, 5.2, 5.08, 5.12, 5.4], [0, 0.2, 0.205, 0.21, 0.4]),  # the wrong order
+        ([0.0, 0.04, 0.08, 9.0, 0.0, 0.04], [0, 0.04, 0.08, 9.0, 9.04, 9.08]),  # a join
+        ([0.0, 0.04, 0.08, 0.0, 0.01, 0.02, 0.03, 0.07], [0, 0.04, 0.08, 0.085, 0.09, 0.095, 0.135,
+                                                          0.175]),
+    ],
+)  # fmt: skip
+def test_times_grow_and_a_wrong_order_shifts_none_behind_it(
+    stamps: list[float], times: list[float]
+) -> None:
+    clock = _Clock(0.04)
+    assert [clock.time(stamp) for stamp in stamps] == pytest.approx(times)
 
 
 @pytest.mark.parametrize(
@@ -275,6 +413,61 @@ def test_frames_that_a_recorder_dropped_are_no_damage(tmp_path: Path, numbers: l
     assert [f.index for f in found] == list(range(20))
     times = [n / 25 for n in range(24) if n not in numbers]
     assert [f.time for f in found] == pytest.approx(times, abs=0.002)
+
+
+def emptied(path: Path, numbers: list[int]) -> None:
+    """Make samples of an MP4 or QuickTime file with one chunk empty, those of dropped frames."""
+    data = bytearray(path.read_bytes())
+    table = data.index(b"stsz") + 12
+    (count,) = struct.unpack_from(">I", data, table)
+    sizes = struct.unpack_from(f">{count}I", data, table + 4)
+    listed, start = struct.unpack_from(">2I", data, data.index(b"stco") + 8)
+    assert listed == 1
+    at, body = start, b""
+    for number, size in enumerate(sizes):
+        if number in numbers:
+            struct.pack_into(">I", data, table + 4 + 4 * number, 0)
+        else:
+            body += data[at : at + size]
+        at += size
+    data[start : start + len(body)] = body
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [("a.mov", "mjpeg", {"pixels": "yuvj420p"}), ("a.mp4", "libx264", {"gop": 1})],
+)
+def test_empty_samples_of_frames_that_a_recorder_dropped_are_no_damage(
+    tmp_path: Path, name: str, codec: str, options: dict
+) -> None:
+    numbers = [5, 6, 15, 23]
+    film(tmp_path / name, codec, **options)
+    emptied(tmp_path / name, numbers)
+    with open_source(tmp_path / name) as source:
+        assert source.total == 20
+        found = list(source)
+    assert {f.status for f in found} == {"ok"} and [f.index for f in found] == list(range(20))
+    times = [n / 25 for n in range(24) if n not in numbers]
+    assert [f.time for f in found] == pytest.approx(times, abs=0.002)
+
+
+def test_a_line_that_fails_loses_no_frame_that_has_come(tmp_path: Path) -> None:
+    film(tmp_path / "a.ts", "libx264", between=3)
+    container, stream = open_container(str(tmp_path / "a.ts"), "a", "file", 1 << 20)
+
+    class Failing:
+        """A container whose line fails after 20 packets."""
+
+        format, streams = container.format, container.streams
+
+        def demux(self, *streams: object) -> Iterator[object]:
+            yield from islice(container.demux(*streams), 20)
+            raise av.error.ConnectionResetError(104, "the line failed")
+
+    decoder = Decoder(Failing(), stream)  # type: ignore[arg-type]
+    found = [item for item in decoder if not isinstance(item, Lost)]
+    assert decoder.packets == 20 and len(found) == 20
 
 
 def test_a_recording_that_begins_between_key_frames_is_no_damage(tmp_path: Path) -> None:

@@ -189,6 +189,97 @@ def test_sensors_of_fewer_bits_are_scaled(tmp_path: Path, make: Any, bits: int) 
     np.testing.assert_array_equal(grey.image[..., 1], bright[..., 0])
 
 
+def level(frame: Frame) -> int:
+    """Return the grey of a plain picture's middle."""
+    return int(frame.image[20, 30, 0])
+
+
+def levels(spec: Any) -> list[int]:
+    with open_source(spec) as source:
+        return [level(frame) for frame in source]
+
+
+def test_dark_pictures_of_a_sequence_have_the_depth_of_the_bright_ones(tmp_path: Path) -> None:
+    """Grey 160 of 12 bits; a value of the second picture tells the depth, none of a later one."""
+    paths = []
+    for number in range(5):
+        values = np.full((40, 60, 3), 160, np.uint16)
+        values[0, 0] = 4095 if number == 1 else 160
+        paths.append(put(tmp_path / "in" / f"{number}.png", deep_png(values)))
+    other = np.full((40, 61, 3), 160, np.uint16)
+    paths.append(put(tmp_path / "in" / "5.png", deep_png(other)))
+    with ZipFile(tmp_path / "in.zip", "w") as archive:
+        for path in paths:
+            archive.write(path, path.name)
+    (tmp_path / "list.txt").write_text("".join(f"{path}\n" for path in paths))
+    for spec in (tmp_path / "in", tmp_path / "in.zip", tmp_path / "list.txt", paths,
+                 f"{tmp_path}/in/*"):  # fmt: skip
+        assert levels(spec) == [160, 10, 10, 10, 10, 160]  # the last has another size
+    put(tmp_path / "out" / "0.png", deep_png(np.full((40, 60, 3), 160, np.uint16)))
+    assert levels([*paths[:2], tmp_path / "out" / "0.png"]) == [160, 10, 160]
+
+
+def test_pil_images_of_a_list_are_a_sequence_too() -> None:
+    dark, bright = (np.full((40, 60), value, np.uint16) for value in (160, 4000))
+    assert levels([Image.fromarray(a) for a in (dark, bright, dark)]) == [160, 250, 10]
+
+
+def test_a_depth_that_the_file_states_counts(tmp_path: Path) -> None:
+    values = np.full((40, 60, 3), 160, np.uint16)
+    for most, grey in ((160, 160), (1023, 40), (4095, 10), (4000, 10), (65535, 0)):
+        assert level(only(put(tmp_path / "a.tif", tiff([(values, {281: most})])))) == grey
+    plain = deep_png(values)
+    body = b"sBIT" + bytes([12, 12, 12])
+    chunk = struct.pack(">I", 3) + body + struct.pack(">I", zlib.crc32(body))
+    assert level(only(put(tmp_path / "a.png", plain))) == 160
+    assert level(only(put(tmp_path / "b.png", plain[:33] + chunk + plain[33:]))) == 0
+    top = deep_png(values << 4)
+    assert level(only(put(tmp_path / "c.png", top[:33] + chunk + top[33:]))) == 10
+
+
+@pytest.mark.parametrize("big_endian", [False, True])
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_grey_whose_zero_is_white(tmp_path: Path, bits: int, big_endian: bool) -> None:
+    bright = scene()[..., 0]
+    bright[0, 0] = 0
+    values = (255 - bright.astype(np.uint16)) << (bits - 8)
+    page = values.astype(np.uint8) if bits == 8 else values
+    frame = only(put(tmp_path / "a.tif", tiff([(page, {262: 0})], big_endian)))
+    np.testing.assert_array_equal(frame.image, np.dstack([bright] * 3))
+
+
+def planar(values: NDArray[Any], big_endian: bool = False) -> bytes:
+    """Return an uncompressed TIFF with a strip for each colour."""
+    order = ">" if big_endian else "<"
+    planes = [values[..., i].astype(values.dtype.newbyteorder(order)).tobytes() for i in range(3)]
+    size, start = len(planes[0]), 8 + 12 + 12 + 6
+    head = struct.pack(f"{order}2sHI", b"MM" if big_endian else b"II", 42, start + 3 * size)
+    head += struct.pack(f"{order}3I3I3H", *(start + i * size for i in range(3)), *[size] * 3,
+                        *[8 * values.itemsize] * 3)  # fmt: skip
+    fields = [(256, 1, values.shape[1]), (257, 1, values.shape[0]), (258, 3, 32), (259, 1, 1),
+              (262, 1, 2), (273, 3, 8), (277, 1, 3), (278, 1, values.shape[0]), (279, 3, 20),
+              (284, 1, 2)]  # fmt: skip
+    body = struct.pack(f"{order}H", len(fields))
+    for tag, count, value in fields:
+        body += struct.pack(f"{order}HHII", tag, 3 if tag == 258 else 4, count, value)
+    return head + b"".join(planes) + body + bytes(4)
+
+
+@pytest.mark.parametrize("big_endian", [False, True])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_colours_that_stand_apart(tmp_path: Path, bits: int, big_endian: bool) -> None:
+    bright = scene()
+    bright[0, 0] = 255
+    values = bright if bits == 8 else bright.astype(np.uint16) * 257
+    frame = only(put(tmp_path / "a.tif", planar(values, big_endian)))
+    np.testing.assert_array_equal(frame.image, bright)
+
+
+def test_colours_that_stand_apart_in_fewer_bits_are_reported(tmp_path: Path) -> None:
+    frame = only(put(tmp_path / "a.tif", planar(scene().astype(np.uint16) << 4)))
+    assert frame.status == "decode_error" and "PlanarConfiguration 1" in frame.message
+
+
 def test_twelve_packed_bits_are_no_less(tmp_path: Path) -> None:
     values = np.arange(60 * 40, dtype=np.uint32).reshape(40, 60) // 4  # dark: at most 599 of 4095
     pairs = values.reshape(-1, 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from test_sources_stream import serve, shots
 from test_writers import result, write
 
 from posewright.errors import OutputError, SourceError, UsageError
-from posewright.files.marks import is_drawn, marked
+from posewright.files.marks import is_drawn, mark_avi, marked
 from posewright.people import Frame
 from posewright.sources import open_source
 from posewright.sources.planning import plan
@@ -51,6 +53,49 @@ def test_the_mark_changes_no_pixel(suffix: str, tmp_path: Path) -> None:
         assert is_drawn(path)
         path.write_bytes(data)
         assert not is_drawn(path)
+
+
+@pytest.mark.parametrize("name", ["list.txt", "notes.jpg", "p.bmp", "p.png"])
+def test_only_a_comment_in_a_picture_is_the_mark(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"# not drawn by posewright\na.jpg\n")
+    assert not is_drawn(path)
+    data = cv2.imencode(".png", np.zeros((4, 4, 3), np.uint8))[1].tobytes()
+    text = b"tEXtTitle\0not drawn by posewright"
+    chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
+    path.write_bytes(data[:33] + chunk + data[33:])
+    assert not is_drawn(path)
+    path.write_bytes(marked(path.read_bytes()))
+    assert is_drawn(path)
+
+
+def test_a_list_may_speak_of_what_is_drawn(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    (tmp_path / "list.txt").write_text("# not drawn by posewright\na.jpg\n")
+    assert planned(str(tmp_path / "list.txt")) == ([str(tmp_path / "list.txt")], [])
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4", "mjpg"])
+@pytest.mark.parametrize("size", [(64, 80), (1000, 1501)])
+def test_a_drawn_video_is_no_source_in_any_codec(
+    codec: str, size: tuple[int, int], tmp_path: Path
+) -> None:
+    results = [result(frame=i, image=np.full((*size, 3), 40 * i, np.uint8)) for i in range(4)]
+    [film] = write("video", tmp_path, results, video_codecs=(codec,))
+    with pytest.raises(SourceError, match="was drawn by posewright"):
+        planned(str(film))
+    with open_source(film) as source:
+        found = list(source)
+    assert [f.status for f in found] == ["ok"] * 4 and found[0].image.shape[0] == size[0]
+    capture = cv2.VideoCapture(str(film))
+    assert int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) == 4
+
+
+@pytest.mark.parametrize("data", [b"", b"RIFF", b"RIFF\0\0\0\0AVI LIST\1\0\0\0x"])
+def test_a_film_without_filling_stays_as_it_is(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.avi").write_bytes(data)
+    mark_avi(tmp_path / "x.avi")
+    assert (tmp_path / "x.avi").read_bytes() == data
 
 
 @pytest.fixture

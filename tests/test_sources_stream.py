@@ -9,8 +9,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -20,7 +22,8 @@ from test_sources_video import scene, write_video
 from posewright.errors import SourceError, UsageError
 from posewright.people import Frame
 from posewright.sources import open_source
-from posewright.sources.stream import open_camera
+from posewright.sources.decoding import open_container
+from posewright.sources.stream import NetworkLink, live, open_camera
 
 
 def jpeg(number: int, size: tuple[int, int] = (64, 48)) -> bytes:
@@ -112,6 +115,24 @@ def test_a_stream_is_read_as_it_comes() -> None:
     times = [f.time for f in found]
     assert times[0] == 0 and times == sorted(times) and times[-1] < 5
     assert abs(found[3].image[30:].astype(int) - scene(64, 48)[30:]).mean() < 40
+
+
+@pytest.mark.parametrize("latest", [False, True])
+def test_a_stream_is_shown_as_players_show_it(tmp_path: Path, latest: bool) -> None:
+    path = tmp_path / "a.mp4"
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.set_display_matrix([0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30])  # a quarter
+        stream.codec_context.sample_aspect_ratio = Fraction(2, 1)
+        for number in range(4):
+            image = av.VideoFrame.from_ndarray(scene(64, 48, number), format="rgb24")
+            container.mux(stream.encode(image))
+        container.mux(stream.encode(None))
+    link = NetworkLink(*open_container(f"file:{path}", "a", "file", 1 << 20))
+    with live("a", lambda _: link, link, latest=latest, retry_s=0.0) as source:
+        frame = next(source)
+        assert frame.size == source.size == (48, 64) and frame.pixel_aspect == 0.5
 
 
 def test_an_interruption_is_one_gap_and_no_black_pictures() -> None:
@@ -335,6 +356,27 @@ def test_closing_from_another_thread_wakes_who_waits() -> None:
         assert set(statuses(list(source))) <= {"o"}
         assert time.monotonic() - start < 5
         timer.join()
+
+
+AWAY = {"refused": None, "silent when opened": [30.0]}
+
+
+@pytest.mark.parametrize("latest", [False, True])
+@pytest.mark.parametrize("away", [*AWAY, "silent in the middle"])
+def test_who_waits_for_a_stream_is_asked_whether_to_stop(away: str, latest: bool) -> None:
+    scripts = [shots(5), AWAY[away]] if away in AWAY else [[*shots(5), 30.0]]
+    asked = threading.Event()
+    with serve(*scripts) as server:
+        source = open_source(server.url, retry_s=60, latest=latest, stopped=asked.is_set)
+        next(source)
+        timer = threading.Timer(1.0, asked.set)
+        timer.start()
+        start = time.monotonic()
+        with source:
+            found = list(source)
+        assert time.monotonic() - start < 6  # a server that is silent holds FFmpeg for 10 s
+        timer.join()
+    assert set(statuses(found)) <= {"o"}
 
 
 def test_a_hundred_interruptions_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import random
-import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -123,26 +122,6 @@ def test_variable_frame_rate_keeps_its_times(tmp_path: Path, form: str) -> None:
     found = frames(tmp_path / f"a.{form}")
     assert [f.status for f in found] == ["ok"] * 6
     assert [f.time for f in found] == pytest.approx([(s - 500) / 1000 for s in stamps], abs=2e-3)
-
-
-MATRICES = {  # display matrices of a tkhd box, by what they do to the picture
-    90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("turn", MATRICES)
-def test_rotation_is_honoured(tmp_path: Path, turn: int) -> None:
-    write_video(tmp_path / "a.mp4", count=3)
-    data = bytearray((tmp_path / "a.mp4").read_bytes())
-    at = data.index(b"tkhd") + 44
-    a, b, c, d = (n << 16 for n in MATRICES[turn])
-    data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
-    (tmp_path / "a.mp4").write_bytes(data)
-    with open_source(tmp_path / "a.mp4") as source:
-        image = next(source).image.astype(int)
-        assert source.size == (image.shape[1], image.shape[0])
-    turned = np.rot90(scene(64, 48).astype(int), -turn // 90)  # clockwise, as phones write it
-    assert image.shape == turned.shape and abs(image - turned).mean() < 25
 
 
 def test_a_size_that_changes_on_the_way(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,37 @@ def test_openvino_s_reporter_stays_importable(monkeypatch: pytest.MonkeyPatch) -
         with pytest.raises(ImportError):
             import openvino_telemetry  # noqa: F401
     assert "openvino_telemetry" not in sys.modules
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_openvino_is_loaded_inside_a_load_and_by_several_threads(
+    loaded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "openvino_telemetry", raising=False)
+    reporter = Reporter()
+    if loaded:
+        monkeypatch.setitem(sys.modules, "openvino_telemetry", reporter)  # type: ignore[arg-type]
+    with loading_openvino():
+        with loading_openvino():
+            pass
+        with pytest.raises(ImportError):
+            import openvino_telemetry  # noqa: F401
+    inside = [threading.Event(), threading.Event()]
+
+    def load(number: int, wait: float) -> None:
+        with loading_openvino():
+            inside[number].set()
+            inside[1 - number].wait(wait)
+
+    first = threading.Thread(target=load, args=(0, 0.2))
+    first.start()
+    inside[0].wait()
+    second = threading.Thread(target=load, args=(1, 0.2))
+    second.start()
+    first.join()
+    second.join()
+    assert sys.modules.get("openvino_telemetry") is (reporter if loaded else None)
+    assert ("openvino_telemetry" in sys.modules) == loaded
 
 
 def test_int8_reports_nothing(place: Path) -> None:

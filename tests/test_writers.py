@@ -169,7 +169,14 @@ def test_coco_ids_from_an_annotation_file(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"images": [{"id": 3}]}', None])
+def listing(number: str) -> str:
+    return '{"images": [{"file_name": "a.jpg", "id": ' + number + "}]}"
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", '{"images": [{"id": 3}]}', *map(listing, ("1e999", "-1e400", "NaN", "null")), None],
+)
 def test_coco_broken_annotation_file(tmp_path: Path, content: str | None) -> None:
     path = tmp_path / "ann.json"
     if content is not None:

@@ -202,3 +202,32 @@ def test_video_without_any_codec(tmp_path: Path) -> None:
 def test_options_that_cannot_be_meant(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         WriterOptions(**options)
+
+
+def test_a_source_that_comes_again_never_begins_its_video_again(tmp_path: Path) -> None:
+    writer = create_writer("video", tmp_path, options=WriterOptions(overwrite=True))
+    for name in ("a/0.jpg", "a/1.jpg", "b/0.jpg", "a/2.jpg", "a/3.jpg", "c.mp4"):
+        writer.write(result(source=name, time=0.0))
+    made = writer.close()
+    assert [(p.name, len(decoded(p)[1])) for p in made] == [
+        ("a.mp4", 2), ("b.mp4", 1), ("c.mp4", 1),
+    ]  # fmt: skip
+    [error] = writer.errors  # type: ignore[attr-defined]
+    assert error.startswith("a: its video has ended")
+
+
+@pytest.mark.parametrize("taken", ["file", "folder"])
+def test_a_name_that_is_taken_takes_no_other_video_down(taken: str, tmp_path: Path) -> None:
+    if taken == "file":
+        (tmp_path / "b.mp4").write_text("mine")
+    else:
+        (tmp_path / "b.mp4").mkdir()
+    writer = create_writer("video", tmp_path, options=WriterOptions(overwrite=taken == "folder"))
+    for name in ("a.mp4", "b.mp4", "b.mp4", "c.mp4"):
+        writer.write(result(source=name))
+    (tmp_path / "c.mp4").mkdir()  # and one that appears meanwhile
+    writer.write(result(source="d.mp4"))
+    assert [path.name for path in writer.close()] == ["a.mp4", "d.mp4"]
+    first, second = writer.errors  # type: ignore[attr-defined]
+    assert first.startswith("b.mp4: ") and second.startswith("c.mp4: ")
+    assert "c.mp4 appeared while this run was writing" in second

@@ -69,7 +69,7 @@ def described(path: Path) -> ModelInfo | None:
     from posewright.runtimes.onnx import open_unoptimised
 
     text = open_unoptimised(path).get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    return None if text is None else ModelInfo.from_json(text)
+    return None if text is None else ModelInfo.from_json(text, path)
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

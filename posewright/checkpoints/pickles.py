@@ -8,6 +8,7 @@ file is imported, called or built, whatever the file says.
 
 from __future__ import annotations
 
+import math
 import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,7 +28,8 @@ _DTYPES = {
     "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
 }  # fmt: skip
-_LIMIT = 20_000_000  # instructions; the largest published checkpoint has some 10,000
+_LIMIT = 2_000_000  # instructions; the largest published checkpoint has some 10,000
+_SHARED, _REPEATED = 4, 1 << 24  # times that storages may be shared, and elements besides
 
 
 @dataclass(eq=False)
@@ -44,6 +46,7 @@ class Stub:
 class Storage:
     """A typed block of a checkpoint: `load` returns its bytes."""
 
+    name: str
     dtype: torch.dtype
     load: Callable[[], Tensor]
 
@@ -93,6 +96,8 @@ class _Reader:
         self.find = find
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.stored: dict[str, int] = {}  # elements of each storage that a tensor was made of
+        self.made = 0  # elements of all tensors
 
     def step(self, op: str, arg: Any) -> None:
         """Follow one instruction."""
@@ -121,7 +126,9 @@ class _Reader:
 
     def _marked(self) -> list[Any]:
         """Take all values down to the last mark."""
-        start = max(i for i, value in enumerate(self.stack) if value is _MARK)
+        start = len(self.stack) - 1
+        while self.stack[start] is not _MARK:  # an IndexError where there is none
+            start -= 1
         values = self.stack[start + 1 :]
         del self.stack[start:]
         return values
@@ -160,8 +167,9 @@ class _Reader:
     _frozenset = _list
 
     def _dict(self, _: Any) -> None:
-        values = self._marked()
-        self.stack.append(dict(zip(values[::2], values[1::2], strict=True)))
+        made: dict[Any, Any] = {}
+        _update(made, self._marked())
+        self.stack.append(made)
 
     def _append(self, _: Any) -> None:
         (value,) = self._take(1)
@@ -185,6 +193,8 @@ class _Reader:
 
     def _stack_global(self, _: Any) -> None:
         module, name = self._take(2)
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise ValueError("a class whose name is no text")
         self.stack.append(Stub(f"{module}.{name}"))
 
     def _inst(self, name: str) -> None:
@@ -214,14 +224,40 @@ class _Reader:
         name = kind.name if isinstance(kind, Stub) else "?"
         args = args if isinstance(args, tuple) else (args,)
         if name == "collections.OrderedDict":
-            return dict(args[0]) if args and isinstance(args[0], list) else {}
+            made: dict[Any, Any] = {}
+            for key, value in args[0] if args and isinstance(args[0], list) else ():
+                _update(made, [key, value])
+            return made
         if name in ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2"):
-            return _tensor(*args[:4])
+            return self._tensor(*args[:4])
         if name in (
             "torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state"
         ) and isinstance(args[0], Tensor):  # fmt: skip
             return args[0]
         return Stub(name, args)
+
+    def _tensor(self, storage: Any, offset: Any, size: Any, stride: Any) -> Tensor:
+        """Return a copy of a view of a storage; a ValueError where it would reach outside.
+
+        Views may repeat elements, and share storages: all of them together may hold some times as
+        many elements as the storages.
+        """
+        if not isinstance(storage, Storage):
+            raise ValueError("a tensor without storage")
+        numbers = [offset, *size, *stride]
+        if not all(type(n) is int and 0 <= n < 2**48 for n in numbers) or len(size) != len(stride):
+            raise ValueError("a tensor of impossible shape")
+        flat = storage.load()
+        self.stored[storage.name] = flat.numel()
+        self.made += math.prod(size)
+        if self.made > _SHARED * sum(self.stored.values()) + _REPEATED:
+            raise ValueError("tensors that repeat their storages too often")
+        if 0 in size:
+            return flat.new_zeros(size)
+        reach = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
+        if reach >= flat.numel():
+            raise ValueError("a tensor that reaches outside of its storage")
+        return flat.as_strided(size, stride, offset).clone()
 
     def _persid(self, _: Any) -> None:
         raise ValueError("a persistent id of protocol 0")
@@ -236,8 +272,10 @@ class _Reader:
         kind = key[1].name.rpartition(".")[2] if isinstance(key[1], Stub) else ""
         if kind not in _DTYPES or not isinstance(key[4], int):
             raise ValueError(f"a storage of type {kind or 'unknown'}")
+        if not isinstance(key[2], (str, int)):
+            raise ValueError("a storage whose key is no name")
         dtype, name, count = _DTYPES[kind], str(key[2]), key[4]
-        self.stack.append(Storage(dtype, lambda: self.find(name, dtype, count)))
+        self.stack.append(Storage(name, dtype, lambda: self.find(name, dtype, count)))
 
 
 def _extend(target: Any, values: list[Any]) -> None:
@@ -250,23 +288,12 @@ def _extend(target: Any, values: list[Any]) -> None:
 
 def _update(target: Any, values: list[Any]) -> None:
     """Set the items of a dict; what a file sets on a stub is kept beside it."""
+    pairs = list(zip(values[::2], values[1::2], strict=True))
     if isinstance(target, Stub):
-        target.items.extend(zip(values[::2], values[1::2], strict=True))
-    else:
-        target.update(zip(values[::2], values[1::2], strict=True))
-
-
-def _tensor(storage: Any, offset: Any, size: Any, stride: Any) -> Tensor:
-    """Return a view of a storage; a ValueError where it would reach outside."""
-    if not isinstance(storage, Storage):
-        raise ValueError("a tensor without storage")
-    numbers = [offset, *size, *stride]
-    if not all(type(n) is int and 0 <= n < 2**48 for n in numbers) or len(size) != len(stride):
-        raise ValueError("a tensor of impossible shape")
-    flat = storage.load()
-    reach = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
-    if 0 not in size and reach >= flat.numel():
-        raise ValueError("a tensor that reaches outside of its storage")
-    if 0 in size:
-        return flat.new_zeros(size)
-    return flat.as_strided(size, stride, offset).clone()
+        target.items.extend(pairs)
+        return
+    for key, _ in pairs:
+        # the hash of a tuple takes time exponential in how often a file puts one into itself
+        if isinstance(key, tuple) and any(isinstance(part, tuple) for part in key):
+            raise ValueError("a key of tuples in tuples")
+    target.update(pairs)

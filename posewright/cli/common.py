@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from posewright.pose import Pose
 
 __all__ = [
-    "Once", "add_class", "add_model_options", "add_smoothing_options", "left_out", "load_pose",
-    "show_summary",
+    "Once", "add_class", "add_model_options", "add_smoothing_options", "fraction", "left_out",
+    "load_pose", "show_summary",
 ]  # fmt: skip
 
 
@@ -98,14 +98,14 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--min-score",
-        type=_fraction,
+        type=fraction,
         default=0.2,
         metavar="S",
         help="drop people whose mean joint score is lower (default %(default)s)",
     )
     group.add_argument(
         "--det-score",
-        type=_fraction,
+        type=fraction,
         default=None,
         metavar="S",
         help="drop detections with a lower score (default: the model's)",
@@ -115,7 +115,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         type=_count,
         default=0,
         metavar="N",
-        help="keep the N best detections of a frame (default: all)",
+        help="keep the N best detections of a frame, 0 = all (default 0)",
     )
     group.add_argument(
         "--refine",
@@ -220,7 +220,8 @@ def _count(text: str) -> int:
     return value
 
 
-def _fraction(text: str) -> float:
+def fraction(text: str) -> float:
+    """Return a number from 0 to 1, as the type of an option."""
     value = float(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")

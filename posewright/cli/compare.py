@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--limit must not be below 0, not {args.limit}; 0 takes all pictures")
     degradations = parse(args.degrade)
     if args.out is not None:
-        reserve(args.out, args.overwrite)  # before hours pass
+        reserve(args.out, args.overwrite, folder=True)  # before hours pass
     dataset = _dataset(args)
     study = compare(
         args.models, dataset, degradations=degradations, flip=args.flip, runtime=args.runtime,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from posewright.cli.common import (
     add_model_options,
     add_smoothing_options,
+    fraction,
     load_pose,
     show_summary,
 )
@@ -26,6 +27,18 @@ if TYPE_CHECKING:
     from posewright.readers import BoxFile
     from posewright.smoothing import Smoothing
     from posewright.writers import WriterOptions
+
+_DRAWN = {"images", "video"}
+# options that mean nothing without one of these formats
+_ONLY_FOR = {
+    "coco_images": {"coco"},
+    "openpose_order": {"openpose"},
+    "sep_json": {"alphapose-cmu", "alphapose-open"},
+    "draw_boxes": _DRAWN,
+    "draw_scores": _DRAWN,
+    "no_ids": _DRAWN,
+    "draw_threshold": _DRAWN,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -142,7 +155,7 @@ def add_drawing_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--no-ids", action="store_true", help="do not write the identities")
     group.add_argument(
         "--draw-threshold",
-        type=float,
+        type=fraction,
         default=0.3,
         metavar="S",
         help="draw joints with at least this score (default %(default)s)",
@@ -155,6 +168,7 @@ def run(args: argparse.Namespace) -> int:
 
     smoothing = _smoothing(args)
     save = _formats(args, smoothing)
+    _check_formats(args, save)
     boxes = _boxes(args)
     pose = load_pose(args, _reid(args))
     if pose.detector_note and boxes is None:
@@ -242,9 +256,20 @@ def _formats(args: argparse.Namespace, smoothing: Smoothing | None) -> list[str]
     return list(dict.fromkeys(names))
 
 
+def _check_formats(args: argparse.Namespace, save: list[str]) -> None:
+    """Raise a UsageError for an option that means nothing to the formats that are written."""
+    from posewright.errors import UsageError
+
+    for option, formats in _ONLY_FOR.items():
+        if getattr(args, option) != args.parser.get_default(option) and not formats & set(save):
+            word = "--" + option.replace("_", "-")
+            wanted = " or ".join(sorted(formats))
+            raise UsageError(f"{word} is for --save {wanted}; add that, or leave {word} out")
+
+
 def _is_pictures(source: str) -> bool:
     """Tell by the name alone whether a source is made of pictures."""
-    from posewright.sources.pictures import PICTURES
+    from posewright.sources.order import PICTURES
 
     return Path(source).is_dir() or Path(source).suffix.lower() in {*PICTURES, ".zip", ".txt"}
 

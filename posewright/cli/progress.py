@@ -21,9 +21,14 @@ class Bar:
     def __init__(self, style: str, stream: TextIO) -> None:
         self.style, self.stream = style, stream
         self.last, self.width = 0.0, 0
+        self.source: str | None = None
+        self.begun = self.seconds = 0.0  # of this source, and of the last report of the run
 
     def __call__(self, now: Progress) -> None:
         """Show where the run stands."""
+        if now.source != self.source:
+            self.source, self.begun = now.source, self.seconds
+        self.seconds = now.seconds
         every = TERMINAL_EVERY if self.style == "terminal" else PLAIN_EVERY
         finished = now.total is not None and now.done >= now.total
         if time.monotonic() - self.last < every and not finished:
@@ -32,9 +37,9 @@ class Bar:
         if self.style == "json":
             self._print(json.dumps(_fields(now)))
         elif self.style == "plain":
-            self._print(_line(now))
+            self._print(_line(now, now.seconds - self.begun))
         else:
-            text = _line(now)
+            text = _line(now, now.seconds - self.begun)
             self._print("\r" + text.ljust(self.width), end="")
             self.width = len(text)
 
@@ -70,8 +75,9 @@ def _fields(now: Progress) -> dict[str, object]:
     }
 
 
-def _line(now: Progress) -> str:
-    rate = now.done / now.seconds if now.seconds else 0.0
+def _line(now: Progress, seconds: float) -> str:
+    """Return the line; seconds: spent on this source so far."""
+    rate = now.done / seconds if seconds > 0 else 0.0
     name = now.source if len(now.source) <= 40 else "..." + now.source[-37:]
     if now.total:
         filled = min(20, 20 * now.done // now.total)

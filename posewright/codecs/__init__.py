@@ -19,6 +19,7 @@ from posewright.codecs.movenet import MoveNet, MoveNetMulti
 from posewright.codecs.posefix import PoseFix
 from posewright.codecs.regression import Regression
 from posewright.codecs.simcc import SimCC
+from posewright.codecs.stated import stated_fields
 from posewright.codecs.udp import CombinedUDP
 from posewright.codecs.yolo_pose import YoloPose
 from posewright.codecs.yolox import RTMO, YoloxPose
@@ -113,14 +114,17 @@ def codec_to_dict(codec: Codec) -> dict[str, Any]:
 
 
 def codec_from_dict(data: Mapping[str, Any]) -> Codec:
-    """Build a codec from its plain form; a ModelError names a kind or a field that is not known."""
-    kind = data.get("kind")
-    if kind not in _KINDS:
-        raise ModelError(f"codec {kind!r} is not known{nearest(str(kind), _KINDS)}")
-    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k != "kind"}
-    known = {f.name for f in dataclasses.fields(_KINDS[kind])}
-    unknown = sorted(set(fields) - known)
-    if unknown:
-        raise ModelError(f"codec {kind!r} has no field {unknown}; it has {sorted(known)}")
-    codec: Codec = _KINDS[kind](**fields)
+    """Build a codec from its plain form.
+
+    ModelError: a kind or a field that is not known, or a value that no field can have.
+    """
+    kind = data.get("kind") if isinstance(data, Mapping) else data
+    if not isinstance(kind, str) or kind not in _KINDS:
+        word = ascii(kind)[:40]
+        raise ModelError(f"codec {word} is not known{nearest(word.strip(chr(39)), _KINDS)}")
+    try:
+        fields = stated_fields(_KINDS[kind], {k: v for k, v in data.items() if k != "kind"})
+        codec: Codec = _KINDS[kind](**fields)
+    except ValueError as error:
+        raise ModelError(f"codec {kind!r} has {error}") from error
     return codec

@@ -125,7 +125,7 @@ def _constants(category: dict[str, Any], names: list[str], found: Findings) -> N
     if sigmas is not None:
         try:
             values = np.array(sigmas, float)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             values = np.zeros(0)
         if values.shape != (len(names),) or not (values > 0).all():
             text = "sigmas must be K positive numbers: AP is 0 or cannot be computed"

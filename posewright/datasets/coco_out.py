@@ -27,7 +27,7 @@ def write_coco(
 
     The annotation file comes last, so that it stands for a complete part.  Return what was amiss.
     """
-    reserve(out, overwrite)
+    reserve(out, overwrite, folder=True)
     notes: list[str] = []
     for name, part in parts.items():
         names = output_names(part.samples)

@@ -24,7 +24,7 @@ def write_cvat(
 
     Crowd regions are left out, because the format has none.
     """
-    reserve(out, overwrite)
+    reserve(out, overwrite, folder=True)
     notes: list[str] = []
     root = ET.Element("annotations")
     ET.SubElement(root, "version").text = "1.1"

@@ -20,7 +20,7 @@ def write_labelme(
     dataset: Dataset, out: Path, overwrite: bool = False, progress: Progress | None = None
 ) -> list[str]:
     """Write pictures and their json files into one folder; return what was amiss."""
-    reserve(out, overwrite)
+    reserve(out, overwrite, folder=True)
     notes: list[str] = []
     names = output_names(dataset.samples)
     for sample, name in zip(dataset, names, strict=True):

@@ -143,7 +143,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 def pictures_in(folder: Path) -> list[Path]:
     """Return all pictures under a folder, sorted by path."""
-    from posewright.sources.pictures import PICTURES
+    from posewright.sources.order import PICTURES
 
     found = [
         Path(root, name)

@@ -52,7 +52,7 @@ def synth(
 
     size: width, height px.  An OutputError where the folder is in use or the disk full.
     """
-    reserve(out, overwrite)
+    reserve(out, overwrite, folder=True)
     samples = []
     for number in range(1, count + 1):
         picture = draw_picture(np.random.default_rng([seed, number]), size)

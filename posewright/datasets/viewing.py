@@ -22,7 +22,7 @@ def view(
 
     Return the files written, and one line for each picture that cannot be read.
     """
-    reserve(out, overwrite)
+    reserve(out, overwrite, folder=True)
     full = [i for i, sample in enumerate(dataset) if len(sample)] or list(range(len(dataset)))
     chosen = sorted({full[int(i)] for i in np.linspace(0, len(full) - 1, min(count, len(full)))})
     part = dataset[chosen]

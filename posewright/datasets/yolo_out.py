@@ -26,7 +26,7 @@ def write_yolo(
 
     Crowd regions are left out, because the format has none; a picture of unknown size is too.
     """
-    reserve(out, overwrite)
+    reserve(out, overwrite, folder=True)
     notes: list[str] = []
     for subset, part in parts.items():
         for sample, name in zip(map(sized, part), output_names(part.samples), strict=True):

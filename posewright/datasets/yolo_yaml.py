@@ -182,7 +182,7 @@ def _listed(file: Path, root: Path, notes: Notes) -> Iterator[Path]:
 
     A line that names no picture of a kind that we read is noted; one that is not there is yielded.
     """
-    from posewright.sources.pictures import PICTURES
+    from posewright.sources.order import PICTURES
 
     if file.stat().st_size > _MOST_BYTES:
         raise SourceError(f"{file} is larger than {_MOST_BYTES} bytes; split the list")

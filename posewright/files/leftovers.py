@@ -7,7 +7,7 @@ import secrets
 import shutil
 from pathlib import Path
 
-__all__ = ["final_name", "find", "part_name", "remove"]
+__all__ = ["final_name", "find", "part_name", "part_place", "remove"]
 
 _PART = re.compile(r"(.+)\.part-[0-9a-f]{8}(\.[A-Za-z0-9]+)?")
 
@@ -19,6 +19,20 @@ def part_name(final: str) -> str:
     """
     path = Path(final)
     return f"{path.stem}.part-{secrets.token_hex(4)}{path.suffix}"
+
+
+def part_place(folder: Path) -> Path:
+    """Return where the temporary folder of a folder lies: beside it, where it can be renamed.
+
+    Within it where it is a link or another disk, as nothing beside it can be moved there.
+    """
+    try:
+        disks = {folder.stat().st_dev, folder.parent.stat().st_dev}
+        return (
+            folder if folder.is_dir() and (folder.is_symlink() or len(disks) > 1) else folder.parent
+        )
+    except OSError:  # it is not there
+        return folder.parent
 
 
 def final_name(part: str) -> str | None:

@@ -33,21 +33,32 @@ class FolderLock:
         self.certain = True
         self._path = folder / LOCK
         self._file = self._locked()
-        with suppress(OSError):  # a full disk: what stands in the file is a courtesy
-            os.ftruncate(self._file, 0)
-            os.write(self._file, _holder().encode("utf-8", "backslashreplace"))
+        try:
+            with suppress(OSError):  # a full disk: what stands in the file is a courtesy
+                os.ftruncate(self._file, 0)
+                os.write(self._file, _holder().encode("utf-8", "backslashreplace"))
+        except BaseException:
+            self.release()
+            raise
 
     def release(self) -> None:
-        """Give the lock back; may be called again."""
+        """Give the lock back; may be called again.
+
+        Its file stays where it cannot be removed, and locks nothing.
+        """
         if self._file < 0:
             return
         if os.name != "nt":  # while it is held: a lock that the next run took would go with it
-            self._path.unlink(missing_ok=True)
-        os.close(self._file)
-        self._file = -1
+            self._remove()
+        file, self._file = self._file, -1
+        with suppress(OSError):  # closed even so
+            os.close(file)
         if os.name == "nt":
-            with suppress(OSError):  # the next run has it open
-                self._path.unlink(missing_ok=True)
+            self._remove()
+
+    def _remove(self) -> None:
+        with suppress(OSError):  # a folder that is read-only now, or the next run has it open
+            self._path.unlink(missing_ok=True)
 
     def _locked(self) -> int:
         """Return the open file; the one that is there under the name once it is locked."""

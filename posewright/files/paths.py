@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path, PurePath
 
 __all__ = ["PathIndex", "normal", "on_disk"]
+
+_UNSURE = 2_000_000_000  # ns: FAT tells the time of a change to two seconds
 
 
 def normal(name: str) -> str:
@@ -28,13 +31,27 @@ def on_disk(path: Path) -> Path:
     return parent / _spellings(parent).get(normal(path.name), path.name)
 
 
-@lru_cache(maxsize=64)
-def _spellings(folder: Path) -> dict[str, str]:
-    """Return the names in a folder by their normal form; none where it cannot be read."""
+def _spellings(folder: Path) -> Mapping[str, str]:
+    """Return the names in a folder by their normal form; none where it cannot be read.
+
+    A listing is used again while the folder's time is the same, which tells nothing of a change
+    just now.
+    """
     try:
-        return {normal(name): name for name in os.listdir(folder)}
+        changed = folder.stat().st_mtime_ns
+        sure = time.time_ns() - changed > _UNSURE
+        return _known(folder, changed) if sure else _listed(folder)
     except OSError:
         return {}
+
+
+def _listed(folder: Path) -> Mapping[str, str]:
+    return {normal(name): name for name in os.listdir(folder)}
+
+
+@lru_cache(maxsize=64)
+def _known(folder: Path, changed: int) -> Mapping[str, str]:
+    return _listed(folder)
 
 
 def _parts(path: str, suffix: bool = True) -> list[str]:

@@ -10,10 +10,12 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from posewright.codecs import Codec, codec_from_dict, codec_to_dict
-from posewright.errors import ModelError, OutputError, UsageError
+from posewright.errors import ModelError, OutputError, PosewrightError, UsageError
+from posewright.files.fields import parsed, text_of
 from posewright.files.scratch import replacing
 from posewright.models.base import PoseModel
 from posewright.models.registry import create
@@ -96,14 +98,45 @@ def load_model(
         )
     if None not in (found, name) and found != name:
         raise ModelError(f"{path}: holds the weights of {found}, not of {name}")
-    model = create(str(found or name), **{**told, **(options or {})})
-    _fill(model, tensors, path)
     text = metadata.get(METADATA_KEY)
-    info = describe(model) if text is None else ModelInfo.from_json(text)
+    stated = None if text is None else ModelInfo.from_json(text, path)
+    if found is None:
+        model = create(str(name), **(options or {}))
+    else:
+        model = _created(found, {**told, **(options or {})}, tensors, path)
+    _fill(model, tensors, path)
+    info = stated or describe(model)
     if _OF_CODEC & (options or {}).keys():
         return model, replace(info, codec=model.codec, skeleton=model.skeleton)
     model.codec = info.codec  # what the file says, should options of the codec have been changed
     return model, info
+
+
+def _created(
+    name: str, options: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path
+) -> PoseModel:
+    """Build the network that a file states; a ModelError where it is not that of its weights.
+
+    One that is larger than usual is built without memory first: it may need more than any machine
+    has.
+    """
+    try:
+        if _large(options):
+            with torch.device("meta"):
+                _compare(create(name, **options), tensors, path)
+        return create(name, **options)
+    except ModelError:
+        raise
+    except Exception as error:  # whatever options that are not of the network's kind come to
+        why = error if isinstance(error, PosewrightError) else repr(error)[:200]
+        raise ModelError(f"{path}: the network that it states cannot be built: {why}") from error
+
+
+def _large(options: Mapping[str, Any]) -> bool:
+    """Tell whether sides of the view or the number of joints are larger than usual."""
+    codec, skeleton = options.get("codec"), options.get("skeleton", ())
+    sides = options.get("input_size") or getattr(codec, "input_size", None) or (0, 0)
+    return max(sides) > 1024 or len(skeleton) > 200
 
 
 def _described(metadata: Mapping[str, str], path: Path) -> tuple[str | None, dict[str, Any]]:
@@ -111,11 +144,11 @@ def _described(metadata: Mapping[str, str], path: Path) -> tuple[str | None, dic
     if _NETWORK not in metadata or METADATA_KEY not in metadata:
         return None, {}
     try:
-        network = json.loads(metadata[_NETWORK])
-        name, options = str(network["name"]), dict(network["options"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: its description cannot be read ({error!r})") from error
-    return name, {key: revived(key, value) for key, value in options.items()}
+        network = parsed(metadata[_NETWORK])
+        options = {text_of(key): value for key, value in dict(network["options"]).items()}
+        return text_of(network["name"]), {key: revived(key, options[key]) for key in options}
+    except (ValueError, KeyError, TypeError, ModelError) as error:
+        raise ModelError(f"{path}: its description cannot be read ({error})") from error
 
 
 def _read(path: Path) -> tuple[Mapping[str, str], dict[str, Tensor]]:
@@ -132,6 +165,12 @@ def _read(path: Path) -> tuple[Mapping[str, str], dict[str, Tensor]]:
 
 
 def _fill(model: PoseModel, tensors: Mapping[str, Tensor], path: Path) -> None:
+    _compare(model, tensors, path)
+    model.load_state_dict(dict(tensors))
+
+
+def _compare(model: PoseModel, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Raise a ModelError where tensors are not those of a network by name or shape."""
     ours = model.state_dict()
     wrong = [
         *(f"unknown {k}" for k in tensors if k not in ours),
@@ -148,7 +187,6 @@ def _fill(model: PoseModel, tensors: Mapping[str, Tensor], path: Path) -> None:
             f"{path}: not the weights of this {model.name}: {', '.join(wrong[:8])}{more}; "
             "was it made with other options (input_size, skeleton, codec, neck)?"
         )
-    model.load_state_dict(dict(tensors))
 
 
 def _plain(value: Any) -> Any:

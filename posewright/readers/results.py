@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, groupby, pairwise
@@ -13,16 +11,26 @@ from typing import Any
 import numpy as np
 
 from posewright.errors import SourceError, UsageError, near
+from posewright.files.fields import parsed, text_of, typed
 from posewright.files.paths import normal
-from posewright.people import People, Result
-from posewright.readers.values import BROKEN, corners, finite, image_id, load, natural, reach
-from posewright.skeletons import Skeleton, get_skeleton, list_skeletons
+from posewright.people import People, Result, Status
+from posewright.readers.openpose import read_openpose
+from posewright.readers.values import (
+    BROKEN,
+    corners,
+    finite,
+    identity,
+    image_id,
+    load,
+    natural,
+    reach,
+    skeleton_of,
+)
+from posewright.skeletons import Skeleton
 from posewright.writers.jsonl import FORMAT, VERSION
 from posewright.writers.names import integer_in, is_picture, sequence_of
 
 __all__ = ["is_jsonl", "read_results"]
-
-_USUAL = {14: "crowdpose14", 17: "coco17"}  # of joint counts that several skeletons share
 
 
 def read_results(path: str | Path, skeleton: Skeleton | None = None) -> Iterator[Result]:
@@ -38,7 +46,7 @@ def read_results(path: str | Path, skeleton: Skeleton | None = None) -> Iterator
     """
     path = Path(path)
     if path.is_dir():
-        return _openpose(path, skeleton)
+        return read_openpose(path, skeleton)
     if is_jsonl(path):
         return _lines(path)
     if path.suffix.lower() in {".csv", ".parquet"}:
@@ -63,15 +71,15 @@ def _lines(path: Path) -> Iterator[Result]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
-                data = json.loads(line)
+                data = parsed(line)
                 if "format" in data:
                     skeleton = _header(data)
                 elif skeleton is not None:
                     yield _result(data, skeleton)
                 else:
                     raise ValueError("a frame before the header that names its joints")
-            except (*BROKEN, RecursionError) as error:
-                why = str(error) if type(error) is ValueError else repr(error)
+            except BROKEN as error:
+                why = str(error) if type(error) is ValueError else repr(error)[:200]
                 raise SourceError(
                     f"{path}, line {number} is broken ({why}); write the file again"
                 ) from error
@@ -79,27 +87,48 @@ def _lines(path: Path) -> Iterator[Result]:
 
 def _header(data: dict[str, Any]) -> Skeleton | None:
     if data["version"] != VERSION:
-        raise ValueError(f"version {data['version']}, this program reads version {VERSION}")
+        raise ValueError(
+            f"version {ascii(data['version'])[:40]}, this program reads version {VERSION}"
+        )
     return None if data["skeleton"] is None else Skeleton.from_dict(data["skeleton"])
 
 
 def _result(data: dict[str, Any], skeleton: Skeleton) -> Result:
-    width, height = data["size"]
+    if not isinstance(data["speed"], dict) or not isinstance(data["people"], list):
+        raise ValueError("speed is no object or people are no list")
     result = Result(
-        _jsonl_people(data["people"], skeleton), skeleton, (int(width), int(height)),
-        data["source"], int(data["frame"]), float(data["time"]), data["status"], data["message"],
-        dict(data["speed"]), sequence=str(data.get("sequence", "")),
+        _jsonl_people(data["people"], skeleton), skeleton, typed(data["size"], tuple[int, int]),
+        text_of(data["source"]), _whole(data["frame"]), _seconds(data["time"]),
+        typed(data["status"], Status), text_of(data["message"]),
+        {text_of(stage): _seconds(ms) for stage, ms in data["speed"].items()},
+        sequence=text_of(data.get("sequence", "")),
     )  # fmt: skip
     return result.replace(sequence=sequence_of(result))  # earlier versions wrote none
+
+
+def _whole(value: Any) -> int:
+    """Return a frame's number; a ValueError for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
+        raise ValueError(f"frame {ascii(value)[:40]}")
+    return value
+
+
+def _seconds(value: Any) -> float:
+    """Return a time, which may be long after 1970; a ValueError for what is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e15:
+        raise ValueError(f"time {ascii(value)[:40]}")
+    return float(value)
 
 
 def _jsonl_people(entries: list[dict[str, Any]], skeleton: Skeleton) -> People:
     if not entries:
         return People.empty(skeleton)
-    points = np.array([e["keypoints"] for e in entries], np.float32).reshape(len(entries), -1, 3)
+    points = finite([e["keypoints"] for e in entries]).reshape(len(entries), -1, 3)
+    if points.shape[1] not in (0, len(skeleton)):  # none: boxes alone
+        raise ValueError(f"{points.shape[1]} joints, not the {len(skeleton)} of {skeleton.name}")
     return People.of(
-        [e["box"] for e in entries], [e["box_score"] for e in entries],
-        points[..., :2], points[..., 2], [e["id"] for e in entries],
+        finite([e["box"] for e in entries]), finite([e["box_score"] for e in entries]),
+        points[..., :2], points[..., 2], [identity(e["id"]) for e in entries],
     )  # fmt: skip
 
 
@@ -129,7 +158,7 @@ def _lists(path: Path, data: Any, skeleton: Skeleton | None) -> Iterator[Result]
             f"({bad[0]}); write it again"
         )
     counts = {len(p.points) for p in chain.from_iterable(groups.values())}
-    joints = _skeleton(path, counts, skeleton) if counts else None
+    joints = skeleton_of(path, counts, skeleton) if counts else None
     places = sorted(groups, key=_Place.order)
     return (
         _group(path, place, number, groups[place], joints)
@@ -178,9 +207,11 @@ class _Place:
         if not isinstance(image, (int, str)):
             raise TypeError(f"image_id {image!r} is neither a number nor a name")
         if "file_name" not in entry:
-            return cls(image_id(image if isinstance(image, int) else normal(image)))
+            known = image_id(image if isinstance(image, int) else normal(text_of(image)))
+            return cls(known if isinstance(known, str) else _whole(known))
         frame = entry.get("frame")  # a running number stands in image_id
-        return cls(normal(str(entry["file_name"])), None if frame is None else int(frame))
+        number = None if frame is None else _whole(frame)
+        return cls(normal(text_of(entry["file_name"])), number)
 
     @property
     def sequence(self) -> str:
@@ -220,8 +251,7 @@ class _Person:
         box = entry.get("bbox", entry.get("box"))
         self.box = corners(box) if box is not None else reach(self.points)
         self.box_score = self._box_score(float(finite(entry["score"])), "box" in entry)
-        track = entry.get("track_id", entry.get("idx", -1))
-        self.track = int(track) if isinstance(track, (int, float)) and track >= 0 else -1
+        self.track = identity(entry.get("track_id", entry.get("idx", -1)))
 
     def _box_score(self, score: float, alphapose: bool) -> float:
         """Undo the writers' score rules, as far as it goes."""
@@ -243,87 +273,3 @@ def _group(
     source = path.name if isinstance(place.image, int) else place.image
     sequence = place.sequence or path.name
     return Result(people, skeleton, (0, 0), source, number, sequence=sequence)
-
-
-def _skeleton(path: Path, counts: set[int], given: Skeleton | None) -> Skeleton:
-    """Return the given skeleton, or the one that people of so many joints usually have."""
-    if len(counts) > 1:
-        raise SourceError(f"{path} mixes people of {sorted(counts)} joints; write it again")
-    [count] = counts
-    if given is not None and len(given) != count:
-        raise UsageError(
-            f"{path} has people of {count} joints, not the {len(given)} of {given.name!r}; name "
-            "another skeleton"
-        )
-    fitting = [name for name in list_skeletons() if len(get_skeleton(name)) == count]
-    if given is None and not fitting:
-        raise UsageError(f"{path} has people of {count} joints; no known skeleton has as many")
-    return given or get_skeleton(_USUAL.get(count, fitting[0]))
-
-
-# --- OpenPose ------------------------------------------------------------------------------------
-
-
-def _openpose(folder: Path, skeleton: Skeleton | None) -> Iterator[Result]:
-    files = sorted(folder.glob("*_keypoints.json"), key=lambda file: natural(file.name))
-    if not files:
-        raise SourceError(f"{folder} holds no OpenPose files (*_keypoints.json); check the name")
-    pages = [_Page(file, number) for number, file in enumerate(files)]
-    counts = {count for page in pages for count in page.joints}
-    if not counts and skeleton is None:
-        return iter(())
-    known = _skeleton(folder, counts, skeleton) if counts else skeleton
-    assert known is not None
-    pages.sort(key=lambda page: (natural(page.sequence), page.frame))
-    return (page.result(known) for page in pages)
-
-
-class _Page:
-    """An OpenPose file; its people are read again when they are asked for.
-
-    source, sequence: as the file says, or what stands before the last number in its name.
-    frame: that number.  joints: how many each of its people has.
-    """
-
-    def __init__(self, file: Path, number: int) -> None:
-        self._file = file
-        data, poses = _poses(file)
-        self.joints = {len(pose.points) for pose in poses}
-        match = re.fullmatch(r"(.*?)_?([0-9]+)_keypoints\.json", file.name)
-        name, digits = (match[1], match[2]) if match else ("", str(number))
-        self.frame = int(digits[-18:])
-        self.source = str(data.get("source", name or file.name))
-        self.sequence = str(data.get("sequence", name or file.parent.name))
-
-    def result(self, skeleton: Skeleton) -> Result:
-        """Return who is in the frame."""
-        _, poses = _poses(self._file)
-        people = People.empty(skeleton)
-        if poses:
-            points = np.stack([pose.points for pose in poses])
-            people = People.of(
-                [pose.box for pose in poses], [pose.box_score for pose in poses],
-                points[..., :2], points[..., 2].clip(0, 1), [pose.id for pose in poses],
-            )  # fmt: skip
-        return Result(people, skeleton, (0, 0), self.source, self.frame, sequence=self.sequence)
-
-
-class _Pose:
-    """A person of an OpenPose file, checked.  points: (K, 3)."""
-
-    def __init__(self, person: dict[str, Any]) -> None:
-        self.points = finite(person["pose_keypoints_2d"]).reshape(-1, 3)
-        self.id = int(next(iter(person.get("person_id", ())), -1))
-        box, score = person.get("box"), person.get("box_score")
-        self.box = reach(self.points) if box is None else finite(box).reshape(4)
-        mean = self.points[:, 2].clip(0, 1).mean() if len(self.points) else 0.0
-        self.box_score = float(mean if score is None else finite(score))
-
-
-def _poses(file: Path) -> tuple[dict[str, Any], list[_Pose]]:
-    """Return what a file holds, and its people."""
-    data = load(file)
-    try:
-        return data, [_Pose(person) for person in data["people"]]
-    except BROKEN as error:
-        raise SourceError(f"{file} is not an OpenPose file ({error!r}); write it again") from error

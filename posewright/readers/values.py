@@ -9,16 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from posewright.errors import SourceError, near
+from posewright.errors import SourceError, UsageError, near
 from posewright.people import Floats, extent
+from posewright.skeletons import Skeleton, get_skeleton, list_skeletons
 
 __all__ = [
-    "AREA_OF_BOX", "BROKEN", "corners", "finite", "image_id", "load", "natural", "number_id",
-    "reach", "switch", "turned_extent",
+    "AREA_OF_BOX", "BROKEN", "corners", "finite", "identity", "image_id", "load", "natural",
+    "number_id", "reach", "skeleton_of", "switch", "turned_extent",
 ]  # fmt: skip
 
 AREA_OF_BOX = 0.53  # a person's share of their box, where no area is labelled (CrowdPose)
 BROKEN = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
+_USUAL = {14: "crowdpose14", 17: "coco17"}  # of joint counts that several skeletons share
 _WHOLE = re.compile(r"[+-]?\d{1,4000}(\.0*)?")  # Python converts no longer ones
 _HALVES = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")  # of UTF-16 in JSON, alone or in pairs
 _HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")
@@ -116,6 +118,11 @@ def number_id(value: Any) -> int:
     return number if isinstance(number, int) and -(1 << 63) <= number < 1 << 63 else -1
 
 
+def identity(value: Any) -> int:
+    """Return a track's number; -1 for nobody's, as of a negative one or of what is no number."""
+    return max(number_id(value), -1)
+
+
 def switch(value: Any) -> bool:
     """Return a yes or no that files write as 0, 1, true, "0", "1", "true" or null (which is no).
 
@@ -137,3 +144,19 @@ def natural(name: int | str) -> tuple[tuple[int, int, str], ...]:
         (1, 0, part) if number is None else (0, len(number), number)
         for part, number in zip(parts, digits, strict=True)
     )
+
+
+def skeleton_of(path: Path, counts: set[int], given: Skeleton | None) -> Skeleton:
+    """Return the given skeleton, or the one that people of so many joints usually have."""
+    if len(counts) > 1:
+        raise SourceError(f"{path} mixes people of {sorted(counts)} joints; write it again")
+    [count] = counts
+    if given is not None and len(given) != count:
+        raise UsageError(
+            f"{path} has people of {count} joints, not the {len(given)} of {given.name!r}; name "
+            "another skeleton"
+        )
+    fitting = [name for name in list_skeletons() if len(get_skeleton(name)) == count]
+    if given is None and not fitting:
+        raise UsageError(f"{path} has people of {count} joints; no known skeleton has as many")
+    return given or get_skeleton(_USUAL.get(count, fitting[0]))

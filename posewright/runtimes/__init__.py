@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Protocol, get_args
 
 from posewright.codecs.base import Array, Codec
-from posewright.errors import MissingError, UsageError, nearest
+from posewright.errors import MissingError, ModelError, UsageError, nearest
 from posewright.extras import installed, missing, naming_extras
+from posewright.people import People
 from posewright.runtimes.info import ModelInfo
 from posewright.skeletons import Skeleton
 
-__all__ = ["Model", "Precision", "Runtime", "load_model"]
+__all__ = ["Model", "Precision", "Runtime", "decoded", "load_model"]
 
 Runtime = Literal["auto", "onnxruntime", "openvino", "torch"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -42,6 +44,25 @@ class Model(Protocol):
 
         condition: (B, K, h, w) float32, what networks that refine a pose take besides the views.
         """
+
+
+def decoded(model: Model, outputs: Mapping[str, Array]) -> list[People]:
+    """Return the people of each view; a ModelError where outputs are not what the codec reads."""
+    try:
+        found = model.codec.decode(outputs)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        shapes = {name: array.shape for name, array in outputs.items()}
+        raise ModelError(
+            f"{model.info.name}: outputs {str(shapes)[:200]} are not those of the codec "
+            f"{model.codec.kind!r}, which its file states; export it again"
+        ) from error
+    joints = {people.keypoints.shape[1] for people in found} - {0, len(model.skeleton)}
+    if joints:
+        raise ModelError(
+            f"{model.info.name}: it finds {joints.pop()} joints, and its file names "
+            f"{len(model.skeleton)}; export it again"
+        )
+    return found
 
 
 def load_model(

@@ -6,7 +6,8 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from posewright.codecs import codec_from_dict, codec_to_dict
 from posewright.codecs.base import Codec
 from posewright.errors import ModelError
+from posewright.files.fields import parsed, text_of, typed
 from posewright.nms import PPoseNMS
 from posewright.skeletons import Skeleton, get_skeleton
 
@@ -34,17 +36,22 @@ _ANIMAL = re.compile("tail|paw|hoof|fetlock|withers|wing|beak|snout|muzzle|anten
 class Input:
     """What a graph takes: memory layout, element type, colour order and normalisation."""
 
-    layout: str = "NHWC"
-    dtype: str = "uint8"
-    color: str = "RGB"
+    layout: Literal["NHWC", "NCHW"] = "NHWC"
+    dtype: Literal["uint8", "float32"] = "uint8"
+    color: Literal["RGB", "BGR"] = "RGB"
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Input:
-        """Read the plain form that a file carries."""
-        mean, std = ((float(r), float(g), float(b)) for r, g, b in (data["mean"], data["std"]))
-        return cls(str(data["layout"]), str(data["dtype"]), str(data["color"]), mean, std)
+        """Read the plain form that a file carries; ValueError for what cannot be meant."""
+        if not isinstance(data, Mapping):
+            raise ValueError(f"input {ascii(data)[:40]} is no description of one")
+        of_input = get_type_hints(cls)
+        found = cls(**{name: typed(data[name], hint) for name, hint in of_input.items()})
+        if min(found.std) <= 0:
+            raise ValueError(f"std {found.std} is not positive")
+        return found
 
     @property
     def raw(self) -> bool:
@@ -93,24 +100,26 @@ class ModelInfo:
         return body > 1 and not any(_ANIMAL.search(name) for name in names)
 
     @classmethod
-    def from_json(cls, text: str) -> ModelInfo:
-        """Read the metadata entry of a file; a ModelError says what is missing."""
+    def from_json(cls, text: str, path: Path | str) -> ModelInfo:
+        """Read the metadata entry of the file `path`; a ModelError says what is wrong with it."""
         try:
-            data = json.loads(text)
+            data = parsed(text)
             codec = codec_from_dict(data["codec"])
             return cls(
-                str(data["name"]),
+                text_of(data["name"]),
                 codec,
                 _skeleton(data["skeleton"]),
                 Input.from_dict(data["input"]),
-                licence=str(data["licence"]),
-                attribution=str(data["attribution"]),
-                origin=str(data["origin"]),
-                training_data=str(data["training_data"]),
+                licence=text_of(data["licence"]),
+                attribution=text_of(data["attribution"]),
+                origin=text_of(data["origin"]),
+                training_data=text_of(data["training_data"]),
                 ppose=PPoseNMS.from_dict(data["ppose"]) if "ppose" in data else None,
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"the file's posewright metadata cannot be read: {error!r}") from error
+        except KeyError as error:
+            raise ModelError(f"{path}: its posewright metadata lack {error}") from error
+        except (ModelError, TypeError, ValueError, OverflowError) as error:
+            raise ModelError(f"{path}: its posewright metadata cannot be read: {error}") from error
 
     def to_json(self) -> str:
         """Return the metadata entry, the same text for the same model."""
@@ -131,6 +140,7 @@ class ModelInfo:
 
 
 def _skeleton(data: str | Mapping[str, Any] | None) -> Skeleton:
+    """Return the joints that a file names, or lists."""
     if data is None:
         return NO_JOINTS
     return get_skeleton(data) if isinstance(data, str) else Skeleton.from_dict(data)

@@ -97,7 +97,7 @@ def read_info(path: Path, session: Any, layout: str = "") -> ModelInfo:
     """Return what a file says of itself, or what its inputs and outputs tell."""
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if text is not None:
-        return ModelInfo.from_json(text)
+        return ModelInfo.from_json(text, path)
     inputs, outputs = ({p.name: p.shape for p in ports} for ports in _ports(session))
     types = {i.name: i.type for i in session.get_inputs()}
     return infer_info(

@@ -127,11 +127,12 @@ class OpenVinoModel:
 def _ir_info(core: Any, path: Path) -> ModelInfo:
     """Return the description that an exported .xml carries."""
     try:
-        return ModelInfo.from_json(core.read_model(path).get_rt_info(METADATA_KEY).astype(str))
+        text = core.read_model(path).get_rt_info(METADATA_KEY).astype(str)
     except RuntimeError as error:
         raise ModelError(
             f"{path}: not an OpenVINO file that posewright export has written"
         ) from error
+    return ModelInfo.from_json(text, path)
 
 
 def _has_nan(model: Any) -> bool:

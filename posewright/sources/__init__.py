@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -16,16 +16,14 @@ import numpy as np
 
 from posewright.errors import SourceError, UsageError, near, nearest
 from posewright.people import Frame
-from posewright.sources.address import NOT_LISTED, is_address, without_secrets
+from posewright.sources.address import NOT_LISTED, PLAYLISTS, is_address, without_secrets
 from posewright.sources.arrays import Color, memory_loads
-from posewright.sources.base import Frames, Kind, Source
+from posewright.sources.base import Frames, Kind, Source, check_rate
+from posewright.sources.order import PICTURES, UNREAD, gathered, together
 from posewright.sources.pictures import (
-    PICTURES,
-    UNREAD,
     Load,
     file_frame,
     folder_loads,
-    gathered,
     glob_loads,
     kind_of,
     list_loads,
@@ -34,7 +32,7 @@ from posewright.sources.pictures import (
 )
 from posewright.sources.skipped import RAW
 
-__all__ = ["Color", "Frames", "Kind", "Source", "gathered", "open_source"]
+__all__ = ["Color", "Frames", "Kind", "Source", "gathered", "open_source", "together"]
 
 STREAMS = ("rtsp", "rtsps", "http", "https", "rtmp", "udp")
 # Addresses that FFmpeg would follow and that have no place here.
@@ -56,6 +54,7 @@ def open_source(
     latest: bool = False,
     retry_s: float = 30.0,
     fps: float | None = None,
+    stopped: Callable[[], int] = lambda: 0,
 ) -> Source:
     """Open whatever holds pictures as an iterator of RGB frames; the content decides, not the name.
 
@@ -67,6 +66,7 @@ def open_source(
     latest: cameras and streams yield the newest picture and drop what is late.  retry_s: seconds
     without a picture after which a camera or stream is given up.  fps: pictures a second, which
     gives the pictures of a folder, list, archive or glob times; videos and streams have their own.
+    stopped: asked several times a second while a camera or stream is waited for; true ends it.
 
     A picture that cannot be read is a frame with a status and stops nothing.  SourceError: nothing
     is there, or it holds no pictures.  UsageError: the arguments cannot be meant.
@@ -75,9 +75,10 @@ def open_source(
     if isinstance(spec, Frames):
         return spec
     if isinstance(spec, (str, os.PathLike)):
-        return _open_name(os.fsdecode(spec), max_pixels, latest, retry_s, fps)
+        live: dict[str, Any] = {"latest": latest, "retry_s": retry_s, "stopped": stopped}
+        return _open_name(os.fsdecode(spec), max_pixels, fps, live)
     if isinstance(spec, (int, np.integer)) and not isinstance(spec, bool):
-        return _open_camera(int(spec), latest, retry_s)
+        return _open_camera(int(spec), latest=latest, retry_s=retry_s, stopped=stopped)
     loads = memory_loads(spec, color, max_pixels)
     if loads is not None:
         name = getattr(spec, "name", "") or getattr(spec, "filename", "") or "array"
@@ -96,31 +97,29 @@ def _check(color: str | None, max_pixels: int, retry_s: float, fps: float | None
         raise UsageError(f"max_pixels must be at least 1, not {max_pixels}")
     if not (retry_s >= 0 and math.isfinite(retry_s)):
         raise UsageError(f"retry_s must be 0 or more seconds, not {retry_s}")
-    if fps is not None and not 0 < fps <= 1000:
-        raise UsageError(f"fps must lie between 0 and 1000, not {fps}")
+    if fps is not None:
+        check_rate(fps)
 
 
-def _open_camera(number: int, latest: bool, retry_s: float) -> Frames:
+def _open_camera(number: int, **live: Any) -> Frames:
     from posewright.sources.stream import open_camera
 
     if number < 0:
         raise UsageError(f"a camera's number is 0 or more, not {number}")
-    return open_camera(number, latest=latest, retry_s=retry_s)
+    return open_camera(number, **live)
 
 
-def _open_name(
-    name: str, max_pixels: int, latest: bool, retry_s: float, fps: float | None
-) -> Frames:
+def _open_name(name: str, max_pixels: int, fps: float | None, live: dict[str, Any]) -> Frames:
     camera = re.fullmatch(r"(camera:)?([0-9]{1,4})", name)
     if camera and (camera[1] or not os.path.lexists(name)):
-        return _open_camera(int(camera[2]), latest, retry_s)
+        return _open_camera(int(camera[2]), **live)
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)(://|:)", name)
     if scheme and not os.path.exists(name):
         _check_scheme(name, scheme[1].lower(), scheme[2])
         if scheme[1].lower() in STREAMS and scheme[2] == "://":
             from posewright.sources.stream import open_url
 
-            return open_url(name, max_pixels=max_pixels, latest=latest, retry_s=retry_s)
+            return open_url(name, max_pixels=max_pixels, **live)
     resources, notes = ExitStack(), list[str]()
     try:
         loads = _path_loads(name, max_pixels, resources, notes)
@@ -176,7 +175,7 @@ def _file_loads(
     """Decide by a file's first bytes, and by its suffix where they say nothing."""
     kind, head = kind_of(name)
     suffix = PurePath(name).suffix.lower()
-    if kind == "playlist" or suffix in (".m3u8", ".m3u", ".ffconcat", ".sdp", ".mpd"):
+    if kind == "playlist" or suffix in PLAYLISTS:
         raise SourceError(
             f"{name} is a playlist, which is not followed; name the videos themselves"
         )
@@ -234,12 +233,16 @@ def _item_loads(
         )
     name = os.fsdecode(item)
     if is_address(name):
-        return [partial(Frame.failed, without_secrets(name), NOT_LISTED)]
-    failed = partial(Frame.failed, name, sequence=str(PurePath(name).parent))
+        return [lambda _: Frame.failed(without_secrets(name), NOT_LISTED)]
+
+    def failed(message: str) -> list[Load]:
+        folder = str(PurePath(name).parent)
+        return [lambda _: Frame.failed(name, message, sequence=folder)]
+
     try:
         found = _path_loads(name, max_pixels, resources, notes)
     except SourceError as error:
-        return [partial(failed, str(error))]
+        return failed(str(error))
     if found is not None:
         return found
-    return [partial(failed, "it is no picture; open videos one by one, not in a list")]
+    return failed("it is no picture; open videos one by one, not in a list")

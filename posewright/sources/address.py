@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-__all__ = ["NOT_LISTED", "is_address", "without_secrets"]
+__all__ = ["NOT_LISTED", "PLAYLISTS", "is_address", "without_secrets"]
 
 NOT_LISTED = "it is a network address; open it by itself, not in a list of pictures"
+PLAYLISTS = frozenset(".m3u8 .m3u .ffconcat .concat .sdp .mpd .pls .xspf .smil".split())
 
 # Names of parameters that hold a secret, or half of one, as cameras and clouds write them.
 _PART = (

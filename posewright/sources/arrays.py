@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from posewright.errors import UsageError
 from posewright.people import Frame
-from posewright.sources.depth import eight_bits
+from posewright.sources.depth import Depths, eight_bits
 from posewright.sources.guard import BadPicture, allowed
 from posewright.sources.pictures import Load
 
@@ -27,7 +27,7 @@ Color = Literal["rgb", "bgr"]
 def memory_loads(spec: Any, color: Color | None, max_pixels: int) -> Sequence[Load] | None:
     """Return the pictures of an array, a PIL image or a Frame; None for anything else."""
     if isinstance(spec, Frame):
-        return [lambda: spec]
+        return [lambda _: spec]
     if isinstance(spec, np.ndarray):
         return array_loads(spec, color)
     pil = sys.modules.get("PIL.Image")  # who has such an image has loaded the package
@@ -58,13 +58,13 @@ def array_loads(array: NDArray[Any], color: Color | None) -> list[Load]:
     return [partial(_array_frame, row, color == "bgr") for row in rows]
 
 
-def _array_frame(array: NDArray[np.uint8], reverse: bool) -> Frame:
+def _array_frame(array: NDArray[np.uint8], reverse: bool, _: Depths) -> Frame:
     if array.ndim == 2:
         array = np.repeat(array[..., None], 3, 2)
     return Frame(np.ascontiguousarray(array[..., ::-1] if reverse else array), name="array")
 
 
-def _pil_frame(image: Image, max_pixels: int) -> Frame:
+def _pil_frame(image: Image, max_pixels: int, depths: Depths) -> Frame:
     """Decode and convert a PIL image; turned as its EXIF orientation says."""
     from PIL import ImageOps
 
@@ -73,18 +73,19 @@ def _pil_frame(image: Image, max_pixels: int) -> Frame:
         allowed(image.size, max_pixels)
         others = int(getattr(image, "n_frames", 1)) - 1
         more = f"only one of its {others + 1} frames was read" if others > 0 else ""
-        return Frame(_rgb(ImageOps.exif_transpose(image)), name=name, note=more)
+        return Frame(_rgb(ImageOps.exif_transpose(image), depths), name=name, note=more)
     except BadPicture as error:
         return Frame.failed(name, str(error))
     except (OSError, SyntaxError, ValueError) as error:  # what PIL's decoders raise
         return Frame.failed(name, f"PIL cannot decode it: {error}; save it again")
 
 
-def _rgb(image: Image) -> NDArray[np.uint8]:
+def _rgb(image: Image, depths: Depths) -> NDArray[np.uint8]:
     if min(image.size) < 1:
         raise BadPicture(f"it has {image.size[0]} x {image.size[1]} pixels; leave it out")
     if image.mode.startswith("I;16"):  # PIL would clip at 255
-        grey = eight_bits(np.asarray(image, np.uint16))
+        values = np.asarray(image, np.uint16)
+        grey = eight_bits(values, depths.of("", values))
         return np.repeat(grey[..., None], 3, 2)
     if image.mode in ("I", "F"):
         raise BadPicture(f"PIL images of mode {image.mode!r} have no known range; convert to 'RGB'")

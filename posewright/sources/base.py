@@ -8,21 +8,31 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Literal, Protocol
 
+from posewright.errors import UsageError
 from posewright.people import Frame
 
-__all__ = ["Frames", "Kind", "Source"]
+__all__ = ["Frames", "Kind", "Source", "check_rate"]
 
 Kind = Literal["pictures", "video", "stream"]
+
+SLOWEST, FASTEST = 1e-6, 1000.0  # frames a second: one in 12 days
+
+
+def check_rate(fps: float) -> None:
+    """Raise a UsageError for a frame rate that no source has."""
+    if not SLOWEST <= fps <= FASTEST:
+        raise UsageError(f"fps must lie between {SLOWEST:g} and {FASTEST:g}, not {fps}")
 
 
 class Source(Protocol):
     """An iterator of frames and a context manager; a frame that cannot be read has a status.
 
     name: what the user called it, a password left out.  total: the declared number of frames.
-    fps: frames a second of a video or stream.  size: (width, height) px of a video or stream as it
-    is shown.  total, fps and size are None where nobody knows them.  dropped: frames that a stream
-    opened with latest=True left out because newer ones had come.  notes: what the user should know
-    about what was left out so far, one line each.
+    fps: frames a second of a video or stream.  size: (width, height) px of a video or stream as
+    it is shown; of a stream that turns its pictures, once the first has come.  total, fps and
+    size are None where nobody knows them.  dropped: frames that a stream opened with
+    latest=True left out because newer ones had come.  notes: what the user should know about
+    what was left out so far, one line each.
     """
 
     name: str
@@ -99,7 +109,11 @@ class Frames:
         except StopIteration:
             self._resources.close()
             raise
-        return frame if self.kind == "pictures" else replace(frame, sequence=self.name)
+        if self.kind == "pictures":
+            return frame
+        if self.kind == "stream" and frame.status == "ok":
+            self.size = frame.size
+        return replace(frame, sequence=self.name)
 
     def __enter__(self) -> Frames:
         return self

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import av
-import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
-from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from posewright.errors import SourceError
-from posewright.sources.display_matrix import Orientation
 from posewright.sources.guard import BadPicture, allowed
 
-__all__ = ["AV_ERRORS", "open_container", "pixels", "rate", "why"]
+__all__ = ["AV_ERRORS", "open_container", "rate", "why"]
 
 # Playlists (hls, dash, concat, sdp, image2) are not among them: they would open other files.
 CONTAINERS = (
@@ -89,8 +85,3 @@ def rate(stream: VideoStream) -> float | None:
     """Return a stream's frames a second; None where it does not say."""
     declared = stream.average_rate or stream.guessed_rate
     return float(declared) if declared and 0 < declared < 10_000 else None
-
-
-def pixels(frame: VideoFrame) -> NDArray[np.uint8]:
-    """Return the (H, W, 3) RGB pixels of a frame as it is shown."""
-    return Orientation.of(frame).pixels(frame)

@@ -15,15 +15,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.sources import inside
-from posewright.sources.depth import eight_bits
+from posewright.sources import inside, tiff
+from posewright.sources.depth import Depths, eight_bits
 from posewright.sources.orientation import orientation_of, turned, upright_size
 
 __all__ = ["BadPicture", "allowed", "decode", "picture_format", "picture_size", "shown_sizes"]
 
-MOST_SEGMENTS = 10_000  # of a JPEG before its size, and entries of a TIFF's directory
+MOST_SEGMENTS = 10_000  # of a JPEG before its size
 MOST_CHUNKS = 1_000_000  # of a PNG
 SPARE_BYTES = 64 << 20  # room for metadata: colour profiles, thumbnails, a film at the end
+DARKEST = 1 << 6  # of 8 bits, below which 16 bits hold values of at most 14
 FIRST_BYTES = 1 << 20  # of a picture file that are read at once; most have no more
 
 Size = tuple[int, int]
@@ -78,7 +79,7 @@ def shown_sizes(file: IO[bytes]) -> tuple[Size, Size]:
     file.seek(0)
     name = picture_format(file.read(16)) or ""
     if name == "TIFF":
-        size = _tiff_sizes(file)[0]
+        size = _first_page(file).size
     return upright_size(size, orientation_of(file, name)), size
 
 
@@ -92,15 +93,25 @@ def allowed(size: Size, max_pixels: int) -> None:
         )
 
 
-def decode(file: IO[bytes], max_pixels: int) -> tuple[NDArray[np.uint8], str]:
+def decode(
+    file: IO[bytes], max_pixels: int, sequence: str = "", depths: Depths | None = None
+) -> tuple[NDArray[np.uint8], str]:
     """Return the (H, W, 3) RGB pixels of an open picture file; BadPicture says why it has none.
 
     Beside them one line about what else the file holds, "" for nothing.  Grey, 16-bit, palette and
     CMYK pictures are converted, an alpha channel is dropped, of several pages the first is taken.
-    The picture is turned as its EXIF orientation says.
+    The picture is turned as its EXIF orientation says.  depths: what the pictures of its `sequence`
+    before it told about the bits of 16 that are used.
     """
     name, data = _checked(file, max_pixels)
-    return _pixels(name, data), inside.more(name, data)
+    image = _pixels(name, data, sequence, Depths() if depths is None else depths)
+    shown, _ = shown_sizes(io.BytesIO(data))
+    if sorted(shown) != sorted(image.shape[:2]):  # another reading than that of the limit
+        raise BadPicture(
+            f"the {name} declares {shown[0]} x {shown[1]} pixels but holds {image.shape[1]} x "
+            f"{image.shape[0]}; save it again"
+        )
+    return image, inside.more(name, data)
 
 
 def _checked(file: IO[bytes], max_pixels: int) -> tuple[str, bytes]:
@@ -125,11 +136,12 @@ def _checked(file: IO[bytes], max_pixels: int) -> tuple[str, bytes]:
     return name, data
 
 
-def _pixels(name: str, data: bytes) -> NDArray[np.uint8]:
+def _pixels(name: str, data: bytes, sequence: str, depths: Depths) -> NDArray[np.uint8]:
     """Decode the first picture of a file -> (H, W, 3) RGB."""
-    bits = inside.deep(name, data)
-    # The order RGB of more than 8 bits comes out wrong in OpenCV 5.
-    way = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH if bits else cv2.IMREAD_COLOR_RGB
+    values = inside.values(name, data)
+    # In OpenCV 5 more than 8 bits come out wrong in the order RGB, and from planes.
+    deep = values.bits > 0 and not values.planes
+    way = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH if deep else cv2.IMREAD_COLOR_RGB
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), way | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
@@ -137,10 +149,17 @@ def _pixels(name: str, data: bytes) -> NDArray[np.uint8]:
     if image is None:
         raise BadPicture(f"the {name} is damaged, cut off or of an unusual kind; save it again")
     if image.dtype == np.uint16:  # OpenCV moves 10, 12 and 14 packed bits up to 16
-        small = eight_bits(np.asarray(image, np.uint16), 0 if bits == 16 else 16)
-        found = np.ascontiguousarray(small[..., ::-1])
+        full = np.asarray(image, np.uint16)
+        bits = depths.of(sequence, full, values.least) if values.bits == 16 else 16
+        found = np.ascontiguousarray(eight_bits(full, bits)[..., ::-1])
+        found = ~found if values.negative else found
     else:
         found = np.asarray(image, np.uint8)
+        if values.planes and found.max() < DARKEST:
+            raise BadPicture(
+                f"its planes of {values.bits} bits hold values of fewer, which OpenCV cuts off; "
+                "save it with interleaved colours (PlanarConfiguration 1)"
+            )
     # OpenCV turns a TIFF whatever it is told; all others are turned here.
     return found if name == "TIFF" else turned(found, orientation_of(io.BytesIO(data), name))
 
@@ -224,47 +243,20 @@ def _bmp(file: IO[bytes]) -> Size:
 
 
 def _tiff(file: IO[bytes]) -> Size:
-    (width, height), tile = _tiff_sizes(file)
+    page = _first_page(file)
+    (width, height), tile = page.size, page.tile
     return max(width, tile[0]), max(height, tile[1])
 
 
-def _tiff_sizes(file: IO[bytes]) -> tuple[Size, Size]:
-    """Return the first directory's size of the picture and of its tiles (0, 0 without any).
-
-    TIFF 6.0, section 2; BigTIFF has wider fields.
-    """
-    file.seek(0)
-    order = "<" if file.read(1) == b"I" else ">"
-    file.seek(2)
-    (version,) = _take(file, order + "H")
-    big = version == 43
-    file.seek(8 if big else 4)
-    (start,) = _take(file, order + ("Q" if big else "I"))
-    if start > 1 << 40:  # no file system takes us there
-        raise BadPicture("the TIFF header points outside of the file; it is damaged")
-    file.seek(start)
-    (count,) = _take(file, order + ("Q" if big else "H"))
-    if count > MOST_SEGMENTS:
-        raise BadPicture(f"the TIFF header has {count} entries; the file is damaged")
-    found = {256: 0, 257: 0, 322: 0, 323: 0}  # width, height, tile width, tile height
-    for _ in range(count):
-        tag, kind, value = _entry(file, order, big)
-        if tag in found and kind is not None:
-            found[tag] = value
-    if min(found[256], found[257]) < 1:
+def _first_page(file: IO[bytes]) -> tiff.Directory:
+    """Return the first page of a TIFF; BadPicture where it states no size."""
+    try:
+        page = tiff.first(file)
+    except ValueError as error:
+        raise BadPicture(f"the TIFF header {error}; the file is damaged") from error
+    if min(page.size) < 1:
         raise BadPicture("the TIFF header declares no size; the file is damaged")
-    return (found[256], found[257]), (found[322], found[323])
-
-
-def _entry(file: IO[bytes], order: str, big: bool) -> tuple[int, str | None, int]:
-    """Read one directory entry -> tag, its number's form or None, the number."""
-    tag, code = _take(file, order + "HH")
-    file.read(8 if big else 4)  # how many numbers: sizes are one
-    field = file.read(8 if big else 4)
-    form = {3: "H", 4: "I", 16: "Q"}.get(code)
-    if form is None or struct.calcsize(form) > len(field):
-        return tag, None, 0
-    return tag, form, struct.unpack_from(order + form, field)[0]
+    return page
 
 
 _PARSERS: dict[str, Callable[[IO[bytes]], Size]] = {

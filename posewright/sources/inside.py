@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from typing import IO
 
 from posewright.sources import tiff
+from posewright.sources.depth import Values
+from posewright.sources.scans import MOST_SCANS, MOST_SEGMENTS, too_many_scans
 
-__all__ = ["damage", "deep", "more", "not_the_picture", "raw_format"]
+__all__ = ["HIGHEST_RATIO", "damage", "more", "not_the_picture", "raw_format", "values"]
 
 _MAGIC = {
     b"FUJIFILMCCD-RAW": "RAF", b"IIRO": "ORF", b"IIRS": "ORF", b"MMOR": "ORF", b"IIU\0": "RW2",
     b"FOVb": "X3F", b"\0MRM": "MRW",
 }  # fmt: skip
+HIGHEST_RATIO = 1100  # deflate cannot pack tighter than 1 : 1032
+_PNG_SAMPLES = {2: 3, 4: 2, 6: 4}  # by the kind of its colours; 1 for others
+_TOO_SHORT = "the {} has too little data for the pixels that it declares; get the file again"
 _ANIMATED = 0x02  # flag of a WebP's header
 
 
@@ -31,18 +37,51 @@ def not_the_picture(name: str, file: IO[bytes]) -> str:
     return tiff.not_the_picture(file) if name == "TIFF" else ""
 
 
-def deep(name: str, data: bytes) -> int:
-    """Return how many bits each value has that OpenCV would cut down to 8; 0 for 8 and fewer."""
+def values(name: str, data: bytes) -> Values:
+    """Return how values are stored that OpenCV would cut down to 8 bits."""
     if name == "PNG":
-        return 16 if data[24:25] == b"\x10" else 0
-    return tiff.deep(BytesIO(data)) if name == "TIFF" else 0
+        if data[24:25] != b"\x10":
+            return Values()
+        # Values with fewer significant bits have them on top (PNG 3, 11.3.2.8).
+        return Values(16, 16 if any(kind == b"sBIT" for kind, _, _ in _png_chunks(data)) else 0)
+    return tiff.values(BytesIO(data)) if name == "TIFF" else Values()
 
 
 def damage(name: str, data: bytes) -> str:
     """Say in one line what is wrong with a file that OpenCV would read all the same, or ""."""
-    if name == "TIFF":
-        return tiff.damage(BytesIO(data))
-    return _cut_webp(data) if name == "WebP" else ""
+    check = _DAMAGE.get(name)
+    try:
+        return "" if check is None else check(data)
+    except struct.error:
+        return f"the {name} header is cut off; get the file again"
+
+
+def _damaged_tiff(data: bytes) -> str:
+    return tiff.damage(BytesIO(data))
+
+
+def _slow_jpeg(data: bytes) -> str:
+    if not too_many_scans(data):
+        return ""
+    return f"the JPEG has more than {MOST_SCANS} scans or {MOST_SEGMENTS} segments; save it again"
+
+
+def _short_png(data: bytes) -> str:
+    """Compare the pixels that a PNG declares with what its data can unpack to (PNG 3, 11.2.1)."""
+    width, height, depth, kind = struct.unpack_from(">IIBB", data, 16)
+    size = width * height * depth * _PNG_SAMPLES.get(kind, 1) // 8
+    packed = sum(length for chunk, _, length in _png_chunks(data) if chunk == b"IDAT")
+    return _TOO_SHORT.format("PNG") if size > HIGHEST_RATIO * packed else ""
+
+
+def _short_bmp(data: bytes) -> str:
+    """Compare the pixels that a BMP declares with what is there, if they are not packed."""
+    (length,) = struct.unpack_from("<I", data, 14)
+    form = "<HHxxH" if length == 12 else "<iixxHI"
+    width, height, bits, *packing = struct.unpack_from(form, data, 18)
+    plain = not packing or packing[0] in (0, 3)  # 3: with masks for the colours
+    short = abs(width * height) * bits // 8 > len(data)
+    return _TOO_SHORT.format("BMP") if plain and short else ""
 
 
 def more(name: str, data: bytes) -> str:
@@ -56,6 +95,15 @@ def more(name: str, data: bytes) -> str:
     else:
         return ""
     return f"only the first picture was read; {count} further {kind} left out" if count > 0 else ""
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield kind, start and length of each chunk of a PNG."""
+    at = 8
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        yield kind, at + 8, length
+        at += 12 + length
 
 
 def _chunks(data: bytes) -> list[tuple[bytes, int, int]]:
@@ -88,12 +136,15 @@ def _frames(data: bytes) -> int:
 
 def _apng(data: bytes) -> int:
     """Return how many frames a PNG declares before its pixels."""
-    at = 8
-    while at + 16 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, at)
-        if kind == b"acTL":
-            return int(struct.unpack_from(">I", data, at + 8)[0])
+    for kind, start, _ in _png_chunks(data):
+        if kind == b"acTL" and start + 4 <= len(data):
+            return int(struct.unpack_from(">I", data, start)[0])
         if kind == b"IDAT":
             break
-        at += 12 + length
     return 1
+
+
+_DAMAGE: dict[str, Callable[[bytes], str]] = {
+    "JPEG": _slow_jpeg, "PNG": _short_png, "WebP": _cut_webp, "TIFF": _damaged_tiff,
+    "BMP": _short_bmp,
+}  # fmt: skip

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import IO
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from posewright.sources import tiff
+
 __all__ = ["SIDEWAYS", "orientation_of", "turned", "upright_size"]
 
 SIDEWAYS = 5  # the first of the four orientations that exchange width and height
 _TAG = 274
-_MOST_PARTS = 10_000  # segments of a JPEG, chunks of a WebP, entries of a directory
+_MOST_PARTS = 10_000  # segments of a JPEG, chunks of a WebP
 _MOST_CHUNKS = 1_000_000  # of a PNG
 _LONGEST = 1 << 20  # bytes of EXIF data; a JPEG segment has 64 kB at most
 _PREFIX = b"Exif\0\0"
@@ -33,7 +35,7 @@ def orientation_of(file: IO[bytes], form: str) -> int:
     find = _FINDERS.get(form)
     try:
         data = find(file) if find is not None else None
-        value = 1 if data is None else _tag(data)
+        value = 1 if data is None else tiff.first(data).number(_TAG, 1)
     except (struct.error, OverflowError, EOFError, ValueError):  # damage: the pixels may be whole
         return 1
     return value if 1 <= value <= 8 else 1
@@ -110,31 +112,6 @@ def _block(file: IO[bytes], length: int) -> IO[bytes]:
     """Return the next bytes, which are a TIFF file of tags; some writers keep JPEG's prefix."""
     data = file.read(max(0, min(length, _LONGEST)))
     return io.BytesIO(data.removeprefix(_PREFIX))
-
-
-def _tag(file: IO[bytes]) -> int:
-    """Return what the first directory states first (TIFF 6.0, section 2); 1 where it does not."""
-    sign = file.read(4)
-    order = {b"II": "<", b"MM": ">"}.get(sign[:2], "")
-    if not order:
-        return 1
-    big = struct.unpack(order + "H", sign[2:])[0] == 43
-    if big:
-        file.read(4)
-    (start,) = struct.unpack(order + ("Q" if big else "I"), file.read(8 if big else 4))
-    file.seek(start)
-    (count,) = struct.unpack(order + ("Q" if big else "H"), file.read(8 if big else 2))
-    return next(_values(file, order, big, min(count, _MOST_PARTS)), 1)
-
-
-def _values(file: IO[bytes], order: str, big: bool, count: int) -> Iterator[int]:
-    """Yield the whole number of each entry that is an orientation."""
-    form = order + ("HHQ8s" if big else "HHI4s")
-    for _ in range(count):
-        tag, kind, _, field = struct.unpack(form, file.read(struct.calcsize(form)))
-        width = {1: "B", 3: "H", 4: "I"}.get(kind)
-        if tag == _TAG and width is not None:
-            yield struct.unpack_from(order + width, field)[0]
 
 
 _FINDERS: dict[str, Callable[[IO[bytes]], IO[bytes] | None]] = {

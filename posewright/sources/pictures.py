@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import lzma
 import os
-import re
 import stat
 import zipfile
 import zlib
@@ -14,9 +13,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from itertools import groupby
 from pathlib import Path, PurePath
-from typing import IO, Any
+from typing import IO
 
 from posewright.errors import SourceError
 from posewright.files.marks import drawn_among
@@ -24,20 +22,19 @@ from posewright.files.paths import on_disk
 from posewright.people import Frame
 from posewright.sources.address import NOT_LISTED, is_address, without_secrets
 from posewright.sources.base import Frames
+from posewright.sources.depth import Depths
 from posewright.sources.guard import BadPicture, decode, picture_format
-from posewright.sources.inside import raw_format
+from posewright.sources.inside import HIGHEST_RATIO, raw_format
+from posewright.sources.order import PICTURES, UNREAD, folder_of, natural, together
 from posewright.sources.skipped import RAW, Skipped
 
 __all__ = [
-    "PICTURES", "UNREAD", "Load", "file_frame", "folder_files", "folder_loads", "gathered",
-    "glob_files", "glob_loads", "kind_of", "list_files", "list_loads", "pictures", "zip_loads",
+    "Load", "file_frame", "folder_files", "folder_loads", "glob_files", "glob_loads", "kind_of",
+    "list_files", "list_loads", "pictures", "zip_files", "zip_loads",
 ]  # fmt: skip
 
-PICTURES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .bmp .dib".split())
-UNREAD = frozenset(".heic .heif .avif".split())  # pictures too: reported, not passed over
-HIGHEST_RATIO = 1100  # deflate cannot pack tighter than 1 : 1032
 
-Load = Callable[[], Frame]  # reads one picture; a frame with a status where that fails
+Load = Callable[[Depths], Frame]  # reads one picture; a frame with a status where that fails
 
 
 def pictures(
@@ -54,12 +51,12 @@ def pictures(
     The pictures of one folder are a sequence: they are numbered from 0, and have times where `fps`
     says how many of them make a second.  notes: what was left out before the first is read.
     """
-    more = _More()
+    more, depths = _More(), Depths()
 
     def frames() -> Generator[Frame]:
         counts: defaultdict[str, int] = defaultdict(int)
         for load in loads:
-            frame = load()
+            frame = load(depths)
             index = counts[frame.sequence]
             counts[frame.sequence] += 1
             time = frame.time or (index / fps if fps else 0.0)
@@ -90,17 +87,20 @@ class _More:
         return [self._first + others] if self._count else []
 
 
-def file_frame(path: str | Path, max_pixels: int) -> Frame:
-    """Read a picture file; whatever is wrong with it becomes the frame's message."""
+def file_frame(path: str | Path, max_pixels: int, depths: Depths | None = None) -> Frame:
+    """Read a picture file; whatever is wrong with it becomes the frame's message.
+
+    depths: of the pictures before it.
+    """
     name = str(path)
     if is_address(name):
         return Frame.failed(without_secrets(name), NOT_LISTED)
-    failed = partial(Frame.failed, name, sequence=_folder(name))
+    failed = partial(Frame.failed, name, sequence=folder_of(name))
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise BadPicture("it is not a file; name a picture")
         with open(path, "rb") as file:
-            return _frame(file, name, max_pixels)
+            return _frame(file, name, max_pixels, depths)
     except BadPicture as error:
         return failed(str(error))
     except FileNotFoundError:
@@ -111,51 +111,11 @@ def file_frame(path: str | Path, max_pixels: int) -> Frame:
         return failed("this is no name of a file; check the list")
 
 
-def _frame(file: IO[bytes], name: str, max_pixels: int) -> Frame:
+def _frame(file: IO[bytes], name: str, max_pixels: int, depths: Depths | None) -> Frame:
     """Decode an open picture file; BadPicture where that fails."""
-    image, more = decode(file, max_pixels)
-    return Frame(image, name=name, note=more, sequence=_folder(name))
-
-
-def _folder(name: str) -> str:
-    """Return the sequence that a picture belongs to."""
-    return str(PurePath(name).parent)
-
-
-def gathered(sources: Iterable[Any]) -> list[Any]:
-    """Put pictures of a folder that are named one after the other into one list, one source.
-
-    So the pictures that a shell finds for "walk/*.jpg" are a sequence, as the folder is.
-    """
-    together: list[Any] = []
-    for folder, same in groupby(sources, key=_picture_folder):
-        pictures = list(same)
-        together += pictures if folder is None or len(pictures) < 2 else [pictures]
-    return together
-
-
-def _picture_folder(source: Any) -> str | None:
-    """Return the folder of a picture that is there; None for any other source."""
-    if not isinstance(source, (str, os.PathLike)):
-        return None
-    path = os.fsdecode(source)
-    known = PurePath(path).suffix.lower() in PICTURES | UNREAD
-    return _folder(path) if known and os.path.isfile(path) else None
-
-
-def natural(path: str) -> tuple[list[list[tuple[int, str]]], list[tuple[int, str]]]:
-    """Sort key that puts 2.jpg before 10.jpg; digits are compared by their number's size.
-
-    The files of a folder stay together, before those of the folders in it.
-    """
-
-    def chunk(text: str) -> tuple[int, str]:
-        digits = text.lstrip("0")
-        return (len(digits), digits) if text[:1].isdigit() else (0, text.casefold())
-
-    parts = re.split(r"[/\\]", path)
-    *folders, name = ([chunk(text) for text in re.split(r"([0-9]+)", part)] for part in parts)
-    return folders, name
+    sequence = folder_of(name)
+    image, more = decode(file, max_pixels, sequence, depths)
+    return Frame(image, name=name, note=more, sequence=sequence)
 
 
 def folder_loads(folder: str, max_pixels: int, notes: list[str]) -> list[Load]:
@@ -213,7 +173,7 @@ def glob_files(pattern: str, notes: list[str]) -> list[str]:
 
     notes: a line about other matches is added to them.
     """
-    found = glob.glob(pattern, recursive=True)
+    found = list(dict.fromkeys(glob.glob(pattern, recursive=True)))  # two ** find a file twice
     chosen = [path for path in found if _is_picture(path)]
     if not chosen:
         what = f"none of the {len(found)} matches is a picture" if found else "nothing matches"
@@ -271,20 +231,26 @@ def list_loads(path: str, max_pixels: int, notes: list[str]) -> list[Load]:
 def list_files(path: str) -> list[str]:
     """Read a text list: one picture a line, # begins a comment; SourceError where it is empty.
 
-    A picture lies beside the list, or else in the working folder.
+    A picture lies beside the list, or else in the working folder.  The pictures of a folder, which
+    are a sequence, follow one another, see `together`.
     """
+    if not os.path.isfile(path):  # a pipe would be waited for
+        raise SourceError(f"{path} is no file; name a list of pictures")
     with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
         lines = [line.strip() for line in file]
     names = [line for line in lines if line and not line.startswith("#")]
     if not names:
         raise SourceError(f"the list {path} names no pictures; write one path a line")
-    return [name if is_address(name) else _listed(os.path.dirname(path), name) for name in names]
+    beside = os.path.dirname(path)
+    found = [name if is_address(name) else _listed(beside, name) for name in names]
+    return list(together(found))
 
 
 def _listed(folder: str, name: str) -> str:
     """Return the path of a picture of a list: beside the list, or else in the working folder."""
     beside = on_disk(Path(folder, name))
-    return str(beside if beside.exists() else on_disk(Path(name)))
+    # Path.exists raises for names that are too long and folders that are closed.
+    return str(beside if os.path.exists(beside) else on_disk(Path(name)))
 
 
 def zip_loads(path: str, max_pixels: int, resources: ExitStack, notes: list[str]) -> list[Load]:
@@ -305,6 +271,13 @@ def zip_loads(path: str, max_pixels: int, resources: ExitStack, notes: list[str]
     return [partial(_member, archive, path, member, max_pixels) for member in members]
 
 
+def zip_files(path: str) -> list[str]:
+    """Return the names of the pictures in a zip archive, as `zip_loads` names them."""
+    with zipfile.ZipFile(path) as archive:
+        names = [member.filename for member in _members(archive, Skipped())]
+    return [f"{path}/{name}" for name in sorted(names, key=natural)]
+
+
 def _members(archive: zipfile.ZipFile, skipped: Skipped) -> Iterator[zipfile.ZipInfo]:
     """Yield the pictures of an archive; count what else it holds."""
     for member in archive.infolist():
@@ -319,14 +292,16 @@ def _members(archive: zipfile.ZipFile, skipped: Skipped) -> Iterator[zipfile.Zip
             skipped.add(member.filename)
 
 
-def _member(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, max_pixels: int) -> Frame:
+def _member(
+    archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, max_pixels: int, depths: Depths
+) -> Frame:
     name = f"{path}/{info.filename}"
-    failed = partial(Frame.failed, name, sequence=_folder(name))
+    failed = partial(Frame.failed, name, sequence=folder_of(name))
     try:
         if info.file_size > HIGHEST_RATIO * max(info.compress_size, 1):
             raise BadPicture(f"it is packed more than {HIGHEST_RATIO} to 1; unpack it by hand")
         with archive.open(info) as file:
-            return _frame(file, name, max_pixels)
+            return _frame(file, name, max_pixels, depths)
     except BadPicture as error:
         return failed(str(error))
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError) as error:

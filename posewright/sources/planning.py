@@ -8,16 +8,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from posewright.errors import SourceError, UsageError
 from posewright.files.marks import MARK, drawn_among, is_drawn
+from posewright.sources.address import is_address, without_secrets
 from posewright.sources.base import Source
 from posewright.sources.decoding import open_container
-from posewright.sources.pictures import folder_files, glob_files, list_files
+from posewright.sources.order import PICTURES, UNREAD, folder_of
+from posewright.sources.pictures import (
+    folder_files,
+    glob_files,
+    kind_of,
+    list_files,
+    zip_files,
+)
+from posewright.sources.skipped import RAW
 
-__all__ = ["Plan", "picture_files", "plan", "shown"]
+__all__ = ["Plan", "picture_files", "plan", "sequences", "shown"]
 
 ENDLESS = ("rtsp", "rtsps", "rtmp", "udp")
 
@@ -63,8 +73,6 @@ def plan(sources: Sequence[Any], opening: Callable[[Any], Source]) -> Plan:
 
 def shown(spec: Any) -> str:
     """Return a source as it may be printed: an address without what may be a password."""
-    from posewright.sources.address import without_secrets
-
     if isinstance(spec, (str, os.PathLike)):
         return without_secrets(os.fsdecode(spec))
     return f"camera {spec}" if isinstance(spec, (int, np.integer)) else type(spec).__name__
@@ -95,6 +103,38 @@ def picture_files(spec: Any) -> list[str]:
     return [file for file in found if file not in drawn]
 
 
+def sequences(spec: Any) -> list[tuple[str, bool]]:
+    """Return the sequences that a source holds as far as its name tells, in order.
+
+    Each with whether it is one of pictures.  Nothing for what cannot be read, and for arrays.
+    """
+    if isinstance(spec, (list, tuple)):
+        return list(dict.fromkeys(found for item in spec for found in sequences(item)))
+    path = _path(spec)
+    if path is None and isinstance(spec, (str, int, np.integer)):
+        camera = re.fullmatch(r"(?:camera:)?([0-9]{1,4})", str(spec))
+        if camera or is_address(str(spec)):
+            return [(f"camera:{int(camera[1])}" if camera else shown(spec), False)]
+    files = picture_files(spec) if path is None or os.path.isdir(path) else _inside_file(path)
+    if files is None:
+        return [(str(path), False)]
+    return list(dict.fromkeys((folder_of(file), True) for file in files))
+
+
+def _inside_file(path: str) -> list[str] | None:
+    """Return the pictures that a file is, names or packs; None for a video."""
+    suffix = PurePath(path).suffix.lower()
+    try:
+        kind, _ = kind_of(path)
+        if kind == "zip":
+            return zip_files(path)
+        if kind == "text" and suffix == ".txt":
+            return [file for file in picture_files(path) if file != path]
+    except (OSError, ValueError, BadZipFile):
+        return []
+    return [path] if kind in ("picture", "raw") or suffix in PICTURES | UNREAD | RAW else None
+
+
 def _path(spec: Any) -> str | None:
     """Return the path of an existing file or folder; None for any other source."""
     if not isinstance(spec, (str, os.PathLike)):
@@ -107,8 +147,9 @@ def _is_live(spec: Any, opening: Callable[[Any], Source]) -> bool:
     """Tell a camera or stream; an address of the web may also be a video, so it is opened."""
     if isinstance(spec, (int, np.integer)) and not isinstance(spec, bool):
         return True
-    if not isinstance(spec, str) or os.path.exists(spec):
+    if not isinstance(spec, (str, os.PathLike)) or os.path.exists(spec):
         return False
+    spec = os.fsdecode(spec)
     if re.fullmatch(r"(?:camera:)?[0-9]{1,4}", spec):
         return True
     scheme = spec.partition("://")[0].lower() if "://" in spec else ""
@@ -124,8 +165,10 @@ def _is_live(spec: Any, opening: Callable[[Any], Source]) -> bool:
 
 
 def _is_drawn(path: str) -> bool:
-    """Tell a picture or a video that posewright drew."""
-    if PurePath(path).suffix.lower() != ".mp4":
+    """Tell a picture or a video that posewright drew; a pipe would be waited for."""
+    if not os.path.isfile(path):
+        return False
+    if PurePath(path).suffix.lower() not in (".mp4", ".avi"):
         return is_drawn(path)
     try:
         container, _ = open_container("file:" + os.path.abspath(path), path, "file", 1 << 31)

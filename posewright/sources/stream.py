@@ -1,4 +1,8 @@
-"""Cameras and network streams: reconnected when they go away, and either complete or up to date."""
+"""Cameras and network streams: reconnected when they go away, and either complete or up to date.
+
+A thread of its own reads, as a server that is silent or does not answer holds whoever waits for it
+inside FFmpeg for seconds, where no signal is heard.
+"""
 
 from __future__ import annotations
 
@@ -20,26 +24,32 @@ from numpy.typing import NDArray
 
 from posewright.errors import SourceError
 from posewright.people import Frame
-from posewright.sources.address import without_secrets
+from posewright.sources.address import PLAYLISTS, without_secrets
 from posewright.sources.base import Frames
 from posewright.sources.decoder import Decoder, Lost
-from posewright.sources.decoding import AV_ERRORS, open_container, pixels, rate
+from posewright.sources.decoding import AV_ERRORS, open_container, rate
+from posewright.sources.display_matrix import Orientation, pixel_aspect
 from posewright.sources.video import video
 
 __all__ = ["CameraLink", "Connect", "Link", "NetworkLink", "live", "open_camera", "open_url"]
 
 # What FFmpeg may speak for a network address: never "file", "concat", "subfile" or "pipe".
 PROTOCOLS = "http,https,httpproxy,rtsp,rtsps,rtp,rtmp,rtmps,rtmpt,udp,tcp,tls"
-PLAYLISTS = frozenset(".m3u8 .m3u .ffconcat .concat .sdp .mpd .pls .xspf .smil".split())
 TIMEOUT = 10.0  # seconds for an answer, and for the next data
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
+ASK_EVERY = 0.2  # seconds between two questions whether to stop
+LINGER = 0.5  # seconds that closing waits for the reading thread, which a silent server may hold
 
 
 class Link(Protocol):
-    """A connection that delivers pictures until it breaks."""
+    """A connection that delivers pictures until it breaks.
+
+    pixel_aspect: width of a pixel over its height, of the last picture.
+    """
 
     fps: float | None
     size: tuple[int, int] | None
+    pixel_aspect: float
 
     def images(self) -> Iterator[NDArray[np.uint8]]: ...
 
@@ -57,16 +67,19 @@ class NetworkLink:
         self.fps = rate(stream)
         context = stream.codec_context
         self.size = (context.width, context.height) if context.width else None
+        self.pixel_aspect = self._stored_aspect = pixel_aspect(stream)
 
     def images(self) -> Iterator[NDArray[np.uint8]]:
         """Yield (H, W, 3) RGB pictures; the end of the iteration is the end of the link."""
         for frame in Decoder(self._container, self._stream):
             if isinstance(frame, Lost):
                 continue
+            shown = Orientation.of(frame)
             try:
-                image = pixels(frame)
+                image = shown.pixels(frame)
             except AV_ERRORS:  # the next picture may be whole
                 continue
+            self.pixel_aspect = shown.aspect(self._stored_aspect)
             yield image
 
     def close(self) -> None:
@@ -76,6 +89,8 @@ class NetworkLink:
 
 class CameraLink:
     """A camera that OpenCV reads."""
+
+    pixel_aspect = 1.0
 
     def __init__(self, capture: Any) -> None:
         self._capture = capture
@@ -104,6 +119,7 @@ def open_camera(
     capture: Callable[[int], Any] = cv2.VideoCapture,
     latest: bool = False,
     retry_s: float = 30.0,
+    stopped: Callable[[], int] = lambda: 0,
 ) -> Frames:
     """Open the camera of that number; SourceError where there is none.
 
@@ -120,12 +136,13 @@ def open_camera(
             )
         return CameraLink(device)
 
-    return live(f"camera:{number}", connect, latest=latest, retry_s=retry_s)
+    return live(f"camera:{number}", connect, latest=latest, retry_s=retry_s, stopped=stopped)
 
 
 def open_url(
-    url: str, *, max_pixels: int = 100_000_000, latest: bool = False, retry_s: float = 30.0
-) -> Frames:
+    url: str, *, max_pixels: int = 100_000_000, latest: bool = False, retry_s: float = 30.0,
+    stopped: Callable[[], int] = lambda: 0,
+) -> Frames:  # fmt: skip
     """Open a network address: a live stream, or a video where the server says how long it is.
 
     HTTP tells the bytes of a file, and of a file alone; a multipart stream has no end.
@@ -144,7 +161,7 @@ def open_url(
     if url.lower().startswith("http") and _is_file(container):
         return video(name, container, stream)
     first = NetworkLink(container, stream)
-    return live(name, connect, first, latest=latest, retry_s=retry_s)
+    return live(name, connect, first, latest=latest, retry_s=retry_s, stopped=stopped)
 
 
 def _is_file(container: InputContainer) -> bool:
@@ -154,25 +171,22 @@ def _is_file(container: InputContainer) -> bool:
 
 
 def live(
-    name: str, connect: Connect, first: Link | None = None, *, latest: bool, retry_s: float
-) -> Frames:
+    name: str, connect: Connect, first: Link | None = None, *, latest: bool, retry_s: float,
+    stopped: Callable[[], int] = lambda: 0,
+) -> Frames:  # fmt: skip
     """Return the source of a live stream; SourceError where the first connection fails.
 
     An interruption becomes one frame of status "gap" once the stream is back, and "truncated" when
-    it stayed away for `retry_s` seconds, which ends the source.  latest: a thread reads, and keeps
-    only the newest picture for whoever asks.
+    it stayed away for `retry_s` seconds, which ends the source.  latest: only the newest picture is
+    kept for whoever asks.  stopped: see `open_source`.
     """
     link = first if first is not None else connect(TIMEOUT)
     feed = _Feed(name, connect, link, retry_s)
+    reader = _Reader(feed.frames(), feed.stop, latest)
     resources = ExitStack()
-    resources.callback(feed.hang_up)
-    if not latest:
-        return Frames(name, "stream", feed.frames(), resources, fps=link.fps, size=link.size,
-                      stop=feed.stop.set)  # fmt: skip
-    newest = Newest(feed.frames(), feed.stop)
-    resources.callback(newest.join)
-    return Frames(name, "stream", newest.frames(), resources, fps=link.fps, size=link.size,
-                  stop=newest.stop, late=lambda: newest.dropped)  # fmt: skip
+    resources.callback(reader.join)
+    return Frames(name, "stream", reader.frames(stopped), resources, fps=link.fps, size=link.size,
+                  stop=reader.stop, late=lambda: reader.dropped)  # fmt: skip
 
 
 class _Feed:
@@ -203,15 +217,16 @@ class _Feed:
             self.hang_up()
 
     def hang_up(self) -> None:
-        """Close the connection there is."""
+        """Close the connection there is; by who reads it, as it must not go meanwhile."""
         link, self._link = self._link, None
         if link is not None:
             link.close()
 
     def _connected(self) -> Iterator[Frame]:
         """Yield the pictures of one connection; the first tells how long there was none."""
-        assert self._link is not None
-        for image in self._link.images():
+        link = self._link
+        assert link is not None
+        for image in link.images():
             if self.stop.is_set():
                 return
             if self._attempts:
@@ -222,7 +237,10 @@ class _Feed:
                 self._begin = now
             self._seen = now
             self._count += 1
-            yield Frame(image, self._count - 1, now - self._begin, self._name)
+            yield Frame(
+                image, self._count - 1, now - self._begin, self._name,
+                pixel_aspect=link.pixel_aspect,
+            )  # fmt: skip
             self._seen = time.monotonic()  # the time that the asker took is no interruption
 
     def _reconnect(self) -> bool:
@@ -253,15 +271,16 @@ class _Feed:
         return Frame.failed(self._name, message, status, self._count - 1, at)
 
 
-class Newest:
-    """A thread that reads frames and holds the newest; one with pixels at most.
+class _Reader:
+    """A thread that reads frames and holds one with pixels at most until it is asked for.
 
-    dropped: pictures that nobody took before the next one came.
+    latest: that is the newest; else the thread waits until it was taken.  dropped: pictures that
+    nobody took before the next one came.
     """
 
-    def __init__(self, frames: Generator[Frame], stop: threading.Event) -> None:
+    def __init__(self, frames: Generator[Frame], stop: threading.Event, latest: bool) -> None:
         self.dropped = 0
-        self._frames, self._stop = frames, stop
+        self._frames, self._stop, self._latest = frames, stop, latest
         self._held: deque[Frame] = deque()
         self._done = False
         self._error: Exception | None = None
@@ -269,14 +288,17 @@ class Newest:
         self._thread = threading.Thread(target=self._read, name="posewright-stream", daemon=True)
         self._thread.start()
 
-    def frames(self) -> Generator[Frame]:
-        """Yield what is there when it is asked for, and wait where nothing is."""
+    def frames(self, stopped: Callable[[], int]) -> Generator[Frame]:
+        """Yield what is there when it is asked for, and wait where nothing is, unless `stopped`."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._held or self._done)
+                while not self._changed.wait_for(lambda: self._held or self._done, ASK_EVERY):
+                    if stopped():
+                        self.stop()
                 if not self._held:
                     break
                 frame = self._held.popleft()
+                self._changed.notify_all()
             yield frame
         if self._error is not None:
             raise self._error
@@ -289,23 +311,30 @@ class Newest:
             self._changed.notify_all()
 
     def join(self) -> None:
-        """Wait for the thread, as long as a silent server may hold it."""
-        self._thread.join(TIMEOUT + 2)
+        """Wait for the thread; one that a silent server holds hangs up when it comes back."""
+        self._thread.join(LINGER)
 
     def _read(self) -> None:
         try:
             for frame in self._frames:
                 self._put(frame)
+                if self._stop.is_set():
+                    break
         except Exception as error:  # a bug or a full memory: whoever asks next gets it
             self._error = error
         finally:
+            self._frames.close()  # hangs up
             with self._changed:
                 self._done = True
                 self._changed.notify_all()
 
     def _put(self, frame: Frame) -> None:
         with self._changed:
-            notices = [held for held in self._held if held.status != "ok"]
-            self.dropped += len(self._held) - len(notices)
-            self._held = deque([*notices, frame])
-            self._changed.notify()
+            if self._latest:
+                notices = [held for held in self._held if held.status != "ok"]
+                self.dropped += len(self._held) - len(notices)
+                self._held = deque([*notices, frame])
+            else:
+                self._changed.wait_for(lambda: not self._held or self._done)
+                self._held.append(frame)
+            self._changed.notify_all()

@@ -5,6 +5,7 @@ TIFF 6.0; Adobe's Technical Note 1 for SubIFDs; DNG 1.7; BigTIFF has wider field
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from collections.abc import Iterator
@@ -12,10 +13,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import IO
 
+from posewright.sources.depth import Values
+from posewright.sources.scans import too_many_scans
 from posewright.sources.verify import jpeg_damaged, strip_damaged
 
-__all__ = ["Directory", "damage", "deep", "directories", "more_pages", "not_the_picture"]
+__all__ = ["Directory", "damage", "directories", "first", "more_pages", "not_the_picture", "values"]
 
+FARTHEST = 1 << 40  # place of a directory; no file system takes us there
 MOST_ENTRIES = 10_000  # of a directory
 MOST_NUMBERS = 1_000_000  # of an entry
 MOST_PAGES = 10_000
@@ -34,9 +38,18 @@ _PHOTOMETRIC, _FILL_ORDER, _MAKE, _SAMPLES, _ROWS, _SUBS, _JPEG_TABLES = (
     347,
 )
 _PLANAR, _TILE_WIDTH, _TILE_HEIGHT, _FORMAT, _DNG = 284, 322, 323, 339, 50706
+_SIZES = (_WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT)
 _STRIPS, _TILES = (273, 279), (324, 325)  # offsets and byte counts
-_YCBCR, _SENSOR = 6, (32803, 34892)  # photometric; of sensors: colour filter array, linear raw
+_MOST, _SEVERAL = 281, 16  # the highest value; samples that are looked at
+_WHITE_IS_ZERO, _YCBCR, _SENSOR = (
+    0,
+    6,
+    (32803, 34892),
+)  # photometric; of sensors: colour filter array, linear raw
 _JPEG, _DEFLATE, _STRICT = 7, (8, 32946), (5, 32773)  # compression; 5 LZW, 32773 PackBits
+# Bytes that one byte unpacks to at most: an LZW code of 12 bits stands for up to 3838 bytes, a run
+# of PackBits for 128 in two bytes.
+_HIGHEST_RATIO = {1: 1, 5: 2600, 32773: 64}
 _MAKERS = {
     b"NIKON": "NEF", b"SONY": "ARW", b"CANON": "CR2", b"PENTAX": "PEF", b"SAMSUNG": "SRW",
 }  # fmt: skip
@@ -73,18 +86,41 @@ class Directory:
         return self.number(_WIDTH), self.number(_HEIGHT)
 
     @property
+    def tile(self) -> tuple[int, int]:
+        """(width, height) px of a tile; 0 without any."""
+        return self.number(_TILE_WIDTH), self.number(_TILE_HEIGHT)
+
+    @property
     def reduced(self) -> bool:
         """Whether it is a smaller version or the mask of another picture."""
         return bool(self.number(_SUBFILE) & 0b101) or self.number(_OLD_SUBFILE) == 2
 
 
+def first(file: IO[bytes]) -> Directory:
+    """Return the first page.
+
+    struct.error where the file ends before; ValueError says in what way the header is senseless.
+    """
+    order, big = _kind(file)
+    at = _number(file, 8 if big else 4, order + ("Q" if big else "I"))
+    return _directory(file, at, order, big)
+
+
+def _kind(file: IO[bytes]) -> tuple[str, bool]:
+    """Return the byte order, and whether it is a BigTIFF."""
+    file.seek(0)
+    order = {b"II": "<", b"MM": ">"}.get(file.read(2))
+    if order is None:
+        raise ValueError("names no order of bytes")
+    return order, _number(file, 2, order + "H") == 43
+
+
 def directories(file: IO[bytes]) -> Iterator[Directory]:
     """Yield the pages in the order of the file; a damaged chain ends early."""
-    file.seek(0)
-    order = "<" if file.read(2) == b"II" else ">"
-    big = struct.unpack(order + "H", file.read(2))[0] == 43
-    place, seen = 8 if big else 4, set[int]()
+    seen = set[int]()
     try:
+        order, big = _kind(file)
+        place = 8 if big else 4
         while len(seen) < MOST_PAGES:
             at = _number(file, place, order + ("Q" if big else "I"))
             if not at or at in seen:
@@ -102,19 +138,30 @@ def _number(file: IO[bytes], at: int, form: str) -> int:
 
 
 def _directory(file: IO[bytes], at: int, order: str, big: bool) -> Directory:
-    """Read one directory; of a tag that is there twice the first counts, as for libtiff."""
+    """Read one directory; of a tag that is there twice the first counts, as for libtiff.
+
+    ValueError where that could let libtiff see another size than ours: the picture would be larger
+    than what the limit of pixels was compared with.
+    """
+    if at > FARTHEST:
+        raise ValueError("points outside of the file")
     word, wide = order + ("Q" if big else "H"), order + ("Q" if big else "I")
     count = _number(file, at, word)
     if count > MOST_ENTRIES:
-        raise ValueError(f"{count} entries")
+        raise ValueError(f"has {count} entries")
     start = at + struct.calcsize(word)
     head, room = struct.calcsize(order + "HH" + wide[1]), struct.calcsize(wide)
     entries = file.read(count * (head + room))
     places: dict[int, tuple[str, int, int]] = {}
+    sizes = set[int]()
     for i in range(count):
         here = i * (head + room)
         tag, kind, many = struct.unpack_from(order + "HH" + wide[1], entries, here)
         form = _FORMS.get(kind)
+        if tag in _SIZES:
+            if tag in sizes or form not in ("H", "I", "Q") or many != 1:
+                raise ValueError("states its size twice, or not in one whole number")
+            sizes.add(tag)
         if form is not None:
             inside = many * struct.calcsize(form) <= room
             value = start + here + head
@@ -130,32 +177,32 @@ def not_the_picture(file: IO[bytes]) -> str:
     Raw photos hold a small preview first and the sensor's values in directories inside of it.
     """
     try:
-        first = next(directories(file), None)
-        return "" if first is None else _raw(file, first) or _preview(first)
+        page = first(file)
+        return _raw(file, page) or _preview(page)
     except (struct.error, OverflowError, ValueError):  # whoever decodes it says what is wrong
         return ""
 
 
-def _raw(file: IO[bytes], first: Directory) -> str:
-    make = bytes(first.numbers(_MAKE)[:40]).upper() if _MAKE in first.places else b""
+def _raw(file: IO[bytes], page: Directory) -> str:
+    make = bytes(page.numbers(_MAKE)[:40]).upper() if _MAKE in page.places else b""
     kind = next((kind for maker, kind in _MAKERS.items() if make.startswith(maker)), "")
     file.seek(8)
-    if _DNG in first.places:
+    if _DNG in page.places:
         kind = "DNG"
     elif file.read(2) == b"CR":
         kind = "CR2"
-    elif first.number(_PHOTOMETRIC) not in _SENSOR and not _larger_inside(first):
+    elif page.number(_PHOTOMETRIC) not in _SENSOR and not _larger_inside(page):
         return ""
     of = f" ({kind})" if kind else ""
     return f"it is a raw photo{of}, which is not developed here; convert it to JPEG or TIFF first"
 
 
-def _larger_inside(first: Directory) -> bool:
+def _larger_inside(page: Directory) -> bool:
     """Tell whether the first picture is a preview of one in the directories inside of it."""
-    width, height = first.size
-    for at in first.numbers(_SUBS)[:MOST_SUBS]:
-        inside = _directory(first.file, at, first.order, first.big).size
-        if first.reduced or inside[0] * inside[1] > width * height:
+    width, height = page.size
+    for at in page.numbers(_SUBS)[:MOST_SUBS]:
+        inside = _directory(page.file, at, page.order, page.big).size
+        if page.reduced or inside[0] * inside[1] > width * height:
             return True
     return False
 
@@ -175,15 +222,18 @@ def more_pages(file: IO[bytes]) -> int:
     return sum(not page.reduced for page in islice(directories(file), 1, None))
 
 
-def deep(file: IO[bytes]) -> int:
-    """Return the bits of each value of the first page where they are whole numbers of 9 to 16."""
-    first = next(directories(file), None)
+def values(file: IO[bytes]) -> Values:
+    """Return how the first page stores its values."""
     try:
-        bits = 0 if first is None else first.number(_BITS, 1)
-        whole = first is not None and first.number(_FORMAT, 1) == 1
+        page = first(file)
+        bits, whole = page.number(_BITS, 1), page.number(_FORMAT, 1) == 1
+        planes = page.number(_PLANAR, 1) == 2 and page.number(_SAMPLES, 1) > 1
+        negative = page.number(_PHOTOMETRIC, 1) == _WHITE_IS_ZERO
+        least = max(page.numbers(_MOST)[:_SEVERAL], default=0).bit_length()
     except (struct.error, OverflowError, ValueError):
-        return 0
-    return bits if whole and 8 < bits <= 16 else 0
+        return Values()
+    deep = whole and 8 < bits <= 16
+    return Values(bits, min(least, bits), planes, negative) if deep else Values()
 
 
 def damage(file: IO[bytes]) -> str:
@@ -192,8 +242,7 @@ def damage(file: IO[bytes]) -> str:
     OpenCV fills what libtiff cannot unpack with black and says nothing.
     """
     try:
-        first = next(directories(file), None)
-        wrong = None if first is None else _first_wrong(first)
+        wrong = _first_wrong(first(file))
     except (struct.error, OverflowError, ValueError):
         return "the TIFF's list of strips is damaged; get the file again"
     if wrong is None:
@@ -205,10 +254,15 @@ def _first_wrong(page: Directory) -> int | None:
     """Return the number of the first strip or tile that cannot be unpacked without errors."""
     compression, tables = page.number(_COMPRESSION, 1), bytes(page.numbers(_JPEG_TABLES))
     for number, (part, (width, rows)) in enumerate(zip(_parts(page), _sizes(page), strict=False)):
-        if compression in _DEFLATE:
+        # Whoever unpacks it makes room for all of it first.
+        room = len(part) if compression != 1 else page.file.seek(0, 2)
+        if width * rows > _HIGHEST_RATIO.get(compression, math.inf) * room:
+            wrong = True
+        elif compression in _DEFLATE:
             wrong = _inflates_less(part, width * rows)
         elif compression == _JPEG:
-            wrong = jpeg_damaged(tables[:-2] + part[2:] if len(tables) > 4 else part)
+            whole = tables[:-2] + part[2:] if len(tables) > 4 else part
+            wrong = too_many_scans(whole) or jpeg_damaged(whole)
         elif compression in _STRICT and width and not _old_lzw(part):
             wrong = strip_damaged(part, compression, width, rows)
         else:
@@ -245,7 +299,7 @@ def _sizes(page: Directory) -> Iterator[tuple[int, int]]:
     rows, tiled = page.number(_ROWS, height), _TILES[0] in page.places
     samples = 1 if page.number(_PLANAR, 1) == 2 else page.number(_SAMPLES, 1)
     if tiled:
-        width, height = page.number(_TILE_WIDTH), page.number(_TILE_HEIGHT)
+        width, height = page.tile
         rows = height
     # YCbCr may hold fewer colours than pixels, and bits in the other order are left alone.
     known = page.number(_PHOTOMETRIC) != _YCBCR and page.number(_FILL_ORDER, 1) == 1

@@ -26,6 +26,7 @@ from posewright.sources.display_matrix import Orientation, pixel_aspect
 __all__ = ["open_video", "video"]
 
 LENGTH_IN_HEADER = frozenset(("mov", "matroska", "avi", "flv", "asf", "mxf", "ivf"))
+MOST_BEHIND, FARTHEST_BEHIND = 3, 8  # frames in the wrong order: how many, and by how many
 MOST_WAITING = 10_000  # lost pictures in a row that are remembered
 
 
@@ -111,22 +112,32 @@ def _failed(name: str, lost: Lost, index: int, clock: _Clock) -> Frame:
 
 
 class _Clock:
-    """Seconds since the first frame, always growing: a jump back goes on one frame later."""
+    """Seconds since the first frame, always growing.
+
+    A jump back is a join of two files, and goes on one frame later.  A frame that only comes in the
+    wrong order stands a little behind the one before it, and the next has its own time again.
+    """
 
     def __init__(self, step: float) -> None:
         self._step = step
         self._shift: float | None = None
         self._last = -step
+        self._behind = 0  # frames in a row that came too late
 
     def time(self, stamp: float | None) -> float:
         if self._shift is None:
             self._shift = -(stamp or 0.0)
         time = self._last + self._step if stamp is None else stamp + self._shift
-        if time <= self._last:
+        self._behind = self._behind + 1 if time <= self._last else 0
+        if not self._behind:
+            self._last = time
+        elif self._behind <= MOST_BEHIND and self._last - time < FARTHEST_BEHIND * self._step:
+            self._last += self._step / FARTHEST_BEHIND
+        else:
             self._shift += self._last + self._step - time
-            time = self._last + self._step
-        self._last = time
-        return time
+            self._last += self._step
+            self._behind = 0
+        return self._last
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +145,8 @@ class _Declared:
     """What a container says about its length; 0 and None where it says nothing.
 
     count: packets; those in the table of a QuickTime or MP4 file, whose edit list may leave out or
-    repeat some.  unshown: those of them that are only there to decode others.
+    repeat some, and which lists empty ones for frames that a recorder dropped.  unshown: those of
+    them that are only there to decode others.
     """
 
     count: int
@@ -145,9 +157,9 @@ class _Declared:
     @classmethod
     def of(cls, container: InputContainer, stream: VideoStream) -> _Declared:
         count, unshown = stream.frames, 0
-        listed = len(stream.index_entries)
-        if count and listed not in (0, count) and "mov" in container.format.name:
-            count, unshown = listed, sum(entry.is_discard for entry in stream.index_entries)
+        if count and "mov" in container.format.name and len(stream.index_entries):
+            held = [entry.is_discard for entry in stream.index_entries if entry.size]
+            count, unshown = len(held), sum(held)
         return cls(count, _duration(container, stream), rate(stream), unshown)
 
     def total(self, index: ChunkIndex | None) -> int | None:

@@ -89,7 +89,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Skeleton | None]:
             f"{path}: not a safetensors file ({error}); "
             "checkpoints of other programs go through: posewright models convert"
         ) from error
-    return tensors, ModelInfo.from_json(text).skeleton if text else None
+    return tensors, ModelInfo.from_json(text, path).skeleton if text else None
 
 
 def _why(theirs: Tensor, ours: Tensor | None) -> str:

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from posewright.errors import UsageError, nearest
 from posewright.people import Result
+from posewright.sources.base import check_rate
 
 if TYPE_CHECKING:
     from posewright.draw import Style
 
-__all__ = ["RESULTS", "VIDEOS", "WRITERS", "Writer", "WriterOptions", "create_writer"]
+__all__ = [
+    "RESULTS", "VIDEOS", "WRITERS", "Writer", "WriterOptions", "create_writer", "film_suffix",
+]  # fmt: skip
 
 _MODULES = {
     "coco": "coco",
@@ -41,15 +44,21 @@ RESULTS = {
     "images": ("images",),
     "video": (),
 }
-VIDEOS = (".mp4", ".avi")
+VIDEOS = (".mp4", ".avi")  # of Motion JPEG the second
+
+
+def film_suffix(codec: str) -> str:
+    """Return the suffix of a video in one of `WriterOptions.video_codecs`."""
+    return VIDEOS[codec == "mjpg"]
 
 
 class Writer(Protocol):
     """Takes results in order and makes files of them.
 
     A write that fails (disk full, folder read-only) raises OutputError, and the writer's temporary
-    files are gone by then; other writers are not touched.  Frames that could not be read are left
-    out where the format has no place for them.
+    files are gone by then; other writers are not touched.  A complete file that cannot get its name
+    is kept, and the error names it.  Frames that could not be read are left out where the format
+    has no place for them.  Writers of several files list those that have their names in `done`.
     """
 
     notes: list[str]  # one line each: what the user should know about the files
@@ -86,8 +95,7 @@ class WriterOptions:
     video_codecs: tuple[str, ...] = ("libx264", "mpeg4", "mjpg")
 
     def __post_init__(self) -> None:
-        if not 0 < self.fps <= 1000:
-            raise UsageError(f"fps must lie between 0 and 1000, not {self.fps}")
+        check_rate(self.fps)
         if not self.video_codecs:
             raise UsageError("video_codecs names no codec; give at least one, e.g. libx264")
 

@@ -135,7 +135,7 @@ class KnownImages:
             known = [(str(image["file_name"]), int(image["id"])) for image in images]
         except OSError as error:
             raise UsageError(f"--coco-images {path} cannot be read: {error.strerror}") from error
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise UsageError(
                 f"--coco-images {path} is not a COCO annotation file ({error!r}); it needs images "
                 "with file_name and id"

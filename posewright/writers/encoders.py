@@ -18,7 +18,8 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from posewright.errors import OutputError
-from posewright.files.marks import MARK
+from posewright.files.marks import MARK, mark_avi
+from posewright.writers import film_suffix
 from posewright.writers.clock import CLOCK, Clock
 from posewright.writers.files import PartFile
 
@@ -66,11 +67,11 @@ def open_encoder(
 
     pixel_aspect: width of a pixel over its height, which players keep.  `notes` gets a line with
     the file, its codec and why the earlier ones were not used.  EncoderError where none opens,
-    OutputError where the file cannot be made.
+    PlaceError where the file is there already, OutputError where it cannot be made.
     """
     failed: list[str] = []
     for codec in codecs:
-        suffix = ".avi" if codec == "mjpg" else ".mp4"
+        suffix = film_suffix(codec)
         part = PartFile(folder / (name + suffix), overwrite)
         kind: type[_Mjpg] | type[_Film] = _Mjpg if codec == "mjpg" else _Film
         try:
@@ -207,6 +208,8 @@ class _Mjpg:
     def finish(self) -> Path:
         self._file.release()
         self._check()
+        with self._part.guard(self.abort):
+            mark_avi(self._part.path)
         return self._part.finish()
 
     def _check(self) -> None:

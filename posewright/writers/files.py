@@ -12,9 +12,9 @@ from pathlib import Path, PurePath
 from typing import IO
 
 from posewright.errors import OutputError
-from posewright.files.leftovers import part_name
+from posewright.files.leftovers import part_name, part_place
 
-__all__ = ["PartFile", "PartFolder", "explain", "reserve", "spare_source"]
+__all__ = ["PartFile", "PartFolder", "PlaceError", "explain", "reserve", "spare_source"]
 
 SYNC_EVERY = 5.0  # seconds between two writes that wait for the disk
 
@@ -30,6 +30,11 @@ _REMEDIES = {
     errno.EEXIST: "a file of that name is in the way; choose another folder with -o",
     errno.ENAMETOOLONG: "the path is too long; choose a shorter folder with -o",
 }
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
+
+
+class PlaceError(OutputError):
+    """A result that cannot have its name; others may be written all the same."""
 
 
 def explain(path: Path, error: OSError) -> OutputError:
@@ -40,18 +45,26 @@ def explain(path: Path, error: OSError) -> OutputError:
     )
 
 
-def reserve(path: Path, overwrite: bool) -> None:
-    """Make the folder of `path` and refuse, with an OutputError, to replace what is there already.
+def reserve(path: Path, overwrite: bool, folder: bool = False) -> None:
+    """Make the folder of `path` and refuse, with a PlaceError, to replace what is there already.
 
-    Folders count as there when they hold something.
+    Folders count as there when they hold something.  A folder is never replaced by a file, nor
+    anything else by a folder.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        there = any(path.iterdir()) if path.is_dir() else os.path.lexists(path)
+        there = os.path.lexists(path)
+        fits = path.is_dir() if folder else path.is_file() or not path.exists()
+        there = any(path.iterdir()) if folder and there and fits else there
     except OSError as error:
         raise explain(path, error) from error
+    if there and not fits:
+        raise PlaceError(
+            f"{path} is {'no folder' if folder else 'no file'}, and this run would put one there; "
+            "move it away or choose another folder with -o"
+        )
     if there and not overwrite:
-        raise OutputError(
+        raise PlaceError(
             f"{path} exists already; replace it with --overwrite or choose another folder with -o"
         )
 
@@ -67,12 +80,11 @@ def spare_source(path: Path, source: str | PurePath) -> None:
 
 
 class _Part:
-    """What has a temporary name in its final folder and is given up on the first OSError."""
+    """What has a temporary name on the disk of its final one; given up on the first OSError."""
 
-    def __init__(self, final: Path, overwrite: bool) -> None:
-        reserve(final, overwrite)
+    def __init__(self, final: Path, place: Path, overwrite: bool) -> None:
         self.final = final
-        self.path = final.with_name(part_name(final.name))
+        self.path = place / part_name(final.name)
         self._overwrite = overwrite
         self._kept = False
         self._error: OutputError | None = None
@@ -92,15 +104,18 @@ class _Part:
             give_up()
             raise self._error from error
 
-    def _keep(self, error: OSError) -> OutputError:
-        """Leave the complete result under its temporary name, as its own is taken."""
-        self._kept = True
-        self._error = OutputError(
-            f"{self.final} appeared while this run was writing and is not replaced; this run's "
-            f"result is {self.path}"
-        )
-        self._error.__cause__ = error
-        return self._error
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Leave the complete result under its temporary name where it cannot get its own."""
+        try:
+            yield
+        except OSError as error:
+            why = str(explain(self.final, error))
+            if error.errno in _TAKEN:
+                why = f"{self.final} appeared while this run was writing and is not replaced"
+            self._kept = True
+            self._error = PlaceError(f"{why}; what is not there yet is kept in {self.path}")
+            raise self._error from error
 
 
 class PartFile(_Part):
@@ -108,11 +123,12 @@ class PartFile(_Part):
 
     What was written can be read by others at once, and a killed process leaves it.  OutputError
     where the disk is full, the folder read-only, or `final` exists and is not to be overwritten;
-    the temporary file is removed then, or kept where it is complete and `final` appeared meanwhile.
+    the temporary file is removed then, or kept and named where it is complete.
     """
 
     def __init__(self, final: Path, overwrite: bool) -> None:
-        super().__init__(final, overwrite)
+        reserve(final, overwrite)
+        super().__init__(final, final.parent, overwrite)
         with self.guard(self.abort):
             self.path.touch(exist_ok=False)
         self._file: IO[bytes] | None = None
@@ -133,20 +149,16 @@ class PartFile(_Part):
         """Give the complete file its final name."""
         with self.guard(self.abort):
             self._close()
-            try:
+            with self.keeping():
                 _rename(self.path, self.final, self._overwrite)
-            except FileExistsError as error:
-                raise self._keep(error) from error
         return self.final
 
     def abort(self) -> None:
-        """Remove the temporary file."""
-        try:
+        """Remove the temporary file; it stays where the folder does not let it go."""
+        with suppress(OSError):  # what could not be flushed is thrown away here anyway
             self._close()
-        except OSError:  # what could not be flushed is thrown away here anyway
-            pass
-        finally:
-            if not self._kept:
+        if not self._kept:
+            with suppress(OSError):
                 self.path.unlink(missing_ok=True)
 
     def _close(self) -> None:
@@ -167,7 +179,8 @@ class PartFolder(_Part):
     def __init__(
         self, final: Path, overwrite: bool, stale: Callable[[Path], bool] = lambda _: False
     ) -> None:
-        super().__init__(final, overwrite)
+        reserve(final, overwrite, folder=True)
+        super().__init__(final, part_place(final), overwrite)
         self._stale = stale
         with self.guard(self.abort):
             self.path.mkdir()
@@ -183,18 +196,17 @@ class PartFolder(_Part):
 
     def finish(self) -> Path:
         """Move the files into the final folder."""
-        with self.guard(self.abort):
+        with self.guard(self.abort), self.keeping():
             if self._overwrite and self.final.exists():
                 self._merge()
-                return self.final
-            try:
+            elif self.path.parent != self.final.parent:  # a link's folder or another disk's
+                if [path for path in self.final.iterdir() if path.name != self.path.name]:
+                    raise OSError(errno.ENOTEMPTY, "the folder holds files")
+                self._merge()
+            else:
                 with suppress(OSError):  # an empty one is in the way on Windows only
                     self.final.rmdir()
                 os.rename(self.path, self.final)
-            except OSError as error:
-                if not os.path.lexists(self.final):
-                    raise
-                raise self._keep(error) from error
         return self.final
 
     def _merge(self) -> None:
@@ -228,4 +240,5 @@ def _rename(part: Path, final: Path, overwrite: bool) -> None:
             raise FileExistsError(errno.EEXIST, "a file of that name is there") from error
         os.rename(part, final)
     else:
-        part.unlink()
+        with suppress(OSError):  # the result has its name
+            part.unlink()

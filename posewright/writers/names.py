@@ -7,15 +7,16 @@ import re
 from pathlib import PurePath
 
 from posewright.people import Result
+from posewright.sources.order import PICTURES, UNREAD
+from posewright.sources.skipped import RAW
 
 __all__ = [
-    "Names", "Sequences", "file_name", "integer_in", "is_picture", "safe",
+    "Names", "Sequences", "file_name", "film_name", "integer_in", "is_picture", "safe",
     "sequence_of", "stem",
 ]  # fmt: skip
 
-_PICTURES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .bmp .dib .ppm .pgm .pnm .jp2 .avif".split()
-)
+# Others than those that are read are names of frames that a program made itself.
+_PICTURES = PICTURES | UNREAD | RAW | frozenset(".ppm .pgm .pnm .jp2".split())
 _ILLEGAL = re.compile(r'[<>:"/\\|?*\x00-\x1f]')  # on Windows, where results are copied to
 _LONGEST = 200  # bytes; file systems take 255 with what the writers add
 
@@ -94,6 +95,11 @@ class Names:
             base = PurePath(wanted)
             name = f"{base.stem}_{number}{base.suffix}"
         return name
+
+
+def film_name(names: Names, sequence: str, pictures: bool) -> str:
+    """Return the name of a sequence's video: of a folder of pictures, "take.1", or of a video."""
+    return names.of(sequence, safe(file_name(sequence) if pictures else stem(sequence)))
 
 
 class Sequences:

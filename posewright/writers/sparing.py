@@ -1,18 +1,20 @@
-"""No result replaces what the run reads: every input is checked against every output first."""
+"""No result replaces what the run reads or an earlier one left: what can be is checked first."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from posewright.errors import OutputError
-from posewright.sources.planning import picture_files
-from posewright.writers import RESULTS, VIDEOS
-from posewright.writers.names import Names, is_picture, safe, stem
+from posewright.sources.order import gathered
+from posewright.sources.planning import picture_files, sequences
+from posewright.writers import RESULTS, VIDEOS, WriterOptions, film_suffix
+from posewright.writers.files import reserve
+from posewright.writers.names import Names, film_name
 
-__all__ = ["spare_inputs"]
+__all__ = ["spare_films", "spare_inputs"]
 
 
 def spare_inputs(
@@ -54,14 +56,19 @@ def _inside(path: str, out: Path, suffixes: tuple[str, ...]) -> bool:
     return os.path.dirname(real) == os.path.realpath(out) and real.lower().endswith(suffixes)
 
 
+def spare_films(out: Path, sources: Sequence[Any], options: WriterOptions) -> None:
+    """Raise a PlaceError where a video that the run will draw may not have its name in `out`.
+
+    Arrays are named as they are read only, and so are the videos of a codec that is fallen back to.
+    """
+    if out.is_dir():
+        suffix = film_suffix(options.video_codecs[0])
+        for name in _films(sources):
+            reserve(out / (name + suffix), options.overwrite)
+
+
 def _films(sources: Sequence[Any]) -> list[str]:
-    """Return the names that the videos of the sources will have."""
+    """Return the names that the videos of the sources will have, where all can be read."""
     names = Names()
-    found = []
-    for source in sources:
-        files = picture_files(source)
-        if isinstance(source, (str, os.PathLike)) and not any(map(is_picture, files)):
-            files = [os.fsdecode(source)]
-        for file in dict.fromkeys(str(PurePath(f).parent) if is_picture(f) else f for f in files):
-            found.append(names.of(file, safe(stem(file))))
-    return found
+    found = dict.fromkeys(each for source in gathered(sources) for each in sequences(source))
+    return [film_name(names, *each) for each in found]

@@ -141,6 +141,7 @@ class Group:
     def __init__(self, writers: Sequence[TextWriter | PagesWriter]) -> None:
         self._writers = writers
         self.notes = writers[0].notes
+        self.done: list[Path] = []
 
     def write(self, result: Result) -> None:
         try:
@@ -151,7 +152,15 @@ class Group:
             raise
 
     def close(self) -> list[Path]:
-        return [path for writer in self._writers for path in writer.close()]
+        errors = []
+        for writer in self._writers:
+            try:
+                self.done += writer.close()
+            except OutputError as error:  # the others are complete
+                errors.append(error)
+        if errors:
+            raise OutputError("; ".join(map(str, errors))) from errors[0]
+        return self.done
 
     def abort(self) -> None:
         for writer in self._writers:

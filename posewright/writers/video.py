@@ -14,9 +14,9 @@ from posewright.people import Result
 from posewright.warp import Warp
 from posewright.writers import WriterOptions
 from posewright.writers.encoders import Encoder, EncoderError, open_encoder
-from posewright.writers.files import spare_source
+from posewright.writers.files import PlaceError, spare_source
 from posewright.writers.images import pixels
-from posewright.writers.names import Names, file_name, safe, sequence_of, stem
+from posewright.writers.names import Names, film_name, sequence_of
 
 __all__ = ["VideoWriter", "create"]
 
@@ -29,13 +29,15 @@ def create(_: str, folder: Path, options: WriterOptions) -> VideoWriter:
 class VideoWriter:
     """One video for each video among the sources, and one for each folder of pictures.
 
-    Frames keep their times (variable frame rate); pictures without times follow one another at
-    `fps`.  In gaps of hours the picture before is repeated every hour, which MP4 cannot do without.
-    The first frame decides the size, made even, and the shape of a pixel; later ones of another
-    size are fitted into it.  Frames that could not be read are left out: the one before stays on
-    the screen.  `notes` name the codec and why an earlier one of `video_codecs` was not used.
-    `errors` name the sources whose video cannot be encoded; an OutputError at the end where that
-    holds for all.
+    Frames keep their times (variable frame rate); pictures and arrays without times follow one
+    another at `fps`.  In gaps of hours the picture before is repeated every hour, which MP4 cannot
+    do without.  The first frame decides the size, made even, and the shape of a pixel; later ones
+    of another size are fitted into it.  Frames that could not be read are left out: the one before
+    stays on the screen.  `notes` name the codec and why an earlier one of `video_codecs` was not
+    used.
+    `errors` name the sources whose video cannot be encoded or has a name that is taken, and those
+    that come again after another one, whose later frames are left out; an OutputError at the end
+    where there is no video at all.
     """
 
     def __init__(self, folder: Path, options: WriterOptions) -> None:
@@ -45,11 +47,12 @@ class VideoWriter:
         self._options = options
         self._style = options.style or Style()
         self._names = Names()
+        self._begun: set[str] = set()
         self._source: str | None = None
         self._count = 0
         self._size = (0, 0)
         self._film: Encoder | None = None
-        self._done: list[Path] = []
+        self.done: list[Path] = []
 
     def write(self, result: Result) -> None:
         """Add one frame; a frame of another source begins another video."""
@@ -57,13 +60,11 @@ class VideoWriter:
             return
         picture = draw(pixels(result, "video"), result.people, result.skeleton, self._style)
         source = sequence_of(result)
-        still = source != result.source
         if source != self._source:
-            wanted = file_name(source) if still else stem(source)
-            self._next(source, wanted, picture, result.pixel_aspect)
+            self._next(source, source != result.source, picture, result.pixel_aspect)
         if self._film is None:  # it cannot be encoded
             return
-        time = result.time or (self._count / self._options.fps if still else 0.0)
+        time = result.time or self._count / self._options.fps
         self._count += 1
         try:
             self._film.add(_fitted(picture, self._size), time)
@@ -74,9 +75,9 @@ class VideoWriter:
     def close(self) -> list[Path]:
         """Finish the last video and return all."""
         self._finish()
-        if self.errors and not self._done:
+        if self.errors and not self.done:
             raise OutputError(self.errors[0])
-        return self._done
+        return self.done
 
     def _finish(self) -> None:
         film, self._film = self._film, None
@@ -84,10 +85,10 @@ class VideoWriter:
             return
         try:
             path = film.finish()
-        except EncoderError as error:
+        except (EncoderError, PlaceError) as error:
             self.errors.append(f"{self._source}: {error}")
             return
-        self._done.append(path)
+        self.done.append(path)
         if film.jumps:
             self.notes.append(
                 f"{path.name}: {film.jumps} frames follow the one before at once, as their times "
@@ -101,11 +102,18 @@ class VideoWriter:
             self._film = None
 
     def _next(
-        self, source: str, wanted: str, picture: NDArray[np.uint8], pixel_aspect: float
+        self, source: str, still: bool, picture: NDArray[np.uint8], pixel_aspect: float
     ) -> None:
         self._finish()
         self._source, self._count = source, 0
-        name = self._names.of(source, safe(wanted))
+        if source in self._begun:
+            self.errors.append(
+                f"{source}: its video has ended, so that frames which come after those of another "
+                "source are not in it; name the pictures of a folder one after the other"
+            )
+            return
+        self._begun.add(source)
+        name = film_name(self._names, source, still)
         spare_source(self._folder / f"{name}.mp4", source)
         height, width = picture.shape[:2]
         self._size = (width + width % 2, height + height % 2)
@@ -115,7 +123,7 @@ class VideoWriter:
                 self._folder, name, self._size, options.fps, options.video_codecs,
                 options.overwrite, self.notes, pixel_aspect,
             )  # fmt: skip
-        except EncoderError as error:
+        except (EncoderError, PlaceError) as error:
             self.errors.append(f"{source}: {error}")
 
 

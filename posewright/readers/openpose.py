@@ -1,0 +1,87 @@
+"""A folder of OpenPose files back into results."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from posewright.errors import SourceError
+from posewright.files.fields import text_of
+from posewright.people import People, Result
+from posewright.readers.values import BROKEN, finite, identity, load, natural, reach, skeleton_of
+from posewright.skeletons import Skeleton
+
+__all__ = ["read_openpose"]
+
+
+def read_openpose(folder: Path, skeleton: Skeleton | None) -> Iterator[Result]:
+    """Yield the frames of a folder; a SourceError for a file that is broken."""
+    files = sorted(folder.glob("*_keypoints.json"), key=lambda file: natural(file.name))
+    if not files:
+        raise SourceError(f"{folder} holds no OpenPose files (*_keypoints.json); check the name")
+    pages = [_Page(file, number) for number, file in enumerate(files)]
+    counts = {count for page in pages for count in page.joints}
+    if not counts and skeleton is None:
+        return iter(())
+    known = skeleton_of(folder, counts, skeleton) if counts else skeleton
+    assert known is not None
+    pages.sort(key=lambda page: (natural(page.sequence), page.frame))
+    return (page.result(known) for page in pages)
+
+
+class _Page:
+    """An OpenPose file; its people are read again when they are asked for.
+
+    source, sequence: as the file says, or what stands before the last number in its name.
+    frame: that number.  joints: how many each of its people has.
+    """
+
+    def __init__(self, file: Path, number: int) -> None:
+        self._file = file
+        data, poses = _poses(file)
+        self.joints = {len(pose.points) for pose in poses}
+        match = re.fullmatch(r"(.*?)_?([0-9]+)_keypoints\.json", file.name)
+        name, digits = (match[1], match[2]) if match else ("", str(number))
+        self.frame = int(digits[-18:])
+        try:
+            self.source = text_of(data.get("source", name or file.name))
+            self.sequence = text_of(data.get("sequence", name or file.parent.name))
+        except ValueError as error:
+            raise SourceError(f"{file} is not an OpenPose file ({error}); write it again") from None
+
+    def result(self, skeleton: Skeleton) -> Result:
+        """Return who is in the frame."""
+        _, poses = _poses(self._file)
+        people = People.empty(skeleton)
+        if poses:
+            points = np.stack([pose.points for pose in poses])
+            people = People.of(
+                [pose.box for pose in poses], [pose.box_score for pose in poses],
+                points[..., :2], points[..., 2].clip(0, 1), [pose.id for pose in poses],
+            )  # fmt: skip
+        return Result(people, skeleton, (0, 0), self.source, self.frame, sequence=self.sequence)
+
+
+class _Pose:
+    """A person of an OpenPose file, checked.  points: (K, 3)."""
+
+    def __init__(self, person: dict[str, Any]) -> None:
+        self.points = finite(person["pose_keypoints_2d"]).reshape(-1, 3)
+        self.id = identity(next(iter(person.get("person_id", ())), -1))
+        box, score = person.get("box"), person.get("box_score")
+        self.box = reach(self.points) if box is None else finite(box).reshape(4)
+        mean = self.points[:, 2].clip(0, 1).mean() if len(self.points) else 0.0
+        self.box_score = float(mean if score is None else finite(score))
+
+
+def _poses(file: Path) -> tuple[dict[str, Any], list[_Pose]]:
+    """Return what a file holds, and its people."""
+    data = load(file)
+    try:
+        return data, [_Pose(person) for person in data["people"]]
+    except BROKEN as error:
+        raise SourceError(f"{file} is not an OpenPose file ({error!r}); write it again") from error

@@ -1,0 +1,80 @@
+"""What a network file says of itself: any damage is a ModelError in one line."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from posewright.codecs import MoveNet, SimCC
+from posewright.errors import ModelError
+from posewright.nms import PPoseNMS
+from posewright.people import People
+from posewright.runtimes.info import ModelInfo
+from posewright.skeletons import COCO17
+
+SOMEBODY = People.of(boxes=[[0, 0, 9, 9]])
+ODD: tuple[Any, ...] = (
+    None, True, -1, 0, 1e308, 10**30, "", "x", "\ud800", "\x1b]0;x\x07", [], {}, [0, 0], [[[1]]],
+    ["a", "a"], {"kind": 5}, "9" * 50_000,
+)  # fmt: skip
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield the container and key of everything inside of a value of JSON."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, inside in list(pairs):
+        yield value, key
+        if isinstance(inside, (dict, list)):
+            yield from places(inside)
+
+
+@pytest.mark.parametrize("codec", [MoveNet(), SimCC(smoothing=0.1, normalised=True)])
+def test_any_value_in_any_place_is_read_or_refused(codec: Any) -> None:
+    info = replace(ModelInfo("net", codec, COCO17), ppose=PPoseNMS.wholebody())
+    text = info.to_json()
+    refused = 0
+    for number in range(len(list(places(json.loads(text))))):
+        for odd in ODD:
+            data = json.loads(text)
+            holder, key = list(places(data))[number]
+            holder[key] = copy.deepcopy(odd)
+            try:
+                found = ModelInfo.from_json(json.dumps(data), "m.onnx")
+            except ModelError as error:
+                assert str(error).startswith("m.onnx: its posewright metadata")
+                assert len(str(error)) < 1600 and str(error).isprintable()
+                refused += 1
+            else:
+                assert isinstance(found.name, str) and found.codec.input_size > (0, 0)
+                found.codec.warps((640, 480), SOMEBODY)
+    assert refused > 1000
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[", "[" * 100_000, "5", "null", '{"codec": NaN}', '{"a": 1}', "\x00", "{}" * 2]
+)
+def test_texts_that_are_no_description(text: str) -> None:
+    with pytest.raises(ModelError, match=r"^m\.onnx: its posewright metadata") as caught:
+        ModelInfo.from_json(text, Path("m.onnx"))
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_out_of_range_are_named() -> None:
+    data = json.loads(ModelInfo("net", MoveNet(), COCO17).to_json())
+    for field, value, why in (
+        ("stride", 0, "stride: 0 is not between 1 and 256"),
+        ("padding", 1e308, "padding: 1e+308 cannot be meant"),
+        ("input_size", [100_000, 256], "input_size: 100000 is not between 1 and 4096"),
+        ("input_size", [192], "input_size: 1 values, not 2"),
+        ("nearness", "9", "nearness: '9' cannot be meant"),
+    ):
+        text = json.dumps(data | {"codec": data["codec"] | {field: value}})
+        with pytest.raises(ModelError) as caught:
+            ModelInfo.from_json(text, "m.onnx")
+        assert why in str(caught.value)

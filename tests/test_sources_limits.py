@@ -1,0 +1,149 @@
+"""Small files that would take much memory or time: refused before a pixel is decoded."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from test_sources_kinds import only, put, scene, tiff
+
+from posewright.sources.scans import MOST_SCANS, too_many_scans
+
+
+@pytest.fixture
+def no_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("it was decoded")
+
+    monkeypatch.setattr(cv2, "imdecode", refuse)
+
+
+def scans(count: int, form: bytes = b"\xff\xda") -> bytes:
+    """Return a progressive JPEG whose last scan stands there `count` times more."""
+    out = io.BytesIO()
+    Image.fromarray(scene()).save(out, "JPEG", progressive=True, exif=b"Exif\0\0" + form * 500)
+    data = out.getvalue()
+    at = data.rindex(form)
+    return data[:at] + data[at:-2] * count + data[at:]
+
+
+def test_a_jpeg_of_many_scans_is_refused(tmp_path: Path, no_decoding: None) -> None:
+    frame = only(put(tmp_path / "a.jpg", scans(MOST_SCANS)))
+    assert frame.status == "decode_error" and "more than 100 scans" in frame.message
+    strips = tiff([(scene(), {259: 7})])
+    data = strips.replace(struct.pack("<HHII", 279, 4, 1, 7200), struct.pack("<HHII", 279, 4, 1, 9))
+    jpeg = scans(2000)
+    (at,) = struct.unpack_from("<I", data, data.index(struct.pack("<HHI", 273, 4, 1)) + 8)
+    data = data.replace(struct.pack("<HHII", 273, 4, 1, at),
+                        struct.pack("<HHII", 273, 4, 1, len(data)))  # fmt: skip
+    data = data.replace(struct.pack("<HHII", 279, 4, 1, 9),
+                        struct.pack("<HHII", 279, 4, 1, len(jpeg)))  # fmt: skip
+    assert "strip 0" in only(put(tmp_path / "a.tif", data + jpeg)).message
+
+
+def test_the_scans_are_counted_where_other_bytes_look_like_them() -> None:
+    assert not too_many_scans(b"\xff\xd8" + b"\xff" * 3_000_000 + b"\0")  # in one pass
+    assert too_many_scans(b"\xff\xd8" + b"\xff\xe0\0\x02" * 20_000)  # not looked through to the end
+    assert not too_many_scans(b"\xff\xd8" + b"\xff\xe0\0\x02" * 9_000)
+    thumbnail = b"\xff\xda" * 1000
+    assert not too_many_scans(b"\xff\xd8\xff\xe1" + struct.pack(">H", 2002) + thumbnail)
+    one = b"\xff\xda\0\x02ab\xff\0\xff\xd3cd\xff\xff"  # stuffing, a restart, fill bytes
+    assert not too_many_scans(b"\xff\xd8" + one * 100) and too_many_scans(b"\xff\xd8" + one * 101)
+    assert not too_many_scans(b"\xff\xd8" + one * 100 + b"\xff\xd9" + one)  # behind its end
+
+
+def test_a_jpeg_of_some_scans_is_read(tmp_path: Path) -> None:
+    frame = only(put(tmp_path / "a.jpg", scans(50)))  # 500 marks in its EXIF data do not count
+    assert frame.status == "ok" and frame.size == (60, 40)
+
+
+def directory(*entries: tuple[int, int, int, int]) -> bytes:
+    """Return a TIFF of these tags, types, counts and values."""
+    packed = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    return struct.pack("<2sHIH", b"II", 42, 8, len(entries)) + packed + bytes(200)
+
+
+SMALL = (
+    (258, 3, 1, 8),
+    (259, 3, 1, 1),
+    (262, 3, 1, 1),
+    (273, 4, 1, 8),
+    (278, 4, 1, 9),
+    (279, 4, 1, 81),
+)
+
+
+@pytest.mark.parametrize("size", [
+    ((256, 4, 1, 9000), (257, 4, 1, 9), (256, 4, 1, 9)),  # libtiff takes the first
+    ((256, 9, 1, 9000), (256, 4, 1, 9), (257, 4, 1, 9)),  # also of signed numbers
+    ((256, 4, 1, 9), (257, 4, 2, 8)),
+    ((256, 4, 1, 9), (257, 4, 1, 9), (322, 8, 1, 9000), (323, 8, 1, 9000)),
+], ids=["twice", "twice, signed", "two numbers", "signed tiles"])  # fmt: skip
+def test_a_tiff_whose_size_can_be_read_in_two_ways(
+    tmp_path: Path, no_decoding: None, size: tuple
+) -> None:
+    frame = only(put(tmp_path / "a.tif", directory(*size, *SMALL)))
+    assert frame.status == "decode_error" and "states its size twice" in frame.message
+
+
+@pytest.mark.parametrize("compression", [1, 5, 32773, 8])
+def test_a_tiff_with_too_little_data(tmp_path: Path, no_decoding: None, compression: int) -> None:
+    page = [
+        (256, 4, 1, 9000), (257, 4, 1, 9000), (258, 3, 1, 16), (259, 3, 1, compression),
+        (262, 3, 1, 2), (273, 4, 1, 8), (277, 3, 1, 4), (278, 4, 1, 9000), (279, 4, 1, 99),
+    ]  # fmt: skip
+    frame = only(put(tmp_path / "a.tif", directory(*page)))
+    assert frame.status == "decode_error" and "strip 0" in frame.message
+
+
+def png(width: int, pixels: bytes) -> bytes:
+    """Return a grey PNG that is as high as wide."""
+    found = b"\x89PNG\r\n\x1a\n"
+    head = struct.pack(">IIBBBBB", width, width, 8, 0, 0, 0, 0)
+    for kind, data in ((b"IHDR", head), (b"IDAT", zlib.compress(pixels, 9)), (b"IEND", b"")):
+        body = kind + data
+        found += struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+    return found
+
+
+def test_a_png_with_too_little_data(tmp_path: Path, no_decoding: None) -> None:
+    message = only(put(tmp_path / "a.png", png(9000, bytes(1000)))).message
+    assert message.startswith("the PNG has too little data")
+
+
+@pytest.mark.parametrize("head", [
+    struct.pack("<IiiHHIIiiII", 40, 9000, -9000, 1, 24, *[0] * 6),
+    struct.pack("<IHHHH", 12, 9000, 9000, 1, 24) + bytes(28),
+], ids=["Windows", "OS/2"])  # fmt: skip
+def test_a_bmp_with_too_little_data(tmp_path: Path, no_decoding: None, head: bytes) -> None:
+    data = struct.pack("<2sIII", b"BM", 0, 0, 54) + head + bytes(300)
+    assert only(put(tmp_path / "a.bmp", data)).message.startswith("the BMP has too little data")
+
+
+def test_pictures_that_are_packed_as_tightly_as_can_be_are_read(tmp_path: Path) -> None:
+    black = np.zeros((2000, 2000), np.uint8)
+    frame = only(put(tmp_path / "a.png", png(2000, bytes(2001 * 2000))))
+    assert frame.status == "ok" and frame.size == (2000, 2000)
+    for compression in ("tiff_lzw", "packbits", "tiff_adobe_deflate"):
+        out = io.BytesIO()
+        Image.fromarray(black).save(out, "TIFF", compression=compression, tiffinfo={278: 2000})
+        assert only(put(tmp_path / f"{compression}.tif", out.getvalue())).status == "ok"
+    (_, bmp), (_, one) = cv2.imencode(".bmp", black), cv2.imencode(".png", black[:1, :1])
+    assert only(put(tmp_path / "a.bmp", bmp.tobytes())).status == "ok"
+    assert only(put(tmp_path / "b.png", one.tobytes())).size == (1, 1)
+
+
+def test_pixels_of_another_size_than_the_checked_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = put(tmp_path / "a.png", png(20, bytes(21 * 20)))
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: np.zeros((20, 30, 3), np.uint8))
+    frame = only(path)
+    assert frame.status == "decode_error"
+    assert "declares 20 x 20 pixels but holds 30 x 20" in frame.message
