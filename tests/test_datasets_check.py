@@ -11,6 +11,7 @@ import pytest
 from posewright.datasets.check import check
 from posewright.datasets.coco_out import write_labels
 from posewright.datasets.synthetic import synth
+from posewright.datasets.yolo_out import write_yolo
 
 
 @pytest.fixture
@@ -88,6 +89,16 @@ FAULTS = [
         {**p["annotations"][0], "id": 10**6})),
     ("picture twice", "error", lambda p: p["images"].append({**p["images"][0], "id": 10**6})),
     ("left out", "error", lambda p: p["annotations"][0].update(keypoints=[1, 1, 2] * 16)),
+    ("num_keypoints 0", "error", lambda p: all_people(p, num_keypoints=0, iscrowd="0")),
+    ("iscrowd", "error", lambda p: p["annotations"][0].update(iscrowd=2)),
+    ("no area", "warning", lambda p: all_people(p, area=None)),
+    ("no box", "warning", lambda p: all_people(p, bbox=None)),
+    ("no box", "warning", lambda p: without(p, "bbox")),
+    ("annotation without id", "error", lambda p: without(p, "id")),
+    ("joint names", "error", lambda p: p["categories"][0].update(keypoints="nose left_eye")),
+    ("joint names", "error", lambda p: p["categories"][0].update(keypoints={"0": "nose"})),
+    ("joint names", "error", lambda p: p["categories"][0].update(keypoints=[{"name": "nose"}])),
+    ("joint names", "error", lambda p: p["categories"][0].update(keypoints=5)),
     ("shares", "error", lambda p: shares(p, ("keypoints", "bbox"))),
     ("shares", "error", lambda p: shares(p, ("keypoints",))),
     ("shares", "error", lambda p: shares(p, ("bbox",))),
@@ -115,6 +126,67 @@ def test_each_fault_is_named(labels: Path, kind: str, level: str, spoil: Any) ->
     assert kind in found, report.findings
     assert found[kind].level == level and found[kind].count >= 1
     assert "\n" not in found[kind].text + found[kind].first
+
+
+@pytest.mark.parametrize("name", ["annotations.json", "annotations/a.json"])
+def test_a_folder_is_looked_at_as_its_file_is(labels: Path, name: str) -> None:
+    page = json.loads(labels.read_text())
+    all_people(page, num_keypoints=0)
+    file = labels.parent / name
+    file.parent.mkdir(exist_ok=True)
+    labels.rename(file)
+    file.write_text(json.dumps(page))
+    for place in (file, labels.parent):
+        assert [f.kind for f in check(place).findings] == ["num_keypoints 0"]
+
+
+def test_everything_that_is_left_out_is_told(labels: Path) -> None:
+    page = json.loads(labels.read_text())
+    page["annotations"][0]["bbox"] = [4, 4, -3, 2]
+    page["annotations"][1]["keypoints"] = [1, 1, 2] * 16
+    labels.write_text(json.dumps(page))
+    found = [f.first for f in check(labels).findings if f.kind == "left out"]
+    assert len(found) == 2 and "a box of size" in "".join(found) and "48 numbers" in "".join(found)
+
+
+def test_annotations_without_ids_share_none(labels: Path) -> None:
+    page = json.loads(labels.read_text())
+    without(page, "id")
+    labels.write_text(json.dumps(page))
+    assert [f.kind for f in check(labels).findings] == ["annotation without id"]
+
+
+def test_labelme_pages_of_one_name_and_points_that_are_not_labelled(tmp_path: Path) -> None:
+    data = synth(tmp_path / "made", 2, 1)
+    shapes = [{"label": joint, "shape_type": "point", "points": [[9 + i, 9 + i]]}
+              for i, joint in enumerate(("nose", "left_eye", "right_eye"))]  # fmt: skip
+    shapes.append({"label": "neck", "shape_type": "point", "points": [[1, 1]], "description": "0"})
+    for folder, sample in zip("ab", data, strict=True):
+        (tmp_path / "lm" / folder).mkdir(parents=True)
+        sample.image.rename(tmp_path / "lm" / folder / "1.png")
+        page = {"shapes": shapes, "imagePath": "1.png"}
+        (tmp_path / "lm" / folder / "1.json").write_text(json.dumps(page))
+    report = check(tmp_path / "lm")
+    assert report.errors == 0 and report.people == 2 and "neck" not in report.skeleton
+
+
+def test_a_yolo_val_that_measures_nothing(tmp_path: Path) -> None:
+    data = synth(tmp_path / "made", 4, 1)
+    write_yolo({"train": data[:2], "val": data[2:]}, tmp_path / "y")
+    assert check(tmp_path / "y").errors == 0
+    text = (tmp_path / "y" / "data.yaml").read_text()
+    for kind in ("images", "labels"):
+        (tmp_path / "y" / kind / "val").rename(tmp_path / "y" / kind / "holdout")
+    for file in (tmp_path / "y" / "labels" / "holdout").iterdir():
+        lines = file.read_text()
+        file.write_text("".join(f"7{line[1:]}\n" for line in lines.splitlines()))
+    (tmp_path / "y" / "data.yaml").write_text(text.replace("images/val", "images/holdout"))
+    found = {f.kind: f for f in check(tmp_path / "y").findings}
+    assert set(found) == {"validation", "left out"} and found["validation"].first == "val"
+    assert "its class is not among names" in found["left out"].first
+    (tmp_path / "y" / "data.yaml").write_text(text.replace("images/val", "images/train"))
+    found = {f.kind: f for f in check(tmp_path / "y").findings}
+    assert set(found) == {"validation is train"} and check(tmp_path / "y").errors == 0
 
 
 def test_a_side_without_a_mirror_image_and_sigmas_for_other_joints(labels: Path) -> None:

@@ -165,11 +165,12 @@ def test_yolo(tmp_path: Path) -> None:
     file = yolo(tmp_path / "a", lines, "kpt_shape: [2, 3]\nnames:\n  0: Person\n  1: dog\n")
     data = open_dataset(file)
     assert (data.people, data.class_name) == (1, "person")
-    assert "left out 2 x dog, 1 x class 2" in data.remarks[0]
+    assert "left out 2 x dog:" in data.remarks[0]
+    assert "1 x line left out: its class is not among names" in data.notes[0]
     for name in ("dog", "1"):
         assert open_dataset(file, class_name=name).people == 2
     animals = "kpt_shape: [2, 3]\nnames: [cat, dog]\n"
-    with pytest.raises(UsageError, match=r"\(cat 1, dog 2, class 2 1\)"):
+    with pytest.raises(UsageError, match=r"\(cat 1, dog 2\)"):
         open_dataset(yolo(tmp_path / "b", lines, animals))
     assert open_dataset(yolo(tmp_path / "c", lines[:1], animals)).class_name == "dog"
 
@@ -203,3 +204,38 @@ def test_another_class_is_written_by_its_name(tmp_path: Path, form: str) -> None
     assert (back.class_name, back.people) == ("cat", 2)
     with pytest.raises(PosewrightError, match="no class 'person'"):
         open_dataset(tmp_path / "out", class_name="person")
+
+
+def test_yolo_class_by_its_number_without_names(tmp_path: Path) -> None:
+    file = yolo(tmp_path / "a", [LINE.format(n) for n in (1, 0, 1)], "kpt_shape: [2, 3]\n")
+    assert open_dataset(file, class_name="1").people == 2
+    assert open_dataset(file, class_name="class 0").people == 1
+    with pytest.raises(UsageError, match="no class 'class 7'"):
+        open_dataset(file, class_name="7")
+
+
+@pytest.mark.parametrize(("named", "asked"), [
+    ("Person ", None), ("\tperson", "person"), ("cafe\u0301", "caf\u00e9"), ("dog", " Dog"),
+])  # fmt: skip
+def test_a_class_in_another_spelling(tmp_path: Path, named: str, asked: str | None) -> None:
+    person = {"id": 1, "image_id": 1, "category_id": 1, "keypoints": [1, 2, 2, 3, 4, 2]}
+    page = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [person],
+            "categories": [{"id": 1, "name": named, "keypoints": ["a", "b"]},
+                           {"id": 2, "name": "cat", "keypoints": ["a", "b"]}]}  # fmt: skip
+    (tmp_path / "a.json").write_text(json.dumps(page))
+    data = open_dataset(tmp_path / "a.json", class_name=asked)
+    assert data.people == 1
+    assert data.class_name == ("person" if "person" in named.lower() else named)
+
+
+def test_a_category_that_nobody_is_of_does_not_decide_the_joints(tmp_path: Path) -> None:
+    person = {"id": 1, "image_id": 1, "category_id": 1, "keypoints": [1, 2, 2, 3, 4, 2]}
+    page = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [person],
+            "categories": [{"id": 2, "name": "person", "keypoints": ["x", "y", "z"]},
+                           {"id": 1, "name": "person", "keypoints": ["nose", "tail"]}]}  # fmt: skip
+    (tmp_path / "a.json").write_text(json.dumps(page))
+    assert open_dataset(tmp_path / "a.json").skeleton.joints == ("nose", "tail")
+    page["annotations"].append(person | {"id": 2, "category_id": 2, "keypoints": [1, 2, 2] * 3})
+    (tmp_path / "a.json").write_text(json.dumps(page))
+    with pytest.raises(SourceError, match="differ"):
+        open_dataset(tmp_path / "a.json")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from posewright.datasets import open_dataset
@@ -114,8 +115,9 @@ def test_iscrowd(tmp_path: Path, page: dict[str, Any], value: Any) -> None:
     assert ("iscrowd" in kinds(file)) == isinstance(value, str)
 
 
-def test_iscrowd_that_means_nothing(tmp_path: Path, page: dict[str, Any]) -> None:
-    page["annotations"][0]["iscrowd"] = "perhaps"
+@pytest.mark.parametrize("value", ["perhaps", 2, -1, 0.5, "2", float("nan")])
+def test_iscrowd_that_means_nothing(tmp_path: Path, page: dict[str, Any], value: Any) -> None:
+    page["annotations"][0]["iscrowd"] = value
     file = saved(tmp_path, page)
     assert open_dataset(file).people == len(page["annotations"]) - 1
     assert {"iscrowd", "left out"} <= kinds(file)
@@ -150,3 +152,21 @@ def test_category_of_detected_boxes(tmp_path: Path, category: Any, count: int) -
     entry = {"image_id": "7", "category_id": category, "bbox": [1, 2, 3, 4], "score": 0.5}
     (tmp_path / "boxes.json").write_text(json.dumps([entry]))
     assert sum(len(rows) for rows in read_boxes(tmp_path / "boxes.json").boxes.values()) == count
+
+
+@pytest.mark.parametrize("nothing", [{}, {"area": None, "bbox": None, "num_keypoints": None}])
+def test_area_and_box_that_are_null_or_absent_are_read_alike(
+    tmp_path: Path, page: dict[str, Any], nothing: dict[str, Any]
+) -> None:
+    for annotation in page["annotations"]:
+        for key in ("area", "bbox", "num_keypoints"):
+            del annotation[key]
+        annotation |= nothing
+    file = saved(tmp_path, page)
+    truth = read_truth(file, 17).truth
+    data = open_dataset(file)
+    boxes = np.concatenate([sample.people.boxes for sample in data])
+    areas = np.concatenate([sample.areas for sample in data])
+    assert np.allclose(truth.boxes[:, :2], boxes[:, :2])
+    assert np.allclose(truth.boxes[:, 2:], boxes[:, 2:] - boxes[:, :2], atol=1e-3)
+    assert np.allclose(truth.areas, areas, rtol=1e-4) and (truth.areas > 0).any()

@@ -127,3 +127,23 @@ def test_a_file_may_have_sigmas_of_its_own_for_known_joints() -> None:
     assert skeleton_of(names, stated=list(COCO17.sigmas)) is COCO17
     own = skeleton_of(names, name="own", stated=[0.1] * 17)
     assert (own.name, own.sigmas, own.links) == ("own", (0.1,) * 17, COCO17.links)
+
+
+@pytest.mark.parametrize(("names", "spelt"), [
+    (("lknee", "right_knee"), ("left_knee", "right_knee")),
+    (("Left Big Toe", "rbigtoe"), ("left_big_toe", "right_big_toe")),
+    (("01_left_hip", "02_right_hip"), ("left_hip", "right_hip")),
+    (("0:nose", "1:lEye", "2:rEye"), ("nose", "left_eye", "right_eye")),
+    (("Lft Knee", "Rgt Knee"), ("left_knee", "right_knee")),
+    (("LtShoulder", "RtShoulder"), ("left_shoulder", "right_shoulder")),
+    (("\uff2c\uff25\uff39\uff25", "\uff32\uff25\uff39\uff25"), ("left_eye", "right_eye")),
+    (("1_toe", "2_toe"), ("1_toe", "2_toe")),
+    (("1", "2"), ("1", "2")),
+    (("0 nose", "tail"), ("0_nose", "tail")),
+    (("lip", "rear"), ("lip", "rear")),
+    (("belt", "heart"), ("belt", "heart")),
+])  # fmt: skip
+def test_sides_and_numbers_as_tools_write_them(
+    names: tuple[str, ...], spelt: tuple[str, ...]
+) -> None:
+    assert tuple(spellings(names).values()) == spelt

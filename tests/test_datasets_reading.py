@@ -219,3 +219,13 @@ def test_a_sample_refuses_arrays_that_do_not_fit() -> None:
         Sample.of(Path("a"), (1, 1), 1, points, areas=[1])
     empty = Sample.of(Path("a"), (1, 1), 1, np.zeros((0, 17, 3)))
     assert len(empty) == 0 and empty.keypoints.shape == (0, 17, 3) and len(empty[:]) == 0
+
+
+@pytest.mark.parametrize("name", ["flip_index", "flip_idx"])
+def test_a_null_table_of_mirror_images_hides_no_other(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "a.json"
+    keys = {"flip_index": None, "flip_idx": None, name: [1, 0]}
+    category = {"id": 1, "name": "person", "keypoints": ["a", "b"]} | keys
+    file.write_text(json.dumps({"images": [], "annotations": [], "categories": [category]}))
+    data = open_dataset(file)
+    assert data.skeleton.mirror == (1, 0) and data.notes == ()

@@ -220,3 +220,60 @@ def test_labelme_other_classes_take_their_points_along(tmp_path: Path) -> None:
     assert "left out 1 x dog, 1 x hat" in data.remarks[0]
     dogs = open_dataset(tmp_path, class_name="dog")
     assert dogs[0].people.keypoints[0, 0].tolist() == [5, 5]
+
+
+def test_cvat_turned_boxes_ellipses_and_what_is_not_read(tmp_path: Path) -> None:
+    sides = 'label="person" xtl="30" ytl="10" xbr="10" ybr="50"'  # drawn backwards
+    data = cvat(tmp_path, f'<box {sides}/><box {sides} rotation="90"/><ellipse label="person" '
+                'cx="50" cy="40" rx="20" ry="10" rotation="90"/>')  # fmt: skip
+    assert data.notes == () and data[0].people.boxes.round(3).tolist() == [
+        [10, 10, 30, 50], [0, 20, 40, 40], [40, 20, 60, 60]
+    ]  # fmt: skip
+    data = cvat(tmp_path, box("person", 1) + "".join(
+        f'<{tag} label="person" points="1,1;2,2"/>' for tag in ("polyline", "cuboid", "mask")
+    ))  # fmt: skip
+    assert data.people == 1 and len(data.notes) == 3 and "<polyline> left out" in data.notes[0]
+
+
+@pytest.mark.parametrize(("text", "size"), [
+    ('width="640.0" height="480"', (640, 480)), ('width="" height=""', (0, 0)), ("", (0, 0)),
+    ('width="-3" height="nan"', (0, 0)),
+])  # fmt: skip
+def test_cvat_sizes_as_others_write_them(tmp_path: Path, text: str, size: tuple[int, int]) -> None:
+    (tmp_path / "annotations.xml").write_text(
+        f'<annotations><image name="a.jpg" {text}>{box("person", 3)}</image></annotations>'
+    )
+    data = open_dataset(tmp_path)
+    assert data.people == 1 and data[0].size == size
+
+
+def test_label_studio_outlines_of_every_shape(tmp_path: Path) -> None:
+    def shape(kind: str, number: str, **value: Any) -> dict[str, Any]:
+        return {"type": kind, "id": number, "original_width": 200, "original_height": 100,
+                "value": value}  # fmt: skip
+
+    data = studio(
+        tmp_path,
+        shape("polygonlabels", "p", polygonlabels=["person"],
+              points=[[10, 20], [30, 20], [30, 60]]),
+        shape("ellipselabels", "e", x=50, y=50, radiusX=5, radiusY=20, rotation=90,
+              ellipselabels=["person"]),
+        shape("rectanglelabels", "r", x=60, y=10, width=10, height=40, rotation=90,
+              rectanglelabels=["Person "]),
+        shape("rectangle", "plain", x=0, y=0, width=5, height=5),
+        shape("labels", "plain", x=0, y=0, width=5, height=5, labels=["dog"]),
+        shape("brushlabels", "b", rle=[1], brushlabels=["person"]),
+    )  # fmt: skip
+    assert data[0].people.boxes.round(3).tolist() == [
+        [20, 20, 60, 60], [80, 40, 120, 60], [80, 10, 120, 30]
+    ]  # fmt: skip
+    assert "left out 1 x dog" in data.remarks[0] and "brushlabels left out" in data.notes[0]
+
+
+def test_label_studio_uploads_are_found_by_their_own_names(tmp_path: Path) -> None:
+    (tmp_path / "a b.jpg").write_bytes(b"")
+    data = studio(tmp_path, image="/data/upload/1/8ce2a0b4-a%20b.jpg")
+    assert data[0].image == tmp_path / "a b.jpg" and data.notes == ()
+    (tmp_path / "8ce2a0b4-a b.jpg").write_bytes(b"")
+    data = studio(tmp_path, image="/data/upload/1/8ce2a0b4-a%20b.jpg")
+    assert data[0].image.name == "8ce2a0b4-a b.jpg"

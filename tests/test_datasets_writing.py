@@ -156,3 +156,15 @@ def test_synthetic_labels_lie_on_what_is_drawn() -> None:
     visible = [j for j in (5, 7, 9, 11, 13, 15) if front[j, 2] == 2]
     shades = [picture.image[tuple(np.rint(front[j, 1::-1]).astype(int))] for j in visible]
     assert np.ptp(np.array(shades, int), axis=0).max() == 0
+
+
+def test_crowds_become_nobody_where_the_form_has_none(tmp_path: Path) -> None:
+    data = synth(tmp_path / "made", 3, 1)
+    crowds = [s.replace(crowd=np.arange(len(s)) == 0) for s in data]
+    data = Dataset("crowds", data.skeleton, tuple(crowds))
+    for form in ("cvat", "yolo"):
+        done = convert(data, tmp_path / form, form)
+        assert "3 crowd regions" in done.notes[0] and len(done.notes) == 1
+        assert open_dataset(tmp_path / form).people == data.people - 3
+    back = open_dataset(tmp_path / "coco") if convert(data, tmp_path / "coco", "coco") else None
+    assert back is not None and sum(int(s.crowd.sum()) for s in back) == 3

@@ -342,3 +342,49 @@ def test_a_part_that_repeats_train_is_not_converted_as_another(root: Path) -> No
     assert main(["data", "convert", file, str(root / "one")]) == 0
     written = [p.name for p in (root / "one/annotations").iterdir()]
     assert written == ["person_keypoints_train2017.json"]
+
+
+@pytest.mark.parametrize(("words", "shape"), [
+    (["0.4", "0.5", "0.6", "0.5", "0.3", "0.2"], (3, 2)),
+    (["0.4", "0.5", "2.0", "0.3", "0.2", "0"], (2, 3)),
+    (["0.4", "0.5", "0.6", "0.5"], (2, 2)),
+    (["0.4", "0.5", "1", "0.6", "0.5", "1e0", "0.4", "0.5", "2"], (3, 3)),
+    ([], (0, 3)),
+])  # fmt: skip
+def test_without_kpt_shape_visibility_is_what_can_be_one(
+    tmp_path: Path, words: list[str], shape: tuple[int, int]
+) -> None:
+    picture(tmp_path / "images" / "a.png", " ".join(["0 0.5 0.5 0.4 0.4", *words]) + "\n")
+    data = open_dataset(tmp_path)
+    assert data.people == 1 and len(data.skeleton) == shape[0]
+    if words:
+        last = 40 * float(words[-shape[1]]) * (words[-1] != "0")
+        assert data[0].people.keypoints[0, -1, 0] == pytest.approx(last)
+        assert data[0].visibility[0, 0] == (1 if shape == (3, 3) else 2)
+
+
+def test_without_kpt_shape_nine_coordinates_are_nothing(tmp_path: Path) -> None:
+    picture(tmp_path / "images" / "a.png", "0 0.5 0.5 0.4 0.4" + " 0.3" * 9)
+    with pytest.raises(SourceError, match="write kpt_shape"):
+        open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("shape", [
+    "[17]", "17", "[true, 3]", "[17.0, 3]", "[17, 4]", "[1000000000, 3]", "[-1, 2]", "'17, 3'",
+])  # fmt: skip
+def test_a_kpt_shape_that_is_none_is_refused(root: Path, shape: str) -> None:
+    file = described(root, USUAL)
+    file.write_text(file.read_text().replace("[4, 3]", shape))
+    with pytest.raises(SourceError, match="must be the number of joints"):
+        open_dataset(file)
+
+
+def test_names_of_files_in_another_form_of_unicode(tmp_path: Path) -> None:
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    picture(tmp_path / "images" / composed / "a.png")
+    picture(tmp_path / "images" / f"{composed}.png")
+    (tmp_path / "list.txt").write_text(f"images/{apart}.png\n", encoding="utf-8")
+    for part in (f"images/{apart}", "list.txt"):
+        (tmp_path / "data.yaml").write_text(f"train: {part}\n" + FOUR, encoding="utf-8")
+        data = open_dataset(tmp_path / "data.yaml")
+        assert data.people == 1 and data[0].size == (40, 30) and data.notes == ()

@@ -61,6 +61,24 @@ def test_one_person_needs_no_group(tmp_path: Path) -> None:
     assert data[2].people.boxes.tolist() == [[10, 10, 30, 50]] and data[2].labelled.tolist() == [1]
 
 
+def test_an_outline_of_another_class_swallows_nobody(tmp_path: Path) -> None:
+    away, around = [[70, 60], [90, 60], [90, 70], [70, 70]], SQUARE
+    for group in (None, 3):
+        points = [
+            shape("nose", "point", [[20, 12]], group), shape("left_hip", "point", [[22, 30]], group)
+        ]  # fmt: skip
+        for label, outline, people, box in (
+            ("dog", away, 1, [20, 12, 22, 30]), ("person", away, 1, [70, 60, 90, 70]),
+            ("dog", around, 1, [10, 10, 30, 50]), ("car", [[21, 29], [23, 29], [23, 31]], 1, None),
+        ):  # fmt: skip
+            page(tmp_path, "a", [shape(label, "polygon", outline), *points])
+            data = open_dataset(tmp_path)
+            assert len(data[0]) == people and data.notes == (), (group, label)
+            assert box is None or data[0].people.boxes.tolist() == [box], (group, label)
+            assert data.class_name == ("dog" if outline == around else "person"), (group, label)
+            assert data[0].labelled.tolist() == [2]
+
+
 def test_a_loose_point_goes_to_the_one_person_around_it(tmp_path: Path) -> None:
     page(tmp_path, "a", [
         shape("person", "polygon", SQUARE, 1),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from posewright.errors import SourceError
+from posewright.readers import matfile
 from posewright.readers.matfile import read_mat
 
 
@@ -123,3 +124,28 @@ def test_what_is_more_than_data_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\x89HDF\r\n\x1a\n" * 40)
     with pytest.raises(SourceError, match="-v7"):
         read_mat(path)
+
+
+def packed(*variables: bytes) -> bytes:
+    parts = [zlib.compress(v) for v in variables]
+    head = b"MATLAB 5.0".ljust(124) + struct.pack("<H2s", 0x0100, b"IM")
+    return head + b"".join(struct.pack("<II", 15, len(p)) + p for p in parts)
+
+
+def test_a_small_file_does_not_take_gigabytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "joints.mat"
+    size = (65 << 20) // 8
+    path.write_bytes(packed(matrix("joints", (1, size), 6, element(9, bytes(size * 8)))))
+    with pytest.raises(SourceError, match="it holds more than 64 MB"):
+        read_mat(path)
+    cells = matrix("a", (1, 9000), 1, element(14, b"") * 9000)
+    structs = small(5, struct.pack("<i", 1)) + element(1, b"") + bytes(9000)
+    path.write_bytes(packed(cells, matrix("b", (1, 9000), 2, structs)))
+    assert [v.shape for v in read_mat(path).values()] == [(1, 9000), (1, 9000)]
+    for name, most in (("_LARGEST", 70_000), ("_MEMORY", 9500 * 192)):  # of both: one would fit
+        with monkeypatch.context() as patch:
+            patch.setattr(matfile, name, most)
+            with pytest.raises(SourceError, match="more than"):
+                read_mat(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from posewright.datasets import Dataset
+from posewright.datasets import Dataset, open_dataset
 from posewright.datasets.coco_out import write_labels
 from posewright.datasets.synthetic import synth
 from posewright.datasets.yolo_out import write_yolo
@@ -50,9 +50,38 @@ def test_train_trains_and_val_validates(yolo: Path) -> None:
 
 def test_val_given_by_hand(yolo: Path, tmp_path: Path) -> None:
     assert sets(yolo, val=str(yolo / "data.yaml")) == ([1, 2, 3, 4, 5, 6], [7, 8])
-    assert sets(yolo, val=str(tmp_path / "made"))[0] == [1, 2, 3, 4, 5, 6]
     assert sets(yolo, val="last:2") == ([1, 2, 3, 4], [5, 6])
-    assert sets(tmp_path / "made", val=str(yolo)) == (list(range(1, 10)), [7, 8])
+
+
+def test_no_picture_trains_and_validates(yolo: Path, tmp_path: Path) -> None:
+    made = tmp_path / "made"  # the same pictures as those of yolo, in other files
+    train, held = open_sets(Recipe("simplepose_r18", data=(str(yolo),), val=str(made)))
+    assert (numbers(train), numbers(held)) == ([1, 2, 3, 4, 5, 6], [7, 8, 9])
+    assert held is not None and "6 of 9 pictures are not validated on" in held.remarks[-1]
+    for val, count in ((yolo, 2), (made, 9)):  # asked for: is it learned by heart?
+        train, held = open_sets(Recipe("simplepose_r18", data=(str(made),), val=str(val)))
+        assert held is not None and (len(train), len(held)) == (9, count)
+        assert f"all {count} pictures are trained on as well" in held.remarks[-1]
+    for number in (8, 9):
+        (made / "images" / f"00000{number}.png").write_bytes(
+            (made / "images" / "000001.png").read_bytes()
+        )
+    assert sets(made, val="last:3") == ([1, 2, 3, 4, 5, 6], [7])
+    with pytest.raises(UsageError, match="all 2 pictures are trained on as well"):
+        sets(made, val="last:2")
+
+
+def test_no_video_is_torn(made: Dataset, tmp_path: Path) -> None:
+    videos = [sample.replace(video=f"v{i % 3}") for i, sample in enumerate(made)]
+    file = tmp_path / "made" / "annotations.json"
+    write_labels(replace(made, samples=tuple(videos)), file)
+    for seed in range(4):
+        train, held = sets(file, val_split=0.3, seed=seed)
+        assert len(held) == 3 and {i % 3 for i in train}.isdisjoint({i % 3 for i in held})
+    one = [sample.replace(video="v") for sample in made]
+    write_labels(replace(made, samples=tuple(one)), file)
+    data, nothing = open_sets(Recipe("simplepose_r18", data=(str(file),), val_split=0.3))
+    assert nothing is None and "all 9 pictures are of one video 'v'" in data.remarks[-1]
 
 
 def test_without_val_a_share_of_train_is_held_back(yolo: Path) -> None:
@@ -80,8 +109,10 @@ def test_pictures_of_val_and_test_are_never_trained_on(yolo: Path) -> None:
 
 
 def test_sets_with_and_without_parts_together(yolo: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "made" / "annotations.json"
+    write_labels(open_dataset(labels)[:4], labels)
     train, held = sets(yolo, tmp_path / "made")
-    assert train == [1, 2, 3, 4, 5, 6, *range(1, 10)] and held == [7, 8]
+    assert (train, held) == ([1, 2, 3, 4, 5, 6, 1, 2, 3, 4], [7, 8])
 
 
 def test_evaluation_reads_val_or_the_part_that_is_asked_for(yolo: Path) -> None:

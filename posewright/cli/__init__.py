@@ -29,7 +29,7 @@ from posewright.cli import (
     track,
     train,
 )
-from posewright.cli.stopping import asked_to_stop, raising, speak_anywhere
+from posewright.cli.stopping import asked_to_stop, raising, speaking_anywhere
 from posewright.errors import PosewrightError, nearest
 from posewright.extras import naming_extras
 
@@ -105,12 +105,12 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; return its exit code."""
-    speak_anywhere()
-    try:
-        with raising():
-            return _run(argv)
-    except KeyboardInterrupt as stopped:
-        return asked_to_stop(stopped)
+    with speaking_anywhere():
+        try:
+            with raising():
+                return _run(argv)
+        except KeyboardInterrupt as stopped:
+            return asked_to_stop(stopped)
 
 
 def _run(argv: Sequence[str] | None) -> int:

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-__all__ = ["Stop", "Stopped", "asked_to_stop", "noting", "raising", "speak_anywhere"]
+__all__ = ["Stop", "Stopped", "asked_to_stop", "noting", "raising", "speaking_anywhere"]
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")  # the last two are not on Windows
+# C0, DEL and C1, and what turns the direction of writing round
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 _TERMINALS = [number for number in (1, 2) if os.isatty(number)]
 
 
@@ -114,8 +119,40 @@ def _say(text: str) -> None:
         os.write(2, text.encode())
 
 
-def speak_anywhere() -> None:
-    r"""Print names that the console's encoding lacks with \ escapes instead of failing."""
-    for stream in (sys.stdout, sys.stderr):
+class _Escaping:
+    r"""A stream that writes control characters with \ escapes, but for \n, \r and \t.
+
+    Names and classes come from files of anybody: on a terminal their characters could move the
+    cursor, rewrite lines, set the title or answer in place of the user.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write the text; return how much of it was written, which is all."""
+        self._stream.write(_CONTROL.sub(lambda found: ascii(found[0])[1:-1], text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write each of the lines."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def speaking_anywhere() -> Iterator[None]:
+    r"""Print with \ escapes what the console lacks, and what would command it."""
+    before = sys.stdout, sys.stderr
+    for stream in before:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    escaping: Any = tuple(None if stream is None else _Escaping(stream) for stream in before)
+    sys.stdout, sys.stderr = escaping
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before

@@ -27,7 +27,7 @@ def read_aic(path: Path, images: Path | None = None) -> Dataset:
         raise SourceError(f"{path} is no AI Challenger file: it must be a list; check the name")
     notes = Notes(path)
     names = [f"{e['image_id']}.jpg" for e in data if isinstance(e, dict) and "image_id" in e]
-    find = picture_finder(path, names, images)
+    find = picture_finder(path, names, images, notes)
     entries = [e for e in data if isinstance(e, dict) and "image_id" in e]
     samples = tuple(_sample(e, find(n), notes) for e, n in zip(entries, names, strict=True))
     return Dataset(path.stem, AIC14, samples, notes.lines())

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from posewright.people import Floats, Frame, People
+from posewright.readers.values import AREA_OF_BOX
 from posewright.skeletons import Skeleton
 
 __all__ = ["AREA_OF_BOX", "Dataset", "Outlines", "Sample", "concat", "labelled_extent"]
 
 Outlines = tuple[tuple[Floats, ...], ...]  # per person its polygons, each (M, 2) px
 MAX_PIXELS = 100_000_000  # the limit of posewright.sources
-AREA_OF_BOX = 0.53  # a person's share of their box, where no area is labelled (CrowdPose)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,6 +29,9 @@ _SOME = 0.01  # share of the people from which on people labelled twice are an e
 _SHARE = 1.5  # px: what lies below are shares, some of which reach out of the picture
 _VALIDATION = re.compile(r"val(id(ation)?)?[-_]?\d*")  # names of folders
 _MANY = 0.2  # share of the people from which on stray boxes are a mistake of the file
+_MEASURES_NOTHING = (
+    "nobody in the validation pictures has a labelled joint: it measures nothing, AP -1"
+)
 _OUT = 1.0  # px that a box or joint may lie outside, for rounding
 
 
@@ -67,16 +70,9 @@ def check(
     the set cannot be read at all.
     """
     from posewright.datasets.opening import open_dataset
-    from posewright.readers.values import BROKEN, load
 
     found = Findings()
-    if path.is_file() and path.suffix == ".json":
-        data = load(path)
-        if isinstance(data, dict) and isinstance(data.get("images"), list):
-            try:
-                coco_findings(data, found)
-            except BROKEN as error:
-                found.add("malformed", "error", f"an entry is not what it must be: {error!r}", path)
+    _check_raw(path, kind, found)
     try:
         dataset = open_dataset(path, kind, images, class_name, split)
     except SourceError as error:
@@ -86,23 +82,67 @@ def check(
         return Report(path.stem, "", class_name or "", 0, 0, found.lines())
     with np.errstate(over="ignore", invalid="ignore"):  # of numbers beyond any picture
         check_dataset(dataset, found)
+        if split is None and images is None:
+            _check_parts(path, kind, class_name, found)
     return Report(
         dataset.name, dataset.skeleton.name, dataset.class_name, len(dataset), dataset.people,
         found.lines(),
     )  # fmt: skip
 
 
+def _check_raw(path: Path, kind: str | None, found: Findings) -> None:
+    """Add what a file of COCO's form, or those of a folder with one or more, say literally."""
+    from posewright.datasets.opening import located
+    from posewright.readers.values import BROKEN, load
+
+    place, kind = (path, kind) if path.is_file() else located(path, kind)
+    folder = place.is_dir() and kind == "posetrack"
+    for file in sorted(place.glob("*.json")) if folder else [place]:
+        if file.suffix != ".json" or not file.is_file():
+            continue
+        try:
+            data = load(file)
+            if isinstance(data, dict) and isinstance(data.get("images"), list):
+                coco_findings(data, found)
+        except BROKEN as error:
+            found.add("malformed", "error", f"an entry is not what it must be: {error!r}", file)
+        except SourceError:
+            if not folder:  # of several the reader leaves out the broken ones, and notes them
+                raise
+
+
+def _check_parts(path: Path, kind: str | None, class_name: str | None, found: Findings) -> None:
+    """Add that the part val of a set measures nothing, or has the pictures of train alone."""
+    from posewright.datasets.opening import open_dataset, parts_of
+
+    parts = {"train", "val"} & set(parts_of(path, kind))
+    read = {part: open_dataset(path, kind, None, class_name, part) for part in parts}
+    held = read.get("val", ())
+    if held and not any(_counting(sample) for sample in held):
+        found.add("validation", "error", _MEASURES_NOTHING, "val")
+    trained = read.get("train", ())
+    first = same_picture([*trained, *held])[len(trained) :]
+    if trained and held and (first < len(trained)).all():
+        text = "every picture of val is one of train: training holds back a share of them instead"
+        found.add("validation is train", "warning", text, f"{len(held)} pictures")
+
+
+def _counting(sample: Sample) -> int:
+    """Return how many people of a picture are measured."""
+    return int(((sample.labelled > 0) & ~sample.crowd).sum())
+
+
 def check_dataset(dataset: Dataset, found: Findings) -> None:
     """Add the faults of a data set as it was read."""
     for note in dataset.notes:
-        found.add("left out", "error", "something was left out of the set", note)
+        found.add("left out", "error", "something was left out of the set", note, note)
     for remark in dataset.remarks:
         if ASSUMED in remark:
             text = "something was assumed that the set does not say"
-            found.add("assumed", "warning", text, remark)
+            found.add("assumed", "warning", text, remark, remark)
         else:
             text = "something is left out because of its class"
-            found.add("other classes", "warning", text, remark)
+            found.add("other classes", "warning", text, remark, remark)
     if len(dataset) == 0:
         found.add("no pictures", "error", "AP is -1: the set has no pictures", dataset.name)
     _check_skeleton(dataset.skeleton, found)
@@ -140,7 +180,7 @@ def _check_skeleton(skeleton: Skeleton, found: Findings) -> None:
 
 def _check_counting(dataset: Dataset, found: Findings) -> None:
     """Add that nobody counts: in the whole set, or in its validation pictures."""
-    counts = [int(((s.labelled > 0) & ~s.crowd).sum()) for s in dataset]
+    counts = [_counting(sample) for sample in dataset]
     if len(dataset) and not any(counts):
         text = "AP is -1: nobody (outside of crowd regions) has a labelled joint"
         return found.add("no labels", "error", text, dataset.name)
@@ -150,8 +190,7 @@ def _check_counting(dataset: Dataset, found: Findings) -> None:
             if _VALIDATION.fullmatch(folder.lower()):
                 held[folder] = held.get(folder, 0) + count
     for folder in (name for name, count in held.items() if not count):
-        text = "nobody in the validation pictures has a labelled joint: it measures nothing, AP -1"
-        found.add("validation", "error", text, folder)
+        found.add("validation", "error", _MEASURES_NOTHING, folder)
 
 
 def _check_doubles(dataset: Dataset, found: Findings) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from posewright.datasets.findings import Findings
+from posewright.datasets.naming import stated_names
 from posewright.readers.values import image_id, switch
 from posewright.skeletons import for_joints
 
@@ -62,11 +63,15 @@ def _known(written: Any) -> int | str | None:
 
 
 def _repeated(ids: list[Any], found: Findings) -> None:
+    known = [_known(i) for i in ids]
     text = "two annotations share an id: pycocotools keeps one of them"
-    for number, count in Counter(str(_known(i)) for i in ids).items():
+    for number, count in Counter(str(i) for i in known if i is not None).items():
         if count > 1:
             found.add("annotation ids", "error", text, number)
-    if 0 in map(_known, ids):
+    for row in (row for row, number in enumerate(known) if number is None):
+        text = "an annotation without an id: pycocotools stops; number them from 1"
+        found.add("annotation without id", "error", text, f"annotation {row} of the list")
+    if 0 in known:
         text = "annotation id 0: pycocotools takes its match for none; number from 1"
         found.add("id 0", "error", text, 0)
 
@@ -82,7 +87,10 @@ def _categories(
         if "keypoint" in category and "keypoints" not in category:
             text = "the category's key is 'keypoint'; COCO reads 'keypoints'"
             found.add("category key", "error", text, category.get("name"))
-        names = category.get("keypoints") or []
+        names = stated_names(category.get("keypoints"))
+        if category.get("keypoints") and not names:
+            text = "the names of the joints are no list of texts: they are left out"
+            found.add("joint names", "error", text, str(category["keypoints"])[:60])
         counts = _joints(category, categories, annotations)
         count = (
             len(names) if len(names) in counts else max(counts, key=counts.__getitem__, default=0)
@@ -92,7 +100,7 @@ def _categories(
             level: Literal["error", "warning"] = "warning" if for_joints(count) else "error"
             found.add("wrong K", level, text, f"{len(names)} names, {count} joints")
         elif names:
-            _constants(category, [str(name) for name in names], found)
+            _constants(category, names, found)
         if count and count != 17 and not category.get("sigmas"):
             text = "K is not 17 and no sigmas are given: pycocotools cannot score it with its own"
             found.add("sigmas", "warning", text, f"K = {count}")
@@ -139,9 +147,12 @@ def _annotation(
             text += " such as pycocotools never score it"
             found.add(f"form of {name}", "error", text, f"{place}: {annotation[name]!r}")
     _crowd(annotation, found, place)
-    if "area" not in annotation:
-        text = "no area: pycocotools raises KeyError; CrowdPose's evaluator takes 0.53 of the box"
+    if annotation.get("area") is None:
+        text = "no area (or null): pycocotools stops; here, as for CrowdPose, it is 0.53 of the box"
         found.add("no area", "warning", text, place)
+    if annotation.get("bbox") is None:
+        text = "no bbox (or null): pycocotools stops; here it is the extent of the labelled joints"
+        found.add("no box", "warning", text, place)
     _numbers(annotation, found, place)
 
 
@@ -157,6 +168,13 @@ def _crowd(annotation: dict[str, Any], found: Findings, place: str) -> None:
     if isinstance(value, str):
         text = 'iscrowd is text: here "0" is nobody\'s crowd, pycocotools takes any text for one'
         found.add("iscrowd", "error", text, f"{place}: {value!r}")
+
+
+def _is_crowd(annotation: dict[str, Any]) -> bool:
+    try:
+        return switch(annotation.get("iscrowd"))
+    except ValueError:
+        return False  # told by `_crowd`
 
 
 def _numbers(annotation: dict[str, Any], found: Findings, place: str) -> None:
@@ -176,7 +194,7 @@ def _numbers(annotation: dict[str, Any], found: Findings, place: str) -> None:
     if stated is None:
         text = "no num_keypoints: pycocotools raises KeyError (or, with 0, leaves the person out)"
         found.add("num_keypoints", "error", text, place)
-    elif stated == 0 and labelled and not annotation.get("iscrowd"):
+    elif stated == 0 and labelled and not _is_crowd(annotation):
         text = "num_keypoints is 0 although joints are labelled: the person is ignored, AP is -1"
         found.add("num_keypoints 0", "error", text, place)
     elif stated != labelled and "face_kpts" not in annotation:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from posewright.datasets.base import AREA_OF_BOX, Dataset, Outlines, Sample, labelled_extent
-from posewright.datasets.naming import skeleton_of, stated_mirror, unnamed
+from posewright.datasets.naming import skeleton_of, stated_mirror, stated_names, unnamed
 from posewright.datasets.notes import Notes
 from posewright.datasets.places import picture_finder
 from posewright.errors import SourceError
@@ -82,7 +82,7 @@ def parse_coco(
             place = annotation.get("id", annotation) if isinstance(annotation, dict) else annotation
             notes.add(f"annotation left out: {_why(error)}", f"id {str(place)[:60]}")
     entries = [e for e in data["images"] if _is_image(e, notes)]
-    find = picture_finder(path, [str(e["file_name"]) for e in entries], images)
+    find = picture_finder(path, [str(e["file_name"]) for e in entries], images, notes)
     samples = tuple(
         _sample(e, by_image.pop(image_id(e["id"]), []), find(e["file_name"]), len(skeleton))
         for e in entries
@@ -125,18 +125,23 @@ def coco_skeleton(
     if sum("foot_kpts" in a for a in rows) * 2 > len(rows):
         return COCO133, _WHOLE, ""
     named = [c for c in categories if c.get("keypoints")]
+    if len(named) > 1:  # those that nobody is of say nothing of the joints of the others
+        used = {_id_of(a, "category_id") for a in rows}
+        named = [c for c in named if _id_of(c, "id") in used] or named
     person = named[0] if named else {}
     if any(c["keypoints"] != person["keypoints"] for c in named):
         titles = ", ".join(str(c.get("name")) for c in named)
         raise SourceError(f"{where}: the joints of {titles} differ; choose one of them")
-    names = [str(name) for name in person.get("keypoints", [])]
+    names = stated_names(person.get("keypoints"))
+    if person and not names:
+        notes.add("names of joints left out: they are no list of texts", person.get("name"))
     counts = Counter(len(a[field]) // 3 for a in rows if a[field] and len(a[field]) % 3 == 0)
     count = len(names)
     if counts and count not in counts:
         count = majority(counts, where, "joints")
     if count == 0:
         return Skeleton("boxes", ()), (), ""
-    table = person.get("flip_index", person.get("flip_idx"))
+    table = next((t for k in ("flip_index", "flip_idx") if (t := person.get(k)) is not None), None)
     mirror = stated_mirror(table, count, notes, person.get("name"))
     if len(names) == count:
         own = skeleton_of(names, _links(person), f"custom{count}", person.get("sigmas"), mirror)
@@ -144,6 +149,13 @@ def coco_skeleton(
     label = person or next(iter(categories), {})
     skeleton, assumed = unnamed(count, str(label.get("name", "")), mirror)
     return skeleton, (field,), assumed
+
+
+def _id_of(entry: Mapping[str, Any], key: str) -> int | str | None:
+    try:
+        return image_id(entry.get(key))
+    except ValueError:
+        return None
 
 
 def _links(category: Mapping[str, Any]) -> list[tuple[int, int]]:
@@ -222,11 +234,16 @@ def _sample(entry: dict[str, Any], people: list[_Person], image: Path, joints: i
         outlines,
         [p.head for p in people],
         ignore=_ignored(entry),
-        video=str(entry.get("vid_id", "")),
+        video=_video(entry.get("vid_id")),
         frame=_integer(entry.get("frame_id"), 1 << 62),
         fps=_rate(entry.get("fps")),
         crowd_index=None if crowd_index is None else float(crowd_index),
     )
+
+
+def _video(value: Any) -> str:
+    """Return the name of a video; "" for null and NaN, which name none."""
+    return "" if value is None or value != value else str(value)
 
 
 def _integer(value: Any, below: int = 1 << 31) -> int:

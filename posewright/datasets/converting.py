@@ -97,7 +97,9 @@ def convert(
         {name: len(part) for name, part in parts.items()},
         {name: part.people for name, part in parts.items()},
         (*dataset.notes, *notes),
-        dataset.remarks,
+        tuple(
+            dict.fromkeys([*dataset.remarks, *(r for part in parts.values() for r in part.remarks)])
+        ),
     )
 
 

@@ -23,7 +23,7 @@ from posewright.datasets.places import picture_finder
 from posewright.errors import SourceError, near
 from posewright.people import Floats
 from posewright.readers.classes import Classes, class_title, majority
-from posewright.readers.values import BROKEN, finite
+from posewright.readers.values import BROKEN, finite, turned_extent
 from posewright.skeletons import Skeleton, for_joints
 
 __all__ = ["parse_xml", "read_cvat"]
@@ -116,7 +116,7 @@ def read_cvat(path: Path, images: Path | None = None, class_name: str | None = N
         _fitting(found, len(skeleton), str(e.get("name")), notes)
         for found, e in zip(people, entries, strict=True)
     ]
-    find = picture_finder(file, [str(e.get("name")) for e in entries], images)
+    find = picture_finder(file, [str(e.get("name")) for e in entries], images, notes)
     samples = tuple(
         _sample(i, entry, found, find(str(entry.get("name"))), skeleton, canon)
         for i, (entry, found) in enumerate(zip(entries, people, strict=True), 1)
@@ -131,7 +131,9 @@ def _shapes(entry: ET.Element, notes: Notes, place: str) -> list[_Shape]:
     """Return the shapes of one <image>, or the points of a <skeleton>, that can be read."""
     found: list[_Shape] = []
     for number, shape in enumerate(entry):
-        if shape.tag in ("skeleton", "points", "box", "polygon"):
+        if shape.tag in ("polyline", "cuboid", "mask"):
+            notes.add(f"<{shape.tag}> left out: it is no outline, box or joint", place)
+        if shape.tag in ("skeleton", "points", "box", "polygon", "ellipse"):
             try:
                 found.append(_shape(shape, number))
             except BROKEN as error:
@@ -146,8 +148,14 @@ def _shapes(entry: ET.Element, notes: Notes, place: str) -> list[_Shape]:
 def _shape(shape: ET.Element, number: int) -> _Shape:
     key, kind, label = shape.get("group_id") or "0", shape.tag, shape.get("label") or ""
     if kind == "box":
-        corners = finite([float(shape.attrib[k]) for k in ("xtl", "ytl", "xbr", "ybr")])
-        corners = corners.reshape(2, 2)
+        x1, y1, x2, y2 = (float(shape.attrib[k]) for k in ("xtl", "ytl", "xbr", "ybr"))
+        turn = float(shape.get("rotation") or 0)
+        corners = turned_extent((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, turn).reshape(2, 2)
+    elif kind == "ellipse":
+        kind = "box"
+        cx, cy, rx, ry = (float(shape.attrib[k]) for k in ("cx", "cy", "rx", "ry"))
+        turn = float(shape.get("rotation") or 0)
+        corners = turned_extent(cx, cy, 2 * rx, 2 * ry, turn, round=True).reshape(2, 2)
     elif kind == "skeleton":
         corners = np.zeros((0, 2), np.float32)
     else:
@@ -276,6 +284,15 @@ def _fitting(people: list[_Person], joints: int, place: str, notes: Notes) -> li
     return kept
 
 
+def _size(entry: ET.Element) -> tuple[int, int]:
+    """Return width, height px of a picture; 0, 0 where the file does not say."""
+    try:
+        width, height = (int(float(entry.attrib[side])) for side in ("width", "height"))
+    except BROKEN:
+        return 0, 0
+    return (width, height) if 0 < min(width, height) <= max(width, height) < 1 << 31 else (0, 0)
+
+
 def _sample(
     number: int,
     entry: ET.Element,
@@ -297,6 +314,6 @@ def _sample(
         boxes[i] = np.r_[outline[:, :2].min(0), outline[:, 2:].max(0)]
         area = sum(polygon_area(p) for p in person.polygons)
         areas[i] = area or (boxes[i, 2:] - boxes[i, :2]).prod() * AREA_OF_BOX
-    size = (int(entry.get("width", 0)), int(entry.get("height", 0)))
+    size = _size(entry)
     outlines = tuple(tuple(p.polygons) for p in people)
     return Sample.of(picture, size, number, points, boxes, areas=areas, outlines=outlines)

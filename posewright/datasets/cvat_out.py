@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -13,11 +14,16 @@ from posewright.writers.text import plain
 
 __all__ = ["write_cvat"]
 
+_NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # in names of classes and joints
+
 
 def write_cvat(
     dataset: Dataset, out: Path, overwrite: bool = False, progress: Progress | None = None
 ) -> list[str]:
-    """Write annotations.xml and the folder images; return what was amiss."""
+    """Write annotations.xml and the folder images; return what was amiss.
+
+    Crowd regions are left out, because the format has none.
+    """
     reserve(out, overwrite, folder=True)
     notes: list[str] = []
     root = ET.Element("annotations")
@@ -29,9 +35,12 @@ def write_cvat(
             progress(f"{name}: {len(sample)} people")
         if not copy_picture(sample.image, out / "images" / name):
             notes.append(f"{sample.image} cannot be read; its labels are kept without it")
-        root.append(_image(sample, dataset, number, name))
+        root.append(_image(sample[~sample.crowd], dataset, number, name))
+    crowds = sum(int(sample.crowd.sum()) for sample in dataset)
+    if crowds:
+        notes.append(f"{crowds} crowd regions left out: CVAT files have none")
     ET.indent(root)
-    write_text(out / "annotations.xml", ET.tostring(root, "unicode") + "\n")
+    write_text(out / "annotations.xml", _NO_XML.sub("\ufffd", ET.tostring(root, "unicode")) + "\n")
     return notes
 
 

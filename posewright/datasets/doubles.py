@@ -62,7 +62,7 @@ def same_picture(samples: Sequence[Sample]) -> NDArray[np.int64]:
     paths = [_real(sample.image) for sample in samples]
     first = {path: row for row, path in reversed(list(enumerate(paths)))}
     same = {path: path for path in first}
-    for equal in _equal(list(first)):
+    for equal in _equal(list(dict.fromkeys(paths))):
         same |= dict.fromkeys(equal, equal[0])
     return np.array([first[same[path]] for path in paths], np.int64)
 

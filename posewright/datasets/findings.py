@@ -20,19 +20,30 @@ class Finding:
 
 
 class Findings:
-    """Collects faults; each kind keeps its first place and its count."""
+    """Collects faults; each kind, and part of one, keeps its first place and its count."""
 
     def __init__(self) -> None:
         self._found: dict[str, Finding] = {}
 
-    def add(self, kind: str, level: Literal["error", "warning"], text: str, first: object) -> None:
-        """Count a fault; an error replaces a warning of its kind."""
-        old = self._found.get(kind)
+    def add(
+        self,
+        kind: str,
+        level: Literal["error", "warning"],
+        text: str,
+        first: object,
+        part: str = "",
+    ) -> None:
+        """Count a fault; an error replaces a warning of its kind.
+
+        part: what else tells it from others of its kind, so that each is told.
+        """
+        key = f"{kind} {part}" if part else kind
+        old = self._found.get(key)
         if old is None or (level == "error" and old.level == "warning"):
             count = 1 if old is None else old.count + 1
-            self._found[kind] = Finding(kind, level, text, count, str(first))
+            self._found[key] = Finding(kind, level, text, count, str(first))
         else:
-            self._found[kind] = replace(old, count=old.count + 1)
+            self._found[key] = replace(old, count=old.count + 1)
 
     def promote(self, kind: str, above: float) -> None:
         """Make a warning that came more than `above` times an error."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.doubles import same_picture
-from posewright.datasets.places import header_size
+from posewright.datasets.places import header_size, open_regular
 from posewright.writers.files import PartFile
 from posewright.writers.names import safe
 
@@ -29,8 +29,12 @@ def output_names(samples: Sequence[Sample]) -> list[str]:
     taken: set[str] = set()
     names = []
     for sample in samples:
-        stem, suffix = sample.image.stem, sample.image.suffix
-        choices = [stem, f"{sample.image.parent.name}_{stem}"]
+        # a byte of a name that is not UTF-8 can stand in no label file: "?", which `safe` replaces
+        folder, stem, suffix = (
+            text.encode("utf-8", "replace").decode()
+            for text in (sample.image.parent.name, sample.image.stem, sample.image.suffix)
+        )
+        choices = [stem, f"{folder}_{stem}"]
         name = safe(choices[0] + suffix)
         count = 1
         while Path(name).stem.lower() in taken:
@@ -42,11 +46,14 @@ def output_names(samples: Sequence[Sample]) -> list[str]:
 
 
 def copy_picture(source: Path, target: Path) -> bool:
-    """Copy a picture under a temporary name first; tell whether the source could be read."""
-    if not os.path.isfile(source):  # a pipe would be waited for
+    """Copy a picture under a temporary name first; tell whether the source could be read.
+
+    Only a file that begins as a picture does is copied: labels may name any other.
+    """
+    if header_size(source) == (0, 0):
         return False
     try:
-        file = open(source, "rb")
+        file = open_regular(source)
     except OSError:
         return False
     with file:
@@ -62,9 +69,12 @@ def copy_picture(source: Path, target: Path) -> bool:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole file under a temporary name and rename it; an OutputError where that fails."""
+    """Write a whole file under a temporary name and rename it; an OutputError where that fails.
+
+    What UTF-8 cannot say, such as a byte of a name that is none, becomes "?".
+    """
     part = PartFile(path, True)
-    part.write(text.encode())
+    part.write(text.encode("utf-8", "replace"))
     part.finish()
 
 
@@ -78,8 +88,8 @@ def split(dataset: Dataset, ratio: float, seed: int = 0) -> tuple[Dataset, Datas
 
     The same data, ratio and seed give the same parts, whatever the order of the samples.  All
     frames of a video go to one part, and so does a picture that is there several times.  Each part
-    gets one picture or video at least, where there are two and 0 < ratio < 1; a ValueError for any
-    other ratio.
+    gets one picture or video at least, where there are two and 0 < ratio < 1, else the first part
+    has all and a remark that says so; a ValueError for any other ratio.
     """
     if not 0 < ratio < 1:
         raise ValueError(f"ratio must lie between 0 and 1, not {ratio}; 0.2 keeps a fifth aside")
@@ -90,7 +100,14 @@ def split(dataset: Dataset, ratio: float, seed: int = 0) -> tuple[Dataset, Datas
     held = {keys[i] for i in order[:count]}
     mine = [i for i, key in enumerate(own) if key not in held]
     other = [i for i, key in enumerate(own) if key in held]
-    return dataset[mine], dataset[other]
+    train, val = dataset[mine], dataset[other]
+    if len(dataset) > 1 and not len(val):
+        what = f"video {dataset[0].video!r}" if dataset[0].video else "picture"
+        text = (
+            f"{dataset.name}: nothing is held back: all {len(dataset)} pictures are of one {what}"
+        )
+        train = replace(train, remarks=(*train.remarks, text))
+    return train, val
 
 
 def _keys(samples: Sequence[Sample]) -> list[tuple[str, str]]:

@@ -7,29 +7,35 @@ point is hidden where its meta, or a choice made for it, says occluded or hidden
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
 from posewright.datasets.base import Dataset, Sample, labelled_extent
+from posewright.datasets.label_studio_pictures import file_name, finder, picture_key
 from posewright.datasets.labelme import skeleton_from_names
 from posewright.datasets.labelme_people import HIDDEN
 from posewright.datasets.naming import spellings
 from posewright.datasets.notes import Notes
-from posewright.datasets.places import picture_finder
 from posewright.errors import SourceError
 from posewright.people import Floats
 from posewright.readers.classes import Classes, class_title
-from posewright.readers.values import BROKEN, finite, load
+from posewright.readers.values import BROKEN, finite, load, turned_extent
 from posewright.skeletons import Skeleton
-from posewright.writers.names import is_picture
 
 __all__ = ["read_label_studio"]
+
+
+_OUTLINES = (
+    "rectanglelabels", "polygonlabels", "ellipselabels", "rectangle", "polygon", "ellipse",
+)  # fmt: skip
+
+
+_UNREAD = ("brushlabels", "brush", "bitmasklabels", "bitmask", "keypoint", "vectorlabels", "vector")
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ def read_label_studio(
     if not isinstance(data, list):
         raise SourceError(f"{path} is no Label Studio export: it must be a list; export as JSON")
     notes, asides = Notes(path), Notes(path)
-    key = _picture_key(data)
+    key = picture_key(data)
     pages = [page for task in data if (page := _page(task, key, notes, asides)) is not None]
     classes = _classes(pages)
     chosen = classes.choose(class_name, path)
@@ -73,7 +79,7 @@ def read_label_studio(
     everybody = [_people(page, chosen, loose, asides) for page in pages]
     canon = spellings(p.label for people in everybody for _, points in people for p in points)
     skeleton = skeleton_from_names(list(canon.values()))
-    find = picture_finder(path, [page.name for page in pages], images)
+    find = finder(path, [page.name for page in pages], images, notes)
     samples = tuple(
         _sample(i, page, people, find(page.name), skeleton, canon, notes)
         for i, (page, people) in enumerate(zip(pages, everybody, strict=True), 1)
@@ -84,32 +90,12 @@ def read_label_studio(
     )  # fmt: skip
 
 
-def _picture_key(tasks: list[Any]) -> str | None:
-    """Return the field of `data` that holds the picture: the labelling config may call it anything.
-
-    It is the one that most often names a picture file, of these the one called "image"; where none
-    does, the first text of the tasks.
-    """
-    named: Counter[str] = Counter()
-    texts: Counter[str] = Counter()
-    for task in tasks:
-        data = task.get("data") if isinstance(task, dict) else None
-        for key, value in data.items() if isinstance(data, dict) else ():
-            if isinstance(value, str):
-                texts[key] += 1
-                named[key] += is_picture(PurePosixPath(_file_name(value)).name)
-    if not texts:
-        return None
-    known = named if named.total() else texts
-    return max(known, key=lambda key: (known[key], key == "image"))
-
-
 def _page(task: Any, key: str | None, notes: Notes, asides: Notes) -> _Page | None:
     try:
         url = task["data"][key]
         if not isinstance(url, str) or url.startswith("data:"):
             raise ValueError(f"data.{key} is no path of a picture")
-        page = _Page(_file_name(url))
+        page = _Page(file_name(url))
         done = [a for a in task["annotations"] if not a.get("was_cancelled")]
     except BROKEN as error:
         notes.add(f"task left out: {error!r}", str(task)[:60])
@@ -124,17 +110,15 @@ def _page(task: Any, key: str | None, notes: Notes, asides: Notes) -> _Page | No
             _add(page, result, owners, words)
         except BROKEN as error:
             notes.add(f"result left out: {error!r}", page.name)
+    for result in results:
+        if not isinstance(result, dict):
+            continue
+        kind, number = result.get("type"), str(result.get("id"))
+        if kind == "labels" and not page.classes.get(number, "?"):  # of a rectangle beside it
+            page.classes[number] = str((result["value"].get("labels") or [""])[0])
+        elif kind in _UNREAD:
+            notes.add(f"{kind} left out: it is no outline or joint that is read", page.name)
     return page
-
-
-def _file_name(url: str) -> str:
-    """Return the picture's name in a path, a URL, or /data/local-files/?d=PATH."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # brackets that are no IPv6 address
-        return url
-    local = [q[2:] for q in parts.query.split("&") if q.startswith("d=")]
-    return unquote(local[0] if local else parts.path)
 
 
 def _owners(results: list[Any]) -> dict[str, str]:
@@ -151,7 +135,8 @@ def _owners(results: list[Any]) -> dict[str, str]:
         if result.get("type") == "relation":
             pairs = [(str(result.get("from_id")), str(result.get("to_id")))]
         else:
-            kinds[str(result.get("id"))] = str(result.get("type"))
+            if result.get("type") in ("keypointlabels", *_OUTLINES):  # not what is said of it
+                kinds[str(result.get("id"))] = str(result.get("type"))
             parent = result.get("parentID")
             pairs = [(str(result.get("id")), str(parent))] if parent else []
         for one, other in pairs:
@@ -160,7 +145,7 @@ def _owners(results: list[Any]) -> dict[str, str]:
     owners = {}
     for point in (i for i, kind in kinds.items() if kind == "keypointlabels" and i in ties):
         group = _tied(point, ties, kinds)
-        boxes = [i for i in group if kinds.get(i) == "rectanglelabels"]
+        boxes = [i for i in group if kinds.get(i) in _OUTLINES]
         points = [i for i in group if kinds.get(i) == "keypointlabels"]
         if boxes or len(points) > 1:
             owners[point] = boxes[0] if boxes else min(points)
@@ -171,7 +156,7 @@ def _tied(point: str, ties: dict[str, list[str]], kinds: dict[str, str]) -> list
     """Return what is tied to a point, not by way of a rectangle, nearest first."""
     found = [point]
     for at in found:
-        if kinds.get(at) != "rectanglelabels":
+        if kinds.get(at) not in _OUTLINES:
             found += [i for i in dict.fromkeys(ties[at]) if i not in found]
     return found
 
@@ -210,20 +195,36 @@ def _add(
     page: _Page, result: dict[str, Any], owners: dict[str, str], words: dict[str, set[str]]
 ) -> None:
     kind = result.get("type")
-    if kind not in ("keypointlabels", "rectanglelabels"):
+    if kind not in ("keypointlabels", *_OUTLINES):
         return
     width, height = int(result["original_width"]), int(result["original_height"])
     page.size = width, height
     value, number = result["value"], str(result.get("id"))
-    x, y = finite([value["x"], value["y"]]) * np.array([width, height], np.float32) / 100
-    if kind == "rectanglelabels":
-        side = finite([value["width"], value["height"]]) / 100 * np.array([width, height])
-        page.boxes[number] = np.array([x, y, x + side[0], y + side[1]], np.float32)
-        page.classes[number] = str((value.get("rectanglelabels") or [""])[0])
+    if kind in _OUTLINES:
+        page.boxes[number] = _box(kind, value, finite([width / 100, height / 100]))
+        page.classes[number] = str((value.get(kind) or value.get("labels") or [""])[0])
         return
+    x, y = finite([value["x"], value["y"]]) * np.array([width, height], np.float32) / 100
     seen = 1 if words.get(number, set()) & HIDDEN else 2
     label = str(value["keypointlabels"][0])
     page.points.append(_Point(label, float(x), float(y), seen, owners.get(number)))
+
+
+def _box(kind: str, value: dict[str, Any], scale: Floats) -> Floats:
+    """Return (4,) px round an outline; scale: (2,) px of a percent."""
+    if kind in ("polygonlabels", "polygon"):
+        points = finite(value["points"]).reshape(-1, 2) * scale
+        return np.concatenate([points.min(0), points.max(0)])
+    turn = float(value.get("rotation") or 0)
+    x, y = (finite([value["x"], value["y"]]) * scale).tolist()
+    if kind in ("ellipselabels", "ellipse"):
+        a, b = (finite([value["radiusX"], value["radiusY"]]) * scale).tolist()
+        return turned_extent(x, y, 2 * a, 2 * b, turn, round=True)
+    a, b = (finite([value["width"], value["height"]]) * scale).tolist()
+    cos, sin = float(np.cos(np.radians(turn))), float(np.sin(np.radians(turn)))
+    # it is turned about its upper left corner
+    middle = x + (a * cos - b * sin) / 2, y + (a * sin + b * cos) / 2
+    return turned_extent(*middle, a, b, turn)
 
 
 def _classes(pages: Sequence[_Page]) -> Classes:

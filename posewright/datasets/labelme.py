@@ -6,6 +6,7 @@ occluded or hidden, or its description is 1, occluded or hidden; a joint without
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from posewright.datasets.labelme_people import (
 )
 from posewright.datasets.naming import skeleton_of, spellings
 from posewright.datasets.notes import Notes
-from posewright.datasets.places import header_size
+from posewright.datasets.places import OUTSIDE, header_size, picture_below, set_folder
 from posewright.errors import SourceError
 from posewright.files.paths import on_disk
 from posewright.readers.classes import Classes, class_title
@@ -64,8 +65,13 @@ def read_labelme(
     listed = _listed(folder, classes)
     canon = spellings([*used, *listed])
     skeleton = skeleton_from_names([canon[n] for n in used], [canon[n] for n in listed])
+    home, stems = set_folder(folder), Counter(file.stem for file, _ in pages)
     samples = tuple(
-        _sample(file, page, found, skeleton, canon, images, notes)
+        _sample(file, page, found, skeleton, canon, images, home, notes).replace(
+            image_id=image_id(file.stem)
+            if stems[file.stem] == 1
+            else file.relative_to(folder).with_suffix("").as_posix()
+        )
         for (file, page), found in zip(pages, people, strict=True)
     )
     return Dataset(
@@ -121,9 +127,10 @@ def _sample(
     skeleton: Skeleton,
     canon: dict[str, str],
     images: Path | None,
+    home: Path,
     notes: Notes,
 ) -> Sample:
-    picture = _picture(file, page, images)
+    picture = _picture(file, page, images, home, notes)
     if not picture.is_file():
         notes.add("picture not found beside its json", picture.name)
     where = {joint: i for i, joint in enumerate(skeleton.joints)}
@@ -156,11 +163,19 @@ def _size(page: dict[str, Any], picture: Path) -> tuple[int, int]:
     return size if 0 < min(size) and max(size) < 1 << 31 else header_size(picture)
 
 
-def _picture(file: Path, page: dict[str, Any], images: Path | None) -> Path:
-    """Return the path by imagePath, in `images` or beside the json, else by the json's own name."""
-    named = str(page.get("imagePath") or f"{file.stem}.jpg").replace("\\", "/")
-    base = named.rsplit("/", 1)[-1]
-    choices = [] if images is None else [images / named, images / base]
-    choices += [file.parent / named, file.parent / base]
+def _picture(
+    file: Path, page: dict[str, Any], images: Path | None, home: Path, notes: Notes
+) -> Path:
+    """Return the path by imagePath, in `images` or beside the json, else by the json's own name.
+
+    home: the set's folder, out of which no imagePath leads.
+    """
+    named = str(page.get("imagePath") or f"{file.stem}.jpg")
+    base = named.replace("\\", "/").rsplit("/", 1)[-1]
+    roots = [file.parent] if images is None else [images, file.parent]
+    choices = [picture_below(r, n, images or home) for r in roots for n in (named, base)]
     choices += [file.with_suffix(s) for s in (".jpg", ".jpeg", ".png", ".bmp", ".JPG", ".PNG")]
-    return next((c for c in map(on_disk, choices) if c.is_file()), choices[0])
+    found = next((c for c in choices if c is not None and on_disk(c).is_file()), None)
+    if found is None and None in choices:
+        notes.add(OUTSIDE, named[:200])
+    return on_disk(found or choices[0] or roots[0] / "outside of the set" / base)

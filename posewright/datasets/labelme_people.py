@@ -110,7 +110,7 @@ def people_of(entries: list[Any], notes: Notes, place: str) -> list[Person]:
 
     group_id may be any value but null and ""; 0, 0.0 and "0" are one group.  A shape without one
     belongs to the only person there is; a point, else, to the one person whose box it lies in, and
-    an outline to a person of its own.
+    an outline to a person of its own, as does one of another class that does not hold most points.
     """
     shapes = [s for entry in entries if (s := _shape(entry, notes, place)) is not None]
     people: dict[str, Person] = {}
@@ -120,16 +120,29 @@ def people_of(entries: list[Any], notes: Notes, place: str) -> list[Person]:
     loose = [s for s in shapes if s.group is None]
     found = list(people.values())
     outlines = [s for s in loose if s.kind != "point"]
-    if len(outlines) == 1 and len(found) == 1 and not found[0].outlines:
+    alone = len(outlines) == 1 and len(found) == 1 and not found[0].outlines
+    if alone and _is_around(outlines[0], found[0].points):
         found[0].outlines += outlines
     else:
         found += [Person(outlines=[s]) for s in outlines]
     points = [s for s in loose if s.kind == "point"]
-    if points and not found:
-        found.append(Person())
+    if points and len(found) < 2 and not any(_may_own(person, points) for person in found):
+        found.append(Person(points=points))
+        points = []
     for shape in points:
         _place(shape, found, notes, place)
     return found
+
+
+def _is_around(outline: Shape, points: list[Shape]) -> bool:
+    """Tell whether an outline may be that of these points: a person's, or one that holds most."""
+    held = sum(_around(Person([outline]), point) for point in points)
+    return outline.label.lower() in (PERSON, "") or held * 2 > len(points)
+
+
+def _may_own(person: Person, points: list[Shape]) -> bool:
+    """Tell whether points without group_id may be those of somebody."""
+    return not person.outlines or any(_is_around(o, points) for o in person.outlines)
 
 
 def _add(person: Person, shape: Shape) -> None:
@@ -163,9 +176,11 @@ def _shape(entry: Any, notes: Notes, place: str) -> Shape | None:
         return None
     if kind == "polygon" and len(corners) == 1:
         kind = "point"  # what labelme before 3.0 wrote
+    if kind == "point" and said == "0":
+        return None  # visibility 0: its author says that nothing is labelled
     least = {"point": 1, "rectangle": 2, "polygon": 3}.get(kind)
     person = label.lower() == PERSON and kind == "point"
-    if least is None or len(corners) < least or person or said == "0":
+    if least is None or len(corners) < least or person:
         notes.add(f"{kind} {label!r} left out: neither an outline nor the point of a joint", place)
         return None
     visibility = 1 if flags & HIDDEN or said in HIDDEN else 2

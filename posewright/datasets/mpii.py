@@ -39,7 +39,7 @@ def read_mpii(path: Path, images: Path | None = None) -> Dataset:
             people[str(entry["image"])].append((points, box, number))
         except BROKEN as error:
             notes.add(f"person left out: {error!r}", f"entry {number}")
-    find = picture_finder(path, list(people), images)
+    find = picture_finder(path, list(people), images, notes)
     samples = tuple(_sample(name, find(name), found) for name, found in people.items())
     return Dataset(path.stem, MPII16, samples, notes.lines())
 

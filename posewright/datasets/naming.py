@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -30,11 +31,15 @@ __all__ = [
     "skeleton_of",
     "spellings",
     "stated_mirror",
+    "stated_names",
     "unnamed",
 ]
 
 ASSUMED = "joints without names"  # begins the remark about joints that were taken for known ones
-_SIDES = {"left": "left", "right": "right", "l": "left", "r": "right"}
+_SIDES = {
+    "left": "left", "right": "right", "l": "left", "r": "right", "lt": "left", "rt": "right",
+    "lft": "left", "rgt": "right",
+}  # fmt: skip
 _OTHER = {"left": "right", "right": "left", "l": "r", "r": "l"}
 # A side that begins or ends a word without a gap: "lefteye", "eyeleft", "leye", "eyel", "l1".
 _GLUED = (
@@ -76,7 +81,8 @@ def canonical(name: str) -> str:
 
 def _words(name: str) -> tuple[str, ...]:
     """Return a name's words in lower case: "LShoulder", "Shoulder.L" and "l_shoulder" have two."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name.strip())
+    name = unicodedata.normalize("NFKC", name).strip()  # also full-width letters
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
     return tuple(w for w in re.split(r"[\W_]+", spaced.lower()) if w)
 
 
@@ -94,12 +100,12 @@ def _spelling(name: str, others: frozenset[tuple[str, ...]]) -> str:
 
 
 def _plain_side(words: tuple[str, ...]) -> tuple[str, tuple[str, ...]] | None:
-    """Return the side and the other words, where one word is a side: left, right, or l, r outside.
+    """Return the side and the other words, where one word is a side: left, right, or l, lt outside.
 
     None where no word is a side, or where two are.
     """
     full = [i for i, w in enumerate(words) if w in ("left", "right")]
-    ends = [i for i in sorted({0, len(words) - 1}) if len(words) > 1 and words[i] in ("l", "r")]
+    ends = [i for i in sorted({0, len(words) - 1}) if len(words) > 1 and words[i] in _SIDES]
     at = full or ends[:1]
     if len(at) != 1:
         return None
@@ -128,7 +134,8 @@ def _doubtful_side(
             begin, end = found.span("side")
             twin = word[:begin] + _OTHER[side] + word[end:]
             known = len(words) == 1 and rest in _PARTS
-            if (known and len(side) > 1) or _instead(words, at, twin) in others:
+            far = (_SIDES[_OTHER[side]], *_PARTS[rest].split("_")) if known else ()
+            if (known and len(side) > 1) or {far, _instead(words, at, twin)} & others:
                 return _SIDES[side], _instead(words, at, _PARTS[rest] if known else rest)
     return None
 
@@ -151,8 +158,9 @@ def spellings(names: Iterable[str]) -> dict[str, str]:
     A set with a belly (J-HMDB) marks the middle of the head, not its top: its head stays head.
     """
     listed = list(names)
-    others = frozenset(map(_words, listed))
-    plain = {name: _spelling(name, others) for name in listed}
+    own = _unnumbered(listed)
+    others = frozenset(map(_words, own))
+    plain = {name: _spelling(text, others) for name, text in zip(listed, own, strict=True)}
     taken = set(plain.values())
     counts = Counter(_renamed(spelling) for spelling in taken)
     renamed = {
@@ -161,6 +169,14 @@ def spellings(names: Iterable[str]) -> dict[str, str]:
         if counts[r := _renamed(p)] == 1 and not (p == "head" and "belly" in taken)
     }
     return {name: renamed.get(p, p) for name, p in plain.items()}
+
+
+def _unnumbered(names: Sequence[str]) -> list[str]:
+    """Return the names without their numbers in front: 0:nose, 01_left_hip, where all have one."""
+    found = [re.fullmatch(r"\s*(\d+)[\W_]+(?=.*[^\W\d_])(.+)", name) for name in names]
+    parts = {(match[1], match[2]) for match in found if match}
+    apart = len({n for n, _ in parts}) == len(parts) == len({_words(text) for _, text in parts})
+    return [match[2] for match in found if match] if all(found) and apart else list(names)
 
 
 def canonical_all(names: Sequence[str]) -> tuple[str, ...]:
@@ -223,6 +239,12 @@ def unnamed(count: int, label: str, mirror: Sequence[int] = ()) -> tuple[Skeleto
         return known, "" if mirror else f"{text}; name them if they are others"
     own = Skeleton(f"joints{count}", tuple(f"joint_{i}" for i in range(count)))
     return mirrored(own, mirror, own.name), ""
+
+
+def stated_names(value: Any) -> list[str]:
+    """Return the names of joints that a file states; none where they are no list of texts."""
+    good = isinstance(value, list) and all(isinstance(n, str) and n.strip() for n in value)
+    return list(value) if good else []
 
 
 def stated_mirror(table: Any, joints: int, notes: Notes, place: object) -> tuple[int, ...]:

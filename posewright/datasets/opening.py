@@ -12,7 +12,7 @@ import numpy as np
 from posewright.datasets.base import Dataset
 from posewright.errors import PosewrightError, SourceError, UsageError, near, nearest
 
-__all__ = ["KINDS", "guess_kind", "open_dataset", "open_part", "parts_of"]
+__all__ = ["KINDS", "guess_kind", "located", "open_dataset", "open_part", "parts_of"]
 
 # Kinds with the module and function that read them; several are COCO's form under their own name.
 KINDS: dict[str, tuple[str, str]] = {
@@ -61,7 +61,7 @@ def open_dataset(
     from posewright.readers.values import BROKEN
 
     path = Path(path)
-    file, kind = _found(path, kind)
+    file, kind = located(path, kind)
     if split is not None and kind not in _WITH_PARTS:
         raise UsageError(f"{path} is one file of labels, without parts; leave {split!r} out")
     chosen: dict[str, str | None] = {} if split is None else {"split": split}
@@ -108,12 +108,12 @@ def parts_of(path: str | Path, kind: str | None = None) -> tuple[str, ...]:
     """
     from posewright.datasets.yolo import yolo_parts
 
-    file, kind = _found(Path(path), kind)
+    file, kind = located(Path(path), kind)
     return yolo_parts(file) if kind in _WITH_PARTS else ()
 
 
-def _found(path: Path, kind: str | None) -> tuple[Path, str]:
-    """Return the annotation file or folder and its kind."""
+def located(path: Path, kind: str | None) -> tuple[Path, str]:
+    """Return the annotation file or folder at `path`, and its kind; errors as `open_dataset`."""
     if not path.exists():
         raise SourceError(f"{path} is not there{near(path)}")
     if kind is not None and kind not in KINDS:

@@ -1,39 +1,92 @@
-"""Where the pictures of an annotation file lie, and how large they are."""
+"""Where the pictures of an annotation file lie, and how large they are.
+
+A label file may come from anybody, so that the names in it lead to pictures of its own set alone:
+`picture_finder` and `picture_below` look at no place outside, and `open_regular` opens no device.
+"""
 
 from __future__ import annotations
 
 import os
+import re
+import stat
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import BinaryIO
 
+from posewright.datasets.notes import Notes
 from posewright.files.paths import on_disk
 
-__all__ = ["header_size", "header_sizes", "picture_finder", "pictures_in"]
+__all__ = [
+    "OUTSIDE", "header_size", "header_sizes", "open_regular", "picture_below", "picture_finder",
+    "pictures_in", "set_folder",
+]  # fmt: skip
 
+OUTSIDE = "picture not looked for, its name leads out of the set: give its folder with --images"
 _PROBES = 30  # names that are looked for before a folder is chosen
 _UP = 3  # levels above the annotation file that are searched
+_OF_LABELS = re.compile(r"(annot(ation)?|label|json|xml|ann|gt)s?")  # names of folders
+
+
+def set_folder(labels: Path) -> Path:
+    """Return the folder of a set: the one of its labels, or above where that is named after them.
+
+    labels: file or folder, of which .../set/annotations/val/a.json is of .../set.
+    """
+    folder = Path(os.path.abspath(labels if labels.is_dir() else labels.parent))
+    above = [folder, *folder.parents][:_UP]
+    named = [f.parent for f in above if _OF_LABELS.fullmatch(f.name.lower())]
+    inside = [f for f in named if f.parent != f]  # never the whole disk
+    return inside[-1] if inside else folder
+
+
+def picture_below(root: Path, name: str, home: Path, drop: int = 0) -> Path | None:
+    """Return where a name of a label file leads from `root`; None where that is no place of a set.
+
+    drop: number of leading folders to leave out.  A name with ".." and one from the root of a disk
+    count below `home` alone, any other below `root`.  Symbolic links are followed: whoever unpacked
+    the set has put them there, not the labels.
+    """
+    parts = _parts(name)
+    plain = ".." not in parts and not (PureWindowsPath(name).anchor or name.startswith("/"))
+    path = root.joinpath(*parts[min(drop, len(parts) - 1) :])
+    place = Path(os.path.abspath(path))  # without "..", which a link would lead elsewhere
+    if not place.is_relative_to(os.path.abspath(root if plain else home)):
+        return None
+    return on_disk(path if plain else place)
 
 
 def picture_finder(
-    labels: Path, names: Sequence[str], images: Path | None = None
+    labels: Path, names: Sequence[str], images: Path | None, notes: Notes
 ) -> Callable[[str], Path]:
     """Return the function from a name in `labels` to its picture's path.
 
     The folder is the one of `images`, the folders near `labels` and their usual children that holds
-    most of the first names, whole or without their leading folders.  A path that leads nowhere is
-    returned all the same: whoever opens it says that it is missing.
+    most of the first names, whole or without their leading folders, as long as different names stay
+    different.  A path that leads nowhere is returned all the same: whoever opens it says that it is
+    missing.  A name that leads out of the set is noted, and its picture missing.
     """
-    probes = [_parts(name) for name in names[:_PROBES]]
+    home = set_folder(labels) if images is None else images
+    distinct = list(dict.fromkeys(map(_parts, names)))
+    depth = max((len(parts) for parts in distinct[:_PROBES]), default=1)
+    drops = [d for d in range(depth) if len({_dropped(p, d) for p in distinct}) == len(distinct)]
     roots = [images] if images is not None else list(_near(labels))
-    depth = max((len(p) for p in probes), default=1)
     best = (0, roots[0], 0)
     for root in roots:
-        for drop in range(depth):
-            found = sum(_under(root, parts, drop).is_file() for parts in probes)
+        for drop in drops:
+            places = (picture_below(root, name, home, drop) for name in names[:_PROBES])
+            found = sum(place is not None and place.is_file() for place in places)
             if found > best[0]:
                 best = (found, root, drop)
     _, root, drop = best
-    return lambda name: _under(root, _parts(name), drop)
+
+    def find(name: str) -> Path:
+        own = picture_below(root, name, home) if drop else None  # an absolute one of the set
+        place = own if own is not None and own.is_file() else picture_below(root, name, home, drop)
+        if place is None:
+            notes.add(OUTSIDE, name[:200])
+        return place or root / "outside of the set" / _parts(name)[-1]
+
+    return find
 
 
 def _parts(name: str) -> tuple[str, ...]:
@@ -41,15 +94,16 @@ def _parts(name: str) -> tuple[str, ...]:
     return PurePosixPath(name.replace("\\", "/")).parts or (name,)
 
 
-def _under(root: Path, parts: tuple[str, ...], drop: int) -> Path:
-    return on_disk(root.joinpath(*parts[min(drop, len(parts) - 1) :]))
+def _dropped(parts: tuple[str, ...], drop: int) -> tuple[str, ...]:
+    return parts[min(drop, len(parts) - 1) :]
 
 
 def _near(labels: Path) -> Iterable[Path]:
     """Yield the folders in which the pictures of such a file usually lie."""
     folder = labels if labels.is_dir() else labels.parent
     words = labels.stem.replace(".", "_").split("_")
-    for up in [folder, *list(folder.absolute().parents)[:_UP]]:
+    above = [up for up in list(folder.absolute().parents)[:_UP] if up.parent != up]
+    for up in [folder, *above]:
         yield up
         yield up / "images"
         for word in words:
@@ -71,12 +125,20 @@ def header_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
     from posewright.sources.guard import BadPicture, shown_sizes
 
     try:
-        if not os.path.isfile(path):  # a pipe would be waited for
-            return (0, 0), (0, 0)
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             return shown_sizes(file)
     except (OSError, BadPicture, ValueError):
         return (0, 0), (0, 0)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading; an OSError for a device or a pipe, which may never end.
+
+    A ValueError for a name that no file can have.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(f"{path} is no file")
+    return open(path, "rb")
 
 
 def pictures_in(folder: Path) -> list[Path]:

@@ -56,8 +56,13 @@ def read_yolo(
     ]
     where = layout.file or layout.root
     names = _class_names(layout.info)
+    if names:
+        read = [_named(sample, kinds, names, notes) for sample, kinds in read]
     classes = _classes(names, [kind for _, kinds in read for kind in kinds])
-    wanted = names.get(int(class_name)) if class_name and class_name.isdecimal() else None
+    number = (
+        int(class_name) if class_name and class_name.isascii() and class_name.isdecimal() else -1
+    )
+    wanted = names.get(number) if names or number < 0 else _class_name(names, number)
     chosen = classes.choose(wanted or class_name, where)
     skeleton, assumed = _skeleton(layout, joints, chosen, notes)
     samples = tuple(
@@ -74,23 +79,47 @@ def yolo_parts(path: Path) -> tuple[str, ...]:
 
 
 def _kpt_shape(layout: Layout, labels: list[Path]) -> tuple[int, int]:
-    """Return the number of joints and of numbers for each: kpt_shape, else of most lines."""
+    """Return the number of joints and of numbers for each: kpt_shape, else of most lines.
+
+    Without kpt_shape there are three where every third one of most lines is 0, 1 or 2.
+    """
     shape = layout.info.get("kpt_shape")
-    if isinstance(shape, list) and len(shape) == 2 and shape[1] in (2, 3):
-        if not isinstance(shape[0], int) or not 0 <= shape[0] <= _MOST_JOINTS:
-            raise SourceError(f"kpt_shape {shape} in data.yaml: the first is the number of joints")
-        return int(shape[0]), int(shape[1])
+    if shape is not None:
+        whole = isinstance(shape, list) and [type(number) for number in shape] == [int, int]
+        if not whole or not 0 <= shape[0] <= _MOST_JOINTS or shape[1] not in (2, 3):
+            raise SourceError(
+                f"kpt_shape {str(shape)[:60]} in {layout.file}: it must be the number of joints "
+                f"(up to {_MOST_JOINTS}) and 2 or 3, as [17, 3]; correct it"
+            )
+        return shape[0], shape[1]
     counts: Counter[int] = Counter()
+    seen: Counter[int] = Counter()  # lines whose every third number may be a visibility
     for file in labels:
-        lines = _text(file, Notes(file)).splitlines()
-        counts.update(len(words) - 5 for line in lines if len(words := line.split()) >= 5)
+        for line in _text(file, Notes(file)).splitlines():
+            if len(words := line.split()) >= 5:
+                counts[len(words) - 5] += 1
+                seen[len(words) - 5] += all(map(_visibility, words[7::3]))
     if not counts:
         raise SourceError(
             f"{layout.root} is no YOLO-pose folder: no kpt_shape in data.yaml and no labels"
         )
     with_joints = {count: lines for count, lines in counts.items() if count}
     most = majority(with_joints or counts, layout.root, "numbers for the joints of a line")
-    return (most // 3, 3) if most % 3 == 0 else (most // 2, 2)
+    with_seen = most % 3 == 0 and 2 * seen[most] > counts[most]
+    if with_seen or most % 2 == 0:
+        return (most // 3, 3) if with_seen else (most // 2, 2)
+    raise SourceError(
+        f"{layout.root}: {most} numbers for the joints of a line are neither x, y nor x, y, "
+        "visibility; write kpt_shape into data.yaml"
+    )
+
+
+def _visibility(word: str) -> bool:
+    """Tell whether a word may be a joint's visibility."""
+    try:
+        return float(word) in (0, 1, 2)
+    except ValueError:
+        return False
 
 
 def _skeleton(
@@ -117,6 +146,17 @@ def _class_names(info: dict[str, Any]) -> dict[int, str]:
     if not isinstance(listed, dict):
         return {}
     return {int(k): str(name) for k, name in listed.items() if str(k).isdecimal()}
+
+
+def _named(
+    sample: Sample, kinds: list[int], names: dict[int, str], notes: Notes
+) -> tuple[Sample, list[int]]:
+    """Leave out, noted, what is of a class that data.yaml does not name."""
+    for kind in kinds:
+        if kind not in names:
+            notes.add("line left out: its class is not among names", f"{sample.image.name}: {kind}")
+    kept = [i for i, kind in enumerate(kinds) if kind in names]
+    return (sample, kinds) if len(kept) == len(kinds) else (sample[kept], [kinds[i] for i in kept])
 
 
 def _class_name(names: dict[int, str], kind: int) -> str:

@@ -83,7 +83,7 @@ def _yaml(subsets: list[str], skeleton: Skeleton, class_name: str) -> str:
         f"  0: {json.dumps(class_name)}",
         "kpt_names:",
         "  0:",
-        *(f"    - {joint}" for joint in skeleton.joints),
+        *(f"    - {json.dumps(joint)}" for joint in skeleton.joints),
     ]
     return "\n".join(lines) + "\n"
 

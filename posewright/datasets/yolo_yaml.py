@@ -15,6 +15,7 @@ from typing import Any
 from posewright.datasets.notes import Notes
 from posewright.datasets.places import pictures_in
 from posewright.errors import SourceError, UsageError
+from posewright.files.paths import on_disk
 from posewright.files.yamlfile import load_yaml
 
 __all__ = ["PARTS", "Layout", "layout_of", "pictures_of"]
@@ -106,7 +107,7 @@ def _usual(root: Path) -> dict[str, tuple[str, ...]]:
     parts = {}
     for name, words in PARTS.items():
         places = [place for word in words for place in (f"images/{word}", f"{word}/images")]
-        found = tuple(place for place in places if (root / place).is_dir())
+        found = tuple(place for place in places if on_disk(root / place).is_dir())
         if found:
             parts[name] = found
     return parts
@@ -116,7 +117,7 @@ def _first(bases: Iterable[Path], text: str) -> Path | None:
     """Return the first existing place of a name written on any system; None without one."""
     for base in bases:
         for name in dict.fromkeys([text, text.replace("\\", "/")]):
-            place = Path(os.path.normpath(base / name))
+            place = on_disk(Path(os.path.normpath(base / name)))
             if os.path.exists(place):
                 return place
     return None

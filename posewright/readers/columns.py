@@ -14,7 +14,7 @@ from posewright.metrics.instances import Doubles
 from posewright.readers.values import BROKEN
 
 __all__ = [
-    "WHOLE_BODY", "boxes_of", "column", "complete", "each", "fields_of", "keypoints_of",
+    "WHOLE_BODY", "areas_of", "boxes_of", "column", "complete", "each", "fields_of", "keypoints_of",
 ]  # fmt: skip
 
 # How COCO-WholeBody splits its 133 joints over fields, in order.
@@ -83,11 +83,30 @@ def _checked(values: Doubles, path: Path) -> Doubles:
     return values
 
 
-def boxes_of(entries: list[Any], path: Path) -> Doubles:
+def boxes_of(entries: list[Any], path: Path, keypoints: Doubles | None = None) -> Doubles:
+    """(N, 4) left, top, width, height.
+
+    keypoints: (N, K, 3), round whose labelled joints a box is that is absent or null.
+    """
+    if keypoints is not None:
+        lacking = [n for n, e in enumerate(entries) if e.get("bbox") is None]
+        entries = list(entries)
+        for n in lacking:
+            seen = keypoints[n, keypoints[n, :, 2] > 0, :2]
+            low, high = (seen.min(0), seen.max(0)) if len(seen) else (np.zeros(2),) * 2
+            entries[n] = {"bbox": [*low, *(high - low)]}
     flat = each(entries, lambda e: tuple(map(float, e["bbox"])), path)
     if any(len(box) != 4 for box in flat):
         raise SourceError(f"{path} has boxes that are not left, top, width, height")
     return _checked(np.array(flat, np.float64).reshape(-1, 4), path)
+
+
+def areas_of(entries: list[Any], boxes: Doubles, share: float, path: Path) -> Doubles:
+    """(N,) px^2: the area of each entry, `share` of its box where that is absent or null."""
+    stated = each(entries, lambda e: np.nan if (a := e.get("area")) is None else float(a), path)
+    absent = np.array([e.get("area") is None for e in entries], bool)
+    own = boxes[:, 2] * boxes[:, 3] * share
+    return _checked(np.where(absent, own, np.array(stated, np.float64)), path)
 
 
 def fields_of(entries: list[Any], joints: int, whole_body: bool) -> Mapping[str, int]:

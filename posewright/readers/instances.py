@@ -14,6 +14,7 @@ from posewright.files.paths import PathIndex
 from posewright.metrics.instances import Detections, Doubles, Ints, Truth
 from posewright.readers.classes import Category, coco_category
 from posewright.readers.columns import (
+    areas_of,
     boxes_of,
     column,
     complete,
@@ -22,7 +23,7 @@ from posewright.readers.columns import (
     keypoints_of,
 )
 from posewright.readers.longlists import split_lists
-from posewright.readers.values import image_id, load, switch
+from posewright.readers.values import AREA_OF_BOX, image_id, load, switch
 
 __all__ = [
     "Labels", "box_detections", "detections", "read_box_truth", "read_detections", "read_entries",
@@ -91,9 +92,9 @@ def read_truth(
     """Read people with `joints` key points from COCO labels.
 
     whole_body: the joints may be in COCO-WholeBody's five fields.  class_name: of the category to
-    read; by default person where there is one, else the only one with joints.  People without the
-    area that COCO states have that of their box.  SourceError for a broken file, UsageError for
-    another number of joints.
+    read; by default person where there is one, else the only one with joints.  A box that is absent
+    or null is the extent of the labelled joints, an area 0.53 of the box.  SourceError for a broken
+    file, UsageError for another number of joints.
     """
     path = Path(path)
     data, broken = _labels(path)
@@ -103,11 +104,11 @@ def read_truth(
     fields = fields_of(entries, joints, whole_body)
     entries, notes = complete(entries, fields, path)
     keypoints = keypoints_of(entries, fields, path)
-    boxes = boxes_of(entries, path)
-    areas = column(entries, lambda a: a.get("area", a["bbox"][2] * a["bbox"][3]), path)
+    boxes = boxes_of(entries, path, keypoints)
+    areas = areas_of(entries, boxes, AREA_OF_BOX, path)
     labelled = (keypoints[:, :, 2] > 0).any(1)
     if not whole_body:
-        stated = column(entries, lambda a: a.get("num_keypoints", -1), path)
+        stated = column(entries, lambda a: _or(a.get("num_keypoints"), -1), path)
         labelled = np.where(stated < 0, labelled, stated > 0)
     crowd = column(entries, lambda a: switch(a.get("iscrowd")), path) != 0
     truth = Truth(_cells(entries, images), keypoints, boxes, areas, crowd | ~labelled, crowd)
@@ -135,7 +136,7 @@ def read_box_truth(path: str | Path, class_name: str | None = None) -> Labels:
     rank = {c: n for n, c in enumerate(categories)}
     kinds = column(entries, lambda a: rank[image_id(a["category_id"])], path).astype(np.int64)
     boxes = boxes_of(entries, path)
-    areas = column(entries, lambda a: a.get("area", a["bbox"][2] * a["bbox"][3]), path)
+    areas = areas_of(entries, boxes, 1, path)
     crowd = column(entries, lambda a: switch(a.get("iscrowd")), path) != 0
     cells = _cells(entries, images) + kinds * len(images)
     truth = Truth(cells, np.zeros((len(entries), 0, 3)), boxes, areas, crowd, crowd)
@@ -270,6 +271,11 @@ def _by_image(entries: list[Any], images: list[int | str], path: Path) -> list[A
             f"{entries[0]['image_id']!r}; make the ids agree"
         )
     return kept
+
+
+def _or(value: Any, default: Any) -> Any:
+    """Return a value of a file, or what stands for one that is absent or null."""
+    return default if value is None else value
 
 
 def _id(entry: Entry, name: str) -> int | str | None:

@@ -34,8 +34,11 @@ _CELL, _STRUCT, _CHAR = 1, 2, 4
 _TEXT = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16", 18: "utf-32"}
 _TAGS = {order: struct.Struct(f"{order}I") for order in "<>"}
 _DEEPEST = 30  # structs in structs
-_LARGEST = 1 << 31  # bytes of one variable, unpacked
+_LARGEST = 64 << 20  # bytes of a file, and of all its variables unpacked
+_MEMORY = 512 << 20  # bytes that the values may take
+_VALUE = 192  # bytes of memory that a value takes beside its content
 
+_TOO_LARGE = f"it holds more than {_LARGEST >> 20} MB, which no labels have"
 _USUAL = 40  # bytes before the content of a variable of two axes without a name
 
 Array = NDArray[Any]
@@ -47,11 +50,12 @@ def read_mat(path: str | Path) -> dict[str, Any]:
 
     Numbers are arrays in MATLAB's shape (at least two axes), text is str, a cell array is an object
     array, a struct array is an object array of dicts.  SourceError for a file that is cut off,
-    broken, of another version (7.3 is HDF5) or holds something else.
+    broken, of another version (7.3 is HDF5), holds something else or unpacks to more than 64 MB.
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
+        with open(path, "rb") as file:
+            data = file.read(_LARGEST + 1)
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}{near(path)}") from error
     try:
@@ -63,12 +67,15 @@ def read_mat(path: str | Path) -> dict[str, Any]:
 
 
 def _variables(data: bytes) -> dict[str, Any]:
+    if len(data) > _LARGEST:
+        raise ValueError(_TOO_LARGE)
     marks = {b"IM": "<", b"MI": ">"}
     if len(data) < _HEADER or data[126:128] not in marks or b"\x89HDF" in data[:520]:
         raise ValueError("no MAT-file header of level 5")
     order = marks[data[126:128]]
     found: dict[str, Any] = {}
     heads: dict[bytes, _Head] = {}
+    memory, unpacked = _Memory(), 0
     at = _HEADER
     while at + 8 <= len(data):
         kind, size = struct.unpack_from(f"{order}II", data, at)
@@ -77,38 +84,54 @@ def _variables(data: bytes) -> dict[str, Any]:
             raise ValueError("the file is cut off")
         at += 8 + size
         if kind == _COMPRESSED:  # the only kind that is not padded, but for the variable in it
-            body = _unpack(body)
+            body = _unpack(body, _LARGEST - unpacked)
+            unpacked += len(body)
             kind, size = struct.unpack_from(f"{order}II", body)
             body = body[8 : 8 + size]
         else:
             at = -(-at // 8) * 8
         if kind == _MATRIX:
-            name, value = _Reader(body, order, heads).matrix(0)
+            name, value = _Reader(body, order, heads, memory).matrix(0)
             found[name] = value
     return found
 
 
-def _unpack(body: bytes) -> bytes:
-    """Decompress, up to a size that no label file has."""
+def _unpack(body: bytes, most: int) -> bytes:
+    """Decompress up to `most` bytes."""
     unpacker = zlib.decompressobj()
-    data = unpacker.decompress(body, _LARGEST)
-    if not unpacker.eof:
-        raise ValueError("a variable is cut off or larger than 2 GB")
-    return data
+    data = unpacker.decompress(body, max(most, 1))
+    if unpacker.eof:
+        return data
+    raise ValueError(_TOO_LARGE if len(data) >= most else "a variable is cut off")
+
+
+class _Memory:
+    """Counts what the values of a file take, before they take it."""
+
+    def __init__(self) -> None:
+        self._left = _MEMORY
+
+    def take(self, values: int, content: int = 0) -> None:
+        """Count values and the bytes of their content; a ValueError where they are too many."""
+        self._left -= values * _VALUE + content
+        if self._left < 0:
+            raise ValueError(f"its values would take more than {_MEMORY >> 20} MB of memory")
 
 
 class _Reader:
     """Reads elements one after the other from the bytes of a variable."""
 
-    def __init__(self, data: bytes, order: str, heads: dict[bytes, _Head]) -> None:
+    def __init__(self, data: bytes, order: str, heads: dict[bytes, _Head], memory: _Memory) -> None:
         self._data, self._order, self._at = data, order, 0
         self._tag = _TAGS[order]
+        self._memory = memory
         self._heads = heads  # of the file so far: a struct array repeats a few a thousand times
 
     def matrix(self, depth: int) -> tuple[str, Any]:
         """Read the inside of a matrix element: its name and its value."""
         if depth > _DEEPEST:
             raise ValueError(f"structs nested deeper than {_DEEPEST}")
+        self._memory.take(1)
         if not self._data:
             return "", np.zeros((0, 0))
         kind, shape, name = self._head()
@@ -116,6 +139,7 @@ class _Reader:
         if count > (_LARGEST if kind in _CLASSES else len(self._data)) or min(shape) < 0:
             raise ValueError(f"an array of shape {shape}")
         if kind in _CLASSES:
+            self._memory.take(0, count * np.dtype(_CLASSES[kind]).itemsize)
             return name, self._numbers().astype(_CLASSES[kind]).reshape(shape, order="F")
         if kind == _CHAR:
             return name, self._text(shape)
@@ -150,6 +174,7 @@ class _Reader:
         text = body.decode(encoding)
         if shape[0] < 2:
             return text
+        self._memory.take(0, len(text) * 64)  # a list of letters and an array of them
         return "\n".join(map("".join, np.array(list(text)).reshape(shape, order="F").tolist()))
 
     def _struct(self, shape: tuple[int, ...], count: int, depth: int) -> Array:
@@ -159,13 +184,14 @@ class _Reader:
             names[i : i + width].partition(b"\0")[0].decode("ascii")
             for i in range(0, len(names), width)
         ]
+        self._memory.take(count * (len(fields) + 1))
         return _filled(shape, [{f: self._inner(depth) for f in fields} for _ in range(count)])
 
     def _inner(self, depth: int) -> Any:
         kind, body = self._element()
         if kind != _MATRIX:
             raise ValueError(f"type {kind} where a matrix was expected")
-        return _Reader(body, self._order, self._heads).matrix(depth + 1)[1]
+        return _Reader(body, self._order, self._heads, self._memory).matrix(depth + 1)[1]
 
     def _numbers(self) -> Array:
         kind, body = self._element()

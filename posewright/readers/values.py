@@ -14,13 +14,16 @@ from posewright.people import Floats, extent
 from posewright.skeletons import Skeleton, get_skeleton, list_skeletons
 
 __all__ = [
-    "BROKEN", "corners", "finite", "identity", "image_id", "load", "natural", "number_id", "reach",
-    "skeleton_of", "switch",
+    "AREA_OF_BOX", "BROKEN", "corners", "finite", "identity", "image_id", "load", "natural",
+    "number_id", "reach", "skeleton_of", "switch", "turned_extent",
 ]  # fmt: skip
 
+AREA_OF_BOX = 0.53  # a person's share of their box, where no area is labelled (CrowdPose)
 BROKEN = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
 _USUAL = {14: "crowdpose14", 17: "coco17"}  # of joint counts that several skeletons share
 _WHOLE = re.compile(r"[+-]?\d{1,4000}(\.0*)?")  # Python converts no longer ones
+_HALVES = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")  # of UTF-16 in JSON, alone or in pairs
+_HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 _OFF, _ON = {"", "0", "0.0", "false", "no", "none", "null"}, {"1", "1.0", "true", "yes"}
 
 
@@ -30,11 +33,26 @@ def load(path: Path) -> Any:
         content = path.read_bytes()
         if not content:
             raise SourceError(f"{path} is empty (0 bytes): nothing was written to it")
-        return json.loads(content)
+        parsed = json.loads(content)
+        return _encodable(parsed) if _HALVES.search(content) or 0 in content[:4] else parsed
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}{near(path)}") from error
     except (ValueError, RecursionError) as error:
         raise SourceError(f"{path} is not valid JSON ({error}); write it again") from error
+
+
+def _encodable(value: Any) -> Any:
+    """Return parsed JSON with \ufffd in place of what no name of a file and no text can hold.
+
+    Half a pair of UTF-16 stays where it stands for a byte of a file's name that is not UTF-8.
+    """
+    if isinstance(value, str):
+        return _HALF.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_encodable(inner) for inner in value]
+    if isinstance(value, dict):
+        return {_HALF.sub("\ufffd", key): _encodable(inner) for key, inner in value.items()}
+    return value
 
 
 def finite(value: Any) -> Floats:
@@ -52,6 +70,23 @@ def corners(box: Any) -> Floats:
     if width < 0 or height < 0:
         raise ValueError(f"a box of size {width:g} x {height:g}")
     return np.array([x, y, x + width, y + height], np.float32)
+
+
+def turned_extent(
+    x: float, y: float, width: float, height: float, degrees: float, round: bool = False
+) -> Floats:
+    """Return x1, y1, x2, y2 round a rectangle, or ellipse, about x, y that is turned by an angle.
+
+    Sides may be negative, as of a box that was drawn from its lower right corner.
+    """
+    cos, sin = (abs(v) for v in (np.cos(np.radians(degrees)), np.sin(np.radians(degrees))))
+    a, b = abs(width) / 2, abs(height) / 2
+    half = (
+        [np.hypot(a * cos, b * sin), np.hypot(a * sin, b * cos)]
+        if round
+        else [a * cos + b * sin, a * sin + b * cos]
+    )
+    return finite([x - half[0], y - half[1], x + half[0], y + half[1]])
 
 
 def reach(points: Floats) -> Floats:
@@ -93,8 +128,8 @@ def switch(value: Any) -> bool:
 
     ValueError for what is neither.
     """
-    if value is None or (isinstance(value, (bool, int, float)) and value == value):
-        return bool(value)  # NaN is neither
+    if value is None or (isinstance(value, (bool, int, float)) and value in (0, 1)):
+        return bool(value)
     word = str(value).strip().lower()
     if word in _OFF or word in _ON:
         return word in _ON

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 
 from posewright.datasets.base import Dataset, concat
 from posewright.datasets.doubles import same_picture
+from posewright.datasets.folders import split
 from posewright.datasets.opening import open_dataset, open_part, parts_of
 from posewright.errors import SourceError, UsageError
 from posewright.people import People
@@ -25,8 +25,9 @@ def open_sets(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
     """Return the set to train on and the one to validate on, with one skeleton; None without one.
 
     recipe.val: a path, "last:N" for the last N pictures, or "" for the validation part that the
-    sets declare (data.yaml of YOLO), else to hold back the share `val_split`, chosen by the seed.
-    Of sets with parts only `train` is trained on, and only `val` validates.  Joints of several sets
+    sets declare (data.yaml of YOLO), else to hold back the share `val_split`, chosen by the seed as
+    `data split` does: all frames of a video on one side.  Of sets with parts only `train` trains,
+    and only `val` validates; no picture does both, unless all of `val` do.  Joints of several sets
     are matched by name.
     """
     if not recipe.data:
@@ -69,14 +70,18 @@ def _limited(data: Dataset, people: int) -> Dataset:
 
 
 def _split(data: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset | None]:
-    if recipe.val.startswith("last:"):
-        last = recipe.val.removeprefix("last:")
-        if not last.isdigit() or not 0 < int(last) < len(data):
-            raise UsageError(f"val={recipe.val!r}; last:N needs 0 < N < {len(data)} pictures")
-        return data[: -int(last)], data[-int(last) :]
+    """Return what trains and what validates, of which no picture is in both."""
     if recipe.val:
-        held = _open(recipe.val, recipe.val_images, recipe, "val", "test")
-        return data, held.to(data.skeleton)
+        train, named = _by_hand(data, recipe)
+        held = _untrained(train, named)
+        if len(held) or not len(named):
+            return train, held
+        text = f"all {len(named)} pictures are trained on as well, by path or by content"
+        if recipe.val.startswith("last:"):
+            raise UsageError(f"val={recipe.val!r}: {text}; give a larger N")
+        # who names the training set itself asks how well a network learns it by heart
+        text = f"val={recipe.val!r}: {text}: validation measures what was learned by heart"
+        return train, replace(named, remarks=(*named.remarks, text))
     declared = _declared(data, recipe)
     if declared is not None and len(declared):
         return data, declared
@@ -88,26 +93,40 @@ def _split(data: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset | None]:
         return data, None
     if count >= len(data):
         raise UsageError(f"val_split={recipe.val_split:g} leaves none of {len(data)} pictures")
-    order = np.random.default_rng(recipe.seed).permutation(len(data))
-    held_back = np.zeros(len(data), np.bool_)
-    held_back[order[:count]] = True
-    held_back = held_back[same_picture(data.samples)]  # a picture that is there twice is not torn
-    return data[np.flatnonzero(~held_back).tolist()], data[np.flatnonzero(held_back).tolist()]
+    train, held = split(data, recipe.val_split, recipe.seed)
+    return train, held if len(held) else None
+
+
+def _by_hand(data: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset]:
+    """Return what trains, and what recipe.val names."""
+    if not recipe.val.startswith("last:"):
+        held = _open(recipe.val, recipe.val_images, recipe, "val", "test")
+        return data, held.to(data.skeleton)
+    last = recipe.val.removeprefix("last:")
+    if not last.isdigit() or not 0 < int(last) < len(data):
+        raise UsageError(f"val={recipe.val!r}; last:N needs 0 < N < {len(data)} pictures")
+    return data[: -int(last)], data[-int(last) :]
 
 
 def _declared(data: Dataset, recipe: Recipe) -> Dataset | None:
     """Return the validation parts of the sets, without pictures of `data`; None without parts."""
-    kind, trained = recipe.kind or None, {os.path.abspath(s.image) for s in data}
+    kind = recipe.kind or None
     sets = () if recipe.images else recipe.data
     chosen = recipe.class_name or None
     declaring = [path for path in sets if "val" in parts_of(path, kind)]
     parts = [open_dataset(path, kind, None, chosen, "val") for path in declaring]
-    if not parts:
-        return None
-    held = concat(parts, data.skeleton)
-    new = [i for i, s in enumerate(held) if os.path.abspath(s.image) not in trained]
-    part: Dataset = held[new]
-    return part
+    return _untrained(data, concat(parts, data.skeleton)) if parts else None
+
+
+def _untrained(train: Dataset, held: Dataset) -> Dataset:
+    """Return `held` without the pictures, by path or by content, that are in `train`; say so."""
+    first = same_picture([*train.samples, *held.samples])[len(train) :]
+    kept = np.flatnonzero(first >= len(train)).tolist()
+    lost = len(held) - len(kept)
+    if not lost:
+        return held
+    text = f"{held.name}: {lost} of {len(held)} pictures are not validated on: they are trained on"
+    return replace(held[kept], remarks=(*held.remarks, text))
 
 
 def check_validation(held: Dataset) -> None:
@@ -145,7 +164,9 @@ def fingerprint(data: Dataset | None) -> dict[str, Any]:
         return {"pictures": 0, "people": 0, "sha256": ""}
     digest = hashlib.sha256()
     for sample in data:
-        digest.update(f"{sample.image.name} {sample.size} {sample.image_id}\n".encode())
+        digest.update(
+            f"{sample.image.name} {sample.size} {sample.image_id}\n".encode("utf-8", "replace")
+        )
         digest.update(np.ascontiguousarray(sample.people.keypoints).tobytes())
         digest.update(np.ascontiguousarray(sample.people.boxes).tobytes())
         digest.update(sample.visibility.tobytes())
