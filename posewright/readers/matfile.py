@@ -34,11 +34,13 @@ _CELL, _STRUCT, _CHAR = 1, 2, 4
 _TEXT = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16", 18: "utf-32"}
 _TAGS = {order: struct.Struct(f"{order}I") for order in "<>"}
 _DEEPEST = 30  # structs in structs
-_LARGEST = 64 << 20  # bytes of a file, and of all its variables unpacked
-_MEMORY = 512 << 20  # bytes that the values may take
+# MPII's file of 12 MB is the largest published one; each of its two million numbers is a matrix.
+_LARGEST = 64 << 20  # bytes of a file
+_UNPACKED = 400 << 20  # bytes of all its variables
+_MEMORY = 800 << 20  # bytes that the values may take
 _VALUE = 192  # bytes of memory that a value takes beside its content
 
-_TOO_LARGE = f"it holds more than {_LARGEST >> 20} MB, which no labels have"
+_TOO_LARGE = "it holds more than {} MB, which no labels have"
 _USUAL = 40  # bytes before the content of a variable of two axes without a name
 
 Array = NDArray[Any]
@@ -50,7 +52,7 @@ def read_mat(path: str | Path) -> dict[str, Any]:
 
     Numbers are arrays in MATLAB's shape (at least two axes), text is str, a cell array is an object
     array, a struct array is an object array of dicts.  SourceError for a file that is cut off,
-    broken, of another version (7.3 is HDF5), holds something else or unpacks to more than 64 MB.
+    broken, of another version (7.3 is HDF5), holds something else or unpacks to more than 400 MB.
     """
     path = Path(path)
     try:
@@ -68,7 +70,7 @@ def read_mat(path: str | Path) -> dict[str, Any]:
 
 def _variables(data: bytes) -> dict[str, Any]:
     if len(data) > _LARGEST:
-        raise ValueError(_TOO_LARGE)
+        raise ValueError(_TOO_LARGE.format(_LARGEST >> 20))
     marks = {b"IM": "<", b"MI": ">"}
     if len(data) < _HEADER or data[126:128] not in marks or b"\x89HDF" in data[:520]:
         raise ValueError("no MAT-file header of level 5")
@@ -84,7 +86,7 @@ def _variables(data: bytes) -> dict[str, Any]:
             raise ValueError("the file is cut off")
         at += 8 + size
         if kind == _COMPRESSED:  # the only kind that is not padded, but for the variable in it
-            body = _unpack(body, _LARGEST - unpacked)
+            body = _unpack(body, _UNPACKED - unpacked)
             unpacked += len(body)
             kind, size = struct.unpack_from(f"{order}II", body)
             body = body[8 : 8 + size]
@@ -102,7 +104,9 @@ def _unpack(body: bytes, most: int) -> bytes:
     data = unpacker.decompress(body, max(most, 1))
     if unpacker.eof:
         return data
-    raise ValueError(_TOO_LARGE if len(data) >= most else "a variable is cut off")
+    if len(data) >= most:
+        raise ValueError(_TOO_LARGE.format(_UNPACKED >> 20))
+    raise ValueError("a variable is cut off")
 
 
 class _Memory:
@@ -136,7 +140,7 @@ class _Reader:
             return "", np.zeros((0, 0))
         kind, shape, name = self._head()
         count = math.prod(shape)
-        if count > (_LARGEST if kind in _CLASSES else len(self._data)) or min(shape) < 0:
+        if count > (_UNPACKED if kind in _CLASSES else len(self._data)) or min(shape) < 0:
             raise ValueError(f"an array of shape {shape}")
         if kind in _CLASSES:
             self._memory.take(0, count * np.dtype(_CLASSES[kind]).itemsize)
