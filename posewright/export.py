@@ -161,7 +161,9 @@ def _of_one_size(model: PoseModel, codec: Any) -> PoseModel:
 
 def _refuse(path: Path, found: Check, pixels: float, error: float) -> None:
     """ModelError: the file is further from torch than it may be; NaN is."""
-    same = found.error <= ROUNDING  # then joints differ by ties alone, as of an untrained network
+    # equal up to rounding, joints differ by ties alone, as of an untrained network; an error of 0
+    # may come from outputs of which none was compared
+    same = 0 < found.error <= ROUNDING
     if not (same or (found.pixels <= pixels and found.error <= error)):
         raise ModelError(
             f"{path}: the exported network differs from torch: joints by {found.pixels:.3f} px on "

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +26,8 @@ from posewright.cli import main
 from posewright.cli.demo import CLIP
 from posewright.codecs import Heatmap
 from posewright.errors import MissingError, ModelError, OutputError, UsageError
-from posewright.export import export, fold_batch_norm
+from posewright.export import Check, export, fold_batch_norm
+from posewright.export import _refuse as refuse
 from posewright.models import PoseModel, create
 from posewright.models.counting import count
 from posewright.models.hrformer import LocalAttention
@@ -292,6 +293,25 @@ def test_outputs_that_differ_are_refused_where_no_joint_does(
     ):
         export(model, tmp_path / "net.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nan_is_refused(model: PoseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def one(graph: nn.Module) -> None:
+        last_convolution(graph).bias[3] = torch.nan
+
+    with spoilt(monkeypatch, one), pytest.raises(ModelError, match="hold NaN or infinity: heatmap"):
+        export(model, tmp_path / "net.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "pixels", "kept"),
+    [(0.0, 0.05, True), (0.0, 5.0, False), (1e-6, 5.0, True), (np.nan, 0.0, False)],
+)
+def test_joints_may_differ_by_ties_alone(error: float, pixels: float, kept: bool) -> None:
+    found = Check(error, pixels, pixels, 8, 8)
+    with nullcontext() if kept else pytest.raises(ModelError, match="nothing kept"):
+        refuse(Path("net.onnx"), found, 0.1, np.inf)
 
 
 def test_int8_says_nothing_among_what_is_printed(
