@@ -54,7 +54,9 @@ def labels_of(dataset: Dataset, path: Path | None = None, shared: Mask | None = 
     names |= {str(s.image): row for row, s in enumerate(dataset)}
     index = np.array([s.crowd_index or 0.0 for s in dataset])
     ids: list[int] = [s.image_id for s in dataset]  # type: ignore[misc]  # some sets have names
-    return Labels(path or Path(dataset.name), truth, ids, names, [1], index)
+    return Labels(
+        path or Path(dataset.name), truth, ids, names, [dataset.category], index, otherwise=1
+    )
 
 
 def _stacked(parts: Sequence[np.typing.ArrayLike], shape: tuple[int, ...]) -> Doubles:

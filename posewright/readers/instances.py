@@ -40,7 +40,8 @@ class Labels:
     image here.  categories: ids in ascending order; of boxes, the cell is that of the image plus
     the number of images for each category before.  crowd_index: (images,) CrowdPose's, 0 where the
     file has none.  notes, remarks: lines about what was left out because it is broken, and because
-    of its class.
+    of its class.  otherwise: the category of key points that is read where results have none of
+    `categories`, as a network of one class may number it 1, whatever the labels do.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class Labels:
     crowd_index: Doubles
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    otherwise: int | None = None
 
     def rows(self, found: Iterable[Any], path: Path) -> Ints:
         """Return the number of the image of each id or name; a UsageError where some are unknown.
@@ -161,7 +163,9 @@ def detections(
     """Make `read_detections` of entries that are read already."""
     [person] = labels.categories
     rows = labels.rows(each(entries, _image_id, path), path)
-    mine = np.array([_category(e, person) == person for e in entries], bool)
+    categories = [_category(e, person) for e in entries]
+    wanted = person if person in categories else labels.otherwise
+    mine = np.array([category == wanted for category in categories], bool)
     if len(entries) and not mine.any():
         raise UsageError(
             f"{path}: none of {len(entries)} people is of category {person}, that of the class in "
