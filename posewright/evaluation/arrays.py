@@ -11,7 +11,7 @@ from posewright.datasets.base import Dataset, Sample
 from posewright.metrics.instances import Detections, Doubles, Ints, Mask, Truth
 from posewright.metrics.pck import head_sizes, torso_sizes
 from posewright.people import Floats, People
-from posewright.readers.instances import Labels
+from posewright.readers.instances import Labels, rows_of_names
 from posewright.readers.persons import Persons
 from posewright.skeletons import LSP14, MPII16, Skeleton
 from posewright.writers.text import plain, triples, xywh
@@ -50,8 +50,9 @@ def labels_of(dataset: Dataset, path: Path | None = None, shared: Mask | None = 
         _stacked([s.areas for s in dataset], ()), crowd | ~(points[:, :, 2] > 0).any(1), crowd,
     )  # fmt: skip
     # a set without numbers has names for ids
-    names = {str(s.image_id): row for row, s in enumerate(dataset)}
-    names |= {str(s.image): row for row, s in enumerate(dataset)}
+    names = rows_of_names(
+        (name, row) for row, s in enumerate(dataset) for name in (str(s.image_id), str(s.image))
+    )
     index = np.array([s.crowd_index or 0.0 for s in dataset])
     ids: list[int] = [s.image_id for s in dataset]  # type: ignore[misc]  # some sets have names
     return Labels(

@@ -26,7 +26,7 @@ from posewright.readers.values import image_id, load, switch
 
 __all__ = [
     "Labels", "box_detections", "detections", "read_box_truth", "read_detections", "read_entries",
-    "read_truth",
+    "read_truth", "rows_of_names",
 ]  # fmt: skip
 
 Entry = Mapping[str, Any]
@@ -37,17 +37,18 @@ class Labels:
     """The labels of a file.
 
     path: of the file.  images: ids in ascending order; the cell of an instance is the number of its
-    image here.  categories: ids in ascending order; of boxes, the cell is that of the image plus
-    the number of images for each category before.  crowd_index: (images,) CrowdPose's, 0 where the
-    file has none.  notes, remarks: lines about what was left out because it is broken, and because
-    of its class.  otherwise: the category of key points that is read where results have none of
-    `categories`, as a network of one class may number it 1, whatever the labels do.
+    image here.  names: file name -> numbers of the images that have it.  categories: ids in
+    ascending order; of boxes, the cell is that of the image plus the number of images for each
+    category before.  crowd_index: (images,) CrowdPose's, 0 where the file has none.  notes,
+    remarks: lines about what was left out because it is broken, and because of its class.
+    otherwise: the category of key points that is read where results have none of `categories`, as a
+    network of one class may number it 1, whatever the labels do.
     """
 
     path: Path
     truth: Truth
     images: Sequence[int | str]
-    names: Mapping[str, int]
+    names: Mapping[str, frozenset[int]]
     categories: Sequence[int | str]
     crowd_index: Doubles
     notes: tuple[str, ...] = ()
@@ -78,12 +79,11 @@ class Labels:
         if not isinstance(image, str):
             return where.get(image_id(image))
         names = index.find(image)
-        rows = {self.names[name] for name in names}
+        rows = set[int]().union(*(self.names[name] for name in names))
         if len(rows) > 1:
-            raise UsageError(
-                f"{path}: image_id {image!r} fits {names[0]} and {names[1]} of {self.path}; name "
-                "the folders, too"
-            )
+            both = f"{names[0]} and {names[1]}" if len(names) > 1 else f"{len(rows)} pictures"
+            hint = "name the folders, too" if len(names) > 1 else "give their ids"
+            raise UsageError(f"{path}: image_id {image!r} fits {both} of {self.path}; {hint}")
         return rows.pop() if rows else where.get(image_id(image))
 
 
@@ -303,8 +303,16 @@ def _made(
     files = [str(i.get("file_name", i["id"])) for i in data["images"]]
     index = np.zeros(len(images))
     index[rows] = [float(i.get("crowdIndex", 0)) for i in data["images"]]
-    names = dict(zip(files, rows, strict=True))
+    names = rows_of_names(zip(files, rows, strict=True))
     return Labels(path, truth, images, names, categories, index, tuple(notes), tuple(remarks))
+
+
+def rows_of_names(pairs: Iterable[tuple[str, int]]) -> dict[str, frozenset[int]]:
+    """Return the numbers of the pictures that have a name: several where it is not their own."""
+    rows: dict[str, set[int]] = {}
+    for name, row in pairs:
+        rows.setdefault(name, set()).add(row)
+    return {name: frozenset(found) for name, found in rows.items()}
 
 
 def _image_id(entry: Any) -> int | str:
