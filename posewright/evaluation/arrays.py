@@ -30,7 +30,8 @@ def in_order(samples: Sequence[Sample]) -> Ints:
     ids = [sample.image_id for sample in samples]
     if not all(isinstance(i, int) for i in ids):
         return np.arange(len(ids))
-    return np.argsort(np.array(ids, np.int64), kind="stable")
+    # numbers may be larger than an array holds
+    return np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
 
 
 def labels_of(dataset: Dataset, path: Path | None = None, shared: Mask | None = None) -> Labels:

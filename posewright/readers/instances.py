@@ -22,7 +22,7 @@ from posewright.readers.columns import (
     keypoints_of,
 )
 from posewright.readers.longlists import split_lists
-from posewright.readers.values import image_id, load, switch
+from posewright.readers.values import crowding, image_id, load, switch
 
 __all__ = [
     "Labels", "box_detections", "detections", "read_box_truth", "read_detections", "read_entries",
@@ -302,7 +302,7 @@ def _made(
     rows = [row[image_id(i["id"])] for i in data["images"]]
     files = [str(i.get("file_name", i["id"])) for i in data["images"]]
     index = np.zeros(len(images))
-    index[rows] = [float(i.get("crowdIndex", 0)) for i in data["images"]]
+    index[rows] = [crowding(i.get("crowdIndex")) or 0.0 for i in data["images"]]
     names = rows_of_names(zip(files, rows, strict=True))
     return Labels(path, truth, images, names, categories, index, tuple(notes), tuple(remarks))
 

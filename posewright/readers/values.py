@@ -13,7 +13,8 @@ from posewright.errors import SourceError, near
 from posewright.people import Floats, extent
 
 __all__ = [
-    "BROKEN", "corners", "finite", "image_id", "load", "natural", "number_id", "reach", "switch",
+    "BROKEN", "corners", "crowding", "finite", "image_id", "load", "natural", "number_id", "reach",
+    "switch",
 ]  # fmt: skip
 
 BROKEN = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
@@ -49,6 +50,15 @@ def corners(box: Any) -> Floats:
     if width < 0 or height < 0:
         raise ValueError(f"a box of size {width:g} x {height:g}")
     return np.array([x, y, x + width, y + height], np.float32)
+
+
+def crowding(value: Any) -> float | None:
+    """Return CrowdPose's crowdIndex; None for null, text and whatever else is no finite number."""
+    try:
+        number = float(value)
+    except BROKEN:
+        return None
+    return number if np.isfinite(number) else None
 
 
 def reach(points: Floats) -> Floats:
