@@ -383,6 +383,37 @@ def test_command_line(
         assert code == 2 and words in err and len(err.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("net.safetensors --format torch --fixed-batch 2", "--fixed-batch means nothing with"),
+        ("net.safetensors --format torch --input normalised", "--input normalised means nothing"),
+        ("net.safetensors --format torch --tolerance 0", "--tolerance means nothing with"),
+        ("net.safetensors --no-check --tolerance 1", "--tolerance means nothing with --no-check"),
+        ("net.safetensors -w nowhere", "--weights means nothing with a file"),
+        ("net.safetensors --stn", "--stn means nothing with a file"),
+        ("net.safetensors --random-weights", "--random-weights means nothing with a file"),
+        ("rle_r50 -w net --random-weights", "--random-weights means nothing with --weights"),
+        (
+            "rle_r50 --random-weights --format openvino --input normalised --ascend",
+            "--ascend means",
+        ),
+        ("rle_r50 --random-weights --format torch --ascend", "--ascend means nothing"),
+        ("osnet_x1_0 --random-weights --fixed-batch -1", "a fixed batch of -1"),
+        ("osnet_x1_0 --random-weights --tolerance nan", "a tolerance of nan px: give 0 or more"),
+        ("osnet_x1_0 --random-weights --tolerance -0.5", "a tolerance of -0.5 px"),
+    ],
+)
+def test_options_without_an_effect_are_refused(
+    words: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(capsys, "export", *words.split())
+    assert code == 2 and message in err and len(err.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_runtimes_refuse_files_of_others(saved: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="posewright export"):
         load_runtime(saved, runtime="onnxruntime")
