@@ -18,6 +18,7 @@ from posewright.codecs import Boxes, Heatmap
 from posewright.crowd import estimate_all as crowd_estimate_all
 from posewright.people import Frame, People
 from posewright.pipeline import Pipeline, estimate_all
+from posewright.runtimes import load_model
 from posewright.runtimes.info import NO_JOINTS, ModelInfo
 from posewright.runtimes.weightcheck import has_nan
 from posewright.skeletons import COCO17
@@ -82,6 +83,68 @@ def test_nan_is_found_wherever_a_file_has_it(tmp_path: Path) -> None:
         assert has_nan(tmp_path / "constant.onnx")
     (tmp_path / "cut.onnx").write_bytes(EMBEDDED["movenet-thunder"].path.read_bytes()[:5000])
     assert not has_nan(tmp_path / "cut.onnx")
+
+
+def holding(kind: str, value: float) -> onnx.ModelProto:
+    """A graph in which a number lies where that kind of file has it."""
+    proto, helper = onnx.TensorProto, onnx.helper
+    output = helper.make_tensor_value_info("y", proto.FLOAT, None)
+    numbers = [1.0, -2.0, value]
+    graph = helper.make_graph([], "g", [], [output])
+    types = {"float16": proto.FLOAT16, "bfloat16": proto.BFLOAT16, "e4m3": proto.FLOAT8E4M3FN,
+             "e5m2": proto.FLOAT8E5M2}  # fmt: skip
+    name, _, raw = kind.partition(" ")
+    if name in types:
+        graph.initializer.append(helper.make_tensor("w", types[name], [3], numbers))
+        if raw:
+            array = numpy_helper.to_array(graph.initializer[0])
+            del graph.initializer[0].int32_data[:]
+            graph.initializer[0].raw_data = array.tobytes()
+    elif kind in ("value_float", "value_floats", "alpha"):
+        node = "LeakyRelu" if kind == "alpha" else "Constant"
+        given = {kind: numbers if kind == "value_floats" else value}
+        graph.node.append(helper.make_node(node, ["x"] if kind == "alpha" else [], ["y"], **given))
+    elif kind == "sparse":
+        values = helper.make_tensor("w", proto.FLOAT, [3], numbers)
+        places = helper.make_tensor("i", proto.INT64, [3], [0, 1, 2])
+        graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [9]))
+    else:
+        inner = holding("value_floats", value).graph
+        calm = holding("value_floats", 0.0).graph
+        given = {"If": {"then_branch": calm, "else_branch": inner}, "Loop": {"body": inner}}[kind]
+        graph.node.append(helper.make_node(kind, ["c"], ["y"], **given))
+    return helper.make_model(graph)
+
+
+KINDS = ["float16", "float16 raw", "bfloat16", "bfloat16 raw", "e4m3", "e4m3 raw", "e5m2",
+         "value_float", "value_floats", "alpha", "sparse", "If", "Loop"]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nan_is_found_in_every_form(tmp_path: Path, kind: str) -> None:
+    for value, bad in ((np.nan, True), (3.0, False)):
+        onnx.save(holding(kind, value), tmp_path / "net.onnx")
+        assert has_nan(tmp_path / "net.onnx") == bad
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_nan_is_found_beside_the_file(tmp_path: Path, runtime: str) -> None:
+    network = onnx.load(spoiled("movenet-thunder", tmp_path / "one.onnx", 3))
+    path, beside = tmp_path / "net.onnx", tmp_path / "net.onnx.data"
+    apart: dict[str, Any] = {"save_as_external_data": True, "location": beside.name}
+    onnx.save(network, path, **apart)
+    assert has_nan(path)
+    weights = beside.read_bytes()
+    beside.unlink()
+    assert not has_nan(path)  # it was there
+    beside.write_bytes(weights)
+    found = load_model(path, runtime=runtime, precision="fp32")  # type: ignore[arg-type]
+    views = np.zeros((1, *found.codec.input_size[::-1], 3), np.uint8)
+    assert all(np.isnan(a).all() for a in found(views).values() if a.dtype.kind == "f")
+    beside.unlink()  # else it would be appended to
+    good = onnx.load(EMBEDDED["movenet-thunder"].path)
+    onnx.save(good, path, **apart)
+    assert not has_nan(path)
 
 
 MAPS, BOXES = Heatmap(input_size=(48, 64)), Boxes(input_size=(64, 64))
