@@ -45,8 +45,9 @@ def agreement(ours: Model, theirs: Model, batches: Sequence[int]) -> Check:
     """Compare two models on `real_crops`, in calls of `batches` views; `ours` says what is right.
 
     Calls of these sizes go on until every crop was seen, and crops are repeated until the last is
-    full.  ModelError: other outputs, or another number of people in a view, unless outputs are
-    equal up to `ROUNDING`: of proposals with almost equal scores NMS may then keep either.
+    full.  ModelError: other outputs, outputs that are not finite, or another number of people in a
+    view, unless outputs are equal up to `ROUNDING`: of proposals with almost equal scores NMS may
+    then keep either.
     """
     codec = ours.codec
     crops = real_crops(codec)
@@ -60,12 +61,14 @@ def agreement(ours: Model, theirs: Model, batches: Sequence[int]) -> Check:
         expected, found = ours(*given), theirs(*given)
         if sorted(expected) != sorted(found):
             raise ModelError(f"outputs are {sorted(found)}, not {sorted(expected)}")
+        _check_finite(expected, "outputs of the torch network")
+        _check_finite(found, "outputs")
         if isinstance(codec, RTMO):
             found = _in_order(expected, found)
         difference = _difference(codec, expected, found)
         pairs = zip(codec.decode(expected), codec.decode(found), strict=True)
         distances += [_distances(*pair, difference <= ROUNDING) for pair in pairs]
-        error = max(error, difference)
+        error = float(np.maximum(error, difference))  # max(0.0, nan) would be 0.0
     people = sum(map(len, distances))
     joints = np.concatenate([d.ravel() for d in distances])
     mean, worst = (float(joints.mean()), float(joints.max())) if len(joints) else (0.0, 0.0)
@@ -105,6 +108,13 @@ def _given(model: Model, views: Views) -> list[NDArray[Any]]:
     return [views, codec.condition(people)]
 
 
+def _check_finite(outputs: Arrays, what: str) -> None:
+    """Raise a ModelError for NaN and infinity, whose distance to anything means nothing."""
+    bad = [key for key, array in outputs.items() if not np.isfinite(array).all()]
+    if bad:
+        raise ModelError(f"{what} hold NaN or infinity: {', '.join(bad)}")
+
+
 def _in_order(expected: Arrays, found: Arrays) -> Arrays:
     """Return `found` row next to row with `expected`: equal scores come in any order.
 
@@ -122,7 +132,7 @@ def _difference(codec: Any, expected: Arrays, found: Arrays) -> float:
         scores = expected["scores"]
         sure = scores > scores[:, -1:] + _TIE
         expected, found = ({k: a[sure] for k, a in x.items()} for x in (expected, found))
-    return max(_relative(found[key], expected[key]) for key in expected)
+    return float(np.max([_relative(found[key], expected[key]) for key in expected]))
 
 
 def _nearest(ours: Floats, theirs: Floats) -> NDArray[np.int64]:

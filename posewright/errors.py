@@ -18,7 +18,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "MissingError", "ModelError", "OutputError", "PosewrightError", "SourceError", "UsageError",
-    "counted", "near", "nearest",
+    "counted", "near", "nearest", "not_finite",
 ]  # fmt: skip
 
 
@@ -69,6 +69,20 @@ class OutputError(PosewrightError, OSError):
 def counted(number: int, one: str, many: str) -> str:
     """Return a number with its noun: "1 frame", "2 frames"."""
     return f"{number} {one if number == 1 else many}"
+
+
+def not_finite(counts: Iterable[tuple[str, int]]) -> str:
+    """Return one line about networks, by name and number of views, whose outputs are not finite.
+
+    "" where none of them has such a view.
+    """
+    parts = [
+        f"{name} returned NaN or infinity for {counted(count, 'view', 'views')}"
+        for name, count in counts
+        if count
+    ]
+    remedy = "check its weights, or try another --runtime or --precision fp32"
+    return f"{', '.join(parts)}; {remedy}" if parts else ""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -80,8 +80,13 @@ def export(
     tolerance: mean distance of joints in view pixels above which the file is refused, unless its
     outputs are equal up to rounding; so it is where those of a file that is not int8 differ.
     A codec whose views follow the picture is `square` in the file, whose graph has one size.
-    Errors: ModelError (the file differs), OutputError, MissingError (a package is not installed).
+    Errors: ModelError (the file differs), OutputError, MissingError (a package is not installed),
+    UsageError (a number below 0, or NaN).
     """
+    if fixed_batch < 0 or not tolerance >= 0:
+        raise UsageError(
+            f"a fixed batch of {fixed_batch} and a tolerance of {tolerance:g} px: give 0 or more"
+        )
     info = info or describe(model)
     if format == "torch":
         save_model(model, path, info)
@@ -161,7 +166,9 @@ def _of_one_size(model: PoseModel, codec: Any) -> PoseModel:
 
 def _refuse(path: Path, found: Check, pixels: float, error: float) -> None:
     """ModelError: the file is further from torch than it may be; NaN is."""
-    same = found.error <= ROUNDING  # then joints differ by ties alone, as of an untrained network
+    # equal up to rounding, joints differ by ties alone, as of an untrained network; an error of 0
+    # may come from outputs of which none was compared
+    same = 0 < found.error <= ROUNDING
     if not (same or (found.pixels <= pixels and found.error <= error)):
         raise ModelError(
             f"{path}: the exported network differs from torch: joints by {found.pixels:.3f} px on "

@@ -13,14 +13,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from posewright.codecs.base import Array, finite_views
-from posewright.errors import UsageError
+from posewright.errors import UsageError, not_finite
 from posewright.people import Frame, People, Result, Status
 from posewright.runtimes import Model, decoded
 from posewright.trackers import Tracker
 from posewright.trackers.sequences import PerSequence
 from posewright.warp import Warp
 
-__all__ = ["Boxes", "Pipeline", "estimate", "estimate_all", "find_people"]
+__all__ = ["Boxes", "Pipeline", "Refine", "estimate", "estimate_all", "find_people"]
 
 Spread = Callable[..., Iterable[Any]]  # map(), or the map of a pool of threads
 Faults = Counter[int]  # number of a frame -> its views for which a network gave NaN or infinity
@@ -31,6 +31,17 @@ class Boxes(Protocol):
 
     def people(self, frame: Frame) -> People:
         """Return the boxes of a frame."""
+
+
+class Refine(Protocol):
+    """Moves the joints of the people of a frame, by a network."""
+
+    @property
+    def model(self) -> Model:
+        """The network."""
+
+    def refined(self, frame: Frame, people: People) -> tuple[People, int]:
+        """Return the people, and how many of them keep their joints for want of numbers."""
 
 
 def estimate(
@@ -160,7 +171,7 @@ class Pipeline:
     model: Model
     detector: Model | Boxes | None = None
     duplicates: Callable[[People], People] | None = None
-    refine: Callable[[Frame, People], People] | None = None
+    refine: Refine | None = None
     tracker: Tracker | None = None
     flip: bool = False
     min_score: float = 0.0
@@ -231,10 +242,12 @@ class Pipeline:
     def _track(self, frame: Frame, result: Result) -> Result:
         if self.tracker is None or result.status != "ok":
             return result
+        assert isinstance(self.tracker, PerSequence)
         start = time.perf_counter()
         people = self.tracker(frame, result.people)
         spent = {**result.speed, "track": 1000 * (time.perf_counter() - start)}
-        return result.replace(people=people, speed=spent)
+        message = "; ".join(filter(None, (result.message, self.tracker.trouble)))
+        return result.replace(people=people, speed=spent, message=message)
 
     def _window(
         self,
@@ -254,10 +267,12 @@ class Pipeline:
             self.model, frames, found, flip=self.flip, batch=self.batch, spread=spread,
             faults=failed,
         )  # fmt: skip
-        states = [self._state(missed[i], failed[i], p) for i, p in enumerate(people)]
-        people = [self._clean(p) for p in people]
+        everybody, people = people, [self._clean(p) for p in people]
+        kept = [0] * len(people)
         if self.refine is not None:
-            people = [self.refine(f, p) for f, p in zip(frames, people, strict=True)]
+            moved = [self.refine.refined(f, p) for f, p in zip(frames, people, strict=True)]
+            people, kept = [p for p, _ in moved], [count for _, count in moved]
+        states = [self._state((missed[i], failed[i], kept[i]), p) for i, p in enumerate(everybody)]
         end = time.perf_counter()
         each = 1000 / max(len(frames), 1)
         speed = {"detect": (middle - start) * each, "pose": (end - middle) * each}
@@ -267,22 +282,17 @@ class Pipeline:
             results[i] = result.replace(status=status, message=message) if message else result
         return results
 
-    def _state(self, missed: int, failed: int, people: People) -> tuple[Status, str]:
+    def _state(self, counts: Sequence[int], people: People) -> tuple[Status, str]:
         """Return status and message of a frame by the views whose outputs are not finite.
 
-        Where nobody is left, nothing is known of the frame: "model_error" in place of nobody.
+        counts: of the detector, the pose model and the refiner.  Where nobody is left, nothing is
+        known of the frame: "model_error" in place of nobody.
         """
-        named = ((missed, self.detector), (failed, self.model))
-        parts = [
-            f"{model.info.name} returned NaN or infinity for {count} "  # type: ignore[union-attr]
-            + ("view" if count == 1 else "views")
-            for count, model in named
-            if count
-        ]
-        if not parts:
-            return "ok", ""
-        remedy = "check its weights, or try another --runtime or --precision fp32"
-        return "ok" if len(people) else "model_error", f"{', '.join(parts)}; {remedy}"
+        models: Any = (self.detector, self.model, self.refine and self.refine.model)
+        message = not_finite(
+            (model.info.name, count) for model, count in zip(models, counts, strict=True) if count
+        )
+        return "model_error" if message and not len(people) else "ok", message
 
     def _find(
         self, frames: list[Frame], known: Sequence[People | None], spread: Spread, faults: Faults

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from posewright.codecs.base import finite_views
 from posewright.codecs.posefix import PoseFix
 from posewright.errors import UsageError
 from posewright.people import Frame, People
@@ -32,8 +33,12 @@ class Refiner:
 
     def __call__(self, frame: Frame, people: People) -> People:
         """Return `people` of `frame` with their joints moved; nobody stays nobody."""
+        return self.refined(frame, people)[0]
+
+    def refined(self, frame: Frame, people: People) -> tuple[People, int]:
+        """Return also how many of them keep their pose, as their view's outputs are not finite."""
         if not len(people):
-            return people
+            return people, 0
         if people.keypoints.shape[1] != len(self.model.skeleton):
             raise UsageError(
                 f"{self.model.info.name} refines {len(self.model.skeleton)} joints, "
@@ -47,13 +52,15 @@ class Refiner:
             for part in self._run(frame, framed[i : i + self.batch], warps[i : i + self.batch])
         ]
         points = people.keypoints.copy()
-        for i, (warp, part) in enumerate(zip(warps, found, strict=True)):
+        for i, (warp, (part, _)) in enumerate(zip(warps, found, strict=True)):
             if len(part):  # a view without finite numbers keeps the pose that was given
                 points[i] = warp.inverse().people(part).keypoints[0]
-        return people.replace(keypoints=points)
+        return people.replace(keypoints=points), sum(not finite for _, finite in found)
 
-    def _run(self, frame: Frame, people: People, warps: Sequence[Warp]) -> list[People]:
-        """Return one person per view, in view pixels."""
+    def _run(
+        self, frame: Frame, people: People, warps: Sequence[Warp]
+    ) -> list[tuple[People, bool]]:
+        """Return one person per view, in view pixels, and whether its outputs are finite."""
         views = np.stack([warp.image(frame.image) for warp in warps])
         given = People.concat([w.people(people[i : i + 1]) for i, w in enumerate(warps)])
         maps = self.codec.condition(given)  # (B, K, h, w)
@@ -66,4 +73,5 @@ class Refiner:
             )
             back = self.codec.unflip(mirrored, self.model.skeleton)
             outputs = {key: (outputs[key] + back[key]) / 2 for key in outputs}
-        return decoded(self.model, outputs)
+        finite = finite_views(outputs, len(views)).tolist()
+        return list(zip(decoded(self.model, outputs), finite, strict=True))

@@ -33,6 +33,11 @@ class Embedder:
         self.batch = batch
         self.threads = threads
 
+    @property
+    def name(self) -> str:
+        """The network's name, for messages."""
+        return self.model.info.name
+
     def __call__(self, frame: Frame, people: People) -> Floats:
         """Return (N, D) of length 1, whose products are cosines; 0 where numbers are not finite.
 

@@ -119,6 +119,29 @@ def test_rounding_may_change_who_is_above_the_threshold(
         compare(monkeypatch, ours, {**theirs, "boxes": theirs["boxes"] * np.float32(1.001)})
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("people", [True, False])
+@pytest.mark.parametrize("key", ["scores", "boxes", "keypoints", "visibility"])
+def test_outputs_that_are_not_finite_are_refused(
+    monkeypatch: pytest.MonkeyPatch, key: str, people: bool, bad: float
+) -> None:
+    ours = outputs(20)
+    ours["scores"] -= 0 if people else 20
+    theirs = {**ours, key: ours[key].copy()}
+    theirs[key].flat[-1] = bad  # one number, of the candidate with the lowest score
+    with pytest.raises(ModelError, match=f"^outputs hold NaN or infinity: {key}$"):
+        compare(monkeypatch, ours, theirs)
+    with pytest.raises(ModelError, match="outputs of the torch network hold NaN"):
+        compare(monkeypatch, theirs, theirs)
+
+
+def test_numbers_too_large_to_compare_do_not_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = {**outputs(20), "visibility": np.full((2, 20, 17), 3e38, np.float32)}
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = compare(monkeypatch, ours, {**ours, "visibility": -ours["visibility"]})
+    assert not found.error <= 1
+
+
 def test_outputs_of_another_network_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = outputs(20)
     with pytest.raises(ModelError, match=r"outputs are .*'box', .*, not .*'boxes'"):

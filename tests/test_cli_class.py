@@ -78,12 +78,36 @@ def results(labels: Path, category: int, written: int) -> Path:
 
 @pytest.mark.parametrize("data", ["coco", "pck"])
 def test_eval_of_results(labels: Path, data: str, capsys: pytest.CaptureFixture[str]) -> None:
-    mine = 2 if data == "coco" else 1
-    for category, written, options in ((1, 1, ()), (2, mine, ("--class", "dog"))):
+    for category, written, options in ((1, 1, ()), (2, 2, ("--class", "dog"))):
         file = results(labels, category, written)
         found, said = run(capsys, "eval", data, "--ann", labels, "--predictions", file, *options)
         assert found["AP"] == pytest.approx(1) and said.startswith("note: ")
         assert found["labelled"] == (DOGS if options else open_dataset(labels).people)
+
+
+@pytest.mark.parametrize("data", ["pck", "halpe"])
+def test_eval_takes_the_class_out_of_results_of_several(
+    labels: Path, data: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if data == "halpe":
+        page = json.loads(labels.read_text())
+        for annotation in page["annotations"]:
+            annotation["keypoints"] += [5, 5, 2] * 9
+        for category in page["categories"]:
+            category["keypoints"] += [f"more_{i}" for i in range(9)]
+        labels.write_text(json.dumps(page))
+    people, dogs = results(labels, 1, 1), results(labels, 2, 2)
+    both = labels.parent / "both.json"
+    both.write_text(json.dumps(json.loads(people.read_text()) + json.loads(dogs.read_text())))
+    alone = results(labels, 2, 1)  # as a network of one class writes them
+    for file in (both, dogs, alone):
+        words = ("eval", data, "--ann", labels, "--predictions", file, "--class", "dog")
+        found = run(capsys, *words)[0]
+        assert (found["predictions"], found["AP"]) == (DOGS, pytest.approx(1))
+    file = results(labels, 2, 5)
+    words = ("eval", data, "--ann", labels, "--predictions", file, "--class", "dog")
+    assert main(list(map(str, words))) == 2
+    assert f"none of {DOGS} people is of category 2" in capsys.readouterr().err
 
 
 def test_eval_says_when_results_are_of_another_category(
@@ -96,11 +120,12 @@ def test_eval_says_when_results_are_of_another_category(
     assert "mpii measures people alone" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("data", ["coco", "pck"])
 def test_eval_of_a_model_writes_results_of_the_class(
-    labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    labels: Path, tmp_path: Path, data: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "found.json"
-    words = ["eval", "coco", "--ann", labels, "--class", "dog"]
+    words = ["eval", data, "--ann", labels, "--class", "dog"]
     found = run(capsys, *words, "-m", "movenet-thunder", "-o", out)[0]
     assert found["labelled"] == DOGS
     assert {entry["category_id"] for entry in json.loads(out.read_text())} == {2}

@@ -469,7 +469,19 @@ def test_verb_mistakes(some: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         ("coco", (*model, "--batch", 0), 2, "--batch 0"),
         ("posetrack", (*model, "-o", tmp_path / "a.json"), 2, "predict --track writes"),
         ("mpii", (*model, "-o", tmp_path / "a.json", "--boxes", "detector"), 2, "--boxes truth"),
-        ("coco", ("--predictions", some, "--flip"), 2, "--flip goes with a model"),
+        *(
+            ("coco", ("--predictions", some, *words), 2, f"{words[0]} means nothing with --pred")
+            for words in (
+                ("--flip",),
+                ("--batch", 0),
+                ("--device", "nonsense"),
+                ("--overwrite",),
+                ("--rescore", "alphapose"),
+                ("--limit", 0),
+                ("--heads", some),
+                ("--nms", "oks"),
+            )
+        ),
         ("crowdpose", (*model,), 2, "pck measures any joints"),
         ("coco", (*model, "--images", tmp_path), 3, "none of the 24 pictures"),
     ]

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +26,8 @@ from posewright.cli import main
 from posewright.cli.demo import CLIP
 from posewright.codecs import Heatmap
 from posewright.errors import MissingError, ModelError, OutputError, UsageError
-from posewright.export import export, fold_batch_norm
+from posewright.export import Check, export, fold_batch_norm
+from posewright.export import _refuse as refuse
 from posewright.models import PoseModel, create
 from posewright.models.counting import count
 from posewright.models.hrformer import LocalAttention
@@ -294,6 +295,25 @@ def test_outputs_that_differ_are_refused_where_no_joint_does(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_nan_is_refused(model: PoseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def one(graph: nn.Module) -> None:
+        last_convolution(graph).bias[3] = torch.nan
+
+    with spoilt(monkeypatch, one), pytest.raises(ModelError, match="hold NaN or infinity: heatmap"):
+        export(model, tmp_path / "net.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "pixels", "kept"),
+    [(0.0, 0.05, True), (0.0, 5.0, False), (1e-6, 5.0, True), (np.nan, 0.0, False)],
+)
+def test_joints_may_differ_by_ties_alone(error: float, pixels: float, kept: bool) -> None:
+    found = Check(error, pixels, pixels, 8, 8)
+    with nullcontext() if kept else pytest.raises(ModelError, match="nothing kept"):
+        refuse(Path("net.onnx"), found, 0.1, np.inf)
+
+
 def test_int8_says_nothing_among_what_is_printed(
     saved: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -361,6 +381,37 @@ def test_command_line(
     ):
         code, _, err = run(capsys, *wrong)
         assert code == 2 and words in err and len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("net.safetensors --format torch --fixed-batch 2", "--fixed-batch means nothing with"),
+        ("net.safetensors --format torch --input normalised", "--input normalised means nothing"),
+        ("net.safetensors --format torch --tolerance 0", "--tolerance means nothing with"),
+        ("net.safetensors --no-check --tolerance 1", "--tolerance means nothing with --no-check"),
+        ("net.safetensors -w nowhere", "--weights means nothing with a file"),
+        ("net.safetensors --stn", "--stn means nothing with a file"),
+        ("net.safetensors --random-weights", "--random-weights means nothing with a file"),
+        ("rle_r50 -w net --random-weights", "--random-weights means nothing with --weights"),
+        (
+            "rle_r50 --random-weights --format openvino --input normalised --ascend",
+            "--ascend means",
+        ),
+        ("rle_r50 --random-weights --format torch --ascend", "--ascend means nothing"),
+        ("osnet_x1_0 --random-weights --fixed-batch -1", "a fixed batch of -1"),
+        ("osnet_x1_0 --random-weights --tolerance nan", "a tolerance of nan px: give 0 or more"),
+        ("osnet_x1_0 --random-weights --tolerance -0.5", "a tolerance of -0.5 px"),
+    ],
+)
+def test_options_without_an_effect_are_refused(
+    words: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(capsys, "export", *words.split())
+    assert code == 2 and message in err and len(err.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_runtimes_refuse_files_of_others(saved: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,17 @@ import pytest
 from onnx import numpy_helper
 
 from posewright.cli import main
-from posewright.codecs import Boxes, Heatmap
+from posewright.codecs import Boxes, Embedding, Heatmap, PoseFix
 from posewright.crowd import estimate_all as crowd_estimate_all
 from posewright.people import Frame, People
 from posewright.pipeline import Pipeline, estimate_all
+from posewright.refine import Refiner
+from posewright.reid import Embedder
+from posewright.runtimes import load_model
 from posewright.runtimes.info import NO_JOINTS, ModelInfo
 from posewright.runtimes.weightcheck import has_nan
 from posewright.skeletons import COCO17
+from posewright.trackers import create_tracker
 from posewright.weights import EMBEDDED
 
 RUNTIMES = ("onnxruntime", "openvino")
@@ -82,6 +86,68 @@ def test_nan_is_found_wherever_a_file_has_it(tmp_path: Path) -> None:
         assert has_nan(tmp_path / "constant.onnx")
     (tmp_path / "cut.onnx").write_bytes(EMBEDDED["movenet-thunder"].path.read_bytes()[:5000])
     assert not has_nan(tmp_path / "cut.onnx")
+
+
+def holding(kind: str, value: float) -> onnx.ModelProto:
+    """A graph in which a number lies where that kind of file has it."""
+    proto, helper = onnx.TensorProto, onnx.helper
+    output = helper.make_tensor_value_info("y", proto.FLOAT, None)
+    numbers = [1.0, -2.0, value]
+    graph = helper.make_graph([], "g", [], [output])
+    types = {"float16": proto.FLOAT16, "bfloat16": proto.BFLOAT16, "e4m3": proto.FLOAT8E4M3FN,
+             "e5m2": proto.FLOAT8E5M2}  # fmt: skip
+    name, _, raw = kind.partition(" ")
+    if name in types:
+        graph.initializer.append(helper.make_tensor("w", types[name], [3], numbers))
+        if raw:
+            array = numpy_helper.to_array(graph.initializer[0])
+            del graph.initializer[0].int32_data[:]
+            graph.initializer[0].raw_data = array.tobytes()
+    elif kind in ("value_float", "value_floats", "alpha"):
+        node = "LeakyRelu" if kind == "alpha" else "Constant"
+        given = {kind: numbers if kind == "value_floats" else value}
+        graph.node.append(helper.make_node(node, ["x"] if kind == "alpha" else [], ["y"], **given))
+    elif kind == "sparse":
+        values = helper.make_tensor("w", proto.FLOAT, [3], numbers)
+        places = helper.make_tensor("i", proto.INT64, [3], [0, 1, 2])
+        graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [9]))
+    else:
+        inner = holding("value_floats", value).graph
+        calm = holding("value_floats", 0.0).graph
+        given = {"If": {"then_branch": calm, "else_branch": inner}, "Loop": {"body": inner}}[kind]
+        graph.node.append(helper.make_node(kind, ["c"], ["y"], **given))
+    return helper.make_model(graph)
+
+
+KINDS = ["float16", "float16 raw", "bfloat16", "bfloat16 raw", "e4m3", "e4m3 raw", "e5m2",
+         "value_float", "value_floats", "alpha", "sparse", "If", "Loop"]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nan_is_found_in_every_form(tmp_path: Path, kind: str) -> None:
+    for value, bad in ((np.nan, True), (3.0, False)):
+        onnx.save(holding(kind, value), tmp_path / "net.onnx")
+        assert has_nan(tmp_path / "net.onnx") == bad
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_nan_is_found_beside_the_file(tmp_path: Path, runtime: str) -> None:
+    network = onnx.load(spoiled("movenet-thunder", tmp_path / "one.onnx", 3))
+    path, beside = tmp_path / "net.onnx", tmp_path / "net.onnx.data"
+    apart: dict[str, Any] = {"save_as_external_data": True, "location": beside.name}
+    onnx.save(network, path, **apart)
+    assert has_nan(path)
+    weights = beside.read_bytes()
+    beside.unlink()
+    assert not has_nan(path)  # it was there
+    beside.write_bytes(weights)
+    found = load_model(path, runtime=runtime, precision="fp32")  # type: ignore[arg-type]
+    views = np.zeros((1, *found.codec.input_size[::-1], 3), np.uint8)
+    assert all(np.isnan(a).all() for a in found(views).values() if a.dtype.kind == "f")
+    beside.unlink()  # else it would be appended to
+    good = onnx.load(EMBEDDED["movenet-thunder"].path)
+    onnx.save(good, path, **apart)
+    assert not has_nan(path)
 
 
 MAPS, BOXES = Heatmap(input_size=(48, 64)), Boxes(input_size=(64, 64))
@@ -158,6 +224,80 @@ def test_a_detector_that_returns_nan(bad: float, good: bool) -> None:
     for result in pipeline.run(frames()):
         assert result.message.startswith("boxes returned NaN or infinity for 1 view;")
         assert (len(result), result.status) == ((1, "ok") if good else (0, "model_error"))
+
+
+MOVES, LOOKS = PoseFix(input_size=(48, 64)), Embedding(input_size=(16, 32))
+OF_MOVES, OF_LOOKS = ModelInfo("moves", MOVES, COCO17), ModelInfo("looks", LOOKS, NO_JOINTS)
+
+
+@dataclass(frozen=True)
+class Moves:
+    """A network that refines poses, whose maps are `bad` in views that are all white."""
+
+    bad: float
+    codec: Any = MOVES
+    skeleton: Any = COCO17
+    runtime: str = "numpy"
+    info: Any = OF_MOVES
+
+    def __call__(self, views: np.ndarray, condition: Any = None) -> dict[str, np.ndarray]:
+        maps = np.zeros((len(views), 17, *MOVES.map_size[::-1]), np.float32)
+        maps[views.min((1, 2, 3)) > 250, 3, 2, 1] = self.bad
+        return {"heatmap": maps}
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("pose", [0.0, np.nan])
+def test_a_refiner_that_returns_nan(bad: float, pose: float) -> None:
+    def run(refine: Any) -> list[Any]:
+        return list(Pipeline(Maps(pose), TwoBoxes(), refine=refine).run(frames()))
+
+    given, good, found = run(None), run(Refiner(Moves(0.0))), run(Refiner(Moves(bad)))
+    assert [r.message for r in good] == [r.message for r in given]
+    assert np.array_equal(found[0].keypoints, good[0].keypoints) and found[0].message == ""
+    if pose:  # those who are not known cannot be refined
+        assert [r.status for r in found] == ["ok", "ok", "model_error"]
+        assert all(r.message.startswith("maps returned NaN") for r in found[1:])
+        return
+    assert [r.status for r in found] == ["ok"] * 3
+    assert found[1].message.startswith("moves returned NaN or infinity for 1 view;")
+    assert found[2].message.startswith("moves returned NaN or infinity for 2 views;")
+    assert not np.array_equal(good[1].keypoints[1], given[1].keypoints[1])
+    assert np.array_equal(found[1].keypoints[0], good[1].keypoints[0])
+    assert np.array_equal(found[1].keypoints[1], given[1].keypoints[1])
+
+
+@dataclass(frozen=True)
+class Looks:
+    """A network that tells people apart, whose features are `bad` for views that are all white."""
+
+    bad: float
+    codec: Any = LOOKS
+    skeleton: Any = NO_JOINTS
+    runtime: str = "numpy"
+    info: Any = OF_LOOKS
+
+    def __call__(self, views: np.ndarray, condition: None = None) -> dict[str, np.ndarray]:
+        features = np.ones((len(views), 8), np.float32)
+        features[views.min((1, 2, 3)) > 250, 5] = self.bad
+        return {"features": features}
+
+
+@pytest.mark.parametrize("bad", [np.nan, -np.inf])
+@pytest.mark.parametrize("det_every", [1, 2])
+def test_a_network_that_tells_people_apart_returns_nan(bad: float, det_every: int) -> None:
+    def run(value: float) -> list[Any]:
+        embed = Embedder(Looks(value))
+        tracker = create_tracker("appearance", skeleton=COCO17, embed=embed)
+        pipeline = Pipeline(Maps(0.0), TwoBoxes(), tracker=tracker, det_every=det_every)
+        return list(pipeline.run([*frames(), replace(frames()[0], index=3)]))
+
+    assert [r.message for r in run(1.0)] == [""] * 4
+    found = run(bad)
+    assert found[0].message == found[3].message == ""
+    assert found[1].message.startswith("looks returned NaN or infinity for 1 view;")
+    assert found[2].message.startswith("looks returned NaN or infinity for 2 views;")
+    assert [len(r) for r in found] == [2] * 4
 
 
 def test_the_tracker_does_not_take_a_failed_frame_for_an_empty_one() -> None:

@@ -167,6 +167,19 @@ def test_named_results_go_to_the_picture_of_their_folder(tmp_path: Path) -> None
         truth.rows(["c/cam.jpg"], Path("r.json"))
 
 
+def test_a_name_of_several_pictures_is_not_guessed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ann = labels(tmp_path, ["cam.jpg", "cam.jpg", "own.jpg"])
+    points = [v for j in range(17) for v in (10 + j, 12, 1)]
+    for data in ("coco", "pck"):
+        for name, code in (("cam.jpg", 2), ("own.jpg", 0), (2, 0), ("2", 0)):
+            found = [{"image_id": name, "category_id": 1, "keypoints": points, "score": 1}]
+            file = put(tmp_path / "found.json", found)
+            assert main(["eval", data, "--ann", str(ann), "--predictions", str(file)]) == code
+            assert ("fits 2 pictures of" in capsys.readouterr().err) == (code == 2)
+
+
 @pytest.mark.parametrize(("label", "disk"), [(NFC, NFD), (NFD, NFC)])
 def test_labels_find_pictures_in_either_form_of_unicode(
     tmp_path: Path, label: str, disk: str

@@ -266,12 +266,21 @@ def test_bad_boxes_are_counted_and_other_things_than_people_left_out(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("categories", "found"), [([18, 1, "18"], 2), ([1, 1, 3], 2), ([None, 1, 3], 1), ([3, 3, 3], 0)]
+    ("categories", "found"), [([18, 1, "18"], 2), ([1, 1, 3], 2), ([None, 1, 3], 1)]
 )
 def test_boxes_of_another_class(tmp_path: Path, categories: list[Any], found: int) -> None:
     data = [box(1, category_id=category) for category in categories]
     boxes = read_boxes(put(tmp_path / "b.json", data), category=18)
     assert sum(map(len, boxes.boxes.values())) == found
+
+
+@pytest.mark.parametrize("category", [1, 18])
+def test_boxes_of_other_classes_alone_are_an_error(tmp_path: Path, category: int) -> None:
+    path = put(tmp_path / "b.json", [box(1, category_id=c) for c in (44, "7", 44, None)])
+    words = "none of 4 boxes is of category 1; its categories are 44, '7', None"
+    with pytest.raises(SourceError, match=words):
+        read_boxes(path, category)
+    assert not read_boxes(put(tmp_path / "none.json", []), category).boxes
 
 
 @pytest.mark.parametrize("content", ["", "{", {"a": 1}, [5], [{"image_id": 1}], "null"])

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from posewright import Frame, People, Pose
+from posewright.cli import main
 from posewright.errors import UsageError
 from posewright.export import export
 from posewright.models import create
+from posewright.models.saving import load_model as load_saved
 from posewright.models.saving import save_model
 from posewright.refine import Refiner
 from posewright.runtimes import load_model
@@ -57,6 +60,29 @@ def test_the_pose_that_is_given_matters(saved: Path) -> None:
     with pytest.raises(UsageError, match="refines 17 joints, the poses have 5"):
         refiner(FRAME, before.replace(keypoints=before.keypoints[:, :5],
                                       scores=before.scores[:, :5]))  # fmt: skip
+
+
+def test_nan_in_its_weights_is_told(
+    saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network, _ = load_saved(saved)
+    with torch.no_grad():
+        next(network.parameters()).view(-1)[0] = torch.nan
+    save_model(network, tmp_path / "bad.safetensors")
+    cv2.imwrite(str(tmp_path / "p.png"), FRAME.image)
+    words = [
+        "predict",
+        tmp_path / "p.png",
+        "-d",
+        "whole-image",
+        "--min-score",
+        0,
+        "--save",
+        "jsonl",
+    ]
+    words += ["--refine", tmp_path / "bad.safetensors", "-o", tmp_path / "out"]
+    assert main([str(w) for w in words]) == 3
+    assert "posefix_r50 returned NaN or infinity for 1 view;" in capsys.readouterr().err
 
 
 def test_only_refiners_refine(saved: Path) -> None:

@@ -129,6 +129,22 @@ def test_people_who_change_places_behind_a_wall_keep_their_ids(colours: Path) ->
         assert names == ([1, 2] if n < 8 else [] if n < 28 else [2, 1])
 
 
+def test_nan_in_its_weights_is_told(
+    colours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = onnx.load(colours)
+    grey = numpy_helper.from_array(np.array(np.nan, np.float32), "grey")
+    model.graph.initializer[0].CopyFrom(grey)
+    onnx.save(model, tmp_path / "bad.onnx")
+    picture = tmp_path / "p.png"
+    with open_source(str(CLIP)) as source:
+        cv2.imwrite(str(picture), next(iter(source)).image[..., ::-1])
+    words = ["predict", picture, "--tracker", "appearance", "--reid", tmp_path / "bad.onnx"]
+    code = main([str(w) for w in (*words, "-o", tmp_path / "out", "--save", "jsonl")])
+    assert code == 3 and "colours returned NaN or infinity" in capsys.readouterr().err
+    assert "colours returned NaN or infinity" in (tmp_path / "out/poses.jsonl").read_text("utf-8")
+
+
 class Joint:
     """Stands in for a joint detector (JDE), whose features come with its boxes."""
 

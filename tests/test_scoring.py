@@ -10,7 +10,9 @@ import pytest
 
 from posewright.cli import main
 from posewright.cli.eval import DATA as CHOICES
+from posewright.datasets import open_dataset
 from posewright.errors import UsageError
+from posewright.evaluation.arrays import in_order
 from posewright.scoring import DATA, score_files
 
 
@@ -175,6 +177,49 @@ def test_odd_entries_are_one_line_errors(
 def test_bad_labels(labels: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert coco(tmp_path, [PERSON], labels) in (2, 3)
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("index", "known"), [(0.05, 0.05), ("0.05", 0.05), (None, None), ("n/a", None), ([1], None)]
+)
+@pytest.mark.parametrize("data", ["coco", "crowdpose", "pck"])
+def test_what_crowding_labels_state(
+    data: str, index: Any, known: float | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    joints = 14 if data == "crowdpose" else 17
+    points = [v for k in range(joints) for v in (5 + k, 5 + k * k, 2)]
+    [person] = LABELS["annotations"]
+    labels = {
+        **LABELS,
+        "images": [{**LABELS["images"][0], "crowdIndex": index}],
+        "annotations": [{**person, "keypoints": points, "num_keypoints": joints}],
+    }
+    (tmp_path / "gt.json").write_text(json.dumps(labels))
+    (tmp_path / "dt.json").write_text(json.dumps([{**PERSON, "keypoints": points}]))
+    assert call(data, tmp_path / "gt.json", tmp_path / "dt.json", "--json") == 0
+    numbers = json.loads(capsys.readouterr().out)
+    assert numbers["AP"] == pytest.approx(1)
+    assert open_dataset(tmp_path / "gt.json")[0].crowd_index == known
+
+
+def test_numbers_of_pictures_may_be_large(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [person], large = LABELS["annotations"], [10**25, 3, 10**24]
+    points = [v for k in range(17) for v in (5 + k, 5 + k * k, 2)]
+    labels = {
+        **LABELS,
+        "images": [{"id": i, "file_name": f"{i}.jpg"} for i in large],
+        "annotations": [{**person, "id": n, "image_id": i, "keypoints": points}
+                        for n, i in enumerate(large)],
+    }  # fmt: skip
+    found = [{**PERSON, "image_id": i, "keypoints": points} for i in large]
+    (tmp_path / "gt.json").write_text(json.dumps(labels))
+    (tmp_path / "dt.json").write_text(json.dumps(found))
+    for data in ("coco", "pck"):
+        assert call(data, tmp_path / "gt.json", tmp_path / "dt.json", "--json") == 0
+        assert json.loads(capsys.readouterr().out)["AP"] == pytest.approx(1)
+    assert in_order(open_dataset(tmp_path / "gt.json").samples).tolist() == [1, 2, 0]
 
 
 def test_files_of_other_data_sets(

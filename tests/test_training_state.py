@@ -127,6 +127,34 @@ def test_moments_of_another_network_are_refused() -> None:
         restore_optimizer(optimizer, model, {"other.weight/momentum_buffer": torch.zeros(2, 2)})
 
 
+OPTIMIZERS = {
+    "adam": lambda p: torch.optim.Adam(p, 1e-2),
+    "adamw": lambda p: torch.optim.AdamW(p, 1e-2),
+    "amsgrad": lambda p: torch.optim.AdamW(p, 1e-2, amsgrad=True),
+    "sgd": lambda p: torch.optim.SGD(p, 1e-2, momentum=0.9),
+    "plain sgd": lambda p: torch.optim.SGD(p, 1e-2),
+    "rmsprop": lambda p: torch.optim.RMSprop(p, 1e-2),
+    "rmsprop with momentum": lambda p: torch.optim.RMSprop(p, 1e-2, momentum=0.9),
+    "centred": lambda p: torch.optim.RMSprop(p, 1e-2, centered=True),
+}
+ALIKE = {frozenset({"adam", "adamw"})}
+
+
+@pytest.mark.parametrize("now", OPTIMIZERS)
+@pytest.mark.parametrize("before", OPTIMIZERS)
+def test_moments_of_another_optimizer_are_left_out(before: str, now: str) -> None:
+    model = nn.Linear(2, 2)
+    first, second = OPTIMIZERS[before](model.parameters()), OPTIMIZERS[now](model.parameters())
+    model(torch.ones(1, 2)).sum().backward()
+    first.step()
+    moments = optimizer_tensors(first, model)
+    said = restore_optimizer(second, model, moments)
+    same = before == now or frozenset({before, now}) in ALIKE or before == "plain sgd"
+    assert len(said) == (not same) and all("another optimizer's moments" in x for x in said)
+    assert optimizer_tensors(second, model).keys() == (moments.keys() if same else set())
+    second.step()
+
+
 def test_rows_after_the_resumed_step_are_taken_back(tmp_path: Path) -> None:
     log = Log(tmp_path)
     for step in (10, 20, 30):

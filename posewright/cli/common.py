@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from posewright.errors import counted
+from posewright.errors import UsageError, counted
 
 if TYPE_CHECKING:
     from posewright.outputs import Summary
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Once", "add_class", "add_model_options", "add_smoothing_options", "fraction", "left_out",
-    "load_pose", "show_summary",
+    "load_pose", "refuse_ignored", "show_summary",
 ]  # fmt: skip
 
 
@@ -42,6 +42,16 @@ def left_out(notes: Sequence[str], remarks: Sequence[str] = ()) -> int:
     for note in notes:
         print(f"warning: {note}", file=sys.stderr)
     return 3 if notes else 0
+
+
+def refuse_ignored(options: Iterable[tuple[str, object, str]]) -> None:
+    """Raise a UsageError for the first option that is given where it means nothing.
+
+    options: its name, whether it is given there, and where that is.
+    """
+    for name, given, where in options:
+        if given:
+            raise UsageError(f"{name} means nothing with {where}; leave it out")
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:

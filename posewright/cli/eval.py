@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from posewright.cli.common import Once, add_class, left_out
+from posewright.cli.common import Once, add_class, left_out, refuse_ignored
 from posewright.cli.progress import create_bar
 
 if TYPE_CHECKING:
@@ -35,6 +35,12 @@ _BOXES = {
     "joints": "box_...: of the extents of people's joints, an eighth added on each side",
 }
 RESCORE = ("box", "mean", "box*mean", "hrnet", "alphapose")
+# Options that mean nothing with --predictions, and what they are where they are not given.
+_RUNNING = {
+    "weights": None, "images": None, "boxes": None, "split": None, "flip": False, "nms": None,
+    "rescore": "box*mean", "tracker": None, "reid": None, "heads": None, "batch": 32,
+    "device": "auto", "limit": 0, "out": None, "report": None, "overwrite": False,
+}  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,7 +104,9 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
         metavar="PART",
         help="part of a YOLO set: train, val or test (default: val, else test)",
     )
-    group.add_argument("--flip", action="store_true", help="average with the mirrored view")
+    group.add_argument(
+        "--flip", action="store_true", default=None, help="average with the mirrored view"
+    )
     group.add_argument(
         "--nms",
         choices=("oks", "ppose", "none"),
@@ -107,8 +115,7 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--rescore",
         choices=RESCORE,
-        default="box*mean",
-        help="what ranks people (default %(default)s; hrnet: the mean of joints above 0.2)",
+        help="what ranks people (default box*mean; hrnet: the mean of joints above 0.2)",
     )
     group.add_argument(
         "--tracker",
@@ -126,13 +133,9 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
         metavar="FILE",
         help="mpii: detections_our_format.mat, whose head boxes the JSON labels lack",
     )
-    group.add_argument(
-        "--batch", type=int, default=32, metavar="N", help="views a call (default %(default)s)"
-    )
-    group.add_argument("--device", default="auto", metavar="DEVICE", help="cpu, cuda, ...")
-    group.add_argument(
-        "--limit", type=int, default=0, metavar="N", help="the first N pictures (default: all)"
-    )
+    group.add_argument("--batch", type=int, metavar="N", help="views a call (default 32)")
+    group.add_argument("--device", metavar="DEVICE", help="cpu, cuda, ...")
+    group.add_argument("--limit", type=int, metavar="N", help="the first N pictures (default: all)")
     group.add_argument(
         "-o",
         "--out",
@@ -141,7 +144,9 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
         help="write the people found as the data set's result file, e.g. for COCO's test-dev",
     )
     group.add_argument("--report", type=Path, metavar="DIR", help="write report.html")
-    group.add_argument("--overwrite", action="store_true", help="replace FILE and DIR/report.html")
+    group.add_argument(
+        "--overwrite", action="store_true", default=None, help="replace FILE and DIR/report.html"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -150,15 +155,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.predictions is None:
         return _evaluate(args)
-    names = (
-        "weights", "images", "split", "boxes", "nms", "tracker", "reid", "heads", "out", "report",
-        "flip", "limit",
-    )  # fmt: skip
-    for name in names:
-        if getattr(args, name):
-            from posewright.errors import UsageError
-
-            raise UsageError(f"--{name} goes with a model (-m), not with --predictions")
+    where = "--predictions: it goes with a model (-m)"
+    refuse_ignored((f"--{name}", getattr(args, name) is not None, where) for name in _RUNNING)
     scoring = score_files(args.data, args.ann, args.predictions, _metrics(args), args.class_name)
     _print(args, scoring.to_dict(), _lines(scoring))
     return left_out(scoring.notes, scoring.remarks)
@@ -168,6 +166,9 @@ def _evaluate(args: argparse.Namespace) -> int:
     """Run a model over the pictures; return the exit code."""
     from posewright.evaluate import evaluate
 
+    for name, value in _RUNNING.items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
     truth = args.boxes in (None, "truth")
     _check(args, truth)
     pose = _pose(args)

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from posewright.cli.common import refuse_ignored
+
 if TYPE_CHECKING:
     from posewright.export import Check
     from posewright.models import PoseModel
@@ -100,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--int8 needs --format openvino and --calibrate DIR")
     if args.calibrate and not args.int8:
         raise UsageError("--calibrate is for --int8")
+    _refuse_ignored(args)
     if args.ascend and args.input != "normalised":
         raise UsageError("--ascend needs --input normalised: AIPP normalises there")
     from posewright.export import ascend_commands, export, parts
@@ -135,6 +138,22 @@ def run(args: argparse.Namespace) -> int:
     if args.ascend:
         print("\n".join(ascend_commands(target, model, args.fixed_batch or 1)))
     return 0
+
+
+def _refuse_ignored(args: argparse.Namespace) -> None:
+    """Raise a UsageError for an option that would have no effect."""
+    torch = args.format == "torch" and "--format torch, which writes the network as it is"
+    file = Path(args.model).suffix == ".safetensors" and "a file, which holds network and weights"
+    rows = (
+        ("--fixed-batch", args.fixed_batch, torch),
+        ("--input normalised", args.input == "normalised", torch),
+        ("--tolerance", args.tolerance is not None, torch or (not args.check and "--no-check")),
+        ("--weights", args.weights, file),
+        ("--stn", args.stn, file),
+        ("--random-weights", args.random_weights, file or (args.weights and "--weights")),
+        ("--ascend", args.ascend, args.format != "onnx" and "files that are not .onnx"),
+    )
+    refuse_ignored((name, given and where, str(where)) for name, given, where in rows)
 
 
 def _told(result: Check, joints: int) -> str:

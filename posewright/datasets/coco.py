@@ -24,6 +24,7 @@ from posewright.readers.classes import Category, coco_category, majority
 from posewright.readers.values import (
     BROKEN,
     corners,
+    crowding,
     finite,
     image_id,
     load,
@@ -220,7 +221,6 @@ def _why(error: Exception) -> str:
 def _sample(entry: dict[str, Any], people: list[_Person], image: Path, joints: int) -> Sample:
     """Return one picture with its people."""
     outlines: Outlines = tuple(p.outline for p in people)
-    crowd_index = entry.get("crowdIndex")
     return Sample.of(
         image,
         (_integer(entry.get("width")), _integer(entry.get("height"))),
@@ -237,7 +237,7 @@ def _sample(entry: dict[str, Any], people: list[_Person], image: Path, joints: i
         video=_video(entry.get("vid_id")),
         frame=_integer(entry.get("frame_id"), 1 << 62),
         fps=_rate(entry.get("fps")),
-        crowd_index=None if crowd_index is None else float(crowd_index),
+        crowd_index=crowding(entry.get("crowdIndex")),
     )
 
 

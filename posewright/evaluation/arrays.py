@@ -11,7 +11,7 @@ from posewright.datasets.base import Dataset, Sample
 from posewright.metrics.instances import Detections, Doubles, Ints, Mask, Truth
 from posewright.metrics.pck import head_sizes, torso_sizes
 from posewright.people import Floats, People
-from posewright.readers.instances import Labels
+from posewright.readers.instances import Labels, rows_of_names
 from posewright.readers.persons import Persons
 from posewright.skeletons import LSP14, MPII16, Skeleton
 from posewright.writers.text import plain, triples, xywh
@@ -30,7 +30,8 @@ def in_order(samples: Sequence[Sample]) -> Ints:
     ids = [sample.image_id for sample in samples]
     if not all(isinstance(i, int) for i in ids):
         return np.arange(len(ids))
-    return np.argsort(np.array(ids, np.int64), kind="stable")
+    # numbers may be larger than an array holds
+    return np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
 
 
 def labels_of(dataset: Dataset, path: Path | None = None, shared: Mask | None = None) -> Labels:
@@ -50,11 +51,14 @@ def labels_of(dataset: Dataset, path: Path | None = None, shared: Mask | None = 
         _stacked([s.areas for s in dataset], ()), crowd | ~(points[:, :, 2] > 0).any(1), crowd,
     )  # fmt: skip
     # a set without numbers has names for ids
-    names = {str(s.image_id): row for row, s in enumerate(dataset)}
-    names |= {str(s.image): row for row, s in enumerate(dataset)}
+    names = rows_of_names(
+        (name, row) for row, s in enumerate(dataset) for name in (str(s.image_id), str(s.image))
+    )
     index = np.array([s.crowd_index or 0.0 for s in dataset])
     ids: list[int] = [s.image_id for s in dataset]  # type: ignore[misc]  # some sets have names
-    return Labels(path or Path(dataset.name), truth, ids, names, [1], index)
+    return Labels(
+        path or Path(dataset.name), truth, ids, names, [dataset.category], index, otherwise=1
+    )
 
 
 def _stacked(parts: Sequence[np.typing.ArrayLike], shape: tuple[int, ...]) -> Doubles:

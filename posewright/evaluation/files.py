@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_results", "write_results"]
 
-_CATEGORIES = ("coco", "coco-wholebody", "crowdpose", "ochuman")
+_OF_PEOPLE = ("mpii", "lsp")  # these have no other class
 
 
 def check_results(data: str, labelled_boxes: bool) -> None:
@@ -69,8 +69,7 @@ def _entries(
     if data == "mpii":
         points = points + np.array([1, 1, 0], np.float32)
         ids = sample.numbers[people.ids].tolist()
-    # these alone are scored by the numbers of the categories in the labels' file
-    category = evaluation.category if data in _CATEGORIES else 1
+    category = 1 if data in _OF_PEOPLE else evaluation.category
     fields = WHOLE_BODY if data == "coco-wholebody" else {"keypoints": points.shape[1]}
     cuts = np.cumsum(list(fields.values()))[:-1]
     parts = [plain(p.reshape(len(p), p.shape[1] * 3)) for p in np.split(points, cuts, 1)]

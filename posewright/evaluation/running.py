@@ -14,6 +14,7 @@ import numpy as np
 
 from posewright.codecs.posefix import PoseFix
 from posewright.datasets.base import Sample
+from posewright.errors import not_finite
 from posewright.evaluation.tracks import RATE, frame_numbers, videos
 from posewright.people import Frame, People, Result
 from posewright.pipeline import Boxes, Pipeline
@@ -203,13 +204,14 @@ def _refined(
     assert isinstance(codec, PoseFix)
     refine = Refiner(model, flip=flip, batch=batch)
     for frame in _frames(samples, range(len(samples))):
-        people, number = People.empty(model.skeleton), frame.index
+        people, number, message = People.empty(model.skeleton), frame.index, frame.message
         if frame.status == "ok":
             rows = np.flatnonzero((samples[number].labelled > 0) & ~samples[number].crowd)
             truth = samples[number].people[rows].replace(ids=rows)
             given = codec.synthesise(truth, np.random.default_rng(number), model.skeleton)
-            people = refine(frame, given)
+            people, kept = refine.refined(frame, given)
+            message = not_finite([(model.info.name, kept)]) or message
         yield (
             number,
-            Result(people, model.skeleton, frame.size, status=frame.status, message=frame.message),
+            Result(people, model.skeleton, frame.size, status=frame.status, message=message),
         )

@@ -43,9 +43,18 @@ def read_boxes(path: str | Path, category: int = 1) -> BoxFile:
                 boxes.setdefault(image_id(entry["image_id"]), []).append(row)
         except BROKEN as error:
             bad.append(f"entry {number}: {error!r}")
-    if bad and not boxes:
-        raise SourceError(f"{path}: none of {len(data)} entries is a box of a person ({bad[0]})")
+    if data and not boxes:
+        raise SourceError(f"{path}: {_none_of(data, wanted, bad)}")
     return BoxFile(path, {image: np.stack(rows) for image, rows in boxes.items()}, bad)
+
+
+def _none_of(data: list[Any], wanted: int, bad: list[str]) -> str:
+    """Return why no entry is read."""
+    if bad:
+        return f"none of {len(data)} entries is a box of a person ({bad[0]})"
+    found = list(dict.fromkeys(repr(entry.get("category_id")) for entry in data))
+    listed = ", ".join(found[:10])[:200]
+    return f"none of {len(data)} boxes is of category {wanted}; its categories are {listed}"
 
 
 def _category(entry: Any) -> int | None:

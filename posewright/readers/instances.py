@@ -23,11 +23,11 @@ from posewright.readers.columns import (
     keypoints_of,
 )
 from posewright.readers.longlists import split_lists
-from posewright.readers.values import AREA_OF_BOX, image_id, load, switch
+from posewright.readers.values import AREA_OF_BOX, crowding, image_id, load, switch
 
 __all__ = [
     "Labels", "box_detections", "detections", "read_box_truth", "read_detections", "read_entries",
-    "read_truth",
+    "read_truth", "rows_of_names",
 ]  # fmt: skip
 
 Entry = Mapping[str, Any]
@@ -38,20 +38,23 @@ class Labels:
     """The labels of a file.
 
     path: of the file.  images: ids in ascending order; the cell of an instance is the number of its
-    image here.  categories: ids in ascending order; of boxes, the cell is that of the image plus
-    the number of images for each category before.  crowd_index: (images,) CrowdPose's, 0 where the
-    file has none.  notes, remarks: lines about what was left out because it is broken, and because
-    of its class.
+    image here.  names: file name -> numbers of the images that have it.  categories: ids in
+    ascending order; of boxes, the cell is that of the image plus the number of images for each
+    category before.  crowd_index: (images,) CrowdPose's, 0 where the file has none.  notes,
+    remarks: lines about what was left out because it is broken, and because of its class.
+    otherwise: the category of key points that is read where results have none of `categories`, as a
+    network of one class may number it 1, whatever the labels do.
     """
 
     path: Path
     truth: Truth
     images: Sequence[int | str]
-    names: Mapping[str, int]
+    names: Mapping[str, frozenset[int]]
     categories: Sequence[int | str]
     crowd_index: Doubles
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    otherwise: int | None = None
 
     def rows(self, found: Iterable[Any], path: Path) -> Ints:
         """Return the number of the image of each id or name; a UsageError where some are unknown.
@@ -77,12 +80,11 @@ class Labels:
         if not isinstance(image, str):
             return where.get(image_id(image))
         names = index.find(image)
-        rows = {self.names[name] for name in names}
+        rows = set[int]().union(*(self.names[name] for name in names))
         if len(rows) > 1:
-            raise UsageError(
-                f"{path}: image_id {image!r} fits {names[0]} and {names[1]} of {self.path}; name "
-                "the folders, too"
-            )
+            both = f"{names[0]} and {names[1]}" if len(names) > 1 else f"{len(rows)} pictures"
+            hint = "name the folders, too" if len(names) > 1 else "give their ids"
+            raise UsageError(f"{path}: image_id {image!r} fits {both} of {self.path}; {hint}")
         return rows.pop() if rows else where.get(image_id(image))
 
 
@@ -162,7 +164,9 @@ def detections(
     """Make `read_detections` of entries that are read already."""
     [person] = labels.categories
     rows = labels.rows(each(entries, _image_id, path), path)
-    mine = np.array([_category(e, person) == person for e in entries], bool)
+    categories = [_category(e, person) for e in entries]
+    wanted = person if person in categories else labels.otherwise
+    mine = np.array([category == wanted for category in categories], bool)
     if len(entries) and not mine.any():
         raise UsageError(
             f"{path}: none of {len(entries)} people is of category {person}, that of the class in "
@@ -304,9 +308,17 @@ def _made(
     rows = [row[image_id(i["id"])] for i in data["images"]]
     files = [str(i.get("file_name", i["id"])) for i in data["images"]]
     index = np.zeros(len(images))
-    index[rows] = [float(i.get("crowdIndex", 0)) for i in data["images"]]
-    names = dict(zip(files, rows, strict=True))
+    index[rows] = [crowding(i.get("crowdIndex")) or 0.0 for i in data["images"]]
+    names = rows_of_names(zip(files, rows, strict=True))
     return Labels(path, truth, images, names, categories, index, tuple(notes), tuple(remarks))
+
+
+def rows_of_names(pairs: Iterable[tuple[str, int]]) -> dict[str, frozenset[int]]:
+    """Return the numbers of the pictures that have a name: several where it is not their own."""
+    rows: dict[str, set[int]] = {}
+    for name, row in pairs:
+        rows.setdefault(name, set()).add(row)
+    return {name: frozenset(found) for name, found in rows.items()}
 
 
 def _image_id(entry: Any) -> int | str:

@@ -14,8 +14,8 @@ from posewright.people import Floats, extent
 from posewright.skeletons import Skeleton, get_skeleton, list_skeletons
 
 __all__ = [
-    "AREA_OF_BOX", "BROKEN", "corners", "finite", "identity", "image_id", "load", "natural",
-    "number_id", "reach", "skeleton_of", "switch", "turned_extent",
+    "AREA_OF_BOX", "BROKEN", "corners", "crowding", "finite", "identity", "image_id", "load",
+    "natural", "number_id", "reach", "skeleton_of", "switch", "turned_extent",
 ]  # fmt: skip
 
 AREA_OF_BOX = 0.53  # a person's share of their box, where no area is labelled (CrowdPose)
@@ -87,6 +87,15 @@ def turned_extent(
         else [a * cos + b * sin, a * sin + b * cos]
     )
     return finite([x - half[0], y - half[1], x + half[0], y + half[1]])
+
+
+def crowding(value: Any) -> float | None:
+    """Return CrowdPose's crowdIndex; None for null, text and whatever else is no finite number."""
+    try:
+        number = float(value)
+    except BROKEN:
+        return None
+    return number if np.isfinite(number) else None
 
 
 def reach(points: Floats) -> Floats:

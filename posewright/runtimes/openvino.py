@@ -16,7 +16,7 @@ from posewright.errors import MissingError, ModelError
 from posewright.runtimes.batching import in_batches
 from posewright.runtimes.info import METADATA_KEY, Input, ModelInfo
 from posewright.runtimes.onnx import open_unoptimised, read_info
-from posewright.runtimes.weightcheck import without_numbers
+from posewright.runtimes.weightcheck import has_nan, without_numbers
 from posewright.skeletons import Skeleton
 from posewright.telemetry import loading_openvino
 
@@ -96,7 +96,8 @@ class OpenVinoModel:
             views = model.inputs[0].get_partial_shape()[0]
             batch = views.get_length() if views.is_static else 0
             compiled = core.compile_model(_with_normalisation(model, info.input), "CPU", config)
-            return cls(info, compiled, names, precision, batch, _has_nan(model))
+            broken = _has_nan(model) or (path.suffix != ".xml" and has_nan(path))
+            return cls(info, compiled, names, precision, batch, broken)
         except RuntimeError as error:
             raise ModelError(f"{path} cannot be run by OpenVINO: {error}") from error
 
@@ -136,7 +137,7 @@ def _ir_info(core: Any, path: Path) -> ModelInfo:
 
 
 def _has_nan(model: Any) -> bool:
-    """Tell whether a constant of a graph holds NaN."""
+    """Tell whether a constant of a graph holds NaN; branches and loops are not looked into."""
     constants = (op.data for op in model.get_ops() if op.get_type_name() == "Constant")
     return any(a.dtype.kind == "f" and bool(np.isnan(a).any()) for a in constants)
 

@@ -7,7 +7,7 @@ has no output at all, so that what a runtime makes of it must not be taken for o
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -15,20 +15,36 @@ from numpy.typing import NDArray
 
 __all__ = ["has_nan", "without_numbers"]
 
-# fields of onnx.proto3: the way to the tensors of a graph, and their types and values
-_INITIALIZER, _CONSTANT = (7, 5), (7, 1, 5, 5)
-_TYPE, _FLOATS, _RAW, _DOUBLES = 2, 4, 9, 10
-_DTYPES = {1: "<f4", 10: "<f2", 11: "<f8"}
+# onnx.proto3: of each message the fields that lead to numbers, and what lies in them
+_PARTS = {
+    "model": {7: "graph", 25: "function"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node", 11: "attribute"},
+    "node": {5: "attribute"},
+    "attribute": {
+        2: "floats", 7: "floats", 5: "tensor", 10: "tensor", 6: "graph", 11: "graph",
+        22: "sparse", 23: "sparse",
+    },
+    "sparse": {1: "tensor"},
+}  # fmt: skip
+_TYPE, _FLOATS, _INTEGERS, _RAW, _DOUBLES, _BESIDE = 2, 4, 5, 9, 10, 13  # fields of a tensor
+_FLOAT, _DOUBLE, _HALF, _BFLOAT = 1, 11, 10, 16  # types of a tensor
+_DTYPES = {_FLOAT: "<f4", _HALF: "<f2", _DOUBLE: "<f8", 14: "<f4", 15: "<f8"}  # of complex: halves
+_NAN_BYTES = {  # of floats in 8 bits: E4M3FN, E4M3FNUZ, E5M2, E5M2FNUZ, E8M0
+    17: (0x7F, 0xFF), 18: (0x80,), 19: (0x7D, 0x7E, 0x7F, 0xFD, 0xFE, 0xFF), 20: (0x80,),
+    24: (0xFF,),
+}  # fmt: skip
 
 
 def has_nan(path: Path) -> bool:
-    """Tell whether a floating tensor in the file holds NaN; one that is no ONNX file holds none."""
-    data = memoryview(path.read_bytes())
+    """Tell whether a floating number in the file, or in those beside it, is NaN.
+
+    Tensors and attributes count, those of branches, loops and functions too.  A file that is no
+    ONNX file holds none.
+    """
     try:
-        return any(
-            _nan_in(tensor) for way in (_INITIALIZER, _CONSTANT) for tensor in _messages(data, way)
-        )
-    except IndexError:  # a truncated message, which the runtime refuses
+        return _nan_in(memoryview(path.read_bytes()), "model", path.parent)
+    except (IndexError, ValueError):  # a truncated message, which the runtime refuses
         return False
 
 
@@ -37,29 +53,73 @@ def without_numbers(arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
     return [np.full_like(a, np.nan) if a.dtype.kind == "f" else a for a in arrays]
 
 
-def _nan_in(tensor: memoryview) -> bool:
-    kind, values = 0, list[tuple[int, memoryview]]()
-    for number, value in _fields(tensor):
-        if number == _TYPE and isinstance(value, int):
-            kind = value
-        elif number in (_FLOATS, _RAW, _DOUBLES) and not isinstance(value, int):
-            values.append((number, value))
-    for number, value in values:
-        dtype = _DTYPES.get({_FLOATS: 1, _DOUBLES: 11}.get(number, kind), "")
-        if dtype and len(value) % np.dtype(dtype).itemsize == 0:
-            if np.isnan(np.frombuffer(value, dtype)).any():
+def _nan_in(data: memoryview, kind: str, folder: Path) -> bool:
+    """Tell whether NaN is in a message of that kind; folder: of files beside."""
+    if kind == "floats":
+        return _is_nan(data, _FLOAT)
+    if kind == "tensor":
+        return _nan_in_tensor(data, folder)
+    parts = _PARTS[kind]
+    return any(
+        number in parts and not isinstance(value, int) and _nan_in(value, parts[number], folder)
+        for number, value in _fields(data)
+    )
+
+
+def _nan_in_tensor(tensor: memoryview, folder: Path) -> bool:
+    fields = list(_fields(tensor))
+    kind = next((v for n, v in fields if n == _TYPE and isinstance(v, int)), 0)
+    beside: dict[str, str] = {}
+    for number, value in fields:
+        if isinstance(value, int):
+            if number == _INTEGERS and _is_nan(value.to_bytes(10, "little")[:2], kind):
                 return True
-    return False
+        elif number == _BESIDE:
+            key, text = (
+                str(bytes(v), "utf-8") for _, v in _fields(value) if not isinstance(v, int)
+            )
+            beside[key] = text
+        elif number == _INTEGERS:
+            if _is_nan(_low_bytes(value, kind), kind):
+                return True
+        elif number in (_FLOATS, _DOUBLES, _RAW):
+            if _is_nan(value, {_FLOATS: _FLOAT, _DOUBLES: _DOUBLE}.get(number, kind)):
+                return True
+    return "location" in beside and _is_nan(_read(beside, folder), kind)
 
 
-def _messages(data: memoryview, way: Sequence[int]) -> Iterator[memoryview]:
-    """Yield the messages that lie at the end of a way of field numbers."""
-    for number, value in _fields(data):
-        if number == way[0] and not isinstance(value, int):
-            if len(way) == 1:
-                yield value
-            else:
-                yield from _messages(value, way[1:])
+def _is_nan(data: bytes | memoryview | NDArray[np.uint8], kind: int) -> bool:
+    """Tell whether NaN is among the numbers of that type, little-endian."""
+    if kind in _NAN_BYTES:
+        return bool(np.isin(np.frombuffer(data, np.uint8), _NAN_BYTES[kind]).any())
+    dtype = np.dtype("<u2" if kind == _BFLOAT else _DTYPES.get(kind, "V"))
+    if not dtype.itemsize or len(data) % dtype.itemsize:
+        return False
+    values = np.frombuffer(data, dtype)
+    if kind == _BFLOAT:  # all bits of the exponent, and one of the fraction
+        return bool(((values & 0x7FFF) > 0x7F80).any())
+    return bool(np.isnan(values).any())
+
+
+def _low_bytes(data: memoryview, kind: int) -> bytes:
+    """Return numbers of 8 or 16 bits that are packed as varints."""
+    packed = np.frombuffer(data, np.uint8).astype(np.uint32)
+    ends = np.flatnonzero(packed < 128)
+    starts = np.concatenate([[0], ends[:-1] + 1])[: len(ends)]
+    numbers = np.zeros(len(ends), np.uint32)
+    for i in range(3):  # seven bits each
+        inside = starts + i <= ends
+        numbers[inside] |= (packed[starts[inside] + i] & 127) << (7 * i)
+    return numbers.astype("u1" if kind in _NAN_BYTES else "<u2").tobytes()
+
+
+def _read(beside: dict[str, str], folder: Path) -> NDArray[np.uint8]:
+    """Return the numbers that lie in another file; none where it is not in this folder."""
+    name = PurePath(beside["location"])
+    if name.is_absolute() or ".." in name.parts or not (folder / name).is_file():
+        return np.zeros(0, np.uint8)  # the runtime refuses that
+    count, offset = int(beside.get("length", -1)), int(beside.get("offset", 0))
+    return np.fromfile(folder / name, np.uint8, count, offset=offset)
 
 
 def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posewright.errors import UsageError
+from posewright.errors import UsageError, not_finite
 from posewright.nms import box_iou
 from posewright.people import Floats, Frame, People
 from posewright.skeletons import Skeleton
@@ -118,6 +118,13 @@ class AppearanceTracker:
         """Forget everybody; ids that were given are still not used again."""
         self._tracks = _Tracks.start(People.empty(self._joints), np.zeros((0, 0), np.float32))
         self._clock.reset()
+        self._unknown = 0
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the last frame: people of whom the network told nothing."""
+        name = getattr(self._embed, "name", "the network that tells people apart")
+        return not_finite([(name, self._unknown)])
 
     def predict(self, frame: Frame) -> People:
         """Return those seen in the last frame, moved to this coming one and cut off at its edges.
@@ -132,6 +139,7 @@ class AppearanceTracker:
     def __call__(self, frame: Frame, people: People) -> People:
         """Return the same people in the same order with their ids; also call it with nobody."""
         seen, looks = full(people, self._joints), self._embed(frame, people)
+        self._unknown = sum(not look.any() for look in looks)  # 0 stands for what is not finite
         frames = self._clock.since(frame)
         kept = self._clock.reaches(self._tracks.boxes.away, frames)
         tracks = self._tracks[np.flatnonzero(kept)].moved(frames)

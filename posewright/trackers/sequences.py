@@ -29,6 +29,11 @@ class PerSequence:
         self.enter(frame)
         return self._tracker.predict(frame)
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the last frame, by a tracker that knows such things."""
+        return str(getattr(self._tracker, "trouble", ""))
+
     def reset(self) -> None:
         """Forget everybody."""
         self._tracker.reset()

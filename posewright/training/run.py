@@ -288,7 +288,7 @@ class Run:
             ) from error
         if self.ema is not None:
             self.ema.load_state_dict(part_of(tensors, "ema"))
-        restore_optimizer(self.optimizer, self.model, part_of(tensors, "optimizer"))
+        anew = restore_optimizer(self.optimizer, self.model, part_of(tensors, "optimizer"))
         self.stepper.parts = int(facts["parts"])
         if facts["scaler"]:
             self.stepper.scaler.load_state_dict(facts["scaler"])
@@ -297,7 +297,7 @@ class Run:
         self.meter = Meter.of(facts["meter"])
         here = self.world.rank % facts["world"]
         restore_random(part_of(tensors, f"random{here}"))
-        changes = (*taken.changes, *differences(facts, self.around))
+        changes = (*taken.changes, *anew, *differences(facts, self.around))
         for line in changes:
             self.say(line)
         self.undescribed = bool(changes)

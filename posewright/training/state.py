@@ -77,13 +77,21 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dic
 
 def restore_optimizer(
     optimizer: torch.optim.Optimizer, model: nn.Module, tensors: Mapping[str, Tensor]
-) -> None:
-    """Fill the moments from `optimizer_tensors`; ModelError for parameters that are not there."""
+) -> list[str]:
+    """Fill the moments from `optimizer_tensors`; return a line where they are another optimizer's.
+
+    Those are left out, as if the run began.  ModelError for parameters that are not there.
+    """
     parameters = dict(model.named_parameters())
+    of = {key: key.rpartition("/") for key in tensors}
+    if other := [name for name, _, _ in of.values() if name not in parameters]:
+        raise ModelError(f"the state has moments of {other[0]}, which this network has not")
+    there, here = {entry for _, _, entry in of.values()}, _moments(optimizer)
+    if there and there != here:
+        was, now = (", ".join(sorted(names)) or "none" for names in (there, here))
+        return [f"the state has another optimizer's moments ({was}; here: {now}): they begin anew"]
     for key, value in tensors.items():
-        name, _, entry = key.rpartition("/")
-        if name not in parameters:
-            raise ModelError(f"the state has moments of {name}, which this network has not")
+        name, _, entry = of[key]
         parameter = parameters[name]
         # a step counter stays where torch made it: on the processor unless fused
         where = parameter.device if value.ndim else torch.device("cpu")
@@ -93,6 +101,19 @@ def restore_optimizer(
         if value.shape == parameter.shape:  # also its memory layout, or sums would differ in order
             kept = torch.empty_like(parameter, dtype=value.dtype).copy_(kept)
         optimizer.state[parameter][entry] = kept
+    return []
+
+
+def _moments(optimizer: torch.optim.Optimizer) -> set[str]:
+    """Return what the optimizer keeps of each parameter."""
+    has = optimizer.defaults
+    if isinstance(optimizer, torch.optim.SGD):
+        return {"momentum_buffer"} if has["momentum"] else set()
+    if isinstance(optimizer, torch.optim.RMSprop):
+        more = {"momentum_buffer": has["momentum"] > 0, "grad_avg": has["centered"]}
+        return {"step", "square_avg", *(name for name, kept in more.items() if kept)}
+    more = {"max_exp_avg_sq": has["amsgrad"]}
+    return {"step", "exp_avg", "exp_avg_sq", *(name for name, kept in more.items() if kept)}
 
 
 def random_tensors() -> dict[str, Tensor]:
