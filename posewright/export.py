@@ -136,7 +136,12 @@ def _folder_beside(path: Path) -> Iterator[Path]:
                 f"{path}: cannot be written ({error.strerror}); name a folder that exists and is "
                 "yours"
             ) from error
-        yield folder
+        try:
+            yield folder
+        except OutputError:
+            raise
+        except OSError as error:  # a full disk, told by whatever library was writing
+            raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 def _put(made: Path, path: Path) -> None:
@@ -222,10 +227,7 @@ def _write_onnx(
     for node in proto.graph.node:
         node.doc_string = ""
         del node.metadata_props[:]
-    try:
-        onnx.save(proto, path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error})") from error
+    onnx.save(proto, path)
 
 
 def _refuse_fixed(proto: Any, fixed_batch: int) -> None:
@@ -290,7 +292,10 @@ def _write_openvino(source: Path, path: Path, info: ModelInfo, crops: Views | No
     if crops is not None:
         model = _quantised(model, info.input.prepare(crops))
     model.set_rt_info(info.to_json(), [METADATA_KEY])
-    ov.save_model(model, path, compress_to_fp16=False)
+    try:
+        ov.save_model(model, path, compress_to_fp16=False)
+    except RuntimeError as error:
+        raise OutputError(f"{path}: cannot be written ({error})") from error
 
 
 def _quantised(model: Any, inputs: NDArray[Any]) -> Any:

@@ -377,7 +377,7 @@ def test_interrupt_finishes_the_files_at_hand(tmp_path: Path) -> None:
     process.stderr.readline()  # work has begun
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and "finishing the current file" in err
+    assert process.returncode == 130 and "finishing the frame in work" in err
     done = len(lines(tmp_path))
     assert 0 < done < 100
     with av.open(str(tmp_path / "three-people.mp4")) as file:

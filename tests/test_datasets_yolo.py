@@ -388,3 +388,11 @@ def test_names_of_files_in_another_form_of_unicode(tmp_path: Path) -> None:
         (tmp_path / "data.yaml").write_text(f"train: {part}\n" + FOUR, encoding="utf-8")
         data = open_dataset(tmp_path / "data.yaml")
         assert data.people == 1 and data[0].size == (40, 30) and data.notes == ()
+
+
+@pytest.mark.parametrize("names", ["person", "5", "1.5"])
+def test_names_that_are_no_list_are_refused(tmp_path: Path, names: str) -> None:
+    picture(tmp_path / "a.jpg")
+    (tmp_path / "data.yaml").write_text(f"kpt_shape: [4, 3]\nnames: {names}\n")
+    with pytest.raises(SourceError, match=r"must be a list, as \[person\]; correct it"):
+        open_dataset(tmp_path)

@@ -440,3 +440,17 @@ def test_a_backbone_of_imagenet_fills_what_it_has() -> None:
     assert torch.equal(made.head.final_layer.weight, before)
     with pytest.raises(ModelError, match="another network's"):
         load_backbone(create("hrnet_w32"), theirs, "imagenet_resnet")
+
+
+@pytest.mark.parametrize("format", ["onnx", "openvino"])
+def test_a_full_disk_is_one_line(
+    model: PoseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch.onnx, "export", full)
+    path = tmp_path / ("a.onnx" if format == "onnx" else "a.xml")
+    with pytest.raises(OutputError, match=r"cannot be written \(No space left on device\)"):
+        export(model, path, format=format)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []

@@ -76,7 +76,8 @@ def noting() -> Iterator[Stop]:
             raise Stopped(number)
         if not stop.number:
             stop.number = number
-            _say("\nfinishing the current file; press Ctrl-C again to stop at once\n")
+            again = "; press Ctrl-C again to stop at once" if number == signal.SIGINT else ""
+            _say(f"\nfinishing the frame in work and its files{again}\n")
 
     with _heard(hear, always=("SIGINT",)):  # also in the background, where shells ignore it
         yield stop

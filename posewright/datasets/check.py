@@ -18,6 +18,7 @@ from posewright.datasets.doubles import labelled_twice, same_picture
 from posewright.datasets.findings import Finding, Findings
 from posewright.datasets.naming import ASSUMED
 from posewright.datasets.places import header_sizes
+from posewright.datasets.turned import of_stored
 from posewright.errors import SourceError
 from posewright.skeletons import Skeleton
 
@@ -222,7 +223,7 @@ def _check_picture(sample: Sample, found: Findings) -> None:
     if size == (0, 0):
         text = "the picture cannot be read"
         found.add("broken picture", "error", text, sample.image)
-    elif size != stored and _of_stored(sample, size, stored):
+    elif size != stored and of_stored(sample, size, stored):
         text = (
             "the labels are of the unrotated pixels: the picture's EXIF orientation exchanges "
             "width and height; label the upright view, or remove the orientation from the files"
@@ -231,21 +232,6 @@ def _check_picture(sample: Sample, found: Findings) -> None:
     elif min(sample.size) > 0 and size != sample.size:
         text = "width and height are not the picture's: labels will lie elsewhere"
         found.add("size", "error", text, f"{sample.image}: {sample.size} stated, {size} found")
-
-
-def _of_stored(sample: Sample, size: tuple[int, int], stored: tuple[int, int]) -> bool:
-    """Tell whether labels are of the pixels as stored, not turned: by their size, or their place.
-
-    Without a stated size, or with the upright one, they are where somebody's box or joint lies
-    outside the upright picture and nobody's outside the stored one.
-    """
-    if min(sample.size) > 0 and sample.size != size:
-        return sample.size == stored
-    points = sample.people.keypoints[sample.visibility > 0]
-    corners = sample.people.boxes[~sample.crowd].reshape(-1, 2)
-    places = np.concatenate([points, corners])
-    outside = [bool((places > np.array(limit) + _OUT).any()) for limit in (size, stored)]
-    return outside == [True, False]
 
 
 def _people_faults(sample: Sample) -> Iterator[tuple[str, Level, str, Any]]:

@@ -12,6 +12,7 @@ from posewright.datasets.coco_out import write_coco
 from posewright.datasets.cvat_out import write_cvat
 from posewright.datasets.folders import Progress, split
 from posewright.datasets.labelme_out import write_labelme
+from posewright.datasets.turned import turned_labels
 from posewright.datasets.yolo_out import write_yolo
 from posewright.errors import UsageError, nearest
 
@@ -96,7 +97,7 @@ def convert(
         dataset.skeleton.joints,
         {name: len(part) for name, part in parts.items()},
         {name: part.people for name, part in parts.items()},
-        (*dataset.notes, *notes),
+        (*dataset.notes, *turned_labels(dataset.name, dataset.samples), *notes),
         tuple(
             dict.fromkeys([*dataset.remarks, *(r for part in parts.values() for r in part.remarks)])
         ),

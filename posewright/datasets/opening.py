@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ KINDS: dict[str, tuple[str, str]] = {
 
 _PEOPLE_ALONE = {"aic", "mpii", "lsp"}  # layouts without classes
 _WITH_PARTS = {"yolo"}  # kinds that say which pictures train and which validate
+_LOOKED_AT = 200  # pictures whose headers are read before training and evaluation
 _LARGE = 8 << 20  # bytes of a JSON file from which on its kind is told by its beginning
 
 
@@ -94,11 +96,16 @@ def open_part(
     """Read the first of the `wanted` parts that a set has; a set without parts whole.
 
     A UsageError where it has others only: pictures of another part are not taken in their place.
-    With `images` the pictures are those of that folder, whatever their part.
+    With `images` the pictures are those of that folder, whatever their part.  A remark tells of
+    labels that some pictures are turned against.
     """
+    from posewright.datasets.turned import turned_labels
+
     parts = () if images else parts_of(path, kind)
     split = next((part for part in wanted if part in parts), wanted[0] if parts else None)
-    return open_dataset(path, kind, images, class_name, split)
+    found = open_dataset(path, kind, images, class_name, split)
+    remarks = turned_labels(found.name, found.samples, _LOOKED_AT)
+    return replace(found, remarks=(*found.remarks, *remarks)) if remarks else found
 
 
 def parts_of(path: str | Path, kind: str | None = None) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -55,7 +54,7 @@ def read_yolo(
         for picture, file in zip(pictures, labels, strict=True)
     ]
     where = layout.file or layout.root
-    names = _class_names(layout.info)
+    names = _class_names(layout)
     if names:
         read = [_named(sample, kinds, names, notes) for sample, kinds in read]
     classes = _classes(names, [kind for _, kinds in read for kind in kinds])
@@ -130,7 +129,7 @@ def _skeleton(
     mirror = stated_mirror(info.get("flip_idx") or None, joints, notes, "flip_idx")
     names = info.get("kpt_names")
     if isinstance(names, dict):  # class number -> names
-        numbers = [k for k, name in _class_names(info).items() if name in chosen]
+        numbers = [k for k, name in _class_names(layout).items() if name in chosen]
         names = names.get(next(iter(numbers), None), next(iter(names.values()), None))
     if isinstance(names, list) and len(names) == joints:
         return skeleton_of([str(name) for name in names], mirror=mirror), ""
@@ -139,12 +138,14 @@ def _skeleton(
     return unnamed(joints, class_title(chosen), mirror)
 
 
-def _class_names(info: dict[str, Any]) -> dict[int, str]:
+def _class_names(layout: Layout) -> dict[int, str]:
     """Return the names of the classes by number."""
-    names = info.get("names")
-    listed = dict(enumerate(names)) if isinstance(names, list) else names
-    if not isinstance(listed, dict):
-        return {}
+    names = layout.info.get("names")
+    if names is not None and not isinstance(names, (list, dict)):
+        raise SourceError(
+            f"names {str(names)[:60]!r} in {layout.file} must be a list, as [person]; correct it"
+        )
+    listed = names if isinstance(names, dict) else dict(enumerate(names or ()))
     return {int(k): str(name) for k, name in listed.items() if str(k).isdecimal()}
 
 
