@@ -36,8 +36,8 @@ _TAGS = {order: struct.Struct(f"{order}I") for order in "<>"}
 _DEEPEST = 30  # structs in structs
 # MPII's file of 12 MB is the largest published one; each of its two million numbers is a matrix.
 _LARGEST = 64 << 20  # bytes of a file
-_UNPACKED = 400 << 20  # bytes of all its variables
-_MEMORY = 800 << 20  # bytes that the values may take
+_UNPACKED = 256 << 20  # bytes of all its variables
+_MEMORY = 512 << 20  # bytes that the values may take
 _VALUE = 192  # bytes of memory that a value takes beside its content
 
 _TOO_LARGE = "it holds more than {} MB, which no labels have"
@@ -52,7 +52,7 @@ def read_mat(path: str | Path) -> dict[str, Any]:
 
     Numbers are arrays in MATLAB's shape (at least two axes), text is str, a cell array is an object
     array, a struct array is an object array of dicts.  SourceError for a file that is cut off,
-    broken, of another version (7.3 is HDF5), holds something else or unpacks to more than 400 MB.
+    broken, of another version (7.3 is HDF5), holds something else or unpacks to more than 256 MB.
     """
     path = Path(path)
     try:

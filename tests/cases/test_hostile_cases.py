@@ -42,6 +42,7 @@ def hostile(data_dir: Path) -> Path:
 def check(child: Bounded, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Check]:
     """A function that runs a command line on a file of that name, and says what it came to."""
     said: list[str] = []
+    request.node.user_properties.append(("case", f"hostile/{request.node.name}"))
 
     def run(name: str, *words: str | Path) -> Outcome:
         found = child(*words, cwd=tmp_path)
@@ -50,7 +51,6 @@ def check(child: Bounded, tmp_path: Path, request: pytest.FixtureRequest) -> Ite
         return found
 
     yield run
-    request.node.user_properties.append(("case", f"hostile/{request.node.name}"))
     request.node.user_properties.append(("detail", f"exit codes {', '.join(sorted(set(said)))}"))
 
 
