@@ -17,8 +17,17 @@ import os
 from collections.abc import Iterable
 
 __all__ = [
-    "MissingError", "ModelError", "OutputError", "PosewrightError", "SourceError", "UsageError",
-    "counted", "near", "nearest", "not_finite",
+    "MissingError",
+    "ModelError",
+    "OutputError",
+    "PosewrightError",
+    "SourceError",
+    "UsageError",
+    "counted",
+    "near",
+    "nearest",
+    "not_finite",
+    "one_line",
 ]  # fmt: skip
 
 
@@ -29,17 +38,24 @@ def _printable(character: str) -> str:
     return character if character.isprintable() else ascii(character)[1:-1]
 
 
+def one_line(text: str) -> str:
+    """Return a message in one printable line of about 1,500 characters at most.
+
+    Messages quote what others wrote: runtimes several lines, files anything at all.
+    """
+    line = " ".join(filter(None, map(str.strip, text.splitlines())))
+    if len(line) > _LONGEST:
+        line = f"{line[: _LONGEST - 300]} ... {line[-290:]}"
+    return line if line.isprintable() else "".join(map(_printable, line))
+
+
 class PosewrightError(Exception):
     """Base of all errors of this package; its text is one line: what, where, what to do."""
 
     exit_code = 4
 
     def __str__(self) -> str:
-        # messages quote what others wrote: runtimes several lines, files anything at all
-        line = " ".join(filter(None, map(str.strip, super().__str__().splitlines())))
-        if len(line) > _LONGEST:
-            line = f"{line[: _LONGEST - 300]} ... {line[-290:]}"
-        return line if line.isprintable() else "".join(map(_printable, line))
+        return one_line(super().__str__())
 
 
 class UsageError(PosewrightError, ValueError):

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from posewright.errors import UsageError, counted
+from posewright.errors import UsageError, counted, one_line
 
 if TYPE_CHECKING:
     from posewright.outputs import Summary
@@ -204,13 +204,13 @@ def show_summary(summary: Summary, as_json: bool) -> int:
         return summary.exit_code
     for name, message in summary.bad:
         where = "" if name in message else f"{name}: "
-        print(f"posewright: {where}{message}", file=sys.stderr)
+        print(f"posewright: {one_line(where + message)}", file=sys.stderr)
     if summary.bad_frames > len(summary.bad):
         print(f"posewright: ... and {summary.bad_frames - len(summary.bad)} more", file=sys.stderr)
     for error in summary.errors:
         print(f"posewright: {error}", file=sys.stderr)
     for note in summary.notes:
-        print(f"note: {note}", file=sys.stderr)
+        print(f"note: {one_line(note)}", file=sys.stderr)
     rate = summary.frames / summary.seconds if summary.seconds else 0.0
     frames = counted(summary.frames, "frame", "frames")
     people = counted(summary.people, "person", "people")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from unicodedata import category
 
 SECONDS = 10.0  # of the processor; a machine with other work to do may take longer by the clock
 MEGABYTES = 1000.0
@@ -48,7 +49,7 @@ class Outcome:
             return f"exit code {self.code} without a word: {self.err[-200:]!r}"
         if any(len(line) > 2000 for line in self.err.splitlines()):
             return f"a line of {max(map(len, self.err.splitlines()))} characters"
-        if any(not c.isprintable() and c not in "\n\r\t" for c in self.err + self.out):
+        if any(category(c) == "Cc" and c not in "\n\r\t" for c in self.err + self.out):
             return "a control character on the terminal"
         if self.cpu > SECONDS:
             return f"{self.cpu:.1f} s of the processor"

@@ -34,9 +34,14 @@ def outcome(argv: list[str]) -> dict[str, Any]:
         except BaseException:
             traceback.print_exc()
     return {
-        "code": code, "out": out.getvalue(), "err": err.getvalue(),
+        "code": code, "out": _spoken(out), "err": _spoken(err),
         "wall": time.perf_counter() - started, "cpu": _cpu_seconds() - spent, "peak": _peak(),
     }  # fmt: skip
+
+
+def _spoken(stream: io.StringIO) -> str:
+    """Return what a console shows of it, which has no half characters."""
+    return stream.getvalue().encode("utf-8", "backslashreplace").decode()
 
 
 def _cpu_seconds() -> float:
