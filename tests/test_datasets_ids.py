@@ -149,9 +149,11 @@ def test_values() -> None:
 
 @pytest.mark.parametrize(("category", "count"), [(1, 1), ("1", 1), (1.0, 1), (2, 0), ("2", 0)])
 def test_category_of_detected_boxes(tmp_path: Path, category: Any, count: int) -> None:
-    entry = {"image_id": "7", "category_id": category, "bbox": [1, 2, 3, 4], "score": 0.5}
-    (tmp_path / "boxes.json").write_text(json.dumps([entry]))
-    assert sum(len(rows) for rows in read_boxes(tmp_path / "boxes.json").boxes.values()) == count
+    entry = {"image_id": "7", "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}
+    entries = [entry, {**entry, "category_id": category}]
+    (tmp_path / "boxes.json").write_text(json.dumps(entries))
+    found = read_boxes(tmp_path / "boxes.json").boxes.values()
+    assert sum(len(rows) for rows in found) == 1 + count
 
 
 @pytest.mark.parametrize("nothing", [{}, {"area": None, "bbox": None, "num_keypoints": None}])

@@ -485,8 +485,12 @@ def test_what_has_no_effect_is_told(labels: Path) -> None:
 def test_options_of_the_verb(labels: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = ("-m", "movenet-thunder")
     cases: list[tuple[str, tuple[object, ...], str]] = [
-        ("posetrack", ("--predictions", labels, "--tracker", "oks"), "--tracker goes with a model"),
-        ("posetrack", ("--predictions", labels, "--reid", labels), "--reid goes with a model"),
+        (
+            "posetrack",
+            ("--predictions", labels, "--tracker", "oks"),
+            "--tracker means nothing with",
+        ),
+        ("posetrack", ("--predictions", labels, "--reid", labels), "--reid means nothing with"),
         ("posetrack", ("--predictions", labels, "--metrics", "mot,hota"), "no metric 'hota'"),
         ("coco", ("--predictions", labels, "--metrics", "mot"), "is for posetrack"),
         ("mot", ("--predictions", labels, "--metrics", "mot"), "is for posetrack"),
