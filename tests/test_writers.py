@@ -320,6 +320,17 @@ def test_tables_have_a_row_for_each_joint(name: str, tmp_path: Path) -> None:
     assert values == wanted
 
 
+@pytest.mark.parametrize("name", ["=1+1.mp4", "+1.mp4", "-a.mp4", "@SUM.mp4", "\t=1.mp4"])
+def test_no_cell_of_a_csv_is_a_formula(name: str, tmp_path: Path) -> None:
+    """Numbers stay as they are, also negative ones."""
+    who = people(1).replace(keypoints=-people(1).keypoints)
+    [path] = write("csv", tmp_path, [result(who, name), result(who, "a=1.mp4")])
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["source"] == f"'{name}" and rows[-1]["source"] == "a=1.mp4"
+    assert float(rows[0]["x"]) < 0 and rows[0]["x"].startswith("-")
+
+
 def test_parquet_without_pyarrow_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from posewright.errors import OutputError
 from posewright.reports import page, plots
 from posewright.reports.page import number
+from posewright.writers.text import harmless
 
 if TYPE_CHECKING:
     from posewright.study import Row, Study
@@ -62,7 +63,8 @@ def comma_separated(study: Study) -> str:
             cost.picture_ms, cost.low, cost.high, cost.memory_mb, cost.runtime, row.value,
             *(row.degraded[name] for name in changes),
         ]  # fmt: skip
-        writer.writerow(["" if v is None or v == -1 else v for v in values])
+        cells = ["" if v is None or v == -1 else v for v in values]
+        writer.writerow([harmless(v) if isinstance(v, str) else v for v in cells])
     return text.getvalue()
 
 

@@ -19,7 +19,7 @@ from posewright.extras import need
 from posewright.people import Result
 from posewright.writers import WriterOptions
 from posewright.writers.files import PartFile
-from posewright.writers.text import TextWriter, plain
+from posewright.writers.text import TextWriter, harmless, plain
 
 __all__ = ["COLUMNS", "TABLE_VERSION", "CsvForm", "ParquetWriter", "columns", "create"]
 
@@ -71,10 +71,8 @@ class CsvForm:
 
     def add(self, result: Result) -> str:
         table = columns(result)
-        lists = [
-            plain(c) if COLUMNS[name] == "float" else c if isinstance(c, list) else c.tolist()
-            for name, c in table.items()
-        ]
+        kinds = {"float": plain, "string": lambda cells: [harmless(cell) for cell in cells]}
+        lists = [kinds.get(COLUMNS[name], np.ndarray.tolist)(c) for name, c in table.items()]
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(zip(*lists, strict=True))
         return text.getvalue()

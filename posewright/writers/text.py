@@ -21,6 +21,7 @@ __all__ = [
     "PagesWriter",
     "TextWriter",
     "dumps",
+    "harmless",
     "plain",
     "starts_with",
     "triples",
@@ -36,6 +37,15 @@ def dumps(value: Any) -> str:
 def plain(array: ArrayLike) -> Any:
     """Return lists of the shortest decimals that read back as the same float32."""
     return np.asarray(array, np.float32).astype("U32").astype(np.float64).tolist()
+
+
+def harmless(cell: str) -> str:
+    """Return a text cell of a CSV file that no spreadsheet takes for a formula.
+
+    An apostrophe stands before one that begins with = + - @ or a tab, as OWASP advises (CSV
+    Injection); spreadsheets do not show it.
+    """
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t")) else cell
 
 
 def starts_with(path: Path, name: str, start: bytes) -> bool:
