@@ -209,7 +209,8 @@ def test_glob(album: Path) -> None:
     assert only(strange).name == str(strange)
 
 
-def test_text_list(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
+def test_text_list(album: Path, monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
     (album / "cwd").mkdir()
     (album / "cwd" / "here.png").write_bytes(encoded("PNG"))
     monkeypatch.chdir(album / "cwd")
@@ -223,7 +224,7 @@ def test_text_list(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "here.png",
         "no.jpg",
     ]
-    listed.write_text("\r\n".join(lines), encoding="utf-8")
+    listed.write_bytes("\r\n".join(lines).encode(encoding))
     with open_source(listed) as source:
         assert source.total == 5
         found = list(source)

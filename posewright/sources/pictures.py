@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import lzma
 import os
+import re
 import stat
 import zipfile
 import zlib
@@ -33,6 +34,8 @@ __all__ = [
     "list_files", "list_loads", "pictures", "zip_files", "zip_loads",
 ]  # fmt: skip
 
+
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # how a text file in it begins
 
 Load = Callable[[Depths], Frame]  # reads one picture; a frame with a status where that fails
 
@@ -220,7 +223,8 @@ def kind_of(path: str) -> tuple[str, bytes]:
         return "playlist", head
     if start.startswith(b"<") and b"<mpd" in start:
         return "playlist", head
-    return ("text" if head and b"\0" not in head else ""), head
+    text = head.startswith(_UTF_16) or (head and b"\0" not in head)
+    return ("text" if text else ""), head
 
 
 def list_loads(path: str, max_pixels: int, notes: list[str]) -> list[Load]:
@@ -236,14 +240,22 @@ def list_files(path: str) -> list[str]:
     """
     if not os.path.isfile(path):  # a pipe would be waited for
         raise SourceError(f"{path} is no file; name a list of pictures")
-    with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
-        lines = [line.strip() for line in file]
+    lines = [line.strip() for line in re.split("[\r\n]", _text(path))]
     names = [line for line in lines if line and not line.startswith("#")]
     if not names:
         raise SourceError(f"the list {path} names no pictures; write one path a line")
     beside = os.path.dirname(path)
     found = [name if is_address(name) else _listed(beside, name) for name in names]
     return list(together(found))
+
+
+def _text(path: str) -> str:
+    """Return the text of a list: UTF-8, or UTF-16 where it begins with its mark, as on Windows."""
+    with open(path, "rb") as file:
+        data = file.read()
+    if data.startswith(_UTF_16):
+        return data.decode("utf-16", "replace")
+    return data.decode("utf-8-sig", "surrogateescape")  # names of files need not be UTF-8
 
 
 def _listed(folder: str, name: str) -> str:
