@@ -88,7 +88,7 @@ def download(
     except DownloadError:
         raise
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error})") from error
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
     return path
 
 
