@@ -18,7 +18,7 @@ from posewright.training.progress import Place
 from posewright.training.recipe import Recipe
 from posewright.training.run import Run
 from posewright.training.signals import Stop, listening
-from posewright.training.world import join
+from posewright.training.world import joined
 
 __all__ = ["Outcome", "train"]
 
@@ -60,8 +60,8 @@ def train(
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # the feed's own threads share the cores; OpenCV's would fight with them
     try:
-        with listening() as stop:
-            run = Run.open(recipe, Path(folder), join(device), say or (lambda line: None), resume)
+        with listening() as stop, joined(device) as world:
+            run = Run.open(recipe, Path(folder), world, say or (lambda line: None), resume)
             if recipe.model not in names():
                 run.say(f"no recipe is published for {recipe.model}: what was not set is HRNet's")
             with closing(run):

@@ -167,7 +167,7 @@ def test_metadata_with_numbers_beyond_all_integers() -> None:
         endless = json.loads(text)
         endless["skeleton"][key] = [1e999] if key == "mirror" else [[1e999, 1]]
         with pytest.raises(ModelError, match="metadata cannot be read"):
-            ModelInfo.from_json(json.dumps(endless))
+            ModelInfo.from_json(json.dumps(endless), "m.onnx")
 
 
 @pytest.mark.parametrize("name", sorted(EMBEDDED))

@@ -47,7 +47,9 @@ def take_folder(folder: Path) -> FolderLock:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FolderLock(folder)
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be made ({error.strerror}); choose another -o") from error
+        raise OutputError(
+            f"{folder}: cannot be made ({error.strerror}); choose another -o"
+        ) from error
     except Held as error:
         raise OutputError(
             f"{folder}: another training writes there ({error}); wait for it, or choose another -o"

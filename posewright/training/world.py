@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from posewright.errors import UsageError
 
-__all__ = ["World", "join", "leave"]
+__all__ = ["World", "joined"]
 
 _BUCKET = 16 << 20  # numbers exchanged at a time: 64 MB in fp32
 
@@ -102,7 +103,7 @@ def _buckets(parameters: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:
     return [bucket for bucket in buckets if bucket]
 
 
-def join(device: str = "auto") -> World:
+def _join(device: str = "auto") -> World:
     """Join the processes that torchrun, or `--devices N`, has started; alone without them.
 
     device: "auto" is one GPU a process, or the processor where there is none.
@@ -127,7 +128,15 @@ def join(device: str = "auto") -> World:
     return World(rank, size, device)
 
 
-def leave() -> None:
-    """Part from the other processes."""
-    if dist.is_initialized():
+@contextmanager
+def joined(device: str = "auto") -> Iterator[World]:
+    """Join the other processes, and part from them once the work is done.
+
+    Otherwise the threads of gloo are still there when the process ends, which sometimes aborts it.
+    A group that the program made itself stays.  Where the work fails the process ends anyway, and
+    parting could wait for the others.
+    """
+    ours = not dist.is_initialized()
+    yield _join(device)
+    if ours and dist.is_initialized():
         dist.destroy_process_group()
