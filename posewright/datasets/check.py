@@ -18,7 +18,7 @@ from posewright.datasets.doubles import labelled_twice, same_picture
 from posewright.datasets.findings import Finding, Findings
 from posewright.datasets.naming import ASSUMED
 from posewright.datasets.places import header_sizes
-from posewright.datasets.turned import of_stored
+from posewright.datasets.turned import OUT, of_stored
 from posewright.errors import SourceError
 from posewright.skeletons import Skeleton
 
@@ -33,7 +33,6 @@ _MANY = 0.2  # share of the people from which on stray boxes are a mistake of th
 _MEASURES_NOTHING = (
     "nobody in the validation pictures has a labelled joint: it measures nothing, AP -1"
 )
-_OUT = 1.0  # px that a box or joint may lie outside, for rounding
 
 
 @dataclass(frozen=True)
@@ -250,11 +249,11 @@ def _people_faults(sample: Sample) -> Iterator[tuple[str, Level, str, Any]]:
     yield "area", "error", text, np.flatnonzero(zero)
     if min(sample.size) > 0:
         limit = np.array(sample.size, np.float32)
-        outside = (boxes[:, :2] < -_OUT).any(1) | (boxes[:, 2:] > limit + _OUT).any(1)
+        outside = (boxes[:, :2] < -OUT).any(1) | (boxes[:, 2:] > limit + OUT).any(1)
         text = "the box reaches outside the picture"
         yield "box outside", "warning", text, np.flatnonzero(outside & real)
         points = sample.people.keypoints
-        beyond = ((points < -_OUT) | (points > limit + _OUT)).any(2) & (sample.visibility > 0)
+        beyond = ((points < -OUT) | (points > limit + OUT)).any(2) & (sample.visibility > 0)
         text = "a labelled joint lies outside the picture"
         yield "joint outside", "warning", text, np.flatnonzero(beyond.any(1))
     if sample.visibility.shape[1] > 1:
@@ -277,7 +276,7 @@ def _joint_faults(sample: Sample) -> Iterator[tuple[str, Level, str, Any]]:
     text = "a labelled joint lies at 0, 0: visibility should be 0"
     yield "joint at 0, 0", "warning", text, np.flatnonzero(corner.any(1))
     low, high = boxes[:, None, :2], boxes[:, None, 2:]
-    inside = ((points >= low - _OUT) & (points <= high + _OUT)).all(2)
+    inside = ((points >= low - OUT) & (points <= high + OUT)).all(2)
     stray = (seen & inside).sum(1) * 2 < seen.sum(1)
     text = "most of the joints lie outside the box"
     # COCO itself has a few of them: an error where it is the rule, which check_dataset decides.

@@ -10,9 +10,9 @@ from posewright.datasets.base import Sample
 from posewright.datasets.notes import Notes
 from posewright.datasets.places import header_sizes
 
-__all__ = ["of_stored", "turned_labels"]
+__all__ = ["OUT", "of_stored", "turned_labels"]
 
-_OUT = 1.0  # px that a box or joint may lie outside, for rounding
+OUT = 1.0  # px that a box or joint may lie outside, for rounding
 
 
 def of_stored(sample: Sample, size: tuple[int, int], stored: tuple[int, int]) -> bool:
@@ -27,7 +27,7 @@ def of_stored(sample: Sample, size: tuple[int, int], stored: tuple[int, int]) ->
     points = sample.people.keypoints[sample.visibility > 0]
     corners = sample.people.boxes[~sample.crowd].reshape(-1, 2)
     places = np.concatenate([points, corners])
-    outside = [bool((places > np.array(limit) + _OUT).any()) for limit in (size, stored)]
+    outside = [bool((places > np.array(limit) + OUT).any()) for limit in (size, stored)]
     return outside == [True, False]
 
 
