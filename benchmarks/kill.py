@@ -1,11 +1,15 @@
 """Kill runs at random moments; show that training goes on and how much each run lost.
 
     python benchmarks/kill.py --count 50
+    python benchmarks/kill.py --verb interrupt --count 50
     python benchmarks/kill.py --verb predict --count 10
 
 train: half of the kills fall while the state is being written: the run saves after every step, and
-those kills wait until the temporary file is there.  At the end the run is finished and its weights
-are compared, byte by byte, with those of a run that nobody disturbed.
+those kills wait until its temporary folder is there.  At the end the run is finished and its
+weights are compared, byte by byte, with those of a run that nobody disturbed.
+
+interrupt: the same run is stopped by Ctrl-C instead, which must end it within ten seconds with exit
+code 130, every finished step saved.
 
 predict: runs over the frames of the demo's clip, as a folder and as a video, end by SIGKILL,
 SIGTERM and SIGHUP in turn.  Every row, drawn picture and table line that stood in a file at the
@@ -18,7 +22,9 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -43,9 +49,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--verb", choices=("train", "predict"), default="train")
+    parser.add_argument("--verb", choices=("train", "interrupt", "predict"), default="train")
     args = parser.parse_args()
-    run = _all if args.verb == "train" else _predictions
+    run = {"train": _all, "interrupt": _interruptions, "predict": _predictions}[args.verb]
     with tempfile.TemporaryDirectory() as name:
         return run(Path(name), args.count, random.Random(args.seed))
 
@@ -112,9 +118,46 @@ def _readable(out: Path) -> dict[str, int]:
     return {"rows": len(results), "joints": len(joints), "pictures": sum(pictures)}
 
 
-def _all(folder: Path, count: int, chance: random.Random) -> int:
+def _interruptions(folder: Path, count: int, chance: random.Random) -> int:
+    """Send Ctrl-C to a training `count` times; return 1 where one ended late or lost a step."""
+    data, run = folder / "set", folder / "run"
+    _posewright("data", "synth", "-o", str(data), "--count", "10")
+    settings = [*SETTINGS, "epochs=100000", *SAME]
+    start = ["train", str(data), *settings, "-o", str(run)]
+    waits, lost = [], 0
+    for turn in range(count):
+        child = subprocess.Popen(
+            [sys.executable, "-m", "posewright", *(start if turn == 0 else _resumed(run))],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        _wait_for_a_save(child, run)
+        time.sleep(chance.uniform(0, 1))
+        asked = time.monotonic()
+        child.send_signal(signal.SIGINT)
+        code = child.wait()
+        waits.append(time.monotonic() - asked)
+        lost += code != 130 or _steps_lost(run) != 0
+    print(
+        f"{count - lost} of {count} trainings ended by Ctrl-C with exit code 130 and every step "
+        f"saved, {statistics.median(waits):.1f} s after it (median), {max(waits):.1f} s at most"
+    )
+    return 1 if lost or max(waits) > 10 else 0
+
+
+def _resumed(run: Path) -> list[str]:
+    return ["train", "--resume", str(run), *SAME]
+
+
+def _steps_lost(run: Path) -> int:
+    """Return how many steps the log has beyond the state."""
     from posewright.training.state import read_state
 
+    step: int = read_state(run / "state.safetensors")[1]["place"]["step"]
+    logged = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    return sum('"kind": "log"' in line for line in logged) - step
+
+
+def _all(folder: Path, count: int, chance: random.Random) -> int:
     data, run = folder / "set", folder / "run"
     _posewright("data", "synth", "-o", str(data), "--count", "10")
     _posewright("train", str(data), *SETTINGS, *SAME, "-o", str(folder / "whole"))
@@ -124,23 +167,21 @@ def _all(folder: Path, count: int, chance: random.Random) -> int:
         child = subprocess.Popen([sys.executable, "-m", "posewright", *start])
         in_save = _kill(child, run, chance)
         if in_save is None:  # it came to its end first: begin again
-            for path in sorted(run.iterdir()):
-                path.unlink()
+            shutil.rmtree(run)
             start = ["train", str(data), *SETTINGS, *SAME, "-o", str(run)]
             continue
         killed, inside = killed + 1, inside + in_save
         if not (run / "state.safetensors").exists():  # nothing saved yet, so nothing to resume
-            for path in sorted(run.iterdir()) if run.exists() else []:
-                path.unlink()
+            shutil.rmtree(run, ignore_errors=True)
             continue
-        step = read_state(run / "state.safetensors")[1]["place"]["step"]
-        logged = [line for line in (run / "log.jsonl").read_text().splitlines() if line]
-        lost = max(lost, len([line for line in logged if '"kind": "log"' in line]) - step)
-        start = ["train", "--resume", str(run), *SAME]
+        lost = max(lost, _steps_lost(run))
+        start = _resumed(run)
     _posewright(*start)
     same = (run / "last.safetensors").read_bytes() == (
         folder / "whole/last.safetensors"
     ).read_bytes()
+    if killed > 20 and not inside:
+        raise SystemExit("no kill fell into a save: is the state still written as this expects?")
     print(f"{killed} of {count} killed runs went on, {inside} of them killed inside of a save")
     print(f"most steps lost: {lost} (a state is saved every step)")
     print(f"final weights equal those of the undisturbed run: {same}")
@@ -149,15 +190,13 @@ def _all(folder: Path, count: int, chance: random.Random) -> int:
 
 def _kill(child: subprocess.Popen[bytes], run: Path, chance: random.Random) -> bool | None:
     """Kill a run at a random moment; return whether it was saving, None where it had ended."""
-    state, part = run / "state.safetensors", run / ".state.safetensors.part"
-    before = state.stat().st_mtime_ns if state.exists() else 0
-    while child.poll() is None and not (state.exists() and state.stat().st_mtime_ns > before):
-        time.sleep(0.002)
+    left = _being_written(run)  # by the run that was killed before
+    _wait_for_a_save(child, run)
     time.sleep(chance.uniform(0, 0.4))
     if chance.random() < 0.5:
-        while child.poll() is None and not part.exists():
-            pass
-    saving = part.exists()
+        while child.poll() is None and not _being_written(run) - left:
+            time.sleep(0.001)
+    saving = bool(_being_written(run) - left)
     if child.poll() is not None:
         if child.returncode:
             raise SystemExit(f"a run ended with {child.returncode} by itself")
@@ -165,6 +204,19 @@ def _kill(child: subprocess.Popen[bytes], run: Path, chance: random.Random) -> b
     child.kill()
     child.wait()
     return saving
+
+
+def _being_written(run: Path) -> set[str]:
+    """Return the folders in which a state is written before it gets its name."""
+    return {path.name for path in run.glob(".state.safetensors.writing-*")}
+
+
+def _wait_for_a_save(child: subprocess.Popen[bytes], run: Path) -> None:
+    """Wait until a run has saved its state once more, or has ended."""
+    state = run / "state.safetensors"
+    before = state.stat().st_mtime_ns if state.exists() else 0
+    while child.poll() is None and not (state.exists() and state.stat().st_mtime_ns > before):
+        time.sleep(0.002)
 
 
 def _posewright(*arguments: str) -> None:
