@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import shutil
 import socket
 import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
 
 Step = bytes | float  # bytes to send, or seconds to wait
 
@@ -93,6 +98,23 @@ def serving(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator[F
         yield server
     finally:
         server.close()
+
+
+def certified(folder: Path) -> tuple[ssl.SSLContext, str]:
+    """Return TLS for 127.0.0.1 by a certificate made here, and its file; skip without openssl."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl, which makes a certificate, is not installed")
+    key, certificate = str(folder / "key.pem"), str(folder / "certificate.pem")
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=IP:127.0.0.1"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context, certificate
 
 
 def head(status: str = "200 OK", **headers: object) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import ssl
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from faulty_server import Asked, FaultyServer, Step, head, redirect, serving, whole
+from faulty_server import Asked, FaultyServer, Step, certified, head, redirect, serving, whole
 
 from posewright.errors import ModelError, OutputError, PosewrightError, UsageError
 from posewright.weights.download import DownloadError, download
@@ -35,19 +34,8 @@ def refused(server: FaultyServer, path: Path, sha: str = SHA, **options: object)
 @pytest.fixture
 def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
     """TLS by a certificate for 127.0.0.1 that is trusted here."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl, which makes a certificate, is not installed")
-    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
-    subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-         "-nodes", "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=IP:127.0.0.1"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    made, certificate = certified(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", certificate)
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    made.load_cert_chain(certificate, key)
     return made
 
 

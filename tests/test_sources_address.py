@@ -13,6 +13,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from faulty_server import Asked, Step, certified, redirect, serving, whole
 from test_sources_video import write_video
 
 from posewright.errors import SourceError, UsageError
@@ -203,3 +204,42 @@ def test_a_file_or_folder_wins_over_a_camera(
     with pytest.raises(SourceError):
         open_source(1234)
     assert opened == [77, 1234, 77, 12, 1234]
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> bytes:
+    """A video that can be read as it comes."""
+    write_video(tmp_path / "a.mp4", count=5, options={"movflags": "faststart"})
+    return (tmp_path / "a.mp4").read_bytes()
+
+
+@pytest.mark.parametrize("scheme", ["file", "ftp", "concat", "tcp", "data", "rtmp", "loop"])
+def test_redirects_lead_to_http_alone(tmp_path: Path, film: bytes, scheme: str) -> None:
+    def answer(asked: Asked) -> list[Step]:
+        return [redirect(asked.path if scheme == "loop" else target)]
+
+    with serving(lambda asked: [whole(film, asked)]) as other, serving(answer) as server:
+        local = scheme in ("file", "concat")
+        target = f"{scheme}:{'//' if scheme != 'concat' else ''}"
+        target += f"{tmp_path}/a.mp4" if local else other.url.partition("//")[2]
+        with pytest.raises(SourceError, match="cannot open") as caught:
+            open_source(server.url)
+    assert "\n" not in str(caught.value) and other.asked == [] and len(server.asked) < 12
+
+
+def test_a_redirect_from_https_to_http_is_not_followed(tmp_path: Path, film: bytes) -> None:
+    context, _ = certified(tmp_path)
+    with serving(lambda asked: [whole(film, asked)]) as plain:
+
+        def answer(asked: Asked) -> list[Step]:
+            return [redirect(plain.url) if "down" in asked.path else whole(film, asked)]
+
+        with serving(answer, context) as server:
+            with open_source(server.url) as source:
+                assert sum(1 for _ in source) == 5
+            with pytest.raises(SourceError, match="cannot open"):
+                open_source(server.url.replace("https", "HTTPS") + "?down")
+            with serving(lambda _: [redirect(server.url)]) as upward:
+                with open_source(upward.url.replace("//", "//sam:hunter2@")) as source:
+                    assert sum(1 for _ in source) == 5
+    assert plain.asked == [] and "authorization" not in server.asked[-1].headers
