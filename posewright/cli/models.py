@@ -286,8 +286,9 @@ def _pull(args: argparse.Namespace) -> int:
 
     entry = find_published(args.name)
     if "drive.google.com" in entry.url and not entry.path.is_file():
+        page = entry.url.removeprefix("https://")  # its id, which looks like a token, is shown
         raise UsageError(
-            f"{entry.url} opens in a browser only; download it there, then run: "
+            f"{page} opens in a browser only; download it there, then run: "
             f"posewright models convert FILE --as {entry.family}"
         )
     if not entry.sha and not args.unverified:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-__all__ = ["is_address", "without_secrets"]
+__all__ = ["is_address", "masked", "without_secrets"]
 
 # Names of parameters that hold a secret, or half of one, as cameras and clouds write them.
 _PART = (
@@ -16,6 +16,14 @@ _WHOLE = "u|p|pw|k|s|sid|uid|pin|otp|code"
 _NAME = re.compile(rf".*(?:{_PART}).*|_?(?:{_WHOLE})", re.IGNORECASE | re.DOTALL)
 # "user=admin_password=secret_channel=1" stands in the path of some cameras' addresses.
 _IN_PATH = re.compile(r"([^/=;&,]*)=((?:(?![_&;,][A-Za-z]+=)[^/])*)")
+# In a text an address ends at a space, without the quotes and stops behind it.  Python's Path makes
+# one slash of two.
+_IN_TEXT = re.compile(
+    r"(?:[A-Za-z][A-Za-z0-9+.-]{1,20}://|(?:https?|rtsps?|rtmp[a-z]?|rtp|s?ftps?|wss?|udp|tcp|srt|mms):/)"
+    r"\S*[^\s'\"`),;:.]",
+    re.IGNORECASE,
+)
+_LONGEST = 4000
 _NO_PASSWORDS = ("", "x", "x-oauth-basic")  # beside a token, which stands for the user
 
 
@@ -40,6 +48,17 @@ def without_secrets(address: str) -> str:
     pieces = re.split(r"([&;#?])", query)
     shown = [_piece(piece) for piece in pieces]
     return scheme[0] + _user(user) + path + mark + "".join(shown)
+
+
+def masked(text: str) -> str:
+    """Return a text, such as a message or a command, with *** for the secrets of its addresses."""
+    return _IN_TEXT.sub(lambda found: _found(found[0]), text)
+
+
+def _found(address: str) -> str:
+    if len(address) > _LONGEST:  # nobody reads it, and the patterns take the square of its length
+        return f"{address.partition(':')[0]}://***"
+    return without_secrets(address)
 
 
 def _split_user(rest: str) -> tuple[str, str]:
