@@ -39,11 +39,16 @@ def _printable(character: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a message in one printable line of about 1,500 characters at most.
+    """Return a message in one printable line of about 1,500 characters at most, without secrets.
 
-    Messages quote what others wrote: runtimes several lines, files anything at all.
+    Messages quote what others wrote: runtimes several lines, files anything at all, users an
+    address with a password where a file is expected.
     """
     line = " ".join(filter(None, map(str.strip, text.splitlines())))
+    if ":/" in line:
+        from posewright.files.address import masked
+
+        line = masked(line)
     if len(line) > _LONGEST:
         line = f"{line[: _LONGEST - 300]} ... {line[-290:]}"
     return line if line.isprintable() else "".join(map(_printable, line))

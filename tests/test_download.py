@@ -90,7 +90,7 @@ def test_a_whole_file_comes_once(server: Server, tmp_path: Path) -> None:
         download(server.url, path, SHA[:8], progress=lambda at, of: seen.append((at, of)))
     assert path.read_bytes() == BODY and sha256(path) == SHA
     assert server.starts == [0] and seen[-1] == (len(BODY), len(BODY))
-    assert leftovers(path.parent) == ["net.pth"]
+    assert leftovers(path.parent) == ["net.pth", "net.pth.receipt.json"]
 
 
 def test_cut_connections_continue_where_they_stopped(server: Server, tmp_path: Path) -> None:
@@ -128,7 +128,8 @@ def test_a_killed_download_is_continued_at_once(server: Server, tmp_path: Path) 
     assert done.returncode == -signal.SIGKILL
     assert leftovers(tmp_path) == [".net.pth.downloading", "net.pth.part"]
     download(server.url, path, SHA)
-    assert path.read_bytes() == BODY and leftovers(tmp_path) == ["net.pth"]
+    assert path.read_bytes() == BODY
+    assert leftovers(tmp_path) == ["net.pth", "net.pth.receipt.json"]
 
 
 def test_a_part_that_is_too_long_is_thrown_away(server: Server, tmp_path: Path) -> None:
@@ -192,7 +193,7 @@ def test_two_at_once_fetch_once(server: Server, tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert server.starts == [0] and path.read_bytes() == BODY
-    assert leftovers(tmp_path) == ["net.pth"]
+    assert leftovers(tmp_path) == ["net.pth", "net.pth.receipt.json"]
 
 
 def test_a_folder_that_cannot_be_made(server: Server, tmp_path: Path) -> None:

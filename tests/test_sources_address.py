@@ -13,9 +13,13 @@ import av
 import cv2
 import numpy as np
 import pytest
+from faulty_server import Asked, Step, certified, redirect, serving, whole
 from test_sources_video import write_video
 
-from posewright.errors import SourceError, UsageError
+from posewright.cli import main
+from posewright.errors import ModelError, SourceError, UsageError, one_line
+from posewright.files.address import masked
+from posewright.files.lock import FolderLock, Held
 from posewright.outputs import Summary
 from posewright.people import Frame
 from posewright.sources import open_source
@@ -203,3 +207,101 @@ def test_a_file_or_folder_wins_over_a_camera(
     with pytest.raises(SourceError):
         open_source(1234)
     assert opened == [77, 1234, 77, 12, 1234]
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> bytes:
+    """A video that can be read as it comes."""
+    write_video(tmp_path / "a.mp4", count=5, options={"movflags": "faststart"})
+    return (tmp_path / "a.mp4").read_bytes()
+
+
+@pytest.mark.parametrize("scheme", ["file", "ftp", "concat", "tcp", "data", "rtmp", "loop"])
+def test_redirects_lead_to_http_alone(tmp_path: Path, film: bytes, scheme: str) -> None:
+    def answer(asked: Asked) -> list[Step]:
+        return [redirect(asked.path if scheme == "loop" else target)]
+
+    with serving(lambda asked: [whole(film, asked)]) as other, serving(answer) as server:
+        local = scheme in ("file", "concat")
+        target = f"{scheme}:{'//' if scheme != 'concat' else ''}"
+        target += f"{tmp_path}/a.mp4" if local else other.url.partition("//")[2]
+        with pytest.raises(SourceError, match="cannot open") as caught:
+            open_source(server.url)
+    assert "\n" not in str(caught.value) and other.asked == [] and len(server.asked) < 12
+
+
+def test_a_redirect_from_https_to_http_is_not_followed(tmp_path: Path, film: bytes) -> None:
+    context, _ = certified(tmp_path)
+    with serving(lambda asked: [whole(film, asked)]) as plain:
+
+        def answer(asked: Asked) -> list[Step]:
+            return [redirect(plain.url) if "down" in asked.path else whole(film, asked)]
+
+        with serving(answer, context) as server:
+            with open_source(server.url) as source:
+                assert sum(1 for _ in source) == 5
+            with pytest.raises(SourceError, match="cannot open"):
+                open_source(server.url.replace("https", "HTTPS") + "?down")
+            with serving(lambda _: [redirect(server.url)]) as upward:
+                with open_source(upward.url.replace("//", "//sam:hunter2@")) as source:
+                    assert sum(1 for _ in source) == 5
+    assert plain.asked == [] and "authorization" not in server.asked[-1].headers
+
+
+# --- addresses where a file is expected ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "no model 'http://me:pw@h/a?token=x'; give",
+            "no model 'http://me:***@h/a?token=***'; give",
+        ),
+        ("http:/me:pw@h/a: no such file", "http:/me:***@h/a: no such file"),
+        ("(s3://KEY@bucket/a), rtsp:/u:p@h.", "(s3://***@bucket/a), rtsp:/u:***@h."),
+        ("--http://u:p@h/ https://h/?sig=1&a=2", "--http://u:***@h/ https://h/?sig=***&a=2"),
+        ("x" * 99 + "http://u:p@h/", "x" * 99 + "http://u:***@h/"),
+        ("http://u:***@h/?key=***", "http://u:***@h/?key=***"),
+        ("http://u:pw@h/" + "a" * 9000 + "?b", "http://***"),
+        ("rtmpose:/data/me@home/key=1/net.onnx", "rtmpose:/data/me@home/key=1/net.onnx"),
+        ("C:/key=1/a.mp4 at 10:/20, user:pw@host", "C:/key=1/a.mp4 at 10:/20, user:pw@host"),
+    ],
+)
+def test_messages_are_masked(text: str, shown: str) -> None:
+    assert masked(text) == one_line(text) == str(ModelError(text)) == shown
+
+
+def test_a_long_message_is_masked_in_time() -> None:
+    assert "secret" not in one_line("a" * 300_000 + " http://u:secret@h/" + "b=" * 300_000)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "{}", "predict x.jpg -m {}", "predict {} --sav", "track {} -o out", "models info {}",
+        "models path {}", "data check {}", "eval pck {} --ann {}",
+    ],
+)  # fmt: skip
+def test_no_verb_shows_a_secret(
+    words: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = words.format(*["http://me:hunter2@127.0.0.1:9/a?token=T0KEN"] * 2).split()
+    try:
+        code = main(line)
+    except SystemExit as end:
+        code = int(str(end.code))
+    said = "".join(capsys.readouterr())
+    assert code in (2, 3) and said and "hunter2" not in said and "T0KEN" not in said
+
+
+def test_a_lock_shows_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "sys.argv", ["posewright", "predict", "rtsp://me:hunter2@h/live", "-o", "a"]
+    )
+    lock = FolderLock(tmp_path)
+    with pytest.raises(Held, match=r"predict rtsp://me:\*\*\*@h/live -o a"):
+        FolderLock(tmp_path)
+    assert "hunter2" not in next(tmp_path.iterdir()).read_text()
+    lock.release()

@@ -13,6 +13,7 @@ from torch import nn
 from posewright.checkpoints.base import Foreign, State, convert, foreign, renamed
 from posewright.checkpoints.files import described, read_checkpoint
 from posewright.errors import ModelError, UsageError, nearest
+from posewright.files.address import without_secrets
 from posewright.models import PoseModel, create
 from posewright.models.saving import describe, save_model
 from posewright.runtimes.info import ModelInfo
@@ -88,7 +89,7 @@ def convert_as(entry: Published, target: Path) -> None:
     model = create(entry.network, **options)
     model.load_state_dict(convert(state, table, model))
     info = describe(
-        model, licence=entry.licence, origin=entry.url, training_data=entry.data,
+        model, licence=entry.licence, origin=without_secrets(entry.url), training_data=entry.data,
     )  # fmt: skip
     save_model(model, target, info)
 

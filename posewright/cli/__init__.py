@@ -30,7 +30,7 @@ from posewright.cli import (
     train,
 )
 from posewright.cli.stopping import asked_to_stop, raising, speaking_anywhere
-from posewright.errors import PosewrightError, nearest
+from posewright.errors import PosewrightError, nearest, one_line
 from posewright.extras import naming_extras
 
 __all__ = ["build_parser", "main", "parse"]
@@ -59,7 +59,8 @@ class Parser(argparse.ArgumentParser):
         """Print the complaint with a suggestion; exit with 2."""
         wrong = re.search(r"unrecognized arguments: (\S+)|invalid choice: '([^']+)'", message)
         hint = nearest(wrong[1] or wrong[2], self.words()) if wrong else ""
-        print(f"{self.prog}: {message}{hint} (see {self.prog} --help)", file=sys.stderr)
+        said = one_line(f"{message}{hint} (see {self.prog} --help)")
+        print(f"{self.prog}: {said}", file=sys.stderr)
         raise SystemExit(2)
 
     def words(self) -> list[str]:

@@ -65,7 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pull.add_argument(
         "--unverified", action="store_true", help="also where no checksum is published"
     )
-    verify = verbs.add_parser("verify", help="check downloaded weights against the published sum")
+    pull.add_argument(
+        "--allow-http", action="store_true", help="also from addresses without encryption"
+    )
+    verify = verbs.add_parser(
+        "verify", help="check pulled weights against published sum and receipt"
+    )
     path = verbs.add_parser("path", help="print where pulled weights are")
     for sub in (pull, verify, path):
         sub.add_argument("name", metavar="NAME", help="an entry of models list --published")
@@ -274,25 +279,32 @@ def _convert(args: argparse.Namespace) -> int:
 def _pull(args: argparse.Namespace) -> int:
     from posewright.checkpoints.conversion import convert_as
     from posewright.errors import UsageError
+    from posewright.files.address import without_secrets
     from posewright.weights.download import download
     from posewright.weights.published import find_published
+    from posewright.weights.receipt import compare, record
 
     entry = find_published(args.name)
     if "drive.google.com" in entry.url and not entry.path.is_file():
+        page = entry.url.removeprefix("https://")  # its id, which looks like a token, is shown
         raise UsageError(
-            f"{entry.url} opens in a browser only; download it there, then run: "
+            f"{page} opens in a browser only; download it there, then run: "
             f"posewright models convert FILE --as {entry.family}"
         )
     if not entry.sha and not args.unverified:
         raise UsageError(f"no checksum of {entry.name} is published; add --unverified to trust it")
-    download(entry.url, entry.path, entry.sha, offline=args.offline, progress=_progress)
-    target = entry.path.with_name(f"{entry.name}.safetensors")
-    if not target.is_file():
-        print(f"licence: {entry.licence}; from {entry.url}", file=sys.stderr)
-        convert_as(entry, target)
-    return _print(
-        {"file": str(target), "network": entry.network, "licence": entry.licence}, args.json
-    )
+    download(
+        entry.url, entry.path, entry.sha, mirrors=entry.mirrors, offline=args.offline,
+        allow_http=args.allow_http, progress=_progress,
+    )  # fmt: skip
+    if entry.converted.is_file():
+        compare(entry.converted)
+    else:
+        print(f"licence: {entry.licence}; from {without_secrets(entry.url)}", file=sys.stderr)
+        convert_as(entry, entry.converted)
+        record(entry.converted, entry.url)
+    told = {"file": str(entry.converted), "network": entry.network, "licence": entry.licence}
+    return _print(told, args.json)
 
 
 def _progress(done: int, total: int) -> None:
@@ -302,19 +314,23 @@ def _progress(done: int, total: int) -> None:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from posewright.errors import ModelError, UsageError
-    from posewright.weights.download import sha256
+    from posewright.errors import UsageError
     from posewright.weights.published import find_published
+    from posewright.weights.receipt import compare, read_receipt
 
     entry = find_published(args.name)
     if not entry.path.is_file():
         raise UsageError(f"{entry.path} is not there; run: posewright models pull {entry.name}")
-    found = sha256(entry.path)
+    found = compare(entry.path, entry.sha)
+    receipt = read_receipt(entry.path)
+    if entry.converted.is_file():
+        compare(entry.converted)
     if not entry.sha:
         print("no checksum is published for this file", file=sys.stderr)
-    elif not found.startswith(entry.sha):
-        raise ModelError(f"{entry.path}: SHA-256 is {found}, published begins with {entry.sha}")
-    return _print({"file": str(entry.path), "sha256": found, "published": entry.sha}, args.json)
+    if receipt is None:
+        print("no receipt of the download is there; `models pull` writes one", file=sys.stderr)
+    told = {"file": str(entry.path), "sha256": found, "published": entry.sha}
+    return _print({**told, "receipt": receipt.date if receipt else ""}, args.json)
 
 
 def _path(args: argparse.Namespace) -> int:
@@ -322,10 +338,11 @@ def _path(args: argparse.Namespace) -> int:
     from posewright.weights.published import find_published
 
     entry = find_published(args.name)
-    target = entry.path.with_name(f"{entry.name}.safetensors")
-    if not target.is_file():
-        raise UsageError(f"{target} is not there; run: posewright models pull {entry.name}")
+    if not entry.converted.is_file():
+        raise UsageError(
+            f"{entry.converted} is not there; run: posewright models pull {entry.name}"
+        )
     if args.json:
-        return _print({"file": str(target)}, True)
-    print(target)
+        return _print({"file": str(entry.converted)}, True)
+    print(entry.converted)
     return 0

@@ -12,6 +12,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from posewright.files.address import masked
+
 __all__ = ["LOCK", "FolderLock", "Held"]
 
 LOCK = ".posewright.lock"
@@ -80,7 +82,7 @@ class FolderLock:
 
 def _holder() -> str:
     """Return what identifies this process to a user: number, start, command."""
-    command = " ".join(sys.argv)[:1000]
+    command = masked(" ".join(sys.argv))[:1000]  # an address may hold a password
     return f"process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}: {command}\n"
 
 

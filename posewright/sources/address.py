@@ -1,80 +1,19 @@
-"""Addresses as they may be shown and saved: without passwords, tokens and keys."""
+"""Which addresses are sources, and which are none."""
 
 from __future__ import annotations
 
-import re
-from urllib.parse import unquote
+from posewright.files.address import is_address, without_secrets
 
-__all__ = ["NOT_LISTED", "PLAYLISTS", "is_address", "without_secrets"]
+__all__ = ["NOT_LISTED", "PLAYLISTS", "is_address", "protocols", "without_secrets"]
 
 NOT_LISTED = "it is a network address; open it by itself, not in a list of pictures"
 PLAYLISTS = frozenset(".m3u8 .m3u .ffconcat .concat .sdp .mpd .pls .xspf .smil".split())
 
-# Names of parameters that hold a secret, or half of one, as cameras and clouds write them.
-_PART = (
-    "pass|pwd|psw|loginpas|user|usr|login|secret|token|key|sig|auth|cred|sess|jwt|hash|hmac|hdn|"
-    "ticket|nonce|policy|access|account"
-)
-_WHOLE = "u|p|pw|k|s|sid|uid|pin|otp|code"
-_NAME = re.compile(rf".*(?:{_PART}).*|_?(?:{_WHOLE})", re.IGNORECASE | re.DOTALL)
-# "user=admin_password=secret_channel=1" stands in the path of some cameras' addresses.
-_IN_PATH = re.compile(r"([^/=;&,]*)=((?:(?![_&;,][A-Za-z]+=)[^/])*)")
-_NO_PASSWORDS = ("", "x", "x-oauth-basic")  # beside a token, which stands for the user
+# What FFmpeg may speak for a network address: never "file", "concat", "subfile", "ftp" or "pipe".
+_PROTOCOLS = "http,https,httpproxy,rtsp,rtsps,rtp,rtmp,rtmps,rtmpt,udp,tcp,tls"
+_ENCRYPTED = "https,httpproxy,tcp,tls"  # a redirect from https to http is not followed
 
 
-def is_address(name: str) -> bool:
-    """Tell a network address from a path."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", name) is not None
-
-
-def without_secrets(address: str) -> str:
-    """Return a network address with *** for its secrets; anything else as it is.
-
-    Masked are a password in front of the host, a user's name that is a token, and the values of
-    parameters whose name or look says that they are secret.
-    """
-    scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/+", address)
-    if scheme is None:
-        return address
-    rest = address[scheme.end() :]
-    user, rest = _split_user(rest)
-    path, mark, query = re.fullmatch(r"([^?#]*)([?#]?)(.*)", rest, re.DOTALL).groups()  # type: ignore[union-attr]
-    path = _IN_PATH.sub(lambda pair: _pair(pair[1], pair[2]), path)
-    pieces = re.split(r"([&;#?])", query)
-    shown = [_piece(piece) for piece in pieces]
-    return scheme[0] + _user(user) + path + mark + "".join(shown)
-
-
-def _split_user(rest: str) -> tuple[str, str]:
-    """Split "user:password@" off; a password may hold an "@" or, against the rules, a "/"."""
-    host = re.match(r"[^/?#]*", rest)
-    end = host[0].rfind("@") if host else -1
-    if end < 0 and re.match(r"[^/?#@:]*:(?!\d*(?:[/?#]|$))", rest):
-        end = rest.rfind("@")
-    return rest[: end + 1], rest[end + 1 :]
-
-
-def _user(part: str) -> str:
-    if not part:
-        return ""
-    user, colon, password = part[:-1].partition(":")
-    named = colon and password not in _NO_PASSWORDS and not _looks_secret(user)
-    return f"{user}:***@" if named else "***@"
-
-
-def _piece(piece: str) -> str:
-    name, equals, value = piece.partition("=")
-    if equals:
-        return _pair(name, value)
-    return "***" if _looks_secret(piece) else piece
-
-
-def _pair(name: str, value: str) -> str:
-    secret = value and (_NAME.fullmatch(unquote(name)) or _looks_secret(unquote(value)))
-    return f"{name}={'***' if secret else value}"
-
-
-def _looks_secret(value: str) -> bool:
-    """Tell a token from a word or number by its length and mixture."""
-    mixed = re.search(r"\d", value) and re.search(r"[A-Za-z]", value)
-    return len(value) >= 32 or bool(len(value) >= 20 and mixed)
+def protocols(address: str) -> str:
+    """Return the protocols by which FFmpeg may read an address and those that it redirects to."""
+    return _ENCRYPTED if address[:6].lower() == "https:" else _PROTOCOLS

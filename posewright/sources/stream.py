@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from posewright.errors import SourceError
 from posewright.people import Frame
-from posewright.sources.address import PLAYLISTS, without_secrets
+from posewright.sources.address import PLAYLISTS, protocols, without_secrets
 from posewright.sources.base import Frames
 from posewright.sources.decoder import Decoder, Lost
 from posewright.sources.decoding import AV_ERRORS, open_container, rate
@@ -33,8 +33,6 @@ from posewright.sources.video import video
 
 __all__ = ["CameraLink", "Connect", "Link", "NetworkLink", "live", "open_camera", "open_url"]
 
-# What FFmpeg may speak for a network address: never "file", "concat", "subfile" or "pipe".
-PROTOCOLS = "http,https,httpproxy,rtsp,rtsps,rtp,rtmp,rtmps,rtmpt,udp,tcp,tls"
 TIMEOUT = 10.0  # seconds for an answer, and for the next data
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 ASK_EVERY = 0.2  # seconds between two questions whether to stop
@@ -154,10 +152,10 @@ def open_url(
     silence = min(TIMEOUT, max(retry_s, 1.0))  # after which a connection counts as broken
 
     def connect(timeout: float) -> NetworkLink:
-        opened = open_container(url, name, PROTOCOLS, max_pixels, (timeout, silence))
+        opened = open_container(url, name, protocols(url), max_pixels, (timeout, silence))
         return NetworkLink(*opened)
 
-    container, stream = open_container(url, name, PROTOCOLS, max_pixels, (TIMEOUT, silence))
+    container, stream = open_container(url, name, protocols(url), max_pixels, (TIMEOUT, silence))
     if url.lower().startswith("http") and _is_file(container):
         return video(name, container, stream)
     first = NetworkLink(container, stream)

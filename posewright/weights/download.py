@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+import shutil
+import ssl
 import time
 import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from http.client import HTTPException
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from http.client import HTTPException, HTTPResponse, IncompleteRead, InvalidURL
 from pathlib import Path
 
 from posewright.errors import ModelError, OutputError, PosewrightError, UsageError
+from posewright.files.address import without_secrets
 from posewright.files.lock import FolderLock, Held
 from posewright.files.scratch import move
+from posewright.weights.headers import Answer, read_answer
+from posewright.weights.part import Part
+from posewright.weights.receipt import compare, read_receipt, receipt_path, sha256, write_receipt
+from posewright.weights.transport import (
+    DownloadError,
+    Pace,
+    TooSlow,
+    objection,
+    open_address,
+    read_block,
+)
 
 __all__ = ["DownloadError", "cache_folder", "download", "sha256"]
 
@@ -23,8 +36,31 @@ _CHUNK = 1 << 20
 Progress = Callable[[int, int], None]  # bytes so far, bytes in all or 0
 
 
-class DownloadError(PosewrightError, OSError):
-    """A file that could not be had from its server."""
+@dataclass(frozen=True)
+class _Job:
+    """What `download` was asked for; `path` is the final name, `part` is what has come."""
+
+    url: str
+    path: Path
+    sha: str
+    limit: int
+    pace: Pace
+    attempts: int
+    pause: float
+    allow_http: bool
+    progress: Progress | None
+
+    @property
+    def shown(self) -> str:
+        return without_secrets(self.url)
+
+    @property
+    def part(self) -> Part:
+        return Part(self.path.with_name(self.path.name + ".part"))
+
+
+class _AnotherPlace(Exception):
+    """The server sends other bytes than those it was asked for."""
 
 
 def cache_folder() -> Path:
@@ -36,123 +72,224 @@ def cache_folder() -> Path:
     return Path(base).expanduser() / "posewright"
 
 
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(_CHUNK), b""):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def download(
     url: str,
     path: Path,
     sha: str,
     *,
+    mirrors: Sequence[str] = (),
     offline: bool = False,
+    allow_http: bool = False,
+    limit: int = 8 << 30,
     attempts: int = 4,
     timeout: float = 30.0,
+    least: int = 16 << 10,
+    period: float = 60.0,
     pause: float = 1.0,
     progress: Progress | None = None,
 ) -> Path:
-    """Return `path`, fetched from `url` unless it is there.
+    """Return `path`, fetched from one of `mirrors` or `url` unless it is there.
 
-    sha: the first digits of the file's SHA-256 as published.  offline: never use the network (also
-    $POSEWRIGHT_OFFLINE).  attempts: connections in a row that brought nothing new before giving up.
+    sha: the first digits of the file's SHA-256 as published.  mirrors: addresses of the same file
+    that are tried first.  offline: never use the network (also $POSEWRIGHT_OFFLINE).  allow_http:
+    plain http also from other machines.  limit: bytes of the largest file.  attempts: connections
+    in a row that brought fewer than `least` bytes before giving up.  timeout: seconds for an answer
+    and for the next bytes.  period: seconds in which `least` bytes must come.  pause: seconds
+    before the second attempt, doubled from then on.
+
     A cut download continues where it stopped, also in a later run, and where the one before was
-    killed.  Two processes do not disturb each other.  Errors: UsageError (offline, foreign
-    protocol), DownloadError, ModelError (the whole file has another sum; it is not kept),
-    OutputError (disk).
+    killed.  Two processes do not disturb each other.  The whole SHA-256 is kept beside the file
+    (`weights.receipt`), and a file that is there is compared with it.  Errors: UsageError (offline,
+    an address that is not fetched), DownloadError, ModelError (the file has another sum; a fetched
+    one is not kept), OutputError (disk).
     """
+    pace = Pace(timeout, least, period)
+    job = _Job(url, path, sha.lower(), limit, pace, attempts, pause, allow_http, progress)
     if path.is_file():
-        return path
-    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-        raise UsageError(f"{url}: only http and https are fetched")
+        return _kept(job)
+    jobs = [replace(job, url=address) for address in (*mirrors, url)]
+    for each in jobs:
+        if why := objection(each.url, allow_http):
+            raise UsageError(f"{each.shown}: {why}")
     if offline or os.environ.get("POSEWRIGHT_OFFLINE", "0") not in ("", "0"):
-        raise UsageError(f"offline, and {path} is not there; put the file of {url} there yourself")
+        raise UsageError(
+            f"offline, and {path} is not there; put the file of {job.shown} there yourself"
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _alone(path):
             if path.is_file():  # another process brought it meanwhile
-                return path
-            part = path.with_name(path.name + ".part")
-            _fetch(url, part, attempts, timeout, pause, progress)
-            found = sha256(part)
-            if not found.startswith(sha):
-                part.unlink()
-                raise ModelError(
-                    f"{url}: SHA-256 is {found[: max(8, len(sha))]}, published is {sha}; not kept"
-                )
-            move(part, path)
-    except DownloadError:
+                return _kept(job)
+            source, found = _bring(jobs)
+            # the receipt comes first, so that no file is ever without
+            write_receipt(path, source.url, source.part.size, found)
+            move(source.part.path, path)
+            source.part.drop()
+    except PosewrightError:
         raise
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
     return path
 
 
-def _fetch(
-    url: str,
-    part: Path,
-    attempts: int,
-    timeout: float,
-    pause: float,
-    progress: Progress | None,
-) -> None:
-    """Bring `part` to its full length, over as many connections as it takes."""
-    failures = 0
+def _kept(job: _Job) -> Path:
+    """Return the file that is there, compared; one without a receipt gets one from now on."""
+    found = compare(job.path, job.sha)
+    if read_receipt(job.path) is None:
+        with suppress(OSError):  # a folder that is read-only
+            write_receipt(job.path, job.url, job.path.stat().st_size, found)
+    return job.path
+
+
+def _bring(jobs: Sequence[_Job]) -> tuple[_Job, str]:
+    """Bring the part from the first address that has the right file -> that address, its sum."""
+    for job in jobs[:-1]:
+        with suppress(DownloadError, ModelError):
+            return job, _verified(job)
+    return jobs[-1], _verified(jobs[-1])
+
+
+def _verified(job: _Job) -> str:
+    """Bring the part to its full length; return its sum. ModelError: another one than it must be.
+
+    One that was continued may be a mixture of two files, and is fetched whole once more.
+    """
+    continued = job.part.size > 0
+    known = read_receipt(job.path)
     while True:
-        before = part.stat().st_size if part.exists() else 0
+        _fetch(job)
+        found = sha256(job.part.path)
+        if found.startswith(job.sha) and (known is None or known.sha256 == found):
+            return found
+        job.part.drop()
+        if not continued:
+            break
+        continued = False
+    if found.startswith(job.sha) and known is not None:
+        raise ModelError(
+            f"{job.shown}: SHA-256 is {found}, was {known.sha256} on {known.date}; not kept. "
+            f"Remove {receipt_path(job.path)} to accept another file"
+        )
+    digits = max(8, len(job.sha))
+    raise ModelError(f"{job.shown}: SHA-256 is {found[:digits]}, published is {job.sha}; not kept")
+
+
+def _fetch(job: _Job) -> None:
+    """Bring the part to its full length, over as many connections as it takes."""
+    failures, ranges = 0, True
+    while True:
+        before = job.part.size
+        slow = False
         try:
-            if _continue(url, part, before, timeout, progress):
+            if _continue(job, ranges):
                 return
             reason = "the connection was cut"
+        except _AnotherPlace:
+            job.part.drop()
+            ranges, reason = False, "the server does not send what it is asked for"
         except urllib.error.HTTPError as error:
-            if error.code == 416:  # nothing after `before`: what is there is no beginning of it
-                part.unlink(missing_ok=True)
-            elif error.code < 500 and error.code not in (408, 429):
-                raise DownloadError(
-                    f"{url}: the server says {error.code} {error.reason}"
-                ) from error
-            reason = f"the server says {error.code}"
-        except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
-            reason = str(getattr(error, "reason", error)) or type(error).__name__
-        after = part.stat().st_size if part.exists() else 0
-        failures = 0 if after > before else failures + 1
-        if failures >= attempts:
+            reason = _refusal(job, error)
+        except (OSError, HTTPException, UnicodeError) as error:
+            reason, slow = _trouble(job, error), isinstance(error, TooSlow)
+        enough = job.part.size - before >= job.pace.least
+        failures = 0 if enough and not slow else failures + 1
+        if failures >= job.attempts:
             raise DownloadError(
-                f"{url}: {reason}; {after} bytes are kept, the next run continues there"
+                f"{job.shown}: {reason}; {job.part.size} bytes are kept, "
+                "the next run continues there"
             )
-        time.sleep(pause * 2**failures if failures else 0)
+        time.sleep(job.pause * 2**failures if failures else 0)
 
 
-def _continue(
-    url: str,
-    part: Path,
-    start: int,
-    timeout: float,
-    progress: Progress | None,
-) -> bool:
+def _refusal(job: _Job, error: urllib.error.HTTPError) -> str:
+    """Return what an error of the server says; DownloadError where asking again is no use."""
+    error.close()
+    if error.code == 416:  # nothing after what has come: it is no beginning of the file
+        job.part.drop()
+    elif error.code < 500 and error.code not in (408, 429):
+        with suppress(ValueError):
+            said = HTTPStatus(error.code).phrase
+            raise DownloadError(f"{job.shown}: the server says {error.code} {said}") from error
+        raise DownloadError(f"{job.shown}: the server says {error.code}") from error
+    return f"the server says {error.code}"
+
+
+def _trouble(job: _Job, error: Exception) -> str:
+    """Return what went wrong with a connection; DownloadError where asking again is no use.
+
+    What is no trouble of the connection is raised again.
+    """
+    if isinstance(error, (InvalidURL, UnicodeError)):  # their texts quote the address
+        raise DownloadError(f"{job.shown}: it is not a valid address") from None
+    if isinstance(error, IncompleteRead):
+        return "the connection was cut"
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        raise DownloadError(f"{job.shown}: {cause.verify_message}") from error
+    if isinstance(cause, (urllib.error.URLError, TimeoutError, ConnectionError)):
+        return str(getattr(cause, "strerror", None) or cause) or type(cause).__name__
+    if isinstance(error, HTTPException):
+        said = str(error)[:100] or type(error).__name__
+        raise DownloadError(f"{job.shown}: the answer is not HTTP ({said!r})") from error
+    if isinstance(error, urllib.error.URLError):
+        return str(getattr(cause, "strerror", None) or cause)
+    raise error
+
+
+def _continue(job: _Job, ranges: bool) -> bool:
     """Append what one connection brings; True when the file is whole."""
-    request = urllib.request.Request(url, headers={"User-Agent": "posewright"})
+    known = job.part.validator(job.shown)
+    start = job.part.size if ranges and (known or job.sha) else 0
+    headers = {"User-Agent": "posewright"}
     if start:
-        request.add_header("Range", f"bytes={start}-")
-    with urllib.request.urlopen(request, timeout=timeout) as response:
-        if "text/html" in response.headers.get("Content-Type", ""):
-            raise DownloadError(f"{url}: a web page came instead of a file; open it in a browser")
-        resumed = response.status == 206
-        length = int(response.headers.get("Content-Length") or 0)
-        at = start if resumed else 0
-        total = at + length if length else 0
-        with part.open("ab" if resumed else "wb") as file:
-            while block := response.read(_CHUNK):
-                file.write(block)
-                file.flush()
-                at += len(block)
-                if progress:
-                    progress(at, total)
-    return not total or at >= total
+        headers["Range"] = f"bytes={start}-"
+        if known and not known[1].startswith("W/"):
+            headers["If-Range"] = known[1]
+    with open_address(job.url, headers, job.pace, job.allow_http) as response:
+        answer = read_answer(response, job.shown, start)
+        if response.status == 206 and (
+            not start or answer.start != start or (known and answer.validator != known)
+        ):
+            raise _AnotherPlace
+        _acceptable(job, answer)
+        if not answer.start:
+            job.part.remember(job.shown, answer.validator)
+        return _append(job, response, answer)
+
+
+def _acceptable(job: _Job, answer: Answer) -> None:
+    """Raise a DownloadError or OutputError where the file must not, or cannot, be taken."""
+    if answer.total > job.limit:
+        raise DownloadError(
+            f"{job.shown}: the server states {answer.total} bytes, more than the limit of "
+            f"{job.limit}"
+        )
+    if not job.sha and not answer.marked:
+        raise DownloadError(
+            f"{job.shown}: the server does not say how long the file is, and no checksum is "
+            "published, so that half of it could not be told from the whole"
+        )
+    free = shutil.disk_usage(job.path.parent).free
+    if answer.total - answer.start > free:
+        raise OutputError(
+            f"{job.path}: the file needs {answer.total - answer.start} bytes, {free} are free; "
+            "make room, or name another folder with POSEWRIGHT_HOME"
+        )
+
+
+def _append(job: _Job, response: HTTPResponse, answer: Answer) -> bool:
+    at, end = answer.start, answer.total or job.limit + 1
+    with job.part.path.open("ab" if at else "wb") as file:
+        while at < end and (block := read_block(response, min(_CHUNK, end - at))):
+            file.write(block)
+            file.flush()
+            at += len(block)
+            if job.progress:
+                job.progress(at, answer.total)
+    if at > job.limit:
+        job.part.drop()
+        raise DownloadError(f"{job.shown}: more bytes came than the limit of {job.limit}; not kept")
+    return at >= answer.total
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -39,8 +40,23 @@ class Published:
 
     @property
     def path(self) -> Path:
-        """Where the file is, or will be, on this machine."""
-        return cache_folder() / "published" / self.url.rpartition("/")[2].partition("?")[0]
+        """Where the file is, or will be, on this machine.
+
+        A published sum goes with a name that tells the file; several others are named "last.pt".
+        """
+        name = self.url.rpartition("/")[2].partition("?")[0]
+        return cache_folder() / "published" / (name if self.sha else self.name + Path(name).suffix)
+
+    @property
+    def converted(self) -> Path:
+        """Where the network is, or will be, once it is converted."""
+        return cache_folder() / "published" / f"{self.name}.safetensors"
+
+    @property
+    def mirrors(self) -> tuple[str, ...]:
+        """Addresses to try first: the file in the folder $POSEWRIGHT_MIRROR, if a sum is known."""
+        folder = os.environ.get("POSEWRIGHT_MIRROR", "").rstrip("/")
+        return (f"{folder}/{self.path.name}",) if folder and self.sha else ()
 
 
 @cache

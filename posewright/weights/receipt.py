@@ -1,0 +1,112 @@
+"""What was downloaded: the whole SHA-256 of a file, written beside it and compared from then on.
+
+Many authors publish the first eight digits alone. The receipt keeps all 64 of the first download,
+so that another file with the same beginning is noticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from posewright.errors import ModelError, OutputError, near
+from posewright.files.address import without_secrets
+from posewright.files.fields import parsed, text_of
+from posewright.files.scratch import replacing
+
+__all__ = [
+    "Receipt",
+    "compare",
+    "read_receipt",
+    "receipt_path",
+    "record",
+    "sha256",
+    "write_receipt",
+]
+
+_CHUNK = 1 << 20
+_LONGEST = 10_000  # bytes; ours have some 300
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """url: without its secrets.  size: bytes.  sha256: 64 digits.  date: UTC, ISO 8601."""
+
+    url: str
+    size: int
+    sha256: str
+    date: str
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(_CHUNK), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def receipt_path(path: Path) -> Path:
+    """Return where the receipt of a file is."""
+    return path.with_name(path.name + ".receipt.json")
+
+
+def write_receipt(path: Path, url: str, size: int, sha: str) -> None:
+    """Write the receipt of the file that is, or will be, at `path`; OSError if that fails."""
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    receipt = Receipt(without_secrets(url), size, sha, now)
+    with replacing(receipt_path(path)) as part:
+        part.write_text(json.dumps(asdict(receipt), indent=1) + "\n", encoding="utf-8")
+
+
+def record(path: Path, url: str) -> None:
+    """Write the receipt of a file that was made of what `url` has; OutputError if that fails."""
+    try:
+        write_receipt(path, url, path.stat().st_size, sha256(path))
+    except OSError as error:
+        why = error.strerror or error
+        raise OutputError(f"{receipt_path(path)}: cannot be written ({why})") from error
+
+
+def read_receipt(path: Path) -> Receipt | None:
+    """Return the receipt of the file at `path`; None where there is none, or it is damaged."""
+    try:
+        with receipt_path(path).open("rb") as file:
+            told = parsed(file.read(_LONGEST))
+        url, sha, date = (text_of(told.get(key)) for key in ("url", "sha256", "date"))
+    except (OSError, ValueError):
+        return None
+    size = told.get("size")
+    if type(size) is not int or not re.fullmatch(r"[0-9a-f]{64}", sha):
+        return None
+    return Receipt(url, size, sha, date)
+
+
+def compare(path: Path, published: str = "") -> str:
+    """Return the SHA-256 of a file that is what was published and what was downloaded.
+
+    published: the first digits of the sum, "" if none is.  ModelError: the file is another one, has
+    changed since its receipt was written, or cannot be read.
+    """
+    try:
+        found = sha256(path)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise ModelError(f"{path} cannot be read ({why}){near(path)}") from error
+    receipt = read_receipt(path)
+    if receipt is not None and receipt.sha256 != found:
+        raise ModelError(
+            f"{path} has changed since {receipt.date}: its SHA-256 is {found}, was "
+            f"{receipt.sha256}; remove the file and pull it again"
+        )
+    if not found.startswith(published.lower()):
+        raise ModelError(
+            f"{path}: SHA-256 is {found}, published begins with {published}; remove the file and "
+            "pull it again"
+        )
+    return found
