@@ -317,7 +317,7 @@ def test_a_video_that_is_there_is_told_before_anything_is_drawn(
 
 
 def test_a_camera_or_stream_has_a_name_before_it_is_read() -> None:
-    assert sequences("rtsp://me:secret@host/live") == [("rtsp://me:***@host/live", False)]
+    assert sequences("rtsp://me:secret@host/live") == [("rtsp://***@host/live", False)]
     assert sequences(0) == sequences("camera:00") == [("camera:0", False)]
     assert sequences(np.zeros((4, 4, 3), np.uint8)) == sequences("no.mp4") == []
 

@@ -24,7 +24,6 @@ _IN_TEXT = re.compile(
     re.IGNORECASE,
 )
 _LONGEST = 4000
-_NO_PASSWORDS = ("", "x", "x-oauth-basic")  # beside a token, which stands for the user
 
 
 def is_address(name: str) -> bool:
@@ -35,8 +34,8 @@ def is_address(name: str) -> bool:
 def without_secrets(address: str) -> str:
     """Return a network address with *** for its secrets; anything else as it is.
 
-    Masked are a password in front of the host, a user's name that is a token, and the values of
-    parameters whose name or look says that they are secret.
+    Masked are the user and the password in front of the host, and the values of parameters whose
+    name or look says that they are secret.
     """
     scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/+", address)
     if scheme is None:
@@ -47,7 +46,7 @@ def without_secrets(address: str) -> str:
     path = _IN_PATH.sub(lambda pair: _pair(pair[1], pair[2]), path)
     pieces = re.split(r"([&;#?])", query)
     shown = [_piece(piece) for piece in pieces]
-    return scheme[0] + _user(user) + path + mark + "".join(shown)
+    return scheme[0] + ("***@" if user else "") + path + mark + "".join(shown)
 
 
 def masked(text: str) -> str:
@@ -68,14 +67,6 @@ def _split_user(rest: str) -> tuple[str, str]:
     if end < 0 and re.match(r"[^/?#@:]*:(?!\d*(?:[/?#]|$))", rest):
         end = rest.rfind("@")
     return rest[: end + 1], rest[end + 1 :]
-
-
-def _user(part: str) -> str:
-    if not part:
-        return ""
-    user, colon, password = part[:-1].partition(":")
-    named = colon and password not in _NO_PASSWORDS and not _looks_secret(user)
-    return f"{user}:***@" if named else "***@"
 
 
 def _piece(piece: str) -> str:
