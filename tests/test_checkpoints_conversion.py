@@ -19,6 +19,8 @@ from posewright.runtimes import load_model as load_runtime
 from posewright.skeletons import Skeleton
 from posewright.weights import EMBEDDED
 
+pytestmark = pytest.mark.usefixtures("reading_here")
+
 NAMES = ("left_fin", "right_fin", "tail", "snout", "back")
 State = dict[str, torch.Tensor]
 
