@@ -51,7 +51,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"{path}: holds no tensors; it is not a checkpoint of a network")
     found = _unwrapped(found)
     # a tensor of many names is made float once: a file could name one a million times
-    made = {id(v): v.float() if v.is_floating_point() else v for v in found.values()}
+    unique = {id(v): v for v in found.values()}
+    made = {key: v.float() if v.is_floating_point() else v for key, v in unique.items()}
     return {k: made[id(v)] for k, v in found.items()}
 
 
