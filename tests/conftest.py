@@ -51,6 +51,16 @@ def reference_dir(data_dir: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def reading_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read checkpoints in this process, where their own one would take seconds each time."""
+    from posewright.checkpoints.files import read_checkpoint
+
+    monkeypatch.setattr(
+        "posewright.checkpoints.conversion.read_apart", lambda source, _: read_checkpoint(source)
+    )
+
+
 @pytest.fixture(scope="session")
 def learn() -> Callable[..., list[float]]:
     """A function that trains a network on one batch and returns the loss of each step.

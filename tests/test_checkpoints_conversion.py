@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from posewright.checkpoints import Foreign, fitting, foreign
 from posewright.checkpoints.conversion import convert_file
 from posewright.checkpoints.files import tensors_of
 from posewright.cli import main
@@ -18,6 +19,8 @@ from posewright.models.saving import load_model
 from posewright.runtimes import load_model as load_runtime
 from posewright.skeletons import Skeleton
 from posewright.weights import EMBEDDED
+
+pytestmark = pytest.mark.usefixtures("reading_here")
 
 NAMES = ("left_fin", "right_fin", "tail", "snout", "back")
 State = dict[str, torch.Tensor]
@@ -116,3 +119,22 @@ def test_the_embedded_network_keeps_its_codec(tmp_path: Path) -> None:
     assert ours.codec == theirs.codec and ours.codec.input_size == (192, 256)
     assert ours.info.attribution == theirs.info.attribution
     assert (ours.info.licence, ours.info.origin) == (theirs.info.licence, theirs.info.origin)
+
+
+@pytest.mark.parametrize(("family", "most"), [("simcc", 8), ("hrnet", 4), ("mmpose_rtmpose", 5)])
+def test_a_wrong_file_makes_one_network_for_all_views_of_it(
+    family: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A family has up to 395 variants, each of which takes a third of a second to make."""
+    made: list[str] = []
+    real = fitting._without_values
+
+    def counted(table: Foreign, name: str, own: dict[str, Any]) -> torch.nn.Module:
+        made.append(name)
+        return real(table, name, own)
+
+    monkeypatch.setattr(fitting, "_without_values", counted)
+    table = foreign(family)
+    with pytest.raises(ModelError, match=f"no network of {family} fits"):
+        fitting.fitting({"a.b": torch.zeros(3)}, table, list(table.variants), {})
+    assert len(made) == most < len(table.variants)

@@ -19,6 +19,8 @@ from posewright.checkpoints.pickles import read_pickle
 from posewright.errors import ModelError, UsageError
 from posewright.weights import EMBEDDED
 
+pytestmark = pytest.mark.usefixtures("reading_here")
+
 
 def network() -> nn.Sequential:
     torch.manual_seed(0)
@@ -263,3 +265,60 @@ def test_what_costs_time_or_memory_out_of_proportion_is_refused(tmp_path: Path) 
             read_checkpoint(tmp_path / "w.pth")
     torch.save({"w": one.expand(3, 4), "tied": one}, tmp_path / "w.pth")
     assert torch.equal(read_checkpoint(tmp_path / "w.pth")["w"], torch.ones(3, 4))
+
+
+def test_what_a_file_may_have_copied_again_and_again_is_bounded(tmp_path: Path) -> None:
+    """One list made a dict 300 times; a key, or a shape, of a million parts; one half, 2,000."""
+    made = b"ccollections\nOrderedDict\nq\x00"
+    pair = b"NN\x86"
+    listed = b"](" + pair * 1000 + b"eq\x01"
+    dicts = made + b"]" + listed + b"\x85q\x02" + b"h\x00h\x02R0" * 300
+    key = b"}(" + b"K\x00" * 200 + b"tNs"
+    shape = (
+        b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\n"
+        b"X\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x01tQK\x00(" + b"K\x01" * 65 + b"t("
+        + b"K\x01" * 65 + b"ttR"
+    )  # fmt: skip
+    for body, words in (
+        (dicts, "too many items"), (key, "too many parts"), (shape, "too many dimensions"),
+    ):  # fmt: skip
+        with pytest.raises(ModelError, match=words):
+            read_pickle(b"\x80\x02" + body + b".", lambda *_: torch.zeros(1))
+    half = torch.ones(1 << 20).half()
+    torch.save({str(i): half for i in range(2000)}, tmp_path / "a.pth")
+    found = read_checkpoint(tmp_path / "a.pth")
+    assert len(found) == 2000 and len({id(value) for value in found.values()}) == 1
+
+
+def test_every_hostile_pickle_is_refused(tmp_path: Path) -> None:
+    """All of them once more for the count, with what does harm by its layout."""
+    mark, path = tmp_path / "mark", tmp_path / "a.pth"
+    files = {
+        kind: {"a/data.pkl": b"\x80\x02" + body + b"."} for kind, body in hostile(mark).items()
+    }
+    storage = text("storage") + b"ctorch\nFloatStorage\n" + text("0") + text("cpu")
+    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n((%b" + b"tQK\x00K\x04\x85K\x01\x85tR"
+    huge = tensor % (storage + b"\x8a\x06" + b"\xff" * 5 + b"\x7f")
+    inner = tmp_path / "inner.zip"
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("a/data.pkl", b"\x80\x02" + call("os", "system", f"touch {mark}") + b".")
+    files |= {
+        "huge storage": {"a/data.pkl": b"\x80\x02" + huge + b".", "a/data/0": bytes(16)},
+        "missing storage": {"a/data.pkl": b"\x80\x02" + huge + b"."},
+        "zip in zip": {"a/data.pkl": inner.read_bytes(), "inner.zip": inner.read_bytes()},
+        "TorchScript": {"a/data.pkl": b"\x80\x02}.", "a/code/__torch__.py": b"import os"},
+        "constants": {"a/data.pkl": b"\x80\x02}.", "a/constants.pkl": b"cos\nsystem\n."},
+    }
+    inner.unlink()
+    refused = 0
+    for kind, entries in files.items():
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, data in entries.items():
+                archive.writestr(name, data)
+        with pytest.raises(ModelError) as caught:
+            read_checkpoint(path)
+        assert "\n" not in str(caught.value), kind
+        refused += 1
+    left = [p.name for p in tmp_path.iterdir() if p != path]
+    print(f"{refused}/{len(files)} hostile pickles refused, {len(left)} files left by them")
+    assert refused == len(files) >= 25 and left == []

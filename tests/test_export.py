@@ -36,6 +36,8 @@ from posewright.runtimes import load_model as load_runtime
 from posewright.skeletons import Skeleton
 from posewright.sources import open_source
 
+pytestmark = pytest.mark.usefixtures("reading_here")
+
 SMALL = {"input_size": (96, 128)}
 
 

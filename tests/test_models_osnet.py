@@ -23,6 +23,8 @@ from posewright.runtimes.torch import TorchModel
 from posewright.training.recipe import recipe_for
 from posewright.weights.published import find_published
 
+pytestmark = pytest.mark.usefixtures("reading_here")
+
 # parameters and GMACs, as torchreid's tables round them: millions, and at 256x128
 SIZES = {
     "osnet_x1_0": (2.2, 0.98), "osnet_x0_75": (1.3, 0.57), "osnet_x0_5": (0.6, 0.27),

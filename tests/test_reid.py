@@ -25,6 +25,8 @@ from posewright.skeletons import COCO17
 from posewright.sources import open_source
 from posewright.trackers import create_tracker
 
+pytestmark = pytest.mark.usefixtures("reading_here")
+
 
 @pytest.fixture(scope="module")
 def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -21,8 +21,9 @@ from strace import need_strace, traced
 from posewright.cli import VERBS, build_parser
 from posewright.telemetry import loading_openvino
 
-# processes that verbs may start: a trainer a device, and the one whose memory `compare` measures
-CHILDREN = ("-m posewright train ", "-m posewright.cost ")
+# processes that verbs may start: a trainer a device, the one whose memory `compare` measures, and
+# the one that reads a foreign checkpoint
+CHILDREN = ("-m posewright train ", "-m posewright.cost ", "-m posewright.checkpoints.apart ")
 LEFT = re.compile(r"torchinductor_\w+")  # an empty folder, which torch makes when it trains
 
 

@@ -22,7 +22,7 @@ from posewright.errors import ModelError, UsageError
 from posewright.extras import need
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 
-__all__ = ["described", "read_checkpoint", "tensors_of"]
+__all__ = ["described", "is_safetensors", "read_checkpoint", "tensors_of"]
 
 # where tensors lie in a dictionary, the first counts; mmengine's state_dict is the average itself
 _WRAPPERS = (
@@ -50,7 +50,10 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     if not found:
         raise ModelError(f"{path}: holds no tensors; it is not a checkpoint of a network")
     found = _unwrapped(found)
-    return {k: v.float() if v.is_floating_point() else v for k, v in found.items()}
+    # a tensor of many names is made float once: a file could name one a million times
+    unique = {id(v): v for v in found.values()}
+    made = {key: v.float() if v.is_floating_point() else v for key, v in unique.items()}
+    return {k: made[id(v)] for k, v in found.items()}
 
 
 def _unwrapped(found: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -77,6 +80,9 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         head = file.read(512)
     if not head:
         raise ModelError("the file is empty; get it again")
+    # first: its length, in 8 bytes, may begin as a pickle or as a page
+    if _begins_safetensors(head, path.stat().st_size):
+        return _read_safetensors(path)
     if head.lstrip()[:1] == b"<":
         raise ModelError(
             "a web page, not a checkpoint; the link needs a browser or a login: open it there"
@@ -85,8 +91,6 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         return tensors_of(_read_zip(path))
     if head[:1] == b"\x80":
         return tensors_of(_read_legacy(path))
-    if _is_safetensors(head, path.stat().st_size):
-        return _read_safetensors(path)
     if head[257:262] == b"ustar":
         raise ModelError("a tar archive; unpack it, or save it again with a torch of 2017 or later")
     if path.suffix == ".onnx":
@@ -155,6 +159,8 @@ def _read_zip(path: Path) -> Any:
                 raise ModelError("a zip archive without a checkpoint in it; unpack it first")
             if any(i.compress_type != zipfile.ZIP_STORED for i in entries.values()):
                 raise ModelError("a packed zip archive, which torch.save does not write")
+            if sum(i.file_size for i in archive.infolist()) > path.stat().st_size:
+                raise ModelError("a zip archive that states more than it holds; get it again")
             if f"{root}byteorder" in entries and archive.read(f"{root}byteorder") != b"little":
                 raise ModelError("written on a big-endian machine; save it again on another")
             cache: dict[str, Tensor] = {}
@@ -165,7 +171,9 @@ def _read_zip(path: Path) -> Any:
                 return cache[key]
 
             return read_pickle(archive.read(f"{root}data.pkl"), find)[0]
-    except (zipfile.BadZipFile, EOFError, KeyError, OSError) as error:
+    except (
+        zipfile.BadZipFile, EOFError, KeyError, OSError, RuntimeError, ValueError, struct.error,
+    ) as error:  # fmt: skip  # RuntimeError: encrypted, or of a later version of the format
         raise ModelError(f"a truncated or damaged checkpoint ({error}); get it again") from error
 
 
@@ -200,7 +208,7 @@ def _read_legacy(path: Path) -> Any:
         wanted[key] = (dtype, count)
         return torch.empty(count, dtype=dtype)
 
-    _, length = read_pickle(data[at:], note)
+    length = read_pickle(data[at:], note)[1]  # without what it made, as large as the file
     keys, after = read_pickle(data[at + length :], _no_storage)
     found = _legacy_storages(data, at + length + after, keys, wanted)
     return read_pickle(data[at:], lambda key, dtype, count: found[key])[0]
@@ -236,7 +244,13 @@ def _read_onnx(path: Path) -> dict[str, Tensor]:
     return {k: torch.tensor(a) for k, a in arrays.items() if k.endswith((".weight", ".bias"))}
 
 
-def _is_safetensors(head: bytes, size: int) -> bool:
+def is_safetensors(path: Path) -> bool:
+    """Tell whether a file begins as safetensors do."""
+    with path.open("rb") as file:
+        return _begins_safetensors(file.read(512), path.stat().st_size)
+
+
+def _begins_safetensors(head: bytes, size: int) -> bool:
     return len(head) > 8 and head[8:9] == b"{" and struct.unpack_from("<Q", head)[0] < size
 
 

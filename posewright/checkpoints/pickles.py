@@ -29,6 +29,9 @@ _DTYPES = {
     "BoolStorage": torch.bool,
 }  # fmt: skip
 _LIMIT = 2_000_000  # instructions; the largest published checkpoint has some 10,000
+_COPIED = 200_000  # items of lists that become dicts
+_DIMENSIONS = 64  # torch has no tensor of more
+_KEY = 100  # parts of a tuple that is a key
 _SHARED, _REPEATED = 4, 1 << 24  # times that storages may be shared, and elements besides
 
 
@@ -98,6 +101,7 @@ class _Reader:
         self.memo: dict[int, Any] = {}
         self.stored: dict[str, int] = {}  # elements of each storage that a tensor was made of
         self.made = 0  # elements of all tensors
+        self.copied = 0  # items of dicts that were made of lists
 
     def step(self, op: str, arg: Any) -> None:
         """Follow one instruction."""
@@ -225,7 +229,11 @@ class _Reader:
         args = args if isinstance(args, tuple) else (args,)
         if name == "collections.OrderedDict":
             made: dict[Any, Any] = {}
-            for key, value in args[0] if args and isinstance(args[0], list) else ():
+            pairs = args[0] if args and isinstance(args[0], list) else []
+            self.copied += len(pairs)
+            if self.copied > _COPIED:  # a file may name one list as often as it likes
+                raise ValueError("dicts of too many items")
+            for key, value in pairs:
                 _update(made, [key, value])
             return made
         if name in ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2"):
@@ -244,6 +252,8 @@ class _Reader:
         """
         if not isinstance(storage, Storage):
             raise ValueError("a tensor without storage")
+        if len(size) > _DIMENSIONS or len(stride) > _DIMENSIONS:
+            raise ValueError("a tensor of too many dimensions")
         numbers = [offset, *size, *stride]
         if not all(type(n) is int and 0 <= n < 2**48 for n in numbers) or len(size) != len(stride):
             raise ValueError("a tensor of impossible shape")
@@ -294,6 +304,8 @@ def _update(target: Any, values: list[Any]) -> None:
         return
     for key, _ in pairs:
         # the hash of a tuple takes time exponential in how often a file puts one into itself
-        if isinstance(key, tuple) and any(isinstance(part, tuple) for part in key):
+        if isinstance(key, tuple) and any(isinstance(part, tuple) for part in key[:_KEY]):
             raise ValueError("a key of tuples in tuples")
+        if isinstance(key, tuple) and len(key) > _KEY:  # is hashed as often as the file says
+            raise ValueError("a key of too many parts")
     target.update(pairs)

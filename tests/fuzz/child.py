@@ -65,6 +65,14 @@ def _peak() -> float:
     return others
 
 
+def _read_here() -> None:
+    """Read checkpoints in this process, which has its own limits and need not start each time."""
+    from posewright.checkpoints import conversion
+    from posewright.checkpoints.files import read_checkpoint
+
+    conversion.read_apart = lambda source, *_: read_checkpoint(source)  # type: ignore[assignment]
+
+
 def serve() -> None:
     """Answer until stdin ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -72,6 +80,8 @@ def serve() -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         os.chdir(asked["cwd"])
+        if asked["argv"][0] == "models":
+            _read_here()
         answers.write(json.dumps(outcome(asked["argv"])) + "\n")
         answers.flush()
 
