@@ -9,6 +9,7 @@ into a folder.  Ctrl-C, SIGTERM and SIGHUP finish the files and stop.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -271,6 +272,8 @@ def _is_pictures(source: str) -> bool:
     """Tell by the name alone whether a source is made of pictures."""
     from posewright.sources.order import PICTURES
 
+    if "://" in source:
+        return Path(re.split(r"[?#]", source)[0]).suffix.lower() in PICTURES
     return Path(source).is_dir() or Path(source).suffix.lower() in {*PICTURES, ".zip", ".txt"}
 
 
