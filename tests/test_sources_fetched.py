@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.error import URLError
 
 import cv2
 import numpy as np
@@ -121,6 +122,13 @@ def test_a_redirect_leads_to_the_web_alone() -> None:
             with pytest.raises(SourceError):
                 open_source(f"{base}/{path}")
             assert fetched.open_picture(f"{base}/{path}", "x", 100, 2.0, lambda: 0) is None
+
+
+def test_no_redirect_leads_from_https_to_http() -> None:
+    with answering({"/a.png": picture(".png")}) as (base, asked):
+        with pytest.raises(URLError, match="unknown url type: http"):
+            fetched._opener(base.replace("http:", "https:")).open(f"{base}/a.png", timeout=2)
+    assert asked == []
 
 
 def test_user_and_password_go_to_their_host_alone() -> None:

@@ -104,9 +104,10 @@ def _opener(url: str) -> urllib.request.OpenerDirector:
             None, f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/", user, password
         )
     opener = urllib.request.OpenerDirector()
+    if parts.scheme.lower() == "http":  # a redirect from https to http is not followed
+        opener.add_handler(urllib.request.HTTPHandler())
     for handler in (
         urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
         urllib.request.HTTPSHandler(),
         urllib.request.HTTPRedirectHandler(),
         urllib.request.HTTPBasicAuthHandler(known),
