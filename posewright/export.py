@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -95,12 +96,13 @@ def export(
     model = _of_one_size(model, info.codec)
     raw = Input() if not seed_input else model.pixels
     info = replace(info, input=raw, codec=model.codec, skeleton=model.skeleton)
+    crops = _crops_of(calibrate, model.codec) if format == "openvino" else None
     # under their own names, as a file of two parts holds the name of the other
     with _folder_beside(path) as folder:
         source, made = folder / f"{path.stem}.onnx", folder / path.name
         _write_onnx(model, source, info, fixed_batch, seed_input)
         if format == "openvino":
-            _write_openvino(source, made, info, _crops_of(calibrate, model.codec))
+            _write_openvino(source, made, info, crops)
         result = None
         if check:
             runtime: Runtime = "onnxruntime" if format == "onnx" else "openvino"
@@ -268,6 +270,7 @@ def _crops_of(folder: Path | None, codec: Any, count: int = 300) -> Views | None
     """Return views of the people in a folder's pictures, for the calibration of int8."""
     if folder is None:
         return None
+    folder = Path(os.path.abspath(folder))  # "3" is no camera, nor is "rtsp:" an address
     from posewright.pose import Pose
 
     pose, views = Pose(runtime="onnxruntime"), []

@@ -25,8 +25,8 @@ from posewright.checkpoints.conversion import convert_file
 from posewright.cli import main
 from posewright.cli.demo import CLIP
 from posewright.codecs import Heatmap
-from posewright.errors import MissingError, ModelError, OutputError, UsageError
-from posewright.export import Check, export, fold_batch_norm
+from posewright.errors import MissingError, ModelError, OutputError, SourceError, UsageError
+from posewright.export import Check, _crops_of, export, fold_batch_norm
 from posewright.export import _refuse as refuse
 from posewright.models import PoseModel, create
 from posewright.models.counting import count
@@ -456,3 +456,19 @@ def test_a_full_disk_is_one_line(
     with pytest.raises(OutputError, match=r"cannot be written \(No space left on device\)"):
         export(model, path, format=format)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_to_calibrate_with_is_never_a_camera(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def camera(*_: object, **__: object) -> None:
+        raise AssertionError("a camera was opened")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("posewright.sources.stream.open_camera", camera)
+    for name in ("3", "camera:0"):
+        with pytest.raises(SourceError, match=f"no such file or folder: .*{name}"):
+            _crops_of(Path(name), None)
+    (tmp_path / "3").mkdir()
+    with pytest.raises(SourceError, match=r"no pictures in the folder .*3"):
+        _crops_of(Path("3"), None)

@@ -20,6 +20,7 @@ from posewright.checkpoints.pickles import Stub, read_pickle
 from posewright.checkpoints.tfjs import read_tfjs
 from posewright.errors import ModelError, UsageError
 from posewright.extras import need
+from posewright.files.contents import open_regular
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 
 __all__ = ["described", "is_safetensors", "read_checkpoint", "tensors_of"]
@@ -76,7 +77,7 @@ def described(path: Path) -> ModelInfo | None:
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         head = file.read(512)
     if not head:
         raise ModelError("the file is empty; get it again")

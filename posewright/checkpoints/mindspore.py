@@ -29,7 +29,9 @@ def read_mindspore(data: bytes) -> dict[str, Tensor]:
     """
     parts: dict[str, tuple[tuple[int, ...], str, list[bytes]]] = {}
     for number, value in _fields(data):
-        if number != _VALUE or not isinstance(value, bytes):
+        if not isinstance(value, bytes):
+            raise ModelError("not a MindSpore checkpoint, or a damaged one")
+        if number != _VALUE:
             continue
         fields = dict(_fields(value))
         tag, tensor = fields.get(_TAG), fields.get(_TENSOR)
@@ -74,6 +76,8 @@ def _fields(data: bytes) -> Iterator[Field]:
     while at < len(data):
         tag, at = _varint(data, at)
         number, wire = tag >> 3, tag & 7
+        if number == 0:  # as of zeros, which would be millions of fields
+            raise ModelError("not a MindSpore checkpoint, or a damaged one")
         if wire == 0:
             value, at = _varint(data, at)
             yield number, value

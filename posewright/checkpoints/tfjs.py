@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from posewright.errors import ModelError
+from posewright.files.contents import contents
 
 __all__ = ["read_tfjs"]
 
@@ -24,12 +25,12 @@ def read_tfjs(path: Path) -> dict[str, Tensor]:
     another length than is listed, or quantised to integers.
     """
     try:
-        manifest: Manifest = json.loads(path.read_bytes())["weightsManifest"]
+        manifest: Manifest = json.loads(contents(path))["weightsManifest"]
         found = {}
         for group in manifest:
             data = b"".join(_beside(path, name).read_bytes() for name in group["paths"])
             found.update(_weights(data, group["weights"]))
-    except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, OSError, RecursionError) as error:
         raise ModelError(
             f"{path}: not a TF.js graph model with its weights beside it: {error!r}"
         ) from error

@@ -222,6 +222,7 @@ def _network_info(model: Any) -> dict[str, Any]:
 
 def _skeleton(text: str | None) -> Skeleton | None:
     """Return what --skeleton says: a known name, that of a labelled set, or joints' names."""
+    from posewright.errors import UsageError
     from posewright.skeletons import Skeleton, get_skeleton
 
     if text is None:
@@ -229,7 +230,10 @@ def _skeleton(text: str | None) -> Skeleton | None:
     if Path(text).exists():
         from posewright.datasets import open_dataset
 
-        return open_dataset(text).skeleton
+        skeleton = open_dataset(text).skeleton
+        if not len(skeleton):
+            raise UsageError(f"--skeleton {text}: these labels name no joints; write their names")
+        return skeleton
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     return Skeleton(f"custom{len(names)}", names) if len(names) > 1 else get_skeleton(text)
 

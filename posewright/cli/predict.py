@@ -1,14 +1,15 @@
 """Find people and their joints in pictures, videos, folders, cameras and streams.
 
-SOURCE: a picture, a folder, a glob, a .txt list, a .zip of pictures, a video, a camera (0 or
-camera:0), or an rtsp:// or http:// address; a live source must be the last one.  Results go into
-the folder given with -o under fixed names; one run at a time writes into a folder.  Ctrl-C, SIGTERM
-and SIGHUP finish the files and stop.
+SOURCE: a picture, a folder, a glob, a pattern such as img_%04d.jpg, a .txt list, a .zip of
+pictures, a video, a camera (0 or camera:0), or an rtsp:// or http:// address; a live source must be
+the last one.  Results go into the folder given with -o under fixed names; one run at a time writes
+into a folder.  Ctrl-C, SIGTERM and SIGHUP finish the files and stop.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -271,6 +272,8 @@ def _is_pictures(source: str) -> bool:
     """Tell by the name alone whether a source is made of pictures."""
     from posewright.sources.order import PICTURES
 
+    if "://" in source:
+        return Path(re.split(r"[?#]", source)[0]).suffix.lower() in PICTURES
     return Path(source).is_dir() or Path(source).suffix.lower() in {*PICTURES, ".zip", ".txt"}
 
 

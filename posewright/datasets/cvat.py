@@ -21,6 +21,7 @@ from posewright.datasets.naming import spellings
 from posewright.datasets.notes import Notes
 from posewright.datasets.places import picture_finder
 from posewright.errors import SourceError, near
+from posewright.files.contents import contents
 from posewright.people import Floats
 from posewright.readers.classes import Classes, class_title, majority
 from posewright.readers.values import BROKEN, finite, turned_extent
@@ -35,7 +36,7 @@ def parse_xml(path: Path) -> ET.Element:
     Entities can expand to gigabytes or name files of the reader, and no label file needs them.
     """
     try:
-        data = path.read_bytes()
+        data = contents(path)
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}{near(path)}") from error
     parser = ET.XMLParser(target=_NoEntities())

@@ -10,7 +10,8 @@ import numpy as np
 
 from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.doubles import same_picture
-from posewright.datasets.places import header_size, open_regular
+from posewright.datasets.places import header_size
+from posewright.files.contents import open_regular
 from posewright.writers.files import PartFile
 from posewright.writers.names import safe
 

@@ -1,23 +1,22 @@
 """Where the pictures of an annotation file lie, and how large they are.
 
 A label file may come from anybody, so that the names in it lead to pictures of its own set alone:
-`picture_finder` and `picture_below` look at no place outside, and `open_regular` opens no device.
+`picture_finder` and `picture_below` look at no place outside.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import BinaryIO
 
 from posewright.datasets.notes import Notes
+from posewright.files.contents import open_regular
 from posewright.files.paths import on_disk
 
 __all__ = [
-    "OUTSIDE", "header_size", "header_sizes", "open_regular", "picture_below", "picture_finder",
+    "OUTSIDE", "header_size", "header_sizes", "picture_below", "picture_finder",
     "pictures_in", "set_folder",
 ]  # fmt: skip
 
@@ -129,16 +128,6 @@ def header_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
             return shown_sizes(file)
     except (OSError, BadPicture, ValueError):
         return (0, 0), (0, 0)
-
-
-def open_regular(path: Path) -> BinaryIO:
-    """Open a file for reading; an OSError for a device or a pipe, which may never end.
-
-    A ValueError for a name that no file can have.
-    """
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise OSError(f"{path} is no file")
-    return open(path, "rb")
 
 
 def pictures_in(folder: Path) -> list[Path]:

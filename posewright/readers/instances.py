@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from posewright.errors import SourceError, UsageError, near
+from posewright.files.contents import contents
 from posewright.files.paths import PathIndex
 from posewright.metrics.instances import Detections, Doubles, Ints, Truth
 from posewright.readers.classes import Category, coco_category
@@ -233,7 +234,7 @@ def read_entries(path: Path) -> list[Any]:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return contents(path)
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}{near(path)}") from error
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posewright.errors import SourceError, near
+from posewright.files.contents import open_regular
 
 __all__ = ["read_mat"]
 
@@ -56,7 +57,7 @@ def read_mat(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             data = file.read(_LARGEST + 1)
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}{near(path)}") from error

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from posewright.errors import SourceError, UsageError, near
+from posewright.files.contents import open_regular
 from posewright.files.fields import parsed, text_of, typed
 from posewright.files.paths import normal
 from posewright.people import People, Result, Status
@@ -57,7 +58,7 @@ def read_results(path: str | Path, skeleton: Skeleton | None = None) -> Iterator
 def is_jsonl(path: Path) -> bool:
     """Tell whether the first line of a file is our header; the other formats carry no times."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return f'"{FORMAT}"'.encode() in file.readline(1_000_000)
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}{near(path)}") from error
@@ -68,7 +69,7 @@ def is_jsonl(path: Path) -> bool:
 
 def _lines(path: Path) -> Iterator[Result]:
     skeleton: Skeleton | None = None
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         for number, line in enumerate(file, 1):
             try:
                 data = parsed(line)

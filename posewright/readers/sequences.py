@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from posewright.errors import SourceError, UsageError
+from posewright.files.contents import contents
 from posewright.metrics.box_tracks import BoxFrame, grown_extents
 from posewright.metrics.instances import Doubles, Ints
 from posewright.metrics.pck import head_sizes
@@ -21,6 +22,8 @@ __all__ = ["read_mot", "read_posetrack", "read_posetrack_boxes"]
 
 Entries = list[Mapping[str, Any]]
 T = TypeVar("T")
+
+_LONGEST = 1000  # characters of a line of numbers
 
 JOINTS = POSETRACK17.mapping(POSETRACK15)  # of the files, in the evaluator's order
 
@@ -51,7 +54,7 @@ def _by_frame(rows: Doubles, frames: Doubles) -> list[Doubles]:
 def _mot(path: Path) -> Doubles:
     """Return (N, 7) of a file; confidence 1 where it is not stated."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = contents(path).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"cannot read {path} as text ({error}); check the name") from error
     rows = []
@@ -59,6 +62,8 @@ def _mot(path: Path) -> Doubles:
         if not line.strip():
             continue
         try:
+            if len(line) > _LONGEST:
+                raise ValueError(f"it has more than {_LONGEST} characters")
             values = [float(v) for v in line.replace(",", " ").split()[:7]]
             rows.append([*values[:6], *(values[6:] or [1.0])])
             if len(values) < 6 or not np.isfinite(values).all():

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from posewright.errors import SourceError, UsageError, near
+from posewright.files.contents import contents
 from posewright.people import Floats, extent
 from posewright.skeletons import Skeleton, get_skeleton, list_skeletons
 
@@ -30,7 +31,7 @@ _OFF, _ON = {"", "0", "0.0", "false", "no", "none", "null"}, {"1", "1.0", "true"
 def load(path: Path) -> Any:
     """Parse a JSON file; a SourceError in one line for anything else."""
     try:
-        content = path.read_bytes()
+        content = contents(path)
         if not content:
             raise SourceError(f"{path} is empty (0 bytes): nothing was written to it")
         parsed = json.loads(content)

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posewright.codecs.base import Codec
-from posewright.errors import MissingError, ModelError
+from posewright.errors import MissingError, ModelError, near
+from posewright.files.contents import open_regular
 from posewright.runtimes.batching import in_batches
 from posewright.runtimes.info import METADATA_KEY, Input, ModelInfo
 from posewright.runtimes.onnx import open_unoptimised, read_info
@@ -24,6 +25,8 @@ with loading_openvino():
     import openvino as ov
 
 __all__ = ["OpenVinoModel", "has_bf16", "the_core"]
+
+_HEAD = 4096  # bytes of a file within which its network begins
 
 
 @cache
@@ -128,7 +131,13 @@ class OpenVinoModel:
 def _ir_info(core: Any, path: Path) -> ModelInfo:
     """Return the description that an exported .xml carries."""
     try:
+        # OpenVINO takes anything else for a network of TensorFlow, and prints what it is not.
+        with open_regular(path) as file:
+            if b"<net" not in file.read(_HEAD):
+                raise RuntimeError("it has no network in it")
         text = core.read_model(path).get_rt_info(METADATA_KEY).astype(str)
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}{near(path)}") from error
     except RuntimeError as error:
         raise ModelError(
             f"{path}: not an OpenVINO file that posewright export has written"

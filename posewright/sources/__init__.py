@@ -19,6 +19,7 @@ from posewright.people import Frame
 from posewright.sources.address import NOT_LISTED, PLAYLISTS, is_address, without_secrets
 from posewright.sources.arrays import Color, memory_loads
 from posewright.sources.base import Frames, Kind, Source, check_rate
+from posewright.sources.numbered import is_numbered, numbered_loads
 from posewright.sources.order import PICTURES, UNREAD, gathered, together
 from posewright.sources.pictures import (
     Load,
@@ -41,8 +42,9 @@ COMMANDS = (
     "mmsh mmst pipe prompeg rtp sctp sdp sftp smb srt srtp subfile tcp tee tls unix zmq"
 ).split()
 SUPPORTED = (
-    "a picture, a folder, a glob, a .txt list, a .zip of pictures, a video, a camera number, a "
-    "stream's address, an array, a PIL image, a Frame or a list of pictures"
+    "a picture, a folder, a glob, a pattern (img_%04d.jpg), a .txt list, a .zip of pictures, a "
+    "video, a camera number, a stream's address, an array, a PIL image, a Frame or a list of "
+    "pictures"
 )
 
 
@@ -59,6 +61,7 @@ def open_source(
     """Open whatever holds pictures as an iterator of RGB frames; the content decides, not the name.
 
     spec: a path of a picture (JPEG, PNG, WebP, TIFF, BMP), folder, glob, .txt list, .zip or video;
+    a pattern of numbered pictures ("img_%04d.jpg"), whose frames have the numbers in the names;
     a camera (3, "camera:3", or "3" where no file has that name); an address rtsp:// http:// rtmp://
     udp://; a uint8 array (H, W), (H, W, 3) or (N, H, W, 3); a PIL image; a Frame; an iterable of
     such pictures; a Source.
@@ -122,6 +125,7 @@ def _open_name(name: str, max_pixels: int, fps: float | None, live: dict[str, An
             return open_url(name, max_pixels=max_pixels, **live)
     resources, notes = ExitStack(), list[str]()
     try:
+        numbered = is_numbered(name)
         loads = _path_loads(name, max_pixels, resources, notes)
     except SourceError:
         resources.close()
@@ -130,7 +134,7 @@ def _open_name(name: str, max_pixels: int, fps: float | None, live: dict[str, An
         from posewright.sources.video import open_video
 
         return open_video(name, max_pixels)
-    return pictures(name, loads, len(loads), resources, fps=fps, notes=notes)
+    return pictures(name, loads, len(loads), resources, fps=fps, notes=notes, numbered=numbered)
 
 
 def _check_scheme(name: str, scheme: str, mark: str) -> None:
@@ -157,6 +161,8 @@ def _path_loads(
         if os.path.isdir(name):
             return folder_loads(name, max_pixels, notes)
         if not os.path.lexists(name):
+            if is_numbered(name):
+                return numbered_loads(name, max_pixels, notes)
             if any(mark in name for mark in "*?["):
                 return glob_loads(name, max_pixels, notes)
             raise SourceError(f"no such file or folder: {name}{near(name)}")

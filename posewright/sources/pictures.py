@@ -48,21 +48,25 @@ def pictures(
     *,
     fps: float | None = None,
     notes: Iterable[str] = (),
+    numbered: bool = False,
 ) -> Frames:
     """Return the source of these pictures; they are read one by one as they are asked for.
 
     The pictures of one folder are a sequence: they are numbered from 0, and have times where `fps`
     says how many of them make a second.  notes: what was left out before the first is read.
+    numbered: they have their own numbers, and the first of a sequence has the time 0.
     """
     more, depths = _More(), Depths()
 
     def frames() -> Generator[Frame]:
         counts: defaultdict[str, int] = defaultdict(int)
+        firsts: dict[str, int] = {}
         for load in loads:
             frame = load(depths)
-            index = counts[frame.sequence]
+            index = frame.index if numbered else counts[frame.sequence]
             counts[frame.sequence] += 1
-            time = frame.time or (index / fps if fps else 0.0)
+            since = index - firsts.setdefault(frame.sequence, index)
+            time = frame.time or (since / fps if fps else 0.0)
             more.add(frame)
             yield replace(frame, index=index, time=time)
 

@@ -17,6 +17,7 @@ from posewright.files.marks import MARK, drawn_among, is_drawn
 from posewright.sources.address import is_address, without_secrets
 from posewright.sources.base import Source
 from posewright.sources.decoding import open_container
+from posewright.sources.numbered import is_numbered, numbered_files
 from posewright.sources.order import PICTURES, UNREAD, folder_of
 from posewright.sources.pictures import (
     folder_files,
@@ -91,6 +92,8 @@ def picture_files(spec: Any) -> list[str]:
     try:
         if os.path.isdir(name):
             found = folder_files(name, [])
+        elif is_numbered(name):
+            found = [file for _, file in numbered_files(name)]
         elif not os.path.lexists(name):
             found = glob_files(name, []) if any(mark in name for mark in "*?[") else []
         else:

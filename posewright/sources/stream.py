@@ -12,10 +12,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+import av
 import cv2
 import numpy as np
 from av.container import InputContainer
@@ -29,11 +31,13 @@ from posewright.sources.base import Frames
 from posewright.sources.decoder import Decoder, Lost
 from posewright.sources.decoding import AV_ERRORS, open_container, rate
 from posewright.sources.display_matrix import Orientation, pixel_aspect
+from posewright.sources.fetched import open_picture
 from posewright.sources.video import video
 
 __all__ = ["CameraLink", "Connect", "Link", "NetworkLink", "live", "open_camera", "open_url"]
 
 TIMEOUT = 10.0  # seconds for an answer, and for the next data
+_NO_FILM = (av.error.InvalidDataError, av.error.ArgumentError)  # of FFmpeg, for a PNG or WebP
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 ASK_EVERY = 0.2  # seconds between two questions whether to stop
 LINGER = 0.5  # seconds that closing waits for the reading thread, which a silent server may hold
@@ -141,7 +145,7 @@ def open_url(
     url: str, *, max_pixels: int = 100_000_000, latest: bool = False, retry_s: float = 30.0,
     stopped: Callable[[], int] = lambda: 0,
 ) -> Frames:  # fmt: skip
-    """Open a network address: a live stream, or a video where the server says how long it is.
+    """Open an address: a live stream, a picture, or a video where the server says how long it is.
 
     HTTP tells the bytes of a file, and of a file alone; a multipart stream has no end.
     """
@@ -155,17 +159,24 @@ def open_url(
         opened = open_container(url, name, protocols(url), max_pixels, (timeout, silence))
         return NetworkLink(*opened)
 
-    container, stream = open_container(url, name, protocols(url), max_pixels, (TIMEOUT, silence))
-    if url.lower().startswith("http") and _is_file(container):
+    web = url.lower().startswith(("http:", "https:"))
+    fetch = partial(open_picture, url, name, max_pixels, silence, stopped)
+    try:
+        container, stream = open_container(
+            url, name, protocols(url), max_pixels, (TIMEOUT, silence)
+        )
+    except SourceError as error:
+        if web and isinstance(error.__cause__, _NO_FILM) and (picture := fetch()) is not None:
+            return picture
+        raise
+    if web and container.format.name == "mjpeg" and (picture := fetch()) is not None:
+        container.close()  # a JPEG; several, one after the other, are a film
+        return picture
+    known = bool(container.duration) or container.size > 0
+    if web and known and container.format.name != "mpjpeg":
         return video(name, container, stream)
     first = NetworkLink(container, stream)
     return live(name, connect, first, latest=latest, retry_s=retry_s, stopped=stopped)
-
-
-def _is_file(container: InputContainer) -> bool:
-    if container.format.name == "mpjpeg":
-        return False
-    return bool(container.duration) or container.size > 0
 
 
 def live(

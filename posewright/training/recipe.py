@@ -184,7 +184,7 @@ class Recipe:
     def read(cls, path: str | Path) -> Recipe:
         """Read a recipe file; UsageError: it is not there, not TOML or says what cannot be."""
         try:
-            data = toml.loads(Path(path).read_text(encoding="utf-8"))
+            data = toml.load(path)
         except OSError as error:
             raise UsageError(f"{path}: the recipe cannot be read ({error.strerror})") from error
         except (ValueError, RecursionError) as error:

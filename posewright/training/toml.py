@@ -9,19 +9,28 @@ import math
 import re
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from posewright.files.contents import contents
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-__all__ = ["dumps", "loads"]
+__all__ = ["dumps", "load", "loads"]
 
 loads = tomllib.loads
 
+_MOST_BYTES = 1 << 16  # of a file; a long recipe has 4 kB, and tomllib may need the square of it
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _SHORT = {"\\": "\\\\", '"': '\\"', "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
+
+
+def load(path: str | Path) -> dict[str, Any]:
+    """Return the table in a file; an OSError where it cannot be read, a ValueError: no TOML."""
+    return loads(contents(path, _MOST_BYTES).decode("utf-8-sig"))
 
 
 def dumps(table: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from posewright.errors import UsageError
+from posewright.files.contents import contents
 from posewright.files.paths import PathIndex
 from posewright.people import Floats, People, Result
 from posewright.writers import WriterOptions
@@ -131,7 +132,7 @@ class KnownImages:
     def read(cls, path: Path) -> KnownImages:
         """Read an annotation file of COCO's layout; a UsageError says what is wrong with it."""
         try:
-            images = json.loads(path.read_bytes())["images"]
+            images = json.loads(contents(path))["images"]
             known = [(str(image["file_name"]), int(image["id"])) for image in images]
         except OSError as error:
             raise UsageError(f"--coco-images {path} cannot be read: {error.strerror}") from error

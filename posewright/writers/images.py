@@ -14,7 +14,7 @@ from posewright.files.marks import is_drawn, marked
 from posewright.people import Result
 from posewright.writers import WriterOptions
 from posewright.writers.files import spare_source
-from posewright.writers.names import Names
+from posewright.writers.names import Names, file_name
 from posewright.writers.text import PagesWriter
 
 __all__ = ["PicturePage", "create", "pixels"]
@@ -58,7 +58,8 @@ class PicturePage:
         """
         if result.status != "ok":
             return None
-        png = PurePath(result.source).suffix.lower() == ".png" or max(result.size) > _WIDEST_JPEG
+        suffix = PurePath(file_name(result.source)).suffix.lower()
+        png = suffix == ".png" or max(result.size) > _WIDEST_JPEG
         name = self._names.frame(result) + (".png" if png else ".jpg")
         spare_source(self._folder / name, result.source)
         spare_source(self._folder, PurePath(result.source).parent)  # nor another one beside it

@@ -27,7 +27,9 @@ def is_picture(source: str) -> bool:
 
 
 def file_name(source: str) -> str:
-    """Return the last part of a path with "/" or "\\"; "frame" where there is none."""
+    """Return the last part of a path or address with "/" or "\\"; "frame" where there is none."""
+    if "://" in source:
+        source = re.split(r"[?#]", source)[0]
     return re.split(r"[/\\]", source.rstrip("/\\"))[-1] or "frame"
 
 
@@ -38,7 +40,7 @@ def sequence_of(result: Result) -> str:
 
 
 def stem(source: str) -> str:
-    """Return the last part of a path without its suffix."""
+    """Return the last part of a path or address without its suffix."""
     return PurePath(file_name(source)).stem or "frame"
 
 
@@ -73,16 +75,23 @@ class Names:
         """Return `wanted` or the nearest free name; a video keeps the one it got first."""
         if source in self._videos:
             return self._videos[source]
-        name = self._free(source, wanted)
-        self._taken.add(name.casefold())  # some file systems take "A" and "a" for the same
+        name = self._new(source, wanted)
         if not is_picture(source):
             self._videos[source] = name
         return name
 
     def frame(self, result: Result) -> str:
         """Return the stem of a frame's own file: "name" of a picture, "name_000012" of a video."""
-        name = self.of(result.source, safe(stem(result.source)))
+        name = safe(stem(result.source))
+        if "://" in result.source and result.sequence not in ("", result.source):
+            return self._new(result.source, name)  # of a picture on a server; a stream is its own
+        name = self.of(result.source, name)
         return name if is_picture(result.source) else f"{name}_{result.frame:06d}"
+
+    def _new(self, source: str, wanted: str) -> str:
+        name = self._free(source, wanted)
+        self._taken.add(name.casefold())  # some file systems take "A" and "a" for the same
+        return name
 
     def _free(self, source: str, wanted: str) -> str:
         if wanted.casefold() not in self._taken:

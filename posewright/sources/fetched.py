@@ -1,0 +1,120 @@
+"""A picture on a server: fetched once, within a limit of bytes, and decoded as one on the disk."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+import urllib.request
+from collections.abc import Callable
+from contextlib import ExitStack
+from http.client import HTTPException, HTTPResponse
+from pathlib import PurePosixPath
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from posewright.errors import SourceError
+from posewright.people import Frame
+from posewright.sources.base import Frames
+from posewright.sources.depth import Depths
+from posewright.sources.guard import BadPicture, decode, picture_format
+from posewright.sources.order import PICTURES
+from posewright.sources.pictures import pictures
+
+__all__ = ["open_picture"]
+
+MOST_BYTES = 256 << 20  # of a picture: 8 bits of 100 million pixels fit, packed
+LONGEST = 60.0  # seconds that a picture may take; what takes longer is a stream
+_CHUNK = 1 << 16
+_NEXT = b"\xff\xd9\xff\xd8"  # the end of a JPEG and the begin of another: a film
+
+
+def open_picture(
+    url: str, name: str, max_pixels: int, timeout: float, stopped: Callable[[], int]
+) -> Frames | None:
+    """Return the source of the one picture at an http address; None where there is none.
+
+    The server says so (image/...), or its first bytes do.  name: the address without secrets.
+    timeout: seconds to wait for an answer and for the next data.  SourceError for more than 256 MB.
+    """
+    try:
+        with _opener(url).open(_request(url), timeout=timeout) as response:
+            suffix = PurePosixPath(urlsplit(url).path).suffix.lower()
+            found = _body(response, name, suffix, stopped)
+    except (OSError, HTTPException, ValueError):  # the caller tells its own reason
+        return None
+    if found is None:
+        return None
+    data, missing = found
+
+    def load(depths: Depths) -> Frame:
+        sequence = re.split(r"[?#]", name)[0].rpartition("/")[0]
+        try:
+            if missing:
+                raise BadPicture(f"the connection ended {missing} bytes too early; try again")
+            image, more = decode(io.BytesIO(data), max_pixels, sequence, depths)
+        except BadPicture as error:
+            return Frame.failed(name, str(error), sequence=sequence)
+        return Frame(image, name=name, note=more, sequence=sequence)
+
+    return pictures(name, [load], 1, ExitStack())
+
+
+def _body(
+    response: HTTPResponse, name: str, suffix: str, stopped: Callable[[], int]
+) -> tuple[bytes, int] | None:
+    """Return a picture and how many bytes of it are missing; None for what is not one picture."""
+    kind = response.headers.get_content_type()
+    sure = kind.startswith("image/") or suffix in PICTURES
+    if kind.startswith(("multipart/", "video/")) or (suffix in (".mjpg", ".mjpeg") and not sure):
+        return None
+    data, end = bytearray(), time.monotonic() + LONGEST
+    length = response.length or 0  # 0 where the server does not say
+    if sure and length > MOST_BYTES:
+        raise SourceError(f"{name} has {length} bytes, more than the {MOST_BYTES} of a picture")
+    while chunk := response.read1(_CHUNK):
+        data += chunk
+        if len(data) >= 16 and not picture_format(bytes(data[:16])):
+            return None
+        if len(data) > MOST_BYTES or time.monotonic() > end or stopped():
+            return None
+        if not sure and _NEXT in data[-_CHUNK - 4 :]:
+            return None
+    if not picture_format(bytes(data[:16])):
+        return None
+    return bytes(data), max(length - len(data), 0)
+
+
+def _request(url: str) -> urllib.request.Request:
+    """Return the request of an address, without user and password."""
+    parts = urlsplit(url)
+    plain = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="")
+    return urllib.request.Request(urlunsplit(plain), headers={"User-Agent": "posewright"})
+
+
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    """Return what opens http and https alone, also behind redirects, as FFmpeg does for videos.
+
+    User and password are told to the address's own host only, where that asks for them.
+    """
+    parts = urlsplit(url)
+    known = urllib.request.HTTPPasswordMgrWithDefaultRealm()
+    if parts.username is not None:
+        user, password = unquote(parts.username), unquote(parts.password or "")
+        known.add_password(
+            None, f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/", user, password
+        )
+    opener = urllib.request.OpenerDirector()
+    if parts.scheme.lower() == "http":  # a redirect from https to http is not followed
+        opener.add_handler(urllib.request.HTTPHandler())
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPBasicAuthHandler(known),
+        urllib.request.HTTPDigestAuthHandler(known),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    return opener
