@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from posewright.errors import ModelError, SourceError
+from posewright.machine import NO_MODULES_HERE
 
 if TYPE_CHECKING:
     from posewright.datasets import Sample
@@ -81,7 +82,7 @@ def measure_cost(
         done = subprocess.run(
             [sys.executable, "-m", "posewright.cost"],
             input=json.dumps(task), capture_output=True, text=True, timeout=_HANGS,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "OMP_NUM_THREADS": "1", **NO_MODULES_HERE},
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise ModelError(f"{model} could not be timed within {_HANGS} s; leave it out") from error

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["cpu_name", "package_version", "system_name"]
+__all__ = ["NO_MODULES_HERE", "cpu_name", "package_version", "system_name"]
+
+# For the environment of a Python that is started: no module is taken from the folder that the user
+# is in, which may hold a torch.py that came with somebody's data (from Python 3.11 on).
+NO_MODULES_HERE = {"PYTHONSAFEPATH": "1"}
 
 
 def cpu_name() -> str:

@@ -246,3 +246,13 @@ def test_drawn_pictures_never_lie_among_their_sources(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="would replace its own source"):
         write("images", tmp_path, [result(source=str(path)) for path in made], overwrite=True)
     assert made[1].read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("address", ["ftp://host/a.jpg", "concat:a.mp4|b.mp4", "rtsp:/host/live"])
+def test_an_address_of_another_kind_stops_the_run_before_it_begins(
+    address: str, tmp_path: Path
+) -> None:
+    picture = tmp_path / "a.png"
+    picture.touch()
+    with pytest.raises(UsageError):
+        plan([str(picture), address, str(picture)], lambda spec: pytest.fail("opened"))

@@ -132,6 +132,7 @@ def _several(args: argparse.Namespace, folder: Path) -> int:
     import tempfile
 
     from posewright.extras import installed, missing
+    from posewright.machine import NO_MODULES_HERE
 
     if not installed("torch"):  # one line, where every process would print it
         raise missing("torch", "train")
@@ -145,6 +146,7 @@ def _several(args: argparse.Namespace, folder: Path) -> int:
         alike = {**_loopback(), **os.environ, "WORLD_SIZE": str(args.devices)}
         # a file, because torch's server for this would listen on every address of the machine
         alike["POSEWRIGHT_MEETING"] = str(Path(meeting) / "processes")
+        alike |= NO_MODULES_HERE
         places = [{k: str(rank) for k in ("RANK", "LOCAL_RANK")} for rank in range(args.devices)]
         return _wait([subprocess.Popen(command, env={**alike, **place}) for place in places])
 

@@ -16,7 +16,13 @@ import numpy as np
 
 from posewright.errors import SourceError, UsageError, near, nearest
 from posewright.people import Frame
-from posewright.sources.address import NOT_LISTED, PLAYLISTS, is_address, without_secrets
+from posewright.sources.address import (
+    NOT_LISTED,
+    PLAYLISTS,
+    is_address,
+    is_stream,
+    without_secrets,
+)
 from posewright.sources.arrays import Color, memory_loads
 from posewright.sources.base import Frames, Kind, Source, check_rate
 from posewright.sources.numbered import is_numbered, numbered_loads
@@ -35,12 +41,6 @@ from posewright.sources.skipped import RAW
 
 __all__ = ["Color", "Frames", "Kind", "Source", "gathered", "open_source", "together"]
 
-STREAMS = ("rtsp", "rtsps", "http", "https", "rtmp", "udp")
-# Addresses that FFmpeg would follow and that have no place here.
-COMMANDS = (
-    "async bluray cache concat concatf crypto data fd file ftp gopher gophers hls ipfs ipns md5 "
-    "mmsh mmst pipe prompeg rtp sctp sdp sftp smb srt srtp subfile tcp tee tls unix zmq"
-).split()
 SUPPORTED = (
     "a picture, a folder, a glob, a pattern (img_%04d.jpg), a .txt list, a .zip of pictures, a "
     "video, a camera number, a stream's address, an array, a PIL image, a Frame or a list of "
@@ -116,13 +116,10 @@ def _open_name(name: str, max_pixels: int, fps: float | None, live: dict[str, An
     camera = re.fullmatch(r"(camera:)?([0-9]{1,4})", name)
     if camera and (camera[1] or not os.path.lexists(name)):
         return _open_camera(int(camera[2]), **live)
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)(://|:)", name)
-    if scheme and not os.path.exists(name):
-        _check_scheme(name, scheme[1].lower(), scheme[2])
-        if scheme[1].lower() in STREAMS and scheme[2] == "://":
-            from posewright.sources.stream import open_url
+    if is_stream(name):
+        from posewright.sources.stream import open_url
 
-            return open_url(name, max_pixels=max_pixels, **live)
+        return open_url(name, max_pixels=max_pixels, **live)
     resources, notes = ExitStack(), list[str]()
     try:
         numbered = is_numbered(name)
@@ -135,19 +132,6 @@ def _open_name(name: str, max_pixels: int, fps: float | None, live: dict[str, An
 
         return open_video(name, max_pixels)
     return pictures(name, loads, len(loads), resources, fps=fps, notes=notes, numbered=numbered)
-
-
-def _check_scheme(name: str, scheme: str, mark: str) -> None:
-    """Refuse addresses of any other kind than streams; a path may hold a colon."""
-    if scheme in STREAMS and mark == "://":
-        return
-    if scheme in STREAMS and re.match(r"[^:]*:/", name):
-        raise UsageError(f"an address begins with {scheme}://; write both slashes")
-    if mark == "://" or scheme in (*COMMANDS, "camera"):
-        raise UsageError(
-            f"{scheme}: is no kind of source{nearest(scheme, STREAMS)}; use {', '.join(STREAMS)}, "
-            f"camera:NUMBER, or the path itself for a file"
-        )
 
 
 def _path_loads(

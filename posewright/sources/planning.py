@@ -14,7 +14,7 @@ import numpy as np
 
 from posewright.errors import SourceError, UsageError
 from posewright.files.marks import MARK, drawn_among, is_drawn
-from posewright.sources.address import is_address, without_secrets
+from posewright.sources.address import is_address, is_stream, without_secrets
 from posewright.sources.base import Source
 from posewright.sources.decoding import open_container
 from posewright.sources.numbered import is_numbered, numbered_files
@@ -30,6 +30,7 @@ from posewright.sources.skipped import RAW
 
 __all__ = ["Plan", "picture_files", "plan", "sequences", "shown"]
 
+_CAMERA = re.compile(r"(?:camera:)?([0-9]{1,4})")
 ENDLESS = ("rtsp", "rtsps", "rtmp", "udp")
 
 
@@ -44,9 +45,13 @@ class Plan:
 def plan(sources: Sequence[Any], opening: Callable[[Any], Source]) -> Plan:
     """Leave out what is named twice and what posewright drew, where something else is named.
 
-    opening: opens an address, to learn whether its end is known.  UsageError where a live source,
-    which has no end, stands before another one; SourceError where nothing is left.
+    opening: opens an address, to learn whether its end is known.  UsageError for an address that is
+    no source, and where a live source, which has no end, stands before another one; SourceError
+    where nothing is left.
     """
+    for spec in sources:
+        if isinstance(spec, str) and not _CAMERA.fullmatch(spec):
+            is_stream(spec)
     for place, spec in enumerate(sources[:-1]):
         if _is_live(spec, opening):
             raise UsageError(
@@ -115,7 +120,7 @@ def sequences(spec: Any) -> list[tuple[str, bool]]:
         return list(dict.fromkeys(found for item in spec for found in sequences(item)))
     path = _path(spec)
     if path is None and isinstance(spec, (str, int, np.integer)):
-        camera = re.fullmatch(r"(?:camera:)?([0-9]{1,4})", str(spec))
+        camera = _CAMERA.fullmatch(str(spec))
         if camera or is_address(str(spec)):
             return [(f"camera:{int(camera[1])}" if camera else shown(spec), False)]
     files = picture_files(spec) if path is None or os.path.isdir(path) else _inside_file(path)
