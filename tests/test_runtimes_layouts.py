@@ -196,3 +196,26 @@ def test_a_graph_of_fixed_batch_takes_any_number_of_views(
     alone = [estimate(model, Frame(image), People.of(boxes=[box])).scores[0] for box in boxes]
     assert np.allclose(scores, alone, atol=1e-4)
     assert scores[0, 0] < scores[1, 0] < scores[2, 0]
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("shape, why", [
+    ((1, 64, 1 << 20), "1048576 x 64 px are not between 1 and 4096"),
+    ((1, 4097, 64), "64 x 4097 px are not between"),
+    ((1 << 31, 64, 64), "2147483648 views a call, more than 1024"),
+    ((1025, 64, 64), "1025 views a call"),
+])  # fmt: skip
+def test_shapes_that_would_take_all_memory_are_refused(
+    tmp_path: Path, runtime: str, shape: tuple[int, int, int], why: str
+) -> None:
+    views, height, width = shape
+    path = write(
+        tmp_path / "rtmpose.onnx",
+        f"(float[{views},3,{height},{width}] input) => "
+        f"(float[b,17,{width}] simcc_x, float[b,17,{height}] simcc_y)",
+        f"simcc_x = RandomUniform <shape = [1, 17, {width}]> () "
+        f"simcc_y = RandomUniform <shape = [1, 17, {height}]> ()",
+    )
+    with pytest.raises(ModelError, match=why):
+        model = load_model(path, runtime=runtime, precision="fp32")
+        estimate(model, Frame(np.zeros((9, 9, 3), np.uint8)), People.of(boxes=[[1, 1, 5, 5]]))

@@ -33,6 +33,11 @@ _WRAPPERS = (
 _DEEPEST = 4  # wrappers in each other
 _WRAPS = ("module", "_orig_mod")  # DataParallel, torch.compile
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+# what numbers and names that make no sense come to, whichever reader meets them
+_DAMAGE = (
+    ArithmeticError, AttributeError, EOFError, LookupError, RuntimeError, TypeError, ValueError,
+    struct.error,
+)  # fmt: skip
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -48,6 +53,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         found = _tensors(path)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
+    except _DAMAGE as error:
+        raise ModelError(f"{path}: a damaged checkpoint ({error!r}); get it again") from error
     if not found:
         raise ModelError(f"{path}: holds no tensors; it is not a checkpoint of a network")
     found = _unwrapped(found)

@@ -30,7 +30,9 @@ def read_tfjs(path: Path) -> dict[str, Tensor]:
         for group in manifest:
             data = b"".join(_beside(path, name).read_bytes() for name in group["paths"])
             found.update(_weights(data, group["weights"]))
-    except (KeyError, TypeError, ValueError, OverflowError, OSError, RecursionError) as error:
+    except (
+        AttributeError, KeyError, TypeError, ValueError, OverflowError, OSError, RecursionError
+    ) as error:  # fmt: skip
         raise ModelError(
             f"{path}: not a TF.js graph model with its weights beside it: {error!r}"
         ) from error

@@ -8,14 +8,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from posewright.errors import ModelError
+
 __all__ = ["fixed_batch", "in_batches"]
+
+MOST_VIEWS = 1024  # of a call; so many take 150 MB and more
 
 Arrays = list[NDArray[Any]]
 
 
 def fixed_batch(shape: Sequence[Any]) -> int:
-    """Return how many views a graph with an input of that shape takes; 0 for any number."""
-    return shape[0] if shape and isinstance(shape[0], int) else 0
+    """Return how many views a graph with an input of that shape takes; 0 for any number.
+
+    ModelError for a number that would take all memory: calls are filled up to it.
+    """
+    views = shape[0] if shape and isinstance(shape[0], int) else 0
+    if views > MOST_VIEWS:
+        raise ModelError(f"it takes {views} views a call, more than {MOST_VIEWS}; export it again")
+    return views
 
 
 def in_batches(given: Sequence[NDArray[Any]], size: int, run: Callable[[Arrays], Arrays]) -> Arrays:

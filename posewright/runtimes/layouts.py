@@ -29,6 +29,8 @@ _LAYOUTS = {
 }
 _DETECTOR_OUTPUTS = {"dets", "labels", "masks"}
 
+_LONGEST = 4096  # px of a view's side, as files with metadata may state
+
 Shape = Sequence[Any]
 Shapes = Mapping[str, Shape]
 
@@ -88,7 +90,8 @@ def _known(graph: Graph, size: tuple[int, int]) -> Shapes:
 
 def _rtmpose(path: Path, size: tuple[int, int], graph: Graph, outputs: Shapes) -> ModelInfo:
     x, y = list(outputs["simcc_x"]), list(outputs["simcc_y"])
-    if len(x) != 3 or len(y) != 3 or x[1] != y[1] or x[2] * size[1] != y[2] * size[0]:
+    alike = len(x) == len(y) == 3 and x[1] == y[1] and x[2] * size[1] == y[2] * size[0] > 0
+    if not alike:
         raise _unknown(path, graph, outputs)
     codec = SimCC(input_size=size, split=x[2] / size[0])
     names = tuple({"simcc_x": "x", "simcc_y": "y"}[n] for n in outputs)
@@ -136,16 +139,26 @@ def _axes(shape: Shape) -> str:
 
 
 def _view_size(path: Path, shape: Shape) -> tuple[int, int]:
-    """Return (width, height) of a graph's input (B, 3, h, w), from its name where it is open."""
-    if all(isinstance(n, int) for n in shape[2:]):
-        return int(shape[3]), int(shape[2])
+    """Return (width, height) of a graph's input (B, 3, h, w), from its name where it is open.
+
+    ModelError for sides that no view has: they decide how much memory a run takes.
+    """
     named = re.search(r"(\d{2,4})x(\d{2,4})", path.stem)  # height x width, as mmpose names files
-    if named:
-        return int(named[2]), int(named[1])
-    raise ModelError(
-        f"{path}: the input is {list(shape)}, so its size is not known; put HEIGHTxWIDTH "
-        "into the file's name, as in rtmpose-m_256x192.onnx"
-    )
+    if all(isinstance(n, int) for n in shape[2:]):
+        size = int(shape[3]), int(shape[2])
+    elif named:
+        size = int(named[2]), int(named[1])
+    else:
+        raise ModelError(
+            f"{path}: the input is {list(shape)}, so its size is not known; put HEIGHTxWIDTH "
+            "into the file's name, as in rtmpose-m_256x192.onnx"
+        )
+    if not all(1 <= side <= _LONGEST for side in size):
+        raise ModelError(
+            f"{path}: views of {size[0]} x {size[1]} px are not between 1 and {_LONGEST}; "
+            "export it again"
+        )
+    return size
 
 
 def _named(path: Path) -> str:

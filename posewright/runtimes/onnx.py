@@ -146,6 +146,12 @@ def _provider(device: str) -> str:
     return _PROVIDERS[name]
 
 
+def _texts(session: Any) -> list[str]:
+    """Return what is text in a file; UnicodeDecodeError, here and now, where it is not UTF-8."""
+    names = [port.name for ports in _ports(session) for port in ports]
+    return [*names, *session.get_modelmeta().custom_metadata_map.values()]
+
+
 def _open(path: Path, provider: str, level: Any = None) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1  # parallelism comes from calls that run side by side
@@ -158,7 +164,9 @@ def _open(path: Path, provider: str, level: Any = None) -> Any:
     # bytes, unless the weights lie beside the file, where only its name leads
     file = os.fspath(path) if data_beside(path).is_file() else path.read_bytes()
     try:
-        return ort.InferenceSession(file, options, providers=[provider])
+        session = ort.InferenceSession(file, options, providers=[provider])
+        _texts(session)
+        return session
     except Exception as error:  # onnxruntime's own errors derive from nothing narrower
         why = re.sub(r"^\[\w+\] : \d+ : \w+ : ", "", str(error)).rstrip(". ")
         raise ModelError(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from posewright.codecs.base import Codec
 from posewright.errors import MissingError, ModelError, near
 from posewright.files.contents import open_regular
-from posewright.runtimes.batching import in_batches
+from posewright.runtimes.batching import fixed_batch, in_batches
 from posewright.runtimes.info import METADATA_KEY, Input, ModelInfo
 from posewright.runtimes.onnx import open_unoptimised, read_info
 from posewright.runtimes.weightcheck import has_nan, without_numbers
@@ -27,6 +27,8 @@ with loading_openvino():
 __all__ = ["OpenVinoModel", "has_bf16", "the_core"]
 
 _HEAD = 4096  # bytes of a file within which its network begins
+# OpenVINO's own errors; a graph without inputs; names, or messages that quote them, in no UTF-8
+_REFUSED = (RuntimeError, IndexError, UnicodeDecodeError)
 
 
 @cache
@@ -97,11 +99,11 @@ class OpenVinoModel:
             model = core.read_model(path)
             names = info.outputs or tuple(port.get_any_name() for port in model.outputs)
             views = model.inputs[0].get_partial_shape()[0]
-            batch = views.get_length() if views.is_static else 0
+            batch = fixed_batch([views.get_length()]) if views.is_static else 0
             compiled = core.compile_model(_with_normalisation(model, info.input), "CPU", config)
             broken = _has_nan(model) or (path.suffix != ".xml" and has_nan(path))
             return cls(info, compiled, names, precision, batch, broken)
-        except RuntimeError as error:
+        except _REFUSED as error:
             raise ModelError(f"{path} cannot be run by OpenVINO: {error}") from error
 
     def __call__(
@@ -111,7 +113,7 @@ class OpenVinoModel:
         given: list[NDArray[Any]] = [views] if condition is None else [views, condition]
         try:
             arrays = in_batches(given, self.batch, self._infer)
-        except RuntimeError as error:
+        except _REFUSED as error:
             raise ModelError(
                 f"{self.info.name} failed on views of shape {views.shape}: {error}"
             ) from error
@@ -138,7 +140,7 @@ def _ir_info(core: Any, path: Path) -> ModelInfo:
         text = core.read_model(path).get_rt_info(METADATA_KEY).astype(str)
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}{near(path)}") from error
-    except RuntimeError as error:
+    except _REFUSED as error:
         raise ModelError(
             f"{path}: not an OpenVINO file that posewright export has written"
         ) from error

@@ -300,7 +300,7 @@ def _members(archive: zipfile.ZipFile, skipped: Skipped) -> Iterator[zipfile.Zip
         parts = PurePath(member.filename).parts
         hidden = any(part.startswith((".", "__MACOSX")) and part != ".." for part in parts)
         known = PurePath(member.filename).suffix.lower() in PICTURES | UNREAD
-        if hidden or member.is_dir():
+        if hidden or not member.filename or member.is_dir():  # is_dir fails without a name
             continue
         if known:
             yield member

@@ -7,6 +7,7 @@ import os
 import selectors
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,17 @@ from unicodedata import category
 
 SECONDS = 10.0  # of the processor; a machine with other work to do may take longer by the clock
 MEGABYTES = 1000.0
-HANG = 60.0  # by the clock
+BUSY = 30.0  # of the processor, after which a command line is given up
+HANG = 300.0  # by the clock, for one that waits and does nothing
 CODES = (0, 2, 3, 4)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command line came to.  code: None for a crash or a hang.  peak: MB."""
+    """What a command line came to.
+
+    code: None for a crash or a hang.  wall, cpu: s.  peak: MB; grown: above what it had before.
+    """
 
     code: int | None
     out: str = ""
@@ -29,6 +34,7 @@ class Outcome:
     wall: float = 0.0
     cpu: float = 0.0
     peak: float = 0.0
+    grown: float = 0.0
 
     @property
     def lines(self) -> list[str]:
@@ -58,11 +64,32 @@ class Outcome:
         return ""
 
 
+def _answered(child: subprocess.Popen[str]) -> bool:
+    """Wait until a child says something or ends; False where it takes too long.
+
+    Seconds of the processor count, so that nothing depends on what else the machine does.
+    """
+    assert child.stdout is not None
+    started, spent = time.monotonic(), _cpu_seconds(child.pid)
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(child.stdout, selectors.EVENT_READ)
+        while not waiting.select(1.0):
+            busy = _cpu_seconds(child.pid) - spent
+            if busy > BUSY or time.monotonic() - started > HANG:
+                return False
+    return True
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Return the user and system time of a process so far (proc(5), /proc/pid/stat)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Bounded:
     """A child that runs one command line after the other; it is started again after a crash."""
 
-    def __init__(self, hang: float = HANG) -> None:
-        self._hang = hang
+    def __init__(self) -> None:
         self._child: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Bounded:
@@ -89,15 +116,13 @@ class Bounded:
         assert child.stdin is not None and child.stdout is not None
         child.stdin.write(json.dumps({"argv": list(map(str, words)), "cwd": str(cwd)}) + "\n")
         child.stdin.flush()
-        with selectors.DefaultSelector() as waiting:
-            waiting.register(child.stdout, selectors.EVENT_READ)
-            answered = waiting.select(self._hang)
+        answered = _answered(child)
         line = child.stdout.readline() if answered else ""
         if line:
             return Outcome(**json.loads(line))
         code = child.poll() if answered else None
         self.close()
-        why = f"died of {code}" if answered else f"hung for {self._hang:g} s"
+        why = f"died of {code}" if answered else "hung"
         return Outcome(None, err=why)
 
     def _start(self) -> subprocess.Popen[str]:

@@ -1,12 +1,15 @@
 """Run command lines one after the other in this process, and tell what came of each.
 
 A line of JSON comes in on stdin, {"argv": [...], "cwd": "..."}, and a line goes out: the exit code,
-what was printed, seconds, and the peak of memory in MB, in this process and in those it started.
+what was printed, seconds, and the peak of memory in MB, in this process and in those it started,
+and how far above what it had before.  The verb "(read)" calls a reader of `reading` alone.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib
 import io
 import json
 import os
@@ -17,26 +20,51 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from reading import READERS  # beside this file, which runs by itself
+
 from posewright.cli import main
+from posewright.errors import PosewrightError
 
 
 def outcome(argv: list[str]) -> dict[str, Any]:
     """Return what a command line came to."""
     out, err = io.StringIO(), io.StringIO()
-    started, spent = time.perf_counter(), _cpu_seconds()
+    if argv[0] == "(read)":
+        _warm()
+    started, spent, before = time.perf_counter(), _cpu_seconds(), _status("VmRSS:")
     _forget_peak()
     code: int | None = None
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            code = main(argv)
+            code = _read(*argv[1:]) if argv[0] == "(read)" else main(argv)
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else 1
         except BaseException:
             traceback.print_exc()
+    cpu, wall = _cpu_seconds() - spent, time.perf_counter() - started
+    others = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     return {
-        "code": code, "out": _spoken(out), "err": _spoken(err),
-        "wall": time.perf_counter() - started, "cpu": _cpu_seconds() - spent, "peak": _peak(),
+        "code": code, "out": _spoken(out), "err": _spoken(err), "wall": wall, "cpu": cpu,
+        "peak": max(_status("VmHWM:"), others), "grown": _status("VmHWM:") - before,
     }  # fmt: skip
+
+
+@functools.cache
+def _warm() -> None:
+    """Import what takes long, so that no reader is charged for it."""
+    names = ("cv2", "av", "torch", "safetensors.torch", "onnx", "yaml", "posewright.runtimes.onnx")
+    for name in (*names, "posewright.runtimes.openvino"):
+        importlib.import_module(name)
+
+
+def _read(reader: str, file: str) -> int:
+    """Return the exit code that a command line would have; an error is printed as it would be."""
+    try:
+        READERS[reader](Path(file))
+    except PosewrightError as error:
+        print(f"posewright: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
 
 
 def _spoken(stream: io.StringIO) -> str:
@@ -56,13 +84,12 @@ def _forget_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def _peak() -> float:
-    """Return MB: the peak of this process since it was forgotten, or that of its children ever."""
-    others = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+def _status(name: str) -> float:
+    """Return what the kernel says of this process, in MB."""
     for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return max(int(line.split()[1]) / 1024, others)
-    return others
+        if line.startswith(name):
+            return int(line.split()[1]) / 1024
+    return 0.0
 
 
 def _read_here() -> None:

@@ -1,14 +1,21 @@
-"""Damage to files: random, but the same for the same seed."""
+"""Damage to files: random, but the same for the same seed.
+
+Text, JSON and bytes are damaged here, pictures in `headers`, files with others in them in `parts`.
+"""
 
 from __future__ import annotations
 
 import copy
 import json
 import random
+import re
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["damaged", "damaged_bytes", "damaged_json"]
+__all__ = [
+    "ODD_NUMBERS", "damaged_bytes", "damaged_json", "damaged_lines", "damaged_text",
+    "damaged_words",
+]  # fmt: skip
 
 _ODD: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2**31, 2**63, -(2**63), 10**30, 0.5, -0.0, 1e308, 5e-324,
@@ -25,18 +32,21 @@ _BYTES = (
     b"9" * 30,
     b"[" * 3000,
 )
+_WORDS = (
+    b"", b"0", b"-1", b"nan", b"1e308", b"1e-320", b"-inf", b"9" * 400, b"0x10", b"1_000", b"true",
+    b"x" * 3000, b"'", b'"', b"[", b"]" * 40, b"{", b"&a", b"*a", b"<<", b"#", b"\t", b"\r", b"\0",
+    b"../../x", b"/etc/passwd", b"\xff\xfe", b"\xef\xbb\xbf", "\u017f\u202e".encode(), b"\x1b[2J",
+)  # fmt: skip
+ODD_NUMBERS = (0, 1, 2, 3, 7, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 1 << 20, 2**31 - 1, 2**31,
+               2**32 - 2, 2**32 - 1, 2**63, 2**64 - 1)  # fmt: skip
 
 
-def damaged(rng: random.Random, data: bytes, form: str) -> bytes:
-    """Return a damaged copy; form: "json", "lines" (of JSON) or "bytes"."""
-    if form == "json" and rng.random() < 0.8:
-        return damaged_json(rng, data)
-    if form == "lines" and rng.random() < 0.8:
-        lines = data.splitlines(keepends=True)
-        at = rng.randrange(len(lines))
-        lines[at] = damaged_json(rng, lines[at]) + b"\n"
-        return b"".join(lines)
-    return damaged_bytes(rng, data)
+def damaged_lines(rng: random.Random, data: bytes) -> bytes:
+    """Return lines of JSON, one of them damaged."""
+    lines = data.splitlines(keepends=True)
+    at = rng.randrange(len(lines))
+    lines[at] = damaged_json(rng, lines[at]) + b"\n"
+    return b"".join(lines)
 
 
 def damaged_json(rng: random.Random, data: bytes) -> bytes:
@@ -70,6 +80,38 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
         yield value, key
         if isinstance(inside, (dict, list)):
             yield from _places(inside)
+
+
+def damaged_text(rng: random.Random, data: bytes) -> bytes:
+    """Return text with one to three words or lines exchanged, left out, repeated or joined."""
+    for _ in range(rng.randint(1, 3)):
+        parts = re.split(rb"(\n)" if rng.random() < 0.3 else rb"([\w.+-]+)", data)
+        at = rng.randrange(len(parts))
+        act = rng.randrange(4)
+        if act == 0:
+            parts[at] = rng.choice(parts)
+        elif act == 1:
+            parts[at] *= rng.choice((0, 2, 50))
+        else:
+            parts[at] = rng.choice(_WORDS)
+        data = b"".join(parts)
+    return data
+
+
+def damaged_words(rng: random.Random, data: bytes) -> bytes:
+    """Return bytes with one to three numbers of a binary file exchanged, most near its beginning.
+
+    Lengths, counts and offsets are among them, which no single bit makes as wrong as this.
+    """
+    made = bytearray(data)
+    for _ in range(rng.randint(1, 3)):
+        size = rng.choice((1, 2, 4, 4, 8))
+        at = rng.randrange(max(min(len(made), rng.choice((64, 512, 1 << 30))), 1)) // 2 * 2
+        number = rng.choice((*ODD_NUMBERS, len(made), rng.randrange(1 << 16)))
+        made[at : at + size] = (number % (1 << 8 * size)).to_bytes(
+            size, rng.choice(("little", "big"))
+        )
+    return bytes(made)
 
 
 def damaged_bytes(rng: random.Random, data: bytes) -> bytes:
