@@ -65,12 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pull.add_argument(
         "--unverified", action="store_true", help="also where no checksum is published"
     )
-    pull.add_argument(
-        "--allow-http", action="store_true", help="also from addresses without encryption"
-    )
-    verify = verbs.add_parser(
-        "verify", help="check pulled weights against published sum and receipt"
-    )
+    pull.add_argument("--allow-http", action="store_true", help="also without encryption")
+    verify = verbs.add_parser("verify", help="check pulled weights: published sum and receipt")
     path = verbs.add_parser("path", help="print where pulled weights are")
     for sub in (pull, verify, path):
         sub.add_argument("name", metavar="NAME", help="an entry of models list --published")
