@@ -97,7 +97,10 @@ def _videos(folder: Path, frames: Sequence[np.ndarray]) -> list[Path]:
                 file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="bgr24")))
             file.mux(stream.encode(None))
     Image.fromarray(frames[0]).save(
-        folder / "a.gif", save_all=True, append_images=[Image.fromarray(f) for f in frames[1:4]]
+        folder / "a.gif",
+        save_all=True,
+        duration=40,
+        append_images=[Image.fromarray(f) for f in frames[1:4]],
     )
     return sorted(folder.iterdir())
 
@@ -156,8 +159,8 @@ def _like_coco(folder: Path, labels: dict[str, Any]) -> dict[str, list[Path]]:
     for image in names["images"]:
         image |= {"vid_id": "1", "ignore_regions_x": [[1, 9, 9]], "ignore_regions_y": [[1, 1, 9]],
                   "crowdIndex": 0.5, "is_labeled": True, "frame_id": image["id"]}  # fmt: skip
-    for annotation in names["annotations"]:
-        annotation |= {"track_id": 1, "bbox_head": [1, 1, 2, 2], "area": 9.0,
+    for number, annotation in enumerate(names["annotations"]):
+        annotation |= {"track_id": number, "bbox_head": [1, 1, 2, 2], "area": 9.0,
                        "segmentation": [[1, 2, 3, 4, 5, 6]]}  # fmt: skip
     kinds = ("posetrack", "crowdpose", "jhmdb", "ochuman", "halpe")
     return {kind: _written(folder / "like" / f"{kind}.json", names) for kind in kinds}
@@ -166,7 +169,9 @@ def _like_coco(folder: Path, labels: dict[str, Any]) -> dict[str, list[Path]]:
 def _published(folder: Path) -> dict[str, list[Path]]:
     """Write small label files of the sets and tools whose form we only read."""
     beside = folder / "like" / "a.jpg"
-    shutil.copyfile(folder / "pictures" / "a.jpg", beside)
+    (folder / "visdrone" / "images").mkdir(parents=True)
+    for place in (beside, folder / "visdrone" / "images" / "a.jpg"):
+        shutil.copyfile(folder / "pictures" / "a.jpg", place)
     person = {"image": "a.jpg", "joints": [[9.5, 9]] * 16, "joints_vis": [1] * 16, "scale": 0.5,
               "center": [40, 60]}  # fmt: skip
     aic = {"image_id": "a", "human_annotations": {"h": [1, 2, 30, 40]},
