@@ -159,6 +159,7 @@ def shallow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks that a network repeats stand there once: an export takes as long as its graph."""
     monkeypatch.setattr("posewright.models.resnet.resnet_depths", lambda depth: (1, 1, 1, 1))
     monkeypatch.setattr("posewright.models.dekr.HRNet", partial(HRNet, modules=(1, 1, 1)))
+    monkeypatch.setattr("posewright.models.yolo_pose.DEPTHWISE", 1)
     monkeypatch.setattr(
         "posewright.models.hrnet._blocks", lambda widths: [BasicBlock(w, w) for w in widths]
     )
