@@ -6,8 +6,9 @@ PYTHON ?= python3
 demo: .venv-demo/done
 	.venv-demo/bin/posewright demo -o posewright-demo
 
+# A process a core, each of one thread: most tests cannot use a second.
 test: .venv/done lint
-	.venv/bin/python -m pytest -q
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q -n auto --dist worksteal
 
 lint: .venv/done
 	.venv/bin/ruff check .

@@ -17,6 +17,26 @@ from posewright.cli.demo import CLIP
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+class Said:
+    """Prints what tests record as the property "said", also where other processes run them."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Print it when all of a test is over."""
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None and report.when == "teardown":
+            for name, value in report.user_properties:
+                if name == "said":
+                    reporter.write_line(f"\n{value}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Print what tests say."""
+    config.pluginmanager.register(Said(config))
+
+
 @pytest.fixture(scope="session")
 def clip_frames() -> list[np.ndarray]:
     """Every tenth frame of the demo clip, half as large, RGB."""

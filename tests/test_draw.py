@@ -170,9 +170,9 @@ def test_eight_people_at_720p_take_milliseconds() -> None:
     who = People.of(keypoints=UPRIGHT + shifts.astype(np.float32), ids=np.arange(8))
     spent = []
     for _ in range(8):
-        start = time.perf_counter()
+        start = time.process_time()
         draw(image, who, COCO17)
-        spent.append(time.perf_counter() - start)
+        spent.append(time.process_time() - start)
     assert min(spent) < 0.02  # measured: 1.6 ms
 
 

@@ -73,9 +73,9 @@ def test_bombs_are_refused_before_decoding(tmp_path: Path, data: bytes, size: st
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         spent = []
         for _ in range(3):
-            start = time.perf_counter()
+            start = time.process_time()
             frame = only(tmp_path / name)
-            spent.append(time.perf_counter() - start)
+            spent.append(time.process_time() - start)
         assert min(spent) < 0.02
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 8_000  # kB
         assert frame.status == "decode_error" and frame.image.size == 0
@@ -94,9 +94,9 @@ def test_a_file_much_larger_than_its_picture_is_not_read_whole(tmp_path: Path) -
     path = tmp_path / "a.jpg"
     path.write_bytes(encoded("JPEG"))
     os.truncate(path, 4 << 30)  # sparse
-    start = time.perf_counter()
+    start = time.process_time()
     assert "damaged" in only(path).message
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 0.5  # 4 GiB take seconds
 
 
 @pytest.mark.parametrize("spoilt", [33, 37], ids=["length of the pixels", "no pixels"])
@@ -105,9 +105,9 @@ def test_a_png_that_would_make_opencv_take_gigabytes(tmp_path: Path, spoilt: int
     data[spoilt] = 0xFF
     (tmp_path / "a.png").write_bytes(data)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
+    start = time.process_time()
     assert "PNG is cut off" in only(tmp_path / "a.png").message
-    assert time.perf_counter() - start < 0.2
+    assert time.process_time() - start < 0.2
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 8_000  # kB
 
 
@@ -137,9 +137,9 @@ def test_cut_headers_are_decode_errors(tmp_path: Path, form: str) -> None:
 )
 def test_senseless_headers_are_quick_decode_errors(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.png").write_bytes(data)
-    start = time.perf_counter()
+    start = time.process_time()
     assert only(tmp_path / "a.png").status == "decode_error"
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_mutated_pictures_are_pictures_or_decode_errors(tmp_path: Path) -> None:

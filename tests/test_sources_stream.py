@@ -215,11 +215,11 @@ def test_a_silent_server_does_not_hold_for_ever(monkeypatch: pytest.MonkeyPatch)
         start = time.monotonic()
         with pytest.raises(SourceError, match="cannot open http"):
             open_source(server.url)
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < 8
     with serve([*shots(10), 30.0]) as server:
         start = time.monotonic()
         found = list(open_source(server.url, retry_s=0.3))
-        assert statuses(found).endswith("t") and time.monotonic() - start < 4
+        assert statuses(found).endswith("t") and time.monotonic() - start < 8
 
 
 def test_a_stream_that_is_not_there() -> None:

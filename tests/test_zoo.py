@@ -117,11 +117,11 @@ def test_a_study_trains_a_step(learn: Callable[..., list[float]]) -> None:
     name, options = KINDS["study"]
     model = create(name, **options).train()
     rng = np.random.default_rng(0)
-    points = rng.uniform(10, 80, (4, 17, 2))
-    people = People.of(np.tile([0, 0, 96, 128], (4, 1)), None, points, np.ones((4, 17)))
+    points = rng.uniform(10, 80, (2, 17, 2))
+    people = People.of(np.tile([0, 0, 96, 128], (2, 1)), None, points, np.ones((2, 17)))
     targets = {k: torch.from_numpy(v) for k, v in model.codec.encode(people).items()}
-    views = torch.from_numpy(rng.integers(0, 256, (4, 128, 96, 3), np.uint8))
-    losses = learn(model, views, targets, steps=20)
+    views = torch.from_numpy(rng.integers(0, 256, (2, 128, 96, 3), np.uint8))
+    losses = learn(model, views, targets, steps=10)
     assert losses[-1] < 0.8 * losses[0]
 
 
@@ -159,6 +159,7 @@ def shallow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks that a network repeats stand there once: an export takes as long as its graph."""
     monkeypatch.setattr("posewright.models.resnet.resnet_depths", lambda depth: (1, 1, 1, 1))
     monkeypatch.setattr("posewright.models.dekr.HRNet", partial(HRNet, modules=(1, 1, 1)))
+    monkeypatch.setattr("posewright.models.yolo_pose.DEPTHWISE", 1)
     monkeypatch.setattr(
         "posewright.models.hrnet._blocks", lambda widths: [BasicBlock(w, w) for w in widths]
     )

@@ -109,18 +109,17 @@ def case(
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Print the line of a case: when it failed, or when all of it is over."""
+    """Make the line of a case when all of it is over; tests/conftest.py prints it."""
     report = yield
+    if report.when == "call" and report.failed and call.excinfo is not None:
+        fault = str(call.excinfo.value).partition("\n")[0]
+        item.user_properties.append(("fault", fault))
     properties = dict(item.user_properties)
-    if "case" in properties:
-        if report.when == "call" and report.failed and call.excinfo is not None:
-            properties["detail"] = str(call.excinfo.value).partition("\n")[0]
-            _print(item, "FAIL", properties)
-        elif report.when == "teardown" and properties.get("detail"):
-            _print(item, "PASS", properties)
+    if report.when == "teardown" and "case" in properties:
+        if "fault" in properties:
+            line = f"FAIL {properties['case']}: {properties['fault']}"
+            report.user_properties.append(("said", line))
+        elif properties.get("detail"):
+            line = f"PASS {properties['case']}: {properties['detail']}"
+            report.user_properties.append(("said", line))
     return report
-
-
-def _print(item: pytest.Item, verdict: str, properties: dict[str, Any]) -> None:
-    reporter = item.config.pluginmanager.get_plugin("terminalreporter")
-    reporter.write_line(f"\n{verdict} {properties['case']}: {properties['detail']}")
