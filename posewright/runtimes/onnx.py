@@ -148,8 +148,10 @@ def _provider(device: str) -> str:
 
 def _texts(session: Any) -> list[str]:
     """Return what is text in a file; UnicodeDecodeError, here and now, where it is not UTF-8."""
-    names = [port.name for ports in _ports(session) for port in ports]
-    return [*names, *session.get_modelmeta().custom_metadata_map.values()]
+    ports = [port for each in _ports(session) for port in each]
+    sizes = [size for port in ports for size in port.shape if isinstance(size, str)]
+    names = [port.name for port in ports]
+    return [*names, *sizes, *session.get_modelmeta().custom_metadata_map.values()]
 
 
 def _open(path: Path, provider: str, level: Any = None) -> Any:

@@ -45,13 +45,14 @@ class Kind:
     """form: one of FORMS.  verbs: (file, folder to write) -> command lines.
 
     examples: what `examples` calls the files that are damaged.  alone: whether a reader is called
-    by itself.
+    by itself.  lasts: cases after which the process that reads starts anew, 0 for never.
     """
 
     form: str
     verbs: Callable[[Path, Path], list[Words]]
     examples: str
     alone: bool = False
+    lasts: int = 0
 
 
 def _predict(file: Path, out: Path) -> list[Words]:
@@ -113,6 +114,9 @@ _LINES = {
     "zips": ("archive", _checkpoint),
     "recipes": ("text", _recipe),
 }
+# OpenVINO's process breaks down after some hundred graphs that it cannot compile, each of which it
+# refuses as it should where it is the first; no command line loads as many.
+_LOADS = 50
 _SET_FORMS = {"cvat": "text", "yolo": "text", "visdrone": "text"}  # the others are JSON
 # reader, examples, form
 _READ = (
@@ -158,7 +162,8 @@ def _kinds() -> dict[str, Kind]:
         found[kind] = Kind(_SET_FORMS.get(kind, "json"), partial(_labels, kind), kind)
     for reader, files, form in _READ:
         name = reader if reader.endswith(f"-{files}") else f"{reader}-{files}"
-        found[f"read-{name}"] = Kind(form, partial(_alone, reader), files, alone=True)
+        lasts = _LOADS if reader == "openvino" else 0
+        found[f"read-{name}"] = Kind(form, partial(_alone, reader), files, True, lasts)
     return found
 
 

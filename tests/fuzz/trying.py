@@ -68,10 +68,14 @@ def fuzz(
     out: a folder to write.  found: folder for files that do not end well.
     """
     rng, number = random.Random(seed), 0
+    loads: Counter[str] = Counter()
     turns = [kind for kind in kinds for _ in range(ALONE if KINDS[kind].alone else 1)]
     while not over():
         kind = turns[number % len(turns)]
         file = rng.choice(good[KINDS[kind].examples])
+        loads[kind] += 1
+        if KINDS[kind].lasts and loads[kind] % KINDS[kind].lasts == 0:
+            run.close()
         with restored(file) as before:
             file.write_bytes(damaged(rng, before, KINDS[kind].form))
             fault = tried(run, kind, file, out, trial)
