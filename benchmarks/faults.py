@@ -44,7 +44,7 @@ from numpy.typing import NDArray
 from posewright import Pose
 from posewright.cli.demo import CLIP
 from posewright.machine import cpu_name
-from posewright.people import Result
+from posewright.results import Result
 from posewright.sources import open_source
 from posewright.weights import EMBEDDED
 

@@ -1,4 +1,4 @@
-"""How much the operators of posewright.ops cost, in dense convolutions.
+"""How much the operators of posewright.models.parts.deform cost, in dense convolutions.
 
     python benchmarks/ops.py
 
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from posewright.ops import deform_conv2d, flow_warp, ms_deform_attention
+from posewright.models.parts.deform import deform_conv2d, flow_warp, ms_deform_attention
 
 RUNS = 9
 LIMIT = 3.0  # dense convolutions

@@ -26,11 +26,12 @@ from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.coco_out import write_labels
 from posewright.datasets.opening import open_dataset
 from posewright.models import PoseModel, create, register
+from posewright.models.parts.resnet import ResNet
 from posewright.models.posefix import PoseFixHead
-from posewright.models.resnet import ResNet
 from posewright.skeletons import COCO17, Skeleton
 from posewright.train import Outcome, train
-from posewright.training.recipe import Recipe, recipe_for
+from posewright.training.families import recipe_for
+from posewright.training.recipe import Recipe
 
 PEOPLE = 32
 WANTED = 0.95

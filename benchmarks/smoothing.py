@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from tracking import FPS, JOINTS, Video, perturbed, read_videos
 
-from posewright.people import Floats, Result
+from posewright.people import Floats
+from posewright.results import Result
 from posewright.smoothing import create_smoother, smoothed
 
 METHODS = (

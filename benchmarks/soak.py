@@ -25,7 +25,7 @@ import numpy as np
 from posewright import Pose
 from posewright.cli.demo import CLIP
 from posewright.machine import cpu_name
-from posewright.people import Result
+from posewright.results import Result
 from posewright.trackers import create_tracker
 from posewright.writers import create_writer
 

@@ -33,8 +33,8 @@ from posewright.datasets.opening import open_dataset
 from posewright.evaluate import evaluate, main_metric
 from posewright.evaluation.running import LabelledBoxes, everybody
 from posewright.models import PoseModel, create
-from posewright.models.saving import load_model, save_model
-from posewright.models.stn import SpatialTransformer
+from posewright.models.files import load_model, save_model
+from posewright.models.parts.stn import SpatialTransformer
 from posewright.people import Frame, People
 from posewright.pipeline import Boxes
 from posewright.runtimes import Model
@@ -42,9 +42,9 @@ from posewright.runtimes import load_model as load_runtime
 from posewright.runtimes.torch import TorchModel
 from posewright.skeletons import COCO17, Skeleton
 from posewright.train import train
+from posewright.training.families import recipe_of
 from posewright.training.feeding import Feed
 from posewright.training.parallel import Parallel, TrueBoxes, theta_between
-from posewright.training.recipe import recipe_of
 from posewright.weights import EMBEDDED
 
 LIMBS = Skeleton("limbs12", COCO17.joints[5:])  # what LSPET and COCO both label

@@ -33,11 +33,12 @@ from posewright.datasets.synthetic import synth
 from posewright.models import PoseModel, create
 from posewright.train import _loop as visible_loop
 from posewright.training.batches import Batch
+from posewright.training.families import recipe_for
 from posewright.training.feeding import Feed
 from posewright.training.instances import Instances
 from posewright.training.logs import Log
 from posewright.training.optim import make_optimizer
-from posewright.training.recipe import Recipe, recipe_for
+from posewright.training.recipe import Recipe
 from posewright.training.run import Run
 from posewright.training.signals import Stop
 from posewright.training.world import World

@@ -40,7 +40,8 @@ from posewright.errors import OutputError
 from posewright.machine import cpu_name
 from posewright.models.base import PoseModel
 from posewright.train import train
-from posewright.training.recipe import Recipe, recipe_for
+from posewright.training.families import recipe_for
+from posewright.training.recipe import Recipe
 from posewright.training.state import read_state
 
 SETTINGS = [

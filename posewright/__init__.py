@@ -20,7 +20,7 @@ _HOME = {
     "estimate": "pipeline",
     "Frame": "people",
     "People": "people",
-    "Result": "people",
+    "Result": "results",
     "Skeleton": "skeletons",
     "get_skeleton": "skeletons",
     "Warp": "warp",
@@ -64,9 +64,10 @@ if TYPE_CHECKING:
         SourceError,
         UsageError,
     )
-    from posewright.people import Frame, People, Result
+    from posewright.people import Frame, People
     from posewright.pipeline import Pipeline, estimate
     from posewright.pose import Pose
+    from posewright.results import Result
     from posewright.skeletons import Skeleton, get_skeleton
     from posewright.sources import Source, open_source
     from posewright.warp import Warp

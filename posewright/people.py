@@ -1,20 +1,17 @@
-"""The three types that every part hands on: Frame, People, Result."""
+"""What every part hands on: a Frame, and the People in it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from posewright.skeletons import Skeleton
 
-if TYPE_CHECKING:
-    import supervision
-
-__all__ = ["Frame", "People", "Result", "Status"]
+__all__ = ["Frame", "People", "Status", "extent", "triples", "xywh"]
 
 Floats = NDArray[np.float32]
 Status = Literal["ok", "decode_error", "gap", "truncated", "model_error"]
@@ -160,80 +157,12 @@ def extent(keypoints: Floats) -> Floats:
     return np.concatenate([keypoints.min(1), keypoints.max(1)], 1)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Result:
-    """Everybody in one frame, and where that frame came from.
+def triples(people: People) -> NDArray[np.float32]:
+    """(N, K, 3) x, y px, score."""
+    return np.concatenate([people.keypoints, people.scores[..., None]], 2)
 
-    size: (width, height) px of the frame.  source: path or name.  frame, time: number and second in
-    the sequence.  status: "ok", "decode_error" (nothing could be read), "gap" (a stream was away),
-    "truncated" (the source ended before its declared end) or "model_error" (a network returned NaN
-    or infinity, so that nothing is known of the frame); `message` says more, and with "ok" of whom
-    a network returned NaN or infinity.
-    speed: milliseconds spent on this frame by stage.  image: the RGB pixels where they were kept.
-    sequence: the video, stream or folder that the frame belongs to, see Frame; identities never
-    cross from one to another.  pixel_aspect: width of a pixel over its height where it is shown.
-    """
 
-    people: People
-    skeleton: Skeleton
-    size: tuple[int, int]
-    source: str = ""
-    frame: int = 0
-    time: float = 0.0
-    status: Status = "ok"
-    message: str = ""
-    speed: dict[str, float] = field(default_factory=dict)
-    image: NDArray[np.uint8] | None = None
-    sequence: str = ""
-    pixel_aspect: float = 1.0
-
-    def __len__(self) -> int:
-        return len(self.people)
-
-    @property
-    def keypoints(self) -> Floats:
-        """(N, K, 2) x, y px of the original frame."""
-        return self.people.keypoints
-
-    @property
-    def scores(self) -> Floats:
-        """(N, K) joint scores in [0, 1]."""
-        return self.people.scores
-
-    @property
-    def boxes(self) -> Floats:
-        """(N, 4) x1, y1, x2, y2 px."""
-        return self.people.boxes
-
-    @property
-    def box_scores(self) -> Floats:
-        """(N,) person scores in [0, 1]."""
-        return self.people.box_scores
-
-    @property
-    def ids(self) -> NDArray[np.int64]:
-        """(N,) identities; -1 where nobody tracked."""
-        return self.people.ids
-
-    @property
-    def visible(self) -> NDArray[np.bool_]:
-        """(N, K) joints with a score of at least 0.3, the threshold that drawing uses."""
-        return np.asarray(self.people.scores >= 0.3)
-
-    def replace(self, **changes: Any) -> Result:
-        """Return a copy with some fields exchanged."""
-        return replace(self, **changes)
-
-    def plot(self, **style: Any) -> NDArray[np.uint8]:
-        """Return the frame's RGB picture with everybody drawn on it; `style` as in draw.Style."""
-        from posewright.draw import Style, draw
-
-        if self.image is None:
-            raise ValueError("this result kept no picture; ask for it with keep_images=True")
-        return draw(self.image, self.people, self.skeleton, Style(**style))
-
-    def to_supervision(self) -> supervision.KeyPoints:
-        """Return the same people as `supervision.KeyPoints`; MissingError without that package."""
-        from posewright.writers.interop import to_supervision
-
-        return to_supervision(self)
+def xywh(people: People) -> NDArray[np.float32]:
+    """(N, 4) left, top, width, height px of everybody's box."""
+    sides = people.boxes[:, 2:] - people.boxes[:, :2]
+    return np.concatenate([people.boxes[:, :2], np.maximum(sides, 0)], 1)

@@ -14,7 +14,8 @@ import numpy as np
 
 from posewright.codecs.base import Array, finite_views
 from posewright.errors import UsageError, not_finite
-from posewright.people import Frame, People, Result, Status
+from posewright.people import Frame, People, Status
+from posewright.results import Result
 from posewright.runtimes import Model, decoded
 from posewright.trackers import Tracker
 from posewright.trackers.sequences import PerSequence

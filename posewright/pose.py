@@ -20,10 +20,11 @@ from posewright.crowd import estimate_all as crowd_estimate_all
 from posewright.errors import SourceError, UsageError, nearest
 from posewright.extras import naming_extras
 from posewright.nms import PPoseNMS, oks_nms, ppose_nms
-from posewright.people import Frame, People, Result
+from posewright.people import Frame, People
 from posewright.pipeline import Boxes, Pipeline, estimate_all, find_people
 from posewright.refine import Refiner
 from posewright.reid import Embedder
+from posewright.results import Result
 from posewright.runtimes import Model, Precision, Runtime, load_model
 from posewright.runtimes.info import ModelInfo
 from posewright.skeletons import Skeleton
@@ -177,7 +178,7 @@ class Pose:
         """
         with naming_extras("training"):
             from posewright.train import train
-            from posewright.training.recipe import recipe_of
+            from posewright.training.families import recipe_of
 
         recipe = recipe_of(model, data, settings)
         outcome = train(recipe, folder, resume=resume, device=device, say=say)

@@ -13,7 +13,8 @@ import numpy as np
 
 from posewright.errors import PosewrightError, SourceError, UsageError, counted
 from posewright.outputs import Outputs, Summary
-from posewright.people import Frame, Result
+from posewright.people import Frame
+from posewright.results import Result
 from posewright.smoothing import Chain, Smoothing, create_smoother, smoothed
 from posewright.smoothing.person import check_choice, choose, only
 from posewright.sources import gathered, open_source

@@ -128,8 +128,8 @@ def make_inputs(folder: Path) -> Path:
     import torch
 
     from posewright.models import create
-    from posewright.models.saving import save_model
-    from posewright.training.recipe import recipe_of
+    from posewright.models.files import save_model
+    from posewright.training.families import recipe_of
     from posewright.weights import EMBEDDED
 
     _pictures(folder)

@@ -12,7 +12,8 @@ from posewright.cli import main
 from posewright.datasets import open_dataset
 from posewright.datasets.coco_out import write_labels
 from posewright.datasets.synthetic import synth
-from posewright.training.recipe import Recipe, recipe_of
+from posewright.training.families import recipe_of
+from posewright.training.recipe import Recipe
 from posewright.training.sets import left_out, open_sets
 
 DOGS = 3

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from posewright.draw import LEFT, MIDDLE, PERSON_COLOURS, RIGHT, Style, draw, heatmap_overlay
 from posewright.errors import UsageError
-from posewright.people import People, Result
+from posewright.people import People
+from posewright.results import Result
 from posewright.skeletons import COCO17, Skeleton, get_skeleton
 from posewright.warp import Warp
 

@@ -12,7 +12,7 @@ from posewright.codecs import DEKR
 from posewright.errors import UsageError
 from posewright.models import create
 from posewright.models.dekr import AdaptBlock, RescoreNet
-from posewright.ops import deform_conv2d
+from posewright.models.parts.deform import deform_conv2d
 from posewright.people import People
 from posewright.skeletons import COCO17, CROWDPOSE14
 

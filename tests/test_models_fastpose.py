@@ -12,7 +12,7 @@ from posewright.codecs import Combined, Integral
 from posewright.errors import ModelError, UsageError
 from posewright.models import PoseModel, create
 from posewright.models.fastpose import DeformableConv, FastPose, FastPoseDUC
-from posewright.models.resnet import ResNet
+from posewright.models.parts.resnet import ResNet
 from posewright.models.seresnet import SqueezeExcite
 from posewright.people import People
 

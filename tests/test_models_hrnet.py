@@ -9,8 +9,8 @@ from posewright.checkpoints import convert, foreign
 from posewright.codecs import Heatmap
 from posewright.errors import ModelError, UsageError
 from posewright.models import create
-from posewright.models.layers import DropPath
 from posewright.models.lite_hrnet import shuffled
+from posewright.models.parts.layers import DropPath
 
 COUNTS = {
     "hrnet_w32": 28_536_113, "hrnet_w48": 63_595_745, "hrnet_w32_lite": 7_686_193,

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from posewright.errors import UsageError
 from posewright.models import create
-from posewright.models.attention import (
+from posewright.models.parts.attention import (
     CellGAU,
     CoordinateAttention,
     LargeKernel,
     SelectiveKernel,
     SqueezeExcite,
 )
-from posewright.models.necks import map_neck, token_blocks
+from posewright.models.parts.necks import map_neck, token_blocks
 from posewright.skeletons import COCO17, Skeleton, get_skeleton
 
 MAPS = ["coordinate_attention", "se", "sk", "lsk", "gau_deep"]

@@ -15,12 +15,12 @@ from posewright.errors import ModelError, UsageError
 from posewright.export import export
 from posewright.models import PoseModel, create, variants
 from posewright.models.counting import count
-from posewright.models.saving import load_model
+from posewright.models.files import load_model
 from posewright.people import Frame, People
 from posewright.reid import Embedder
 from posewright.runtimes.onnx import OnnxModel
 from posewright.runtimes.torch import TorchModel
-from posewright.training.recipe import recipe_for
+from posewright.training.families import recipe_for
 from posewright.weights.published import find_published
 
 pytestmark = pytest.mark.usefixtures("reading_here")

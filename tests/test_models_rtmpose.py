@@ -10,7 +10,7 @@ import torch
 from posewright.codecs import Heatmap, SimCC
 from posewright.errors import UsageError
 from posewright.models import create
-from posewright.models.rtmpose import GAU
+from posewright.models.parts.gau import GAU
 from posewright.people import People
 
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from posewright.checkpoints import convert, foreign
 from posewright.errors import UsageError
-from posewright.models.gau import ATTENTION, GAULayer
-from posewright.models.graformer import HAND, GraFormer
-from posewright.models.semgcn import (
+from posewright.models.parts.gau import ATTENTION, GAULayer
+from posewright.models.parts.graformer import HAND, GraFormer
+from posewright.models.parts.semgcn import (
     HUMAN36M,
     HUMAN36M_GROUPS,
     NonLocal,

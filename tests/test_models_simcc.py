@@ -10,7 +10,7 @@ from posewright.checkpoints import foreign
 from posewright.codecs import SimCC, codec_named
 from posewright.errors import UsageError
 from posewright.models import create
-from posewright.models.mobilenetv2 import MobileNetV2
+from posewright.models.parts.mobilenetv2 import MobileNetV2
 
 
 def picture(batch: int = 2) -> Tensor:

@@ -18,17 +18,18 @@ from posewright.errors import ModelError, UsageError
 from posewright.export import export
 from posewright.losses import HeatmapMSE
 from posewright.models import PoseModel, create
-from posewright.models.layers import conv_bn
+from posewright.models.files import load_model, save_model
 from posewright.models.movenet import MoveNetHead
-from posewright.models.saving import load_model, save_model
-from posewright.models.stn import SpatialTransformer, in_cells, inverse, sample
+from posewright.models.parts.layers import conv_bn
+from posewright.models.parts.stn import SpatialTransformer, in_cells, inverse, sample
 from posewright.people import People
 from posewright.runtimes.info import Input
 from posewright.skeletons import Skeleton
 from posewright.training.batches import Batch
+from posewright.training.families import recipe_for
 from posewright.training.optim import make_optimizer
 from posewright.training.parallel import Parallel, TrueBoxes, centred, in_own_crops
-from posewright.training.recipe import Recipe, recipe_for
+from posewright.training.recipe import Recipe
 from posewright.training.steps import Stepper
 from posewright.training.transfer import start_from
 from posewright.training.world import World

@@ -9,7 +9,7 @@ import torch
 
 from posewright.errors import ModelError, UsageError
 from posewright.models import create
-from posewright.models.cspnext import SPPBottleneck
+from posewright.models.parts.cspnext import SPPBottleneck
 from posewright.people import People
 
 

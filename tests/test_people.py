@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posewright.people import Frame, People, Result
+from posewright.people import Frame, People
+from posewright.results import Result
 from posewright.skeletons import COCO17
 
 ARRAYS = ("boxes", "box_scores", "keypoints", "scores", "ids")

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posewright.errors import PosewrightError, SourceError, UsageError
-from posewright.people import Frame, People, Result
+from posewright.people import Frame, People
 from posewright.readers import BoxFile, read_boxes, read_results
+from posewright.results import Result
 from posewright.skeletons import COCO17, Skeleton
 from posewright.writers import WriterOptions, create_writer
 

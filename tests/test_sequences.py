@@ -17,10 +17,11 @@ from PIL import Image
 
 from posewright.cli import main
 from posewright.errors import OutputError, SourceError, UsageError
-from posewright.people import Frame, People, Result
+from posewright.people import Frame, People
 from posewright.pipeline import Pipeline
 from posewright.predict import predict_to, track_to
 from posewright.readers import read_results
+from posewright.results import Result
 from posewright.skeletons import COCO17
 from posewright.smoothing import create_smoother, smoothed
 from posewright.sources import gathered, open_source, together

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posewright.errors import UsageError
-from posewright.people import People, Result
+from posewright.people import People
+from posewright.results import Result
 from posewright.skeletons import COCO17
 from posewright.smoothing import create_smoother, parse_smoothing, smoothed
 from posewright.smoothing.filters import butterworth, savgol

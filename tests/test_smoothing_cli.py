@@ -12,8 +12,9 @@ import pytest
 from posewright.cli import main
 from posewright.errors import UsageError
 from posewright.outputs import Summary
-from posewright.people import People, Result
+from posewright.people import People
 from posewright.predict import predict_to, track_to
+from posewright.results import Result
 from posewright.skeletons import COCO17
 from posewright.smoothing.gaps import FILLED
 from posewright.smoothing.person import choose

@@ -398,8 +398,9 @@ class Nobody:
     detector_note = ""
 
     def stream(self, source: Any, **_: Any) -> Any:
-        from posewright.people import People, Result
+        from posewright.people import People
         from posewright.pose import Stream
+        from posewright.results import Result
         from posewright.skeletons import COCO17
 
         opened = open_source(source)

@@ -23,10 +23,11 @@ from posewright.augment import Augmentation
 from posewright.cli import main
 from posewright.errors import ModelError, OutputError, UsageError
 from posewright.models import create
-from posewright.models.saving import save_model
+from posewright.models.files import save_model
 from posewright.runtimes.torch import TorchModel
 from posewright.train import train
-from posewright.training.recipe import Recipe, recipe_for
+from posewright.training.families import recipe_for
+from posewright.training.recipe import Recipe
 
 SMALL = ["options.input_size=[64,64]", "batch=4", "epochs=2", "log_every=1", "warmup=0",
          "val_split=0"]  # fmt: skip

@@ -10,7 +10,7 @@ import torch
 from posewright.errors import UsageError
 from posewright.losses.yolox import RTMOLoss
 from posewright.models import PoseModel, create
-from posewright.training.recipe import recipe_for
+from posewright.training.families import recipe_for
 from posewright.training.stages import Stages
 
 

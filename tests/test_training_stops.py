@@ -23,8 +23,9 @@ from posewright.files.lock import FolderLock
 from posewright.files.scratch import scratch
 from posewright.runtimes.torch import TorchModel
 from posewright.train import train
+from posewright.training.families import recipe_for
 from posewright.training.progress import Place
-from posewright.training.recipe import Recipe, recipe_for
+from posewright.training.recipe import Recipe
 from posewright.weights.published import published
 
 SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"]

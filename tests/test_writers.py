@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from posewright.errors import MissingError, OutputError, UsageError
-from posewright.people import People, Result
+from posewright.people import People
+from posewright.results import Result
 from posewright.skeletons import COCO17, Skeleton
 from posewright.writers import WRITERS, WriterOptions, create_writer
 

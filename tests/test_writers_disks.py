@@ -15,7 +15,7 @@ import pytest
 from test_writers import TEXT, people, result, write
 
 from posewright.errors import OutputError
-from posewright.people import Result
+from posewright.results import Result
 from posewright.writers import WRITERS, create_writer
 
 

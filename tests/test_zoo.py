@@ -24,9 +24,9 @@ from posewright.export import _write_onnx as write_onnx
 from posewright.export import export
 from posewright.models import PoseModel, create, register, variants
 from posewright.models.counting import count
+from posewright.models.files import describe, load_model, save_model
 from posewright.models.hrnet import HRNet
-from posewright.models.layers import BasicBlock
-from posewright.models.saving import describe, load_model, save_model
+from posewright.models.parts.layers import BasicBlock
 from posewright.people import People
 from posewright.skeletons import Skeleton
 from posewright.weights.published import published
@@ -157,7 +157,7 @@ def networks(kind: str) -> tuple[PoseModel, PoseModel]:
 @pytest.fixture
 def shallow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks that a network repeats stand there once: an export takes as long as its graph."""
-    monkeypatch.setattr("posewright.models.resnet.resnet_depths", lambda depth: (1, 1, 1, 1))
+    monkeypatch.setattr("posewright.models.parts.resnet.resnet_depths", lambda depth: (1, 1, 1, 1))
     monkeypatch.setattr("posewright.models.dekr.HRNet", partial(HRNet, modules=(1, 1, 1)))
     monkeypatch.setattr("posewright.models.yolo_pose.DEPTHWISE", 1)
     monkeypatch.setattr(

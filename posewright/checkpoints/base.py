@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
 from torch import Tensor, nn
 
-import posewright.checkpoints
 from posewright.errors import ModelError, UsageError, nearest
 
 __all__ = ["Foreign", "State", "convert", "foreign", "foreigns", "renamed"]
@@ -42,10 +42,8 @@ class Foreign:
 def foreigns() -> dict[str, Foreign]:
     """Return every family by name: all `Foreign` objects in the files of posewright/checkpoints."""
     found: dict[str, Foreign] = {}
-    for module in pkgutil.iter_modules(posewright.checkpoints.__path__):
-        for value in vars(
-            importlib.import_module(f"posewright.checkpoints.{module.name}")
-        ).values():
+    for module in pkgutil.iter_modules(sys.modules[__package__].__path__):
+        for value in vars(importlib.import_module(f"{__package__}.{module.name}")).values():
             if isinstance(value, Foreign):
                 if found.setdefault(value.name, value) is not value:
                     raise ValueError(f"two families are called {value.name!r}")

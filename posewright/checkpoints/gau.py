@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from posewright.checkpoints.base import Foreign
-from posewright.models.gau import ATTENTION, GAULayer
+from posewright.models.parts.gau import ATTENTION, GAULayer
 
 GAU = Foreign(
     "gau",

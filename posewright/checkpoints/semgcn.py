@@ -7,8 +7,8 @@ from functools import partial
 from torch import nn
 
 from posewright.checkpoints.base import Foreign
-from posewright.models.graformer import GraFormer
-from posewright.models.semgcn import (
+from posewright.models.parts.graformer import GraFormer
+from posewright.models.parts.semgcn import (
     HUMAN36M,
     HUMAN36M_GROUPS,
     SemGCN,

@@ -96,7 +96,8 @@ def _recipe(args: argparse.Namespace) -> tuple[Recipe, Path]:
     """Return the recipe that the arguments ask for, and the folder of the run."""
     from dataclasses import replace
 
-    from posewright.training.recipe import Recipe, recipe_for
+    from posewright.training.families import recipe_for
+    from posewright.training.recipe import Recipe
 
     overrides = [item for item in args.items if _OVERRIDE.match(item)]
     data = [item for item in args.items if item not in overrides]

@@ -10,11 +10,11 @@ import numpy as np
 from posewright.datasets.base import Dataset, Sample
 from posewright.metrics.instances import Detections, Doubles, Ints, Mask, Truth
 from posewright.metrics.pck import head_sizes, torso_sizes
-from posewright.people import Floats, People
+from posewright.people import Floats, People, triples, xywh
 from posewright.readers.instances import Labels, rows_of_names
 from posewright.readers.persons import Persons
 from posewright.skeletons import LSP14, MPII16, Skeleton
-from posewright.writers.text import plain, triples, xywh
+from posewright.writers.text import plain
 
 __all__ = [
     "detections_of", "in_order", "in_skeleton", "labels_of", "lsp_persons", "mpii_persons",

@@ -14,9 +14,8 @@ from posewright.metrics.box_tracks import BoxFrame, grown_extents
 from posewright.metrics.instances import Doubles, Ints, Mask
 from posewright.metrics.pck import head_sizes
 from posewright.metrics.posetrack import PoseFrame
-from posewright.people import People
+from posewright.people import People, triples, xywh
 from posewright.skeletons import POSETRACK15
-from posewright.writers.text import triples, xywh
 
 __all__ = ["RATE", "box_frames", "check_identities", "frame_numbers", "posetrack_frames", "videos"]
 

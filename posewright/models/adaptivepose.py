@@ -16,8 +16,8 @@ from posewright.errors import UsageError
 from posewright.losses import loss_for
 from posewright.models.base import PoseModel, as_skeleton
 from posewright.models.hrnet import HRNet
+from posewright.models.parts.deform import ModulatedDeformConv2d, flow_warp
 from posewright.models.registry import register
-from posewright.ops import ModulatedDeformConv2d, flow_warp
 from posewright.runtimes.info import Input
 from posewright.skeletons import Skeleton
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from posewright.codecs.base import Codec
 from posewright.codecs.posefix import PoseFix
 from posewright.errors import UsageError
-from posewright.models.stn import SpatialTransformer
+from posewright.models.parts.stn import SpatialTransformer
 from posewright.runtimes.info import Input
 from posewright.skeletons import Skeleton, get_skeleton
 

@@ -18,9 +18,9 @@ from posewright.errors import UsageError
 from posewright.losses import loss_for
 from posewright.models.base import PoseModel, as_skeleton
 from posewright.models.hrnet import HRNet
-from posewright.models.layers import BasicBlock
+from posewright.models.parts.deform import DeformConv2d
+from posewright.models.parts.layers import BasicBlock
 from posewright.models.registry import register
-from posewright.ops import DeformConv2d
 from posewright.skeletons import Skeleton
 
 __all__ = ["DEKRHead", "RescoreNet"]

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from posewright.codecs import Codec
 from posewright.errors import UsageError
 from posewright.models.base import IMAGENET, PoseModel
-from posewright.models.heads import top_down
 from posewright.models.hrnet import HRNet
+from posewright.models.parts.deform import DeformConv2d
+from posewright.models.parts.heads import top_down
+from posewright.models.parts.resnet import ResNet
 from posewright.models.registry import register
-from posewright.models.resnet import ResNet
 from posewright.models.seresnet import SqueezeExcite
-from posewright.ops import DeformConv2d
 from posewright.runtimes.info import Input
 from posewright.skeletons import Skeleton
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from posewright.codecs import Codec
 from posewright.models.base import PoseModel
-from posewright.models.branches import (
+from posewright.models.parts.branches import (
     Exchange,
     dense,
     fuse_layers,
@@ -21,8 +21,8 @@ from posewright.models.branches import (
     transition,
     widen,
 )
-from posewright.models.heads import top_down
-from posewright.models.layers import Bottleneck, DropPath
+from posewright.models.parts.heads import top_down
+from posewright.models.parts.layers import Bottleneck, DropPath
 from posewright.models.registry import register
 from posewright.skeletons import Skeleton
 

@@ -11,9 +11,16 @@ from torch import Tensor, nn
 
 from posewright.codecs import Codec
 from posewright.models.base import PoseModel
-from posewright.models.branches import Branches, Exchange, dense, fuse_layers, transition, widen
-from posewright.models.heads import top_down
-from posewright.models.layers import BasicBlock, Bottleneck
+from posewright.models.parts.branches import (
+    Branches,
+    Exchange,
+    dense,
+    fuse_layers,
+    transition,
+    widen,
+)
+from posewright.models.parts.heads import top_down
+from posewright.models.parts.layers import BasicBlock, Bottleneck
 from posewright.models.registry import register
 from posewright.skeletons import Skeleton
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from posewright.codecs import Codec
 from posewright.models.base import PoseModel
-from posewright.models.heads import top_down
 from posewright.models.hrnet import PAPER, HRNet
+from posewright.models.parts.heads import top_down
 from posewright.models.registry import register
 from posewright.skeletons import Skeleton
 

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from posewright.codecs import Codec
 from posewright.models.base import PoseModel
-from posewright.models.branches import Branches, fuse_layers, separable, transition, widen
-from posewright.models.heads import top_down
+from posewright.models.parts.branches import Branches, fuse_layers, separable, transition, widen
+from posewright.models.parts.heads import top_down
 from posewright.models.registry import register
 from posewright.skeletons import Skeleton
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from posewright.codecs.embedding import Embedding
 from posewright.models.base import PoseModel
+from posewright.models.parts.resnet import ResNet
 from posewright.models.registry import register
-from posewright.models.resnet import ResNet
 from posewright.runtimes.info import NO_JOINTS
 
 __all__ = ["EmbeddingHead", "OSNet"]

@@ -11,8 +11,8 @@ from posewright.codecs.posefix import PoseFix
 from posewright.errors import UsageError
 from posewright.losses import loss_for
 from posewright.models.base import PoseModel, as_skeleton
+from posewright.models.parts.resnet import ResNet
 from posewright.models.registry import register
-from posewright.models.resnet import ResNet
 from posewright.runtimes.info import Input
 from posewright.skeletons import Skeleton
 

@@ -17,11 +17,11 @@ from posewright.errors import UsageError
 from posewright.losses import PoseurLoss
 from posewright.models.base import PoseModel, as_skeleton
 from posewright.models.hrnet import HRNet
-from posewright.models.mobilenetv2 import MobileNetV2
+from posewright.models.parts.deform import ms_deform_attention
+from posewright.models.parts.mobilenetv2 import MobileNetV2
+from posewright.models.parts.resnet import ResNet
 from posewright.models.registry import register
 from posewright.models.regression import RLEHead
-from posewright.models.resnet import ResNet
-from posewright.ops import ms_deform_attention
 from posewright.skeletons import Skeleton
 
 __all__ = ["ChannelMapper", "PoseurHead", "SampledAttention", "sine_embedding"]

@@ -5,15 +5,15 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-import posewright.models
 from posewright.errors import UsageError, nearest
 from posewright.models.base import PoseModel
-from posewright.models.stn import SpatialTransformer, check_codec
+from posewright.models.parts.stn import SpatialTransformer, check_codec
 
 __all__ = ["Variant", "create", "register", "variants"]
 
@@ -66,8 +66,8 @@ def register(
 @cache
 def _load() -> None:
     """Import every file of posewright/models, so that adding a model is adding a file."""
-    for module in pkgutil.iter_modules(posewright.models.__path__):
-        importlib.import_module(f"posewright.models.{module.name}")
+    for module in pkgutil.iter_modules(sys.modules[__package__].__path__):
+        importlib.import_module(f"{__package__}.{module.name}")
 
 
 def variants(task: Task = "pose") -> dict[str, Variant]:

@@ -11,10 +11,10 @@ from posewright.codecs import Codec, Regression, codec_named
 from posewright.errors import UsageError
 from posewright.losses import CoordinateL1, loss_for
 from posewright.models.base import PoseModel, as_skeleton
-from posewright.models.heads import deconvolutions
-from posewright.models.mobilenetv2 import MobileNetV2
+from posewright.models.parts.heads import deconvolutions
+from posewright.models.parts.mobilenetv2 import MobileNetV2
+from posewright.models.parts.resnet import ResNet
 from posewright.models.registry import register
-from posewright.models.resnet import ResNet
 from posewright.skeletons import Skeleton
 
 __all__ = ["IntegralHead", "NormedLinear", "RLEHead", "RegressionHead"]

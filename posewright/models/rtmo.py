@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from posewright.codecs.yolox import RTMO
 from posewright.losses.yolox import RTMOLoss, RTMOStage
 from posewright.models.base import PoseModel, as_skeleton
-from posewright.models.cspnext import ConvBN
+from posewright.models.parts.cspnext import ConvBN
+from posewright.models.parts.gau import GAU
 from posewright.models.registry import register
-from posewright.models.rtmpose import GAU
 from posewright.models.yolox import PIXELS, RARE, check_size, csp_darknet, flat, predictors, stacked
 from posewright.skeletons import Skeleton
 

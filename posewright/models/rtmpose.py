@@ -7,74 +7,20 @@ from __future__ import annotations
 
 from math import sqrt
 
-import torch
 from torch import Tensor, nn
 
 from posewright.codecs import Codec, SimCC, codec_named
 from posewright.errors import UsageError
 from posewright.losses import loss_for
 from posewright.models.base import PoseModel, as_skeleton
-from posewright.models.cspnext import cspnext
+from posewright.models.parts.cspnext import cspnext
+from posewright.models.parts.gau import GAU, ScaleNorm
 from posewright.models.registry import register
 from posewright.skeletons import Skeleton
 
-__all__ = ["GAU", "RTMCCHead", "ScaleNorm"]
+__all__ = ["RTMCCHead"]
 
 PAPER = "arXiv:2303.07399"
-
-
-class ScaleNorm(nn.Module):
-    """Vectors divided by their root mean square, times one learnt number (arXiv:1910.05895)."""
-
-    def __init__(self, width: int, eps: float = 1e-5) -> None:
-        super().__init__()
-        self.scale = width**-0.5
-        self.eps = eps
-        self.g = nn.Parameter(torch.ones(1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True) * self.scale
-        return x / norm.clamp(min=self.eps) * self.g
-
-
-class ChannelScale(nn.Module):
-    """Each channel times a learnt number."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.scale
-
-
-class GAU(nn.Module):
-    """Gated attention unit with squared ReLU attention and a scaled shortcut (arXiv:2202.10447).
-
-    width: of the tokens.  hidden: of gates and values.  key: of queries and keys.
-    """
-
-    def __init__(self, width: int, hidden: int, key: int = 128) -> None:
-        super().__init__()
-        self.sizes = [hidden, hidden, key]
-        self.ln = ScaleNorm(width)
-        self.uv = nn.Linear(width, 2 * hidden + key, bias=False)
-        self.gamma = nn.Parameter(torch.rand(2, key))
-        self.beta = nn.Parameter(torch.rand(2, key))
-        self.o = nn.Linear(hidden, width, bias=False)
-        self.res_scale = ChannelScale(width)
-        nn.init.xavier_uniform_(self.uv.weight)
-
-    def forward(self, x: Tensor, position: Tensor | float = 0.0) -> Tensor:
-        """(..., K, width) tokens -> the same; position: (K, key), added to queries and keys."""
-        mixed = nn.functional.silu(self.uv(self.ln(x)))
-        gate, value, base = mixed.split(self.sizes, -1)
-        query = base * self.gamma[0] + (self.beta[0] + position)
-        key = base * self.gamma[1] + (self.beta[1] + position)
-        attention = query @ key.transpose(-1, -2) / sqrt(self.sizes[2])  # (..., K, K)
-        mixed = self.o(gate * (nn.functional.relu(attention).square() @ value))
-        out: Tensor = self.res_scale(x) + mixed
-        return out
 
 
 class RTMCCHead(nn.Module):

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from posewright.codecs import Codec
 from posewright.models.base import PoseModel
-from posewright.models.heads import top_down
+from posewright.models.parts.heads import top_down
+from posewright.models.parts.resnet import ResNet
 from posewright.models.registry import register
-from posewright.models.resnet import ResNet
 from posewright.skeletons import Skeleton
 
 __all__ = ["SqueezeExcite"]

@@ -12,9 +12,9 @@ from dataclasses import replace
 from posewright.codecs import Codec
 from posewright.models.base import IMAGENET, PoseModel
 from posewright.models.fastpose import FastPose, gate, pose_model
-from posewright.models.heads import top_down
+from posewright.models.parts.heads import top_down
+from posewright.models.parts.resnet import ResNet
 from posewright.models.registry import register
-from posewright.models.resnet import ResNet
 from posewright.skeletons import Skeleton
 
 __all__: list[str] = []

@@ -16,8 +16,8 @@ from torch.nn import functional
 from posewright.codecs import Codec
 from posewright.errors import UsageError
 from posewright.models.base import PoseModel
-from posewright.models.heads import top_down
-from posewright.models.layers import DropPath
+from posewright.models.parts.heads import top_down
+from posewright.models.parts.layers import DropPath
 from posewright.models.registry import register
 from posewright.skeletons import Skeleton
 

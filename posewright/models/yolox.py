@@ -15,7 +15,7 @@ from posewright.codecs.yolox import YoloxPose
 from posewright.errors import UsageError
 from posewright.losses import loss_for
 from posewright.models.base import PoseModel, as_skeleton
-from posewright.models.cspnext import ConvBN, CSPBackbone, CSPLayer, Norm, scaled, yolox_norm
+from posewright.models.parts.cspnext import ConvBN, CSPBackbone, CSPLayer, Norm, scaled, yolox_norm
 from posewright.models.registry import register
 from posewright.runtimes.info import Input
 from posewright.skeletons import Skeleton

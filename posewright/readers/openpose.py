@@ -11,8 +11,9 @@ import numpy as np
 
 from posewright.errors import SourceError
 from posewright.files.fields import text_of
-from posewright.people import People, Result
+from posewright.people import People
 from posewright.readers.values import BROKEN, finite, identity, load, natural, reach, skeleton_of
+from posewright.results import Result
 from posewright.skeletons import Skeleton
 
 __all__ = ["read_openpose"]

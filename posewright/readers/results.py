@@ -14,7 +14,7 @@ from posewright.errors import SourceError, UsageError, near
 from posewright.files.contents import open_regular
 from posewright.files.fields import parsed, text_of, typed
 from posewright.files.paths import normal
-from posewright.people import People, Result, Status
+from posewright.people import People, Status
 from posewright.readers.openpose import read_openpose
 from posewright.readers.values import (
     BROKEN,
@@ -27,6 +27,7 @@ from posewright.readers.values import (
     reach,
     skeleton_of,
 )
+from posewright.results import Result
 from posewright.skeletons import Skeleton
 from posewright.writers.jsonl import FORMAT, VERSION
 from posewright.writers.names import integer_in, is_picture, sequence_of

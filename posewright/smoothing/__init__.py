@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from posewright.errors import UsageError
-from posewright.people import Result
+from posewright.results import Result
 from posewright.smoothing.blocks import Blocks
 from posewright.smoothing.gaps import Gaps
 from posewright.smoothing.kalman import Kalman

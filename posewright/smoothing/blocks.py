@@ -9,7 +9,8 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.people import People, Result
+from posewright.people import People
+from posewright.results import Result
 from posewright.smoothing.filters import butterworth, savgol
 from posewright.smoothing.spec import Smoothing
 from posewright.smoothing.tables import MISSING, Clock, Doubles, Indices, followed, moved

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.people import People, Result
+from posewright.people import People
+from posewright.results import Result
 from posewright.smoothing.tables import MISSING, NEVER, Clock, Doubles, followed
 
 __all__ = ["FILLED", "Gaps"]

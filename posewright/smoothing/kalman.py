@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posewright.people import Result
+from posewright.results import Result
 from posewright.smoothing.tables import (
     MISSING,
     NEVER,

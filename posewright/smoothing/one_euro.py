@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from posewright.people import Result
+from posewright.results import Result
 from posewright.smoothing.tables import MISSING, NEVER, Clock, Doubles, Table, followed, moved
 
 __all__ = ["OneEuro"]

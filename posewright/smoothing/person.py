@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from posewright.errors import UsageError, nearest
-from posewright.people import Floats, People, Result
+from posewright.people import Floats, People
+from posewright.results import Result
 
 __all__ = ["RULES", "check_choice", "choose", "only"]
 

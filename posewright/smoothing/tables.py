@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.people import Floats, People, Result
+from posewright.people import Floats, People
+from posewright.results import Result
 
 __all__ = ["MISSING", "NEVER", "Clock", "Doubles", "Indices", "Table", "followed", "moved"]
 

@@ -5,15 +5,18 @@ Where a recipe uses what is not built (mosaic, mixing of pictures), its source s
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 from posewright.errors import UsageError, nearest
 from posewright.extras import installed
 from posewright.training import recipes
 from posewright.training.recipe import Recipe
 
-__all__ = ["FAMILIES", "Family", "find", "names"]
+__all__ = ["FAMILIES", "Family", "find", "names", "recipe_for", "recipe_of"]
 
 
 @dataclass(frozen=True)
@@ -228,3 +231,27 @@ def _is_network(name: str) -> bool:
     from posewright.models import variants
 
     return name in variants()
+
+
+def recipe_for(name: str) -> Recipe:
+    """Return a network's published recipe, HRNet's without one; UsageError: no such network."""
+    return find(name).build(name)
+
+
+def recipe_of(
+    model: str, data: str | Path | Sequence[str | Path], settings: Mapping[str, Any]
+) -> Recipe:
+    """Return a network's recipe for some data, with settings given as values.
+
+    Those of augment, options and lr_multipliers are given as dicts, of which each entry counts.
+    """
+    paths = [data] if isinstance(data, (str, Path)) else list(data)
+    texts_of = []
+    for key, value in settings.items():
+        parts = {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else None
+        for name, one in (parts or {key: value}).items():
+            plain_one = str(one) if isinstance(one, Path) else one
+            text_of = plain_one if isinstance(plain_one, str) else json.dumps(plain_one)
+            texts_of.append(f"{name}={text_of}")
+    recipe = replace(recipe_for(model), data=tuple(map(str, paths)))
+    return recipe.with_overrides(texts_of)

@@ -1,7 +1,7 @@
 """Recipe: every setting of a training run as one frozen value.
 
-`recipe_for(name)` is what a network's authors trained it with; `with_overrides(["lr=1e-3"])`
-changes settings by name; `to_toml` and `Recipe.read` are its file.  Needs no torch.
+`with_overrides(["lr=1e-3"])` changes settings by name; `to_toml` and `Recipe.read` are its file.
+`families.recipe_for(name)` is what a network's authors trained it with.  Needs no torch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from posewright.errors import UsageError, nearest
 from posewright.training import toml
 from posewright.training.rules import Rule, flag, number, one_of, plain, table, text, texts
 
-__all__ = ["Recipe", "describe_settings", "recipe_for", "recipe_of"]
+__all__ = ["Recipe", "describe_settings"]
 
 
 def _setting(default: Any, rule: Rule, says: str) -> Any:
@@ -193,32 +193,6 @@ class Recipe:
             return cls.from_dict(data)
         except UsageError as error:
             raise UsageError(f"{path}: {error}") from error
-
-
-def recipe_for(name: str) -> Recipe:
-    """Return a network's published recipe, HRNet's without one; UsageError: no such network."""
-    from posewright.training.families import find
-
-    return find(name).build(name)
-
-
-def recipe_of(
-    model: str, data: str | Path | Sequence[str | Path], settings: Mapping[str, Any]
-) -> Recipe:
-    """Return a network's recipe for some data, with settings given as values.
-
-    Those of augment, options and lr_multipliers are given as dicts, of which each entry counts.
-    """
-    paths = [data] if isinstance(data, (str, Path)) else list(data)
-    texts_of = []
-    for key, value in settings.items():
-        parts = {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else None
-        for name, one in (parts or {key: value}).items():
-            plain_one = str(one) if isinstance(one, Path) else one
-            text_of = plain_one if isinstance(plain_one, str) else json.dumps(plain_one)
-            texts_of.append(f"{name}={text_of}")
-    recipe = replace(recipe_for(model), data=tuple(map(str, paths)))
-    return recipe.with_overrides(texts_of)
 
 
 def describe_settings() -> list[tuple[str, Any, str, str]]:

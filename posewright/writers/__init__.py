@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from posewright.errors import UsageError, nearest
-from posewright.people import Result
+from posewright.results import Result
 from posewright.sources.base import check_rate
 
 if TYPE_CHECKING:

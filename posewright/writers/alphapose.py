@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from posewright.nms import proposal_score
-from posewright.people import Result
+from posewright.people import triples, xywh
+from posewright.results import Result
 from posewright.writers import WriterOptions
 from posewright.writers.names import (
     Names,
@@ -21,16 +22,7 @@ from posewright.writers.names import (
     stem,
 )
 from posewright.writers.orders import reorder
-from posewright.writers.text import (
-    Group,
-    PagesWriter,
-    TextWriter,
-    dumps,
-    plain,
-    starts_with,
-    triples,
-    xywh,
-)
+from posewright.writers.text import Group, PagesWriter, TextWriter, dumps, plain, starts_with
 
 __all__ = ["ImageIds", "ListForm", "PicturePage", "TableForm", "create"]
 

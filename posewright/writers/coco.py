@@ -10,10 +10,11 @@ from typing import Any
 from posewright.errors import UsageError
 from posewright.files.contents import contents
 from posewright.files.paths import PathIndex
-from posewright.people import Floats, People, Result
+from posewright.people import Floats, People, triples, xywh
+from posewright.results import Result
 from posewright.writers import WriterOptions
 from posewright.writers.names import Sequences, file_name, integer_in, is_picture, sequence_of
-from posewright.writers.text import TextWriter, dumps, plain, triples, xywh
+from posewright.writers.text import TextWriter, dumps, plain
 
 __all__ = ["CocoForm", "KnownImages", "create", "person_scores"]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from posewright.draw import Style, draw
 from posewright.errors import OutputError, UsageError
 from posewright.files.marks import is_drawn, marked
-from posewright.people import Result
+from posewright.results import Result
 from posewright.writers import WriterOptions
 from posewright.writers.files import spare_source
 from posewright.writers.names import Names, file_name

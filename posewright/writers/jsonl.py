@@ -12,11 +12,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from posewright.people import People, Result
+from posewright.people import People, triples
+from posewright.results import Result
 from posewright.skeletons import Skeleton
 from posewright.writers import WriterOptions
 from posewright.writers.names import sequence_of
-from posewright.writers.text import TextWriter, dumps, plain, triples
+from posewright.writers.text import TextWriter, dumps, plain
 
 __all__ = ["FORMAT", "VERSION", "LinesForm", "create"]
 

@@ -6,7 +6,7 @@ import hashlib
 import re
 from pathlib import PurePath
 
-from posewright.people import Result
+from posewright.results import Result
 from posewright.sources.order import PICTURES, UNREAD
 from posewright.sources.skipped import RAW
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from posewright.people import Result
+from posewright.results import Result
 from posewright.writers import WriterOptions
 from posewright.writers.names import Names, safe, sequence_of, stem
 from posewright.writers.orders import Order, reorder

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posewright.errors import UsageError
-from posewright.people import Floats, People
+from posewright.people import Floats, People, triples
 from posewright.skeletons import Skeleton, get_skeleton
-from posewright.writers.text import triples
 
 __all__ = ["Order", "reorder"]
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from posewright.extras import need
-from posewright.people import Result
+from posewright.results import Result
 from posewright.writers import WriterOptions
 from posewright.writers.files import PartFile
 from posewright.writers.text import TextWriter, harmless, plain

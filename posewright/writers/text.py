@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from posewright.errors import OutputError
-from posewright.people import People, Result
+from posewright.results import Result
 from posewright.writers.files import PartFile, PartFolder
 
 __all__ = [
@@ -24,8 +24,6 @@ __all__ = [
     "harmless",
     "plain",
     "starts_with",
-    "triples",
-    "xywh",
 ]
 
 
@@ -54,17 +52,6 @@ def starts_with(path: Path, name: str, start: bytes) -> bool:
         return False
     with path.open("rb") as file:
         return file.read(len(start)) == start
-
-
-def triples(people: People) -> NDArray[np.float32]:
-    """(N, K, 3) x, y px, score."""
-    return np.concatenate([people.keypoints, people.scores[..., None]], 2)
-
-
-def xywh(people: People) -> NDArray[np.float32]:
-    """(N, 4) left, top, width, height px of everybody's box."""
-    sides = people.boxes[:, 2:] - people.boxes[:, :2]
-    return np.concatenate([people.boxes[:, :2], np.maximum(sides, 0)], 1)
 
 
 class Form(Protocol):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from posewright.draw import Style, draw
 from posewright.errors import OutputError
-from posewright.people import Result
+from posewright.results import Result
 from posewright.warp import Warp
 from posewright.writers import WriterOptions
 from posewright.writers.encoders import Encoder, EncoderError, open_encoder

@@ -114,8 +114,7 @@ _LINES = {
     "zips": ("archive", _checkpoint),
     "recipes": ("text", _recipe),
 }
-# OpenVINO's process breaks down after some hundred graphs that it cannot compile, each of which it
-# refuses as it should where it is the first; no command line loads as many.
+# OpenVINO keeps what it knows of one graph for the next; no command line loads as many.
 _LOADS = 50
 _SET_FORMS = {"cvat": "text", "yolo": "text", "visdrone": "text"}  # the others are JSON
 # reader, examples, form

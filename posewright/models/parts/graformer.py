@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from posewright.models.semgcn import Links, adjacency
+from posewright.models.parts.semgcn import Links, adjacency
 
 __all__ = ["HAND", "GraFormer", "GraFormerLayer"]
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from posewright.errors import UsageError
-from posewright.models.graformer import GraFormerLayer
-from posewright.models.semgcn import ResGraphConv, adjacency
+from posewright.models.parts.graformer import GraFormerLayer
+from posewright.models.parts.semgcn import ResGraphConv, adjacency
 from posewright.skeletons import Skeleton
 
 __all__ = ["OnJoints", "graph_block", "linked_joints"]

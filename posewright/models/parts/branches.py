@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 from torch import Tensor, nn
 
-from posewright.models.layers import conv_bn
+from posewright.models.parts.layers import conv_bn
 
 __all__ = [
     "Branches",

@@ -1,24 +1,15 @@
-"""ResNet (arXiv:1512.03385, v1.5) and Simple Baselines: deconvolutions on top (arXiv:1804.06208).
-
-Module names are those of torchvision and of the authors' state dicts.
-"""
+"""ResNet (arXiv:1512.03385, v1.5), under torchvision's module names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from posewright.codecs import Codec
-from posewright.models.base import PoseModel
-from posewright.models.heads import top_down
-from posewright.models.layers import BasicBlock, Bottleneck, conv_bn
-from posewright.models.registry import register
-from posewright.skeletons import Skeleton
+from posewright.models.parts.layers import BasicBlock, Bottleneck, conv_bn
 
 __all__ = ["ResNet", "resnet_depths"]
 
-PAPER = "arXiv:1804.06208"
 Attention = Callable[[int], nn.Module]
 
 
@@ -94,52 +85,3 @@ def _plain_layer(inputs: int, width: int, count: int, stride: int) -> nn.Sequent
     shortcut = None if inputs == width else conv_bn(inputs, width, 1, stride)
     first = BasicBlock(inputs, width, stride, shortcut)
     return nn.Sequential(first, *(BasicBlock(width, width) for _ in range(count - 1)))
-
-
-def _simple_baseline(
-    depth: int,
-    input_size: tuple[int, int],
-    skeleton: Skeleton | str,
-    codec: Codec | str,
-    neck: Sequence[str],
-) -> PoseModel:
-    return top_down(
-        ResNet(depth), (2048, 32), deconv=(256, 256, 256),
-        input_size=input_size, skeleton=skeleton, codec=codec, neck=neck,
-    )  # fmt: skip
-
-
-@register(paper=PAPER, published="COCO val2017 AP .704 (detector boxes, flip), 384x288 .722")
-def simple_baseline_r50(
-    *,
-    input_size: tuple[int, int] = (192, 256),
-    skeleton: Skeleton | str = "coco17",
-    codec: Codec | str = "heatmap",
-    neck: Sequence[str] = (),
-) -> PoseModel:
-    """Simple Baselines with ResNet-50."""
-    return _simple_baseline(50, input_size, skeleton, codec, neck)
-
-
-@register(paper=PAPER, published="COCO val2017 AP .714 (detector boxes, flip), 384x288 .736")
-def simple_baseline_r101(
-    *,
-    input_size: tuple[int, int] = (192, 256),
-    skeleton: Skeleton | str = "coco17",
-    codec: Codec | str = "heatmap",
-    neck: Sequence[str] = (),
-) -> PoseModel:
-    """Simple Baselines with ResNet-101."""
-    return _simple_baseline(101, input_size, skeleton, codec, neck)
-
-
-@register(paper=PAPER, published="COCO val2017 AP .720 (detector boxes, flip), 384x288 .743")
-def simple_baseline_r152(
-    *,
-    input_size: tuple[int, int] = (192, 256),
-    skeleton: Skeleton | str = "coco17",
-    codec: Codec | str = "heatmap",
-    neck: Sequence[str] = (),
-) -> PoseModel:
-    """Simple Baselines with ResNet-152."""
-    return _simple_baseline(152, input_size, skeleton, codec, neck)

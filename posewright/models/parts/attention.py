@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from posewright.models.layers import conv_bn
-from posewright.models.rtmpose import GAU
+from posewright.models.parts.gau import GAU
+from posewright.models.parts.layers import conv_bn
 
 __all__ = ["CellGAU", "CoordinateAttention", "LargeKernel", "SelectiveKernel", "SqueezeExcite"]
 

@@ -16,7 +16,8 @@ from torch.nn import functional as F
 
 from posewright.codecs import Codec, Combined, Heatmap, Integral, MoveNet
 from posewright.errors import UsageError, nearest
-from posewright.models.layers import conv_bn
+from posewright.models.parts.layers import conv_bn
+from posewright.models.parts.resnet import ResNet
 
 __all__ = ["SpatialTransformer", "check_codec", "in_cells", "inverse", "sample"]
 
@@ -35,8 +36,6 @@ class Moments(nn.Module):
 
 def _resnet18() -> tuple[nn.Module, int]:
     """Return RMPE's localisation network, and how many features it has."""
-    from posewright.models.resnet import ResNet  # which imports PoseModel, which imports this file
-
     return nn.Sequential(ResNet(18), nn.AdaptiveAvgPool2d(1), nn.Flatten()), 512
 
 

@@ -19,7 +19,7 @@ from posewright.codecs import (
 from posewright.errors import UsageError
 from posewright.losses import loss_for
 from posewright.models.base import IMAGENET, PoseModel, as_skeleton
-from posewright.models.necks import Tokens, map_neck, token_blocks
+from posewright.models.parts.necks import Tokens, map_neck, token_blocks
 from posewright.runtimes.info import Input
 from posewright.skeletons import Skeleton
 
@@ -117,7 +117,7 @@ def top_down(
 
     features: (channels, stride) of what the backbone returns.  input_size: (width, height).
     neck: names of necks, applied in order: those that work on maps before the head, those that work
-    on joints inside of it (`posewright.models.necks`).  deconv: widths of the deconvolutions.
+    on joints inside of it (`posewright.models.parts.necks`).  deconv: widths of the deconvolutions.
     """
     channels, stride = features
     skeleton = as_skeleton(skeleton)

@@ -20,16 +20,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from posewright.errors import UsageError, nearest
-from posewright.models.attention import (
+from posewright.models.parts.attention import (
     CellGAU,
     CoordinateAttention,
     LargeKernel,
     SelectiveKernel,
     SqueezeExcite,
 )
-from posewright.models.gau import GAULayer
-from posewright.models.graph import graformer, linked_joints, semgcn
-from posewright.models.rtmpose import GAU
+from posewright.models.parts.gau import GAU, GAULayer
+from posewright.models.parts.graph import graformer, linked_joints, semgcn
 from posewright.skeletons import Skeleton
 
 __all__ = ["Beside", "Crossed", "Tokens", "map_neck", "token_blocks"]
