@@ -82,7 +82,8 @@ import sys, time
 import numpy as np
 import posewright.cli.common, posewright.cli.predict
 from posewright.cli import main
-from posewright.people import People, Result
+from posewright.people import People
+from posewright.results import Result
 from posewright.skeletons import COCO17
 
 class Walker:
