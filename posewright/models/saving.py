@@ -25,6 +25,7 @@ from posewright.skeletons import Skeleton
 __all__ = ["describe", "load_model", "revived", "save_model"]
 
 _OF_CODEC = {"codec", "input_size", "skeleton"}  # options that make another codec or other joints
+_GIGABYTES = ("vitpose_",)  # of memory: L and H have 1.2 and 2.5 of weights
 _NETWORK = "network"  # metadata entry: what `create` was called with
 
 
@@ -118,10 +119,10 @@ def _created(
     """Build the network that a file states; a ModelError where it is not that of its weights.
 
     One that is larger than usual is built without memory first: it may need more than any machine
-    has.
+    has, and a small file may name the largest network.
     """
     try:
-        if _large(options):
+        if _large(name, options):
             with torch.device("meta"):
                 _compare(create(name, **options), tensors, path)
         return create(name, **options)
@@ -132,11 +133,11 @@ def _created(
         raise ModelError(f"{path}: the network that it states cannot be built: {why}") from error
 
 
-def _large(options: Mapping[str, Any]) -> bool:
-    """Tell whether sides of the view or the number of joints are larger than usual."""
+def _large(name: str, options: Mapping[str, Any]) -> bool:
+    """Tell whether a network, sides of the view or the number of joints are larger than usual."""
     codec, skeleton = options.get("codec"), options.get("skeleton", ())
     sides = options.get("input_size") or getattr(codec, "input_size", None) or (0, 0)
-    return max(sides) > 1024 or len(skeleton) > 200
+    return max(sides) > 1024 or len(skeleton) > 200 or name.startswith(_GIGABYTES)
 
 
 def _described(metadata: Mapping[str, str], path: Path) -> tuple[str | None, dict[str, Any]]:
@@ -166,7 +167,12 @@ def _read(path: Path) -> tuple[Mapping[str, str], dict[str, Tensor]]:
 
 def _fill(model: PoseModel, tensors: Mapping[str, Tensor], path: Path) -> None:
     _compare(model, tensors, path)
-    model.load_state_dict(dict(tensors))
+    try:
+        if odd := next((k for k, v in tensors.items() if v.is_complex()), None):
+            raise ValueError(f"{odd} holds complex numbers")
+        model.load_state_dict(dict(tensors))
+    except (RuntimeError, ValueError) as error:  # types that torch only stores
+        raise ModelError(f"{path}: its weights cannot be taken: {error}") from error
 
 
 def _compare(model: PoseModel, tensors: Mapping[str, Tensor], path: Path) -> None:
