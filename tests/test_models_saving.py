@@ -94,3 +94,16 @@ def test_weights_of_a_type_that_no_network_has_are_one_error(
             warnings.simplefilter("error")
             with pytest.raises(ModelError, match=r"Float4|complex numbers"):
                 read(path)
+
+
+@pytest.mark.parametrize(("count", "message"), [(30_000, "30000 tensors"), (300_000, "its header")])
+def test_more_tensors_than_any_network_has_are_refused_at_once(
+    tmp_path: Path, count: int, message: str
+) -> None:
+    path = tmp_path / "many.safetensors"
+    empty = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    header = json.dumps({f"layer{i}": empty for i in range(count)}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    for read in (load_model, read_checkpoint):
+        with pytest.raises(ModelError, match=message):
+            read(path)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -21,6 +20,7 @@ from posewright.checkpoints.tfjs import read_tfjs
 from posewright.errors import ModelError, UsageError
 from posewright.extras import need
 from posewright.files.contents import open_regular
+from posewright.models.saving import MOST_TENSORS, read_tensors
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 
 __all__ = ["described", "is_safetensors", "read_checkpoint", "tensors_of"]
@@ -50,7 +50,10 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
     try:
-        found = _float(_unwrapped(_tensors(path)))
+        found = _tensors(path)
+        if len(found) > MOST_TENSORS:  # each is looked up in every variant of a family
+            raise ModelError(f"it has {len(found)} tensors, more than {MOST_TENSORS} of a network")
+        found = _float(_unwrapped(found))
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     except _DAMAGE as error:
@@ -274,6 +277,6 @@ def _begins_safetensors(head: bytes, size: int) -> bool:
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
-        return dict(safetensors.torch.load_file(path))
-    except (safetensors.SafetensorError, OSError) as error:
+        return read_tensors(path)[1]
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise ModelError(f"a damaged safetensors file ({error}); get it again") from error
