@@ -226,6 +226,8 @@ def test_every_skeleton_takes_graph_blocks(name: str) -> None:
         (("gau*semgcn*graformer",), "two blocks"),
         (("gau+gau*semgcn",), "two blocks"),
         (("",), "no neck ''"),
+        (("se",) * 10_000, "10000 necks, more than 32"),
+        (("+".join(["gau"] * 40),), "40 necks, more than 32"),
     ],
 )
 def test_unknown_necks_are_named(neck: Sequence[str], message: str) -> None:

@@ -176,6 +176,27 @@ class TwoBoxes:
         return People.of(boxes=[[10, 10, 40, 50], [60, 10, 90, 50]])
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"length": str(1 << 60)}, {"length": "-5"}, {"offset": "-5"}, {"offset": str(1 << 62)},
+        {"length": "one"}, {"location": "a" * 5000}, {"location": "a\0b"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_numbers_that_are_not_beside_the_file_are_none(
+    tmp_path: Path, said: dict[str, str]
+) -> None:
+    """onnxruntime opens such a file where its graph does not take them."""
+    network = onnx.load(EMBEDDED["movenet-thunder"].path)
+    unused = network.graph.initializer.add(name="unused", data_type=1, dims=[4], data_location=1)
+    for key, value in {"location": "net.onnx.data", "length": "16", **said}.items():
+        unused.external_data.add(key=key, value=value)
+    (tmp_path / "net.onnx").write_bytes(network.SerializeToString())
+    (tmp_path / "net.onnx.data").write_bytes(b"\xff" * 16)
+    assert not has_nan(tmp_path / "net.onnx")
+
+
 def frames() -> list[Frame]:
     """Both people can be seen; the second cannot; neither can."""
     images = [np.full((60, 100, 3), 100, np.uint8) for _ in range(3)]

@@ -6,6 +6,7 @@ import base64
 import http.server
 import io
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from test_sources_stream import serve, shots
 from posewright.cli import main
 from posewright.errors import SourceError
 from posewright.sources import fetched, open_source
+from posewright.weights.transport import Pace
 
 IMAGE = np.full((40, 60, 3), 90, np.uint8)
 HOSTILE = "token=hunter2&X-Amz-Signature=hunter3&key=hunter4"
@@ -127,7 +129,8 @@ def test_a_redirect_leads_to_the_web_alone() -> None:
 def test_no_redirect_leads_from_https_to_http() -> None:
     with answering({"/a.png": picture(".png")}) as (base, asked):
         with pytest.raises(URLError, match="unknown url type: http"):
-            fetched._opener(base.replace("http:", "https:")).open(f"{base}/a.png", timeout=2)
+            opener = fetched._opener(base.replace("http:", "https:"), Pace(2, 0, 2))
+            opener.open(f"{base}/a.png", timeout=2)
     assert asked == []
 
 
@@ -168,6 +171,35 @@ def test_a_picture_that_is_cut_off_says_so() -> None:
         start = time.monotonic()
         [frame] = open_source(f"{base}/a.png", retry_s=0)
     assert "9 bytes too early" in frame.message and time.monotonic() - start < 60
+
+
+@pytest.mark.parametrize("headers", [True, False])
+def test_a_server_that_sends_a_byte_now_and_then_is_left(
+    headers: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of its headers as of the picture: each byte would be waited for anew."""
+    png = encoded(".png")
+    begin = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n"
+    sent = begin + b"X: " if headers else begin + b"\r\n" + png[:-50]
+    left = threading.Event()
+    monkeypatch.setattr(fetched, "LONGEST", 0.4)
+
+    def answer(line: socket.socket) -> None:
+        with line:
+            line.recv(4096)
+            line.sendall(sent)
+            try:
+                for _ in range(1000):
+                    line.sendall(b"a")
+                    time.sleep(0.02)
+            except OSError:
+                left.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=lambda: answer(server.accept()[0]), daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/a.png"
+        assert fetched.open_picture(url, "x", 10**6, 0.4, lambda: 0) is None
+    assert left.wait(10)
 
 
 def test_no_output_of_a_picture_shows_secrets(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:

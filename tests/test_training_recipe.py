@@ -305,7 +305,8 @@ def test_published_recipes_survive_a_file(name: str, tmp_path: Path) -> None:
         ("augment = 1", "augment is a table"),
         ("[augment]\nflip = 'x'", "augment.flip='x'"),
         ("[options]\nwhen = 2020-01-01", "options is a table"),
-        (f"options = {'[' * 60_000}", "not a recipe in TOML"),
+        (f"options = {'[' * 50_000}", "not a recipe in TOML"),
+        (f"options = {'[' * 100_000}", "cannot be read \\(it has more than 65536 bytes"),
     ],
 )
 def test_bad_files_are_one_line(text: str, says: str, tmp_path: Path) -> None:
@@ -323,3 +324,11 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     path.write_bytes(b"model = '\xe9'")
     with pytest.raises(UsageError, match="not a recipe in TOML"):
         Recipe.read(path)
+
+
+@pytest.mark.parametrize("text", ["{} = 1", "[{}]", "data = [{{{} = 1}}]"])
+def test_a_key_of_many_parts_is_refused_at_once(tmp_path: Path, text: str) -> None:
+    """One of 30,000 parts took gigabytes."""
+    (tmp_path / "r.toml").write_text(text.format(".".join(["a"] * 2000)))
+    with pytest.raises(UsageError, match="more than 500 dots"):
+        Recipe.read(tmp_path / "r.toml")

@@ -195,7 +195,7 @@ def _write(state: dict[str, Tensor], part: Path) -> None:
     try:
         safetensors.torch.save_file(tensors, part, {_NAMES: names})
     except (OSError, safetensors.SafetensorError) as error:
-        raise OutputError(f"{part.parent}: the tensors cannot be written ({error})") from error
+        raise OutputError(f"{part.parent.parent}: cannot hold the tensors ({error})") from error
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -21,6 +20,7 @@ from posewright.checkpoints.tfjs import read_tfjs
 from posewright.errors import ModelError, UsageError
 from posewright.extras import need
 from posewright.files.contents import open_regular
+from posewright.models.files import MOST_TENSORS, read_tensors
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 
 __all__ = ["described", "is_safetensors", "read_checkpoint", "tensors_of"]
@@ -51,15 +51,28 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         raise UsageError(f"{path}: no such file")
     try:
         found = _tensors(path)
+        if len(found) > MOST_TENSORS:  # each is looked up in every variant of a family
+            raise ModelError(f"it has {len(found)} tensors, more than {MOST_TENSORS} of a network")
+        found = _float(_unwrapped(found))
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     except _DAMAGE as error:
         raise ModelError(f"{path}: a damaged checkpoint ({error!r}); get it again") from error
     if not found:
         raise ModelError(f"{path}: holds no tensors; it is not a checkpoint of a network")
-    found = _unwrapped(found)
-    # a tensor of many names is made float once: a file could name one a million times
+    return found
+
+
+def _float(found: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return floating tensors as float32; a RuntimeError for types that torch only stores.
+
+    One of many names is made so once: a file could name it a million times.
+    """
     unique = {id(v): v for v in found.values()}
+    if any(v.is_complex() for v in unique.values()):
+        raise ModelError(
+            "holds complex numbers, which no network of ours has; check which file it is"
+        )
     made = {key: v.float() if v.is_floating_point() else v for key, v in unique.items()}
     return {k: made[id(v)] for k, v in found.items()}
 
@@ -68,7 +81,7 @@ def _unwrapped(found: dict[str, Tensor]) -> dict[str, Tensor]:
     """Take "_orig_mod." out of all names, and "module." off those that all begin with it."""
     names = {key: key.split(".") for key in found}
     names = {key: [part for part in parts if part != _WRAPS[1]] for key, parts in names.items()}
-    while all(parts[0] == _WRAPS[0] and len(parts) > 1 for parts in names.values()):
+    while names and all(parts[0] == _WRAPS[0] and len(parts) > 1 for parts in names.values()):
         names = {key: parts[1:] for key, parts in names.items()}
     return {".".join(names[key]): value for key, value in found.items()}
 
@@ -264,6 +277,6 @@ def _begins_safetensors(head: bytes, size: int) -> bool:
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
-        return dict(safetensors.torch.load_file(path))
-    except (safetensors.SafetensorError, OSError) as error:
+        return read_tensors(path)[1]
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise ModelError(f"a damaged safetensors file ({error}); get it again") from error

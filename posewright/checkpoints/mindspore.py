@@ -18,6 +18,7 @@ _DTYPES = {
     "BFloat16": torch.bfloat16, "Int64": torch.int64, "Int32": torch.int32, "Int16": torch.int16,
     "Int8": torch.int8, "UInt8": torch.uint8, "Bool": torch.bool,
 }  # fmt: skip
+_DIMENSIONS = 64  # torch has no tensor of more
 Field = tuple[int, int | bytes]
 
 
@@ -59,6 +60,8 @@ def _tensor(data: bytes) -> tuple[tuple[int, ...], str, bytes]:
 def _joined(name: str, dims: tuple[int, ...], kind: str, contents: list[bytes]) -> Tensor:
     if kind not in _DTYPES:
         raise ModelError(f"tensor {name!r} is of type {kind!r}, which is not known")
+    if len(dims) > _DIMENSIONS:
+        raise ModelError(f"tensor {name!r} has {len(dims)} dimensions; get the file again")
     data, dtype = b"".join(contents), _DTYPES[kind]
     count = 1
     for n in dims:

@@ -8,6 +8,8 @@ that does not work); 128 + the number of the signal that stopped it: 129 SIGHUP,
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -50,6 +52,9 @@ VERBS = {
     "bench": bench,
     "doctor": doctor,
 }
+
+# What a system answers, before any of a file is read, to the question whether a path is there.
+_REFUSED_PATHS = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM)
 
 
 class Parser(argparse.ArgumentParser):
@@ -129,3 +134,10 @@ def _run(argv: Sequence[str] | None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 4
+    except OSError as error:
+        if error.errno not in _REFUSED_PATHS or error.filename is None:
+            raise
+        name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else "a file"
+        told = f"{name}: {error.strerror}; check the path and who may read it"
+        print(f"posewright: {one_line(told)}", file=sys.stderr)
+        return 2

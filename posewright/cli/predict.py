@@ -9,6 +9,7 @@ into a folder.  Ctrl-C, SIGTERM and SIGHUP finish the files and stop.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from pathlib import Path
@@ -274,7 +275,7 @@ def _is_pictures(source: str) -> bool:
 
     if "://" in source:
         return Path(re.split(r"[?#]", source)[0]).suffix.lower() in PICTURES
-    return Path(source).is_dir() or Path(source).suffix.lower() in {*PICTURES, ".zip", ".txt"}
+    return os.path.isdir(source) or Path(source).suffix.lower() in {*PICTURES, ".zip", ".txt"}
 
 
 def _boxes(args: argparse.Namespace) -> BoxFile | None:

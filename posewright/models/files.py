@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,9 +23,12 @@ from posewright.models.registry import create
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 from posewright.skeletons import Skeleton
 
-__all__ = ["describe", "load_model", "revived", "save_model"]
+__all__ = ["MOST_TENSORS", "describe", "load_model", "read_tensors", "revived", "save_model"]
 
 _OF_CODEC = {"codec", "input_size", "skeleton"}  # options that make another codec or other joints
+_GIGABYTES = ("vitpose_",)  # of memory: L and H have 1.2 and 2.5 of weights
+_HEADER = 16 << 20  # bytes; those of the largest networks have half a million
+MOST_TENSORS = 20_000  # of a file; the largest networks have some 3,000
 _NETWORK = "network"  # metadata entry: what `create` was called with
 
 
@@ -118,10 +122,10 @@ def _created(
     """Build the network that a file states; a ModelError where it is not that of its weights.
 
     One that is larger than usual is built without memory first: it may need more than any machine
-    has.
+    has, and a small file may name the largest network.
     """
     try:
-        if _large(options):
+        if _large(name, options):
             with torch.device("meta"):
                 _compare(create(name, **options), tensors, path)
         return create(name, **options)
@@ -132,11 +136,11 @@ def _created(
         raise ModelError(f"{path}: the network that it states cannot be built: {why}") from error
 
 
-def _large(options: Mapping[str, Any]) -> bool:
-    """Tell whether sides of the view or the number of joints are larger than usual."""
+def _large(name: str, options: Mapping[str, Any]) -> bool:
+    """Tell whether a network, sides of the view or the number of joints are larger than usual."""
     codec, skeleton = options.get("codec"), options.get("skeleton", ())
     sides = options.get("input_size") or getattr(codec, "input_size", None) or (0, 0)
-    return max(sides) > 1024 or len(skeleton) > 200
+    return max(sides) > 1024 or len(skeleton) > 200 or name.startswith(_GIGABYTES)
 
 
 def _described(metadata: Mapping[str, str], path: Path) -> tuple[str | None, dict[str, Any]]:
@@ -152,21 +156,42 @@ def _described(metadata: Mapping[str, str], path: Path) -> tuple[str | None, dic
 
 
 def _read(path: Path) -> tuple[Mapping[str, str], dict[str, Tensor]]:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UsageError(f"{path}: no such file")
     try:
-        with safetensors.safe_open(path, "pt") as file:
-            return file.metadata() or {}, {k: file.get_tensor(k) for k in file.keys()}
-    except (safetensors.SafetensorError, OSError) as error:
+        return read_tensors(path)
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise ModelError(
             f"{path}: not a safetensors file ({error}); "
             "checkpoints of other programs go through: posewright models convert"
         ) from error
 
 
+def read_tensors(path: Path) -> tuple[Mapping[str, str], dict[str, Tensor]]:
+    """Return the metadata and the tensors of a safetensors file.
+
+    ValueError: it names more tensors than any network has, which would take minutes.
+    safetensors.SafetensorError, OSError: it is damaged, or cannot be read.
+    """
+    with path.open("rb") as start:
+        size = int.from_bytes(start.read(8), "little")
+    if _HEADER < size <= path.stat().st_size:
+        raise ValueError(f"its header has {size} bytes, more than the {_HEADER} of any network")
+    with safetensors.safe_open(path, "pt") as file:
+        names = file.keys()
+        if len(names) > MOST_TENSORS:
+            raise ValueError(f"it has {len(names)} tensors, more than {MOST_TENSORS}")
+        return file.metadata() or {}, {name: file.get_tensor(name) for name in names}
+
+
 def _fill(model: PoseModel, tensors: Mapping[str, Tensor], path: Path) -> None:
     _compare(model, tensors, path)
-    model.load_state_dict(dict(tensors))
+    try:
+        if odd := next((k for k, v in tensors.items() if v.is_complex()), None):
+            raise ValueError(f"{odd} holds complex numbers")
+        model.load_state_dict(dict(tensors))
+    except (RuntimeError, ValueError) as error:  # types that torch only stores
+        raise ModelError(f"{path}: its weights cannot be taken: {error}") from error
 
 
 def _compare(model: PoseModel, tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from numbers import Integral
 from typing import Any, Literal
 
 from posewright.errors import UsageError, nearest
@@ -94,6 +95,7 @@ def create(name: str, **options: Any) -> PoseModel:
         if option not in allowed:
             hint = nearest(option, allowed)
             raise UsageError(f"{name} has no option {option!r}{hint}; it has {sorted(allowed)}")
+    _check_size(options.get("input_size", (1, 1)))
     stn: bool | str = options.get("stn", False)
     model = build(**{key: value for key, value in options.items() if key != "stn"})
     model.name, model.options = name, options
@@ -102,3 +104,13 @@ def create(name: str, **options: Any) -> PoseModel:
         model.stn = SpatialTransformer("resnet18" if stn is True else str(stn))
     model.eval()
     return model
+
+
+def _check_size(size: Any) -> None:
+    """Raise a UsageError for what is no (width, height): 0 is a multiple of all that is asked for.
+
+    It may come from the description in a file.
+    """
+    sides = size if isinstance(size, (tuple, list)) else ()
+    if len(sides) != 2 or not all(isinstance(side, Integral) and int(side) > 0 for side in sides):
+        raise UsageError(f"input_size={size!r}; give width and height, two whole numbers above 0")

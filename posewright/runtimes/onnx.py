@@ -158,7 +158,7 @@ def _open(path: Path, provider: str, level: Any = None) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1  # parallelism comes from calls that run side by side
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors are raised; without, they are printed as well
     if level is not None:
         options.graph_optimization_level = level
     if not path.is_file():

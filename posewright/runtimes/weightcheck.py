@@ -6,6 +6,7 @@ has no output at all, so that what a runtime makes of it must not be taken for o
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Any
@@ -114,11 +115,17 @@ def _low_bytes(data: memoryview, kind: int) -> bytes:
 
 
 def _read(beside: dict[str, str], folder: Path) -> NDArray[np.uint8]:
-    """Return the numbers that lie in another file; none where it is not in this folder."""
+    """Return the numbers that lie in another file; none where they are not there.
+
+    The runtime refuses that, unless its graph takes no such numbers.
+    """
     name = PurePath(beside["location"])
-    if name.is_absolute() or ".." in name.parts or not (folder / name).is_file():
-        return np.zeros(0, np.uint8)  # the runtime refuses that
+    none = np.zeros(0, np.uint8)
+    if name.is_absolute() or ".." in name.parts or not os.path.isfile(folder / name):
+        return none
     count, offset = int(beside.get("length", -1)), int(beside.get("offset", 0))
+    if count < -1 or offset < 0 or offset + max(count, 0) > os.path.getsize(folder / name):
+        return none
     return np.fromfile(folder / name, np.uint8, count, offset=offset)
 
 

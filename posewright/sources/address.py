@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from urllib.parse import urlsplit
 
 from posewright.errors import UsageError, nearest
 from posewright.files.address import is_address, without_secrets
@@ -40,6 +41,10 @@ def is_stream(name: str) -> bool:
         return False
     scheme, mark = found[1].lower(), found[2]
     if scheme in STREAMS and mark == "://":
+        try:
+            urlsplit(name)
+        except ValueError as error:  # brackets that are no IPv6 address
+            raise UsageError(f"{without_secrets(name)}: it is not a valid address") from error
         return True
     if scheme in STREAMS and re.match(r"[^:]*:/", name):
         raise UsageError(f"an address begins with {scheme}://; write both slashes")

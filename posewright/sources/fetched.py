@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import time
 import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from posewright.sources.depth import Depths
 from posewright.sources.guard import BadPicture, decode, picture_format
 from posewright.sources.order import PICTURES
 from posewright.sources.pictures import pictures
+from posewright.weights.transport import Pace, WatchedHttp, WatchedHttps
 
 __all__ = ["open_picture"]
 
@@ -34,10 +34,13 @@ def open_picture(
     """Return the source of the one picture at an http address; None where there is none.
 
     The server says so (image/...), or its first bytes do.  name: the address without secrets.
-    timeout: seconds to wait for an answer and for the next data.  SourceError for more than 256 MB.
+    timeout: seconds to wait for an answer with its headers, and for the next data.  SourceError for
+    more than 256 MB.
     """
     try:
-        with _opener(url).open(_request(url), timeout=timeout) as response:
+        opener = _opener(url, Pace(timeout, 0, LONGEST))
+        with opener.open(_request(url), timeout=timeout) as response:
+            response.watched.begin()
             suffix = PurePosixPath(urlsplit(url).path).suffix.lower()
             found = _body(response, name, suffix, stopped)
     except (OSError, HTTPException, ValueError):  # the caller tells its own reason
@@ -67,7 +70,7 @@ def _body(
     sure = kind.startswith("image/") or suffix in PICTURES
     if kind.startswith(("multipart/", "video/")) or (suffix in (".mjpg", ".mjpeg") and not sure):
         return None
-    data, end = bytearray(), time.monotonic() + LONGEST
+    data = bytearray()
     length = response.length or 0  # 0 where the server does not say
     if sure and length > MOST_BYTES:
         raise SourceError(f"{name} has {length} bytes, more than the {MOST_BYTES} of a picture")
@@ -75,7 +78,7 @@ def _body(
         data += chunk
         if len(data) >= 16 and not picture_format(bytes(data[:16])):
             return None
-        if len(data) > MOST_BYTES or time.monotonic() > end or stopped():
+        if len(data) > MOST_BYTES or stopped():
             return None
         if not sure and _NEXT in data[-_CHUNK - 4 :]:
             return None
@@ -91,7 +94,7 @@ def _request(url: str) -> urllib.request.Request:
     return urllib.request.Request(urlunsplit(plain), headers={"User-Agent": "posewright"})
 
 
-def _opener(url: str) -> urllib.request.OpenerDirector:
+def _opener(url: str, pace: Pace) -> urllib.request.OpenerDirector:
     """Return what opens http and https alone, also behind redirects, as FFmpeg does for videos.
 
     User and password are told to the address's own host only, where that asks for them.
@@ -105,10 +108,10 @@ def _opener(url: str) -> urllib.request.OpenerDirector:
         )
     opener = urllib.request.OpenerDirector()
     if parts.scheme.lower() == "http":  # a redirect from https to http is not followed
-        opener.add_handler(urllib.request.HTTPHandler())
+        opener.add_handler(WatchedHttp(pace))
     for handler in (
         urllib.request.ProxyHandler(),
-        urllib.request.HTTPSHandler(),
+        WatchedHttps(pace),
         urllib.request.HTTPRedirectHandler(),
         urllib.request.HTTPBasicAuthHandler(known),
         urllib.request.HTTPDigestAuthHandler(known),

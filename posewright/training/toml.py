@@ -24,13 +24,17 @@ __all__ = ["dumps", "load", "loads"]
 loads = tomllib.loads
 
 _MOST_BYTES = 1 << 16  # of a file; a long recipe has 4 kB, and tomllib may need the square of it
+_MOST_DOTS = 500  # of a line; of the parts of one key tomllib keeps every beginning
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _SHORT = {"\\": "\\\\", '"': '\\"', "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
 
 
 def load(path: str | Path) -> dict[str, Any]:
     """Return the table in a file; an OSError where it cannot be read, a ValueError: no TOML."""
-    return loads(contents(path, _MOST_BYTES).decode("utf-8-sig"))
+    text = contents(path, _MOST_BYTES).decode("utf-8-sig")
+    if any(line.count(".") > _MOST_DOTS for line in text.splitlines()):
+        raise ValueError(f"a line has more than {_MOST_DOTS} dots")
+    return loads(text)
 
 
 def dumps(table: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def find_model(name: str | Path) -> tuple[Path, str]:
         return EMBEDDED[text].path, ""
     prefix, colon, rest = text.partition(":")
     layout, path = (prefix, rest) if colon and prefix in _LAYOUT_PREFIXES else ("", text)
-    if Path(path).is_file():
+    if os.path.isfile(path):  # False, too, for names that no file can have
         return Path(path), layout
     hint = nearest(text, EMBEDDED)
     raise UsageError(

@@ -105,7 +105,7 @@ def download(
     """
     pace = Pace(timeout, least, period)
     job = _Job(url, path, sha.lower(), limit, pace, attempts, pause, allow_http, progress)
-    if path.is_file():
+    if os.path.isfile(path):
         return _kept(job)
     jobs = [replace(job, url=address) for address in (*mirrors, url)]
     for each in jobs:

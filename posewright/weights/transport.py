@@ -33,6 +33,8 @@ __all__ = [
     "DownloadError",
     "Pace",
     "TooSlow",
+    "WatchedHttp",
+    "WatchedHttps",
     "objection",
     "open_address",
     "read_block",
@@ -54,7 +56,7 @@ class Pace:
     """How slow a server may be.
 
     timeout: seconds for an answer with its headers, and for the next bytes.  least: bytes that must
-    come in every `period` seconds.
+    come in every `period` seconds; 0: the whole body must come in them.
     """
 
     timeout: float
@@ -210,7 +212,9 @@ def _watching(kind: Callable[..., HTTPConnection], pace: Pace) -> Callable[..., 
     return connect
 
 
-class _Http(urllib.request.HTTPHandler):
+class WatchedHttp(urllib.request.HTTPHandler):
+    """Opens http; what comes is a response with `watched`, whose `begin` starts the body's time."""
+
     def __init__(self, pace: Pace) -> None:
         super().__init__()
         self._connect = _watching(HTTPConnection, pace)
@@ -219,7 +223,9 @@ class _Http(urllib.request.HTTPHandler):
         return self.do_open(self._connect, req)
 
 
-class _Https(urllib.request.HTTPSHandler):
+class WatchedHttps(urllib.request.HTTPSHandler):
+    """Opens https, likewise."""
+
     def __init__(self, pace: Pace) -> None:
         super().__init__()
         self._connect = _watching(HTTPSConnection, pace)
@@ -241,7 +247,7 @@ def open_address(
     for handler in (
         urllib.request.ProxyHandler(), urllib.request.UnknownHandler(),
         urllib.request.HTTPDefaultErrorHandler(), urllib.request.HTTPErrorProcessor(),
-        _Http(pace), _Https(pace), _Redirects(url, headers, allow_http),
+        WatchedHttp(pace), WatchedHttps(pace), _Redirects(url, headers, allow_http),
     ):  # fmt: skip
         opener.add_handler(handler)
     with _of_network():

@@ -36,6 +36,7 @@ __all__ = ["Beside", "Crossed", "Tokens", "map_neck", "token_blocks"]
 WIDTH = 256
 DEEP = "gau_deep"
 GRAPHS = ("semgcn", "graformer")
+_MOST = 32  # blocks of one network; papers have up to four
 
 _MAPS: Mapping[str, Callable[[int], nn.Module]] = {
     "coordinate_attention": CoordinateAttention,
@@ -149,6 +150,9 @@ def _parts(name: str) -> list[str]:
 def _checked(names: Sequence[str]) -> tuple[str, ...]:
     """Return the names as a tuple, one name on its own too; a UsageError for an unknown one."""
     names = (names,) if isinstance(names, str) else tuple(names)
+    count = sum(len(_parts(name)) for name in names)
+    if count > _MOST:  # as a file may ask for
+        raise UsageError(f"{count} necks, more than {_MOST}; leave some out")
     for name in names:
         parts = _parts(name)
         known = sorted(_TOKENS if len(parts) > 1 else {*_MAPS, *_TOKENS})
