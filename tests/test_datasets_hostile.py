@@ -176,3 +176,45 @@ def test_no_text_of_a_file_commands_the_terminal(
         assert ascii(text)[1:-1] in printed.out + printed.err
     assert main(["data", "stats", str(home / text)]) == 3
     assert text[:1] not in capsys.readouterr().err
+
+
+SECRET = "https://me:hidden@host.example/x.png?token=hidden&n=1"
+
+
+@pytest.mark.parametrize("form", ["coco", "yolo", "labelme", "cvat"])
+def test_secrets_of_addresses_stay_in_the_labels(
+    home: Path, tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = written(home / "a.json", coco("good.png", SECRET))
+    out, seen = tmp_path / "out", ""
+    assert main(["data", "convert", str(labels), str(out), "--to", form]) == 3
+    assert main(["data", "convert", str(labels), str(tmp_path / "2"), "--to", form, "--json"]) == 3
+    assert main(["data", "check", str(labels)]) == 3
+    assert main(["data", "view", str(labels), "-o", str(tmp_path / "view")]) == 3
+    seen = "".join(capsys.readouterr())
+    for path in out.rglob("*"):
+        seen += path.name + (path.read_text(errors="replace") if path.is_file() else "")
+    assert "hidden" not in seen and "x.png" in seen
+
+
+def test_secrets_of_an_image_path_stay_in_the_labels(home: Path) -> None:
+    shapes = [{"label": "nose", "shape_type": "point", "points": [[2, 2]]}]
+    page = written(home / "lm" / "a.json", {"shapes": shapes, "imagePath": SECRET})
+    assert "hidden" not in str(open_dataset(page.parent)[0].image)
+
+
+def test_a_local_copy_of_an_address_is_found(home: Path) -> None:
+    picture(home / "x.png")
+    assert images_of(
+        open_dataset(written(home / "a.json", coco("https://u:p@h.example/x.png")))
+    ) == [True]
+
+
+def test_a_name_of_several_lines_is_told_in_one(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = written(home / "a.json", coco("good.png", "a\nposewright: all is well.png"))
+    assert main(["data", "convert", str(labels), str(tmp_path / "out")]) == 3
+    assert main(["data", "check", str(labels)]) == 3
+    printed = "".join(capsys.readouterr())
+    assert "all is well" in printed and "\nposewright: all" not in printed

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from posewright.errors import PosewrightError, SourceError, UsageError
 from posewright.people import Frame, People
 from posewright.readers import BoxFile, read_boxes, read_results
+from posewright.readers.results import MOST_PEOPLE
 from posewright.results import Result
 from posewright.skeletons import COCO17, Skeleton
 from posewright.writers import WriterOptions, create_writer
@@ -47,6 +48,39 @@ def put(path: Path, value: Any) -> Path:
 
 
 # --- results -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["jsonl", "coco", "alphapose", "openpose"])
+def test_a_frame_of_too_many_people_is_refused(tmp_path: Path, name: str) -> None:
+    def crowd(count: int) -> People:
+        one = people(1)
+        return People.of(
+            one.boxes.repeat(count, 0), one.box_scores.repeat(count),
+            one.keypoints.repeat(count, 0), one.scores.repeat(count, 0), range(1, count + 1),
+        )  # fmt: skip
+
+    def saved(*counts: int) -> Path:
+        frames = [Result(crowd(n), COCO17, (9, 9), "a.mp4", i) for i, n in enumerate(counts)]
+        return write(name, tmp_path, frames)
+
+    assert len(next(read_results(saved(MOST_PEOPLE)))) == MOST_PEOPLE
+    with pytest.raises(SourceError, match="frame 1 has 1001 people, more than 1000"):
+        list(read_results(saved(1, MOST_PEOPLE + 1)))
+
+
+@pytest.mark.parametrize("key", ["source", "sequence", "message", "image_id", "file_name"])
+def test_addresses_are_read_without_their_secrets(tmp_path: Path, key: str) -> None:
+    address = "rtsp://me:hidden@host/1.jpg?token=hidden"
+    if key in ("source", "sequence", "message"):
+        path = write("jsonl", tmp_path, run([1]))
+        head, line = path.read_text().splitlines()
+        path.write_text(f"{head}\n{json.dumps(json.loads(line) | {key: address})}\n")
+    else:
+        person = {"image_id": 1, "keypoints": [1, 2, 0.5] * 17, "score": 0.5} | {key: address}
+        path = put(tmp_path / "results.json", [person])
+    found = next(read_results(path))
+    told = found.source + found.sequence + found.message
+    assert "hidden" not in told and "***@host" in told
 
 
 def test_jsonl_comes_back_equal(tmp_path: Path) -> None:
@@ -321,3 +355,13 @@ def test_a_file_that_nothing_was_written_to(name: str, tmp_path: Path) -> None:
     (tmp_path / name).touch()
     with pytest.raises(SourceError, match=r"is empty \(0 bytes\): nothing was written to it$"):
         list(read_results(tmp_path / name))
+
+
+def test_boxes_of_a_crowd_that_cannot_be(tmp_path: Path) -> None:
+    path = tmp_path / "boxes.json"
+    box = {"image_id": 7, "bbox": [1, 2, 30, 40], "score": 0.5}
+    path.write_text(json.dumps([box] * MOST_PEOPLE), encoding="utf-8")
+    assert len(read_boxes(path).boxes[7]) == MOST_PEOPLE
+    path.write_text(json.dumps([box] * (MOST_PEOPLE + 1)), encoding="utf-8")
+    with pytest.raises(SourceError, match="image 7 has 1001 boxes of people"):
+        read_boxes(path)

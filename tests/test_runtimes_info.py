@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from posewright.cli import main
 from posewright.codecs import MoveNet, SimCC
 from posewright.errors import ModelError
 from posewright.nms import PPoseNMS
@@ -71,6 +72,7 @@ def test_numbers_out_of_range_are_named() -> None:
         ("stride", 0, "stride: 0 is not between 1 and 256"),
         ("padding", 1e308, "padding: 1e+308 cannot be meant"),
         ("input_size", [100_000, 256], "input_size: 100000 is not between 1 and 4096"),
+        ("input_size", [2048, 2048], "2048 x 2048 are more than 2,400,000 pixels"),
         ("input_size", [192], "input_size: 1 values, not 2"),
         ("nearness", "9", "nearness: '9' cannot be meant"),
     ):
@@ -78,3 +80,21 @@ def test_numbers_out_of_range_are_named() -> None:
         with pytest.raises(ModelError) as caught:
             ModelInfo.from_json(text, "m.onnx")
         assert why in str(caught.value)
+
+
+@pytest.mark.parametrize("field", ["origin", "attribution", "licence", "training_data"])
+def test_what_a_description_says_is_read_without_the_secrets_of_addresses(field: str) -> None:
+    data = json.loads(ModelInfo("net", MoveNet(), COCO17).to_json())
+    said = "from https://me:hidden@host.example/x.onnx?token=hidden by them"
+    found = ModelInfo.from_json(json.dumps(data | {field: said}), "m.onnx")
+    assert getattr(found, field) == "from https://***@host.example/x.onnx?token=*** by them"
+
+
+def test_a_description_of_several_lines_is_printed_in_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = {"name": "net\nlicence MIT\x1b[1m", "joints": ["a"] * 9, "codec": {"kind": "b"}}
+    monkeypatch.setattr("posewright.cli.models._file_info", lambda *_: told)
+    assert main(["models", "info", "m.onnx"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 and lines[0].split() == ["name", "net", "licence", "MIT\\x1b[1m"]

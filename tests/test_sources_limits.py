@@ -102,6 +102,75 @@ def test_a_tiff_with_too_little_data(tmp_path: Path, no_decoding: None, compress
     assert frame.status == "decode_error" and "strip 0" in frame.message
 
 
+@pytest.mark.parametrize("compression", [1, 2, 3, 4, 5, 32771, 32773])
+@pytest.mark.parametrize("other", [{262: 6, 277: 3}, {266: 2}, {278: 90}], ids=str)
+def test_a_tiff_with_too_little_data_of_any_kind(
+    tmp_path: Path, no_decoding: None, compression: int, other: dict[int, int]
+) -> None:
+    tags = {
+        256: 9000, 257: 9000, 258: 8, 259: compression, 262: 1, 273: 8, 277: 1, 278: 9000, 279: 99,
+    }  # fmt: skip
+    data = directory(*((tag, 4, 1, value) for tag, value in sorted((tags | other).items())))
+    assert "strip " in only(put(tmp_path / "a.tif", data)).message
+
+
+def strips(*counts: int, rows: int = 10, size: tuple[int, int] = (20, 40)) -> bytes:
+    """Return a grey TIFF of strips that all lie in one place, and say these lengths."""
+    width, height = size
+    names, lengths = [400] * -(-height // rows), list(counts)
+    page = [(256, 4, 1, width), (257, 4, 1, height), *SMALL[:3], (273, 4, len(names), 600)]
+    page += [(278, 4, 1, rows), (279, 4, len(lengths), 700)][: 2 if lengths else 1]
+    head = directory(*page)[:300].ljust(600, b"\0")
+    places = struct.pack(f"<{len(names)}I", *names).ljust(100, b"\0")
+    return head + places + struct.pack(f"<{len(lengths)}I", *lengths).ljust(300, b"\0")
+
+
+@pytest.mark.parametrize("counts, good", [
+    ((200,) * 4, True),
+    ((), False),
+    ((1, 3, 5, 7), True),  # and where they cannot be meant
+    ((19,) * 4, False),  # a row is not there
+    ((200,) * 3 + (9,), False),
+    ((200,) * 3, False),  # a strip is not named
+])  # fmt: skip
+def test_every_strip_of_a_tiff_is_long_enough(
+    tmp_path: Path, counts: tuple[int, ...], good: bool
+) -> None:
+    frame = only(put(tmp_path / "a.tif", strips(*counts)))
+    assert (frame.status == "ok") == good and ("strip" in frame.message) != good
+
+
+@pytest.mark.parametrize("counts", [(), (7,)])  # libtiff works them out
+def test_a_tiff_of_one_strip_without_its_length(tmp_path: Path, counts: tuple[int, ...]) -> None:
+    data = strips(*counts, rows=40)
+    for name, place, good in (("a", 8, True), ("b", len(data) - 799, False)):
+        strip = struct.pack("<HHII", 273, 4, 1, place)
+        path = put(
+            tmp_path / f"{name}.tif", data.replace(struct.pack("<HHII", 273, 4, 1, 600), strip)
+        )
+        assert (only(path).status == "ok") == good
+
+
+@pytest.mark.parametrize("compression", [0, 32895, 32908, 34661, 34712, 34925, 50000])
+def test_a_tiff_that_libtiff_cannot_unpack_is_not_black(
+    tmp_path: Path, no_decoding: None, compression: int
+) -> None:
+    data = tiff([(scene(), {259: compression})])
+    message = only(put(tmp_path / "a.tif", data)).message
+    assert message.startswith(
+        f"the TIFF is packed in a way that is not read here (compression {compression})"
+    )
+
+
+@pytest.mark.parametrize("kind", ["tiff_ccitt", "group3", "group4"])
+def test_a_fax_is_read(tmp_path: Path, kind: str) -> None:
+    for pixels in (scene(), np.full((2000, 2000), 255, np.uint8)):
+        out = io.BytesIO()
+        Image.fromarray(pixels).convert("1").save(out, "TIFF", compression=kind)
+        frame = only(put(tmp_path / "a.tif", out.getvalue()))
+        assert frame.status == "ok" and frame.size == pixels.shape[1::-1]
+
+
 def png(width: int, pixels: bytes) -> bytes:
     """Return a grey PNG that is as high as wide."""
     found = b"\x89PNG\r\n\x1a\n"

@@ -38,9 +38,9 @@ def left_out(notes: Sequence[str], remarks: Sequence[str] = ()) -> int:
     notes: of what is broken.  remarks: of what was left out on purpose, as another class.
     """
     for remark in remarks:
-        print(f"note: {remark}", file=sys.stderr)
+        print(f"note: {one_line(remark)}", file=sys.stderr)
     for note in notes:
-        print(f"warning: {note}", file=sys.stderr)
+        print(f"warning: {one_line(note)}", file=sys.stderr)
     return 3 if notes else 0
 
 

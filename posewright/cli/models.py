@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from posewright.errors import one_line
+
 if TYPE_CHECKING:
     from posewright.skeletons import Skeleton
 
@@ -96,7 +98,7 @@ def _print(data: dict[str, Any], as_json: bool) -> int:
     for key, value in data.items():
         if isinstance(value, dict):
             value = ", ".join(f"{k}={v}" for k, v in value.items())
-        print(f"{key.replace('_', ' '):18} {value}")
+        print(f"{key.replace('_', ' '):18} {one_line(str(value))}")
     return 0
 
 

@@ -24,6 +24,7 @@ from posewright.cli.common import (
 )
 from posewright.cli.progress import create_bar
 from posewright.cli.stopping import noting
+from posewright.errors import one_line
 
 if TYPE_CHECKING:
     from posewright.readers import BoxFile
@@ -174,7 +175,7 @@ def run(args: argparse.Namespace) -> int:
     boxes = _boxes(args)
     pose = load_pose(args, _reid(args))
     if pose.detector_note and boxes is None:
-        print(f"note: {pose.detector_note}", file=sys.stderr)
+        print(f"note: {one_line(pose.detector_note)}", file=sys.stderr)
     bar = create_bar(args.progress)
     options: dict[str, Any] = {"max_pixels": args.max_pixels}
     options |= {"latest": args.latest, "retry_s": args.retry, "det_every": args.det_every}

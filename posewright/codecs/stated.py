@@ -7,8 +7,9 @@ from typing import Any, get_type_hints
 
 from posewright.files.fields import typed
 
-__all__ = ["stated_fields"]
+__all__ = ["MOST_PIXELS", "stated_fields"]
 
+MOST_PIXELS = 2_400_000  # of a view: 1536 x 1536, or 2048 x 1152; more takes gigabytes
 _SHARE = (0.0, 1.0)
 # Wide enough for every published network.  Without them a number in a file decides how much memory
 # a view takes, or divides by zero.
@@ -50,4 +51,6 @@ def _in_range(name: str, value: Any) -> Any:
                 raise ValueError(f"{number:g} is not between {low:g} and {high:g}")
     if value == ():
         raise ValueError("an empty list")
+    if name == "input_size" and value[0] * value[1] > MOST_PIXELS:
+        raise ValueError(f"{value[0]} x {value[1]} are more than {MOST_PIXELS:,} pixels")
     return value

@@ -14,7 +14,7 @@ from posewright.datasets.folders import Progress, split
 from posewright.datasets.labelme_out import write_labelme
 from posewright.datasets.turned import turned_labels
 from posewright.datasets.yolo_out import write_yolo
-from posewright.errors import UsageError, nearest
+from posewright.errors import UsageError, nearest, one_line
 
 __all__ = ["FORMS", "Conversion", "convert", "named_parts", "subsets"]
 
@@ -97,7 +97,7 @@ def convert(
         dataset.skeleton.joints,
         {name: len(part) for name, part in parts.items()},
         {name: part.people for name, part in parts.items()},
-        (*dataset.notes, *turned_labels(dataset.name, dataset.samples), *notes),
+        (*dataset.notes, *turned_labels(dataset.name, dataset.samples), *map(one_line, notes)),
         tuple(
             dict.fromkeys([*dataset.remarks, *(r for part in parts.values() for r in part.remarks)])
         ),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from posewright.errors import one_line
+
 __all__ = ["Finding", "Findings"]
 
 
@@ -41,7 +43,7 @@ class Findings:
         old = self._found.get(key)
         if old is None or (level == "error" and old.level == "warning"):
             count = 1 if old is None else old.count + 1
-            self._found[key] = Finding(kind, level, text, count, str(first))
+            self._found[key] = Finding(kind, level, one_line(text), count, one_line(str(first)))
         else:
             self._found[key] = replace(old, count=old.count + 1)
 

@@ -22,7 +22,13 @@ from posewright.datasets.labelme_people import (
 )
 from posewright.datasets.naming import skeleton_of, spellings
 from posewright.datasets.notes import Notes
-from posewright.datasets.places import OUTSIDE, header_size, picture_below, set_folder
+from posewright.datasets.places import (
+    OUTSIDE,
+    header_size,
+    picture_below,
+    public_place,
+    set_folder,
+)
 from posewright.errors import SourceError
 from posewright.files.paths import on_disk
 from posewright.readers.classes import Classes, class_title
@@ -178,4 +184,4 @@ def _picture(
     found = next((c for c in choices if c is not None and on_disk(c).is_file()), None)
     if found is None and None in choices:
         notes.add(OUTSIDE, named[:200])
-    return on_disk(found or choices[0] or roots[0] / "outside of the set" / base)
+    return on_disk(found or public_place(choices[0], roots[0], named))

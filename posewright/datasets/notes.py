@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from posewright.errors import one_line
+
 __all__ = ["Notes"]
 
 
@@ -20,6 +22,6 @@ class Notes:
     def lines(self) -> tuple[str, ...]:
         """Return one line for each kind, in order of their first coming."""
         return tuple(
-            f"{self._where}: {count} x {what} (first: {first})"
+            one_line(f"{self._where}: {count} x {what} (first: {first})")
             for what, (count, first) in self._found.items()
         )

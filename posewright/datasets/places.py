@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from posewright.datasets.notes import Notes
+from posewright.files.address import without_secrets
 from posewright.files.contents import open_regular
 from posewright.files.paths import on_disk
 
 __all__ = [
     "OUTSIDE", "header_size", "header_sizes", "picture_below", "picture_finder",
-    "pictures_in", "set_folder",
+    "pictures_in", "public_place", "set_folder",
 ]  # fmt: skip
 
 OUTSIDE = "picture not looked for, its name leads out of the set: give its folder with --images"
@@ -62,7 +63,8 @@ def picture_finder(
     The folder is the one of `images`, the folders near `labels` and their usual children that holds
     most of the first names, whole or without their leading folders, as long as different names stay
     different.  A path that leads nowhere is returned all the same: whoever opens it says that it is
-    missing.  A name that leads out of the set is noted, and its picture missing.
+    missing.  A name that leads out of the set is noted, and its picture missing; so is
+    that of an address with a secret, which stays out of the path.
     """
     home = set_folder(labels) if images is None else images
     distinct = list(dict.fromkeys(map(_parts, names)))
@@ -83,9 +85,20 @@ def picture_finder(
         place = own if own is not None and own.is_file() else picture_below(root, name, home, drop)
         if place is None:
             notes.add(OUTSIDE, name[:200])
-        return place or root / "outside of the set" / _parts(name)[-1]
+        return public_place(place, root, name)
 
     return find
+
+
+def public_place(place: Path | None, root: Path, name: str) -> Path:
+    """Return `place`, or one below `root` that no picture has where it is None or has a secret.
+
+    name: as in the labels.  An address stands for a local copy, if there is one.
+    """
+    public = without_secrets(name)
+    if place is None:
+        return root / "outside of the set" / _parts(public)[-1]
+    return place if public == name or place.is_file() else root / "not fetched" / _parts(public)[-1]
 
 
 def _parts(name: str) -> tuple[str, ...]:

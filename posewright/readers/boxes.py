@@ -12,6 +12,7 @@ import numpy as np
 from posewright.errors import SourceError
 from posewright.files.paths import PathIndex
 from posewright.people import Floats, Frame, People
+from posewright.readers.results import MOST_PEOPLE
 from posewright.readers.values import BROKEN, corners, finite, image_id, load, number_id
 from posewright.writers.names import integer_in, is_picture
 
@@ -24,8 +25,8 @@ def read_boxes(path: str | Path, category: int = 1) -> BoxFile:
     A list of {image_id, bbox [x, y, w, h] px, score} with an optional category_id.  Entries of
     `category` are read, by default people; where none has it, as of a detector of one class, those
     of 1.  Others are left out.  An AlphaPose idx is not read: without tracking it is no identity.
-    Entries that make no sense are left out and counted.  SourceError for a file that is broken or
-    holds no usable box although it has entries.
+    Entries that make no sense are left out and counted.  SourceError for a file that is broken,
+    holds no usable box although it has entries, or more than 1,000 of a picture.
     """
     path = Path(path)
     data = load(path)
@@ -43,6 +44,12 @@ def read_boxes(path: str | Path, category: int = 1) -> BoxFile:
                 boxes.setdefault(image_id(entry["image_id"]), []).append(row)
         except BROKEN as error:
             bad.append(f"entry {number}: {error!r}")
+    for image, rows in boxes.items():
+        if len(rows) > MOST_PEOPLE:
+            raise SourceError(
+                f"{path}: image {image} has {len(rows)} boxes of people, more than {MOST_PEOPLE}; "
+                "leave out those of low scores"
+            )
     if data and not boxes:
         raise SourceError(f"{path}: {_none_of(data, wanted, bad)}")
     return BoxFile(path, {image: np.stack(rows) for image, rows in boxes.items()}, bad)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from posewright.errors import SourceError, UsageError, near
+from posewright.files.address import masked, without_secrets
 from posewright.files.contents import open_regular
 from posewright.files.fields import parsed, text_of, typed
 from posewright.files.paths import normal
@@ -32,7 +33,9 @@ from posewright.skeletons import Skeleton
 from posewright.writers.jsonl import FORMAT, VERSION
 from posewright.writers.names import integer_in, is_picture, sequence_of
 
-__all__ = ["is_jsonl", "read_results"]
+__all__ = ["MOST_PEOPLE", "is_jsonl", "read_results"]
+
+MOST_PEOPLE = 1000  # of a frame: trackers compare each with each
 
 
 def read_results(path: str | Path, skeleton: Skeleton | None = None) -> Iterator[Result]:
@@ -44,9 +47,13 @@ def read_results(path: str | Path, skeleton: Skeleton | None = None) -> Iterator
     people; image ids are in natural order, 2.jpg before 10.jpg.  Box scores of COCO and AlphaPose
     are worked out from the written score.  Where OpenPose files state no boxes, these are what the
     joints span, scored by their mean.  SourceError for a file that is broken, UsageError for one
-    that holds something else.
+    that holds something else.  Addresses in the names are read without their secrets.
     """
     path = Path(path)
+    return (_allowed(path, result) for result in _read(path, skeleton))
+
+
+def _read(path: Path, skeleton: Skeleton | None) -> Iterator[Result]:
     if path.is_dir():
         return read_openpose(path, skeleton)
     if is_jsonl(path):
@@ -54,6 +61,21 @@ def read_results(path: str | Path, skeleton: Skeleton | None = None) -> Iterator
     if path.suffix.lower() in {".csv", ".parquet"}:
         raise UsageError(f"{path}: tables are not read back; give the poses.jsonl of --save jsonl")
     return _lists(path, load(path), skeleton)
+
+
+def _allowed(path: Path, result: Result) -> Result:
+    """Return a result without secrets; SourceError where it has too many people to be compared."""
+    if len(result) > MOST_PEOPLE:
+        raise SourceError(
+            f"{path}: frame {result.frame} has {len(result)} people, more than {MOST_PEOPLE}; "
+            "keep the best of them"
+        )
+    if "://" not in result.source + result.sequence + result.message:
+        return result
+    return result.replace(
+        source=without_secrets(result.source), sequence=without_secrets(result.sequence),
+        message=masked(result.message),
+    )  # fmt: skip
 
 
 def is_jsonl(path: Path) -> bool:

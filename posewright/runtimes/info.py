@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from posewright.codecs import codec_from_dict, codec_to_dict
 from posewright.codecs.base import Codec
 from posewright.errors import ModelError
+from posewright.files.address import masked
 from posewright.files.fields import parsed, text_of, typed
 from posewright.nms import PPoseNMS
 from posewright.skeletons import Skeleton, get_skeleton
@@ -110,10 +111,10 @@ class ModelInfo:
                 codec,
                 _skeleton(data["skeleton"]),
                 Input.from_dict(data["input"]),
-                licence=text_of(data["licence"]),
-                attribution=text_of(data["attribution"]),
-                origin=text_of(data["origin"]),
-                training_data=text_of(data["training_data"]),
+                licence=masked(text_of(data["licence"])),
+                attribution=masked(text_of(data["attribution"])),
+                origin=masked(text_of(data["origin"])),
+                training_data=masked(text_of(data["training_data"])),
                 ppose=PPoseNMS.from_dict(data["ppose"]) if "ppose" in data else None,
             )
         except KeyError as error:

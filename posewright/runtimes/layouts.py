@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from posewright.codecs import Boxes, SimCC
+from posewright.codecs.stated import MOST_PIXELS
 from posewright.errors import ModelError, UsageError, nearest
 from posewright.runtimes.info import NO_JOINTS, Input, ModelInfo
 from posewright.skeletons import AP10K17, Skeleton, for_joints
@@ -153,10 +154,10 @@ def _view_size(path: Path, shape: Shape) -> tuple[int, int]:
             f"{path}: the input is {list(shape)}, so its size is not known; put HEIGHTxWIDTH "
             "into the file's name, as in rtmpose-m_256x192.onnx"
         )
-    if not all(1 <= side <= _LONGEST for side in size):
+    if not all(1 <= side <= _LONGEST for side in size) or size[0] * size[1] > MOST_PIXELS:
         raise ModelError(
-            f"{path}: views of {size[0]} x {size[1]} px are not between 1 and {_LONGEST}; "
-            "export it again"
+            f"{path}: views of {size[0]} x {size[1]} px are not between 1 and {_LONGEST}, or more "
+            f"than {MOST_PIXELS:,} pixels; export it again"
         )
     return size
 

@@ -47,9 +47,13 @@ _WHITE_IS_ZERO, _YCBCR, _SENSOR = (
     (32803, 34892),
 )  # photometric; of sensors: colour filter array, linear raw
 _JPEG, _DEFLATE, _STRICT = 7, (8, 32946), (5, 32773)  # compression; 5 LZW, 32773 PackBits
+_PLAIN, _FAX = 1, (2, 3, 4, 32771)
 # Bytes that one byte unpacks to at most: an LZW code of 12 bits stands for up to 3838 bytes, a run
-# of PackBits for 128 in two bytes.
-_HIGHEST_RATIO = {1: 1, 5: 2600, 32773: 64}
+# of PackBits or SGILog for 128 in two bytes, one of
+# NeXT or ThunderScan for 63 pixels of 2 or 4 bits.
+_HIGHEST_RATIO = {_PLAIN: 1, 5: 2600, 32766: 64, 32773: 64, 32809: 64, 34676: 64}
+# What libtiff unpacks in OpenCV's wheels; of what it does not know, OpenCV returns black.
+_READ = {*_HIGHEST_RATIO, *_FAX, 6, _JPEG, *_DEFLATE, 32909, 34677}
 _MAKERS = {
     b"NIKON": "NEF", b"SONY": "ARW", b"CANON": "CR2", b"PENTAX": "PEF", b"SAMSUNG": "SRW",
 }  # fmt: skip
@@ -242,7 +246,13 @@ def damage(file: IO[bytes]) -> str:
     OpenCV fills what libtiff cannot unpack with black and says nothing.
     """
     try:
-        wrong = _first_wrong(first(file))
+        page = first(file)
+        if (compression := page.number(_COMPRESSION, 1)) not in _READ:
+            return (
+                f"the TIFF is packed in a way that is not read here (compression {compression}); "
+                "save it with LZW or Deflate"
+            )
+        wrong = _first_wrong(page, compression)
     except (struct.error, OverflowError, ValueError):
         return "the TIFF's list of strips is damaged; get the file again"
     if wrong is None:
@@ -250,26 +260,34 @@ def damage(file: IO[bytes]) -> str:
     return f"strip {wrong} of the TIFF's data is damaged or cut off; get the file again"
 
 
-def _first_wrong(page: Directory) -> int | None:
+def _first_wrong(page: Directory, compression: int) -> int | None:
     """Return the number of the first strip or tile that cannot be unpacked without errors."""
-    compression, tables = page.number(_COMPRESSION, 1), bytes(page.numbers(_JPEG_TABLES))
-    for number, (part, (width, rows)) in enumerate(zip(_parts(page), _sizes(page), strict=False)):
+    tables = bytes(page.numbers(_JPEG_TABLES))
+    parts = _parts(page, compression)
+    for number, (line, rows) in enumerate(_sizes(page)):
+        part = next(parts, b"")
         # Whoever unpacks it makes room for all of it first.
-        room = len(part) if compression != 1 else page.file.seek(0, 2)
-        if width * rows > _HIGHEST_RATIO.get(compression, math.inf) * room:
+        if _too_short(len(part), compression, line, rows):
             wrong = True
         elif compression in _DEFLATE:
-            wrong = _inflates_less(part, width * rows)
+            wrong = _inflates_less(part, line * rows)
         elif compression == _JPEG:
             whole = tables[:-2] + part[2:] if len(tables) > 4 else part
             wrong = too_many_scans(whole) or jpeg_damaged(whole)
-        elif compression in _STRICT and width and not _old_lzw(part):
-            wrong = strip_damaged(part, compression, width, rows)
+        elif compression in _STRICT and _exact(page) and not _old_lzw(part):
+            wrong = strip_damaged(part, compression, line, rows)
         else:
             wrong = False
         if wrong:
             return number
     return None
+
+
+def _too_short(length: int, compression: int, line: int, rows: int) -> bool:
+    """Tell whether `length` packed bytes cannot hold `rows` rows of `line` bytes."""
+    if compression in _FAX:
+        return rows > 8 * length  # each row of a fax takes at least one bit
+    return line * rows > _HIGHEST_RATIO.get(compression, math.inf) * length
 
 
 def _inflates_less(part: bytes, size: int) -> bool:
@@ -285,25 +303,40 @@ def _old_lzw(part: bytes) -> bool:
     return part[:1] == b"\0" and bool(part[1:2]) and part[1] & 1 == 1
 
 
-def _parts(page: Directory) -> Iterator[bytes]:
-    """Yield the strips or tiles as they are stored."""
-    offsets, counts = _TILES if _TILES[0] in page.places else _STRIPS
-    for at, count in zip(page.numbers(offsets), page.numbers(counts), strict=False):
+def _parts(page: Directory, compression: int) -> Iterator[bytes]:
+    """Yield the strips or tiles as they are stored, as far as their tags name them."""
+    places, lengths = _TILES if _TILES[0] in page.places else _STRIPS
+    offsets, counts = page.numbers(places), page.numbers(lengths)
+    # libtiff works out the lengths of strips that it cannot believe, and that of a single one.
+    wrong = len(counts) > 2 and counts[0] != counts[1] and page.number(_PLANAR, 1) == 1
+    single = len(offsets) == 1 and (compression == _PLAIN or not counts)
+    unknown = single or (compression == _PLAIN and wrong)
+    for at, count in zip(offsets, [-1] * len(offsets) if unknown else counts, strict=False):
         page.file.seek(at)
         yield page.file.read(count)
 
 
+def _exact(page: Directory) -> bool:
+    """Tell whether `_sizes` says how much there is, rather than how much there is at least.
+
+    YCbCr may hold fewer colours than pixels, and bits in the other order are left alone.
+    """
+    return page.number(_PHOTOMETRIC) != _YCBCR and page.number(_FILL_ORDER, 1) == 1
+
+
 def _sizes(page: Directory) -> Iterator[tuple[int, int]]:
-    """Yield bytes a row and rows of each strip or tile once unpacked; 0 where nobody knows."""
-    width, height = page.size
-    rows, tiled = page.number(_ROWS, height), _TILES[0] in page.places
-    samples = 1 if page.number(_PLANAR, 1) == 2 else page.number(_SAMPLES, 1)
-    if tiled:
-        width, height = page.tile
-        rows = height
-    # YCbCr may hold fewer colours than pixels, and bits in the other order are left alone.
-    known = page.number(_PHOTOMETRIC) != _YCBCR and page.number(_FILL_ORDER, 1) == 1
-    line = (width * page.number(_BITS, 1) * samples + 7) // 8 if known else 0
-    while rows > 0 and height > 0:  # once for each plane
-        for top in range(0, height, rows):
-            yield line, min(rows, height - top)
+    """Yield bytes a row and rows of each strip or tile once unpacked, at least."""
+    (width, height), rows = page.size, page.number(_ROWS, page.size[1])
+    samples, planes, across = page.number(_SAMPLES, 1), 1, 1
+    if page.number(_PLANAR, 1) == 2:
+        samples, planes = 1, samples
+    if _TILES[0] in page.places:
+        rows = page.tile[1]
+        if 0 in page.tile:
+            raise ValueError("has tiles without a size")
+        across, width, height = -(-width // page.tile[0]), page.tile[0], -(-height // rows) * rows
+    if page.number(_PHOTOMETRIC) == _YCBCR:
+        samples = 1
+    line = (width * page.number(_BITS, 1) * samples + 7) // 8
+    for top in range(0, height * planes * across, max(rows, 1)):
+        yield line, min(rows, height - top % height)
