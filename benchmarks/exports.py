@@ -25,7 +25,7 @@ from posewright.errors import PosewrightError
 from posewright.export import export
 from posewright.machine import cpu_name
 from posewright.models import PoseModel, create, variants
-from posewright.models.files import load_model, save_model
+from posewright.models.saving import load_model, save_model
 from posewright.runtimes.info import ModelInfo
 
 NEAR = 0.1  # px

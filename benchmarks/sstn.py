@@ -33,8 +33,8 @@ from posewright.datasets.opening import open_dataset
 from posewright.evaluate import evaluate, main_metric
 from posewright.evaluation.running import LabelledBoxes, everybody
 from posewright.models import PoseModel, create
-from posewright.models.files import load_model, save_model
 from posewright.models.parts.stn import SpatialTransformer
+from posewright.models.saving import load_model, save_model
 from posewright.people import Frame, People
 from posewright.pipeline import Boxes
 from posewright.runtimes import Model

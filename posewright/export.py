@@ -29,7 +29,7 @@ from posewright.extras import installed, missing
 from posewright.files.scratch import move, scratch
 from posewright.folding import fold_batch_norm
 from posewright.models import PoseModel
-from posewright.models.files import describe, save_model
+from posewright.models.saving import describe, save_model
 from posewright.runtimes import Runtime, load_model
 from posewright.runtimes.info import METADATA_KEY, Input, ModelInfo
 from posewright.runtimes.onnx import data_beside

@@ -128,7 +128,7 @@ def make_inputs(folder: Path) -> Path:
     import torch
 
     from posewright.models import create
-    from posewright.models.files import save_model
+    from posewright.models.saving import save_model
     from posewright.training.families import recipe_of
     from posewright.weights import EMBEDDED
 

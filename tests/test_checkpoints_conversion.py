@@ -15,7 +15,7 @@ from posewright.checkpoints.files import tensors_of
 from posewright.cli import main
 from posewright.errors import ModelError
 from posewright.models import PoseModel, create
-from posewright.models.files import load_model
+from posewright.models.saving import load_model
 from posewright.runtimes import load_model as load_runtime
 from posewright.skeletons import Skeleton
 from posewright.weights import EMBEDDED

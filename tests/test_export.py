@@ -30,8 +30,8 @@ from posewright.export import Check, _crops_of, export, fold_batch_norm
 from posewright.export import _refuse as refuse
 from posewright.models import PoseModel, create
 from posewright.models.counting import count
-from posewright.models.files import describe, load_model, save_model
 from posewright.models.hrformer import LocalAttention
+from posewright.models.saving import describe, load_model, save_model
 from posewright.runtimes import load_model as load_runtime
 from posewright.skeletons import Skeleton
 from posewright.sources import open_source

@@ -49,7 +49,7 @@ def test_whose_joints_they_are() -> None:
 def dog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("torch")
     from posewright.models import create
-    from posewright.models.files import save_model
+    from posewright.models.saving import save_model
 
     path = tmp_path_factory.mktemp("models") / "dog.safetensors"
     save_model(create("rtmpose_t", skeleton=DOG, input_size=(64, 64)), path)

@@ -15,7 +15,7 @@ from posewright.errors import ModelError, UsageError
 from posewright.export import export
 from posewright.models import PoseModel, create, variants
 from posewright.models.counting import count
-from posewright.models.files import load_model
+from posewright.models.saving import load_model
 from posewright.people import Frame, People
 from posewright.reid import Embedder
 from posewright.runtimes.onnx import OnnxModel

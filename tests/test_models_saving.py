@@ -15,8 +15,8 @@ import torch
 from posewright.checkpoints.files import read_checkpoint
 from posewright.errors import ModelError
 from posewright.models import PoseModel, create
-from posewright.models import files as saving
-from posewright.models.files import load_model, save_model
+from posewright.models import saving as saving
+from posewright.models.saving import load_model, save_model
 
 
 @pytest.fixture(scope="module")

@@ -18,10 +18,10 @@ from posewright.errors import ModelError, UsageError
 from posewright.export import export
 from posewright.losses import HeatmapMSE
 from posewright.models import PoseModel, create
-from posewright.models.files import load_model, save_model
 from posewright.models.movenet import MoveNetHead
 from posewright.models.parts.layers import conv_bn
 from posewright.models.parts.stn import SpatialTransformer, in_cells, inverse, sample
+from posewright.models.saving import load_model, save_model
 from posewright.people import People
 from posewright.runtimes.info import Input
 from posewright.skeletons import Skeleton

@@ -337,7 +337,7 @@ def test_the_tracker_does_not_take_a_failed_frame_for_an_empty_one() -> None:
 def test_weights_of_torch(tmp_path: Path, pictures: Path) -> None:
     torch = pytest.importorskip("torch")
     from posewright.models import create
-    from posewright.models.files import save_model
+    from posewright.models.saving import save_model
 
     model = create("simple_baseline_r50", input_size=(32, 32))
     with torch.no_grad():

@@ -98,7 +98,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a small network with random weights."""
     torch = pytest.importorskip("torch")
     from posewright.models import create
-    from posewright.models.files import save_model
+    from posewright.models.saving import save_model
 
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("net") / "small.safetensors"
@@ -108,7 +108,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_cost_of_a_network_of_the_zoo(stick_people: Path, network: Path) -> None:
     from posewright.models.counting import count
-    from posewright.models.files import load_model
+    from posewright.models.saving import load_model
 
     cost = measure_cost(str(network), open_dataset(stick_people).samples)
     counts = count(load_model(network)[0])

@@ -23,7 +23,7 @@ from posewright.augment import Augmentation
 from posewright.cli import main
 from posewright.errors import ModelError, OutputError, UsageError
 from posewright.models import create
-from posewright.models.files import save_model
+from posewright.models.saving import save_model
 from posewright.runtimes.torch import TorchModel
 from posewright.train import train
 from posewright.training.families import recipe_for

@@ -15,7 +15,7 @@ from torch import nn
 
 from posewright.errors import ModelError, UsageError
 from posewright.models import PoseModel, create
-from posewright.models.files import save_model
+from posewright.models.saving import save_model
 from posewright.training.families import recipe_for
 from posewright.training.optim import freeze, learning_rate, make_optimizer
 from posewright.training.recipe import Recipe

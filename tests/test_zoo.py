@@ -24,9 +24,9 @@ from posewright.export import _write_onnx as write_onnx
 from posewright.export import export
 from posewright.models import PoseModel, create, register, variants
 from posewright.models.counting import count
-from posewright.models.files import describe, load_model, save_model
 from posewright.models.hrnet import HRNet
 from posewright.models.parts.layers import BasicBlock
+from posewright.models.saving import describe, load_model, save_model
 from posewright.people import People
 from posewright.skeletons import Skeleton
 from posewright.weights.published import published

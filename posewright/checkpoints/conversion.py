@@ -12,7 +12,7 @@ from posewright.checkpoints.fitting import Options, built, fitting
 from posewright.errors import UsageError, nearest
 from posewright.files.address import without_secrets
 from posewright.models import PoseModel, create
-from posewright.models.files import describe, save_model
+from posewright.models.saving import describe, save_model
 from posewright.runtimes.info import ModelInfo
 from posewright.skeletons import Skeleton
 from posewright.weights.published import Published

@@ -20,7 +20,7 @@ from posewright.checkpoints.tfjs import read_tfjs
 from posewright.errors import ModelError, UsageError
 from posewright.extras import need
 from posewright.files.contents import open_regular
-from posewright.models.files import MOST_TENSORS, read_tensors
+from posewright.models.saving import MOST_TENSORS, read_tensors
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 
 __all__ = ["described", "is_safetensors", "read_checkpoint", "tensors_of"]

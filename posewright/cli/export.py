@@ -173,7 +173,7 @@ def _network(args: argparse.Namespace) -> tuple[PoseModel, ModelInfo]:
     """Return the network with its weights, and what is known of them."""
     from posewright.errors import UsageError
     from posewright.models import create
-    from posewright.models.files import describe, load_model
+    from posewright.models.saving import describe, load_model
 
     if Path(args.model).suffix == ".safetensors":
         return load_model(Path(args.model))

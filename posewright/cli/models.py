@@ -145,7 +145,7 @@ def _info(args: argparse.Namespace) -> int:
     if args.name in EMBEDDED or path.suffix == ".onnx" or ":" in args.name:
         return _print(_file_info(args.name, args.json), args.json)
     if path.suffix == ".safetensors":
-        from posewright.models.files import load_model
+        from posewright.models.saving import load_model
 
         model, info = load_model(path)
         told = {**json.loads(info.to_json()), "bytes": path.stat().st_size}

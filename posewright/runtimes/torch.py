@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from posewright.codecs.base import Codec
 from posewright.errors import MissingError, ModelError, UsageError, nearest
 from posewright.models import PoseModel
-from posewright.models.files import describe, load_model
+from posewright.models.saving import describe, load_model
 from posewright.runtimes.info import ModelInfo
 from posewright.skeletons import Skeleton
 

@@ -15,7 +15,7 @@ from posewright.datasets.base import Dataset
 from posewright.errors import ModelError, UsageError
 from posewright.files.lock import FolderLock
 from posewright.models import PoseModel, create
-from posewright.models.files import describe, revived, save_model
+from posewright.models.saving import describe, revived, save_model
 from posewright.readers.boxes import read_boxes
 from posewright.skeletons import Skeleton
 from posewright.training.ema import Ema

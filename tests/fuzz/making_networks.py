@@ -13,8 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save_file
 
 from posewright.codecs import DEKR, Heatmap, MoveNet, SimCC
-from posewright.models.files import save_model
 from posewright.models.registry import create
+from posewright.models.saving import save_model
 from posewright.nms import PPoseNMS
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 from posewright.skeletons import COCO17

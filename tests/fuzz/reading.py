@@ -91,7 +91,7 @@ def _checkpoint(file: Path) -> None:
 
 
 def _model(file: Path) -> None:
-    from posewright.models.files import load_model
+    from posewright.models.saving import load_model
 
     load_model(file)
 
