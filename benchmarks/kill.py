@@ -51,6 +51,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--verb", choices=("train", "interrupt", "predict"), default="train")
     args = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGHUP):  # ignored under nohup and in the background
+        signal.signal(number, signal.SIG_DFL)
     run = {"train": _all, "interrupt": _interruptions, "predict": _predictions}[args.verb]
     with tempfile.TemporaryDirectory() as name:
         return run(Path(name), args.count, random.Random(args.seed))
