@@ -87,7 +87,7 @@ def run(video: Path, frames: int, leak: bool) -> list[Sample]:
                 break
         for writer in writers:
             writer.close()
-    print(f"{frames} frames in {time.perf_counter() - started:.0f} s")
+    print(f"{frames} frames in {time.perf_counter() - started:.0f} s", flush=True)
     return samples
 
 
@@ -107,7 +107,8 @@ def told(name: str, samples: list[Sample]) -> bool:
     print(
         f"{name}: {memory[0]:.0f} MB after {warm[0].frame} frames, {growth:+.1f} MB to the end, "
         f"{slope:+.2f} MB in 1,000 frames, files {files:+d}, threads {threads:+d}: "
-        f"{'flat' if flat else 'grows'}"
+        f"{'flat' if flat else 'grows'}",
+        flush=True,
     )
     return flat
 
