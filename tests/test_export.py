@@ -430,7 +430,7 @@ def test_runtimes_refuse_files_of_others(saved: Path, tmp_path: Path) -> None:
 
 
 def test_a_backbone_of_imagenet_fills_what_it_has() -> None:
-    from posewright.checkpoints.imagenet import load_backbone
+    from posewright.checkpoints.tables.imagenet import load_backbone
 
     made = create("simple_baseline_r50", **SMALL)
     theirs = {k.partition(".")[2]: v + 1 for k, v in made.state_dict().items() if "backbone" in k}

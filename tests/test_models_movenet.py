@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from posewright.checkpoints import convert, foreign
-from posewright.checkpoints.movenet import UPPER_BODY7
+from posewright.checkpoints.tables.movenet import UPPER_BODY7
 from posewright.checkpoints.tfjs import read_tfjs
 from posewright.errors import ModelError, UsageError
 from posewright.models import PoseModel, create

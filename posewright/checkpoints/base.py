@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -40,10 +39,11 @@ class Foreign:
 
 @cache
 def foreigns() -> dict[str, Foreign]:
-    """Return every family by name: all `Foreign` objects in the files of posewright/checkpoints."""
+    """Return every family by name: all `Foreign` objects in the files of checkpoints/tables."""
     found: dict[str, Foreign] = {}
-    for module in pkgutil.iter_modules(sys.modules[__package__].__path__):
-        for value in vars(importlib.import_module(f"{__package__}.{module.name}")).values():
+    tables = importlib.import_module(f"{__package__}.tables")
+    for module in pkgutil.iter_modules(tables.__path__):
+        for value in vars(importlib.import_module(f"{tables.__name__}.{module.name}")).values():
             if isinstance(value, Foreign):
                 if found.setdefault(value.name, value) is not value:
                     raise ValueError(f"two families are called {value.name!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from posewright.checkpoints.base import Foreign, State
-from posewright.checkpoints.mmpose_seresnet import flat_gates
+from posewright.checkpoints.tables.seresnet import flat_gates
 from posewright.models import create
 
 __all__ = ["SIMPLE_POSE"]
