@@ -23,7 +23,7 @@ from posewright.codecs import Codec
 from posewright.codecs.dekr import DEKR
 from posewright.codecs.posefix import PoseFix
 from posewright.datasets.base import Dataset, Sample
-from posewright.datasets.coco_out import write_labels
+from posewright.datasets.formats.coco_out import write_labels
 from posewright.datasets.opening import open_dataset
 from posewright.models import PoseModel, create, register
 from posewright.models.parts.resnet import ResNet

@@ -162,7 +162,7 @@ def _pictures(folder: Path) -> None:
 
 def _labels(folder: Path) -> None:
     """Write a set of stick people, and its labels as the results of a perfect network."""
-    from posewright.datasets.coco_out import write_labels
+    from posewright.datasets.formats.coco_out import write_labels
     from posewright.datasets.synthetic import synth
 
     write_labels(synth(folder / "set", 10, 0), folder / "set" / "annotations.json")

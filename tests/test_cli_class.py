@@ -10,7 +10,7 @@ import pytest
 
 from posewright.cli import main
 from posewright.datasets import open_dataset
-from posewright.datasets.coco_out import write_labels
+from posewright.datasets.formats.coco_out import write_labels
 from posewright.datasets.synthetic import synth
 from posewright.training.families import recipe_of
 from posewright.training.recipe import Recipe

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from posewright.datasets.check import check
-from posewright.datasets.coco_out import write_labels
+from posewright.datasets.formats.coco_out import write_labels
 from posewright.datasets.synthetic import synth
 
 Change = Callable[[list[float]], list[float]]

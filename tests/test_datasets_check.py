@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from posewright.datasets.check import check
-from posewright.datasets.coco_out import write_labels
+from posewright.datasets.formats.coco_out import write_labels
+from posewright.datasets.formats.yolo_out import write_yolo
 from posewright.datasets.synthetic import synth
-from posewright.datasets.yolo_out import write_yolo
 
 
 @pytest.fixture

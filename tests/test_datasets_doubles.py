@@ -13,8 +13,8 @@ import pytest
 
 from posewright.datasets import Dataset, Sample, open_dataset, split
 from posewright.datasets.check import check
-from posewright.datasets.coco_out import write_labels
 from posewright.datasets.doubles import labelled_twice, same_picture
+from posewright.datasets.formats.coco_out import write_labels
 from posewright.datasets.synthetic import synth
 from posewright.skeletons import COCO17
 from posewright.training.recipe import Recipe

@@ -12,7 +12,7 @@ import pytest
 
 from posewright.datasets import open_dataset
 from posewright.datasets.check import check
-from posewright.datasets.coco_out import write_labels
+from posewright.datasets.formats.coco_out import write_labels
 from posewright.datasets.synthetic import synth
 from posewright.readers.boxes import read_boxes
 from posewright.readers.instances import read_detections, read_truth

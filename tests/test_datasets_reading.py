@@ -12,7 +12,7 @@ import pytest
 
 from posewright.datasets import concat, open_dataset
 from posewright.datasets.base import Sample
-from posewright.datasets.cvat import parse_xml
+from posewright.datasets.formats.cvat import parse_xml
 from posewright.errors import PosewrightError, SourceError, UsageError
 from posewright.skeletons import COCO17, CROWDPOSE14, MPII16
 
@@ -95,7 +95,7 @@ def test_lspet(data_dir: Path) -> None:
 
 
 def test_lsp_says_hidden_where_the_extension_says_labelled() -> None:
-    from posewright.datasets.lsp import joints_to_points
+    from posewright.datasets.formats.lsp import joints_to_points
 
     lsp, lspet = np.ones((3, 14, 2)), np.ones((14, 3, 2))
     lsp[2, 0, 0], lspet[0, 2, 0] = 0, 0

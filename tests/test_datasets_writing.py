@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from posewright.datasets import Dataset, concat, open_dataset, split
 from posewright.datasets.base import Sample
-from posewright.datasets.coco_out import to_coco
 from posewright.datasets.converting import convert
 from posewright.datasets.folders import output_names
+from posewright.datasets.formats.coco_out import to_coco
 from posewright.datasets.synthetic import draw_picture, synth
 from posewright.errors import OutputError, UsageError
 from posewright.skeletons import COCO17, CROWDPOSE14, Skeleton

@@ -19,7 +19,7 @@ from posewright.cli.eval import DATA as CHOICES
 from posewright.cli.eval import RESCORE as WORDS
 from posewright.codecs import PoseFix
 from posewright.datasets import Dataset, Sample, open_dataset
-from posewright.datasets.coco_out import write_labels
+from posewright.datasets.formats.coco_out import write_labels
 from posewright.errors import SourceError, UsageError
 from posewright.evaluate import DATA, Evaluation, data_of, evaluate, main_metric
 from posewright.evaluation.arrays import in_order, labels_of

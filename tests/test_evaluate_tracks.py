@@ -16,7 +16,7 @@ import pytest
 from posewright.cli import main
 from posewright.codecs import PoseFix
 from posewright.datasets import Dataset, Sample, open_dataset
-from posewright.datasets.coco_out import write_labels
+from posewright.datasets.formats.coco_out import write_labels
 from posewright.errors import UsageError
 from posewright.evaluate import Evaluation, evaluate, main_metric
 from posewright.evaluation import running

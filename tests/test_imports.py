@@ -80,7 +80,8 @@ def test_core_needs_numpy_and_lap_only(file: Path) -> None:
 WITHOUT_TORCH = ("recipe", "recipes", "families", "rules", "toml", "cropcache")
 TORCH_LAYER = {
     *files(
-        "models/*.py", "models/parts/*.py", "checkpoints/*.py", "checkpoints/tables/*.py", "losses/*.py",
+        "models/*.py", "models/parts/*.py", "checkpoints/*.py", "checkpoints/tables/*.py",
+        "losses/*.py",
         "runtimes/torch.py", "export.py", "folding.py", "training/*.py", "train.py",
     )
 } - set(files(*(f"training/{name}.py" for name in WITHOUT_TORCH)))  # fmt: skip

@@ -12,7 +12,7 @@ import pytest
 
 from posewright.datasets import open_dataset
 from posewright.datasets.converting import convert
-from posewright.datasets.labelme import skeleton_from_names
+from posewright.datasets.formats.labelme import skeleton_from_names
 from posewright.errors import SourceError
 from posewright.skeletons import COCO17, CROWDPOSE14
 

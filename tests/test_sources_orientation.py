@@ -17,10 +17,10 @@ from PIL import Image
 
 from posewright.datasets import Dataset, Sample, open_dataset
 from posewright.datasets.check import check
-from posewright.datasets.coco_out import write_coco, write_labels
 from posewright.datasets.converting import convert
+from posewright.datasets.formats.coco_out import write_coco, write_labels
+from posewright.datasets.formats.yolo_out import write_yolo
 from posewright.datasets.places import header_size
-from posewright.datasets.yolo_out import write_yolo
 from posewright.skeletons import Skeleton
 from posewright.sources.pictures import file_frame
 

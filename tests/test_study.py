@@ -15,7 +15,7 @@ import pytest
 from posewright.cli import main
 from posewright.cost import Cost, measure_cost
 from posewright.datasets import Dataset, Sample, open_dataset
-from posewright.datasets.coco_out import write_labels
+from posewright.datasets.formats.coco_out import write_labels
 from posewright.datasets.synthetic import synth
 from posewright.degrade import parse
 from posewright.errors import ModelError, SourceError, UsageError

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from posewright.datasets import Dataset, open_dataset
-from posewright.datasets.coco_out import write_labels
+from posewright.datasets.formats.coco_out import write_labels
+from posewright.datasets.formats.yolo_out import write_yolo
 from posewright.datasets.synthetic import synth
-from posewright.datasets.yolo_out import write_yolo
 from posewright.errors import UsageError
 from posewright.evaluation.opening import open_labelled
 from posewright.skeletons import COCO17

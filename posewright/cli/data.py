@@ -248,7 +248,7 @@ class _Counter:
 
 
 def _synth(args: argparse.Namespace) -> int:
-    from posewright.datasets.coco_out import write_labels
+    from posewright.datasets.formats.coco_out import write_labels
     from posewright.datasets.synthetic import synth
     from posewright.errors import UsageError
 

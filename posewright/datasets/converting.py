@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from posewright.datasets.base import Dataset, concat
-from posewright.datasets.coco_out import write_coco
-from posewright.datasets.cvat_out import write_cvat
 from posewright.datasets.folders import Progress, split
-from posewright.datasets.labelme_out import write_labelme
+from posewright.datasets.formats.coco_out import write_coco
+from posewright.datasets.formats.cvat_out import write_cvat
+from posewright.datasets.formats.labelme_out import write_labelme
+from posewright.datasets.formats.yolo_out import write_yolo
 from posewright.datasets.turned import turned_labels
-from posewright.datasets.yolo_out import write_yolo
 from posewright.errors import UsageError, nearest, one_line
 
 __all__ = ["FORMS", "Conversion", "convert", "named_parts", "subsets"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from posewright.datasets.notes import Notes
+from posewright.datasets.findings import Notes
 from posewright.skeletons import (
     COCO17,
     COCO133,

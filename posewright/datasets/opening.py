@@ -73,7 +73,7 @@ def open_dataset(
         chosen["class_name"] = class_name
     module, name = KINDS[kind]
     read: Callable[..., Dataset] = getattr(
-        importlib.import_module(f"posewright.datasets.{module}"), name
+        importlib.import_module(f"posewright.datasets.formats.{module}"), name
     )
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told apart later
@@ -113,7 +113,7 @@ def parts_of(path: str | Path, kind: str | None = None) -> tuple[str, ...]:
 
     Errors as `open_dataset`.
     """
-    from posewright.datasets.yolo import yolo_parts
+    from posewright.datasets.formats.yolo import yolo_parts
 
     file, kind = located(Path(path), kind)
     return yolo_parts(file) if kind in _WITH_PARTS else ()

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from posewright.datasets.notes import Notes
+from posewright.datasets.findings import Notes
 from posewright.files.address import without_secrets
 from posewright.files.contents import open_regular
 from posewright.files.paths import on_disk

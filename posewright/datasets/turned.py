@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from posewright.datasets.base import Sample
-from posewright.datasets.notes import Notes
+from posewright.datasets.findings import Notes
 from posewright.datasets.places import header_sizes
 
 __all__ = ["OUT", "of_stored", "turned_labels"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from posewright.datasets.base import Dataset
-from posewright.datasets.coco import parse_coco
+from posewright.datasets.formats.coco import parse_coco
 from posewright.datasets.opening import KINDS, open_dataset, open_part
 from posewright.errors import SourceError, UsageError
 from posewright.metrics.instances import Doubles

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from posewright.datasets.classes import Category, coco_category
 from posewright.errors import SourceError, UsageError, near
 from posewright.files.contents import contents
 from posewright.files.paths import PathIndex
 from posewright.metrics.instances import Detections, Doubles, Ints, Truth
-from posewright.readers.classes import Category, coco_category
 from posewright.readers.columns import (
     areas_of,
     boxes_of,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from posewright.datasets.base import Dataset, Sample, labelled_extent
-from posewright.datasets.notes import Notes
+from posewright.datasets.findings import Notes
 from posewright.datasets.places import header_size
 from posewright.errors import SourceError
 from posewright.people import Floats

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 from posewright.datasets.base import Dataset, Sample, labelled_extent
-from posewright.datasets.label_studio_pictures import file_name, finder, picture_key
-from posewright.datasets.labelme import skeleton_from_names
-from posewright.datasets.labelme_people import HIDDEN
+from posewright.datasets.classes import Classes, class_title
+from posewright.datasets.findings import Notes
+from posewright.datasets.formats.label_studio_pictures import file_name, finder, picture_key
+from posewright.datasets.formats.labelme import skeleton_from_names
+from posewright.datasets.formats.labelme_people import HIDDEN
 from posewright.datasets.naming import spellings
-from posewright.datasets.notes import Notes
 from posewright.errors import SourceError
 from posewright.people import Floats
-from posewright.readers.classes import Classes, class_title
 from posewright.readers.values import BROKEN, finite, load, turned_extent
 from posewright.skeletons import Skeleton
 

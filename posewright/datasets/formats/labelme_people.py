@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from posewright.datasets.base import AREA_OF_BOX, labelled_extent
-from posewright.datasets.notes import Notes
+from posewright.datasets.classes import PERSON, Classes
+from posewright.datasets.findings import Notes
 from posewright.people import Floats
-from posewright.readers.classes import PERSON, Classes
 from posewright.readers.values import BROKEN, finite, image_id
 
 __all__ = [

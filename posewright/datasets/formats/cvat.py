@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from posewright.datasets.base import AREA_OF_BOX, Dataset, Sample, labelled_extent
-from posewright.datasets.labelme import skeleton_from_names
-from posewright.datasets.labelme_people import polygon_area
+from posewright.datasets.classes import Classes, class_title, majority
+from posewright.datasets.findings import Notes
+from posewright.datasets.formats.labelme import skeleton_from_names
+from posewright.datasets.formats.labelme_people import polygon_area
 from posewright.datasets.naming import spellings
-from posewright.datasets.notes import Notes
 from posewright.datasets.places import picture_finder
 from posewright.errors import SourceError, near
 from posewright.files.contents import contents
 from posewright.people import Floats
-from posewright.readers.classes import Classes, class_title, majority
 from posewright.readers.values import BROKEN, finite, turned_extent
 from posewright.skeletons import Skeleton, for_joints
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from posewright.datasets.base import Dataset, Sample
-from posewright.datasets.notes import Notes
+from posewright.datasets.classes import PERSON, Classes, class_title
+from posewright.datasets.findings import Notes
 from posewright.datasets.places import header_size
 from posewright.errors import SourceError
 from posewright.people import Floats
-from posewright.readers.classes import PERSON, Classes, class_title
 from posewright.readers.values import BROKEN, corners
 from posewright.skeletons import Skeleton
 

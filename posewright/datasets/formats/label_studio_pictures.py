@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from posewright.datasets.notes import Notes
+from posewright.datasets.findings import Notes
 from posewright.datasets.places import picture_finder
 from posewright.writers.names import is_picture
 

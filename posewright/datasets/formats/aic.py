@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from posewright.datasets.base import Dataset, Sample
-from posewright.datasets.notes import Notes
+from posewright.datasets.findings import Notes
 from posewright.datasets.places import header_size, picture_finder
 from posewright.errors import SourceError
 from posewright.people import Floats

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from posewright.datasets.base import Dataset, Sample
-from posewright.datasets.coco import read_coco
+from posewright.datasets.formats.coco import read_coco
 from posewright.errors import SourceError
 
 __all__ = ["read_posetrack"]

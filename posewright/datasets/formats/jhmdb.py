@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from posewright.datasets.base import Dataset
-from posewright.datasets.coco import read_coco
+from posewright.datasets.formats.coco import read_coco
 
 __all__ = ["read_jhmdb"]
 

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from posewright.datasets.base import AREA_OF_BOX, Dataset, Outlines, Sample, labelled_extent
+from posewright.datasets.classes import Category, coco_category, majority
+from posewright.datasets.findings import Notes
 from posewright.datasets.naming import skeleton_of, stated_mirror, stated_names, unnamed
-from posewright.datasets.notes import Notes
 from posewright.datasets.places import picture_finder
 from posewright.errors import SourceError
 from posewright.people import Floats
-from posewright.readers.classes import Category, coco_category, majority
 from posewright.readers.values import (
     BROKEN,
     corners,

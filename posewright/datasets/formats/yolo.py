@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from posewright.datasets.base import Dataset, Sample
+from posewright.datasets.classes import Classes, class_title, majority
+from posewright.datasets.findings import Notes
+from posewright.datasets.formats.yolo_yaml import Layout, layout_of, pictures_of
 from posewright.datasets.naming import skeleton_of, stated_mirror, unnamed
-from posewright.datasets.notes import Notes
 from posewright.datasets.places import header_size, pictures_in
-from posewright.datasets.yolo_yaml import Layout, layout_of, pictures_of
 from posewright.errors import SourceError
 from posewright.files.paths import on_disk
 from posewright.people import Floats
-from posewright.readers.classes import Classes, class_title, majority
 from posewright.readers.values import BROKEN, finite
 from posewright.skeletons import Skeleton
 

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from posewright.datasets.base import Dataset, Sample
-from posewright.datasets.labelme_people import (
+from posewright.datasets.classes import Classes, class_title
+from posewright.datasets.findings import Notes
+from posewright.datasets.formats.labelme_people import (
     Person,
     classes_of,
     joints_named,
@@ -21,7 +23,6 @@ from posewright.datasets.labelme_people import (
     people_of,
 )
 from posewright.datasets.naming import skeleton_of, spellings
-from posewright.datasets.notes import Notes
 from posewright.datasets.places import (
     OUTSIDE,
     header_size,
@@ -31,7 +32,6 @@ from posewright.datasets.places import (
 )
 from posewright.errors import SourceError
 from posewright.files.paths import on_disk
-from posewright.readers.classes import Classes, class_title
 from posewright.readers.values import BROKEN, image_id, load, natural
 from posewright.skeletons import (
     COCO17,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from posewright.datasets.notes import Notes
+from posewright.datasets.findings import Notes
 from posewright.datasets.places import pictures_in
 from posewright.errors import SourceError, UsageError
 from posewright.files.paths import on_disk
