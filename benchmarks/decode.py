@@ -142,13 +142,31 @@ def main() -> int:
     # name, claimed ratio, slow way, fast way, what the fast way's result is compared as, and how
     # close it must be: pixels of the map, or one grey level after normalisation
     cases: list[tuple[str, float, Callable[[], Array], Callable[[], Array], Any, float]] = [
-        ("quarter, 32 x 17 maps of 64 x 48", 10, lambda: loop_quarter(maps),
-         lambda: batch(quarter_shift, maps), np.asarray, 1e-4),
-        ("DARK, 32 x 17 maps of 64 x 48", 15, lambda: loop_dark(maps),
-         lambda: batch(dark, maps), np.asarray, 1e-4),
-        ("crop, 8 people of 1080p to 256 x 192", 3.5, lambda: loop_crop(image, boxes),
-         lambda: batch_crop(image, boxes, views), normal, 0.018),
-    ]  # fmt: skip
+        (
+            "quarter, 32 x 17 maps of 64 x 48",
+            10,
+            lambda: loop_quarter(maps),
+            lambda: batch(quarter_shift, maps),
+            np.asarray,
+            1e-4,
+        ),
+        (
+            "DARK, 32 x 17 maps of 64 x 48",
+            15,
+            lambda: loop_dark(maps),
+            lambda: batch(dark, maps),
+            np.asarray,
+            1e-4,
+        ),
+        (
+            "crop, 8 people of 1080p to 256 x 192",
+            3.5,
+            lambda: loop_crop(image, boxes),
+            lambda: batch_crop(image, boxes, views),
+            normal,
+            0.018,
+        ),
+    ]
     print(f"{cpu()}; numpy {np.__version__}, OpenCV {cv2.__version__}, 1 thread, {RUNS} runs")
     missed = 0
     for name, claim, slow, fast, same, close in cases:

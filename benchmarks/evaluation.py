@@ -42,13 +42,17 @@ def labels(images: int, rng: np.random.Generator) -> dict[str, Any]:
     crowd = rng.random(count) < 0.01
     people = [
         {
-            "id": i + 1, "image_id": int(where[i]), "category_id": 1, "iscrowd": int(crowd[i]),
+            "id": i + 1,
+            "image_id": int(where[i]),
+            "category_id": 1,
+            "iscrowd": int(crowd[i]),
             "area": round(float(extent[i].prod() * 0.6), 2),
             "num_keypoints": int((seen[i] > 0).sum()),
-            "bbox": [*low[i].tolist(), *extent[i].tolist()], "keypoints": rows[i].tolist(),
+            "bbox": [*low[i].tolist(), *extent[i].tolist()],
+            "keypoints": rows[i].tolist(),
         }
         for i in range(count)
-    ]  # fmt: skip
+    ]
     return {
         "images": [{"id": i + 1, "file_name": f"{i + 1}.jpg"} for i in range(images)],
         "annotations": people,
@@ -69,11 +73,13 @@ def results(truth: dict[str, Any], count: int, rng: np.random.Generator) -> list
     rows = np.concatenate([points.round(2), scores.round(3)], 2).reshape(count, -1)
     return [
         {
-            "image_id": people[s]["image_id"], "category_id": 1, "keypoints": row.tolist(),
+            "image_id": people[s]["image_id"],
+            "category_id": 1,
+            "keypoints": row.tolist(),
             "score": round(float(score), 4),
         }
         for s, row, score in zip(source, rows, rng.random(count), strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def reference(truth: Path, found: Path) -> list[float]:

@@ -86,10 +86,23 @@ def overflow(folder: Path, chance: random.Random, count: int = 50) -> bool:
         out = folder / f"out{turn}"
         with open(folder / "log", "w", encoding="utf-8") as log:
             code = subprocess.run(
-                [sys.executable, "-m", "posewright", "predict", folder / "a.jpg", "-o", out,
-                 "--save", "jsonl,csv,coco,openpose", option, folder / "bad.onnx"],
-                stdout=log, stderr=log, check=False,
-            ).returncode  # fmt: skip
+                [
+                    sys.executable,
+                    "-m",
+                    "posewright",
+                    "predict",
+                    folder / "a.jpg",
+                    "-o",
+                    out,
+                    "--save",
+                    "jsonl,csv,coco,openpose",
+                    option,
+                    folder / "bad.onnx",
+                ],
+                stdout=log,
+                stderr=log,
+                check=False,
+            ).returncode
         rows = [json.loads(line) for line in (out / "poses.jsonl").read_text("utf-8").splitlines()]
         finite += all(_finite(file) for file in out.rglob("*") if file.is_file())
         failed = any(row.get("message") for row in rows)  # of the frame, or of some people in it
@@ -141,9 +154,16 @@ def playlists(folder: Path, chance: random.Random) -> bool:
             file = folder / f"{number}{suffix}"
             file.write_text(text, encoding="utf-8")
             refused += _refused(str(file), folder / f"out{number}")
-        words = [f"concat:{secret}|{secret}", f"subfile,,start,0,end,0,,:{secret}",
-                 f"file:{secret}", f"data:video/mp4;base64,{'A' * 40}", f"crypto:{secret}",
-                 f"async:{secret}", f"cache:{address}", f"hls+{address}"]  # fmt: skip
+        words = [
+            f"concat:{secret}|{secret}",
+            f"subfile,,start,0,end,0,,:{secret}",
+            f"file:{secret}",
+            f"data:video/mp4;base64,{'A' * 40}",
+            f"crypto:{secret}",
+            f"async:{secret}",
+            f"cache:{address}",
+            f"hls+{address}",
+        ]
         refused += sum(_refused(word, folder / f"word{n}") for n, word in enumerate(words))
     count = len(texts) + len(words)
     print(
@@ -169,8 +189,11 @@ def _refused(source: str, out: Path) -> bool:
     with open(os.devnull, "w", encoding="utf-8") as quiet:
         code = subprocess.run(
             [sys.executable, "-m", "posewright", "predict", source, "-o", out, "--retry", "0"],
-            stdout=quiet, stderr=quiet, check=False, timeout=60,
-        ).returncode  # fmt: skip
+            stdout=quiet,
+            stderr=quiet,
+            check=False,
+            timeout=60,
+        ).returncode
     rows = (out / "poses.jsonl").read_text("utf-8") if (out / "poses.jsonl").exists() else ""
     return code in (2, 3) and '"status": "ok"' not in rows and '"status":"ok"' not in rows
 
@@ -291,18 +314,33 @@ def places(folder: Path, chance: random.Random) -> bool:
     data = cv2.imencode(".png", _images(1)[0])[1].tobytes()
     long = "/".join(["a folder with a long name"] * 14)
     names = [
-        "plain.png", "a b.png", "läufer.png", "走る人.png", "العداء.png", "🏃‍♀️.png", "-x.png",
-        "a'b\"c.png", "a%20b.png", "a#b?.png", "..a.png", f"{'x' * 240}.png", "a\nb.png",
+        "plain.png",
+        "a b.png",
+        "läufer.png",
+        "走る人.png",
+        "العداء.png",
+        "🏃‍♀️.png",
+        "-x.png",
+        "a'b\"c.png",
+        "a%20b.png",
+        "a#b?.png",
+        "..a.png",
+        f"{'x' * 240}.png",
+        "a\nb.png",
         f"{long}/a.png",
-    ]  # fmt: skip
+    ]
     for name in names:
         (folder / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "in" / name).write_bytes(data)
     settings: dict[str, dict[str, str | None]] = {
-        "as it is": {}, "no HOME": {"HOME": None}, "no DISPLAY": {"DISPLAY": None},
-        "HOME that is not there": {"HOME": "/nonexistent"}, "LC_ALL=C": {"LC_ALL": "C"},
-        "cp1252": {"PYTHONIOENCODING": "cp1252"}, "no TMPDIR": {"TMPDIR": "/nonexistent"},
-    }  # fmt: skip
+        "as it is": {},
+        "no HOME": {"HOME": None},
+        "no DISPLAY": {"DISPLAY": None},
+        "HOME that is not there": {"HOME": "/nonexistent"},
+        "LC_ALL=C": {"LC_ALL": "C"},
+        "cp1252": {"PYTHONIOENCODING": "cp1252"},
+        "no TMPDIR": {"TMPDIR": "/nonexistent"},
+    }
     whole = 0
     for number, changes in enumerate(settings.values()):
         found = _people(
@@ -320,10 +358,21 @@ def _people(sources: list[Path], out: Path, changes: dict[str, str | None]) -> l
     merged = {**os.environ, **changes}
     environment = {key: value for key, value in merged.items() if value is not None}
     code = subprocess.run(
-        [sys.executable, "-m", "posewright", "predict", *sources, "-o", out, "--save",
-         "jsonl,images,openpose"],
-        env=environment, check=False, capture_output=True,
-    ).returncode  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "posewright",
+            "predict",
+            *sources,
+            "-o",
+            out,
+            "--save",
+            "jsonl,images,openpose",
+        ],
+        env=environment,
+        check=False,
+        capture_output=True,
+    ).returncode
     if code or not (out / "poses.jsonl").exists():
         return []
     rows = [json.loads(line) for line in (out / "poses.jsonl").read_text("utf-8").splitlines()]

@@ -38,9 +38,16 @@ from posewright.readers import read_results
 from posewright.sources import open_source
 
 SETTINGS = [
-    "-m", "simcc_mobilenetv2", "options.input_size=[64,64]", "batch=4", "epochs=100",
-    "save_every=1", "eval_every=1000", "log_every=1", "workers=1",
-]  # fmt: skip
+    "-m",
+    "simcc_mobilenetv2",
+    "options.input_size=[64,64]",
+    "batch=4",
+    "epochs=100",
+    "save_every=1",
+    "eval_every=1000",
+    "log_every=1",
+    "workers=1",
+]
 SAME = ["--device", "cpu", "--quiet"]
 
 
@@ -88,8 +95,9 @@ def _stop(
     command = ["predict", str(source), "-o", str(out), "--save", "jsonl,csv,images"]
     child = subprocess.Popen(
         [sys.executable, "-m", "posewright", *command, "--progress", "none", "--threads", "1"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     while child.poll() is None and not (out.exists() and _standing(out)["rows"]):
         time.sleep(0.01)
     time.sleep(wait)
@@ -130,8 +138,9 @@ def _interruptions(folder: Path, count: int, chance: random.Random) -> int:
     for turn in range(count):
         child = subprocess.Popen(
             [sys.executable, "-m", "posewright", *(start if turn == 0 else _resumed(run))],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         _wait_for_a_save(child, run)
         time.sleep(chance.uniform(0, 1))
         asked = time.monotonic()
@@ -223,9 +232,10 @@ def _wait_for_a_save(child: subprocess.Popen[bytes], run: Path) -> None:
 
 def _posewright(*arguments: str) -> None:
     subprocess.run(
-        [sys.executable, "-m", "posewright", *arguments], check=True,
+        [sys.executable, "-m", "posewright", *arguments],
+        check=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

@@ -37,8 +37,19 @@ PEOPLE = 32
 WANTED = 0.95
 
 # What differs from each network's own recipe: short runs need no warm-up of thousands of steps.
-COMMON = ["batch=32", "schedule=cosine", "cosine_from=0", "warmup=20", "ema=0", "save_every=50",
-          "eval_every=50", "log_every=10", "weight_decay=0", "clip=0", "workers=1"]  # fmt: skip
+COMMON = [
+    "batch=32",
+    "schedule=cosine",
+    "cosine_from=0",
+    "warmup=20",
+    "ema=0",
+    "save_every=50",
+    "eval_every=50",
+    "log_every=10",
+    "weight_decay=0",
+    "clip=0",
+    "workers=1",
+]
 RUNS = {
     "heatmap": (
         "lite_hrnet_18",

@@ -334,9 +334,14 @@ def main() -> None:
     parser.add_argument("--video", type=Path, default=DATA / "videos" / "openpose_video.avi")
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--rtmpose", nargs="+", type=Path, default=[], metavar="FILE",
-                        help="files of 192x256 to run beside rtmlib, as of `posewright export "
-                        "--input normalised`")  # fmt: skip
+    parser.add_argument(
+        "--rtmpose",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="files of 192x256 to run beside rtmlib, as of `posewright export --input normalised`",
+    )
     args = parser.parse_args()
     print(f"{cpu_name()}, {os.cpu_count()} processors; {args.video.name}, {args.frames} frames")
     for name in args.only:

@@ -19,12 +19,12 @@ import cv2
 import numpy as np
 
 from posewright.errors import SourceError
+from posewright.files.matfile import read_mat
 from posewright.metrics.instances import Doubles, Ints
 from posewright.metrics.pck import head_sizes
 from posewright.metrics.posetrack import PoseFrame, joint_tallies
 from posewright.metrics.tracking import Tally
 from posewright.people import Frame, People
-from posewright.readers.matfile import read_mat
 from posewright.skeletons import COCO17, MPII16, Skeleton
 from posewright.trackers import Tracker, create_tracker
 from posewright.trackers.flow import Correspondences, OpticalFlow, Orb
@@ -71,8 +71,10 @@ def print_times(count: int = 20) -> None:
     later = np.roll(image, (3, 6), (0, 1))
     points = people.keypoints.reshape(-1, 2)
     ways: dict[str, Correspondences] = {
-        "flow": OpticalFlow(), "orb": Orb(), "orb, as published": Orb(10_000, side=0)
-    }  # fmt: skip
+        "flow": OpticalFlow(),
+        "orb": Orb(),
+        "orb, as published": Orb(10_000, side=0),
+    }
     print(f"{count} people, 1280x720, one thread; medians of processor time in ms")
     print("correspondences    picture   pairs   number   scores")
     for name, way in ways.items():

@@ -66,10 +66,13 @@ TEN = "AP AP50 AP75 APM APL AR AR50 AR75 ARM ARL"
 PCKH = "Head Shoulder Elbow Wrist Hip Knee Ankle"
 MOT = "MOTA MOTP IDs Rcll Prcn FP FN MT PT ML FM IDF1"
 PARTS = {
-    "body": ".854 1.000 .935 .896", "foot": ".957 1.000 .985 .975", "face": ".727 1.000 .816 .746",
-    "left hand": ".549 .794 .574 .575", "right hand": ".498 .645 .526 .562",
+    "body": ".854 1.000 .935 .896",
+    "foot": ".957 1.000 .985 .975",
+    "face": ".727 1.000 .816 .746",
+    "left hand": ".549 .794 .574 .575",
+    "right hand": ".498 .645 .526 .562",
     "whole": ".642 1.000 .841 .704",
-}  # fmt: skip
+}
 WHOLE_BODY = {
     name: number
     for part, numbers in PARTS.items()
@@ -78,67 +81,102 @@ WHOLE_BODY = {
 
 REFERENCES = (
     Reference(
-        "COCO key points, faster-coco-eval", "coco",
+        "COCO key points, faster-coco-eval",
+        "coco",
         "faster_coco_eval/keypoints_dataset_gt_dataset.json",
         "faster_coco_eval/keypoints_dataset_dt_dataset.json",
         named("pictures people predictions", "1 14 128")
-        | named(TEN, "0.5048844884488449 0.7227722772277227 0.6336633663366337 0.46633663366336636 "
-                     "0.7504950495049505 0.5181818181818182 0.7272727272727273 0.6363636363636364 "
-                     "0.4666666666666666 0.7500000000000000"),
+        | named(
+            TEN,
+            "0.5048844884488449 0.7227722772277227 0.6336633663366337 0.46633663366336636 "
+            "0.7504950495049505 0.5181818181818182 0.7272727272727273 0.6363636363636364 "
+            "0.4666666666666666 0.7500000000000000",
+        ),
     ),
     Reference(
-        "COCO key points, xtcocotools", "coco",
-        "xtcocotools/example_coco_val.json", "xtcocotools/example_coco_preds.json",
+        "COCO key points, xtcocotools",
+        "coco",
+        "xtcocotools/example_coco_val.json",
+        "xtcocotools/example_coco_preds.json",
         named(TEN, ".8609 .9931 .9109 .7756 .9373 .8750 1.0000 .9167 .7800 .9429"),
     ),
     Reference(
-        "COCO-WholeBody", "coco-wholebody",
+        "COCO-WholeBody",
+        "coco-wholebody",
         "xtcocotools/cocowholebody_official_example_gt.json",
-        "xtcocotools/cocowholebody_official_example_pred.json", WHOLE_BODY,
+        "xtcocotools/cocowholebody_official_example_pred.json",
+        WHOLE_BODY,
     ),
     Reference(
-        "CrowdPose", "crowdpose",
+        "CrowdPose",
+        "crowdpose",
         "faster_coco_eval/example_crowdpose_val.json",
         "faster_coco_eval/example_crowdpose_preds.json",
-        named("AP AP50 AP75 AR AR50 AR75",
-              "0.7877215935879303 0.9881188118811886 0.7314356435643564 0.8222222222222223 "
-              "1.0000000000000000 0.7777777777777778")
+        named(
+            "AP AP50 AP75 AR AR50 AR75",
+            "0.7877215935879303 0.9881188118811886 0.7314356435643564 0.8222222222222223 "
+            "1.0000000000000000 0.7777777777777778",
+        )
         | named("AP_easy AP_medium AP_hard", "1.0000 .9802 .4116"),
     ),
     Reference(
-        "CrowdPose, labels as results", "crowdpose", "crowdpose/crowdpose_val.json", "",
+        "CrowdPose, labels as results",
+        "crowdpose",
+        "crowdpose/crowdpose_val.json",
+        "",
         named("pictures AP AR", "2000 1.000 1.000"),
     ),
     Reference(
-        "COCO boxes", "coco",
+        "COCO boxes",
+        "coco",
         "cocoapi_results/instances_val2014_100.json",
         "cocoapi_results/instances_val2014_fakebbox100_results.json",
-        named("AP AP50 AP75 APS APM APL AR1 AR10 AR100 ARS ARM ARL",
-              ".505 .697 .573 .586 .519 .501 .387 .594 .595 .640 .566 .564"),
+        named(
+            "AP AP50 AP75 APS APM APL AR1 AR10 AR100 ARS ARM ARL",
+            ".505 .697 .573 .586 .519 .501 .387 .594 .595 .640 .566 .564",
+        ),
     ),
     Reference(
-        "MPII, hg_s2", "mpii", "mpii_pckh/detections_our_format.mat",
+        "MPII, hg_s2",
+        "mpii",
+        "mpii_pckh/detections_our_format.mat",
         "mpii_pckh/bearpaw-hg_s2_b1.mat",
-        {"people": "2958", **named(PCKH, "95.80 94.57 88.12 83.31 86.24 80.88 77.44"),
-         "mean over joints": "86.76", "mean by count": "87.30", "PCKh@0.5": "87.30"},
+        {
+            "people": "2958",
+            **named(PCKH, "95.80 94.57 88.12 83.31 86.24 80.88 77.44"),
+            "mean over joints": "86.76",
+            "mean by count": "87.30",
+            "PCKh@0.5": "87.30",
+        },
     ),
     Reference(
-        "MPII, hg_s8", "mpii", "mpii_pckh/detections_our_format.mat",
+        "MPII, hg_s8",
+        "mpii",
+        "mpii_pckh/detections_our_format.mat",
         "mpii_pckh/bearpaw-hg_s8_b1.mat",
-        {"people": "2958", **named(PCKH, "96.79 95.19 90.08 85.32 87.48 84.26 80.73"),
-         "mean over joints": "88.64", "mean by count": "89.09", "PCKh@0.5": "89.09"},
+        {
+            "people": "2958",
+            **named(PCKH, "96.79 95.19 90.08 85.32 87.48 84.26 80.73"),
+            "mean over joints": "88.64",
+            "mean by count": "89.09",
+            "PCKh@0.5": "89.09",
+        },
     ),
     Reference(
-        "TUD-Campus", "mot",
-        "motmetrics_tud/TUD-Campus/gt.txt", "motmetrics_tud/TUD-Campus/test.txt",
+        "TUD-Campus",
+        "mot",
+        "motmetrics_tud/TUD-Campus/gt.txt",
+        "motmetrics_tud/TUD-Campus/test.txt",
         named(MOT, "52.65 .277 7 58.22 94.14 13 150 1 6 1 7 .5577"),
     ),
     Reference(
-        "TUD-Stadtmitte", "mot",
-        "motmetrics_tud/TUD-Stadtmitte/gt.txt", "motmetrics_tud/TUD-Stadtmitte/test.txt",
+        "TUD-Stadtmitte",
+        "mot",
+        "motmetrics_tud/TUD-Stadtmitte/gt.txt",
+        "motmetrics_tud/TUD-Stadtmitte/test.txt",
         named(MOT, "56.40 .346 7 60.90 93.99 45 452 5 4 1 6 .6446"),
     ),
-)  # fmt: skip
+)
 
 
 def rows_of(reference: Reference, data: Path) -> list[Row]:

@@ -18,9 +18,16 @@ from posewright.results import Result
 from posewright.smoothing import create_smoother, smoothed
 
 METHODS = (
-    None, "one-euro", "one-euro:beta=0.05", "kalman", "kalman:lag=0.3", "kalman:cutoff=3,lag=0.3",
-    "butterworth", "butterworth:3", "savgol",
-)  # fmt: skip
+    None,
+    "one-euro",
+    "one-euro:beta=0.05",
+    "kalman",
+    "kalman:lag=0.3",
+    "kalman:cutoff=3,lag=0.3",
+    "butterworth",
+    "butterworth:3",
+    "savgol",
+)
 Errors = dict[str, list[Floats]]
 
 
@@ -60,8 +67,10 @@ def main() -> None:
         rng, errors = np.random.default_rng(0), defaultdict(list)
         for video in videos:
             measure(video, method, rng, errors)
-        roots = [np.sqrt(np.square(np.concatenate(errors[k])).mean())
-                 for k in ("seen", "filled", "trembling")]  # fmt: skip
+        roots = [
+            np.sqrt(np.square(np.concatenate(errors[k])).mean())
+            for k in ("seen", "filled", "trembling")
+        ]
         print(
             f"| `{method or 'none'}` | " + " | ".join(f"{root:.2f}" for root in roots) + " |",
             flush=True,

@@ -113,8 +113,11 @@ class Told(SpatialTransformer):
 def thunder(skeleton: Skeleton, size: tuple[int, int] = SIZE, stn: bool | str = False) -> PoseModel:
     """Return the embedded network with the joints of `skeleton` alone."""
     graph = onnx.load(EMBEDDED["movenet-thunder"].path).graph
-    arrays = {i.name: torch.from_numpy(onnx.numpy_helper.to_array(i).copy())
-              for i in graph.initializer if i.name.endswith((".weight", ".bias"))}  # fmt: skip
+    arrays = {
+        i.name: torch.from_numpy(onnx.numpy_helper.to_array(i).copy())
+        for i in graph.initializer
+        if i.name.endswith((".weight", ".bias"))
+    }
     state = convert(arrays, foreign("movenet"), create("movenet_thunder"))
     model = create("movenet_thunder", input_size=size, skeleton=skeleton, stn=stn)
     wanted, kept = model.state_dict(), torch.from_numpy(COCO17.mapping(skeleton))
@@ -139,11 +142,21 @@ def learn(lspet: Path, out: Path, teacher: str, kind: str, extra: Sequence[str])
     save_model(thunder(LIMBS, SMALL), weights)
     settings = {
         "options": {"stn": kind, "input_size": list(SMALL), "skeleton": LIMBS.to_dict()},
-        "weights": weights, "freeze": ["backbone", "head"], "val": f"last:{HELD}",
-        "batch": 16, "schedule": "cosine", "warmup": 10, "clip": 1.0, "weight_decay": 0.0,
-        "workers": 1, "save_every": 0, "log_every": 25, "ema": 0, "eval_every": 100,
+        "weights": weights,
+        "freeze": ["backbone", "head"],
+        "val": f"last:{HELD}",
+        "batch": 16,
+        "schedule": "cosine",
+        "warmup": 10,
+        "clip": 1.0,
+        "weight_decay": 0.0,
+        "workers": 1,
+        "save_every": 0,
+        "log_every": 25,
+        "ema": 0,
+        "eval_every": 100,
         **TEACHERS[teacher],
-    }  # fmt: skip
+    }
     recipe = recipe_of("movenet_thunder", lspet, settings).with_overrides(list(extra))
     folder = out / time.strftime("run-%Y%m%d-%H%M%S")
     train(replace(recipe, augment=BADLY), folder, device="cpu", say=print)

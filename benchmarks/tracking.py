@@ -36,12 +36,40 @@ VISIBLE = 0.3  # score from which a joint is said to be found
 # Labelled point ids of MPII in this order; 6 and 7 (mid hip, thorax) are not labelled.
 JOINTS = Skeleton(
     "bonn14",
-    ("right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "neck",
-     "head_top", "right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow",
-     "left_wrist"),
+    (
+        "right_ankle",
+        "right_knee",
+        "right_hip",
+        "left_hip",
+        "left_knee",
+        "left_ankle",
+        "neck",
+        "head_top",
+        "right_wrist",
+        "right_elbow",
+        "right_shoulder",
+        "left_shoulder",
+        "left_elbow",
+        "left_wrist",
+    ),
     (),
-    (.089, .087, .107, .107, .087, .089, .079, .05, .062, .072, .079, .079, .072, .062),
-)  # fmt: skip
+    (
+        0.089,
+        0.087,
+        0.107,
+        0.107,
+        0.087,
+        0.089,
+        0.079,
+        0.05,
+        0.062,
+        0.072,
+        0.079,
+        0.079,
+        0.072,
+        0.062,
+    ),
+)
 PLACES = {number: k for k, number in enumerate([*range(6), *range(8, 16)])}
 SHARED = [name for name in JOINTS.joints if name in COCO17.joints]  # the 12 of the limbs
 
@@ -69,7 +97,7 @@ class Video:
 
 def read_videos(folder: Path) -> list[Video]:
     """Read all labelled videos of an annolist folder."""
-    from posewright.readers.matfile import read_mat
+    from posewright.files.matfile import read_mat
 
     files = sorted(folder.glob("annolist/*/annolist.mat"))
     return [_video(v) for f in files for v in read_mat(f)["annolist"].ravel()]
@@ -148,8 +176,17 @@ def _sides(boxes: NDArray[Any]) -> NDArray[np.float64]:
 
 def videos_table(videos: list[Video], seeds: int) -> Iterator[list[str]]:
     """Yield the rows of the labelled videos."""
-    yield ["tracker", "switches / 100", "no id, %", "MOTA", "IDF1", "HOTA", "DetA", "AssA",
-           "ms a frame"]  # fmt: skip
+    yield [
+        "tracker",
+        "switches / 100",
+        "no id, %",
+        "MOTA",
+        "IDF1",
+        "HOTA",
+        "DetA",
+        "AssA",
+        "ms a frame",
+    ]
     for name in _TRACKERS:
         try:
             yield [title(name), *_videos_row(name, videos, seeds)]
@@ -167,8 +204,12 @@ def _videos_row(name: str, videos: list[Video], seeds: int) -> list[str]:
             results = follow(tracker, scene, out, looks)
             out.counts += tally(sights(video, results, 0.5))
             out.hota += hota(sights(video, results, 0.0))
-    return [f"{100 * out.wrong / out.shown:.2f}", f"{100 * out.nameless / out.shown:.1f}",
-            *_numbers(out), f"{1000 * out.seconds / out.frames:.2f}"]  # fmt: skip
+    return [
+        f"{100 * out.wrong / out.shown:.2f}",
+        f"{100 * out.nameless / out.shown:.1f}",
+        *_numbers(out),
+        f"{1000 * out.seconds / out.frames:.2f}",
+    ]
 
 
 def _numbers(out: Outcome) -> list[str]:
@@ -215,8 +256,19 @@ def clip_table(frames: list[Frame], video: Video, boxes: Labelled | None) -> Ite
     pose = Pose()
     pipeline = Pipeline(pose.model, boxes or pose.detector, **pose.settings)  # type: ignore[arg-type]
     found = [result.people for result in pipeline.run(frames)]
-    yield ["tracker", "PoseTrack MOTA", "IDF1 of joints", "id switches", "no id, %",
-           "MOTA of boxes", "IDF1", "HOTA", "DetA", "AssA", "ms a frame"]  # fmt: skip
+    yield [
+        "tracker",
+        "PoseTrack MOTA",
+        "IDF1 of joints",
+        "id switches",
+        "no id, %",
+        "MOTA of boxes",
+        "IDF1",
+        "HOTA",
+        "DetA",
+        "AssA",
+        "ms a frame",
+    ]
     scene = [(f, p, _true(video, f.index, p)) for f, p in zip(frames, found, strict=True)]
     makers: dict[str, Callable[[], Tracker]] = {
         name: lambda name=name: create_tracker(  # type: ignore[misc]
@@ -253,9 +305,14 @@ def _clip_row(video: Video, results: list[People], out: Outcome) -> list[str]:
     poses = [_pose_frame(video, f, people[people.ids > 0]) for f, people in enumerate(results)]
     joints = mot_numbers(sum(joint_tallies([poses], len(SHARED)), Tally()))
     out.counts, out.hota = tally(sights(video, results, 0.5)), hota(sights(video, results, 0.0))
-    return [f"{100 * joints['MOTA']:.1f}", f"{100 * joints['IDF1']:.1f}", str(out.counts.switches),
-            f"{100 * out.nameless / out.shown:.1f}", *_numbers(out),
-            f"{1000 * out.seconds / out.frames:.2f}"]  # fmt: skip
+    return [
+        f"{100 * joints['MOTA']:.1f}",
+        f"{100 * joints['IDF1']:.1f}",
+        str(out.counts.switches),
+        f"{100 * out.nameless / out.shown:.1f}",
+        *_numbers(out),
+        f"{1000 * out.seconds / out.frames:.2f}",
+    ]
 
 
 def _pose_frame(video: Video, frame: int, people: People) -> PoseFrame:

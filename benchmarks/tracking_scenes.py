@@ -23,10 +23,27 @@ Names = NDArray[np.int64]
 Scene = Iterable[tuple[Frame, People, Names]]  # who each person is: -1 for nobody
 Script = list[dict[int, tuple[float, float]]]  # of each frame, the places of people by name
 
-POSE = np.array([
-    (0, -90), (-5, -95), (5, -95), (-10, -92), (10, -92), (-22, -65), (22, -65), (-30, -30),
-    (30, -30), (-32, 0), (32, 0), (-15, 0), (15, 0), (-16, 45), (16, 45), (-16, 90), (16, 90),
-])  # fmt: skip  # a standing person of 185 px round the middle of the hips
+POSE = np.array(
+    [
+        (0, -90),
+        (-5, -95),
+        (5, -95),
+        (-10, -92),
+        (10, -92),
+        (-22, -65),
+        (22, -65),
+        (-30, -30),
+        (30, -30),
+        (-32, 0),
+        (32, 0),
+        (-15, 0),
+        (15, 0),
+        (-16, 45),
+        (16, 45),
+        (-16, 90),
+        (16, 90),
+    ]
+)  # a standing person of 185 px round the middle of the hips
 BOX = np.array([-40, -108, 40, 105])
 
 

@@ -79,9 +79,11 @@ class Plain:
         self.flip = dataset.skeleton.flip_index
         self.people = [
             (s.image, s.people.keypoints[i], s.visibility[i], s.people.boxes[i])
-            for s, i in ((instances.samples[a], b) for a, b in zip(
-                instances.sample, instances.person, strict=True))
-        ]  # fmt: skip
+            for s, i in (
+                (instances.samples[a], b)
+                for a, b in zip(instances.sample, instances.person, strict=True)
+            )
+        ]
 
     def epoch(self, rng: np.random.Generator) -> int:
         """Make all whole batches; return the number of people in them."""
@@ -272,9 +274,16 @@ def loop_speed(rounds: int, steps: int = 8) -> None:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     recipe = recipe_for("simcc_mobilenetv2").with_overrides(
-        ["options.input_size=[96,128]", "batch=16", f"epochs={rounds + 1}", "eval_every=1000",
-         "save_every=0", "workers=0", "ema=0"]
-    )  # fmt: skip
+        [
+            "options.input_size=[96,128]",
+            "batch=16",
+            f"epochs={rounds + 1}",
+            "eval_every=1000",
+            "save_every=0",
+            "workers=0",
+            "ema=0",
+        ]
+    )
     with tempfile.TemporaryDirectory() as folder:
         people = synth(Path(folder, "set"), 40)
         run = Run(recipe, Path(folder), World(), lambda line: None, people, None)

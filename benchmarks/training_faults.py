@@ -45,9 +45,13 @@ from posewright.training.recipe import Recipe
 from posewright.training.state import read_state
 
 SETTINGS = [
-    "batch=4", "epochs=3", "log_every=1", "warmup=0", "workers=0",
+    "batch=4",
+    "epochs=3",
+    "log_every=1",
+    "warmup=0",
+    "workers=0",
     "val_split=0.2",
-]  # fmt: skip
+]
 MODELS = ("simcc_mobilenetv2", "rle_mobilenetv2", "tokenpose_t")
 ROUNDING = 1e-3  # of what is learned; sums of parts are rounded otherwise than those of batches
 

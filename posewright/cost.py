@@ -63,9 +63,13 @@ def counted(sample: Sample) -> Sample:
 
 
 def measure_cost(
-    model: str, samples: Sequence[Sample], *, flip: bool = False, runtime: str = "auto",
+    model: str,
+    samples: Sequence[Sample],
+    *,
+    flip: bool = False,
+    runtime: str = "auto",
     device: str = "auto",
-) -> Cost:  # fmt: skip
+) -> Cost:
     """Run a model over up to 24 pictures with labelled people, spread over `samples`.
 
     SourceError: no picture has people.  ModelError: the process failed.
@@ -75,15 +79,21 @@ def measure_cost(
         raise SourceError("no picture has people with joints to time a model on; give others")
     chosen = [full[int(i)] for i in np.linspace(0, len(full) - 1, min(_PICTURES, len(full)))]
     task = {
-        "model": model, "flip": flip, "runtime": runtime, "device": device,
+        "model": model,
+        "flip": flip,
+        "runtime": runtime,
+        "device": device,
         "pictures": [[str(s.image), s.people.boxes.tolist()] for s in chosen],
-    }  # fmt: skip
+    }
     try:
         done = subprocess.run(
             [sys.executable, "-m", "posewright.cost"],
-            input=json.dumps(task), capture_output=True, text=True, timeout=_HANGS,
+            input=json.dumps(task),
+            capture_output=True,
+            text=True,
+            timeout=_HANGS,
             env={**os.environ, "OMP_NUM_THREADS": "1", **NO_MODULES_HERE},
-        )  # fmt: skip
+        )
     except subprocess.TimeoutExpired as error:
         raise ModelError(f"{model} could not be timed within {_HANGS} s; leave it out") from error
     if done.returncode:
@@ -107,10 +117,15 @@ def _main() -> None:
     memory = _peak_memory()  # before the network is counted, which takes some itself
     parameters, gflops = _size(model)
     cost = {
-        "parameters": parameters, "gflops": gflops, "picture_ms": middle, "low": low,
-        "high": high, "person_ms": float(np.median(times / np.array(people))), "memory_mb": memory,
+        "parameters": parameters,
+        "gflops": gflops,
+        "picture_ms": middle,
+        "low": low,
+        "high": high,
+        "person_ms": float(np.median(times / np.array(people))),
+        "memory_mb": memory,
         "runtime": model.runtime,
-    }  # fmt: skip
+    }
     print(json.dumps(cost))
 
 

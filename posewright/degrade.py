@@ -128,8 +128,9 @@ class _DegradedSample(Sample):
 
 
 def _degraded_sample(sample: Sample, change: Degradation) -> Sample:
-    return _DegradedSample(**{f.name: getattr(sample, f.name) for f in fields(Sample)},
-                           change=change)  # fmt: skip
+    return _DegradedSample(
+        **{f.name: getattr(sample, f.name) for f in fields(Sample)}, change=change
+    )
 
 
 @dataclass(frozen=True)

@@ -34,17 +34,36 @@ RIGHT: Colour = (255, 136, 20)
 MIDDLE: Colour = (244, 244, 238)
 OUTLINE: Colour = (18, 18, 24)
 PERSON_COLOURS: tuple[Colour, ...] = (
-    (86, 180, 233), (230, 159, 0), (0, 185, 130), (240, 228, 66), (232, 112, 40), (214, 134, 190),
-    (120, 150, 255), (168, 214, 80), (255, 170, 160), (90, 210, 210), (200, 170, 120),
+    (86, 180, 233),
+    (230, 159, 0),
+    (0, 185, 130),
+    (240, 228, 66),
+    (232, 112, 40),
+    (214, 134, 190),
+    (120, 150, 255),
+    (168, 214, 80),
+    (255, 170, 160),
+    (90, 210, 210),
+    (200, 170, 120),
     (196, 196, 206),
-)  # fmt: skip
+)
 _SIDES = {"left": LEFT, "right": RIGHT, "middle": MIDDLE}
 _HEAD = frozenset({"nose", "left_eye", "right_eye", "left_ear", "right_ear"})
 _SPINE = frozenset({"neck", "top_head", "thorax"})
 _BODY = (
-    "shoulder", "elbow", "wrist", "hip", "knee", "ankle", "toe", "heel", "neck", "top_head",
-    "thorax", "pelvis",
-)  # fmt: skip
+    "shoulder",
+    "elbow",
+    "wrist",
+    "hip",
+    "knee",
+    "ankle",
+    "toe",
+    "heel",
+    "neck",
+    "top_head",
+    "thorax",
+    "pelvis",
+)
 _FINE = 0.4  # joints and bones of faces and hands
 _SHIFT = 4  # bits of a pixel's fraction
 _FAR = 1 << 15  # px; what lies beyond is drawn as if there

@@ -28,7 +28,7 @@ __all__ = [
     "nearest",
     "not_finite",
     "one_line",
-]  # fmt: skip
+]
 
 
 _LONGEST = 1500  # characters of a message

@@ -27,9 +27,16 @@ __all__ = ["DATA", "MAIN", "Evaluation", "data_of", "evaluate", "main_metric"]
 
 # What a model can be scored as, with the joints that it takes; None takes any.
 DATA: dict[str, Skeleton | None] = {
-    "coco": COCO17, "coco-wholebody": COCO133, "crowdpose": CROWDPOSE14, "ochuman": COCO17,
-    "halpe": None, "mpii": MPII16, "lsp": LSP14, "posetrack": POSETRACK17, "pck": None,
-}  # fmt: skip
+    "coco": COCO17,
+    "coco-wholebody": COCO133,
+    "crowdpose": CROWDPOSE14,
+    "ochuman": COCO17,
+    "halpe": None,
+    "mpii": MPII16,
+    "lsp": LSP14,
+    "posetrack": POSETRACK17,
+    "pck": None,
+}
 
 # What models are chosen by: the first of these that a measure has.
 MAIN = ("AP", "PCKh@0.5", "PCK@0.2", "mAP", "MOTA", "box_MOTA")
@@ -67,11 +74,15 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers, and how they came about, as one plain object."""
         return {
-            **self.scoring.to_dict(), "model": self.model, "runtime": self.runtime,
-            "pictures": len(self.samples), "settings": self.settings,
-            "seconds": round(self.seconds, 3), "unreadable": list(self.unreadable),
+            **self.scoring.to_dict(),
+            "model": self.model,
+            "runtime": self.runtime,
+            "pictures": len(self.samples),
+            "settings": self.settings,
+            "seconds": round(self.seconds, 3),
+            "unreadable": list(self.unreadable),
             "failed": list(self.failed),
-        }  # fmt: skip
+        }
 
 
 def main_metric(scoring: Scoring) -> tuple[str, float]:
@@ -133,28 +144,46 @@ def evaluate(
     refines = isinstance(model.codec, PoseFix)
     labelled = refines or (boxes is None and model.codec.top_down)
     results, bad, failed = run(
-        model, samples, LabelledBoxes(samples) if labelled else boxes, flip=flip,
-        duplicates=duplicates, batch=batch, threads=threads, tracker=tracker, embed=embed,
-        progress=progress, source=dataset.name,
-    )  # fmt: skip
+        model,
+        samples,
+        LabelledBoxes(samples) if labelled else boxes,
+        flip=flip,
+        duplicates=duplicates,
+        batch=batch,
+        threads=threads,
+        tracker=tracker,
+        embed=embed,
+        progress=progress,
+        source=dataset.name,
+    )
     read, tracked = _readable(samples, bad), tracker is not None
     owned = labelled and duplicates is None and not tracked
     measured = Measured.of(
         data, dataset, results, model.skeleton, rescore, read, owned, tracked, metrics
     )
     settings = {
-        "boxes": "labels" if labelled else _name(boxes), "flip": flip,
-        "duplicates": _name(duplicates), "rescore": rescore, "batch": batch,
+        "boxes": "labels" if labelled else _name(boxes),
+        "flip": flip,
+        "duplicates": _name(duplicates),
+        "rescore": rescore,
+        "batch": batch,
         **({"tracker": tracker} if tracked else {}),
-    }  # fmt: skip
+    }
     return Evaluation(
-        measured.scoring(), model.info.name, model.runtime, dataset.skeleton, model.skeleton,
-        samples, tuple(results), measured.likeness(samples), settings,
+        measured.scoring(),
+        model.info.name,
+        model.runtime,
+        dataset.skeleton,
+        model.skeleton,
+        samples,
+        tuple(results),
+        measured.likeness(samples),
+        settings,
         time.perf_counter() - start,
         tuple(f"{samples[i].image}: {message}" for i, message in sorted(bad.items())),
         dataset.category,
         tuple(f"{samples[i].image}: {message}" for i, message in sorted(failed.items())),
-    )  # fmt: skip
+    )
 
 
 def _readable(samples: Sequence[Sample], bad: Mapping[int, str]) -> list[int]:

@@ -219,9 +219,16 @@ def _write_onnx(
     dynamic = None if fixed_batch else tuple({0: torch.export.Dim("n", min=1)} for _ in x)
     with _quiet():
         torch.onnx.export(
-            graph, tuple(x), path, input_names=inputs, output_names=names, dynamo=True,
-            dynamic_shapes=dynamic, external_data=_bytes_of(graph) > _ONE_FILE, verbose=False,
-        )  # fmt: skip
+            graph,
+            tuple(x),
+            path,
+            input_names=inputs,
+            output_names=names,
+            dynamo=True,
+            dynamic_shapes=dynamic,
+            external_data=_bytes_of(graph) > _ONE_FILE,
+            verbose=False,
+        )
     proto = onnx.load(path, load_external_data=False)
     _refuse_fixed(proto, fixed_batch)
     proto.doc_string = ""

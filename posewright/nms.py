@@ -15,9 +15,17 @@ from posewright.people import Floats, People, extent
 from posewright.skeletons import Skeleton
 
 __all__ = [
-    "Order", "PPoseNMS", "Part", "box_iou", "box_nms", "box_nms_indices", "oks", "oks_nms",
-    "ppose_nms", "proposal_score",
-]  # fmt: skip
+    "Order",
+    "PPoseNMS",
+    "Part",
+    "box_iou",
+    "box_nms",
+    "box_nms_indices",
+    "oks",
+    "oks_nms",
+    "ppose_nms",
+    "proposal_score",
+]
 
 Indices = NDArray[np.int64]
 Similar = Callable[[Indices, Indices], NDArray[np.bool_]]

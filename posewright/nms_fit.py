@@ -24,15 +24,25 @@ __all__ = ["BOUNDS", "PAIRS", "Candidates", "Objective", "Search", "search"]
 
 # What is searched together: the paper's four, two by two, and the rule that counts near joints.
 PAIRS = (
-    ("mu", "gamma"), ("delta2", "gamma"), ("delta1", "gamma"), ("delta2", "mu"), ("delta1", "mu"),
-    ("delta1", "delta2"), ("matches", "match_reach"), ("matches", "gamma"),
-)  # fmt: skip
+    ("mu", "gamma"),
+    ("delta2", "gamma"),
+    ("delta1", "gamma"),
+    ("delta2", "mu"),
+    ("delta1", "mu"),
+    ("delta1", "delta2"),
+    ("matches", "match_reach"),
+    ("matches", "gamma"),
+)
 
 # Within these, poses more than _FAR px apart are no duplicates: their pairs need not be looked at.
 BOUNDS = {
-    "delta1": (0.02, 10.0), "delta2": (0.2, 10.0), "mu": (0.05, 10.0), "gamma": (1.0, 100.0),
-    "matches": (1.0, 20.0), "match_reach": (1.0, 50.0),
-}  # fmt: skip
+    "delta1": (0.02, 10.0),
+    "delta2": (0.2, 10.0),
+    "mu": (0.05, 10.0),
+    "gamma": (1.0, 100.0),
+    "matches": (1.0, 20.0),
+    "match_reach": (1.0, 50.0),
+}
 _FAR = 50.0
 
 _STEPS = (2.0, 2**0.5, 2**0.25)  # factor from one value to the next, coarse to fine
@@ -68,9 +78,11 @@ class Candidates:
         row[numbers] = np.arange(len(numbers))
         kept = self.truth[row[self.truth.cells] >= 0]
         return Candidates(
-            kept.replace(cells=row[kept.cells]), tuple(self.people[i] for i in numbers),
-            tuple(self.ranks[i] for i in numbers), self.sigmas,
-        )  # fmt: skip
+            kept.replace(cells=row[kept.cells]),
+            tuple(self.people[i] for i in numbers),
+            tuple(self.ranks[i] for i in numbers),
+            self.sigmas,
+        )
 
     def outcome(self, picture: int, left: People, rows: Ints) -> Outcome:
         """Return what the people left of a picture are worth at each threshold.

@@ -14,9 +14,9 @@ from typing import Any
 from posewright.errors import OutputError, UsageError
 from posewright.files.leftovers import final_name, find, part_place, remove
 from posewright.files.lock import FolderLock, Held
+from posewright.files.part import explain
 from posewright.results import Result
 from posewright.writers import RESULTS, VIDEOS, Writer, WriterOptions, create_writer
-from posewright.writers.files import explain
 
 __all__ = ["Outputs", "Summary"]
 

@@ -53,8 +53,15 @@ class Frame:
         return self.image.shape[1], self.image.shape[0]
 
     @classmethod
-    def failed(cls, name: str, message: str, status: Status = "decode_error", index: int = 0,
-               time: float = 0.0, sequence: str = "") -> Frame:  # fmt: skip
+    def failed(
+        cls,
+        name: str,
+        message: str,
+        status: Status = "decode_error",
+        index: int = 0,
+        time: float = 0.0,
+        sequence: str = "",
+    ) -> Frame:
         """Return the frame without pixels that stands for one that could not be read."""
         return cls(np.zeros((0, 0, 3), np.uint8), index, time, name, status, message, sequence)
 

@@ -265,9 +265,14 @@ class Pipeline:
         found = self._find(frames, known, spread, missed)
         middle = time.perf_counter()
         people = self.estimate(
-            self.model, frames, found, flip=self.flip, batch=self.batch, spread=spread,
+            self.model,
+            frames,
+            found,
+            flip=self.flip,
+            batch=self.batch,
+            spread=spread,
             faults=failed,
-        )  # fmt: skip
+        )
         everybody, people = people, [self._clean(p) for p in people]
         kept = [0] * len(people)
         if self.refine is not None:

@@ -18,6 +18,7 @@ import numpy as np
 from posewright.datasets.base import Dataset
 from posewright.errors import ModelError, SourceError, UsageError
 from posewright.extras import need
+from posewright.files.part import PartFile
 from posewright.metrics.instances import Detections, Ints
 from posewright.metrics.oks import crowdpose_truth, sigmas_of
 from posewright.nms import PPoseNMS, oks_nms
@@ -25,11 +26,16 @@ from posewright.nms_fit import Candidates, Search, search
 from posewright.people import People
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 from posewright.skeletons import Skeleton
-from posewright.writers.files import PartFile
 
 __all__ = [
-    "Fit", "check_model", "compare", "embed", "fit", "read_candidates", "read_settings",
-]  # fmt: skip
+    "Fit",
+    "check_model",
+    "compare",
+    "embed",
+    "fit",
+    "read_candidates",
+    "read_settings",
+]
 
 _VERSION = 1
 _HEADER = 100 << 20  # bytes; safetensors allows no longer header
@@ -58,12 +64,19 @@ class Fit:
     def to_dict(self) -> dict[str, Any]:
         """Return the plain form of a file."""
         return {
-            "version": _VERSION, "kind": "ppose-nms", "source": self.source,
-            "skeleton": self.skeleton.to_dict(), "settings": asdict(self.settings),
-            "AP": self.numbers, "AP_unseen": self.unseen, "folds": [asdict(f) for f in self.folds],
-            "pictures": self.pictures, "people": self.people, "rounds": self.rounds,
+            "version": _VERSION,
+            "kind": "ppose-nms",
+            "source": self.source,
+            "skeleton": self.skeleton.to_dict(),
+            "settings": asdict(self.settings),
+            "AP": self.numbers,
+            "AP_unseen": self.unseen,
+            "folds": [asdict(f) for f in self.folds],
+            "pictures": self.pictures,
+            "people": self.people,
+            "rounds": self.rounds,
             "tried": self.count,
-        }  # fmt: skip
+        }
 
     def write(self, path: Path, overwrite: bool = False) -> Path:
         """Write as JSON; an OutputError where that fails, nothing half done."""
@@ -74,7 +87,7 @@ class Fit:
 
 def read_settings(path: str | Path) -> PPoseNMS:
     """Return the settings in a file of `Fit.write`; a SourceError for anything else."""
-    from posewright.readers.values import BROKEN, load
+    from posewright.files.values import BROKEN, load
 
     data = load(Path(path))
     try:
@@ -106,9 +119,11 @@ def read_candidates(dataset: Dataset, path: Path, crowdpose: bool = False) -> Ca
     parts = [found[rows] for rows in np.split(order, ends)]
     truth = crowdpose_truth(labels.truth) if crowdpose else labels.truth
     return Candidates(
-        truth, tuple(map(_people, parts)), tuple(part.scores for part in parts),
+        truth,
+        tuple(map(_people, parts)),
+        tuple(part.scores for part in parts),
         sigmas_of(dataset.skeleton),
-    )  # fmt: skip
+    )
 
 
 def _people(found: Detections) -> People:
@@ -154,9 +169,17 @@ def fit(
         unseen = compare(candidates, skeleton, ways)
         say(f"{folds} folds, unseen: AP {unseen['fixed']:.4f} -> {unseen['learned']:.4f}")
     return Fit(
-        skeleton, best.settings, {**numbers, "learned": best.value}, count, people, best.rounds,
-        best.count, unseen, tuple(s.settings for s in seen), source,
-    )  # fmt: skip
+        skeleton,
+        best.settings,
+        {**numbers, "learned": best.value},
+        count,
+        people,
+        best.rounds,
+        best.count,
+        unseen,
+        tuple(s.settings for s in seen),
+        source,
+    )
 
 
 def _without(candidates: Candidates, part: Ints, start: PPoseNMS) -> Search:

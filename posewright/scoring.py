@@ -44,9 +44,19 @@ from posewright.readers.sequences import read_mot, read_posetrack, read_posetrac
 from posewright.skeletons import COCO17, COCO133, CROWDPOSE14, LSP14, MPII16, POSETRACK15, Skeleton
 
 __all__ = [
-    "DATA", "METRICS", "Scoring", "check_metrics", "joined", "score_boxes", "score_files",
-    "score_instances", "score_lsp", "score_mpii", "score_own", "score_posetrack",
-]  # fmt: skip
+    "DATA",
+    "METRICS",
+    "Scoring",
+    "check_metrics",
+    "joined",
+    "score_boxes",
+    "score_files",
+    "score_instances",
+    "score_lsp",
+    "score_mpii",
+    "score_own",
+    "score_posetrack",
+]
 
 # What videos of PoseTrack can be measured by: joints, and people's boxes.
 METRICS = ("posetrack", "mot")
@@ -332,12 +342,23 @@ def _length(sequences: Sequence[Sequence[Any]]) -> dict[str, int]:
 
 
 _WITH_CLASSES: dict[str, Callable[[str, Path, Path, str | None], Scoring]] = {
-    "coco": _instances, "coco-wholebody": _instances, "crowdpose": _instances,
-    "ochuman": _instances, "halpe": _any_skeleton, "pck": _any_skeleton,
-}  # fmt: skip
+    "coco": _instances,
+    "coco-wholebody": _instances,
+    "crowdpose": _instances,
+    "ochuman": _instances,
+    "halpe": _any_skeleton,
+    "pck": _any_skeleton,
+}
 
 DATA: dict[str, Callable[[str, Path, Path], Scoring]] = {
-    "coco": _instances, "coco-wholebody": _instances, "crowdpose": _instances,
-    "ochuman": _instances, "halpe": _any_skeleton, "mpii": _mpii, "lsp": _lsp,
-    "posetrack": _posetrack, "mot": _mot, "pck": _any_skeleton,
-}  # fmt: skip
+    "coco": _instances,
+    "coco-wholebody": _instances,
+    "crowdpose": _instances,
+    "ochuman": _instances,
+    "halpe": _any_skeleton,
+    "mpii": _mpii,
+    "lsp": _lsp,
+    "posetrack": _posetrack,
+    "mot": _mot,
+    "pck": _any_skeleton,
+}

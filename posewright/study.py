@@ -108,9 +108,15 @@ def compare(
         rows.append(row)
         bad |= dict.fromkeys(unreadable)
     return Study(
-        dataset.name, len(dataset), people, metric,
-        machine or cpu_name(), flip, tuple(rows), tuple(bad),
-    )  # fmt: skip
+        dataset.name,
+        len(dataset),
+        people,
+        metric,
+        machine or cpu_name(),
+        flip,
+        tuple(rows),
+        tuple(bad),
+    )
 
 
 def _silent(line: str) -> None:
@@ -137,9 +143,14 @@ def _labels(models: Sequence[str]) -> list[str]:
 
 
 def _row(
-    name: str, label: str, dataset: Dataset, degradations: Sequence[Degradation], flip: bool,
-    where: tuple[str, str], say: Say,
-) -> tuple[str, Row, Sequence[str]]:  # fmt: skip
+    name: str,
+    label: str,
+    dataset: Dataset,
+    degradations: Sequence[Degradation],
+    flip: bool,
+    where: tuple[str, str],
+    say: Say,
+) -> tuple[str, Row, Sequence[str]]:
     """Return the metric's name, the model's row and the pictures that could not be read."""
     from posewright.evaluate import evaluate, main_metric
 

@@ -91,16 +91,25 @@ class Warp:
         border = (self.fill,) * 4
         if seen.size > 8 * 3 * self.size[0] * self.size[1]:
             view = cv2.warpAffine(
-                image, self.matrix, self.size, dst=out, flags=cv2.INTER_LINEAR,
-                borderMode=cv2.BORDER_CONSTANT, borderValue=border,
-            )  # fmt: skip
+                image,
+                self.matrix,
+                self.size,
+                dst=out,
+                flags=cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_CONSTANT,
+                borderValue=border,
+            )
             return np.asarray(view, np.uint8)
         # OpenCV 5 warps four channels 2.6 times as fast as three, which pays for the conversion of
         # what is seen as long as that is not much larger than the view
         four = cv2.warpAffine(
-            cv2.cvtColor(seen, cv2.COLOR_RGB2RGBA), matrix, self.size, flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_CONSTANT, borderValue=border,
-        )  # fmt: skip
+            cv2.cvtColor(seen, cv2.COLOR_RGB2RGBA),
+            matrix,
+            self.size,
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=border,
+        )
         return np.asarray(cv2.cvtColor(four, cv2.COLOR_RGBA2RGB, dst=out), np.uint8)
 
     def _seen(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:

@@ -65,8 +65,10 @@ COMMANDS: dict[str, list[Command]] = {
         Command("predict {in}/people.jpg --runtime openvino -o {out}/ov", needs="openvino"),
         Command("predict {in}/people.jpg --runtime onnxruntime -o {out}/ort"),
         Command("predict {in}/people.jpg -m {in}/net.safetensors -o {out}/net", needs="torch"),
-        Command("predict {in}/people.jpg -m movenet_fire717 -w {in}/net.safetensors "
-                "-o {out}/named", needs="torch"),
+        Command(
+            "predict {in}/people.jpg -m movenet_fire717 -w {in}/net.safetensors -o {out}/named",
+            needs="torch",
+        ),
     ],
     "track": [
         Command("track {in}/results.json -o {out}/track"),
@@ -78,8 +80,10 @@ COMMANDS: dict[str, list[Command]] = {
         Command("models info movenet-thunder"),
         Command("models info hrnet_w32", needs="torch"),
         Command("models info {in}/net.safetensors", needs="torch"),
-        Command("models convert {in}/net.pth --as movenet_fire717 -o {out}/net.safetensors",
-                needs="torch"),
+        Command(
+            "models convert {in}/net.pth --as movenet_fire717 -o {out}/net.safetensors",
+            needs="torch",
+        ),
         Command("models pull hrnet_w32-coco-256x192 --offline", 2, needs="torch"),
         Command("models verify hrnet_w32-coco-256x192", 2),
         Command("models path hrnet_w32-coco-256x192", 2),
@@ -101,26 +105,36 @@ COMMANDS: dict[str, list[Command]] = {
     "pgpg": [Command(f"pgpg fit {_SET} --jitter 0.1 -o {{out}}/offsets.json")],
     "ppnms": [
         Command(f"ppnms fit {_SET} --detections {{in}}/results.json -o {{out}}/ppnms.json"),
-        Command(f"ppnms fit {_SET} --detections {{in}}/results.json -o {{out}}/into.json "
-                "--into {in}/into/embedded.onnx", needs="onnx"),
+        Command(
+            f"ppnms fit {_SET} --detections {{in}}/results.json -o {{out}}/into.json "
+            "--into {in}/into/embedded.onnx",
+            needs="onnx",
+        ),
     ],
     "eval": [
         Command(f"eval coco --ann {_SET} --predictions {{in}}/results.json"),
-        Command(f"eval coco --ann {_SET} -m {{in}}/net.safetensors --report {{out}}/eval "
-                "-o {out}/eval.json", needs="torch"),
+        Command(
+            f"eval coco --ann {_SET} -m {{in}}/net.safetensors --report {{out}}/eval "
+            "-o {out}/eval.json",
+            needs="torch",
+        ),
     ],
     "compare": [
         Command(f"compare movenet-thunder --data {_SET} --limit 2 -o {{out}}/compare"),
-        Command(f"compare {{in}}/net.safetensors --data {_SET} --limit 2 -o {{out}}/compare2",
-                needs="torch"),
+        Command(
+            f"compare {{in}}/net.safetensors --data {_SET} --limit 2 -o {{out}}/compare2",
+            needs="torch",
+        ),
     ],
     "export": [
-        Command("export {in}/net.safetensors --format openvino --no-check -o {out}/net.xml",
-                needs="torch"),
+        Command(
+            "export {in}/net.safetensors --format openvino --no-check -o {out}/net.xml",
+            needs="torch",
+        ),
     ],
     "bench": [Command("bench {in}/clip.mp4 --frames 1")],
     "doctor": [Command("doctor")],
-}  # fmt: skip
+}
 
 
 def make_inputs(folder: Path) -> Path:

@@ -54,16 +54,23 @@ def traced(
     tracer = ["strace", "-f", "-y", "-qq", "-s", "400", "-o", str(log), "--seccomp-bpf"]
     done = subprocess.run(
         [*tracer, "-e", f"trace=%network,{calls}", *command],
-        env=dict(env), cwd=cwd, capture_output=True, text=True, timeout=500,
-    )  # fmt: skip
+        env=dict(env),
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
     found = [_CALL.match(line) for line in log.read_text(errors="replace").splitlines()]
     pairs = [(call[1], call[2]) for call in found if call]
     assert pairs and pairs[0][0] == "execve", "strace saw nothing"
     allowed = [os.path.realpath(path) for path in writable]
-    return done, sorted({
-        f"{name}: {args[:300]}" for name, args in pairs[1:]
-        if _is_bad(name, args, cwd, allowed, programs)
-    })  # fmt: skip
+    return done, sorted(
+        {
+            f"{name}: {args[:300]}"
+            for name, args in pairs[1:]
+            if _is_bad(name, args, cwd, allowed, programs)
+        }
+    )
 
 
 def _is_bad(

@@ -40,9 +40,25 @@ def stating(size: int, name: str, pack: int = zipfile.ZIP_STORED) -> bytes:
         "<4s5H3L2H", b"PK\3\4", 20, 0, pack, 0, 0, 0, len(zeros), size, len(name), 0
     )
     central = struct.pack(
-        "<4s6H3L5H2L", b"PK\1\2", 20, 20, 0, pack, 0, 0, 0, len(zeros), size, len(name),
-        0, 0, 0, 0, 0, 0,
-    )  # fmt: skip
+        "<4s6H3L5H2L",
+        b"PK\1\2",
+        20,
+        20,
+        0,
+        pack,
+        0,
+        0,
+        0,
+        len(zeros),
+        size,
+        len(name),
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+    )
     body, listed = local + name.encode() + zeros, central + name.encode()
     end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, len(listed), len(body), 0)
     return body + listed + end
@@ -66,11 +82,19 @@ def tar(name: str) -> bytes:
 
 HUGE = 4_000_000_000
 NAMES = {
-     "above": "../../{}", "above, deep": "a/../../../{}",
-    "Windows": "C:\\{}", "Windows, above": "..\\..\\{}", "share": "\\\\host\\{}",
-    "home": "~/{}", "device": "/dev/null/{}", "long": "x" * 3000 + "/{}", "a line": "a\nb/{}",
-    "control": "a\x1b[2J/{}", "turned": "a\u202e/{}", "space": " /{}",
-}  # fmt: skip
+    "above": "../../{}",
+    "above, deep": "a/../../../{}",
+    "Windows": "C:\\{}",
+    "Windows, above": "..\\..\\{}",
+    "share": "\\\\host\\{}",
+    "home": "~/{}",
+    "device": "/dev/null/{}",
+    "long": "x" * 3000 + "/{}",
+    "a line": "a\nb/{}",
+    "control": "a\x1b[2J/{}",
+    "turned": "a\u202e/{}",
+    "space": " /{}",
+}
 
 
 def crafted(name: str, root: Path) -> dict[str, bytes]:

@@ -93,9 +93,15 @@ def test_scores_follow_their_joints_through_the_mirror() -> None:
 
 
 ALL = Augmentation(
-    flip=0.5, scale=0.3, rotate=30, rotate_probability=1, shift=0.1, half_body=0.3, perspective=0.3,
+    flip=0.5,
+    scale=0.3,
+    rotate=30,
+    rotate_probability=1,
+    shift=0.1,
+    half_body=0.3,
+    perspective=0.3,
     pgpg="alphapose",
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize(
@@ -162,9 +168,16 @@ def test_normal_draws_are_those_of_hrnet() -> None:
 
 def test_uniform_draws_are_even() -> None:
     factor, angle = drawn(
-        Augmentation(flip=0, half_body=0, scale=0.375, scale_middle=1.125, rotate=30,
-                     rotate_probability=1, scale_draw="uniform")
-    )  # fmt: skip
+        Augmentation(
+            flip=0,
+            half_body=0,
+            scale=0.375,
+            scale_middle=1.125,
+            rotate=30,
+            rotate_probability=1,
+            scale_draw="uniform",
+        )
+    )
     assert (factor.min(), factor.max()) == (
         pytest.approx(0.75, abs=1e-3),
         pytest.approx(1.5, abs=1e-3),
@@ -323,11 +336,18 @@ def test_people_outside_of_the_view_are_dropped_and_boxes_cut() -> None:
 
 ANY = st.builds(
     Augmentation,
-    flip=st.floats(0, 1), scale=st.floats(0, 0.5), rotate=st.floats(0, 90), shift=st.floats(0, 0.3),
-    half_body=st.floats(0, 1), half_body_joints=st.integers(0, 10), perspective=st.floats(0, 0.49),
-    colour=st.floats(0, 1), erase=st.floats(0, 1), pgpg=st.sampled_from(["", "alphapose"]),
+    flip=st.floats(0, 1),
+    scale=st.floats(0, 0.5),
+    rotate=st.floats(0, 90),
+    shift=st.floats(0, 0.3),
+    half_body=st.floats(0, 1),
+    half_body_joints=st.integers(0, 10),
+    perspective=st.floats(0, 0.49),
+    colour=st.floats(0, 1),
+    erase=st.floats(0, 1),
+    pgpg=st.sampled_from(["", "alphapose"]),
     scale_draw=st.sampled_from(["normal", "uniform"]),
-)  # fmt: skip
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -393,9 +413,18 @@ def test_one_option_does_not_change_what_another_draws() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("flip", 1.5), ("scale", -0.1), ("scale", 1), ("rotate", float("nan")), ("perspective", 0.5),
-     ("scale_draw", "even"), ("colour", -1), ("erase", 2), ("pgpg_from", -1)],
-)  # fmt: skip
+    [
+        ("flip", 1.5),
+        ("scale", -0.1),
+        ("scale", 1),
+        ("rotate", float("nan")),
+        ("perspective", 0.5),
+        ("scale_draw", "even"),
+        ("colour", -1),
+        ("erase", 2),
+        ("pgpg_from", -1),
+    ],
+)
 def test_numbers_that_cannot_be_are_refused(field: str, value: object) -> None:
     with pytest.raises(UsageError, match=f"augment.{field}="):
         Augmentation(**{field: value})  # type: ignore[arg-type]

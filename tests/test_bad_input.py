@@ -99,8 +99,18 @@ def test_one_corrupt_picture_in_a_thousand(
     folder.mkdir()
     for i in range(1000):
         (folder / f"{i}.jpg").write_bytes(data if i != 617 else data[: len(data) // 3])
-    code = predict(tmp_path / "out", folder, "--save", "jsonl", "--detector", "whole-image",
-                   "--max-people", "0", "--boxes", _no_boxes(tmp_path))  # fmt: skip
+    code = predict(
+        tmp_path / "out",
+        folder,
+        "--save",
+        "jsonl",
+        "--detector",
+        "whole-image",
+        "--max-people",
+        "0",
+        "--boxes",
+        _no_boxes(tmp_path),
+    )
     assert code == 3
     frames = lines(tmp_path / "out")
     assert len(frames) == 1000 and [f["frame"] for f in frames] == list(range(1000))
@@ -175,8 +185,14 @@ def test_full_disk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         for i in range(30):
             noise = rng.integers(0, 255, (200, 200, 3), np.uint8)
             picture(tmp_path / "many" / f"{i}.jpg", noise)
-        code = predict(small / "out", tmp_path / "many", "--save", "images,jsonl",
-                       "--boxes", _no_boxes(tmp_path))  # fmt: skip
+        code = predict(
+            small / "out",
+            tmp_path / "many",
+            "--save",
+            "images,jsonl",
+            "--boxes",
+            _no_boxes(tmp_path),
+        )
         assert code == 4
         err = capsys.readouterr().err
         assert "the disk is full" in err and "Traceback" not in err

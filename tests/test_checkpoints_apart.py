@@ -44,10 +44,15 @@ def test_tensors_come_back_as_they_are(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(here)
     block = torch.arange(12.0).reshape(3, 4)
     state = {
-        "tied": block, "tied too": block, "turned": block.t(), "half": block[1:, 2:].half(),
-        "n": torch.tensor(7), "none": block[:0], "__metadata__": torch.ones(2, dtype=torch.uint8),
+        "tied": block,
+        "tied too": block,
+        "turned": block.t(),
+        "half": block[1:, 2:].half(),
+        "n": torch.tensor(7),
+        "none": block[:0],
+        "__metadata__": torch.ones(2, dtype=torch.uint8),
         "na\u00efve": block[0],
-    }  # fmt: skip
+    }
     torch.save(state, "a.pth")
     found = read_apart(Path("a.pth"), out / "a.safetensors")
     expected = read_checkpoint(Path("a.pth"))
@@ -92,9 +97,13 @@ def test_the_time_by_the_clock_is_limited(tmp_path: Path) -> None:
     ],
 )
 def test_a_process_that_dies_is_one_line(
-    code: int, err: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    code: int,
+    err: str,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     def died(*args: object, **more: object) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess([], code, "", err)
 

@@ -147,9 +147,12 @@ def test_other_files_are_named_for_what_they_are(tmp_path: Path) -> None:
     empty.write_bytes(b"")
     junk.write_bytes(b"not a checkpoint" * 9)
     for path, words in (
-        (page, "a web page"), (script, "a TorchScript archive"), (packed, "packed zip"),
-        (empty, "is empty"), (junk, "neither"),
-    ):  # fmt: skip
+        (page, "a web page"),
+        (script, "a TorchScript archive"),
+        (packed, "packed zip"),
+        (empty, "is empty"),
+        (junk, "neither"),
+    ):
         with pytest.raises(ModelError, match=words) as caught:
             read_checkpoint(path)
         assert str(path) in str(caught.value) and "\n" not in str(caught.value)
@@ -276,12 +279,17 @@ def test_what_a_file_may_have_copied_again_and_again_is_bounded(tmp_path: Path) 
     key = b"}(" + b"K\x00" * 200 + b"tNs"
     shape = (
         b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\n"
-        b"X\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x01tQK\x00(" + b"K\x01" * 65 + b"t("
-        + b"K\x01" * 65 + b"ttR"
-    )  # fmt: skip
+        b"X\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x01tQK\x00("
+        + b"K\x01" * 65
+        + b"t("
+        + b"K\x01" * 65
+        + b"ttR"
+    )
     for body, words in (
-        (dicts, "too many items"), (key, "too many parts"), (shape, "too many dimensions"),
-    ):  # fmt: skip
+        (dicts, "too many items"),
+        (key, "too many parts"),
+        (shape, "too many dimensions"),
+    ):
         with pytest.raises(ModelError, match=words):
             read_pickle(b"\x80\x02" + body + b".", lambda *_: torch.zeros(1))
     half = torch.ones(1 << 20).half()

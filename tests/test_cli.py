@@ -107,8 +107,15 @@ def test_track_fps_has_an_effect(tmp_path: Path, capsys: pytest.CaptureFixture[s
     poses = []
     for frame in (0, 1, 2, 102, 103, 104):  # a hundred frames without anybody
         points = [v for i in range(17) for v in (100.0 + i, 100 + 5 * i, 0.9)]
-        poses.append({**entry, "image_id": f"{frame}.jpg", "keypoints": points,
-                      "box": [90, 90, 40, 110], "idx": -1})  # fmt: skip
+        poses.append(
+            {
+                **entry,
+                "image_id": f"{frame}.jpg",
+                "keypoints": points,
+                "box": [90, 90, 40, 110],
+                "idx": -1,
+            }
+        )
     path = tmp_path / "alphapose-results.json"
     path.write_text(json.dumps(poses))
     counts = []
@@ -140,7 +147,7 @@ EFFECTS = {
     "detector": (["--detector", "whole-image"], lambda a, b: len(b) <= 1 < len(a)),
     "runtime": (["--runtime", "onnxruntime"], lambda a, b: a[0]["keypoints"] != b[0]["keypoints"]),
     "precision": (["--precision", "fp32"], lambda a, b: a[0]["keypoints"] != b[0]["keypoints"]),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="session")

@@ -54,9 +54,18 @@ VERBS: dict[str, tuple[str, str]] = {
     **{
         f"check {kind}": (suffix, f"data check FILE --kind {kind}")
         for kind, suffix in {
-            "coco": ".json", "crowdpose": ".json", "mpii": ".json", "aic": ".json",
-            "posetrack": ".json", "labelme": ".json", "label-studio": ".json", "lsp": ".mat",
-            "jhmdb": ".mat", "cvat": ".xml", "yolo": ".yaml", "visdrone": ".txt",
+            "coco": ".json",
+            "crowdpose": ".json",
+            "mpii": ".json",
+            "aic": ".json",
+            "posetrack": ".json",
+            "labelme": ".json",
+            "label-studio": ".json",
+            "lsp": ".mat",
+            "jhmdb": ".mat",
+            "cvat": ".xml",
+            "yolo": ".yaml",
+            "visdrone": ".txt",
         }.items()
     },
     "check a guess": ("", "data check FILE"),
@@ -85,7 +94,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "predict weights": (".safetensors", "predict PICTURE -m hrnet_w32 -w FILE -o OUT"),
     "predict model": (".onnx", "predict PICTURE -m FILE -o OUT"),
     "predict detector": (".onnx", "predict PICTURE -d yolox:FILE -o OUT"),
-}  # fmt: skip
+}
 FEW = ("missing", "device", "pipe", "bytes")  # for verbs that load networks each time
 GOOD = {("eval tracks", "empty")}  # nobody, and nobody found
 
@@ -124,9 +133,12 @@ def filled(word: str, known: dict[str, str]) -> str:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_file_that_is_none_is_one_line(
-    verb: str, good: dict[str, str], tmp_path: Path, capfd: pytest.CaptureFixture,
+    verb: str,
+    good: dict[str, str],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     suffix, line = VERBS[verb]
     monkeypatch.chdir(tmp_path)
     for kind in FEW if verb.startswith("predict") else FILES:

@@ -43,8 +43,9 @@ def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[dict[str, A
 def test_data(labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     people = open_dataset(labels).people
     for options, count, name, other in (
-        ((), people, "person", f"{DOGS} x dog"), (("--class", "dog"), DOGS, "dog", "x person"),
-    ):  # fmt: skip
+        ((), people, "person", f"{DOGS} x dog"),
+        (("--class", "dog"), DOGS, "dog", "x person"),
+    ):
         stats, said = run(capsys, "data", "stats", labels, *options)
         assert (stats["people"], stats["class"]) == (count, name)
         assert said.startswith("note: ") and other in said and other in stats["remarks"][0]

@@ -103,15 +103,23 @@ def test_split(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "several annotation files" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [
-    ["convert"], ["convert", "a"], ["split", "a", "-o", "x", "--ratio", "2"],
-    ["synth", "-o", "x", "--count", "0"], ["stats", ".", "--kind", "cocoo"],
-    ["convert", "a", "b", "--ratio", "-1"],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["convert"],
+        ["convert", "a"],
+        ["split", "a", "-o", "x", "--ratio", "2"],
+        ["synth", "-o", "x", "--count", "0"],
+        ["stats", ".", "--kind", "cocoo"],
+        ["convert", "a", "b", "--ratio", "-1"],
+    ],
+)
 def test_what_cannot_be_meant(
-    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.chdir(tmp_path)
     main(["data", "synth", "-o", "a", "--count", "2"])
     capsys.readouterr()

@@ -17,12 +17,15 @@ from posewright.predict import Progress
 @pytest.mark.parametrize(
     ("option", "formats"),
     [
-        ("--coco-images=no.json", "coco"), ("--openpose-order=body25", "openpose"),
-        ("--sep-json", "alphapose-cmu or alphapose-open"), ("--draw-boxes", "images or video"),
-        ("--draw-scores", "images or video"), ("--no-ids", "images or video"),
+        ("--coco-images=no.json", "coco"),
+        ("--openpose-order=body25", "openpose"),
+        ("--sep-json", "alphapose-cmu or alphapose-open"),
+        ("--draw-boxes", "images or video"),
+        ("--draw-scores", "images or video"),
+        ("--no-ids", "images or video"),
         ("--draw-threshold=0.5", "images or video"),
     ],
-)  # fmt: skip
+)
 def test_options_of_formats_that_are_not_written(
     option: str, formats: str, people_jpg: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -31,9 +31,11 @@ CODES = {signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGUSR1: 138, signal.SIG
 @pytest.mark.parametrize("number", ASKED)
 @pytest.mark.parametrize("verb", sorted(VERBS))
 def test_every_verb_ends_with_the_signals_number(
-    verb: str, number: signal.Signals, monkeypatch: pytest.MonkeyPatch,
+    verb: str,
+    number: signal.Signals,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     cleaned: list[str] = []
 
     def run(args: argparse.Namespace) -> int:
@@ -144,8 +146,12 @@ def test_a_stream_that_is_away_does_not_hold_a_signal(
         timer.start()
         sources = [server.url]
         summary = predict_to(
-            Network(), sources, tmp_path, stopped=stop, retry_s=60.0,  # type: ignore[arg-type]
-        )  # fmt: skip
+            Network(),
+            sources,
+            tmp_path,
+            stopped=stop,
+            retry_s=60.0,  # type: ignore[arg-type]
+        )
         timer.join()
     assert (summary.exit_code, summary.signal, summary.bad) == (CODES[number], number, [])
     assert summary.files == [str(tmp_path / "poses.jsonl")]
@@ -155,8 +161,11 @@ def test_a_stream_that_is_away_does_not_hold_a_signal(
 def test_a_source_without_frames_does_not_hold_a_signal(tmp_path: Path) -> None:
     sources = [str(tmp_path / f"no{i}.mp4") for i in range(5)]
     summary = predict_to(
-        Network(), sources, tmp_path / "out", stopped=lambda: signal.SIGTERM,  # type: ignore[arg-type]
-    )  # fmt: skip
+        Network(),
+        sources,
+        tmp_path / "out",
+        stopped=lambda: signal.SIGTERM,  # type: ignore[arg-type]
+    )
     assert summary.exit_code == 143 and len(summary.bad) == 1
 
 
@@ -217,9 +226,13 @@ def test_a_terminal_that_is_closed(tmp_path: Path) -> None:
     master, slave = pty.openpty()
     command = [sys.executable, "-c", RUN, "predict", "x.mp4", "-o", str(tmp_path)]
     process = subprocess.Popen(
-        [*command, "--save", "jsonl"], stdin=slave, stdout=slave, stderr=slave,
-        start_new_session=True, preexec_fn=lambda: _own_terminal(0),
-    )  # fmt: skip
+        [*command, "--save", "jsonl"],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+        preexec_fn=lambda: _own_terminal(0),
+    )
     os.close(slave)
     wait_for(tmp_path, "poses.part-*.jsonl")
     os.close(master)

@@ -311,9 +311,14 @@ def test_padding_sigma_and_kernel_have_an_effect() -> None:
 
 @pytest.mark.parametrize(
     ("size", "sigma", "kernel"),
-    [((64, 64), 1, 3), ((96, 128), 1, 3), ((192, 256), 2, 11), ((256, 256), 2, 11),
-     ((288, 384), 3, 11)],
-)  # fmt: skip
+    [
+        ((64, 64), 1, 3),
+        ((96, 128), 1, 3),
+        ((192, 256), 2, 11),
+        ((256, 256), 2, 11),
+        ((288, 384), 3, 11),
+    ],
+)
 def test_named_codecs_have_the_published_widths(
     size: tuple[int, int], sigma: float, kernel: int
 ) -> None:

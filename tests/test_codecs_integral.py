@@ -163,8 +163,10 @@ def test_combined_reads_peaks_and_integrals(seed: int) -> None:
     people = someone(seed, joints=136, count=2)
     targets = COMBINED.encode(people)
     assert {k: v.shape for k, v in targets.items()} == {
-        "heatmap": (2, 26, 64, 48), "points": (2, 110, 2), "weight": (2, 136),
-    }  # fmt: skip
+        "heatmap": (2, 26, 64, 48),
+        "points": (2, 110, 2),
+        "weight": (2, 136),
+    }
     rest = ideal("sigmoid", people.keypoints[:, 26:])
     found = People.concat(
         COMBINED.decode({"heatmap": np.concatenate([targets["heatmap"], rest], 1)})

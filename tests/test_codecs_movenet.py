@@ -16,9 +16,13 @@ from posewright.people import People
 from posewright.skeletons import COCO17
 
 RENAMES = {
-    "center": "centre", "kpt_heatmap": "heatmap", "kpt_regress": "regression",
-    "kpt_offset": "offset", "box_scale": "box_scale", "box_offset": "box_offset",
-}  # fmt: skip
+    "center": "centre",
+    "kpt_heatmap": "heatmap",
+    "kpt_regress": "regression",
+    "kpt_offset": "offset",
+    "box_scale": "box_scale",
+    "box_offset": "box_offset",
+}
 
 
 def heads(folder: Path, model: str, picture: str) -> tuple[dict[str, np.ndarray], np.ndarray]:

@@ -72,8 +72,11 @@ def test_places_are_anchor_by_anchor_of_each_level() -> None:
     places, cells = CODEC.locations, 24 * 16
     assert len(places) == 3 * (cells + 12 * 8 + 6 * 4 + 3 * 2)
     assert places[[0, 1, 24, cells]].tolist() == [
-        [0, 0, 8, 19, 27], [8, 0, 8, 19, 27], [0, 8, 8, 19, 27], [0, 0, 8, 44, 40],
-    ]  # fmt: skip
+        [0, 0, 8, 19, 27],
+        [8, 0, 8, 19, 27],
+        [0, 8, 8, 19, 27],
+        [0, 0, 8, 44, 40],
+    ]
     assert places[-1].tolist() == [128, 64, 64, 925, 792]
 
 

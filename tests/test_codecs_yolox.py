@@ -145,8 +145,15 @@ def test_unflip_mirrors_people(codec: Any, make: Any) -> None:
             [right - a.boxes[:, 2], a.boxes[:, 1], right - a.boxes[:, 0], a.boxes[:, 3]], 1
         )
         points = a.keypoints[:, COCO17.flip_index] * [-1, 1] + [right, 0]
-        same(b, a.replace(boxes=boxes, keypoints=points.astype(np.float32),
-                          scores=a.scores[:, COCO17.flip_index]), 1e-2)  # fmt: skip
+        same(
+            b,
+            a.replace(
+                boxes=boxes,
+                keypoints=points.astype(np.float32),
+                scores=a.scores[:, COCO17.flip_index],
+            ),
+            1e-2,
+        )
 
 
 def test_numbers_that_are_not_finite_cost_only_their_own_person() -> None:
@@ -171,9 +178,12 @@ def test_people_are_padded_and_the_largest_kept() -> None:
     people = people.replace(scores=np.where(np.arange(17) < 3, 0, people.scores).astype(np.float32))
     six = padded(people, 6)
     assert {k: a.shape for k, a in six.items()} == {
-        "boxes": (1, 6, 4), "keypoints": (1, 6, 17, 2), "weight": (1, 6, 17), "area": (1, 6),
+        "boxes": (1, 6, 4),
+        "keypoints": (1, 6, 17, 2),
+        "weight": (1, 6, 17),
+        "area": (1, 6),
         "person": (1, 6),
-    }  # fmt: skip
+    }
     assert all(a.dtype == np.float32 for a in six.values())
     assert six["person"].tolist() == [[1, 1, 1, 1, 0, 0]]
     assert six["weight"][0].sum(1).tolist() == [14, 14, 14, 14, 0, 0]

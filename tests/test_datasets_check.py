@@ -54,13 +54,16 @@ FAULTS = [
     ("image_id", "error", lambda p: p["annotations"][0].update(image_id=77)),
     ("image ids", "error", lambda p: p["images"][1].update(id=p["images"][0]["id"])),
     ("category_id", "error", lambda p: p["annotations"][0].update(category_id=3)),
-    ("category key", "error", lambda p: p["categories"][0].update(
-        keypoint=p["categories"][0].pop("keypoints"))),
+    (
+        "category key",
+        "error",
+        lambda p: p["categories"][0].update(keypoint=p["categories"][0].pop("keypoints")),
+    ),
     ("category id", "warning", lambda p: p["categories"][0].update(id=0)),
     ("sigmas", "error", lambda p: p["categories"][0].update(sigmas=[0.1] * 16)),
     ("sigmas", "error", lambda p: p["categories"][0].update(sigmas=[10**400] * 17)),
     ("flip table", "error", lambda p: p["categories"][0].update(flip_index=list(range(17)))),
-    ("wrong K", "error", lambda p: (all_people(p, keypoints=[1, 1, 2] * 16 + [3]))),
+    ("wrong K", "error", lambda p: all_people(p, keypoints=[1, 1, 2] * 16 + [3])),
     ("wrong K", "warning", lambda p: p["categories"][0]["keypoints"].append("tail")),
     ("visibility", "warning", lambda p: p["annotations"][0]["keypoints"].__setitem__(2, 3)),
     ("empty box", "error", lambda p: p["annotations"][0].update(bbox=[4, 4, 0, 0])),
@@ -71,22 +74,40 @@ FAULTS = [
     ("size", "error", lambda p: p["images"][0].update(width=999)),
     ("no labels", "error", lambda p: all_people(p, keypoints=[0] * 51, num_keypoints=0)),
     ("no pictures", "error", lambda p: p.update(images=[], annotations=[])),
-    ("joint at 0, 0", "warning", lambda p: p["annotations"][0].update(
-        keypoints=[0, 0, 2, *p["annotations"][0]["keypoints"][3:]])),
-    ("joint outside", "warning", lambda p: p["annotations"][0].update(
-        keypoints=[999, 9, 2, *p["annotations"][0]["keypoints"][3:]])),
+    (
+        "joint at 0, 0",
+        "warning",
+        lambda p: p["annotations"][0].update(
+            keypoints=[0, 0, 2, *p["annotations"][0]["keypoints"][3:]]
+        ),
+    ),
+    (
+        "joint outside",
+        "warning",
+        lambda p: p["annotations"][0].update(
+            keypoints=[999, 9, 2, *p["annotations"][0]["keypoints"][3:]]
+        ),
+    ),
     ("iscrowd", "error", lambda p: all_people(p, iscrowd="0")),
     ("iscrowd", "error", lambda p: p["annotations"][0].update(iscrowd="?")),
     ("ids as text", "warning", lambda p: p["images"][0].update(id=str(p["images"][0]["id"]))),
     ("form of image_id", "error", lambda p: p["images"][0].update(id=str(p["images"][0]["id"]))),
     ("picture id", "error", lambda p: p["images"][0].update(id=None)),
     ("category id", "error", lambda p: p["categories"].append({"name": "dog"})),
-    ("other classes", "warning", lambda p: (
-        p["categories"].append({"id": 2, "name": "dog"}),
-        p["annotations"][0].update(category_id=2))),
+    (
+        "other classes",
+        "warning",
+        lambda p: (
+            p["categories"].append({"id": 2, "name": "dog"}),
+            p["annotations"][0].update(category_id=2),
+        ),
+    ),
     ("no labels", "error", lambda p: all_people(p, iscrowd=1)),
-    ("labelled twice", "error", lambda p: p["annotations"].append(
-        {**p["annotations"][0], "id": 10**6})),
+    (
+        "labelled twice",
+        "error",
+        lambda p: p["annotations"].append({**p["annotations"][0], "id": 10**6}),
+    ),
     ("picture twice", "error", lambda p: p["images"].append({**p["images"][0], "id": 10**6})),
     ("left out", "error", lambda p: p["annotations"][0].update(keypoints=[1, 1, 2] * 16)),
     ("num_keypoints 0", "error", lambda p: all_people(p, num_keypoints=0, iscrowd="0")),
@@ -102,7 +123,7 @@ FAULTS = [
     ("shares", "error", lambda p: shares(p, ("keypoints", "bbox"))),
     ("shares", "error", lambda p: shares(p, ("keypoints",))),
     ("shares", "error", lambda p: shares(p, ("bbox",))),
-]  # fmt: skip
+]
 
 
 def shares(page: dict[str, Any], names: tuple[str, ...]) -> None:
@@ -158,8 +179,10 @@ def test_annotations_without_ids_share_none(labels: Path) -> None:
 
 def test_labelme_pages_of_one_name_and_points_that_are_not_labelled(tmp_path: Path) -> None:
     data = synth(tmp_path / "made", 2, 1)
-    shapes = [{"label": joint, "shape_type": "point", "points": [[9 + i, 9 + i]]}
-              for i, joint in enumerate(("nose", "left_eye", "right_eye"))]  # fmt: skip
+    shapes = [
+        {"label": joint, "shape_type": "point", "points": [[9 + i, 9 + i]]}
+        for i, joint in enumerate(("nose", "left_eye", "right_eye"))
+    ]
     shapes.append({"label": "neck", "shape_type": "point", "points": [[1, 1]], "description": "0"})
     for folder, sample in zip("ab", data, strict=True):
         (tmp_path / "lm" / folder).mkdir(parents=True)
@@ -225,8 +248,13 @@ def test_validation_pictures_that_measure_nothing(labels: Path) -> None:
 def test_the_class_decides_what_is_checked(labels: Path) -> None:
     page = json.loads(labels.read_text())
     page["categories"].append({"id": 2, "name": "dog", "keypoints": ["a", "b"]})
-    dog = {**page["annotations"][0], "id": 10**6, "category_id": 2, "keypoints": [1, 1, 2] * 2,
-           "num_keypoints": 2}  # fmt: skip
+    dog = {
+        **page["annotations"][0],
+        "id": 10**6,
+        "category_id": 2,
+        "keypoints": [1, 1, 2] * 2,
+        "num_keypoints": 2,
+    }
     page["annotations"].insert(0, dog)
     labels.write_text(json.dumps(page))
     people, dogs = check(labels), check(labels, class_name="dog")

@@ -22,9 +22,16 @@ JOINTS = list(COCO17.joints)
 
 def annotation(number: int, category: Any = 1, joints: int = 17, x: float = 10) -> dict[str, Any]:
     flat = [v for i in range(joints) for v in (x + i, 20 + 2 * i, 2)]
-    return {"id": number, "image_id": 1 + number % 2, "category_id": category, "iscrowd": 0,
-            "bbox": [x - 2, 18, 30, 60], "area": 900, "keypoints": flat,
-            "num_keypoints": joints}  # fmt: skip
+    return {
+        "id": number,
+        "image_id": 1 + number % 2,
+        "category_id": category,
+        "iscrowd": 0,
+        "bbox": [x - 2, 18, 30, 60],
+        "area": 900,
+        "keypoints": flat,
+        "num_keypoints": joints,
+    }
 
 
 def category(number: int, name: str, joints: list[str] | None = None) -> dict[str, Any]:
@@ -96,10 +103,16 @@ def odd(joints: int, **change: Any) -> dict[str, Any]:
     return {**annotation(99, 1, joints), **change}
 
 
-@pytest.mark.parametrize(("first", "people"), [
-    (odd(0, bbox=[0, 0, 0, 0], area=0), 6), (odd(16), 5), (odd(133), 5),
-    (odd(17, keypoints=[1]), 5), (odd(4, category_id=7), 5),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("first", "people"),
+    [
+        (odd(0, bbox=[0, 0, 0, 0], area=0), 6),
+        (odd(16), 5),
+        (odd(133), 5),
+        (odd(17, keypoints=[1]), 5),
+        (odd(4, category_id=7), 5),
+    ],
+)
 def test_the_first_annotation_decides_nothing(
     tmp_path: Path, first: dict[str, Any], people: int
 ) -> None:
@@ -214,14 +227,25 @@ def test_yolo_class_by_its_number_without_names(tmp_path: Path) -> None:
         open_dataset(file, class_name="7")
 
 
-@pytest.mark.parametrize(("named", "asked"), [
-    ("Person ", None), ("\tperson", "person"), ("cafe\u0301", "caf\u00e9"), ("dog", " Dog"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("named", "asked"),
+    [
+        ("Person ", None),
+        ("\tperson", "person"),
+        ("cafe\u0301", "caf\u00e9"),
+        ("dog", " Dog"),
+    ],
+)
 def test_a_class_in_another_spelling(tmp_path: Path, named: str, asked: str | None) -> None:
     person = {"id": 1, "image_id": 1, "category_id": 1, "keypoints": [1, 2, 2, 3, 4, 2]}
-    page = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [person],
-            "categories": [{"id": 1, "name": named, "keypoints": ["a", "b"]},
-                           {"id": 2, "name": "cat", "keypoints": ["a", "b"]}]}  # fmt: skip
+    page = {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "annotations": [person],
+        "categories": [
+            {"id": 1, "name": named, "keypoints": ["a", "b"]},
+            {"id": 2, "name": "cat", "keypoints": ["a", "b"]},
+        ],
+    }
     (tmp_path / "a.json").write_text(json.dumps(page))
     data = open_dataset(tmp_path / "a.json", class_name=asked)
     assert data.people == 1
@@ -230,9 +254,14 @@ def test_a_class_in_another_spelling(tmp_path: Path, named: str, asked: str | No
 
 def test_a_category_that_nobody_is_of_does_not_decide_the_joints(tmp_path: Path) -> None:
     person = {"id": 1, "image_id": 1, "category_id": 1, "keypoints": [1, 2, 2, 3, 4, 2]}
-    page = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [person],
-            "categories": [{"id": 2, "name": "person", "keypoints": ["x", "y", "z"]},
-                           {"id": 1, "name": "person", "keypoints": ["nose", "tail"]}]}  # fmt: skip
+    page = {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "annotations": [person],
+        "categories": [
+            {"id": 2, "name": "person", "keypoints": ["x", "y", "z"]},
+            {"id": 1, "name": "person", "keypoints": ["nose", "tail"]},
+        ],
+    }
     (tmp_path / "a.json").write_text(json.dumps(page))
     assert open_dataset(tmp_path / "a.json").skeleton.joints == ("nose", "tail")
     page["annotations"].append(person | {"id": 2, "category_id": 2, "keypoints": [1, 2, 2] * 3})

@@ -36,26 +36,33 @@ def moved(x: float, joints: int = 17) -> np.ndarray:
     return pose
 
 
-@pytest.mark.parametrize(("sample", "rows"), [
-    (picture([POSE, POSE]), [1]),
-    (picture([POSE, moved(1), moved(60)]), [1]),
-    (picture([moved(60), POSE, moved(61), moved(0.5)]), [2, 3]),
-    (picture([POSE, moved(6)]), []),
-    (picture([POSE, moved(0, 5)], [BOX, BOX]), []),  # not half of the joints in common
-    (picture([moved(0, 0), moved(0, 0)], [BOX, [15, 20, 80, 91]]), [1]),
-    (picture([POSE, moved(0, 0)], [BOX, BOX]), [1]),
-    (picture([POSE, moved(0, 0)], [BOX, [15, 20, 60, 90]]), []),
-    (picture([moved(0, 2), moved(0, 2)], [BOX, [0, 0, 25, 50]]), []),
-    (picture([POSE, POSE]).replace(crowd=np.array([False, True])), []),
-    (picture([POSE]), []), (picture([POSE])[:0], []),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("sample", "rows"),
+    [
+        (picture([POSE, POSE]), [1]),
+        (picture([POSE, moved(1), moved(60)]), [1]),
+        (picture([moved(60), POSE, moved(61), moved(0.5)]), [2, 3]),
+        (picture([POSE, moved(6)]), []),
+        (picture([POSE, moved(0, 5)], [BOX, BOX]), []),  # not half of the joints in common
+        (picture([moved(0, 0), moved(0, 0)], [BOX, [15, 20, 80, 91]]), [1]),
+        (picture([POSE, moved(0, 0)], [BOX, BOX]), [1]),
+        (picture([POSE, moved(0, 0)], [BOX, [15, 20, 60, 90]]), []),
+        (picture([moved(0, 2), moved(0, 2)], [BOX, [0, 0, 25, 50]]), []),
+        (picture([POSE, POSE]).replace(crowd=np.array([False, True])), []),
+        (picture([POSE]), []),
+        (picture([POSE])[:0], []),
+    ],
+)
 def test_people_labelled_twice(sample: Sample, rows: list[int]) -> None:
     assert labelled_twice(sample) == rows
 
 
 def test_real_people_are_not_labelled_twice(data_dir: Path) -> None:
-    for file in ("coco/person_keypoints.json", "formats/crowdpose/test_crowdpose.json",
-                 "formats/ochuman/test_ochuman.json"):  # fmt: skip
+    for file in (
+        "coco/person_keypoints.json",
+        "formats/crowdpose/test_crowdpose.json",
+        "formats/ochuman/test_ochuman.json",
+    ):
         assert not any(labelled_twice(sample) for sample in open_dataset(data_dir / file))
 
 

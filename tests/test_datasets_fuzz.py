@@ -21,31 +21,113 @@ SHAPES = [
     {"label": "nose", "shape_type": "point", "points": [[1, 2]], "group_id": 1, "flags": {}},
 ]
 COCO = {
-    "images": [{"id": 1, "file_name": "a.jpg", "width": 9, "height": 9, "crowdIndex": 0.5,
-                "vid_id": "1", "ignore_regions_x": [[1, 2, 3]], "ignore_regions_y": [[1, 2, 3]]}],
-    "categories": [{"id": 1, "name": "person", "keypoints": ["a", "b"], "skeleton": [[1, 2]],
-                    "sigmas": [0.1, 0.2], "flip_index": [0, 1]}],
-    "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5], "area": 3,
-                     "keypoints": [1, 2, 2, 3, 4, 1], "num_keypoints": 2, "iscrowd": 0,
-                     "segmentation": [[1, 2, 3, 4, 5, 6]], "track_id": 1,
-                     "bbox_head": [1, 1, 2, 2]}],
-}  # fmt: skip
+    "images": [
+        {
+            "id": 1,
+            "file_name": "a.jpg",
+            "width": 9,
+            "height": 9,
+            "crowdIndex": 0.5,
+            "vid_id": "1",
+            "ignore_regions_x": [[1, 2, 3]],
+            "ignore_regions_y": [[1, 2, 3]],
+        }
+    ],
+    "categories": [
+        {
+            "id": 1,
+            "name": "person",
+            "keypoints": ["a", "b"],
+            "skeleton": [[1, 2]],
+            "sigmas": [0.1, 0.2],
+            "flip_index": [0, 1],
+        }
+    ],
+    "annotations": [
+        {
+            "id": 1,
+            "image_id": 1,
+            "category_id": 1,
+            "bbox": [1, 1, 5, 5],
+            "area": 3,
+            "keypoints": [1, 2, 2, 3, 4, 1],
+            "num_keypoints": 2,
+            "iscrowd": 0,
+            "segmentation": [[1, 2, 3, 4, 5, 6]],
+            "track_id": 1,
+            "bbox_head": [1, 1, 2, 2],
+        }
+    ],
+}
 PAGES: dict[str, Any] = {
     "coco": COCO,
     "posetrack": COCO,
     "labelme": {"shapes": SHAPES, "imagePath": "a.jpg", "imageWidth": 9, "imageHeight": 9},
-    "mpii": [{"image": "a.jpg", "joints": [[1, 2]] * 16, "joints_vis": [1] * 16, "scale": 1.0,
-              "center": [3, 4]}],
-    "aic": [{"image_id": "a", "human_annotations": {"h": [1, 2, 3, 4]},
-             "keypoint_annotations": {"h": [1, 2, 1] * 14}}],
-    "label-studio": [{"data": {"image": "a.jpg"}, "annotations": [{"result": [
-        {"type": "rectanglelabels", "id": "r", "original_width": 9, "original_height": 9,
-         "value": {"x": 1, "y": 1, "width": 5, "height": 5}},
-        {"type": "keypointlabels", "id": "k", "original_width": 9, "original_height": 9,
-         "value": {"x": 1, "y": 1, "keypointlabels": ["nose"]}, "parentID": "r"}]}]}],
-}  # fmt: skip
-JUNK = st.sampled_from([None, True, -1, 0, 1e308, float("nan"), float("inf"), 10**400, "", "x",
-                        "\ud800", [], {}, [[]], [None], {"a": 1}, [1, 2, 3], -0.5])  # fmt: skip
+    "mpii": [
+        {
+            "image": "a.jpg",
+            "joints": [[1, 2]] * 16,
+            "joints_vis": [1] * 16,
+            "scale": 1.0,
+            "center": [3, 4],
+        }
+    ],
+    "aic": [
+        {
+            "image_id": "a",
+            "human_annotations": {"h": [1, 2, 3, 4]},
+            "keypoint_annotations": {"h": [1, 2, 1] * 14},
+        }
+    ],
+    "label-studio": [
+        {
+            "data": {"image": "a.jpg"},
+            "annotations": [
+                {
+                    "result": [
+                        {
+                            "type": "rectanglelabels",
+                            "id": "r",
+                            "original_width": 9,
+                            "original_height": 9,
+                            "value": {"x": 1, "y": 1, "width": 5, "height": 5},
+                        },
+                        {
+                            "type": "keypointlabels",
+                            "id": "k",
+                            "original_width": 9,
+                            "original_height": 9,
+                            "value": {"x": 1, "y": 1, "keypointlabels": ["nose"]},
+                            "parentID": "r",
+                        },
+                    ]
+                }
+            ],
+        }
+    ],
+}
+JUNK = st.sampled_from(
+    [
+        None,
+        True,
+        -1,
+        0,
+        1e308,
+        float("nan"),
+        float("inf"),
+        10**400,
+        "",
+        "x",
+        "\ud800",
+        [],
+        {},
+        [[]],
+        [None],
+        {"a": 1},
+        [1, 2, 3],
+        -0.5,
+    ]
+)
 
 
 def damaged(page: Any, draw: Any) -> Any:
@@ -110,7 +192,7 @@ def test_damaged_cvat(at: int, junk: str) -> None:
     at=st.integers(0, len(YOLO) - 1),
     junk=st.sampled_from(["x", "nan", " ", "\n", "-", "1e99"]),
 )
-def test_damaged_yolo(shape: str, at: int, junk: str) -> None:  # fmt: skip
+def test_damaged_yolo(shape: str, at: int, junk: str) -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         (root / "labels").mkdir()

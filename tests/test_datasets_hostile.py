@@ -60,8 +60,13 @@ def test_a_name_that_leads_out_is_not_copied(
     assert main(["data", "convert", str(labels), str(out), "--to", form]) == 3
     assert OUTSIDE in capsys.readouterr().err
     assert [p.name for p in out.rglob("*.*") if header_size(p) != (0, 0)] == ["good.png"]
-    assert not [p for p in out.rglob("*") if p.stem in ("secret", "passwd", "zero") and p.is_file()
-                and p.suffix not in (".json", ".txt")]  # fmt: skip
+    assert not [
+        p
+        for p in out.rglob("*")
+        if p.stem in ("secret", "passwd", "zero")
+        and p.is_file()
+        and p.suffix not in (".json", ".txt")
+    ]
 
 
 def images_of(data: Dataset) -> list[bool]:

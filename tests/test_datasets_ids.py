@@ -14,17 +14,20 @@ from posewright.datasets import open_dataset
 from posewright.datasets.check import check
 from posewright.datasets.formats.coco_out import write_labels
 from posewright.datasets.synthetic import synth
+from posewright.files.values import image_id, number_id, switch
 from posewright.readers.boxes import read_boxes
 from posewright.readers.instances import read_detections, read_truth
-from posewright.readers.values import image_id, number_id, switch
 from posewright.training.recipe import Recipe
 from posewright.training.sets import open_sets
 
 Change = Callable[[Any], Any]
 FORMS: dict[str, Change] = {
-    "text": str, "fraction": float, "text of a fraction": lambda i: f"{i}.0",
-    "padded": lambda i: f"{i:06d}", "name": lambda i: f"picture {i}",
-}  # fmt: skip
+    "text": str,
+    "fraction": float,
+    "text of a fraction": lambda i: f"{i}.0",
+    "padded": lambda i: f"{i:06d}",
+    "name": lambda i: f"picture {i}",
+}
 
 
 @pytest.fixture
@@ -128,8 +131,12 @@ def test_ids_of_results(tmp_path: Path, page: dict[str, Any]) -> None:
     one = page["annotations"][0]
     for image in (one["image_id"], str(one["image_id"]), float(one["image_id"])):
         for category in (1, "1", 1.0, None):
-            entry = {"image_id": image, "category_id": category, "score": 1.0,
-                     "keypoints": one["keypoints"]}  # fmt: skip
+            entry = {
+                "image_id": image,
+                "category_id": category,
+                "score": 1.0,
+                "keypoints": one["keypoints"],
+            }
             (tmp_path / "found.json").write_text(json.dumps([entry]))
             found = read_detections(tmp_path / "found.json", labels)
             assert found.cells.tolist() == [labels.images.index(one["image_id"])]

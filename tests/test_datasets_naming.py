@@ -8,23 +8,51 @@ from posewright.datasets.naming import canonical, canonical_all, skeleton_of, sp
 from posewright.skeletons import COCO17, Skeleton
 
 SPELLINGS = [
-    ("Right Shoulder", "right_shoulder"), ("rShoulder", "right_shoulder"),
-    ("RShoulder", "right_shoulder"), ("LShoulder", "left_shoulder"), ("LEye", "left_eye"),
-    ("REar", "right_ear"), ("leftshoulder", "left_shoulder"), ("LEFTSHOULDER", "left_shoulder"),
-    ("LEFT_EYE", "left_eye"), ("shoulder_l", "left_shoulder"), ("Shoulder.L", "left_shoulder"),
-    ("Shoulder (L)", "left_shoulder"), ("l_shoulder", "left_shoulder"),
-    ("left-shoulder", "left_shoulder"), ("Left Shoulder", "left_shoulder"),
-    ("left.shoulder", "left_shoulder"), ("shoulderLeft", "left_shoulder"),
-    ("shoulderleft", "left_shoulder"), ("ShoulderL", "left_shoulder"),
-    ("shoulder left", "left_shoulder"), ("leftbigtoe", "left_big_toe"),
-    ("LBigToe", "left_big_toe"), ("leftEar", "left_ear"), ("medial_right_bow", "right_medial_bow"),
-    ("left_1", "left_1"), ("eye_right_2", "right_eye_2"),
-    ("Head-top", "top_head"), ("Upper-neck", "neck"), ("pelvis", "mid_hip"), ("tail 2", "tail_2"),
-    ("l", "l"), ("left", "left"), ("lip", "lip"), ("rear", "rear"), ("lower_lip", "lower_lip"),
-    ("ring_finger", "ring_finger"), ("RIGHT", "right"), ("cleft_lip", "cleft_lip"),
-    ("upright", "upright"), ("left_to_right", "left_to_right"), ("lumbar", "lumbar"),
-    ("heel", "heel"), ("Schulter links", "schulter_links"), ("鼻", "鼻"),
-]  # fmt: skip
+    ("Right Shoulder", "right_shoulder"),
+    ("rShoulder", "right_shoulder"),
+    ("RShoulder", "right_shoulder"),
+    ("LShoulder", "left_shoulder"),
+    ("LEye", "left_eye"),
+    ("REar", "right_ear"),
+    ("leftshoulder", "left_shoulder"),
+    ("LEFTSHOULDER", "left_shoulder"),
+    ("LEFT_EYE", "left_eye"),
+    ("shoulder_l", "left_shoulder"),
+    ("Shoulder.L", "left_shoulder"),
+    ("Shoulder (L)", "left_shoulder"),
+    ("l_shoulder", "left_shoulder"),
+    ("left-shoulder", "left_shoulder"),
+    ("Left Shoulder", "left_shoulder"),
+    ("left.shoulder", "left_shoulder"),
+    ("shoulderLeft", "left_shoulder"),
+    ("shoulderleft", "left_shoulder"),
+    ("ShoulderL", "left_shoulder"),
+    ("shoulder left", "left_shoulder"),
+    ("leftbigtoe", "left_big_toe"),
+    ("LBigToe", "left_big_toe"),
+    ("leftEar", "left_ear"),
+    ("medial_right_bow", "right_medial_bow"),
+    ("left_1", "left_1"),
+    ("eye_right_2", "right_eye_2"),
+    ("Head-top", "top_head"),
+    ("Upper-neck", "neck"),
+    ("pelvis", "mid_hip"),
+    ("tail 2", "tail_2"),
+    ("l", "l"),
+    ("left", "left"),
+    ("lip", "lip"),
+    ("rear", "rear"),
+    ("lower_lip", "lower_lip"),
+    ("ring_finger", "ring_finger"),
+    ("RIGHT", "right"),
+    ("cleft_lip", "cleft_lip"),
+    ("upright", "upright"),
+    ("left_to_right", "left_to_right"),
+    ("lumbar", "lumbar"),
+    ("heel", "heel"),
+    ("Schulter links", "schulter_links"),
+    ("鼻", "鼻"),
+]
 
 
 @pytest.mark.parametrize(("name", "spelling"), SPELLINGS)
@@ -33,13 +61,30 @@ def test_one_name_by_itself(name: str, spelling: str) -> None:
 
 
 PAIRS = [
-    ("leye", "reye"), ("lear", "rear"), ("lpaw", "rpaw"), ("shoulderl", "shoulderr"), ("L1", "R1"),
-    ("eye_l1", "eye_r1"), ("finger_l_2", "finger_r_2"), ("lefteye1", "righteye1"),
-    ("leftpaw", "rightpaw"), ("pawleft", "pawright"), ("LPaw", "RPaw"), ("PAW_L", "PAW_R"),
-    ("paw.l", "paw.r"), ("Paw-Left", "Paw-Right"), ("l paw", "r paw"), ("leftmost", "rightmost"),
-    ("mixamorig:LeftArm", "mixamorig:RightArm"), ("left_1", "right_1"), ("1_left", "1_right"),
-    ("hand_left_thumb", "hand_right_thumb"), ("left", "right"), ("L", "R"), ("LEYE", "REYE"),
-]  # fmt: skip
+    ("leye", "reye"),
+    ("lear", "rear"),
+    ("lpaw", "rpaw"),
+    ("shoulderl", "shoulderr"),
+    ("L1", "R1"),
+    ("eye_l1", "eye_r1"),
+    ("finger_l_2", "finger_r_2"),
+    ("lefteye1", "righteye1"),
+    ("leftpaw", "rightpaw"),
+    ("pawleft", "pawright"),
+    ("LPaw", "RPaw"),
+    ("PAW_L", "PAW_R"),
+    ("paw.l", "paw.r"),
+    ("Paw-Left", "Paw-Right"),
+    ("l paw", "r paw"),
+    ("leftmost", "rightmost"),
+    ("mixamorig:LeftArm", "mixamorig:RightArm"),
+    ("left_1", "right_1"),
+    ("1_left", "1_right"),
+    ("hand_left_thumb", "hand_right_thumb"),
+    ("left", "right"),
+    ("L", "R"),
+    ("LEYE", "REYE"),
+]
 
 
 @pytest.mark.parametrize("pair", PAIRS)
@@ -47,15 +92,23 @@ def test_pairs_of_a_set(pair: tuple[str, str]) -> None:
     skeleton = skeleton_of(["nose", *pair, "ring_finger", "lower_lip"])
     assert skeleton.flip_index.tolist() == [0, 2, 1, 3, 4]
     assert [skeleton.side(i) for i in range(1, 3)] == ["left", "right"] or pair in (
-        ("left", "right"), ("L", "R"),
-    )  # fmt: skip
+        ("left", "right"),
+        ("L", "R"),
+    )
 
 
-@pytest.mark.parametrize("names", [
-    ["lip", "rear", "lower_lip", "ring_finger", "left"], ["lip", "right_lip_corner"],
-    ["rear", "ear", "front"], ["leg", "arm", "reg2"], ["left_to_right", "right_to_left"],
-    ["tail", "tair_end"], ["Links", "Rechts"],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["lip", "rear", "lower_lip", "ring_finger", "left"],
+        ["lip", "right_lip_corner"],
+        ["rear", "ear", "front"],
+        ["leg", "arm", "reg2"],
+        ["left_to_right", "right_to_left"],
+        ["tail", "tair_end"],
+        ["Links", "Rechts"],
+    ],
+)
 def test_names_that_only_look_like_sides_have_no_mirror_image(names: list[str]) -> None:
     assert skeleton_of(names).flip_index.tolist() == list(range(len(names)))
 
@@ -88,8 +141,10 @@ def test_cocos_joints_in_any_spelling_are_cocos_skeleton(style: str) -> None:
 
 def test_what_two_names_share_stays_as_it_is_and_the_others_are_spelt() -> None:
     assert canonical_all(["Left Eye", "left_eye", "Right Ear"]) == (
-        "Left Eye", "left_eye", "right_ear",
-    )  # fmt: skip
+        "Left Eye",
+        "left_eye",
+        "right_ear",
+    )
     assert spellings(n for n in ("leye", "reye")) == {"leye": "left_eye", "reye": "right_eye"}
 
 
@@ -129,20 +184,23 @@ def test_a_file_may_have_sigmas_of_its_own_for_known_joints() -> None:
     assert (own.name, own.sigmas, own.links) == ("own", (0.1,) * 17, COCO17.links)
 
 
-@pytest.mark.parametrize(("names", "spelt"), [
-    (("lknee", "right_knee"), ("left_knee", "right_knee")),
-    (("Left Big Toe", "rbigtoe"), ("left_big_toe", "right_big_toe")),
-    (("01_left_hip", "02_right_hip"), ("left_hip", "right_hip")),
-    (("0:nose", "1:lEye", "2:rEye"), ("nose", "left_eye", "right_eye")),
-    (("Lft Knee", "Rgt Knee"), ("left_knee", "right_knee")),
-    (("LtShoulder", "RtShoulder"), ("left_shoulder", "right_shoulder")),
-    (("\uff2c\uff25\uff39\uff25", "\uff32\uff25\uff39\uff25"), ("left_eye", "right_eye")),
-    (("1_toe", "2_toe"), ("1_toe", "2_toe")),
-    (("1", "2"), ("1", "2")),
-    (("0 nose", "tail"), ("0_nose", "tail")),
-    (("lip", "rear"), ("lip", "rear")),
-    (("belt", "heart"), ("belt", "heart")),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("names", "spelt"),
+    [
+        (("lknee", "right_knee"), ("left_knee", "right_knee")),
+        (("Left Big Toe", "rbigtoe"), ("left_big_toe", "right_big_toe")),
+        (("01_left_hip", "02_right_hip"), ("left_hip", "right_hip")),
+        (("0:nose", "1:lEye", "2:rEye"), ("nose", "left_eye", "right_eye")),
+        (("Lft Knee", "Rgt Knee"), ("left_knee", "right_knee")),
+        (("LtShoulder", "RtShoulder"), ("left_shoulder", "right_shoulder")),
+        (("\uff2c\uff25\uff39\uff25", "\uff32\uff25\uff39\uff25"), ("left_eye", "right_eye")),
+        (("1_toe", "2_toe"), ("1_toe", "2_toe")),
+        (("1", "2"), ("1", "2")),
+        (("0 nose", "tail"), ("0_nose", "tail")),
+        (("lip", "rear"), ("lip", "rear")),
+        (("belt", "heart"), ("belt", "heart")),
+    ],
+)
 def test_sides_and_numbers_as_tools_write_them(
     names: tuple[str, ...], spelt: tuple[str, ...]
 ) -> None:

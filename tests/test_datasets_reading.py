@@ -39,9 +39,14 @@ REAL = [
 
 @pytest.mark.parametrize(("file", "kind", "skeleton", "pictures", "people", "there"), REAL)
 def test_real_samples(
-    data_dir: Path, file: str, kind: str | None, skeleton: str, pictures: int, people: int,
+    data_dir: Path,
+    file: str,
+    kind: str | None,
+    skeleton: str,
+    pictures: int,
+    people: int,
     there: int,
-) -> None:  # fmt: skip
+) -> None:
     data = open_dataset(data_dir / "formats" / file, kind)
     assert (data.skeleton.name, len(data), data.people) == (skeleton, pictures, people)
     assert sum(sample.image.is_file() for sample in data) == there
@@ -115,16 +120,24 @@ def test_crowdpose_over_coco_and_several_sets(data_dir: Path) -> None:
     assert not coco[0].visibility[:, nose].any()
     old = crowd[0].keypoints[:, CROWDPOSE14["left_shoulder"]]
     np.testing.assert_array_equal(coco[0].keypoints[:, shoulder], old)
-    both = concat([open_dataset(formats / "coco/test_coco.json"),
-                   open_dataset(formats / "mpii/test_mpii.json")], MPII16)  # fmt: skip
+    both = concat(
+        [
+            open_dataset(formats / "coco/test_coco.json"),
+            open_dataset(formats / "mpii/test_mpii.json"),
+        ],
+        MPII16,
+    )
     assert len(both) == 9 and both.people == 19 and both.skeleton is MPII16
     assert len(both[:4]) == 4 and both[[0, 8]][1] is both[8]
 
 
 def test_native_aic_visible_and_hidden(tmp_path: Path) -> None:
     points = [10, 20, 1] * 4 + [30, 40, 2] * 5 + [0, 0, 3] * 5
-    page = {"image_id": "a", "human_annotations": {"human1": [1, 2, 50, 60], "human2": [0, 0, 1]},
-            "keypoint_annotations": {"human1": points, "human2": points}}  # fmt: skip
+    page = {
+        "image_id": "a",
+        "human_annotations": {"human1": [1, 2, 50, 60], "human2": [0, 0, 1]},
+        "keypoint_annotations": {"human1": points, "human2": points},
+    }
     (tmp_path / "keypoints.json").write_text(json.dumps([page]))
     data = open_dataset(tmp_path / "keypoints.json")
     assert data[0].visibility[0].tolist() == [2] * 4 + [1] * 5 + [0] * 5
@@ -142,8 +155,13 @@ def test_visdrone_has_boxes_and_regions_that_do_not_count(tmp_path: Path) -> Non
 
 def test_label_studio(tmp_path: Path) -> None:
     def result(kind: str, number: str, **value: Any) -> dict[str, Any]:
-        return {"type": kind, "id": number, "original_width": 200, "original_height": 100,
-                "value": value}  # fmt: skip
+        return {
+            "type": kind,
+            "id": number,
+            "original_width": 200,
+            "original_height": 100,
+            "value": value,
+        }
 
     results = [
         result("rectanglelabels", "a", x=0, y=0, width=50, height=100, rectanglelabels=["person"]),
@@ -152,8 +170,10 @@ def test_label_studio(tmp_path: Path) -> None:
         result("keypointlabels", "d", x=60, y=20, keypointlabels=["Left Eye"]) | {"parentID": "a"},
         result("keypointlabels", "e", x="?", y=20, keypointlabels=["Left Eye"]),
     ]
-    task = {"data": {"image": "/data/local-files/?d=set/my%20picture.jpg"},
-            "annotations": [{"was_cancelled": True}, {"result": results}]}  # fmt: skip
+    task = {
+        "data": {"image": "/data/local-files/?d=set/my%20picture.jpg"},
+        "annotations": [{"was_cancelled": True}, {"result": results}],
+    }
     (tmp_path / "export.json").write_text(json.dumps([task]))
     data = open_dataset(tmp_path / "export.json")
     assert data.skeleton is COCO17 and data[0].image.name == "my picture.jpg"
@@ -162,20 +182,27 @@ def test_label_studio(tmp_path: Path) -> None:
     assert data[0].people.boxes[1].tolist() == [100, 0, 200, 50] and len(data.notes) == 1
 
 
-@pytest.mark.parametrize("text", [
-    '<!DOCTYPE a [<!ENTITY b "c"><!ENTITY d "&b;&b;">]><annotations>&d;</annotations>',
-    '<!DOCTYPE a SYSTEM "file:///etc/hostname"><annotations/>',
-    '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/hostname">]><annotations>&x;</annotations>',
-    "<annotations>", "", "<annotations>&undefined;</annotations>",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<!DOCTYPE a [<!ENTITY b "c"><!ENTITY d "&b;&b;">]><annotations>&d;</annotations>',
+        '<!DOCTYPE a SYSTEM "file:///etc/hostname"><annotations/>',
+        '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/hostname">]><annotations>&x;</annotations>',
+        "<annotations>",
+        "",
+        "<annotations>&undefined;</annotations>",
+    ],
+)
 def test_cvat_refuses_entities_and_broken_xml(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.xml").write_text(text)
     with pytest.raises(SourceError, match=r"a\.xml is not plain XML"):
         parse_xml(tmp_path / "a.xml")
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", "[1]", '{"images": 3}', "nonsense", "\0",
-                                     '{"images": [], "annotations": 4}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", "[1]", '{"images": 3}', "nonsense", "\0", '{"images": [], "annotations": 4}'],
+)
 def test_what_is_no_set_is_one_line(tmp_path: Path, content: str) -> None:
     (tmp_path / "x.json").write_text(content)
     for kind in (None, "coco", "mpii", "posetrack", "labelme", "aic", "label-studio", "jhmdb"):
@@ -188,10 +215,21 @@ def test_what_is_no_set_is_one_line(tmp_path: Path, content: str) -> None:
 
 
 def test_bad_annotations_are_left_out_and_counted(tmp_path: Path) -> None:
-    good = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9],
-            "keypoints": [1, 2, 2] * 17}  # fmt: skip
-    bad = [{**good, "bbox": [0, 0, -4, 5]}, {**good, "keypoints": [1, 2]}, {"id": 4}, 7,
-           {**good, "image_id": 9}, {**good, "bbox": [0, 0, 1e999, 5]}]  # fmt: skip
+    good = {
+        "id": 1,
+        "image_id": 1,
+        "category_id": 1,
+        "bbox": [0, 0, 9, 9],
+        "keypoints": [1, 2, 2] * 17,
+    }
+    bad = [
+        {**good, "bbox": [0, 0, -4, 5]},
+        {**good, "keypoints": [1, 2]},
+        {"id": 4},
+        7,
+        {**good, "image_id": 9},
+        {**good, "bbox": [0, 0, 1e999, 5]},
+    ]
     page = {"images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2}], "annotations": [good, *bad]}
     (tmp_path / "a.json").write_text(json.dumps(page))
     data = open_dataset(tmp_path / "a.json")

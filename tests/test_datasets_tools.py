@@ -97,8 +97,14 @@ def test_cvat_several_points_of_one_joint_and_lengths_without_a_majority(tmp_pat
 
 def region(kind: str, number: str, label: str, x: float, **more: Any) -> dict[str, Any]:
     value: dict[str, Any] = {"x": x, "y": 10, "width": 20, "height": 80, kind: [label]}
-    return {"type": kind, "id": number, "original_width": 100, "original_height": 100,
-            "value": value, **more}  # fmt: skip
+    return {
+        "type": kind,
+        "id": number,
+        "original_width": 100,
+        "original_height": 100,
+        "value": value,
+        **more,
+    }
 
 
 def rectangle(number: str, label: str, x: float, **more: Any) -> dict[str, Any]:
@@ -121,25 +127,35 @@ def studio(folder: Path, *results: Any, **data: Any) -> Dataset:
 
 def test_label_studio_classes(tmp_path: Path) -> None:
     data = studio(
-        tmp_path, rectangle("p", "Person", 0), rectangle("d", "dog", 50), rectangle("c", "car", 5),
-        point("1", "nose", 8), point("2", "nose", 55), point("3", "left_eye", 60, parentID="d"),
-    )  # fmt: skip
+        tmp_path,
+        rectangle("p", "Person", 0),
+        rectangle("d", "dog", 50),
+        rectangle("c", "car", 5),
+        point("1", "nose", 8),
+        point("2", "nose", 55),
+        point("3", "left_eye", 60, parentID="d"),
+    )
     assert data.people == 1 and data[0].labelled.tolist() == [1]
     assert data[0].people.keypoints[0, 0].tolist() == [8, 10]
     assert "left out 1 x dog, 1 x car" in data.remarks[0] and data.notes == ()
     assert "2 x point left out" not in data.remarks[1] and "another class" in data.remarks[1]
     dog = open_dataset(tmp_path / "export.json", class_name="dog")
     assert dog[0].people.boxes.tolist() == [[50, 10, 70, 90]] and dog[0].labelled.tolist() == [2]
-    mice = studio(tmp_path, rectangle("m", "mouse", 0), rectangle("c", "cage", 50),
-                  point("1", "nose", 8))  # fmt: skip
+    mice = studio(
+        tmp_path, rectangle("m", "mouse", 0), rectangle("c", "cage", 50), point("1", "nose", 8)
+    )
     assert (mice.class_name, mice.people) == ("mouse", 1)
 
 
-@pytest.mark.parametrize("data", [
-    {"photo": "/data/upload/1/a%20b.jpg"}, {"caption": "two people", "img": "s3://x/a b.jpg"},
-    {"id": "17", "text": "a.b", "picture_url": "https://x/y/a%20b.jpg?sig=1.2", "n": 3},
-    {"image": "/data/local-files/?d=set/a%20b.jpg", "alt": "no picture"},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"photo": "/data/upload/1/a%20b.jpg"},
+        {"caption": "two people", "img": "s3://x/a b.jpg"},
+        {"id": "17", "text": "a.b", "picture_url": "https://x/y/a%20b.jpg?sig=1.2", "n": 3},
+        {"image": "/data/local-files/?d=set/a%20b.jpg", "alt": "no picture"},
+    ],
+)
 def test_label_studio_field_of_the_picture(tmp_path: Path, data: dict[str, Any]) -> None:
     assert studio(tmp_path, point("1", "nose", 5), **data)[0].image.name == "a b.jpg"
 
@@ -151,12 +167,22 @@ def test_label_studio_picture_within_the_file_is_said(tmp_path: Path) -> None:
 
 def test_label_studio_people_tied_by_relations(tmp_path: Path) -> None:
     ties = [relation("1", "2"), relation("4", "3")]
-    data = studio(tmp_path, point("1", "nose", 5), point("2", "left_eye", 6),
-                  point("3", "nose", 60), point("4", "left_eye", 61), *ties)  # fmt: skip
+    data = studio(
+        tmp_path,
+        point("1", "nose", 5),
+        point("2", "left_eye", 6),
+        point("3", "nose", 60),
+        point("4", "left_eye", 61),
+        *ties,
+    )
     assert data.people == 2 and data.notes == ()
     assert data[0].people.keypoints[:, 0, 0].tolist() == [5, 60]
-    chain = [rectangle("r", "person", 50), rectangle("s", "person", 0), relation("1", "r"),
-             relation("2", "1")]  # fmt: skip
+    chain = [
+        rectangle("r", "person", 50),
+        rectangle("s", "person", 0),
+        relation("1", "r"),
+        relation("2", "1"),
+    ]
     data = studio(tmp_path, *chain, point("1", "nose", 5), point("2", "left_eye", 6))
     assert data[0].labelled.tolist() == [2, 0]
 
@@ -166,14 +192,19 @@ def test_label_studio_second_person_without_any_tie_is_said(tmp_path: Path) -> N
     assert data.people == 1 and "second point 'nose' of one person left out" in data.notes[0]
 
 
-@pytest.mark.parametrize(("more", "others", "seen"), [
-    ({}, [], 2), ({"meta": {"text": ["Occluded"]}}, [], 1),
-    ({"meta": {"text": "seen well"}}, [], 2),
-    ({"meta": {"occluded": True}}, [], 1), ({"meta": {"occluded": False}}, [], 2),
-    ({}, [{"type": "choices", "id": "1", "value": {"choices": ["hidden"]}}], 1),
-    ({}, [{"type": "choices", "id": "2", "value": {"choices": ["hidden"]}}], 2),
-    ({}, [{"type": "taglist", "id": "1", "value": {"taglist": ["occluded"]}}], 1),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("more", "others", "seen"),
+    [
+        ({}, [], 2),
+        ({"meta": {"text": ["Occluded"]}}, [], 1),
+        ({"meta": {"text": "seen well"}}, [], 2),
+        ({"meta": {"occluded": True}}, [], 1),
+        ({"meta": {"occluded": False}}, [], 2),
+        ({}, [{"type": "choices", "id": "1", "value": {"choices": ["hidden"]}}], 1),
+        ({}, [{"type": "choices", "id": "2", "value": {"choices": ["hidden"]}}], 2),
+        ({}, [{"type": "taglist", "id": "1", "value": {"taglist": ["occluded"]}}], 1),
+    ],
+)
 def test_label_studio_occluded(
     tmp_path: Path, more: dict[str, Any], others: list[Any], seen: int
 ) -> None:
@@ -182,8 +213,10 @@ def test_label_studio_occluded(
 
 
 def test_label_studio_ground_truth_counts_and_others_are_said(tmp_path: Path) -> None:
-    done = [{"result": [point("1", "nose", 5)]},
-            {"result": [point("1", "nose", 9)], "ground_truth": True}]  # fmt: skip
+    done = [
+        {"result": [point("1", "nose", 5)]},
+        {"result": [point("1", "nose", 9)], "ground_truth": True},
+    ]
     task = {"data": {"image": "a.jpg"}, "annotations": done}
     (tmp_path / "e.json").write_text(json.dumps([task]))
     data = open_dataset(tmp_path / "e.json")
@@ -204,17 +237,27 @@ def shape(label: str, group: Any, *corners: tuple[float, float]) -> dict[str, An
 
 @pytest.mark.parametrize("same", [(0, 0.0), ("0", 0), (2, 2.0), ("2", 2.0), ("x", "x")])
 def test_labelme_groups_that_are_one(tmp_path: Path, same: tuple[Any, Any]) -> None:
-    data = labelme(tmp_path, shape("person", same[0], (1, 1), (20, 30)),
-                   shape("nose", same[1], (60, 60)), shape("person", 9, (50, 50), (70, 90)),
-                   shape("nose", 9, (61, 61)))  # fmt: skip
+    data = labelme(
+        tmp_path,
+        shape("person", same[0], (1, 1), (20, 30)),
+        shape("nose", same[1], (60, 60)),
+        shape("person", 9, (50, 50), (70, 90)),
+        shape("nose", 9, (61, 61)),
+    )
     assert data.people == 2 and data[0].labelled.tolist() == [1, 1]
     assert data[0].people.keypoints[:, 0].tolist() == [[60, 60], [61, 61]]
 
 
 def test_labelme_other_classes_take_their_points_along(tmp_path: Path) -> None:
-    data = labelme(tmp_path, shape("dog", 0, (1, 1), (20, 30)), shape("nose", 0, (5, 5)),
-                   shape("Person", 1, (50, 50), (70, 90)), shape("hat", 1, (52, 40), (60, 50)),
-                   shape("nose", 1, (61, 61)), shape("nose", None, (2, 2)))  # fmt: skip
+    data = labelme(
+        tmp_path,
+        shape("dog", 0, (1, 1), (20, 30)),
+        shape("nose", 0, (5, 5)),
+        shape("Person", 1, (50, 50), (70, 90)),
+        shape("hat", 1, (52, 40), (60, 50)),
+        shape("nose", 1, (61, 61)),
+        shape("nose", None, (2, 2)),
+    )
     assert data.people == 1 and data[0].people.keypoints[0, 0].tolist() == [61, 61]
     assert data[0].people.boxes.tolist() == [[50, 50, 70, 90]]
     assert "left out 1 x dog, 1 x hat" in data.remarks[0]
@@ -224,21 +267,35 @@ def test_labelme_other_classes_take_their_points_along(tmp_path: Path) -> None:
 
 def test_cvat_turned_boxes_ellipses_and_what_is_not_read(tmp_path: Path) -> None:
     sides = 'label="person" xtl="30" ytl="10" xbr="10" ybr="50"'  # drawn backwards
-    data = cvat(tmp_path, f'<box {sides}/><box {sides} rotation="90"/><ellipse label="person" '
-                'cx="50" cy="40" rx="20" ry="10" rotation="90"/>')  # fmt: skip
+    data = cvat(
+        tmp_path,
+        f'<box {sides}/><box {sides} rotation="90"/><ellipse label="person" '
+        'cx="50" cy="40" rx="20" ry="10" rotation="90"/>',
+    )
     assert data.notes == () and data[0].people.boxes.round(3).tolist() == [
-        [10, 10, 30, 50], [0, 20, 40, 40], [40, 20, 60, 60]
-    ]  # fmt: skip
-    data = cvat(tmp_path, box("person", 1) + "".join(
-        f'<{tag} label="person" points="1,1;2,2"/>' for tag in ("polyline", "cuboid", "mask")
-    ))  # fmt: skip
+        [10, 10, 30, 50],
+        [0, 20, 40, 40],
+        [40, 20, 60, 60],
+    ]
+    data = cvat(
+        tmp_path,
+        box("person", 1)
+        + "".join(
+            f'<{tag} label="person" points="1,1;2,2"/>' for tag in ("polyline", "cuboid", "mask")
+        ),
+    )
     assert data.people == 1 and len(data.notes) == 3 and "<polyline> left out" in data.notes[0]
 
 
-@pytest.mark.parametrize(("text", "size"), [
-    ('width="640.0" height="480"', (640, 480)), ('width="" height=""', (0, 0)), ("", (0, 0)),
-    ('width="-3" height="nan"', (0, 0)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ('width="640.0" height="480"', (640, 480)),
+        ('width="" height=""', (0, 0)),
+        ("", (0, 0)),
+        ('width="-3" height="nan"', (0, 0)),
+    ],
+)
 def test_cvat_sizes_as_others_write_them(tmp_path: Path, text: str, size: tuple[int, int]) -> None:
     (tmp_path / "annotations.xml").write_text(
         f'<annotations><image name="a.jpg" {text}>{box("person", 3)}</image></annotations>'
@@ -249,24 +306,48 @@ def test_cvat_sizes_as_others_write_them(tmp_path: Path, text: str, size: tuple[
 
 def test_label_studio_outlines_of_every_shape(tmp_path: Path) -> None:
     def shape(kind: str, number: str, **value: Any) -> dict[str, Any]:
-        return {"type": kind, "id": number, "original_width": 200, "original_height": 100,
-                "value": value}  # fmt: skip
+        return {
+            "type": kind,
+            "id": number,
+            "original_width": 200,
+            "original_height": 100,
+            "value": value,
+        }
 
     data = studio(
         tmp_path,
-        shape("polygonlabels", "p", polygonlabels=["person"],
-              points=[[10, 20], [30, 20], [30, 60]]),
-        shape("ellipselabels", "e", x=50, y=50, radiusX=5, radiusY=20, rotation=90,
-              ellipselabels=["person"]),
-        shape("rectanglelabels", "r", x=60, y=10, width=10, height=40, rotation=90,
-              rectanglelabels=["Person "]),
+        shape(
+            "polygonlabels", "p", polygonlabels=["person"], points=[[10, 20], [30, 20], [30, 60]]
+        ),
+        shape(
+            "ellipselabels",
+            "e",
+            x=50,
+            y=50,
+            radiusX=5,
+            radiusY=20,
+            rotation=90,
+            ellipselabels=["person"],
+        ),
+        shape(
+            "rectanglelabels",
+            "r",
+            x=60,
+            y=10,
+            width=10,
+            height=40,
+            rotation=90,
+            rectanglelabels=["Person "],
+        ),
         shape("rectangle", "plain", x=0, y=0, width=5, height=5),
         shape("labels", "plain", x=0, y=0, width=5, height=5, labels=["dog"]),
         shape("brushlabels", "b", rle=[1], brushlabels=["person"]),
-    )  # fmt: skip
+    )
     assert data[0].people.boxes.round(3).tolist() == [
-        [20, 20, 60, 60], [80, 40, 120, 60], [80, 10, 120, 30]
-    ]  # fmt: skip
+        [20, 20, 60, 60],
+        [80, 40, 120, 60],
+        [80, 10, 120, 30],
+    ]
     assert "left out 1 x dog" in data.remarks[0] and "brushlabels left out" in data.notes[0]
 
 

@@ -29,10 +29,18 @@ def labelled(folder: Path, stated: str, box: list[int], count: int = 1) -> Path:
         images.append({"id": number, "file_name": f"{number}.jpg", **size})
     joints = [box[0] + 1, box[1] + 1, 2] * 17
     people = [
-        {"id": i["id"], "image_id": i["id"], "category_id": 1, "bbox": box, "keypoints": joints,
-         "num_keypoints": 17, "area": 9, "iscrowd": 0}
+        {
+            "id": i["id"],
+            "image_id": i["id"],
+            "category_id": 1,
+            "bbox": box,
+            "keypoints": joints,
+            "num_keypoints": 17,
+            "area": 9,
+            "iscrowd": 0,
+        }
         for i in images
-    ]  # fmt: skip
+    ]
     path = folder / "labels.json"
     category = {"id": 1, "name": "person"}
     path.write_text(json.dumps({"images": images, "annotations": people, "categories": [category]}))
@@ -42,10 +50,12 @@ def labelled(folder: Path, stated: str, box: list[int], count: int = 1) -> Path:
 @pytest.mark.parametrize(
     ("stated", "box", "turned"),
     [
-        ("stored", [2, 2, 5, 5], True), ("upright", [2, 2, 5, 5], False),
-        ("none", [33, 2, 5, 5], True), ("none", [2, 33, 5, 5], False),
+        ("stored", [2, 2, 5, 5], True),
+        ("upright", [2, 2, 5, 5], False),
+        ("none", [33, 2, 5, 5], True),
+        ("none", [2, 33, 5, 5], False),
     ],
-)  # fmt: skip
+)
 def test_labels_of_stored_pixels(
     tmp_path: Path, stated: str, box: list[int], turned: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -37,8 +37,9 @@ def people(draw: st.DrawFn) -> Dataset:
         for i in range(n):
             points[i, :, 2] = draw(st.lists(st.integers(0, 2), min_size=k, max_size=k))
             points[i, draw(st.integers(0, k - 1)), 2] = 2
-            points[i, :, :2] = np.reshape(draw(st.lists(PLACES, min_size=2 * k, max_size=2 * k)),
-                                          (k, 2))  # fmt: skip
+            points[i, :, :2] = np.reshape(
+                draw(st.lists(PLACES, min_size=2 * k, max_size=2 * k)), (k, 2)
+            )
             low, high = sorted([draw(PLACES), draw(PLACES)])
             boxes[i] = low, low / 2, high + 1, high + 2
         samples.append(Sample.of(Path(f"p {number}.png"), (64, 64), f"p {number}", points, boxes))
@@ -100,8 +101,9 @@ def test_names_never_clash_and_never_leave_the_folder() -> None:
 def test_frames_of_a_video_stay_together() -> None:
     samples = tuple(
         Sample.of(Path(f"{v}/{f}.jpg"), (1, 1), f, np.zeros((0, 1, 3)), video=f"v{v}", frame=f)
-        for v in range(10) for f in range(7)
-    )  # fmt: skip
+        for v in range(10)
+        for f in range(7)
+    )
     train, val = split(Dataset("x", OWN, samples), 0.3)
     assert len(val) == 21 and not {s.video for s in train} & {s.video for s in val}
     one, none = split(Dataset("x", OWN, samples[:7]), 0.5)

@@ -57,17 +57,23 @@ TRAIN, VAL, TEST = ["train0", "train1", "train2"], ["val0", "val1"], ["test0"]
 USUAL = "train: images/train\nval: images/val\ntest: images/test\n"
 
 
-@pytest.mark.parametrize(("name", "text"), [
-    ("own/data.yaml", USUAL), ("own/data.yaml", "path: .\n" + USUAL),
-    ("own/data.yaml", "path: \n" + USUAL), ("b.yaml", "path: own\n" + USUAL),
-    ("cfg/deep/c.yml", "path: ../../own\n" + USUAL), ("b.yaml", "path: './own/'\n" + USUAL),
-    ("b.yaml", "path: own\ntrain: [images/train]\nval: ['images/val']\ntest:\n- images/test\n"),
-    ("b.yaml", USUAL.replace("images", "own/images")),
-    ("own/data.yaml", USUAL.replace("val:", "validation:")),
-    ("own/data.yaml", USUAL.replace("images", "../images")),  # Roboflow's
-    ("own/data.yaml", USUAL.replace("images/", "images\\")),
-    ("own/data.yaml", "download: |\n  open('executed', 'w')\n" + USUAL),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("own/data.yaml", USUAL),
+        ("own/data.yaml", "path: .\n" + USUAL),
+        ("own/data.yaml", "path: \n" + USUAL),
+        ("b.yaml", "path: own\n" + USUAL),
+        ("cfg/deep/c.yml", "path: ../../own\n" + USUAL),
+        ("b.yaml", "path: './own/'\n" + USUAL),
+        ("b.yaml", "path: own\ntrain: [images/train]\nval: ['images/val']\ntest:\n- images/test\n"),
+        ("b.yaml", USUAL.replace("images", "own/images")),
+        ("own/data.yaml", USUAL.replace("val:", "validation:")),
+        ("own/data.yaml", USUAL.replace("images", "../images")),  # Roboflow's
+        ("own/data.yaml", USUAL.replace("images/", "images\\")),
+        ("own/data.yaml", "download: |\n  open('executed', 'w')\n" + USUAL),
+    ],
+)
 def test_path_and_parts_are_obeyed(
     root: Path, name: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,9 +94,15 @@ def test_an_absolute_path(root: Path) -> None:
 
 def test_lists_of_pictures(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(root)
-    lines = ["./images/train/train0.png", "", "images/train/train1.png", "own/images/val/val0.png",
-             "# images/train/train2.png", str(root / "own/images/test/test0.png"),
-             "images\\train\\train2.png"]  # fmt: skip
+    lines = [
+        "./images/train/train0.png",
+        "",
+        "images/train/train1.png",
+        "own/images/val/val0.png",
+        "# images/train/train2.png",
+        str(root / "own/images/test/test0.png"),
+        "images\\train\\train2.png",
+    ]
     (root / "own/train.txt").write_text("\ufeff" + "\r\n".join(lines), encoding="utf-8")
     file = described(root, "train: train.txt\nval: images/val\n")
     assert sorted(stems(file, "val")) == VAL
@@ -118,14 +130,20 @@ def test_several_entries_of_a_part_and_a_picture_in_two(root: Path) -> None:
     assert len(set(ids)) == len(ids)
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("path: gone\n" + USUAL, "path 'gone'.*is not there"),
-    ("path: [own, other]\n" + USUAL, "path .* is no folder"),
-    ("train: images/none\nval: images/val\n", "train 'images/none'.*neither a folder nor a .txt"),
-    ("train: 7\n", "train in .* must be a folder"),
-    ("train: {a: images/train}\n", "train in .* must be a folder"),
-    ("train: https://example.org/a.zip\n", "neither a folder"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path: gone\n" + USUAL, "path 'gone'.*is not there"),
+        ("path: [own, other]\n" + USUAL, "path .* is no folder"),
+        (
+            "train: images/none\nval: images/val\n",
+            "train 'images/none'.*neither a folder nor a .txt",
+        ),
+        ("train: 7\n", "train in .* must be a folder"),
+        ("train: {a: images/train}\n", "train in .* must be a folder"),
+        ("train: https://example.org/a.zip\n", "neither a folder"),
+    ],
+)
 def test_what_is_not_there_is_one_line(root: Path, text: str, message: str) -> None:
     with pytest.raises(SourceError, match=message) as caught:
         open_dataset(described(root, text), split="train")
@@ -162,8 +180,10 @@ def test_without_data_yaml_folders_are_the_parts(tmp_path: Path, layout: str) ->
         picture(tmp_path / layout.format(part) / f"{part}.png")
     picture(tmp_path / "images/more.png")
     assert parts_of(tmp_path, "yolo") == ("train", "val")
-    names = [[s.image.stem for s in open_dataset(tmp_path, "yolo", split=part)]
-             for part in ("train", "val", None)]  # fmt: skip
+    names = [
+        [s.image.stem for s in open_dataset(tmp_path, "yolo", split=part)]
+        for part in ("train", "val", None)
+    ]
     assert [sorted(n) for n in names] == [["train"], ["valid"], ["more", "train", "valid"]]
 
 
@@ -189,15 +209,22 @@ def yaml_of(tmp_path: Path, text: str, line: str = LINE) -> Path:
 WRAPPED = "kpt_shape: [4,\n  3]\nflip_idx: [1, 0,\n  3,\n 2]\nnames:\n  0: person\n"
 
 
-@pytest.mark.parametrize(("text", "flips"), [
-    (WRAPPED, [1, 0, 3, 2]),
-    ("kpt_shape: [4, 3]\nflip_idx:\n- 3\n- 2\n- 1\n- 0\nnames: [dog]\n", [3, 2, 1, 0]),
-    ("kpt_shape: [4, 3]\nnames: [dog]\nkpt_names:\n  0: [LPaw, RPaw, tail,\n   nose]\n",
-     [1, 0, 2, 3]),
-    ("kpt_shape: [4, 3]\nkpt_names: [LPaw, RPaw, tail, nose]\nflip_idx: [0, 1, 3, 2]\n",
-     [0, 1, 3, 2]),
-    ("kpt_shape: [4, 3]\nnames: [dog]\nflip_idx: []\n", [0, 1, 2, 3]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "flips"),
+    [
+        (WRAPPED, [1, 0, 3, 2]),
+        ("kpt_shape: [4, 3]\nflip_idx:\n- 3\n- 2\n- 1\n- 0\nnames: [dog]\n", [3, 2, 1, 0]),
+        (
+            "kpt_shape: [4, 3]\nnames: [dog]\nkpt_names:\n  0: [LPaw, RPaw, tail,\n   nose]\n",
+            [1, 0, 2, 3],
+        ),
+        (
+            "kpt_shape: [4, 3]\nkpt_names: [LPaw, RPaw, tail, nose]\nflip_idx: [0, 1, 3, 2]\n",
+            [0, 1, 3, 2],
+        ),
+        ("kpt_shape: [4, 3]\nnames: [dog]\nflip_idx: []\n", [0, 1, 2, 3]),
+    ],
+)
 def test_mirror_images_are_those_of_the_file(tmp_path: Path, text: str, flips: list[int]) -> None:
     data = open_dataset(yaml_of(tmp_path, text))
     assert data.skeleton.flip_index.tolist() == flips and not data.notes
@@ -262,16 +289,26 @@ MERGES = "a: &a {x: 1, y: 2}\n" + "".join(
 )
 
 
-@pytest.mark.parametrize(("text", "why"), [
-    (BOMB, "more than 100000 values"), (MERGES, "more than 100000 values"),
-    ("a: &a [*a]", "an alias stands for"), ("a: " + "[" * 100_000, "nested more than 100 levels"),
-    ("- " * 5000, "nest|deep"), ("a: 1" + ":1" * 20_000, "more than 16384 characters"),
-    ("a: " + "x" * 300_000, "larger than 262144 bytes"), ("a: [1, 2", "in line 2"),
-    ("a: !!python/object/apply:os.mkdir [executed]", "could not determine a constructor"),
-    ("just text", "no keys"), ("- a\n- b\n", "no keys"), ("a: 2020-99-99", "month"),
-    ("a: 1\n---\nb: 2\n", "single document"), ("a:\n\t- b\n", "in line 2"),
-    ("a: \x07", "control|special"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (BOMB, "more than 100000 values"),
+        (MERGES, "more than 100000 values"),
+        ("a: &a [*a]", "an alias stands for"),
+        ("a: " + "[" * 100_000, "nested more than 100 levels"),
+        ("- " * 5000, "nest|deep"),
+        ("a: 1" + ":1" * 20_000, "more than 16384 characters"),
+        ("a: " + "x" * 300_000, "larger than 262144 bytes"),
+        ("a: [1, 2", "in line 2"),
+        ("a: !!python/object/apply:os.mkdir [executed]", "could not determine a constructor"),
+        ("just text", "no keys"),
+        ("- a\n- b\n", "no keys"),
+        ("a: 2020-99-99", "month"),
+        ("a: 1\n---\nb: 2\n", "single document"),
+        ("a:\n\t- b\n", "in line 2"),
+        ("a: \x07", "control|special"),
+    ],
+)
 def test_yaml_that_cannot_be_is_one_line(
     tmp_path: Path, text: str, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,8 +336,12 @@ def test_yaml_as_people_write_it(tmp_path: Path) -> None:
     text = "\ufeffa: &t images  # one\nb: *t\nc: {0: x, 1: 'y'}\nd:\n- 1\n- 2.5\ne: ~\n"
     (tmp_path / "a.yaml").write_text(text, encoding="utf-8")
     assert load_yaml(tmp_path / "a.yaml") == {
-        "a": "images", "b": "images", "c": {0: "x", 1: "y"}, "d": [1, 2.5], "e": None,
-    }  # fmt: skip
+        "a": "images",
+        "b": "images",
+        "c": {0: "x", 1: "y"},
+        "d": [1, 2.5],
+        "e": None,
+    }
     (tmp_path / "b.yaml").write_bytes(b"")
     assert load_yaml(tmp_path / "b.yaml") == {}
     (tmp_path / "c.yaml").write_bytes(b"a: \xff")
@@ -344,13 +385,16 @@ def test_a_part_that_repeats_train_is_not_converted_as_another(root: Path) -> No
     assert written == ["person_keypoints_train2017.json"]
 
 
-@pytest.mark.parametrize(("words", "shape"), [
-    (["0.4", "0.5", "0.6", "0.5", "0.3", "0.2"], (3, 2)),
-    (["0.4", "0.5", "2.0", "0.3", "0.2", "0"], (2, 3)),
-    (["0.4", "0.5", "0.6", "0.5"], (2, 2)),
-    (["0.4", "0.5", "1", "0.6", "0.5", "1e0", "0.4", "0.5", "2"], (3, 3)),
-    ([], (0, 3)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("words", "shape"),
+    [
+        (["0.4", "0.5", "0.6", "0.5", "0.3", "0.2"], (3, 2)),
+        (["0.4", "0.5", "2.0", "0.3", "0.2", "0"], (2, 3)),
+        (["0.4", "0.5", "0.6", "0.5"], (2, 2)),
+        (["0.4", "0.5", "1", "0.6", "0.5", "1e0", "0.4", "0.5", "2"], (3, 3)),
+        ([], (0, 3)),
+    ],
+)
 def test_without_kpt_shape_visibility_is_what_can_be_one(
     tmp_path: Path, words: list[str], shape: tuple[int, int]
 ) -> None:
@@ -369,9 +413,19 @@ def test_without_kpt_shape_nine_coordinates_are_nothing(tmp_path: Path) -> None:
         open_dataset(tmp_path)
 
 
-@pytest.mark.parametrize("shape", [
-    "[17]", "17", "[true, 3]", "[17.0, 3]", "[17, 4]", "[1000000000, 3]", "[-1, 2]", "'17, 3'",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "[17]",
+        "17",
+        "[true, 3]",
+        "[17.0, 3]",
+        "[17, 4]",
+        "[1000000000, 3]",
+        "[-1, 2]",
+        "'17, 3'",
+    ],
+)
 def test_a_kpt_shape_that_is_none_is_refused(root: Path, shape: str) -> None:
     file = described(root, USUAL)
     file.write_text(file.read_text().replace("[4, 3]", shape))

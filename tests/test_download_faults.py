@@ -81,9 +81,14 @@ def test_no_bad_file_is_accepted(tmp_path: Path) -> None:
         tried("slow-loris", server, least=1000, period=0.2)
     print(dict(counts))
     assert counts == {
-        "cut: whole": 100, "wrong bytes: refused": 11, "404: refused": 1, "500 once: whole": 1,
-        "500: refused": 1, "redirect: refused": 3, "slow-loris: refused": 1,
-    }  # fmt: skip
+        "cut: whole": 100,
+        "wrong bytes: refused": 11,
+        "404: refused": 1,
+        "500 once: whole": 1,
+        "500: refused": 1,
+        "redirect: refused": 3,
+        "slow-loris: refused": 1,
+    }
     left = {path.suffix for path in tmp_path.iterdir()}
     assert left == {".pth", ".json", ".part"}  # files, receipts, and what came of the slow one
 
@@ -151,12 +156,20 @@ def resumed(tmp_path: Path, range_: str, *, sent: bytes = b"", **headers: object
 @pytest.mark.parametrize(
     "stated",
     [
-        "bytes 0-20479/20480", "bytes 999-20479/20480", "bytes 1001-20479/20480",
-        "bytes 1000-20478/20480", "bytes 1000-20479/5", "bytes 1000-999/20480", "bytes */20480",
-        "bytes -1-20479/20480", "pages 1000-20479/20480", "bytes 1000-20479", "nonsense",
+        "bytes 0-20479/20480",
+        "bytes 999-20479/20480",
+        "bytes 1001-20479/20480",
+        "bytes 1000-20478/20480",
+        "bytes 1000-20479/5",
+        "bytes 1000-999/20480",
+        "bytes */20480",
+        "bytes -1-20479/20480",
+        "pages 1000-20479/20480",
+        "bytes 1000-20479",
+        "nonsense",
         "bytes " + "9" * 5000 + "-1/1",
     ],
-)  # fmt: skip
+)
 def test_a_range_that_was_not_asked_for_is_not_taken(tmp_path: Path, stated: str) -> None:
     assert resumed(tmp_path, stated, sent=BODY[1000:]) == [1000, 0]
 
@@ -184,12 +197,14 @@ def test_a_mixture_of_two_files_is_fetched_again(tmp_path: Path) -> None:
     [
         ({"ETag": '"a"'}, {"ETag": '"b"'}),
         ({"ETag": 'W/"a"'}, {"ETag": 'W/"b"'}),
-        ({"Last_Modified": "Mon, 01 Jan 2024 00:00:00 GMT"},
-         {"Last_Modified": "Tue, 02 Jan 2024 00:00:00 GMT"}),
+        (
+            {"Last_Modified": "Mon, 01 Jan 2024 00:00:00 GMT"},
+            {"Last_Modified": "Tue, 02 Jan 2024 00:00:00 GMT"},
+        ),
         ({"ETag": '"a"'}, {}),
         ({}, {}),
     ],
-)  # fmt: skip
+)
 def test_a_file_that_changes_on_the_way_is_begun_again(
     tmp_path: Path, first: dict[str, str], second: dict[str, str]
 ) -> None:
@@ -306,13 +321,19 @@ def test_connections_that_bring_next_to_nothing_are_given_up(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("ftp://h/net.pth", "only https"), ("file:///etc/passwd", "only https"),
-        ("data:,x", "only https"), ("net.pth", "only https"), ("http://h/a", "--allow-http"),
-        ("http://127.0.0.1.example.com/a", "--allow-http"), ("https:///a", "not a valid address"),
-        ("https://h:70000/a", "not a valid address"), ("https://[h/a", "not a valid address"),
-        ("https://h/a b", "not a valid address"), ("https://h/a\r\nX: y", "not a valid address"),
+        ("ftp://h/net.pth", "only https"),
+        ("file:///etc/passwd", "only https"),
+        ("data:,x", "only https"),
+        ("net.pth", "only https"),
+        ("http://h/a", "--allow-http"),
+        ("http://127.0.0.1.example.com/a", "--allow-http"),
+        ("https:///a", "not a valid address"),
+        ("https://h:70000/a", "not a valid address"),
+        ("https://[h/a", "not a valid address"),
+        ("https://h/a b", "not a valid address"),
+        ("https://h/a\r\nX: y", "not a valid address"),
     ],
-)  # fmt: skip
+)
 def test_addresses_that_are_not_fetched(tmp_path: Path, url: str, words: str) -> None:
     with pytest.raises(UsageError, match=words) as caught:
         download(url, tmp_path / "net.pth", SHA)
@@ -322,13 +343,18 @@ def test_addresses_that_are_not_fetched(tmp_path: Path, url: str, words: str) ->
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        ("ftp://127.0.0.1/net.pth", "not 'ftp'"), ("file:///etc/passwd", "not 'file'"),
-        ("data:,x", "not 'data'"), ("http://example.invalid/a", "--allow-http"),
-        ("http://[::1/a", "not a valid address"), ("http://127.0.0.1:99999/", "not a valid"),
-        ("", "no address"), ("/net.pth", "in a circle"), ("net.pth?x", "more than 5"),
+        ("ftp://127.0.0.1/net.pth", "not 'ftp'"),
+        ("file:///etc/passwd", "not 'file'"),
+        ("data:,x", "not 'data'"),
+        ("http://example.invalid/a", "--allow-http"),
+        ("http://[::1/a", "not a valid address"),
+        ("http://127.0.0.1:99999/", "not a valid"),
+        ("", "no address"),
+        ("/net.pth", "in a circle"),
+        ("net.pth?x", "more than 5"),
         ("//127.0.0.1:9/x", "refused"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("code", [301, 307])
 def test_redirects_that_are_not_followed(
     tmp_path: Path, target: str, words: str, code: int
@@ -383,9 +409,14 @@ def test_secrets_go_to_their_host_alone_and_are_never_shown(tmp_path: Path) -> N
     assert not any(s in receipt.read_text() for s in secrets) and "token=***" in receipt.read_text()
     said = []
     for answer in (
-        b"nonsense", head("404 x"), head("500 T0KEN"), redirect("ftp://x:hunter2@h/?token=T0KEN"),
-        redirect("http://x:hunter2@h/?token=T0KEN"), head(Content_Length="x"), head("302 x"),
-    ):  # fmt: skip
+        b"nonsense",
+        head("404 x"),
+        head("500 T0KEN"),
+        redirect("ftp://x:hunter2@h/?token=T0KEN"),
+        redirect("http://x:hunter2@h/?token=T0KEN"),
+        head(Content_Length="x"),
+        head("302 x"),
+    ):
         with serving(lambda _, sent=answer: [sent]) as server:
             server.url = server.url.replace("//", "//sam:hunter2@") + "?token=T0KEN"
             said.append(refused(server, tmp_path / "b.pth"))
@@ -425,7 +456,7 @@ def test_secrets_go_to_their_host_alone_and_are_never_shown(tmp_path: Path) -> N
         (head(Transfer_Encoding="chunked") + b"zz\r\n", "connection was cut"),
         (head(Transfer_Encoding="chunked") + b"-5\r\nxxxxxxxxxxxx", "connection was cut"),
     ],
-)  # fmt: skip
+)
 def test_bad_headers_are_told_in_one_line(tmp_path: Path, answer: bytes, words: str) -> None:
     with serving(lambda _: [answer, b"12345"]) as server:
         assert words in refused(server, tmp_path / "net.pth")

@@ -20,11 +20,28 @@ from posewright.warp import Warp
 
 Pixels = NDArray[np.uint8]
 # A person of 240 px facing the camera: the left side is on the picture's right.
-UPRIGHT = np.array([
-    [100, 30], [106, 24], [94, 24], [114, 28], [86, 28], [130, 60], [70, 60], [150, 110],
-    [50, 110], [155, 155], [45, 155], [120, 150], [80, 150], [124, 205], [76, 205], [126, 260],
-    [74, 260],
-], np.float32)  # fmt: skip
+UPRIGHT = np.array(
+    [
+        [100, 30],
+        [106, 24],
+        [94, 24],
+        [114, 28],
+        [86, 28],
+        [130, 60],
+        [70, 60],
+        [150, 110],
+        [50, 110],
+        [155, 155],
+        [45, 155],
+        [120, 150],
+        [80, 150],
+        [124, 205],
+        [76, 205],
+        [126, 260],
+        [74, 260],
+    ],
+    np.float32,
+)
 
 
 def grey(width: int = 220, height: int = 300) -> Pixels:
@@ -83,10 +100,17 @@ def test_nobody_and_empty_pictures() -> None:
     assert draw(np.zeros((1, 1, 3), np.uint8), upright(1), COCO17).shape == (1, 1, 3)
 
 
-@pytest.mark.parametrize("options", [
-    {"ids": False}, {"scores": True}, {"boxes": True}, {"joint_threshold": 1.1},
-    {"thickness": 9.0}, {"alpha": 0.4},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ids": False},
+        {"scores": True},
+        {"boxes": True},
+        {"joint_threshold": 1.1},
+        {"thickness": 9.0},
+        {"alpha": 0.4},
+    ],
+)
 def test_every_option_has_an_effect(options: dict[str, Any]) -> None:
     plain = draw(grey(), upright(4), COCO17)
     assert (draw(grey(), upright(4), COCO17, Style(**options)) != plain).any()
@@ -155,8 +179,10 @@ def test_boxes_alone_and_other_skeletons() -> None:
 
 @given(
     st.lists(st.floats(-1e9, 1e9, width=32), min_size=34, max_size=34),
-    st.integers(1, 40), st.integers(1, 40), st.floats(-1e9, 1e9, width=32),
-)  # fmt: skip
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.floats(-1e9, 1e9, width=32),
+)
 @settings(max_examples=60, deadline=None)
 def test_any_numbers_can_be_drawn(values: list[float], w: int, h: int, far: float) -> None:
     points = np.array(values, np.float32).reshape(1, 17, 2)

@@ -184,9 +184,12 @@ def test_rescoring_by_hand() -> None:
     points = np.zeros((2, 3, 2))
     people = People.of(None, [0.5, 1.0], points, [[0.1, 0.5, 0.9], [0.1, 0.2, 0.0]])
     expected = {
-        "box": [0.5, 1.0], "mean": [0.5, 0.1], "box*mean": [0.25, 0.1], "hrnet": [0.35, 0.0],
+        "box": [0.5, 1.0],
+        "mean": [0.5, 0.1],
+        "box*mean": [0.25, 0.1],
+        "hrnet": [0.35, 0.0],
         "alphapose": [0.5 + 0.5 + 1.25 * 0.9, 0.1 + 1 + 1.25 * 0.2],
-    }  # fmt: skip
+    }
     for way, values in expected.items():
         assert rescored(people, way) == pytest.approx(values)
         assert len(rescored(people[:0], way)) == 0
@@ -252,9 +255,9 @@ def test_boxes_of_labels_leave_out_who_does_not_count(tmp_path: Path) -> None:
 def test_boxes_of_a_file_are_found_by_id_and_name(tmp_path: Path) -> None:
     file = tmp_path / "boxes.json"
     entries = [(785, 5), ("b", 6), ("c.jpg", 7)]
-    file.write_text(json.dumps(
-        [{"image_id": i, "bbox": [0, 0, w, w], "score": 0.5} for i, w in entries]
-    ))  # fmt: skip
+    file.write_text(
+        json.dumps([{"image_id": i, "bbox": [0, 0, w, w], "score": 0.5} for i, w in entries])
+    )
     ids = (("x.png", 785), ("y.png", "b"), ("folder/c.jpg", 3), ("z.png", 4))
     samples = [Sample.of(Path(n), SIZE, i, np.zeros((0, 17, 3))) for n, i in ids]
     boxes = FileBoxes(samples, read_boxes(file))
@@ -265,7 +268,7 @@ def test_boxes_of_a_file_are_found_by_id_and_name(tmp_path: Path) -> None:
 
 def test_heads_of_mpii(data_dir: Path, tmp_path: Path) -> None:
     """The rows of the .mat belong to the entries of the labels; other people are refused."""
-    from posewright.readers.matfile import read_mat
+    from posewright.files.matfile import read_mat
 
     file = data_dir / "eval_reference" / "mpii_pckh" / "detections_our_format.mat"
     mat = read_mat(file)
@@ -277,8 +280,10 @@ def test_heads_of_mpii(data_dir: Path, tmp_path: Path) -> None:
     heads = with_heads(dataset, file)[0].heads
     assert heads == pytest.approx(mat["headboxes_src"][:, :, :3].reshape(4, 3).T)
     assert (heads[:, 2:] > heads[:, :2]).all()
-    for wrong in (sample.replace(numbers=np.array([7, 8, 9])), sample.replace(
-        numbers=np.array([0, 1, 9999]))):  # fmt: skip
+    for wrong in (
+        sample.replace(numbers=np.array([7, 8, 9])),
+        sample.replace(numbers=np.array([0, 1, 9999])),
+    ):
         with pytest.raises(UsageError, match="is not of the people"):
             with_heads(replace(dataset, samples=(wrong,)), file)
 
@@ -303,12 +308,18 @@ def test_a_network_that_refines_is_given_mistakes(tmp_path: Path) -> None:
     "kind, ann, found",
     [
         ("coco", "xtcocotools/example_coco_val.json", "xtcocotools/example_coco_preds.json"),
-        ("crowdpose", "faster_coco_eval/example_crowdpose_val.json",
-         "faster_coco_eval/example_crowdpose_preds.json"),
-        ("coco-wholebody", "xtcocotools/cocowholebody_official_example_gt.json",
-         "xtcocotools/cocowholebody_official_example_pred.json"),
+        (
+            "crowdpose",
+            "faster_coco_eval/example_crowdpose_val.json",
+            "faster_coco_eval/example_crowdpose_preds.json",
+        ),
+        (
+            "coco-wholebody",
+            "xtcocotools/cocowholebody_official_example_gt.json",
+            "xtcocotools/cocowholebody_official_example_pred.json",
+        ),
     ],
-)  # fmt: skip
+)
 def test_labels_of_a_data_set_are_those_of_its_file(
     kind: str, ann: str, found: str, data_dir: Path
 ) -> None:
@@ -427,8 +438,11 @@ def test_verb(
     images, out = data_dir / "coco" / "images", tmp_path / "found.json"
     model = ("-m", "movenet-thunder", "--images", images, "--limit", 6)
     boxes = tmp_path / "boxes.json"
-    for options, where in (((), "labels"), (("--boxes", "detector"), "nanodet-g-person"),
-                           (("--boxes", boxes), "FileBoxes")):  # fmt: skip
+    for options, where in (
+        ((), "labels"),
+        (("--boxes", "detector"), "nanodet-g-person"),
+        (("--boxes", boxes), "FileBoxes"),
+    ):
         assert call("coco", some, *model, *options, "-o", out, "--overwrite", "--json") == 0
         shown = json.loads(capsys.readouterr().out)
         assert shown["settings"]["boxes"] == where and shown["pictures"] == 6
@@ -503,9 +517,15 @@ def in_fields(labels: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "fields"),
-    [("coco", 1), ("coco-wholebody", 1), ("coco-wholebody", 5), ("crowdpose", 1), ("halpe", 1),
-     ("pck", 1)],
-)  # fmt: skip
+    [
+        ("coco", 1),
+        ("coco-wholebody", 1),
+        ("coco-wholebody", 5),
+        ("crowdpose", 1),
+        ("halpe", 1),
+        ("pck", 1),
+    ],
+)
 def test_results_score_the_same_from_their_file(kind: str, fields: int, tmp_path: Path) -> None:
     skeleton = HALPE26 if kind == "halpe" else KINDS[kind][0]
     dataset = labelled(tmp_path, skeleton, [2, 3, 1])
@@ -535,9 +555,10 @@ def test_results_of_mpii_and_lsp(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--boxes truth"):
         write_results(found, tmp_path / "mpii.json")
     owned = replace(
-        found, settings={**found.settings, "boxes": "labels"},
+        found,
+        settings={**found.settings, "boxes": "labels"},
         results=(found.results[0].replace(ids=np.array([1, 0])),),
-    )  # fmt: skip
+    )
     entries = json.loads(write_results(owned, tmp_path / "mpii.json").read_text())
     assert [e["image_id"] for e in entries] == dataset[0].numbers[[1, 0]].tolist()
     points = np.array(entries[0]["keypoints"]).reshape(16, 3)[:, :2]

@@ -21,10 +21,10 @@ from posewright.errors import UsageError
 from posewright.evaluate import Evaluation, evaluate, main_metric
 from posewright.evaluation import running
 from posewright.evaluation.tracks import box_frames, frame_numbers, posetrack_frames, videos
+from posewright.files.matfile import read_mat
 from posewright.metrics.box_tracks import BoxFrame, grown_extents, track_numbers
 from posewright.metrics.tracking import in_percent
 from posewright.people import Frame, People
-from posewright.readers.matfile import read_mat
 from posewright.readers.sequences import read_posetrack_boxes
 from posewright.reports import evaluation_report
 from posewright.scoring import score_files
@@ -43,18 +43,32 @@ def video(name: str = "000001", frames: int = 10, more: Any = None) -> dict[str,
     images, people = [], []
     for f in range(frames):
         image = 10_000_010_000 + f
-        images.append({
-            "id": image, "frame_id": image, "vid_id": name, "is_labeled": True, "width": SIZE[0],
-            "height": SIZE[1], "file_name": f"{name}/{f:06d}.png", **(more or {}),
-        })  # fmt: skip
+        images.append(
+            {
+                "id": image,
+                "frame_id": image,
+                "vid_id": name,
+                "is_labeled": True,
+                "width": SIZE[0],
+                "height": SIZE[1],
+                "file_name": f"{name}/{f:06d}.png",
+                **(more or {}),
+            }
+        )
         for p in range(2):
             xy = REST + np.array([20 + 150 * p + 4 * f, 20])
-            people.append({
-                "id": 2 * f + p, "image_id": image, "category_id": 1, "track_id": 3 + p,
-                "keypoints": np.c_[xy, np.ones(17)].ravel().tolist(),
-                "bbox": [*(xy.min(0) - 9).tolist(), *(np.ptp(xy, 0) + 18).tolist()],
-                "bbox_head": [*xy[0].tolist(), 20, 20], "iscrowd": False,
-            })  # fmt: skip
+            people.append(
+                {
+                    "id": 2 * f + p,
+                    "image_id": image,
+                    "category_id": 1,
+                    "track_id": 3 + p,
+                    "keypoints": np.c_[xy, np.ones(17)].ravel().tolist(),
+                    "bbox": [*(xy.min(0) - 9).tolist(), *(np.ptp(xy, 0) + 18).tolist()],
+                    "bbox_head": [*xy[0].tolist(), 20, 20],
+                    "iscrowd": False,
+                }
+            )
     category = {"id": 1, "name": "person", "keypoints": list(POSETRACK17.joints)}
     return {"images": images, "annotations": people, "categories": [category]}
 
@@ -98,12 +112,24 @@ def test_perfect_and_swapped_files(
     assert call(labels, "--predictions", labels, "--metrics", "posetrack,mot", "--json") == 0
     perfect = json.loads(capsys.readouterr().out)
     assert {k: perfect[f"box_{k}"] for k in BOXES} == {
-        "MOTA": 100, "MOTP": 0, "IDF1": 1, "HOTA": 100, "DetA": 100, "AssA": 100, "IDs": 0,
-        "FM": 0, "MT": 2, "PT": 0, "ML": 0,
-    }  # fmt: skip
+        "MOTA": 100,
+        "MOTP": 0,
+        "IDF1": 1,
+        "HOTA": 100,
+        "DetA": 100,
+        "AssA": 100,
+        "IDs": 0,
+        "FM": 0,
+        "MT": 2,
+        "PT": 0,
+        "ML": 0,
+    }
     assert (perfect["mAP"], perfect["MOTA"], perfect["IDF1"], perfect["box_of"]) == (
-        100, 100, 1, "bbox",
-    )  # fmt: skip
+        100,
+        100,
+        1,
+        "bbox",
+    )
     found = written(tmp_path / "found.json", changed(video(), swapped))
     numbers = score_files("posetrack", labels, found, BOTH).numbers
     assert (numbers["box_IDs"], numbers["box_MOTA"], numbers["box_IDF1"]) == (2, 90, 0.5)
@@ -151,9 +177,10 @@ def test_crowds_and_people_without_joints_are_nobody(labels: Path, tmp_path: Pat
     data = video()
     joint = data["annotations"][0]
     data["annotations"] += [
-        {**joint, "track_id": 8, "iscrowd": True}, {**joint, "track_id": 9, "keypoints": [0] * 51},
+        {**joint, "track_id": 8, "iscrowd": True},
+        {**joint, "track_id": 9, "keypoints": [0] * 51},
         {**joint, "track_id": 9, "keypoints": []},
-    ]  # fmt: skip
+    ]
     more = written(tmp_path / "more.json", data)
     assert score_files("posetrack", more, labels, ["mot"]).numbers["box_MOTA"] == 100
     sequences, own = read_posetrack_boxes(more, labels)
@@ -201,8 +228,10 @@ def test_extents_by_hand() -> None:
     points[1, :2] = 1  # too few joints
     points[2, :3] = [[7, 7, 1]] * 3
     assert grown_extents(points).tolist() == [
-        [5, 10, 50, 100], [0, 0, 0, 0], [5.75, 5.75, 2.5, 2.5],
-    ]  # fmt: skip
+        [5, 10, 50, 100],
+        [0, 0, 0, 0],
+        [5.75, 5.75, 2.5, 2.5],
+    ]
     assert grown_extents(points[:0]).shape == (0, 4)
     frame = BoxFrame(grown_extents(points), grown_extents(points), np.arange(3), np.arange(3))
     assert frame.sight(0.5).truth.tolist() == [0, 2]  # nowhere is not to be found
@@ -219,17 +248,25 @@ def test_percentages() -> None:
 def sample(folder: str, number: int, frame: int = 0, name: str = "1") -> Sample:
     points = np.c_[REST, np.ones(17)][None]
     return Sample.of(
-        Path(folder) / "a.png", SIZE, number, points, ids=[0], heads=[[0, 0, 20, 20]], video=name,
+        Path(folder) / "a.png",
+        SIZE,
+        number,
+        points,
+        ids=[0],
+        heads=[[0, 0, 20, 20]],
+        video=name,
         frame=frame,
-    )  # fmt: skip
+    )
 
 
 def test_videos_in_their_order() -> None:
     samples = [sample("b", 9), sample("a", 5), sample("b", 2), sample("b", 3, name="2")]
     assert [rows.tolist() for rows in videos(samples)] == [[2, 0], [3], [1]]
     assert frame_numbers([sample("a", i, f) for i, f in enumerate((70, 71, 75))]).tolist() == [
-        0, 1, 5,
-    ]  # fmt: skip
+        0,
+        1,
+        5,
+    ]
     assert frame_numbers([sample("a", i) for i in range(3)]).tolist() == [0, 1, 2]
 
 
@@ -319,10 +356,12 @@ def knowing(dataset: Dataset, score: float = 0.9) -> Knowing:
     """The model that finds exactly the truth."""
     ones = [np.full(s.people.scores.shape, score, np.float32) for s in dataset]
     nobody = [np.full(len(s), -1) for s in dataset]
-    return Knowing([
-        s.people.replace(scores=one, ids=ids)
-        for s, one, ids in zip(dataset, ones, nobody, strict=True)
-    ])  # fmt: skip
+    return Knowing(
+        [
+            s.people.replace(scores=one, ids=ids)
+            for s, one, ids in zip(dataset, ones, nobody, strict=True)
+        ]
+    )
 
 
 def test_a_model_that_knows_is_perfect(labels: Path, tmp_path: Path) -> None:
@@ -372,13 +411,14 @@ def tracks_file(found: Evaluation, file: Path) -> Path:
     """Write those with identities in PoseTrack's form."""
     people = [
         {
-            "image_id": s.image_id, "track_id": int(p.ids[0]),
+            "image_id": s.image_id,
+            "track_id": int(p.ids[0]),
             "keypoints": np.c_[p.keypoints[0], p.scores[0]].astype(float).ravel().tolist(),
             "bbox": [*p.boxes[0, :2].tolist(), *(p.boxes[0, 2:] - p.boxes[0, :2]).tolist()],
         }
         for s, everybody in zip(found.samples, found.results, strict=True)
         for p in everybody[everybody.ids >= 0]
-    ]  # fmt: skip
+    ]
     return written(file, {"annotations": people})
 
 
@@ -417,8 +457,14 @@ def test_each_video_has_a_tracker_at_its_rate(
     found = evaluate(model, mixed, tracker="bytetrack", boxes=None)
     ids = [-1, -1]  # rows of labelled people are no identities
     assert calls == [
-        25.0, (0, 0.0, ids), (2, 0.08, ids), 10.0, (0, 0.0, ids), (2, 0.2, ids), (6, 0.6, ids),
-    ]  # fmt: skip
+        25.0,
+        (0, 0.0, ids),
+        (2, 0.08, ids),
+        10.0,
+        (0, 0.0, ids),
+        (2, 0.2, ids),
+        (6, 0.6, ids),
+    ]
     assert [p.boxes[:, 0].tolist() for p in found.results] == [
         s.people.boxes[:, 0].tolist() for s in mixed
     ]
@@ -462,9 +508,10 @@ def test_the_unlikely_are_not_tracked(labels: Path) -> None:
 def test_what_has_no_effect_is_told(labels: Path) -> None:
     dataset = dataset_of(labels)
     model = knowing(dataset)
-    nameless = replace(dataset, samples=tuple(
-        s.replace(people=s.people.replace(ids=np.full(2, -1))) for s in dataset
-    ))  # fmt: skip
+    nameless = replace(
+        dataset,
+        samples=tuple(s.replace(people=s.people.replace(ids=np.full(2, -1))) for s in dataset),
+    )
     cases: list[tuple[Dataset, dict[str, Any], str]] = [
         (dataset, {"tracker": "okss"}, "did you mean 'oks'"),
         (dataset, {"tracker": "oks", "data": "pck"}, "pck has no videos"),
@@ -511,10 +558,23 @@ def test_options_of_the_verb(labels: Path, capsys: pytest.CaptureFixture[str]) -
 
 CLIP = "060470979"
 ORDER = (
-    "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "", "", "neck",
-    "top_head", "right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow",
+    "right_ankle",
+    "right_knee",
+    "right_hip",
+    "left_hip",
+    "left_knee",
+    "left_ankle",
+    "",
+    "",
+    "neck",
+    "top_head",
+    "right_wrist",
+    "right_elbow",
+    "right_shoulder",
+    "left_shoulder",
+    "left_elbow",
     "left_wrist",
-)  # fmt: skip
+)
 
 
 def clip_labels(folder: Path) -> dict[str, Any]:
@@ -539,10 +599,14 @@ def person(label: dict[str, Any], number: int, frame: int) -> dict[str, Any]:
     left, top, width, height = grown_extents(points[None])[0].tolist()
     x1, y1, x2, y2 = map(float, label["head_rect"].ravel())
     return {
-        "id": 4 * frame + number, "image_id": frame, "category_id": 1, "track_id": number,
-        "keypoints": points.ravel().tolist(), "bbox": [left, top, width, height],
+        "id": 4 * frame + number,
+        "image_id": frame,
+        "category_id": 1,
+        "track_id": number,
+        "keypoints": points.ravel().tolist(),
+        "bbox": [left, top, width, height],
         "bbox_head": [x1, y1, x2 - x1, y2 - y1],
-    }  # fmt: skip
+    }
 
 
 def test_the_clip_by_the_embedded_network(

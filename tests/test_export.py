@@ -407,9 +407,12 @@ def test_command_line(
     ],
 )
 def test_options_without_an_effect_are_refused(
-    words: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    words: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.chdir(tmp_path)
     code, _, err = run(capsys, "export", *words.split())
     assert code == 2 and message in err and len(err.strip().splitlines()) == 1

@@ -32,9 +32,10 @@ def test_no_network_takes_the_length_of_a_tensor(path: Path) -> None:
             found += [
                 call.lineno
                 for call in ast.walk(function)
-                if isinstance(call, ast.Call) and _text(call.func) in ("len", "int")
+                if isinstance(call, ast.Call)
+                and _text(call.func) in ("len", "int")
                 and any(isinstance(a, ast.Name) and a.id in given for a in call.args)
-            ]  # fmt: skip
+            ]
     assert found == []
 
 

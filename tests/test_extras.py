@@ -37,8 +37,10 @@ def python(code: str, *args: str, without: tuple[str, ...]) -> subprocess.Comple
     """Run Python code where packages are not installed."""
     return subprocess.run(
         [sys.executable, "-c", WITHOUT.format(packages=without) + code, *args],
-        capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
 
 
 def outcomes(
@@ -73,15 +75,19 @@ ALONE = [
     Command("export {in}/net.safetensors -o {out}/net.onnx", needs="onnx"),
     Command("export {in}/net.safetensors -o {out}/net.onnx", needs="onnxscript"),
     Command("export {in}/net.safetensors --format openvino -o {out}/a.xml", needs="openvino"),
-    Command("export {in}/net.safetensors --format openvino -o {out}/a.xml --int8 --calibrate {in}",
-            needs="nncf"),
+    Command(
+        "export {in}/net.safetensors --format openvino -o {out}/a.xml --int8 --calibrate {in}",
+        needs="nncf",
+    ),
     Command("models convert {in}/into/embedded.onnx --as movenet -o {out}/a", needs="onnx"),
     Command("models convert {in}/net.pth --as movenet_fire717 -o {out}/b", needs="safetensors"),
     Command("models info {in}/net.safetensors", needs="safetensors"),
     Command("predict {in}/people.jpg -m {in}/net.safetensors", needs="safetensors"),
     Command("predict {in}/people.jpg --refine {in}/net.safetensors -o {out}/r", needs="torch"),
-    Command("predict {in}/people.jpg --tracker appearance --reid {in}/net.safetensors -o {out}/i",
-            needs="torch"),
+    Command(
+        "predict {in}/people.jpg --tracker appearance --reid {in}/net.safetensors -o {out}/i",
+        needs="torch",
+    ),
     Command("predict {in}/people.jpg -d {in}/net.safetensors -o {out}/d", needs="torch"),
     Command("predict {in}/people.jpg -m {in}/net.pth -o {out}/pth", needs="torch"),
     Command("bench {in}/clip.mp4 -m {in}/net.safetensors", needs="torch"),
@@ -89,7 +95,7 @@ ALONE = [
     Command("models pull hrnet_w32-coco-256x192 --unverified", needs="torch"),
     Command(TRAIN + " tensorboard=true", needs="tensorboard"),
     Command(TRAIN, needs="safetensors"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("command", ALONE, ids=lambda c: f"{c.words[:50]} {c.needs}")

@@ -21,8 +21,12 @@ LINES = [name for name, kind in KINDS.items() if not kind.alone]
 ALONE = [name for name, kind in KINDS.items() if kind.alone]
 # of each kind; those that need a network, a decoder or a compiled graph take longer
 LINE_CASES = {"pictures": 8, "videos": 6, "lists": 6, "archives": 6, "boxes": 5, "safetensors": 8}
-ALONE_CASES = {"read-model-safetensors": 40, "read-frames-videos": 300, "read-header-pictures": 800,
-               "read-picture-pictures": 800}  # fmt: skip
+ALONE_CASES = {
+    "read-model-safetensors": 40,
+    "read-frames-videos": 300,
+    "read-header-pictures": 800,
+    "read-picture-pictures": 800,
+}
 # MB by which a reader may grow; networks and decoders take more on machines of many cores
 GROWTH = 64.0
 COMPUTING = ("read-openvino", "read-onnxruntime", "read-frames", "read-model")

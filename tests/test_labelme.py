@@ -36,12 +36,18 @@ SQUARE = [[10, 10], [30, 10], [30, 50], [10, 50]]
 
 def test_groups_of_any_number_and_several_polygons(tmp_path: Path) -> None:
     other = [[60, 10], [70, 10], [70, 20], [60, 20]]
-    page(tmp_path, "a", [
-        shape("person", "polygon", SQUARE, 7), shape("nose", "point", [[20, 12]], 7),
-        shape("Person", "polygon", other, -3), shape("person", "polygon", [[80, 60], [90, 60],
-                                                                          [90, 70]], -3),
-        shape("left_eye", "point", [[65, 15]], -3), shape("nose", "point", [[66, 16]], "x"),
-    ])  # fmt: skip
+    page(
+        tmp_path,
+        "a",
+        [
+            shape("person", "polygon", SQUARE, 7),
+            shape("nose", "point", [[20, 12]], 7),
+            shape("Person", "polygon", other, -3),
+            shape("person", "polygon", [[80, 60], [90, 60], [90, 70]], -3),
+            shape("left_eye", "point", [[65, 15]], -3),
+            shape("nose", "point", [[66, 16]], "x"),
+        ],
+    )
     sample = open_dataset(tmp_path)[0]
     assert sample.people.boxes.tolist() == [[10, 10, 30, 50], [60, 10, 90, 70], [66, 16, 66, 16]]
     assert sample.areas[:2].tolist() == [800, 150]  # its own polygons, not the last one's
@@ -65,12 +71,15 @@ def test_an_outline_of_another_class_swallows_nobody(tmp_path: Path) -> None:
     away, around = [[70, 60], [90, 60], [90, 70], [70, 70]], SQUARE
     for group in (None, 3):
         points = [
-            shape("nose", "point", [[20, 12]], group), shape("left_hip", "point", [[22, 30]], group)
-        ]  # fmt: skip
+            shape("nose", "point", [[20, 12]], group),
+            shape("left_hip", "point", [[22, 30]], group),
+        ]
         for label, outline, people, box in (
-            ("dog", away, 1, [20, 12, 22, 30]), ("person", away, 1, [70, 60, 90, 70]),
-            ("dog", around, 1, [10, 10, 30, 50]), ("car", [[21, 29], [23, 29], [23, 31]], 1, None),
-        ):  # fmt: skip
+            ("dog", away, 1, [20, 12, 22, 30]),
+            ("person", away, 1, [70, 60, 90, 70]),
+            ("dog", around, 1, [10, 10, 30, 50]),
+            ("car", [[21, 29], [23, 29], [23, 31]], 1, None),
+        ):
             page(tmp_path, "a", [shape(label, "polygon", outline), *points])
             data = open_dataset(tmp_path)
             assert len(data[0]) == people and data.notes == (), (group, label)
@@ -80,36 +89,65 @@ def test_an_outline_of_another_class_swallows_nobody(tmp_path: Path) -> None:
 
 
 def test_a_loose_point_goes_to_the_one_person_around_it(tmp_path: Path) -> None:
-    page(tmp_path, "a", [
-        shape("person", "polygon", SQUARE, 1),
-        shape("person", "rectangle", [[25, 10], [90, 50]], 2),
-        shape("nose", "point", [[12, 12]]), shape("nose", "point", [[80, 12]]),
-        shape("left_eye", "point", [[27, 12]]), shape("left_eye", "point", [[95, 75]]),
-    ])  # fmt: skip
+    page(
+        tmp_path,
+        "a",
+        [
+            shape("person", "polygon", SQUARE, 1),
+            shape("person", "rectangle", [[25, 10], [90, 50]], 2),
+            shape("nose", "point", [[12, 12]]),
+            shape("nose", "point", [[80, 12]]),
+            shape("left_eye", "point", [[27, 12]]),
+            shape("left_eye", "point", [[95, 75]]),
+        ],
+    )
     data = open_dataset(tmp_path)
     assert data[0].labelled.tolist() == [1, 1]
     assert "2 x point left out" in data.notes[0]
 
 
-@pytest.mark.parametrize(("more", "seen"), [
-    ({}, 2), ({"flags": {"occluded": True}}, 1), ({"flags": {"occluded": False}}, 2),
-    ({"flags": {"hidden": True}}, 1), ({"description": "1"}, 1), ({"description": "2"}, 2),
-    ({"description": "Occluded"}, 1), ({"description": "0"}, 0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("more", "seen"),
+    [
+        ({}, 2),
+        ({"flags": {"occluded": True}}, 1),
+        ({"flags": {"occluded": False}}, 2),
+        ({"flags": {"hidden": True}}, 1),
+        ({"description": "1"}, 1),
+        ({"description": "2"}, 2),
+        ({"description": "Occluded"}, 1),
+        ({"description": "0"}, 0),
+    ],
+)
 def test_visibility(tmp_path: Path, more: dict[str, Any], seen: int) -> None:
-    page(tmp_path, "a", [shape("person", "polygon", SQUARE, 1),
-                         shape("left_eye", "point", [[15, 15]], 1),
-                         shape("nose", "point", [[20, 12]], 1, **more)])  # fmt: skip
+    page(
+        tmp_path,
+        "a",
+        [
+            shape("person", "polygon", SQUARE, 1),
+            shape("left_eye", "point", [[15, 15]], 1),
+            shape("nose", "point", [[20, 12]], 1, **more),
+        ],
+    )
     assert open_dataset(tmp_path)[0].visibility[0, 0] == seen
 
 
 def test_shapes_that_mean_nothing_here_are_noted(tmp_path: Path) -> None:
-    page(tmp_path, "a", [
-        shape("person", "polygon", SQUARE, 1), shape("nose", "point", [[20, 12]], 1),
-        shape("nose", "point", [[21, 12]], 1), shape("dog", "polygon", SQUARE, 1),
-        shape("person", "polygon", [[1, 2], [3, 4]], 1), shape("x", "circle", SQUARE, 1),
-        shape("nose", "point", [["?", 1]], 1), {"label": "nose"}, 7,
-    ])  # fmt: skip
+    page(
+        tmp_path,
+        "a",
+        [
+            shape("person", "polygon", SQUARE, 1),
+            shape("nose", "point", [[20, 12]], 1),
+            shape("nose", "point", [[21, 12]], 1),
+            shape("dog", "polygon", SQUARE, 1),
+            shape("person", "polygon", [[1, 2], [3, 4]], 1),
+            shape("x", "circle", SQUARE, 1),
+            shape("nose", "point", [["?", 1]], 1),
+            {"label": "nose"},
+            7,
+        ],
+    )
     data = open_dataset(tmp_path)
     assert data[0].people.keypoints[0, 0].tolist() == [20, 12] and data.people == 1
     assert len(data.notes) >= 5 and all("\n" not in note for note in data.notes)
@@ -141,8 +179,11 @@ def test_the_skeleton_follows_from_the_names(tmp_path: Path) -> None:
 
 def twenty(folder: Path) -> None:
     for i in range(20):
-        page(folder, f"picture {i}", [shape("person", "polygon", SQUARE, 1),
-                                      shape("nose", "point", [[20, 12 + i]], 1)])  # fmt: skip
+        page(
+            folder,
+            f"picture {i}",
+            [shape("person", "polygon", SQUARE, 1), shape("nose", "point", [[20, 12 + i]], 1)],
+        )
 
 
 def test_the_split_is_the_same_for_the_same_seed(tmp_path: Path) -> None:

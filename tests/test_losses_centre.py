@@ -44,9 +44,11 @@ def test_dekr_loss_is_what_a_loop_makes() -> None:
     maps = ((heatmap - t["heatmap"]) ** 2 * t["heatmap_weight"]).mean().item()
     total, count = 0.0, 0
     for o, to, w in zip(
-        offset.flatten().tolist(), t["offset"].flatten().tolist(),
-        t["offset_weight"].flatten().tolist(), strict=True,
-    ):  # fmt: skip
+        offset.flatten().tolist(),
+        t["offset"].flatten().tolist(),
+        t["offset_weight"].flatten().tolist(),
+        strict=True,
+    ):
         far = abs(o - to)
         total += w * (4.5 * far**2 if far < 1 / 9 else far - 1 / 18)
         count += w > 0

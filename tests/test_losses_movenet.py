@@ -120,8 +120,13 @@ def test_gradients_are_right() -> None:
     wanted = {k: a.double() if a.is_floating_point() else a for k, a in wanted.items()}
     torch.manual_seed(0)
     shapes = {
-        "centre": 1, "heatmap": 2, "regression": 4, "offset": 4, "box_scale": 2, "box_offset": 2,
-    }  # fmt: skip
+        "centre": 1,
+        "heatmap": 2,
+        "regression": 4,
+        "offset": 4,
+        "box_scale": 2,
+        "box_offset": 2,
+    }
     given = [torch.rand(1, n, 3, 4, dtype=torch.float64).requires_grad_() for n in shapes.values()]
     loss = MoveNetLoss(Skeleton("two", ("a", "b"), ((0, 1),)))
     assert torch.autograd.gradcheck(

@@ -217,9 +217,12 @@ def rtmo_case(
     cells = torch.tensor(codec.locations)
     log_scores, boxes, points = predictions(63, crowd, cells)
     outputs = {
-        "scores": log_scores, "boxes": boxes, "proxy": points,
-        "visibility": torch.randn(1, len(cells), K), "pose": torch.randn(1, len(cells), 6),
-    }  # fmt: skip
+        "scores": log_scores,
+        "boxes": boxes,
+        "proxy": points,
+        "visibility": torch.randn(1, len(cells), K),
+        "pose": torch.randn(1, len(cells), 6),
+    }
     return (
         codec,
         dcc,

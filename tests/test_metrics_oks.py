@@ -124,13 +124,16 @@ def random_set(seed: int, folder: Path, boxes: bool = False) -> tuple[Path, Path
             break
         for _ in range(int(rng.integers(0, 7))):
             size = float(rng.choice([20, 60, 200]))
-            points = np.c_[rng.uniform(0, 1, (17, 2)) * size + rng.uniform(0, 300, 2),
-                           rng.choice([0, 1, 2], 17)].round(1)  # fmt: skip
+            points = np.c_[
+                rng.uniform(0, 1, (17, 2)) * size + rng.uniform(0, 300, 2),
+                rng.choice([0, 1, 2], 17),
+            ].round(1)
             points[:, 2] *= rng.random() < 0.85
             low, high = points[:, :2].min(0), points[:, :2].max(0)
             truth.append(
                 {
-                    "id": len(truth) + 1, "image_id": image * 7 + 1,
+                    "id": len(truth) + 1,
+                    "image_id": image * 7 + 1,
                     "category_id": int(rng.integers(kinds)) + 1,
                     "iscrowd": int(rng.random() < 0.15),
                     "num_keypoints": int((points[:, 2] > 0).sum()),
@@ -138,7 +141,7 @@ def random_set(seed: int, folder: Path, boxes: bool = False) -> tuple[Path, Path
                     "bbox": [*low.tolist(), *(high - low).tolist()],
                     "keypoints": points.ravel().tolist(),
                 }
-            )  # fmt: skip
+            )
         for twin in [t for t in truth if t["image_id"] == image * 7 + 1 and rng.random() < 0.2]:
             truth.append({**twin, "id": len(truth) + 1, "iscrowd": int(rng.random() < 0.3)})
         mine = [t for t in truth if t["image_id"] == image * 7 + 1]
@@ -148,10 +151,11 @@ def random_set(seed: int, folder: Path, boxes: bool = False) -> tuple[Path, Path
             points = points + rng.choice([0, 0.02, 0.06, 0.3]) * rng.normal(0, 60, (17, 3))
             low, high = points[:, :2].min(0), points[:, :2].max(0)
             entry = {
-                "image_id": image * 7 + 1, "score": float(np.round(rng.random(), 1)),
+                "image_id": image * 7 + 1,
+                "score": float(np.round(rng.random(), 1)),
                 "category_id": near["category_id"] if near and rng.random() < 0.9 else 1,
                 "keypoints": points.ravel().tolist(),
-            }  # fmt: skip
+            }
             if boxes or seed % 3 == 0:
                 entry["bbox"] = [*low.tolist(), *(high - low).tolist()]
             found.append(entry)

@@ -34,14 +34,20 @@ def test_whose_joints_they_are() -> None:
     for name in list_skeletons():
         assert of_people(*get_skeleton(name).joints) == (name not in others), name
     for joints in (
-        ("LShoulder", "RShoulder"), ("leftshoulder", "rightshoulder"), ("shoulder_l", "Elbow.R"),
-        ("Left Hip", "Right Hip"), ("head", "neck", "racket_tip"),
-    ):  # fmt: skip
+        ("LShoulder", "RShoulder"),
+        ("leftshoulder", "rightshoulder"),
+        ("shoulder_l", "Elbow.R"),
+        ("Left Hip", "Right Hip"),
+        ("head", "neck", "racket_tip"),
+    ):
         assert of_people(*joints)
     for joints in (
-        ("left_front_paw", "left_knee", "left_elbow"), ("joint_0", "joint_1"),
-        ("headlight_left", "headlight_right"), ("ship_bow", "ship_stern"), ("head", "tail", "neck"),
-    ):  # fmt: skip
+        ("left_front_paw", "left_knee", "left_elbow"),
+        ("joint_0", "joint_1"),
+        ("headlight_left", "headlight_right"),
+        ("ship_bow", "ship_stern"),
+        ("head", "tail", "neck"),
+    ):
         assert not of_people(*joints)
 
 

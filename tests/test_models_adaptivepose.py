@@ -48,8 +48,10 @@ def test_a_step_reaches_every_parameter_that_is_used(name: str) -> None:
     model.loss(outputs, both).backward()
     unused = {n for n, p in model.named_parameters() if p.grad is None}
     # the original's trees of trees have these too, and read them no more than we do
-    assert all(n.startswith(("backbone.base.level3.project", "backbone.base.level4.project"))
-               for n in unused)  # fmt: skip
+    assert all(
+        n.startswith(("backbone.base.level3.project", "backbone.base.level4.project"))
+        for n in unused
+    )
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 

@@ -73,8 +73,9 @@ def published(block: dict[str, Tensor], x: Tensor) -> Tensor:
     """One joint's adaptive convolution and batch norm as the paper states them."""
     b, _, h, w = x.shape
     conv = torch.nn.functional.conv2d
-    matrix = conv(x, block["transform_matrix_conv.weight"], block["transform_matrix_conv.bias"],
-                  padding=1)  # fmt: skip
+    matrix = conv(
+        x, block["transform_matrix_conv.weight"], block["transform_matrix_conv.bias"], padding=1
+    )
     move = conv(x, block["translation_conv.weight"], block["translation_conv.bias"], padding=1)
     offset = x.new_zeros(b, 18, h, w)
     for tap in range(9):

@@ -40,11 +40,20 @@ SIZES = {
     "mindspore_fastpose": {"fastpose_r50": 29_428_945},
 }
 NETWORKS = [
-    "alphapose_hrnet_w32", "alphapose_simple_r50", "fastpose_duc_r50", "fastpose_r50",
-    "fastpose_r50_dcn", "fastpose_r50_dcn_combined", "fastpose_r50_mindspore",
-    "fastpose_r50_regression", "seresnet_50", "simple_pose_dconv", "simple_pose_dconv_se",
-    "simple_pose_duc", "simple_pose_duc_se",
-]  # fmt: skip
+    "alphapose_hrnet_w32",
+    "alphapose_simple_r50",
+    "fastpose_duc_r50",
+    "fastpose_r50",
+    "fastpose_r50_dcn",
+    "fastpose_r50_dcn_combined",
+    "fastpose_r50_mindspore",
+    "fastpose_r50_regression",
+    "seresnet_50",
+    "simple_pose_dconv",
+    "simple_pose_dconv_se",
+    "simple_pose_duc",
+    "simple_pose_duc_se",
+]
 
 
 def built(family: str, variant: str) -> nn.Module:

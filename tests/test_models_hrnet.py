@@ -13,11 +13,18 @@ from posewright.models.lite_hrnet import shuffled
 from posewright.models.parts.layers import DropPath
 
 COUNTS = {
-    "hrnet_w32": 28_536_113, "hrnet_w48": 63_595_745, "hrnet_w32_lite": 7_686_193,
-    "hourglass_4": 13_020_612, "lite_hrnet_18": 1_130_769, "lite_hrnet_30": 1_763_717,
-    "hrformer_s": 7_746_779, "hrformer_b": 43_211_777, "simple_baseline_r50": 33_999_697,
-    "simple_baseline_r101": 52_991_825, "simple_baseline_r152": 68_635_473,
-}  # fmt: skip
+    "hrnet_w32": 28_536_113,
+    "hrnet_w48": 63_595_745,
+    "hrnet_w32_lite": 7_686_193,
+    "hourglass_4": 13_020_612,
+    "lite_hrnet_18": 1_130_769,
+    "lite_hrnet_30": 1_763_717,
+    "hrformer_s": 7_746_779,
+    "hrformer_b": 43_211_777,
+    "simple_baseline_r50": 33_999_697,
+    "simple_baseline_r101": 52_991_825,
+    "simple_baseline_r152": 68_635_473,
+}
 
 
 @pytest.mark.parametrize("name", COUNTS)

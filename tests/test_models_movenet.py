@@ -80,9 +80,11 @@ def as_graph(model: PoseModel) -> dict[str, Tensor]:
     """The tensors of a network of ours by the names and in the layout of a TF.js graph."""
     body, heads = {0: "model/Conv1", 18: "model/Conv_1"}, list(model.head.branches)
     theirs = {
-        "centre": "center", "heatmap": "kpt_heatmap", "regression": "kpt_regress",
+        "centre": "center",
+        "heatmap": "kpt_heatmap",
+        "regression": "kpt_regress",
         "offset": "kpt_offset",
-    }  # fmt: skip
+    }
     found = {}
     for key, value in model.state_dict().items():
         parts, bias = key.split("."), key.endswith("bias")
@@ -153,13 +155,21 @@ def test_graphs_of_tensorflow_js_are_read(name: str, tmp_path: Path) -> None:
         ({"weights": [{"name": "x", "shape": [3], "dtype": "float32"}]}, "12 are listed"),
         ({"weights": [{"name": "x", "shape": [-1], "dtype": "float32"}]}, "shape"),
         (
-            {"weights": [{"name": "x", "shape": [4], "dtype": "float32",
-                          "quantization": {"dtype": "uint8"}}]},
+            {
+                "weights": [
+                    {
+                        "name": "x",
+                        "shape": [4],
+                        "dtype": "float32",
+                        "quantization": {"dtype": "uint8"},
+                    }
+                ]
+            },
             "only float16",
         ),
         ({"weights": [{"name": "x"}]}, "dtype"),
     ],
-)  # fmt: skip
+)
 def test_broken_graphs_are_refused(change: dict[str, object], message: str, tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(bytes(16))
     whole = [{"name": "x", "shape": [4], "dtype": "float32"}]

@@ -22,9 +22,17 @@ from posewright.skeletons import COCO17, Skeleton, get_skeleton
 
 MAPS = ["coordinate_attention", "se", "sk", "lsk", "gau_deep"]
 TOKENS = [
-    "gau", "gau_softmax", "gau_softmax_plus", "semgcn", "graformer", "gau+semgcn", "gau*semgcn",
-    "semgcn*gau_softmax_plus", "gau+semgcn+graformer", "gau_softmax*gau",
-]  # fmt: skip
+    "gau",
+    "gau_softmax",
+    "gau_softmax_plus",
+    "semgcn",
+    "graformer",
+    "gau+semgcn",
+    "gau*semgcn",
+    "semgcn*gau_softmax_plus",
+    "gau+semgcn+graformer",
+    "gau_softmax*gau",
+]
 # c has no link
 LONELY = Skeleton("lonely", ("a", "b", "c", "d"), ((0, 1), (1, 3)))
 

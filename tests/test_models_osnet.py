@@ -27,10 +27,15 @@ pytestmark = pytest.mark.usefixtures("reading_here")
 
 # parameters and GMACs, as torchreid's tables round them: millions, and at 256x128
 SIZES = {
-    "osnet_x1_0": (2.2, 0.98), "osnet_x0_75": (1.3, 0.57), "osnet_x0_5": (0.6, 0.27),
-    "osnet_x0_25": (0.2, 0.08), "osnet_ibn_x1_0": (2.2, 0.98), "osnet_ain_x1_0": (2.2, 0.98),
-    "reid_r50": (23.5, 2.7), "reid_r50_fc512": (24.6, 4.1),
-}  # fmt: skip
+    "osnet_x1_0": (2.2, 0.98),
+    "osnet_x0_75": (1.3, 0.57),
+    "osnet_x0_5": (0.6, 0.27),
+    "osnet_x0_25": (0.2, 0.08),
+    "osnet_ibn_x1_0": (2.2, 0.98),
+    "osnet_ain_x1_0": (2.2, 0.98),
+    "reid_r50": (23.5, 2.7),
+    "reid_r50_fc512": (24.6, 4.1),
+}
 
 
 @pytest.mark.parametrize("name", SIZES)

@@ -384,10 +384,14 @@ def test_files_keep_the_transformer(tmp_path: Path) -> None:
     ("head", "codec", "kind", "format"),
     [
         (heatmaps, Heatmap((64, 96), unbiased=True), "resnet18", "openvino"),
-        (partial(MoveNetHead, 17, partial(nn.Conv2d, 24, kernel_size=1)), MoveNet((64, 96)),
-         "light", "onnx"),
+        (
+            partial(MoveNetHead, 17, partial(nn.Conv2d, 24, kernel_size=1)),
+            MoveNet((64, 96)),
+            "light",
+            "onnx",
+        ),
     ],
-)  # fmt: skip
+)
 def test_exported_transformers_agree(
     head: Any, codec: Codec, kind: str, format: Any, tmp_path: Path
 ) -> None:
@@ -415,11 +419,27 @@ def test_the_command_trains_it(tmp_path: Path, capsys: pytest.CaptureFixture[str
     save_model(create("movenet_fire717", **small), tmp_path / "plain.safetensors")
     assert main(["data", "synth", "-o", str(tmp_path / "set"), "--count", "4"]) == 0
     code = main(
-        ["train", str(tmp_path / "set"), "-m", "movenet_fire717", "--stn", "options.stn=light",
-         "options.input_size=[64,64]", f"weights={tmp_path / 'plain.safetensors'}", "batch=2",
-         "epochs=1", "val_split=0", "warmup=0", "workers=0", "ema=0.9", "--device", "cpu",
-         "-o", str(tmp_path / "run")]
-    )  # fmt: skip
+        [
+            "train",
+            str(tmp_path / "set"),
+            "-m",
+            "movenet_fire717",
+            "--stn",
+            "options.stn=light",
+            "options.input_size=[64,64]",
+            f"weights={tmp_path / 'plain.safetensors'}",
+            "batch=2",
+            "epochs=1",
+            "val_split=0",
+            "warmup=0",
+            "workers=0",
+            "ema=0.9",
+            "--device",
+            "cpu",
+            "-o",
+            str(tmp_path / "run"),
+        ]
+    )
     assert code == 0 and "without its parallel branch" not in capsys.readouterr().out
     model, _ = load_model(tmp_path / "run" / "last.safetensors")
     fresh = create("movenet_fire717", stn="light", **small)

@@ -94,8 +94,12 @@ def holding(kind: str, value: float) -> onnx.ModelProto:
     output = helper.make_tensor_value_info("y", proto.FLOAT, None)
     numbers = [1.0, -2.0, value]
     graph = helper.make_graph([], "g", [], [output])
-    types = {"float16": proto.FLOAT16, "bfloat16": proto.BFLOAT16, "e4m3": proto.FLOAT8E4M3FN,
-             "e5m2": proto.FLOAT8E5M2}  # fmt: skip
+    types = {
+        "float16": proto.FLOAT16,
+        "bfloat16": proto.BFLOAT16,
+        "e4m3": proto.FLOAT8E4M3FN,
+        "e5m2": proto.FLOAT8E5M2,
+    }
     name, _, raw = kind.partition(" ")
     if name in types:
         graph.initializer.append(helper.make_tensor("w", types[name], [3], numbers))
@@ -119,8 +123,21 @@ def holding(kind: str, value: float) -> onnx.ModelProto:
     return helper.make_model(graph)
 
 
-KINDS = ["float16", "float16 raw", "bfloat16", "bfloat16 raw", "e4m3", "e4m3 raw", "e5m2",
-         "value_float", "value_floats", "alpha", "sparse", "If", "Loop"]  # fmt: skip
+KINDS = [
+    "float16",
+    "float16 raw",
+    "bfloat16",
+    "bfloat16 raw",
+    "e4m3",
+    "e4m3 raw",
+    "e5m2",
+    "value_float",
+    "value_floats",
+    "alpha",
+    "sparse",
+    "If",
+    "Loop",
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -179,11 +196,16 @@ class TwoBoxes:
 @pytest.mark.parametrize(
     "said",
     [
-        {"length": str(1 << 60)}, {"length": "-5"}, {"offset": "-5"}, {"offset": str(1 << 62)},
-        {"length": "one"}, {"location": "a" * 5000}, {"location": "a\0b"},
+        {"length": str(1 << 60)},
+        {"length": "-5"},
+        {"offset": "-5"},
+        {"offset": str(1 << 62)},
+        {"length": "one"},
+        {"location": "a" * 5000},
+        {"location": "a\0b"},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_numbers_that_are_not_beside_the_file_are_none(
     tmp_path: Path, said: dict[str, str]
 ) -> None:

@@ -11,14 +11,36 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "posewright"
 # by the end of the dotted name; modules that are not even imported
 MODULES = {
-    "pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "yaml",
-    "runpy", "code", "codeop", "pty", "antigravity",
-}  # fmt: skip
+    "pickle",
+    "_pickle",
+    "cPickle",
+    "dill",
+    "cloudpickle",
+    "joblib",
+    "marshal",
+    "shelve",
+    "yaml",
+    "runpy",
+    "code",
+    "codeop",
+    "pty",
+    "antigravity",
+}
 CALLS = {
-    "torch.load", "torch.jit.load", "torch.hub.load", "torch.package", "os.system", "os.popen",
-    "os.startfile", "posix.system", "subprocess.getoutput", "subprocess.getstatusoutput",
-    "torch.serialization.load", "torch.utils.model_zoo", "numpy.lib.format",
-}  # fmt: skip
+    "torch.load",
+    "torch.jit.load",
+    "torch.hub.load",
+    "torch.package",
+    "os.system",
+    "os.popen",
+    "os.startfile",
+    "posix.system",
+    "subprocess.getoutput",
+    "subprocess.getstatusoutput",
+    "torch.serialization.load",
+    "torch.utils.model_zoo",
+    "numpy.lib.format",
+}
 BUILT_IN = {"eval", "exec", "compile", "__import__", "input", "breakpoint"}
 STARTING = {"run", "Popen", "call", "check_call", "check_output"}
 # who starts a process: always this Python, with a module of the package
@@ -93,13 +115,25 @@ def test_processes_are_started_in_few_places() -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        "import pickle", "from pickle import loads", "import yaml", "torch.load(x)",
-        "from torch import load", "np.load(x, allow_pickle=True)", "np.load(x, allow_pickle=flag)",
-        "eval(x)", "exec(x)", "os.system(x)", "subprocess.run(x, shell=True)", "__import__(x)",
-        "subprocess.Popen(x, shell=flag)", "torch.jit.load(x)", "os.execv(x, y)",
-        "import marshal as m", "from os import system",
+        "import pickle",
+        "from pickle import loads",
+        "import yaml",
+        "torch.load(x)",
+        "from torch import load",
+        "np.load(x, allow_pickle=True)",
+        "np.load(x, allow_pickle=flag)",
+        "eval(x)",
+        "exec(x)",
+        "os.system(x)",
+        "subprocess.run(x, shell=True)",
+        "__import__(x)",
+        "subprocess.Popen(x, shell=flag)",
+        "torch.jit.load(x)",
+        "os.execv(x, y)",
+        "import marshal as m",
+        "from os import system",
     ],
-)  # fmt: skip
+)
 def test_the_gate_finds(code: str) -> None:
     assert faults(code)
 

@@ -278,9 +278,15 @@ def test_an_abandoned_part_on_another_disk_is_named_and_kept(
         opened(tmp_path, "images")
 
 
-@pytest.mark.parametrize(("name", "path"), [
-    ("jsonl", "poses.jsonl"), ("csv", "poses.csv"), ("video", "clip.mp4"), *FOLDERS,
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("jsonl", "poses.jsonl"),
+        ("csv", "poses.csv"),
+        ("video", "clip.mp4"),
+        *FOLDERS,
+    ],
+)
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_complete_result_is_kept_where_it_cannot_be_renamed(
     name: str, path: str, overwrite: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -303,9 +309,14 @@ def test_a_complete_result_is_kept_where_it_cannot_be_renamed(
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-@pytest.mark.parametrize(("name", "path"), [
-    ("jsonl", "poses.jsonl"), ("parquet", "poses.parquet"), *FOLDERS[:2],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("jsonl", "poses.jsonl"),
+        ("parquet", "poses.parquet"),
+        *FOLDERS[:2],
+    ],
+)
 def test_a_folder_and_a_file_never_replace_one_another(
     name: str, path: str, overwrite: bool, tmp_path: Path
 ) -> None:

@@ -129,9 +129,12 @@ def test_boxes_of_one_name_are_told_apart(tmp_path: Path) -> None:
     data = [box(name, score) for name, score in scores.items()]
     boxes = read_boxes(put(tmp_path / "b.json", data))
     for name, index, score in (
-        ("in/b/1.jpg", 0, 0.2), ("in/a/1.png", 0, 0.1), (f"z/{NFC}", 0, 0.3),
-        ("in/walk.mp4", 7, 0.4), ("in/run.mp4", 7, 0.5),
-    ):  # fmt: skip
+        ("in/b/1.jpg", 0, 0.2),
+        ("in/a/1.png", 0, 0.1),
+        (f"z/{NFC}", 0, 0.3),
+        ("in/walk.mp4", 7, 0.4),
+        ("in/run.mp4", 7, 0.5),
+    ):
         assert boxes.people(frame(name, index)).box_scores.tolist() == [pytest.approx(score)]
     assert boxes.unclear == 0
     assert len(boxes.people(frame("c/1.jpg"))) == 0
@@ -141,8 +144,18 @@ def test_boxes_of_one_name_are_told_apart(tmp_path: Path) -> None:
 def test_unclear_boxes_are_a_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     shot = picture(tmp_path / "c" / "1.png")
     boxes = [{"image_id": f"{d}/1.png", "bbox": [0, 0, 40, 40], "score": 0.9} for d in "ab"]
-    args = ["predict", str(shot), "-o", str(tmp_path / "out"), "--save", "jsonl", "--boxes",
-            str(put(tmp_path / "b.json", boxes)), "--progress", "none"]  # fmt: skip
+    args = [
+        "predict",
+        str(shot),
+        "-o",
+        str(tmp_path / "out"),
+        "--save",
+        "jsonl",
+        "--boxes",
+        str(put(tmp_path / "b.json", boxes)),
+        "--progress",
+        "none",
+    ]
     assert main(args) == 3
     assert "fit several of its image_ids" in capsys.readouterr().err
 
@@ -151,9 +164,18 @@ def labels(tmp_path: Path, names: list[str]) -> Path:
     images = [{"id": i, "file_name": n, "width": 60, "height": 40} for i, n in enumerate(names, 1)]
     points = [v for j in range(17) for v in (10 + j, 12, 2)]
     people = [
-        {"id": i, "image_id": i, "category_id": 1, "bbox": [5, 5, 30, 20], "area": 600,
-         "iscrowd": 0, "num_keypoints": 17, "keypoints": points} for i in range(1, len(names) + 1)
-    ]  # fmt: skip
+        {
+            "id": i,
+            "image_id": i,
+            "category_id": 1,
+            "bbox": [5, 5, 30, 20],
+            "area": 600,
+            "iscrowd": 0,
+            "num_keypoints": 17,
+            "keypoints": points,
+        }
+        for i in range(1, len(names) + 1)
+    ]
     category = {"id": 1, "name": "person", "keypoints": list(COCO17.joints), "skeleton": []}
     return put(
         tmp_path / "labels.json",
@@ -189,8 +211,12 @@ def test_labels_find_pictures_in_either_form_of_unicode(
     for name in (f"b\u00fccher/{label}", unicodedata.normalize("NFD", f"b\u00fccher/{label}")):
         [sample] = open_dataset(labels(tmp_path, [name]))
         assert sample.image == shot and sample.load().status == "ok"
-    page = {"imagePath": label, "imageWidth": 60, "imageHeight": 40, "shapes": [
-        {"label": "nose", "points": [[3, 4]], "shape_type": "point"}]}  # fmt: skip
+    page = {
+        "imagePath": label,
+        "imageWidth": 60,
+        "imageHeight": 40,
+        "shapes": [{"label": "nose", "points": [[3, 4]], "shape_type": "point"}],
+    }
     put(shot.parent / "lm" / "page.json", page)
     [sample] = open_dataset(shot.parent / "lm", images=shot.parent)
     assert sample.load().status == "ok"

@@ -21,9 +21,12 @@ quick = settings(max_examples=30, deadline=None)
 def crowd(count: int, joints: int = 17, seed: int = 0) -> People:
     rng = np.random.default_rng(seed)
     return People.of(
-        rng.random((count, 4)), rng.random(count), rng.random((count, joints, 2)),
-        rng.random((count, joints)), np.arange(count),
-    )  # fmt: skip
+        rng.random((count, 4)),
+        rng.random(count),
+        rng.random((count, joints, 2)),
+        rng.random((count, joints)),
+        np.arange(count),
+    )
 
 
 def assert_same(a: People, b: People) -> None:
@@ -81,8 +84,14 @@ def test_concat_undoes_cutting(counts: list[int]) -> None:
 
 
 def test_nobody_everywhere() -> None:
-    for nobody in (People.empty(17), People.empty(COCO17), crowd(3)[:0], crowd(3)[[]],
-                   crowd(3)[np.zeros(3, bool)], People.concat([People.empty(17)] * 2)):  # fmt: skip
+    for nobody in (
+        People.empty(17),
+        People.empty(COCO17),
+        crowd(3)[:0],
+        crowd(3)[[]],
+        crowd(3)[np.zeros(3, bool)],
+        People.concat([People.empty(17)] * 2),
+    ):
         assert len(nobody) == 0 and list(nobody) == []
         assert_same(nobody, People.empty(17))
         assert nobody.pose_scores.shape == (0,)

@@ -365,17 +365,26 @@ def written(tmp_path: Path) -> tuple[Path, dict]:
 @pytest.mark.parametrize(
     "damage",
     [
-        {"kind": "other"}, {"version": 2}, {"everybody": {}}, {"skeleton": {}}, {"poses": 3},
+        {"kind": "other"},
+        {"version": 2},
+        {"everybody": {}},
+        {"skeleton": {}},
+        {"poses": 3},
         {"poses": [{"joints": [], "count": 1}]},
         {"everybody": {"weights": [], "means": [], "covariances": []}},
         {"everybody": {"weights": [2], "means": [[0] * 4], "covariances": [np.eye(4).tolist()]}},
         {"everybody": {"weights": [1], "means": [[0] * 3], "covariances": [np.eye(4).tolist()]}},
         {"everybody": {"weights": [1], "means": [[0] * 4], "covariances": [(-np.eye(4)).tolist()]}},
-        {"everybody": {"weights": [1], "means": [[0, 0, 0, 1e400]],
-                       "covariances": [np.eye(4).tolist()]}},
+        {
+            "everybody": {
+                "weights": [1],
+                "means": [[0, 0, 0, 1e400]],
+                "covariances": [np.eye(4).tolist()],
+            }
+        },
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_bad_files_say_so_in_one_line(damage: dict, tmp_path: Path) -> None:
     file, data = written(tmp_path)
     file.write_text(json.dumps({**data, **damage}))
@@ -405,11 +414,17 @@ def coco_file(people: People, folder: Path) -> Path:
         x1, y1, x2, y2 = person.boxes[0].tolist()
         joints = np.concatenate([person.keypoints[0], 2 * person.scores[0][:, None]], 1)
         rows.append(
-            {"id": i + 1, "image_id": i, "category_id": 1, "iscrowd": 0,
-             "area": (x2 - x1) * (y2 - y1),
-             "bbox": [x1, y1, x2 - x1, y2 - y1], "num_keypoints": 17,
-             "keypoints": joints.ravel().tolist()}
-        )  # fmt: skip
+            {
+                "id": i + 1,
+                "image_id": i,
+                "category_id": 1,
+                "iscrowd": 0,
+                "area": (x2 - x1) * (y2 - y1),
+                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "num_keypoints": 17,
+                "keypoints": joints.ravel().tolist(),
+            }
+        )
     images = [
         {"id": i, "file_name": f"{i:06d}.jpg", "width": 900, "height": 900}
         for i in range(len(people))
@@ -427,12 +442,23 @@ def test_the_verb_fits_and_training_reads_it(
     truth, out = coco_file(people, tmp_path), tmp_path / "fit.json"
     boxes = tmp_path / "boxes.json"
     boxes.write_text(
-        json.dumps([
-            {"image_id": i, "category_id": 1, "score": 0.9,
-             "bbox": [float(b[0]) - 2, float(b[1]), float(b[2] - b[0]) + 2, float(b[3] - b[1])]}
-            for i, b in enumerate(people.boxes)
-        ])
-    )  # fmt: skip
+        json.dumps(
+            [
+                {
+                    "image_id": i,
+                    "category_id": 1,
+                    "score": 0.9,
+                    "bbox": [
+                        float(b[0]) - 2,
+                        float(b[1]),
+                        float(b[2] - b[0]) + 2,
+                        float(b[3] - b[1]),
+                    ],
+                }
+                for i, b in enumerate(people.boxes)
+            ]
+        )
+    )
     command = [
         "pgpg",
         "fit",
@@ -473,9 +499,13 @@ def test_the_verb_makes_up_boxes_by_jitter(
 
 @pytest.mark.parametrize(
     ("more", "code"),
-    [([], 2), (["--jitter", "2"], 2), (["--jitter", "0.1", "--poses", "0"], 2),
-     (["--boxes", "nowhere.json"], 3)],
-)  # fmt: skip
+    [
+        ([], 2),
+        (["--jitter", "2"], 2),
+        (["--jitter", "0.1", "--poses", "0"], 2),
+        (["--boxes", "nowhere.json"], 3),
+    ],
+)
 def test_the_verb_refuses_what_cannot_be(more: list[str], code: int, tmp_path: Path) -> None:
     truth = coco_file(figures(np.zeros(3, int)), tmp_path)
     command = ["pgpg", "fit", str(truth), "-o", str(tmp_path / "out.json"), *more]

@@ -43,17 +43,29 @@ def labelled_set(
             low, size = points.min(0), np.ptp(points, axis=0)
             box = [*low.tolist(), *size.tolist()]
             labels.append(
-                {"id": len(labels) + 1, "image_id": picture, "category_id": 1, "bbox": box,
-                 "area": box[2] * box[3], "iscrowd": 0, "num_keypoints": joints,
-                 "keypoints": row.ravel().tolist()}
-            )  # fmt: skip
+                {
+                    "id": len(labels) + 1,
+                    "image_id": picture,
+                    "category_id": 1,
+                    "bbox": box,
+                    "area": box[2] * box[3],
+                    "iscrowd": 0,
+                    "num_keypoints": joints,
+                    "keypoints": row.ravel().tolist(),
+                }
+            )
             for score in rng.uniform(0.5, 0.9, 3):
                 moved = points + rng.normal(0, 8, 2) + rng.normal(0, 4, points.shape)
                 row = np.concatenate([moved, np.full((joints, 1), score)], 1)
                 found.append(
-                    {"image_id": picture, "category_id": 1, "keypoints": row.ravel().tolist(),
-                     "score": float(score * rng.uniform(0.6, 1)), "bbox": box}
-                )  # fmt: skip
+                    {
+                        "image_id": picture,
+                        "category_id": 1,
+                        "keypoints": row.ravel().tolist(),
+                        "score": float(score * rng.uniform(0.6, 1)),
+                        "bbox": box,
+                    }
+                )
     category = {"id": 1, "name": "person", "keypoints": list(skeleton.joints), "skeleton": []}
     images = [
         {"id": i, "file_name": f"{i}.jpg", "width": 700, "height": 500}
@@ -165,9 +177,11 @@ def tiny_onnx(path: Path, joints: Skeleton = COCO17, keyed: bool = True) -> Path
     node = helper.make_node("Identity", ["views"], ["heatmap"])
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
-        [node], "g", [value("views", TensorProto.FLOAT, [1])],
+        [node],
+        "g",
+        [value("views", TensorProto.FLOAT, [1])],
         [value("heatmap", TensorProto.FLOAT, [1])],
-    )  # fmt: skip
+    )
     proto = helper.make_model(graph)
     info = ModelInfo("net", MoveNet(), joints, licence="MIT")
     helper.set_model_props(
@@ -219,9 +233,13 @@ def test_into_safetensors(tmp_path: Path) -> None:
     ],
 )
 def test_files_that_cannot_take_them_stay_as_they_are(
-    name: str, data: bytes | None, joints: int, error: type[PosewrightError], says: str,
+    name: str,
+    data: bytes | None,
+    joints: int,
+    error: type[PosewrightError],
+    says: str,
     tmp_path: Path,
-) -> None:  # fmt: skip
+) -> None:
     path = tmp_path / name
     if data is None:
         tiny_onnx(path)
@@ -254,9 +272,12 @@ def test_settings_that_cannot_be_meant(bad: dict[str, object]) -> None:
 
 def test_order_tells_the_better_of_two() -> None:
     people = People.of(
-        [[0, 0, 100, 200]] * 2, [0.3, 0.9], np.random.default_rng(0).uniform(0, 100, (1, 17, 2))
-        .repeat(2, 0), np.repeat([[0.8], [0.7]], 17, 1), [0, 1],
-    )  # fmt: skip
+        [[0, 0, 100, 200]] * 2,
+        [0.3, 0.9],
+        np.random.default_rng(0).uniform(0, 100, (1, 17, 2)).repeat(2, 0),
+        np.repeat([[0.8], [0.7]], 17, 1),
+        [0, 1],
+    )
     assert ppose_nms(people).ids.tolist() == [0]
     assert ppose_nms(people, PPoseNMS(order="box*mean")).ids.tolist() == [1]
 

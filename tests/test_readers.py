@@ -55,9 +55,12 @@ def test_a_frame_of_too_many_people_is_refused(tmp_path: Path, name: str) -> Non
     def crowd(count: int) -> People:
         one = people(1)
         return People.of(
-            one.boxes.repeat(count, 0), one.box_scores.repeat(count),
-            one.keypoints.repeat(count, 0), one.scores.repeat(count, 0), range(1, count + 1),
-        )  # fmt: skip
+            one.boxes.repeat(count, 0),
+            one.box_scores.repeat(count),
+            one.keypoints.repeat(count, 0),
+            one.scores.repeat(count, 0),
+            range(1, count + 1),
+        )
 
     def saved(*counts: int) -> Path:
         frames = [Result(crowd(n), COCO17, (9, 9), "a.mp4", i) for i, n in enumerate(counts)]
@@ -117,8 +120,11 @@ def test_jsonl_keeps_every_float(
 def test_jsonl_with_two_skeletons_boxes_alone_and_no_frames(tmp_path: Path) -> None:
     hand = Skeleton("hand", ("a", "b"), ((0, 1),))
     boxes = People.of(boxes=[[1, 2, 3, 4]])
-    results = [*run([1]), Result(People.of(keypoints=np.ones((2, 2, 2))), hand, (9, 9)),
-               Result(boxes, hand, (9, 9))]  # fmt: skip
+    results = [
+        *run([1]),
+        Result(People.of(keypoints=np.ones((2, 2, 2))), hand, (9, 9)),
+        Result(boxes, hand, (9, 9)),
+    ]
     found = list(read_results(write("jsonl", tmp_path, results)))
     assert [r.skeleton for r in found] == [COCO17, hand, hand]
     assert found[2].keypoints.shape == (1, 0, 2)
@@ -158,15 +164,23 @@ def test_pictures_come_in_natural_order(tmp_path: Path) -> None:
 
 def test_numbers_of_any_length_in_names(tmp_path: Path) -> None:
     names = ["a" + "9" * 5000 + ".jpg", "a010.jpg", "a9.jpg"]
-    data = [{"image_id": n, "keypoints": [5, 6, 0.5] * 17, "score": 1, "box": [1, 2, 3, 4]}
-            for n in names]  # fmt: skip
+    data = [
+        {"image_id": n, "keypoints": [5, 6, 0.5] * 17, "score": 1, "box": [1, 2, 3, 4]}
+        for n in names
+    ]
     found = list(read_results(put(tmp_path / "r.json", data)))
     assert [r.source for r in found] == names[::-1]
 
 
 def test_alphapose_files_of_alphapose(tmp_path: Path) -> None:
-    entry = {"image_id": "1.jpg", "category_id": 1, "keypoints": [5, 6, 0.5] * 17, "score": 2.9,
-             "box": [1, 2, 3, 4], "idx": [[0], [2]]}  # fmt: skip
+    entry = {
+        "image_id": "1.jpg",
+        "category_id": 1,
+        "keypoints": [5, 6, 0.5] * 17,
+        "score": 2.9,
+        "box": [1, 2, 3, 4],
+        "idx": [[0], [2]],
+    }
     path = put(tmp_path / "r.json", [entry, {**entry, "idx": 3.0}, {**entry, "idx": 4}])
     [one] = read_results(path)
     assert one.ids.tolist() == [-1, 3, 4]
@@ -292,9 +306,16 @@ def test_report_counts_both_kinds_of_mismatch(tmp_path: Path) -> None:
 
 def test_bad_boxes_are_counted_and_other_things_than_people_left_out(tmp_path: Path) -> None:
     data = [
-        box(1), box(1, category_id=3), box(2, bbox=[0, 0, -1, 5]), box(2, bbox=[0, 0, 5]),
-        {"image_id": 2}, 5, box(2, score=float("nan")), box(2, score="high"), box([1]),
-    ]  # fmt: skip
+        box(1),
+        box(1, category_id=3),
+        box(2, bbox=[0, 0, -1, 5]),
+        box(2, bbox=[0, 0, 5]),
+        {"image_id": 2},
+        5,
+        box(2, score=float("nan")),
+        box(2, score="high"),
+        box([1]),
+    ]
     boxes = read_boxes(put(tmp_path / "b.json", data))
     assert list(boxes.boxes) == [1] and len(boxes.boxes[1]) == 1
     assert len(boxes.bad) == 7 and "7 entries are no boxes" in boxes.report()

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from posewright.errors import SourceError
-from posewright.readers import matfile
-from posewright.readers.matfile import read_mat
+from posewright.files import matfile
+from posewright.files.matfile import read_mat
 
 
 def test_shared_numbers(data_dir: Path) -> None:
@@ -61,8 +61,9 @@ def doubles(name: str, *values: float, order: str = "<") -> bytes:
 
 def write(path: Path, *variables: bytes, order: str = "<") -> Path:
     mark = b"IM" if order == "<" else b"MI"
-    path.write_bytes(b"MATLAB 5.0".ljust(124) + struct.pack(f"{order}H", 256) + mark
-                     + b"".join(variables))  # fmt: skip
+    path.write_bytes(
+        b"MATLAB 5.0".ljust(124) + struct.pack(f"{order}H", 256) + mark + b"".join(variables)
+    )
     return path
 
 

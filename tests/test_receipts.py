@@ -70,13 +70,21 @@ def test_another_file_of_the_same_first_digits_is_not_kept(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "text",
     [
-        b"", b"{", b"[]", b"null", b"[" * 9000, b'{"url": 1}', b"\xff\xfe", b"{}" * 9000,
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"[" * 9000,
+        b'{"url": 1}',
+        b"\xff\xfe",
+        b"{}" * 9000,
         json.dumps({"url": "u", "size": 1, "sha256": "abc", "date": "d"}).encode(),
         json.dumps({"url": "u", "size": "1", "sha256": SHA, "date": "d"}).encode(),
         json.dumps({"url": None, "size": 1, "sha256": SHA, "date": "d"}).encode(),
-        json.dumps({"url": "u", "size": True, "sha256": SHA, "date": "d"}).encode(), None,
+        json.dumps({"url": "u", "size": True, "sha256": SHA, "date": "d"}).encode(),
+        None,
     ],
-)  # fmt: skip
+)
 def test_a_damaged_receipt_is_none_and_is_written_again(tmp_path: Path, text: bytes | None) -> None:
     path = tmp_path / "net.pth"
     path.write_bytes(BODY)
@@ -107,9 +115,16 @@ def test_a_receipt_that_cannot_be_read_or_written(tmp_path: Path) -> None:
 def entry(server: FaultyServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Published:
     """An entry of the registry whose file the server has; its conversion copies the file."""
     made = Published(
-        "net-coco", server.url + "?token=T0KEN", SHA[:8], "hrnet", "hrnet_w32", {}, "MIT", "coco",
+        "net-coco",
+        server.url + "?token=T0KEN",
+        SHA[:8],
+        "hrnet",
+        "hrnet_w32",
+        {},
+        "MIT",
+        "coco",
         "AP 1",
-    )  # fmt: skip
+    )
     monkeypatch.setenv("POSEWRIGHT_HOME", str(tmp_path))
     monkeypatch.setattr("posewright.weights.published.published", lambda: {made.name: made})
     conversion: Any = ModuleType("conversion")  # the true one imports torch
@@ -159,9 +174,11 @@ def test_a_change_ends_pull_and_verify_with_4(
 
 
 def test_plain_http_and_mirrors_are_asked_for(
-    entry: Published, server: FaultyServer, capsys: pytest.CaptureFixture[str],
+    entry: Published,
+    server: FaultyServer,
+    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     far = Published(**{**vars(entry), "url": "http://mirror.invalid/net.pth"})
     monkeypatch.setattr("posewright.weights.published.published", lambda: {far.name: far})
     code, said = run(capsys, "pull", far.name)

@@ -48,8 +48,9 @@ def test_it_moves_joints_and_keeps_the_rest(saved: Path) -> None:
     single = [refiner(FRAME, before[i : i + 1]).keypoints[0] for i in range(3)]
     assert np.allclose(single, after.keypoints, atol=0.02)
     assert len(refiner(FRAME, people(0))) == 0
-    assert not np.allclose(refiner.__class__(refiner.model, flip=True)(FRAME, before).keypoints,
-                           after.keypoints)  # fmt: skip
+    assert not np.allclose(
+        refiner.__class__(refiner.model, flip=True)(FRAME, before).keypoints, after.keypoints
+    )
 
 
 def test_the_pose_that_is_given_matters(saved: Path) -> None:
@@ -58,8 +59,9 @@ def test_the_pose_that_is_given_matters(saved: Path) -> None:
     moved = before.replace(keypoints=before.keypoints[:, ::-1].copy())
     assert not np.allclose(refiner(FRAME, before).keypoints, refiner(FRAME, moved).keypoints)
     with pytest.raises(UsageError, match="refines 17 joints, the poses have 5"):
-        refiner(FRAME, before.replace(keypoints=before.keypoints[:, :5],
-                                      scores=before.scores[:, :5]))  # fmt: skip
+        refiner(
+            FRAME, before.replace(keypoints=before.keypoints[:, :5], scores=before.scores[:, :5])
+        )
 
 
 def test_nan_in_its_weights_is_told(

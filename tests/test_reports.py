@@ -167,7 +167,7 @@ EVIL = '<script>alert("x")</script>&'
         page.picture(np.zeros((4, 4, 3), np.uint8), EVIL),
         "".join(scoring_parts(Scoring(EVIL, {EVIL: 0.5}, {EVIL: {EVIL: 0.5}}))),
     ],
-)  # fmt: skip
+)
 def test_text_is_escaped(text: str) -> None:
     assert "<script" not in text
     checked(text)
@@ -180,11 +180,23 @@ def test_text_is_escaped(text: str) -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (0.50488, "0.5049"), (1.0, "1.0000"), (87.301, "87.30"), (-1, "-"), (-1.0, "-"),
-        (None, "-"), (math.nan, "-"), (12, "12"), ("x", "x"), (0.0, "0.0000"), (1e-5, "1e-05"),
-        (np.float64(0.25), "0.2500"), (np.int64(3), "3"), (123456.0, "1.23e+05"), (True, "True"),
+        (0.50488, "0.5049"),
+        (1.0, "1.0000"),
+        (87.301, "87.30"),
+        (-1, "-"),
+        (-1.0, "-"),
+        (None, "-"),
+        (math.nan, "-"),
+        (12, "12"),
+        ("x", "x"),
+        (0.0, "0.0000"),
+        (1e-5, "1e-05"),
+        (np.float64(0.25), "0.2500"),
+        (np.int64(3), "3"),
+        (123456.0, "1.23e+05"),
+        (True, "True"),
     ],
-)  # fmt: skip
+)
 def test_numbers_are_written_for_readers(value, text: str) -> None:
     assert page.number(value) == text
 
@@ -233,10 +245,21 @@ def test_training_report_tells_the_run(tmp_path: Path) -> None:
     found = checked(path.read_text(encoding="utf-8"))
     text = " ".join(" ".join(found.text).split())
     for expected in (
-        "best AP 0.6250", "in epoch 2", "steps 40", "pictures a second 64.50", "25.0%",
-        "1 min 20 s", "weights = \"<none>\"", "packages.torch 2.13", "train.pictures 40",
-        "0.jpg, 1.jpg", "and 12 more", "Loss", "Learning rate", "Validation: AP",
-    ):  # fmt: skip
+        "best AP 0.6250",
+        "in epoch 2",
+        "steps 40",
+        "pictures a second 64.50",
+        "25.0%",
+        "1 min 20 s",
+        'weights = "<none>"',
+        "packages.torch 2.13",
+        "train.pictures 40",
+        "0.jpg, 1.jpg",
+        "and 12 more",
+        "Loss",
+        "Learning rate",
+        "Validation: AP",
+    ):
         assert expected in text, expected
     assert len(found.images) == 1
     assert cv2.imdecode(np.frombuffer(found.images[0], np.uint8), 1).shape == (32, 48, 3)
@@ -270,16 +293,24 @@ def test_scoring_of_nothing_says_so() -> None:
 
 
 def test_scoring_is_told_in_full() -> None:
-    shares = dict(zip(("good", "jitter", "inversion", "swap", "miss"), (0.5, 0.2, 0.1, 0.1, 0.1),
-                      strict=True))  # fmt: skip
+    shares = dict(
+        zip(("good", "jitter", "inversion", "swap", "miss"), (0.5, 0.2, 0.1, 0.1, 0.1), strict=True)
+    )
     more = {"AP_by_threshold": {"0.50": 0.9, "0.55": 0.8}, "oks_histogram": [0] * 19 + [7]}
     curve = Curve(np.linspace(1, 0, 101)[None] ** np.arange(1, 11)[:, None], np.ones(10))
     numbers = {"AP": 0.512, "AP50": 0.75}
     scoring = Scoring("coco", numbers, {"nose": shares}, more, {"all": curve})
     text = "".join(scoring_parts(scoring))
     checked(text)
-    for expected in ("0.5120", "Precision over recall", "OKS 0.95", "AP by OKS threshold",
-                     "0.95: 7", "Mistakes by joint", "nose, jitter: 20.0%"):  # fmt: skip
+    for expected in (
+        "0.5120",
+        "Precision over recall",
+        "OKS 0.95",
+        "AP by OKS threshold",
+        "0.95: 7",
+        "Mistakes by joint",
+        "nose, jitter: 20.0%",
+    ):
         assert expected in text, expected
     without = "".join(scoring_parts(Scoring("lsp", {"PCK@0.2": 81.25}, {"nose": {"PCK": 81.0}})))
     assert "81.25" in without and "Mistakes" not in without and "Precision" not in without
@@ -315,9 +346,16 @@ def test_evaluation_report_of_a_run(tmp_path: Path) -> None:
     found = checked(path.read_text(encoding="utf-8"))
     text = " ".join(" ".join(found.text).split())
     for expected in (
-        "movenet-thunder on synthetic", "3 pictures (1 cannot be read)", "Precision over recall",
-        "People by OKS", "Mistakes by joint", "right_ankle", "Worst people", "000004.png", "box",
-    ):  # fmt: skip
+        "movenet-thunder on synthetic",
+        "3 pictures (1 cannot be read)",
+        "Precision over recall",
+        "People by OKS",
+        "Mistakes by joint",
+        "right_ankle",
+        "Worst people",
+        "000004.png",
+        "box",
+    ):
         assert expected in text, expected
     assert len(found.images) == min(12, sum(len(sample) for sample in dataset[:3]))
     shown = [float(t.rpartition(" ")[2]) for t in found.text if t.startswith("00000")]

@@ -43,11 +43,15 @@ def rtmpose_file(path: Path, joints: int = 17) -> Path:
         helper.make_node("Resize", ["lines", "", "double"], ["y2"], mode="nearest"),
         helper.make_node("Tile", ["x2", "times"], ["simcc_x"]),
         helper.make_node("Tile", ["y2", "times"], ["simcc_y"]),
-    ]  # fmt: skip
+    ]
     constants = {
-        "one": np.array([1]), "two": np.array([2]), "rows": np.array([2]), "columns": np.array([3]),
-        "double": np.array([1, 1, 2], np.float32), "times": np.array([1, joints, 1]),
-    }  # fmt: skip
+        "one": np.array([1]),
+        "two": np.array([2]),
+        "rows": np.array([2]),
+        "columns": np.array([3]),
+        "double": np.array([1, 1, 2], np.float32),
+        "times": np.array([1, joints, 1]),
+    }
     views = helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 3, 256, 192])
     outs = [
         helper.make_tensor_value_info("simcc_x", TensorProto.FLOAT, ["batch", joints, 384]),
@@ -70,9 +74,12 @@ def detector_file(path: Path) -> Path:
         helper.make_node("Identity", ["kinds"], ["labels"]),
     ]
     constants = {
-        "nil": np.array([0]), "one": np.array([1]), "mask": mask, "fixed": dets,
+        "nil": np.array([0]),
+        "one": np.array([1]),
+        "mask": mask,
+        "fixed": dets,
         "kinds": np.array([[0, 16]]),
-    }  # fmt: skip
+    }
     views = helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, 640, 640])
     outs = [
         helper.make_tensor_value_info("dets", TensorProto.FLOAT, [1, 2, 5]),

@@ -21,9 +21,24 @@ from posewright.skeletons import COCO17
 
 SOMEBODY = People.of(boxes=[[0, 0, 9, 9]])
 ODD: tuple[Any, ...] = (
-    None, True, -1, 0, 1e308, 10**30, "", "x", "\ud800", "\x1b]0;x\x07", [], {}, [0, 0], [[[1]]],
-    ["a", "a"], {"kind": 5}, "9" * 50_000,
-)  # fmt: skip
+    None,
+    True,
+    -1,
+    0,
+    1e308,
+    10**30,
+    "",
+    "x",
+    "\ud800",
+    "\x1b]0;x\x07",
+    [],
+    {},
+    [0, 0],
+    [[[1]]],
+    ["a", "a"],
+    {"kind": 5},
+    "9" * 50_000,
+)
 
 
 def places(value: Any) -> Iterator[tuple[Any, Any]]:

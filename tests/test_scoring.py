@@ -29,20 +29,43 @@ def test_the_verb_offers_what_can_be_scored() -> None:
 
 COCO = "AP AP50 AP75 APM APL AR AR50 AR75 ARM ARL".split()
 FILES = {
-    "coco": ("faster_coco_eval/keypoints_dataset_gt_dataset.json",
-             "faster_coco_eval/keypoints_dataset_dt_dataset.json", COCO, 0.504884),
-    "ochuman": ("xtcocotools/example_coco_val.json", "xtcocotools/example_coco_preds.json",
-                COCO, 0.860890),
-    "coco-wholebody": ("xtcocotools/cocowholebody_official_example_gt.json",
-                       "xtcocotools/cocowholebody_official_example_pred.json", COCO, 0.642),
-    "crowdpose": ("faster_coco_eval/example_crowdpose_val.json",
-                  "faster_coco_eval/example_crowdpose_preds.json",
-                  ["AP", "AP50", "AP75", "AR", "AP_easy", "AP_medium", "AP_hard"], 0.787722),
-    "mpii": ("mpii_pckh/detections_our_format.mat", "mpii_pckh/bearpaw-hg_s2_b1.mat",
-             ["PCKh@0.5", "Head", "Ankle", "mean over joints", "mean by count"], 87.299),
-    "mot": ("motmetrics_tud/TUD-Campus/gt.txt", "motmetrics_tud/TUD-Campus/test.txt",
-            ["MOTA", "MOTP", "IDF1", "FP", "FN", "IDs", "FM", "MT", "PT", "ML"], 52.646),
-}  # fmt: skip
+    "coco": (
+        "faster_coco_eval/keypoints_dataset_gt_dataset.json",
+        "faster_coco_eval/keypoints_dataset_dt_dataset.json",
+        COCO,
+        0.504884,
+    ),
+    "ochuman": (
+        "xtcocotools/example_coco_val.json",
+        "xtcocotools/example_coco_preds.json",
+        COCO,
+        0.860890,
+    ),
+    "coco-wholebody": (
+        "xtcocotools/cocowholebody_official_example_gt.json",
+        "xtcocotools/cocowholebody_official_example_pred.json",
+        COCO,
+        0.642,
+    ),
+    "crowdpose": (
+        "faster_coco_eval/example_crowdpose_val.json",
+        "faster_coco_eval/example_crowdpose_preds.json",
+        ["AP", "AP50", "AP75", "AR", "AP_easy", "AP_medium", "AP_hard"],
+        0.787722,
+    ),
+    "mpii": (
+        "mpii_pckh/detections_our_format.mat",
+        "mpii_pckh/bearpaw-hg_s2_b1.mat",
+        ["PCKh@0.5", "Head", "Ankle", "mean over joints", "mean by count"],
+        87.299,
+    ),
+    "mot": (
+        "motmetrics_tud/TUD-Campus/gt.txt",
+        "motmetrics_tud/TUD-Campus/test.txt",
+        ["MOTA", "MOTP", "IDF1", "FP", "FN", "IDs", "FM", "MT", "PT", "ML"],
+        52.646,
+    ),
+}
 
 
 def call(data: str, ann: Path, found: Path, *more: str) -> int:
@@ -118,10 +141,18 @@ LABELS = {
     "images": [{"id": 5, "file_name": "5.jpg"}],
     "categories": [{"id": 1, "name": "person"}],
     "annotations": [
-        {"id": 1, "image_id": 5, "category_id": 1, "bbox": [0, 0, 9, 9], "area": 50, "iscrowd": 0,
-         "num_keypoints": 17, "keypoints": [5, 5, 2] * 17}
+        {
+            "id": 1,
+            "image_id": 5,
+            "category_id": 1,
+            "bbox": [0, 0, 9, 9],
+            "area": 50,
+            "iscrowd": 0,
+            "num_keypoints": 17,
+            "keypoints": [5, 5, 2] * 17,
+        }
     ],
-}  # fmt: skip
+}
 PERSON = {"image_id": 5, "category_id": 1, "score": 0.5, "keypoints": [5, 5, 1] * 17}
 
 
@@ -170,10 +201,16 @@ def test_odd_entries_are_one_line_errors(
 
 @pytest.mark.parametrize(
     "labels",
-    [[], {"images": []}, {**LABELS, "images": []}, {**LABELS, "annotations": [{}]},
-     {**LABELS, "images": [{"id": 7}]}, {**LABELS, "categories": [{}]},
-     {**LABELS, "annotations": [None]}],
-)  # fmt: skip
+    [
+        [],
+        {"images": []},
+        {**LABELS, "images": []},
+        {**LABELS, "annotations": [{}]},
+        {**LABELS, "images": [{"id": 7}]},
+        {**LABELS, "categories": [{}]},
+        {**LABELS, "annotations": [None]},
+    ],
+)
 def test_bad_labels(labels: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert coco(tmp_path, [PERSON], labels) in (2, 3)
     assert capsys.readouterr().err.count("\n") == 1
@@ -210,9 +247,10 @@ def test_numbers_of_pictures_may_be_large(
     labels = {
         **LABELS,
         "images": [{"id": i, "file_name": f"{i}.jpg"} for i in large],
-        "annotations": [{**person, "id": n, "image_id": i, "keypoints": points}
-                        for n, i in enumerate(large)],
-    }  # fmt: skip
+        "annotations": [
+            {**person, "id": n, "image_id": i, "keypoints": points} for n, i in enumerate(large)
+        ],
+    }
     found = [{**PERSON, "image_id": i, "keypoints": points} for i in large]
     (tmp_path / "gt.json").write_text(json.dumps(labels))
     (tmp_path / "dt.json").write_text(json.dumps(found))

@@ -65,9 +65,14 @@ class Network:
             tracker = create_tracker(tracker, skeleton=COCO17)
         self.asked: list[tuple[str, int]] = []
         pipeline = Pipeline(
-            self, self, tracker=tracker, det_every=det_every, threads=1, keep_images=True,
+            self,
+            self,
+            tracker=tracker,
+            det_every=det_every,
+            threads=1,
+            keep_images=True,
             estimate=lambda model, frames, people, **_: [somebody() for _ in frames],
-        )  # type: ignore[arg-type]  # fmt: skip
+        )  # type: ignore[arg-type]
         return Opened(opened, pipeline.run(opened))
 
     def people(self, frame: Frame) -> People:
@@ -132,8 +137,13 @@ def listed(folder: Path) -> Path:
 def test_the_pictures_of_each_folder_are_numbered_and_timed(tmp_path: Path, kind: str) -> None:
     folder = albums(tmp_path, {"s1": 3, "s10": 1, "s2": 2})
     files = [folder / s / f"cam{i}.jpg" for s, n in (("s1", 3), ("s2", 2)) for i in range(8, 8 + n)]
-    spec: Any = {"folder": folder, "glob": f"{folder}/**/*.jpg", "zip": zipped(folder),
-                 "list": listed(folder), "paths": files}[kind]  # fmt: skip
+    spec: Any = {
+        "folder": folder,
+        "glob": f"{folder}/**/*.jpg",
+        "zip": zipped(folder),
+        "list": listed(folder),
+        "paths": files,
+    }[kind]
     with open_source(spec, fps=25) as source:
         assert source.fps == 25
         found = [(Path(f.sequence).name, f.index, f.time) for f in source]
@@ -204,9 +214,13 @@ def test_folders_that_alternate_are_read_one_after_the_other(
     (folder / "list.txt").write_text("".join(f"{file.relative_to(folder)}\n" for file in files))
     sources: Any = {"list": [folder / "list.txt"], "paths": files, "nested": [files]}[kind]
     rows = run(
-        sources, tmp_path / "out", tracker="oks", fps=10.0, save=["video"],
+        sources,
+        tmp_path / "out",
+        tracker="oks",
+        fps=10.0,
+        save=["video"],
         writing=WriterOptions(overwrite=overwrite),
-    )  # fmt: skip
+    )
     assert [Path(row["source"]).parent.name for row in rows] == ["cam2"] * 3 + ["cam1"] * 3
     assert [row["id"] for row in rows] == ["1"] * 3 + ["2"] * 3
     for name in ("cam1", "cam2"):
@@ -272,15 +286,22 @@ def test_arrays_follow_one_another_without_a_note(
 ) -> None:
     pixels = np.full((4, 48, 64, 3), 90, np.uint8)
     source: Any = {
-        "array": pixels, "arrays": list(pixels), "generator": (row for row in pixels),
+        "array": pixels,
+        "arrays": list(pixels),
+        "generator": (row for row in pixels),
         "frames": [Frame(row, name="mine") for row in pixels],
         "images": [Image.fromarray(row) for row in pixels],
-    }[kind]  # fmt: skip
+    }[kind]
     options = {} if fps is None else {"fps": fps}
     summary = predict_to(
-        Network(), [source], tmp_path, save=["video"], color="rgb",  # type: ignore[arg-type]
-        writing=WriterOptions(**options), **options,  # type: ignore[arg-type]
-    )  # fmt: skip
+        Network(),
+        [source],
+        tmp_path,
+        save=["video"],
+        color="rgb",  # type: ignore[arg-type]
+        writing=WriterOptions(**options),
+        **options,  # type: ignore[arg-type]
+    )
     assert [note for note in summary.notes if "frames follow" in note] == []
     with open_source(summary.files[0]) as film:
         assert [f.time for f in film] == pytest.approx([i / (fps or 25) for i in range(4)])
@@ -296,14 +317,20 @@ def test_a_video_that_is_there_is_told_before_anything_is_drawn(
     for clip in clips:
         clip.write_bytes(short_clip.read_bytes().replace(b"drawn by", b"taken by"))
     source: dict[str, list[Any]] = {
-        "videos": clips, "folder": [folder], "glob": [f"{folder}/**/*.jpg"], "paths": files,
-        "zip": [zipped(folder)], "list": [folder / "all.txt"], "nested": [files],
-    }  # fmt: skip
+        "videos": clips,
+        "folder": [folder],
+        "glob": [f"{folder}/**/*.jpg"],
+        "paths": files,
+        "zip": [zipped(folder)],
+        "list": [folder / "all.txt"],
+        "nested": [files],
+    }
     (folder / "all.txt").write_text("\n".join(files))
     run(source[kind], tmp_path / "free", save=["video"])
     films = sorted(path.name for path in (tmp_path / "free").glob("*.mp4"))
-    assert films == (["a.mp4", "b.mp4"] if kind == "videos" else
-                     ["take.1.mp4", "take.2.mp4", "v_take.2.mp4"])  # fmt: skip
+    assert films == (
+        ["a.mp4", "b.mp4"] if kind == "videos" else ["take.1.mp4", "take.2.mp4", "v_take.2.mp4"]
+    )
     for film in films:
         out = tmp_path / film.removesuffix(".mp4")
         out.mkdir()
@@ -369,10 +396,13 @@ def test_pose2sim_sorts_the_files_by_their_frames(tmp_path: Path, names: tuple[s
 
 
 FORMATS = {
-    "jsonl": "poses.jsonl", "coco": "coco-results.json", "alphapose": "alphapose-results.json",
-    "openpose": "openpose", "alphapose-cmu": "alphapose-results.json",
+    "jsonl": "poses.jsonl",
+    "coco": "coco-results.json",
+    "alphapose": "alphapose-results.json",
+    "openpose": "openpose",
+    "alphapose-cmu": "alphapose-results.json",
     "alphapose-open": "alphapose-results.json",
-}  # fmt: skip
+}
 SOURCES = {
     "videos": ["u/walk.mp4", "v/walk.mp4", "v/run.mp4"],
     "folders": ["s1/img%d.jpg", "s2/img%d.jpg", "t/s2/img%d.jpg"],

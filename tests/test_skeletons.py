@@ -30,7 +30,7 @@ from posewright.skeletons import (
     for_joints,
     get_skeleton,
     list_skeletons,
-)  # fmt: skip
+)
 
 NAMES = list_skeletons()
 
@@ -76,15 +76,38 @@ def test_sigmas_of_body_joints_are_symmetric(name: str) -> None:
 @pytest.mark.parametrize(
     ("skeleton", "a", "b"),
     [
-        (COCO17, 5, 6), (CROWDPOSE14, 0, 1), (MPII16, 0, 5), (MPII16, 10, 15), (AIC14, 0, 3),
-        (LSP14, 6, 11), (HALPE26, 20, 21), (HALPE136, 26, 42), (HALPE136, 94, 115),
-        (COCO133, 17, 20), (COCO133, 23, 39), (COCO133, 91, 112), (COCO133, 111, 132),
-        (COCO18, 2, 5), (BODY25, 19, 22), (POSETRACK17, 3, 4), (POSETRACK15, 0, 5),
-        (FACE68, 36, 45), (FACE68, 40, 47), (FACE68, 48, 54), (FACE68, 59, 55), (FACE68, 60, 64),
-        (FACE68, 31, 35), (FACE68, 17, 26), (FACE106, 33, 46), (FACE106, 38, 50),
-        (FACE106, 71, 82), (FACE106, 74, 83), (FACE106, 101, 103), (FACE106, 104, 105),
+        (COCO17, 5, 6),
+        (CROWDPOSE14, 0, 1),
+        (MPII16, 0, 5),
+        (MPII16, 10, 15),
+        (AIC14, 0, 3),
+        (LSP14, 6, 11),
+        (HALPE26, 20, 21),
+        (HALPE136, 26, 42),
+        (HALPE136, 94, 115),
+        (COCO133, 17, 20),
+        (COCO133, 23, 39),
+        (COCO133, 91, 112),
+        (COCO133, 111, 132),
+        (COCO18, 2, 5),
+        (BODY25, 19, 22),
+        (POSETRACK17, 3, 4),
+        (POSETRACK15, 0, 5),
+        (FACE68, 36, 45),
+        (FACE68, 40, 47),
+        (FACE68, 48, 54),
+        (FACE68, 59, 55),
+        (FACE68, 60, 64),
+        (FACE68, 31, 35),
+        (FACE68, 17, 26),
+        (FACE106, 33, 46),
+        (FACE106, 38, 50),
+        (FACE106, 71, 82),
+        (FACE106, 74, 83),
+        (FACE106, 101, 103),
+        (FACE106, 104, 105),
     ],
-)  # fmt: skip
+)
 def test_published_pairs_are_mirror_images(skeleton: Skeleton, a: int, b: int) -> None:
     assert skeleton.flip_index[a] == b and skeleton.flip_index[b] == a
 
@@ -92,11 +115,14 @@ def test_published_pairs_are_mirror_images(skeleton: Skeleton, a: int, b: int) -
 @pytest.mark.parametrize(
     ("skeleton", "middle"),
     [
-        (COCO17, [0]), (CROWDPOSE14, [12, 13]), (MPII16, [6, 7, 8, 9]), (HALPE26, [0, 17, 18, 19]),
+        (COCO17, [0]),
+        (CROWDPOSE14, [12, 13]),
+        (MPII16, [6, 7, 8, 9]),
+        (HALPE26, [0, 17, 18, 19]),
         (FACE68, [8, 27, 28, 29, 30, 33, 51, 57, 62, 66]),
         (FACE106, [16, 51, 52, 53, 54, 60, 87, 93, 98, 102]),
     ],
-)  # fmt: skip
+)
 def test_middle_joints_are_their_own_mirror_image(skeleton: Skeleton, middle: list[int]) -> None:
     own = np.flatnonzero(skeleton.flip_index == np.arange(len(skeleton)))
     np.testing.assert_array_equal(own, middle)
@@ -105,15 +131,28 @@ def test_middle_joints_are_their_own_mirror_image(skeleton: Skeleton, middle: li
 @pytest.mark.parametrize(
     ("skeleton", "number", "name"),
     [
-        (HALPE26, 17, "top_head"), (HALPE26, 18, "neck"), (HALPE26, 19, "mid_hip"),
-        (HALPE26, 25, "right_heel"), (COCO133, 19, "left_heel"), (COCO133, 31, "chin"),
-        (COCO133, 91, "left_hand_root"), (COCO133, 132, "right_pinky_finger4"),
-        (HALPE136, 115, "right_hand_root"), (MPII16, 6, "mid_hip"), (MPII16, 7, "thorax"),
-        (BODY25, 8, "mid_hip"), (BODY25, 21, "left_heel"), (COCO18, 1, "neck"),
-        (COCO18, 17, "left_ear"), (AIC14, 12, "top_head"), (POSETRACK17, 2, "top_head"),
-        (HAND21, 8, "forefinger4"), (LSP14, 13, "top_head"), (POSETRACK15, 13, "nose"),
+        (HALPE26, 17, "top_head"),
+        (HALPE26, 18, "neck"),
+        (HALPE26, 19, "mid_hip"),
+        (HALPE26, 25, "right_heel"),
+        (COCO133, 19, "left_heel"),
+        (COCO133, 31, "chin"),
+        (COCO133, 91, "left_hand_root"),
+        (COCO133, 132, "right_pinky_finger4"),
+        (HALPE136, 115, "right_hand_root"),
+        (MPII16, 6, "mid_hip"),
+        (MPII16, 7, "thorax"),
+        (BODY25, 8, "mid_hip"),
+        (BODY25, 21, "left_heel"),
+        (COCO18, 1, "neck"),
+        (COCO18, 17, "left_ear"),
+        (AIC14, 12, "top_head"),
+        (POSETRACK17, 2, "top_head"),
+        (HAND21, 8, "forefinger4"),
+        (LSP14, 13, "top_head"),
+        (POSETRACK15, 13, "nose"),
     ],
-)  # fmt: skip
+)
 def test_published_numbers(skeleton: Skeleton, number: int, name: str) -> None:
     assert skeleton.joints[number] == name and skeleton[name] == number
 
@@ -141,11 +180,20 @@ def test_parts_of_whole_body_have_their_own_sigmas() -> None:
 @pytest.mark.parametrize(
     ("count", "name"),
     [
-        (17, "coco17"), (26, "halpe26"), (133, "coco133"), (21, "hand21"), (14, "crowdpose14"),
-        (136, "halpe136"), (16, "mpii16"), (106, "face106"), (68, "face68"), (18, "coco18"),
-        (25, "body25"), (15, "posetrack15"),
+        (17, "coco17"),
+        (26, "halpe26"),
+        (133, "coco133"),
+        (21, "hand21"),
+        (14, "crowdpose14"),
+        (136, "halpe136"),
+        (16, "mpii16"),
+        (106, "face106"),
+        (68, "face68"),
+        (18, "coco18"),
+        (25, "body25"),
+        (15, "posetrack15"),
     ],
-)  # fmt: skip
+)
 def test_for_joints(count: int, name: str) -> None:
     assert for_joints(count) is get_skeleton(name)
 
@@ -189,8 +237,12 @@ def test_names_agree_with_labelled_whole_bodies(data_dir: Path) -> None:
     parts = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
     whole = labels(data_dir / "formats/coco/test_coco_wholebody.json", *parts)
     halpe = labels(data_dir / "formats/halpe/test_halpe.json", "keypoints")
-    twins = [("left_eye", "left_eye_rim1"), ("left_wrist", "left_hand_root"),
-             ("left_ankle", "left_heel"), ("left_ear", "left_jaw1")]  # fmt: skip
+    twins = [
+        ("left_eye", "left_eye_rim1"),
+        ("left_wrist", "left_hand_root"),
+        ("left_ankle", "left_heel"),
+        ("left_ear", "left_jaw1"),
+    ]
     seen = 0
     for skeleton, people in ((COCO133, whole), (HALPE136, halpe)):
         assert people.shape[1] == len(skeleton)
@@ -206,17 +258,24 @@ def test_names_agree_with_labelled_whole_bodies(data_dir: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "skeleton"),
     [
-        ("coco/test_coco.json", COCO17), ("ochuman/test_ochuman.json", OCHUMAN),
-        ("crowdpose/test_crowdpose.json", CROWDPOSE14), ("aic/test_aic.json", AIC14),
+        ("coco/test_coco.json", COCO17),
+        ("ochuman/test_ochuman.json", OCHUMAN),
+        ("crowdpose/test_crowdpose.json", CROWDPOSE14),
+        ("aic/test_aic.json", AIC14),
         ("mhp/test_mhp.json", MPII16),
         ("posetrack18/annotations/test_posetrack18_val.json", POSETRACK17),
     ],
-)  # fmt: skip
+)
 def test_order_is_that_of_the_published_files(
     data_dir: Path, file: str, skeleton: Skeleton
 ) -> None:
-    ours = {"head": "top_head", "head_top": "top_head", "head_bottom": "neck",
-            "upper_neck": "neck", "pelvis": "mid_hip"}  # fmt: skip
+    ours = {
+        "head": "top_head",
+        "head_top": "top_head",
+        "head_bottom": "neck",
+        "upper_neck": "neck",
+        "pelvis": "mid_hip",
+    }
     content = json.loads((data_dir / "formats" / file).read_text())
     joints = content["categories"][0]["keypoints"]
     names = [j.lower().replace(" ", "_").replace("-", "_") for j in joints]

@@ -104,9 +104,12 @@ def test_savgol_keeps_its_polynomials_and_has_the_published_weights() -> None:
 
 @settings(max_examples=12, deadline=None)
 @given(
-    st.sampled_from(METHODS), st.integers(1, 20), st.integers(0, 4), st.floats(-1e4, 1e4),
+    st.sampled_from(METHODS),
+    st.integers(1, 20),
+    st.integers(0, 4),
+    st.floats(-1e4, 1e4),
     st.sampled_from([1.0, 25.0, 240.0]),
-)  # fmt: skip
+)
 def test_constants_stay_in_order_with_their_ids(
     method: str, count: int, people: int, place: float, fps: float
 ) -> None:
@@ -152,9 +155,11 @@ def test_settings_have_an_effect(method: str) -> None:
     frames = sequence(line(90) + rng.normal(0, 3, (90, 1, 2)))
     usual = nose(smooth(frames, method))
     changes = {
-        "one-euro": ("min_cutoff=0.2", "beta=1"), "kalman": ("cutoff=2", "lag=0.3"),
-        "butterworth": ("cutoff=2", "order=8"), "savgol": ("window=21", "order=4"),
-    }  # fmt: skip
+        "one-euro": ("min_cutoff=0.2", "beta=1"),
+        "kalman": ("cutoff=2", "lag=0.3"),
+        "butterworth": ("cutoff=2", "order=8"),
+        "savgol": ("window=21", "order=4"),
+    }
     for change in changes[method]:
         assert np.abs(nose(smooth(frames, f"{method}:{change}")) - usual).max() > 0.2, change
 
@@ -298,9 +303,10 @@ def test_blocks_equal_the_whole_sequence(method: str) -> None:
     name, _, _ = method.partition(":")
     options = parse_smoothing(method).settings
     whole = (
-        savgol(places[:, 0], int(options["window"]), 2) if name == "savgol"
+        savgol(places[:, 0], int(options["window"]), 2)
+        if name == "savgol"
         else butterworth(places[:, 0], 30, options["cutoff"], int(options["order"]))
-    )  # fmt: skip
+    )
     np.testing.assert_allclose(nose(found), whole, atol=2e-3)
     assert most < 1500
 
@@ -390,11 +396,18 @@ def test_settings_are_read() -> None:
 
 @pytest.mark.parametrize(
     ("text", "word"),
-    [("one-uero", "'one-euro'"), ("butterworth:cutof=3", "'cutoff'"),
-     ("butterworth:order=3", "2, 4"),
-     ("savgol:window=8", "odd"), ("savgol:window=3,order=4", "below"), ("kalman:lag=x", "number"),
-     ("kalman:lag=nan", "number"), ("kalman:1,2,3", "no setting"), ("", "known")],
-)  # fmt: skip
+    [
+        ("one-uero", "'one-euro'"),
+        ("butterworth:cutof=3", "'cutoff'"),
+        ("butterworth:order=3", "2, 4"),
+        ("savgol:window=8", "odd"),
+        ("savgol:window=3,order=4", "below"),
+        ("kalman:lag=x", "number"),
+        ("kalman:lag=nan", "number"),
+        ("kalman:1,2,3", "no setting"),
+        ("", "known"),
+    ],
+)
 def test_mistakes_are_one_line(text: str, word: str) -> None:
     with pytest.raises(UsageError, match=word) as caught:
         parse_smoothing(text)

@@ -20,10 +20,27 @@ from posewright.smoothing.gaps import FILLED
 from posewright.smoothing.person import choose
 from posewright.writers import create_writer
 
-POSE = np.array([
-    (0, -90), (-5, -95), (5, -95), (-10, -92), (10, -92), (-22, -65), (22, -65), (-30, -30),
-    (30, -30), (-32, 0), (32, 0), (-15, 0), (15, 0), (-16, 45), (16, 45), (-16, 90), (16, 90),
-])  # fmt: skip
+POSE = np.array(
+    [
+        (0, -90),
+        (-5, -95),
+        (5, -95),
+        (-10, -92),
+        (10, -92),
+        (-22, -65),
+        (22, -65),
+        (-30, -30),
+        (30, -30),
+        (-32, 0),
+        (32, 0),
+        (-15, 0),
+        (15, 0),
+        (-16, 45),
+        (16, 45),
+        (-16, 90),
+        (16, 90),
+    ]
+)
 
 
 def run(*args: object) -> int:
@@ -121,9 +138,15 @@ def test_trackers_by_name_or_none(
 
 @pytest.mark.parametrize(
     "options",
-    [("--smooth", "buterworth"), ("--gap", "-1"), ("--gap", "60"), ("--person", "tallest"),
-     ("--person", "99"), ("--smooth", "savgol:8")],
-)  # fmt: skip
+    [
+        ("--smooth", "buterworth"),
+        ("--gap", "-1"),
+        ("--gap", "60"),
+        ("--person", "tallest"),
+        ("--person", "99"),
+        ("--smooth", "savgol:8"),
+    ],
+)
 def test_mistakes_are_usage_and_write_nothing(
     options: tuple[str, str], saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -138,8 +161,10 @@ def test_every_sequence_of_a_file_has_its_own_person(saved: Path, tmp_path: Path
     both = tmp_path / "both.jsonl"
     both.write_text(text + "".join(frames[:20]))  # numbers start again
     assert track(both, tmp_path / "out", "--person", "largest", "--smooth", "butterworth") == 0
-    ids = [{p["id"] for f in part for p in f["people"]}
-           for part in (lines(tmp_path / "out")[:60], lines(tmp_path / "out")[60:])]  # fmt: skip
+    ids = [
+        {p["id"] for f in part for p in f["people"]}
+        for part in (lines(tmp_path / "out")[:60], lines(tmp_path / "out")[60:])
+    ]
     assert ids[0] == {3} and len(ids[1]) == 1 and not ids[0] & ids[1]
 
 
@@ -210,9 +235,13 @@ def test_predict_says_what_to_do_instead(tmp_path: Path) -> None:
 def test_predict_stopped_early_keeps_what_was_held(tmp_path: Path) -> None:
     asked = iter([False] * 5 + [True])
     summary = predict_to(
-        Walker("video"), ["x"], tmp_path, tracker="oks", smooth="butterworth",
+        Walker("video"),
+        ["x"],
+        tmp_path,
+        tracker="oks",
+        smooth="butterworth",
         stopped=lambda: next(asked),
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # type: ignore[arg-type]
     assert summary.interrupted and summary.frames == 6 and len(noses(tmp_path)) == 6
 
 

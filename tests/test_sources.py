@@ -135,8 +135,24 @@ def test_jpeg_with_a_large_profile_and_fill_bytes(tmp_path: Path) -> None:
 
 def test_bmp_with_rows_from_the_top_and_os2_header(tmp_path: Path) -> None:
     rows = b"".join(bytes(row[:, ::-1]) for row in picture())
-    top = struct.pack("<2sIIIIiiHHIIiiII", b"BM", 54 + len(rows), 0, 54, 40, 60, -40, 1, 24, 0,
-                      len(rows), 0, 0, 0, 0)  # fmt: skip
+    top = struct.pack(
+        "<2sIIIIiiHHIIiiII",
+        b"BM",
+        54 + len(rows),
+        0,
+        54,
+        40,
+        60,
+        -40,
+        1,
+        24,
+        0,
+        len(rows),
+        0,
+        0,
+        0,
+        0,
+    )
     (tmp_path / "a").write_bytes(top + rows)
     assert looks_like(only(tmp_path / "a"))
     os2 = struct.pack("<2sIIIIHHHH", b"BM", 26 + len(rows), 0, 26, 12, 60, 40, 1, 24)
@@ -350,10 +366,21 @@ def test_nothing_to_read_is_an_error_at_open(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "spec",
-    ["concat:a.ts|b.ts", "subfile,,start,0,end,9,,:a.ts", "data:image/png;base64,AA", "pipe:0",
-     "ftp://host/a.mp4", "file:///etc/passwd", "camera:x", "htp://host/a", "gopher://h/", "tee:a",
-     "concat://a", "unix:/tmp/s"],
-)  # fmt: skip
+    [
+        "concat:a.ts|b.ts",
+        "subfile,,start,0,end,9,,:a.ts",
+        "data:image/png;base64,AA",
+        "pipe:0",
+        "ftp://host/a.mp4",
+        "file:///etc/passwd",
+        "camera:x",
+        "htp://host/a",
+        "gopher://h/",
+        "tee:a",
+        "concat://a",
+        "unix:/tmp/s",
+    ],
+)
 def test_other_schemes_are_refused(spec: str) -> None:
     with pytest.raises((UsageError, SourceError)) as caught:
         open_source(spec)
@@ -420,9 +447,16 @@ def test_arrays_of_many_pictures() -> None:
 
 @pytest.mark.parametrize(
     "array",
-    [np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros(3, np.uint8), np.array(b"x"),
-     np.zeros((0, 4, 3), np.uint8), np.zeros((4, 0), np.uint8), np.zeros((2, 4, 0, 3), np.uint8)],
-)  # fmt: skip
+    [
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((4, 4, 3)),
+        np.zeros(3, np.uint8),
+        np.array(b"x"),
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros((4, 0), np.uint8),
+        np.zeros((2, 4, 0, 3), np.uint8),
+    ],
+)
 def test_arrays_that_are_no_pictures(array: NDArray) -> None:
     refused(array, UsageError, color="rgb")
 
@@ -459,8 +493,16 @@ def test_frames_pass_through_with_their_time_and_name() -> None:
 
 
 def test_lists_mix_all_kinds_of_pictures(album: Path) -> None:
-    spec = [album / "1.PNG", str(album / "no.jpg"), album / "sub", Image.fromarray(picture()),
-            picture(), Frame(picture()), album / "film.mp4", str(album / "*.jpg")]  # fmt: skip
+    spec = [
+        album / "1.PNG",
+        str(album / "no.jpg"),
+        album / "sub",
+        Image.fromarray(picture()),
+        picture(),
+        Frame(picture()),
+        album / "film.mp4",
+        str(album / "*.jpg"),
+    ]
     with open_source(spec, color="rgb") as source:
         assert source.total == 9
         found = list(source)

@@ -279,10 +279,16 @@ def test_a_long_message_is_masked_in_time() -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        "{}", "predict x.jpg -m {}", "predict {} --sav", "track {} -o out", "models info {}",
-        "models path {}", "data check {}", "eval pck {} --ann {}",
+        "{}",
+        "predict x.jpg -m {}",
+        "predict {} --sav",
+        "track {} -o out",
+        "models info {}",
+        "models path {}",
+        "data check {}",
+        "eval pck {} --ann {}",
     ],
-)  # fmt: skip
+)
 def test_no_verb_shows_a_secret(
     words: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

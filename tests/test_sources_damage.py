@@ -63,9 +63,7 @@ def grey(number: int) -> int:
 def packets(path: Path) -> list[tuple[int, int]]:
     """Return where the packets lie in the file, and their bytes, in the order of showing."""
     with av.open(path) as container:
-        found = [
-            (p.pts or 0, p.pos or 0, p.size) for p in container.demux(video=0) if p.size
-        ]  # fmt: skip
+        found = [(p.pts or 0, p.pos or 0, p.size) for p in container.demux(video=0) if p.size]
     return [(pos, size) for _, pos, size in sorted(found)]
 
 
@@ -258,10 +256,12 @@ def test_a_key_frame_before_the_first_that_is_shown_is_lost() -> None:
     [
         ([5.0, 5.2, 5.08, 5.12, 5.4], [0, 0.2, 0.205, 0.21, 0.4]),  # the wrong order
         ([0.0, 0.04, 0.08, 9.0, 0.0, 0.04], [0, 0.04, 0.08, 9.0, 9.04, 9.08]),  # a join
-        ([0.0, 0.04, 0.08, 0.0, 0.01, 0.02, 0.03, 0.07], [0, 0.04, 0.08, 0.085, 0.09, 0.095, 0.135,
-                                                          0.175]),
+        (
+            [0.0, 0.04, 0.08, 0.0, 0.01, 0.02, 0.03, 0.07],
+            [0, 0.04, 0.08, 0.085, 0.09, 0.095, 0.135, 0.175],
+        ),
     ],
-)  # fmt: skip
+)
 def test_times_grow_and_a_wrong_order_shifts_none_behind_it(
     stamps: list[float], times: list[float]
 ) -> None:

@@ -28,9 +28,10 @@ SHOWN: dict[str, tuple[tuple[int, int, int, int], Callable[[Image], Image]]] = {
     "a quarter the other way": ((0, -1, 1, 0), lambda image: np.rot90(image, 1)),
     "transposed": ((0, 1, 1, 0), lambda image: image.transpose(1, 0, 2)),
     "transposed about the other diagonal": (
-        (0, -1, -1, 0), lambda image: image[::-1, ::-1].transpose(1, 0, 2),
+        (0, -1, -1, 0),
+        lambda image: image[::-1, ::-1].transpose(1, 0, 2),
     ),
-}  # fmt: skip
+}
 
 
 def film(

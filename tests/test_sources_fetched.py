@@ -112,11 +112,12 @@ def test_films_and_streams_stay_what_they_are() -> None:
 def test_a_redirect_leads_to_the_web_alone() -> None:
     png = picture(".png", "image/png")
     answers: dict[str, Answer] = {
-        "/b": png, "/a": (302, {"Location": "/b"}, b""),
+        "/b": png,
+        "/a": (302, {"Location": "/b"}, b""),
         "/file": (302, {"Location": "file:///etc/hostname"}, b""),
         "/ftp": (302, {"Location": "ftp://127.0.0.1/a.png"}, b""),
         "/round": (302, {"Location": "/round"}, b""),
-    }  # fmt: skip
+    }
     with answering(answers) as (base, _):
         [frame] = open_source(f"{base}/a")
         assert frame.status == "ok"
@@ -208,8 +209,23 @@ def test_no_output_of_a_picture_shows_secrets(tmp_path: Path, capfd: pytest.Capt
     with answering(answers) as (base, _):
         own = base.replace("//", "//me:hunter1@")
         words = [f"{own}/album/a.jpg?{HOSTILE}", f"{base}/b.png?{HOSTILE}", f"{own}/no?{HOSTILE}"]
-        code = main(["predict", *words, "-o", str(tmp_path), "--save", kinds, "--progress",
-                     "json", "--min-score", "0", "--json", "-d", "whole-image"])  # fmt: skip
+        code = main(
+            [
+                "predict",
+                *words,
+                "-o",
+                str(tmp_path),
+                "--save",
+                kinds,
+                "--progress",
+                "json",
+                "--min-score",
+                "0",
+                "--json",
+                "-d",
+                "whole-image",
+            ]
+        )
     out, err = capfd.readouterr()
     said = out + err
     assert code == 3 and json.loads(out)["frames"] == 2

@@ -56,9 +56,18 @@ def tiff(pages: list[tuple[NDArray[Any], dict[int, int]]], big_endian: bool = Fa
         body += struct.pack(f"{order}4H", *[8 * image.itemsize] * 4)
         at = len(body)
         body += data + bytes(len(data) % 2)
-        fields = {254: 0, 256: image.shape[1], 257: image.shape[0], 258: bits_at, 259: 1,
-                  262: 2 if samples == 3 else 1, 273: at, 277: samples, 278: image.shape[0],
-                  279: len(data)} | tags  # fmt: skip
+        fields = {
+            254: 0,
+            256: image.shape[1],
+            257: image.shape[0],
+            258: bits_at,
+            259: 1,
+            262: 2 if samples == 3 else 1,
+            273: at,
+            277: samples,
+            278: image.shape[0],
+            279: len(data),
+        } | tags
         if samples == 1 and 258 not in tags:
             fields[258] = 8 * image.itemsize
         if 330 in fields:
@@ -135,10 +144,13 @@ def animation(form: str, count: int, **options: Any) -> bytes:
 
 @pytest.mark.parametrize(
     ("form", "options", "what"),
-    [("TIFF", {}, "page"), ("TIFF", {"big_tiff": True}, "page"),
-     ("WEBP", {"lossless": True}, "frame(s) of an animation"),
-     ("PNG", {}, "frame(s) of an animation")],
-)  # fmt: skip
+    [
+        ("TIFF", {}, "page"),
+        ("TIFF", {"big_tiff": True}, "page"),
+        ("WEBP", {"lossless": True}, "frame(s) of an animation"),
+        ("PNG", {}, "frame(s) of an animation"),
+    ],
+)
 def test_further_pages_are_told(tmp_path: Path, form: str, options: dict, what: str) -> None:
     for count in (1, 3):
         path = put(tmp_path / f"{form}{count}", animation(form, count, **options))
@@ -212,8 +224,13 @@ def test_dark_pictures_of_a_sequence_have_the_depth_of_the_bright_ones(tmp_path:
         for path in paths:
             archive.write(path, path.name)
     (tmp_path / "list.txt").write_text("".join(f"{path}\n" for path in paths))
-    for spec in (tmp_path / "in", tmp_path / "in.zip", tmp_path / "list.txt", paths,
-                 f"{tmp_path}/in/*"):  # fmt: skip
+    for spec in (
+        tmp_path / "in",
+        tmp_path / "in.zip",
+        tmp_path / "list.txt",
+        paths,
+        f"{tmp_path}/in/*",
+    ):
         assert levels(spec) == [160, 10, 10, 10, 10, 160]  # the last has another size
     put(tmp_path / "out" / "0.png", deep_png(np.full((40, 60, 3), 160, np.uint16)))
     assert levels([*paths[:2], tmp_path / "out" / "0.png"]) == [160, 10, 160]
@@ -254,11 +271,24 @@ def planar(values: NDArray[Any], big_endian: bool = False) -> bytes:
     planes = [values[..., i].astype(values.dtype.newbyteorder(order)).tobytes() for i in range(3)]
     size, start = len(planes[0]), 8 + 12 + 12 + 6
     head = struct.pack(f"{order}2sHI", b"MM" if big_endian else b"II", 42, start + 3 * size)
-    head += struct.pack(f"{order}3I3I3H", *(start + i * size for i in range(3)), *[size] * 3,
-                        *[8 * values.itemsize] * 3)  # fmt: skip
-    fields = [(256, 1, values.shape[1]), (257, 1, values.shape[0]), (258, 3, 32), (259, 1, 1),
-              (262, 1, 2), (273, 3, 8), (277, 1, 3), (278, 1, values.shape[0]), (279, 3, 20),
-              (284, 1, 2)]  # fmt: skip
+    head += struct.pack(
+        f"{order}3I3I3H",
+        *(start + i * size for i in range(3)),
+        *[size] * 3,
+        *[8 * values.itemsize] * 3,
+    )
+    fields = [
+        (256, 1, values.shape[1]),
+        (257, 1, values.shape[0]),
+        (258, 3, 32),
+        (259, 1, 1),
+        (262, 1, 2),
+        (273, 3, 8),
+        (277, 1, 3),
+        (278, 1, values.shape[0]),
+        (279, 3, 20),
+        (284, 1, 2),
+    ]
     body = struct.pack(f"{order}H", len(fields))
     for tag, count, value in fields:
         body += struct.pack(f"{order}HHII", tag, 3 if tag == 258 else 4, count, value)
@@ -348,8 +378,18 @@ def test_a_webp_that_is_shorter_than_it_says(tmp_path: Path) -> None:
 def test_a_folder_says_what_it_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     picture = cv2.imencode(".png", LARGE)[1].tobytes()
     folder = tmp_path / "in"
-    for name in ("a.png", "b.NEF", "b2.cr2", "c.gif", "c2.mov", "c3.MP4", "d.jp2", ".e.gif",
-                 "labels.json", "shut/x.png"):  # fmt: skip
+    for name in (
+        "a.png",
+        "b.NEF",
+        "b2.cr2",
+        "c.gif",
+        "c2.mov",
+        "c3.MP4",
+        "d.jp2",
+        ".e.gif",
+        "labels.json",
+        "shut/x.png",
+    ):
         put(folder / name, picture)
     put(folder / "README", b"no picture")
     (folder / "link").symlink_to(tmp_path)
@@ -364,9 +404,13 @@ def test_a_folder_says_what_it_left_out(tmp_path: Path, monkeypatch: pytest.Monk
     with open_source(folder) as source:
         assert len(list(source)) == 1
         [note] = source.notes
-    for part in ("2 raw photo(s) (.cr2, .nef;", "3 video(s) or animation(s) (.gif, .mov, .mp4;",
-                 "1 file(s) of other kinds (.jp2;", "1 link(s) to folders",
-                 "1 folder(s) that cannot be opened"):  # fmt: skip
+    for part in (
+        "2 raw photo(s) (.cr2, .nef;",
+        "3 video(s) or animation(s) (.gif, .mov, .mp4;",
+        "1 file(s) of other kinds (.jp2;",
+        "1 link(s) to folders",
+        "1 folder(s) that cannot be opened",
+    ):
         assert part in note
     assert "json" not in note and "\n" not in note
 
@@ -407,9 +451,11 @@ class Nobody:
         nobody = People.empty(COCO17)
         return Stream(
             opened,
-            (Result(nobody, COCO17, f.size, f.name, status=f.status, message=f.message)
-             for f in opened),
-        )  # fmt: skip
+            (
+                Result(nobody, COCO17, f.size, f.name, status=f.status, message=f.message)
+                for f in opened
+            ),
+        )
 
 
 def test_predict_hands_the_notes_on(tmp_path: Path) -> None:

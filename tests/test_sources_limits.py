@@ -40,10 +40,12 @@ def test_a_jpeg_of_many_scans_is_refused(tmp_path: Path, no_decoding: None) -> N
     data = strips.replace(struct.pack("<HHII", 279, 4, 1, 7200), struct.pack("<HHII", 279, 4, 1, 9))
     jpeg = scans(2000)
     (at,) = struct.unpack_from("<I", data, data.index(struct.pack("<HHI", 273, 4, 1)) + 8)
-    data = data.replace(struct.pack("<HHII", 273, 4, 1, at),
-                        struct.pack("<HHII", 273, 4, 1, len(data)))  # fmt: skip
-    data = data.replace(struct.pack("<HHII", 279, 4, 1, 9),
-                        struct.pack("<HHII", 279, 4, 1, len(jpeg)))  # fmt: skip
+    data = data.replace(
+        struct.pack("<HHII", 273, 4, 1, at), struct.pack("<HHII", 273, 4, 1, len(data))
+    )
+    data = data.replace(
+        struct.pack("<HHII", 279, 4, 1, 9), struct.pack("<HHII", 279, 4, 1, len(jpeg))
+    )
     assert "strip 0" in only(put(tmp_path / "a.tif", data + jpeg)).message
 
 
@@ -79,12 +81,16 @@ SMALL = (
 )
 
 
-@pytest.mark.parametrize("size", [
-    ((256, 4, 1, 9000), (257, 4, 1, 9), (256, 4, 1, 9)),  # libtiff takes the first
-    ((256, 9, 1, 9000), (256, 4, 1, 9), (257, 4, 1, 9)),  # also of signed numbers
-    ((256, 4, 1, 9), (257, 4, 2, 8)),
-    ((256, 4, 1, 9), (257, 4, 1, 9), (322, 8, 1, 9000), (323, 8, 1, 9000)),
-], ids=["twice", "twice, signed", "two numbers", "signed tiles"])  # fmt: skip
+@pytest.mark.parametrize(
+    "size",
+    [
+        ((256, 4, 1, 9000), (257, 4, 1, 9), (256, 4, 1, 9)),  # libtiff takes the first
+        ((256, 9, 1, 9000), (256, 4, 1, 9), (257, 4, 1, 9)),  # also of signed numbers
+        ((256, 4, 1, 9), (257, 4, 2, 8)),
+        ((256, 4, 1, 9), (257, 4, 1, 9), (322, 8, 1, 9000), (323, 8, 1, 9000)),
+    ],
+    ids=["twice", "twice, signed", "two numbers", "signed tiles"],
+)
 def test_a_tiff_whose_size_can_be_read_in_two_ways(
     tmp_path: Path, no_decoding: None, size: tuple
 ) -> None:
@@ -95,9 +101,16 @@ def test_a_tiff_whose_size_can_be_read_in_two_ways(
 @pytest.mark.parametrize("compression", [1, 5, 32773, 8])
 def test_a_tiff_with_too_little_data(tmp_path: Path, no_decoding: None, compression: int) -> None:
     page = [
-        (256, 4, 1, 9000), (257, 4, 1, 9000), (258, 3, 1, 16), (259, 3, 1, compression),
-        (262, 3, 1, 2), (273, 4, 1, 8), (277, 3, 1, 4), (278, 4, 1, 9000), (279, 4, 1, 99),
-    ]  # fmt: skip
+        (256, 4, 1, 9000),
+        (257, 4, 1, 9000),
+        (258, 3, 1, 16),
+        (259, 3, 1, compression),
+        (262, 3, 1, 2),
+        (273, 4, 1, 8),
+        (277, 3, 1, 4),
+        (278, 4, 1, 9000),
+        (279, 4, 1, 99),
+    ]
     frame = only(put(tmp_path / "a.tif", directory(*page)))
     assert frame.status == "decode_error" and "strip 0" in frame.message
 
@@ -108,8 +121,16 @@ def test_a_tiff_with_too_little_data_of_any_kind(
     tmp_path: Path, no_decoding: None, compression: int, other: dict[int, int]
 ) -> None:
     tags = {
-        256: 9000, 257: 9000, 258: 8, 259: compression, 262: 1, 273: 8, 277: 1, 278: 9000, 279: 99,
-    }  # fmt: skip
+        256: 9000,
+        257: 9000,
+        258: 8,
+        259: compression,
+        262: 1,
+        273: 8,
+        277: 1,
+        278: 9000,
+        279: 99,
+    }
     data = directory(*((tag, 4, 1, value) for tag, value in sorted((tags | other).items())))
     assert "strip " in only(put(tmp_path / "a.tif", data)).message
 
@@ -125,14 +146,17 @@ def strips(*counts: int, rows: int = 10, size: tuple[int, int] = (20, 40)) -> by
     return head + places + struct.pack(f"<{len(lengths)}I", *lengths).ljust(300, b"\0")
 
 
-@pytest.mark.parametrize("counts, good", [
-    ((200,) * 4, True),
-    ((), False),
-    ((1, 3, 5, 7), True),  # and where they cannot be meant
-    ((19,) * 4, False),  # a row is not there
-    ((200,) * 3 + (9,), False),
-    ((200,) * 3, False),  # a strip is not named
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "counts, good",
+    [
+        ((200,) * 4, True),
+        ((), False),
+        ((1, 3, 5, 7), True),  # and where they cannot be meant
+        ((19,) * 4, False),  # a row is not there
+        ((200,) * 3 + (9,), False),
+        ((200,) * 3, False),  # a strip is not named
+    ],
+)
 def test_every_strip_of_a_tiff_is_long_enough(
     tmp_path: Path, counts: tuple[int, ...], good: bool
 ) -> None:
@@ -186,10 +210,14 @@ def test_a_png_with_too_little_data(tmp_path: Path, no_decoding: None) -> None:
     assert message.startswith("the PNG has too little data")
 
 
-@pytest.mark.parametrize("head", [
-    struct.pack("<IiiHHIIiiII", 40, 9000, -9000, 1, 24, *[0] * 6),
-    struct.pack("<IHHHH", 12, 9000, 9000, 1, 24) + bytes(28),
-], ids=["Windows", "OS/2"])  # fmt: skip
+@pytest.mark.parametrize(
+    "head",
+    [
+        struct.pack("<IiiHHIIiiII", 40, 9000, -9000, 1, 24, *[0] * 6),
+        struct.pack("<IHHHH", 12, 9000, 9000, 1, 24) + bytes(28),
+    ],
+    ids=["Windows", "OS/2"],
+)
 def test_a_bmp_with_too_little_data(tmp_path: Path, no_decoding: None, head: bytes) -> None:
     data = struct.pack("<2sIII", b"BM", 0, 0, 54) + head + bytes(300)
     assert only(put(tmp_path / "a.bmp", data)).message.startswith("the BMP has too little data")

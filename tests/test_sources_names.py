@@ -14,11 +14,11 @@ from test_sources_planning import planned
 from posewright.datasets.folders import copy_picture
 from posewright.datasets.places import header_sizes
 from posewright.errors import SourceError, UsageError
+from posewright.files.names import is_picture
 from posewright.sources import open_source
 from posewright.sources.order import PICTURES, UNREAD
 from posewright.sources.planning import picture_files
 from posewright.sources.skipped import RAW
-from posewright.writers.names import is_picture
 
 
 @pytest.fixture

@@ -44,9 +44,19 @@ def test_a_pattern_is_what_printf_would_write(
     pattern: str, numbers: list[int], tmp_path: Path
 ) -> None:
     folder = put(
-        tmp_path, "img_0010.jpg", "img_0002.jpg", "img_0007.jpg", "img_00003.jpg", "img_8.jpg",
-        "img_12345.jpg", "img_0004.txt", "ximg_0001.jpg", "a_100%_4.png", "9.png", "50%_6.png",
-    )  # fmt: skip
+        tmp_path,
+        "img_0010.jpg",
+        "img_0002.jpg",
+        "img_0007.jpg",
+        "img_00003.jpg",
+        "img_8.jpg",
+        "img_12345.jpg",
+        "img_0004.txt",
+        "ximg_0001.jpg",
+        "a_100%_4.png",
+        "9.png",
+        "50%_6.png",
+    )
     (folder / "img_0005.jpg").mkdir()
     assert [number for _, number, _ in read(str(folder / pattern))] == numbers
     assert len(picture_files(str(folder / pattern))) == len(numbers)
@@ -91,14 +101,27 @@ def test_numbers_longer_than_64_bits_are_passed_over(tmp_path: Path) -> None:
 def test_predict_writes_the_numbers(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     put(tmp_path / "in", "img_0003.png", "img_0005.png")
     out, pattern = tmp_path / "out", str(tmp_path / "in" / "img_%04d.png")
-    words = ["predict", pattern, "-o", str(out), "--save", "jsonl,images,openpose", "--fps", "2",
-             "--progress", "none", "-d", "whole-image"]  # fmt: skip
+    words = [
+        "predict",
+        pattern,
+        "-o",
+        str(out),
+        "--save",
+        "jsonl,images,openpose",
+        "--fps",
+        "2",
+        "--progress",
+        "none",
+        "-d",
+        "whole-image",
+    ]
     assert main(words) == 0
     lines = [json.loads(line) for line in (out / "poses.jsonl").read_text().splitlines()]
     assert [(line["frame"], line["time"]) for line in lines if "frame" in line] == [(3, 0), (5, 1)]
     assert sorted(path.name for path in (out / "images").iterdir()) == [
-        "img_0003.png", "img_0005.png",
-    ]  # fmt: skip
+        "img_0003.png",
+        "img_0005.png",
+    ]
     assert "1 number is not there between 3 and 5, the first of them 4" in capsys.readouterr().err
     assert main([*words[:1], str(tmp_path / "in" / "x_%d.png"), *words[2:], "--overwrite"]) == 3
     assert "no picture matches" in capsys.readouterr().err

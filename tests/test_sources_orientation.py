@@ -55,8 +55,9 @@ def tags(orientation: int, order: str = "<") -> bytes:
 
 def save(path: Path, orientation: int, image: Pixels | None = None) -> Path:
     """Write a picture that is upright when its orientation is obeyed, in the suffix's format."""
-    stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](upright() if image is None
-                                                                      else image)))  # fmt: skip
+    stored = Image.fromarray(
+        np.ascontiguousarray(STORED[orientation](upright() if image is None else image))
+    )
     if path.suffix == ".tif":
         stored.save(path, tiffinfo={274: orientation})
     else:
@@ -105,21 +106,35 @@ def webp_with(chunk: bytes) -> bytes:
     return plain[:4] + struct.pack("<I", at - 8 + len(own)) + plain[8:at] + own
 
 
-@pytest.mark.parametrize("data", [
-    png_with(tags(6), after_pixels=True), png_with(tags(6, ">"), after_pixels=False),
-    jpeg_with(b"http://ns.adobe.com/xap/1.0/\0<x/>", b"Exif\0\0" + tags(6, ">")),
-    jpeg_with(b"Exif\0\0" + tags(6), b"Exif\0\0" + tags(3)),  # the first one counts
-    webp_with(b"Exif\0\0" + tags(6)), webp_with(tags(6, ">")),
-], ids=["png after", "png before", "jpeg xmp", "jpeg two", "webp prefix", "webp big"])  # fmt: skip
+@pytest.mark.parametrize(
+    "data",
+    [
+        png_with(tags(6), after_pixels=True),
+        png_with(tags(6, ">"), after_pixels=False),
+        jpeg_with(b"http://ns.adobe.com/xap/1.0/\0<x/>", b"Exif\0\0" + tags(6, ">")),
+        jpeg_with(b"Exif\0\0" + tags(6), b"Exif\0\0" + tags(3)),  # the first one counts
+        webp_with(b"Exif\0\0" + tags(6)),
+        webp_with(tags(6, ">")),
+    ],
+    ids=["png after", "png before", "jpeg xmp", "jpeg two", "webp prefix", "webp big"],
+)
 def test_wherever_the_tag_lies(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a").write_bytes(data)
     assert is_upright(tmp_path / "a")
     assert header_size(tmp_path / "a") == SIZE
 
 
-@pytest.mark.parametrize("block", [
-    tags(0), tags(9), tags(6)[:-8], b"II*\0\xff\xff\xff\xff", b"", b"XX" + tags(6)[2:],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "block",
+    [
+        tags(0),
+        tags(9),
+        tags(6)[:-8],
+        b"II*\0\xff\xff\xff\xff",
+        b"",
+        b"XX" + tags(6)[2:],
+    ],
+)
 def test_a_tag_that_cannot_be_leaves_the_picture_as_it_is_stored(
     tmp_path: Path, block: bytes
 ) -> None:

@@ -104,8 +104,12 @@ def used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for name in ("a.jpg", "b.png"):
         picture(Path(name))
-        write("images", Path("earlier"), [result(source="a.jpg"), result(source="b.png")],
-              overwrite=True)  # fmt: skip
+        write(
+            "images",
+            Path("earlier"),
+            [result(source="a.jpg"), result(source="b.png")],
+            overwrite=True,
+        )
     return tmp_path
 
 

@@ -18,9 +18,16 @@ from posewright.people import Frame
 from posewright.sources import open_source
 
 FORMATS = {
-    "mp4": "libx264", "mkv": "libx264", "avi": "mpeg4", "mov": "libx264", "webm": "libvpx",
-    "ts": "libx264", "mpg": "mpeg2video", "m4v": "libx264", "flv": "libx264",
-}  # fmt: skip
+    "mp4": "libx264",
+    "mkv": "libx264",
+    "avi": "mpeg4",
+    "mov": "libx264",
+    "webm": "libvpx",
+    "ts": "libx264",
+    "mpg": "mpeg2video",
+    "m4v": "libx264",
+    "flv": "libx264",
+}
 
 
 def scene(width: int, height: int, number: int = 0) -> NDArray[np.uint8]:

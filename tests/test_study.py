@@ -30,11 +30,25 @@ FILE_ONLY = replace(COST, parameters=None, gflops=None, memory_mb=None, runtime=
 
 def handmade() -> Study:
     rows = (
-        Row("a|b.onnx", "movenet", (256, 256), FILE_ONLY, 0.5, {"AP": 0.5},
-            {"grey": 0.45, "lowres:64": 0.25}),
-        Row("w32.safetensors", "hrnet_w32", (192, 256), COST, 0.75, {"AP": 0.75},
-            {"grey": 0.76, "lowres:64": -1.0}),
-    )  # fmt: skip
+        Row(
+            "a|b.onnx",
+            "movenet",
+            (256, 256),
+            FILE_ONLY,
+            0.5,
+            {"AP": 0.5},
+            {"grey": 0.45, "lowres:64": 0.25},
+        ),
+        Row(
+            "w32.safetensors",
+            "hrnet_w32",
+            (192, 256),
+            COST,
+            0.75,
+            {"AP": 0.75},
+            {"grey": 0.76, "lowres:64": -1.0},
+        ),
+    )
     return Study("<val>", 10, 25, "AP", "a machine", False, rows, ("bad.jpg",))
 
 
@@ -43,8 +57,16 @@ def test_markdown_says_what_each_model_costs_and_loses() -> None:
     lines = text.splitlines()
     assert lines[0] == "<val>: 10 pictures, 25 people, labelled boxes; on a machine"
     cells = [[c.strip() for c in line.strip("|").split(" | ")] for line in lines if "w32" in line]
-    assert cells[0] == ["w32.safetensors", "192 x 256", "28.50", "7.13", "12.3",
-                        "40.2 (38.0 to 44.5)", "512", "0.7500"]  # fmt: skip
+    assert cells[0] == [
+        "w32.safetensors",
+        "192 x 256",
+        "28.50",
+        "7.13",
+        "12.3",
+        "40.2 (38.0 to 44.5)",
+        "512",
+        "0.7500",
+    ]
     assert cells[1] == ["w32.safetensors", "0.7500", "0.7600 (+0.0100)", "-"]
     assert "a\\|b.onnx" in text  # a bar does not tear the table
     first = next(line for line in lines if "a\\|b" in line)

@@ -120,7 +120,7 @@ CONTROLS = {
     "a file at home": ("from pathlib import Path; (Path.home() / 'x').write_text('')", "home/x"),
     "a folder here": ("import os; os.mkdir('runs')", "runs"),
     "a link": ("import os; os.symlink('a', 'elsewhere')", "elsewhere"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CONTROLS)

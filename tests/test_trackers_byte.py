@@ -60,9 +60,16 @@ def test_scores_that_start_a_track(score: float, started: bool) -> None:
 
 @pytest.mark.parametrize(
     ("score", "step", "same"),
-    [(0.9, 50, True), (0.9, 56, False), (0.61, 50, True), (0.5, 25, True), (0.5, 30, False),
-     (0.11, 25, True), (0.09, 0, False)],
-)  # fmt: skip
+    [
+        (0.9, 50, True),
+        (0.9, 56, False),
+        (0.61, 50, True),
+        (0.5, 25, True),
+        (0.5, 30, False),
+        (0.11, 25, True),
+        (0.09, 0, False),
+    ],
+)
 def test_overlap_that_is_asked(score: float, step: float, same: bool) -> None:
     """A step of s px leaves an overlap of (80 - s) / (80 + s): 0.2 is asked, 0.5 of doubtful."""
     track = tracker()
@@ -289,8 +296,12 @@ def test_predict_moves_those_who_are_seen(name: str) -> None:
     for index in range(20):
         people = crowd((100 + 6 * index, 300), (900, 300))
         points[..., 0] += 6
-        track(at(index), people.replace(keypoints=points.astype(np.float32),
-                                        scores=np.ones((2, 17), np.float32)))  # fmt: skip
+        track(
+            at(index),
+            people.replace(
+                keypoints=points.astype(np.float32), scores=np.ones((2, 17), np.float32)
+            ),
+        )
     track(at(20), crowd((220, 300)))
     ahead = track.predict(at(25))
     assert ahead.ids.tolist() == [1]

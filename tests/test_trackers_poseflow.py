@@ -19,10 +19,27 @@ from posewright.trackers.flow import Correspondences, OpticalFlow, Orb, inside
 from posewright.trackers.links import ENOUGH, Shapes, link_scores
 from posewright.trackers.poseflow import PoseFlowTracker
 
-POSE = np.array([
-    (0, -90), (-5, -95), (5, -95), (-10, -92), (10, -92), (-22, -65), (22, -65), (-30, -30),
-    (30, -30), (-32, 0), (32, 0), (-15, 0), (15, 0), (-16, 45), (16, 45), (-16, 90), (16, 90),
-])  # fmt: skip  # a standing person of 185 px round the middle of the hips
+POSE = np.array(
+    [
+        (0, -90),
+        (-5, -95),
+        (5, -95),
+        (-10, -92),
+        (10, -92),
+        (-22, -65),
+        (22, -65),
+        (-30, -30),
+        (30, -30),
+        (-32, 0),
+        (32, 0),
+        (-15, 0),
+        (15, 0),
+        (-16, 45),
+        (16, 45),
+        (-16, 90),
+        (16, 90),
+    ]
+)  # a standing person of 185 px round the middle of the hips
 BLANK = np.zeros((0, 0, 3), np.uint8)
 NAMES = ("poseflow", "poseflow-original")
 
@@ -73,10 +90,13 @@ def loop_score(old: Shapes, new: Shapes, adjacent: bool, pairs: list, few: bool)
     """The score of the only person of each, as the method states it."""
     a, b = old.boxes[0].tolist(), new.boxes[0].tolist()
     squares = [
-        [[x - r, y - r, x + r, y + r] if t else None
-         for (x, y), t in zip(s.joints[0].tolist(), s.there[0], strict=True)]
-        for s in (old, new) for r in [float(s.reach[0])]
-    ]  # fmt: skip
+        [
+            [x - r, y - r, x + r, y + r] if t else None
+            for (x, y), t in zip(s.joints[0].tolist(), s.there[0], strict=True)
+        ]
+        for s in (old, new)
+        for r in [float(s.reach[0])]
+    ]
     both = [(p, q) for p, q in zip(*squares, strict=True) if p and q]
     lacking = [0.0] * (len(squares[0]) - len(both))
 
@@ -158,10 +178,12 @@ def test_scaled_squares_do_not_depend_on_the_resolution() -> None:
         (size, scaled): link_scores(
             Shapes.of(crowd((500, 500), size=size), scaled),
             Shapes.of(crowd((500 + 30 * size, 500), size=size), scaled),
-            np.array([True]), nothing,
+            np.array([True]),
+            nothing,
         )[0, 0]
-        for size in (0.25, 4.0) for scaled in (True, False)
-    }  # fmt: skip
+        for size in (0.25, 4.0)
+        for scaled in (True, False)
+    }
     assert scores[0.25, True] == pytest.approx(scores[4.0, True], rel=1e-4)
     assert abs(scores[0.25, False] - scores[4.0, False]) > 1
 

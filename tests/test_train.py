@@ -29,8 +29,14 @@ from posewright.train import train
 from posewright.training.families import recipe_for
 from posewright.training.recipe import Recipe
 
-SMALL = ["options.input_size=[64,64]", "batch=4", "epochs=2", "log_every=1", "warmup=0",
-         "val_split=0"]  # fmt: skip
+SMALL = [
+    "options.input_size=[64,64]",
+    "batch=4",
+    "epochs=2",
+    "log_every=1",
+    "warmup=0",
+    "val_split=0",
+]
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +68,10 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_a_run_learns_and_leaves_what_is_promised(data: Path, tmp_path: Path) -> None:
-    recipe = replace(small("rle_mobilenetv2", data, "epochs=12", "lr=2e-3", "val_split=0.2",
-                           "eval_every=4"), augment=Augmentation.none())  # fmt: skip
+    recipe = replace(
+        small("rle_mobilenetv2", data, "epochs=12", "lr=2e-3", "val_split=0.2", "eval_every=4"),
+        augment=Augmentation.none(),
+    )
     outcome = train(recipe, tmp_path / "run")
     losses = [float(row["loss"]) for row in rows(tmp_path / "run/log.csv")]
     assert len(losses) == outcome.place.step
@@ -71,10 +79,18 @@ def test_a_run_learns_and_leaves_what_is_promised(data: Path, tmp_path: Path) ->
     assert [row["epoch"] for row in rows(tmp_path / "run/validation.csv")] == ["4", "8", "12"]
     found = {path.name for path in (tmp_path / "run").iterdir()}
     assert found == {
-        "recipe.toml", "environment.json", "data.json", "targets.jpg", "log.csv", "log.jsonl",
-        "validation.csv", "last.safetensors", "best.safetensors", "state.safetensors",
+        "recipe.toml",
+        "environment.json",
+        "data.json",
+        "targets.jpg",
+        "log.csv",
+        "log.jsonl",
+        "validation.csv",
+        "last.safetensors",
+        "best.safetensors",
+        "state.safetensors",
         "report.html",
-    }  # fmt: skip
+    }
     described = json.loads((tmp_path / "run/data.json").read_text())
     assert described["train"]["pictures"] + described["validation"]["pictures"] == 10
     assert len(described["held_back"]) == 2
@@ -88,8 +104,20 @@ def test_a_run_learns_and_leaves_what_is_promised(data: Path, tmp_path: Path) ->
 def test_a_recipe_file_does_the_run_again(data: Path, tmp_path: Path) -> None:
     recipe = small("simcc_mobilenetv2", data, "epochs=1")
     train(recipe, tmp_path / "a")
-    assert main(["train", str(tmp_path / "a/recipe.toml"), "-o", str(tmp_path / "b"),
-                 "--device", "cpu", "--quiet"]) == 0  # fmt: skip
+    assert (
+        main(
+            [
+                "train",
+                str(tmp_path / "a/recipe.toml"),
+                "-o",
+                str(tmp_path / "b"),
+                "--device",
+                "cpu",
+                "--quiet",
+            ]
+        )
+        == 0
+    )
     assert (tmp_path / "a/last.safetensors").read_bytes() == (
         tmp_path / "b/last.safetensors"
     ).read_bytes()
@@ -103,13 +131,16 @@ def test_a_recipe_file_does_the_run_again(data: Path, tmp_path: Path) -> None:
         (
             "tokenpose_t",
             (
-                "optimizer=rmsprop", "precision=bf16", "accumulate=2",
-                "options.input_size=[48,64]", "limit=12",
+                "optimizer=rmsprop",
+                "precision=bf16",
+                "accumulate=2",
+                "options.input_size=[48,64]",
+                "limit=12",
             ),
         ),
         ("yoloxpose_tiny", ("oks_width=4",)),
     ],
-)  # fmt: skip
+)
 def test_an_interrupted_run_ends_with_the_same_bytes(
     model: str, more: tuple[str, ...], data: Path, tmp_path: Path
 ) -> None:
@@ -123,9 +154,14 @@ def test_a_spatial_transformer_resumes_with_its_teacher(
     """The frozen copy is that of the weights the run began with, not of those it stopped at."""
     save_model(create("movenet_fire717", input_size=(64, 64)), tmp_path / "trained.safetensors")
     recipe = small(
-        "movenet_fire717", data, "epochs=2", "options.stn=light", "parallel=10",
-        f"parallel_labels={labels}", f"weights={tmp_path / 'trained.safetensors'}",
-    )  # fmt: skip
+        "movenet_fire717",
+        data,
+        "epochs=2",
+        "options.stn=light",
+        "parallel=10",
+        f"parallel_labels={labels}",
+        f"weights={tmp_path / 'trained.safetensors'}",
+    )
     same_after_stops(recipe, tmp_path)
 
 
@@ -156,9 +192,21 @@ def same_after_stops(recipe: Recipe, tmp_path: Path) -> None:
 
 def test_killed_at_any_moment_a_run_goes_on(data: Path, tmp_path: Path) -> None:
     command = [
-        sys.executable, "-m", "posewright", "train", str(data), "-m", "simcc_mobilenetv2", *SMALL,
-        "epochs=40", "save_every=1", "workers=1", "--quiet", "--device", "cpu",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "posewright",
+        "train",
+        str(data),
+        "-m",
+        "simcc_mobilenetv2",
+        *SMALL,
+        "epochs=40",
+        "save_every=1",
+        "workers=1",
+        "--quiet",
+        "--device",
+        "cpu",
+    ]
     run = tmp_path / "run"
     chance, reached = random.Random(3), 0
     for number in range(3):
@@ -266,9 +314,23 @@ def test_processes_together_learn_what_one_does(data: Path, tmp_path: Path) -> N
     settings = ["epochs=1", "limit=16", "sync_bn=true", "optimizer=sgd", "lr=0.01"]
     train(small("simcc_mobilenetv2", data, *settings), tmp_path / "one", device="cpu")
     command = [
-        sys.executable, "-m", "posewright", "train", str(data), "-m", "simcc_mobilenetv2", *SMALL,
-        *settings, "--device", "cpu", "--quiet", "--devices", "2", "-o", str(tmp_path / "two"),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "posewright",
+        "train",
+        str(data),
+        "-m",
+        "simcc_mobilenetv2",
+        *SMALL,
+        *settings,
+        "--device",
+        "cpu",
+        "--quiet",
+        "--devices",
+        "2",
+        "-o",
+        str(tmp_path / "two"),
+    ]
     subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     losses = [
         [float(row["loss"]) for row in rows(tmp_path / folder / "log.csv")]
@@ -309,9 +371,13 @@ def test_frozen_parts_and_transfer(data: Path, tmp_path: Path) -> None:
     ],
 )
 def test_bad_arguments_are_one_line(
-    arguments: list[str], code: int, words: str, data: Path, tmp_path: Path,
+    arguments: list[str],
+    code: int,
+    words: str,
+    data: Path,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     given = [str(data) if a == "DATA" else a for a in arguments]
     output = [] if "--resume" in given else ["-o", str(tmp_path / "r")]
     assert main(["train", *given, *output, "--quiet"]) == code
@@ -343,9 +409,17 @@ def test_a_corrupt_picture_is_named_and_passed_over(tmp_path: Path) -> None:
 def test_from_python_a_trained_pose_comes_back(data: Path, tmp_path: Path) -> None:
     lines: list[str] = []
     pose = Pose.train(
-        data, "simcc_mobilenetv2", tmp_path / "r", epochs=1, batch=4, log_every=1, val_split=0,
-        options={"input_size": (64, 64)}, augment={"rotate": 0}, say=lines.append,
-    )  # fmt: skip
+        data,
+        "simcc_mobilenetv2",
+        tmp_path / "r",
+        epochs=1,
+        batch=4,
+        log_every=1,
+        val_split=0,
+        options={"input_size": (64, 64)},
+        augment={"rotate": 0},
+        say=lines.append,
+    )
     assert pose.model.codec.input_size == (64, 64)
     recipe = Recipe.read(tmp_path / "r/recipe.toml")
     assert (recipe.epochs, recipe.augment.rotate) == (1, 0)

@@ -110,8 +110,11 @@ def test_a_changed_picture_box_or_setting_is_another_entry(
     one: Sample, cache: CropCache, tmp_path: Path
 ) -> None:
     paths = {cache.path(one.image, BOX), cache.path(one.image, BOX + 1)}
-    for codec, augment in ((Heatmap((96, 128)), AUGMENT), (CODEC, Augmentation.none()),
-                           (replace(CODEC, padding=1.0), AUGMENT)):  # fmt: skip
+    for codec, augment in (
+        (Heatmap((96, 128)), AUGMENT),
+        (CODEC, Augmentation.none()),
+        (replace(CODEC, padding=1.0), AUGMENT),
+    ):
         paths.add(CropCache(cache.folder, codec, augment, COCO17).path(one.image, BOX))
     os.utime(one.image, ns=(1, 1))
     paths.add(cache.path(one.image, BOX))
@@ -132,10 +135,15 @@ def test_a_damaged_entry_is_made_again(one: Sample, cache: CropCache, damage: st
     (path,) = entries(cache.folder)
     data = path.read_bytes()
     middle = len(data) // 2
-    path.write_bytes({
-        "cut": data[:middle], "zeros": data[:middle] + bytes(100) + data[middle + 100 :],
-        "empty": b"", "foreign": b"no picture" * 10, "version": data[:-1] + b"0",
-    }[damage])  # fmt: skip
+    path.write_bytes(
+        {
+            "cut": data[:middle],
+            "zeros": data[:middle] + bytes(100) + data[middle + 100 :],
+            "empty": b"",
+            "foreign": b"no picture" * 10,
+            "version": data[:-1] + b"0",
+        }[damage]
+    )
     np.testing.assert_array_equal(cut(cache, one).pixels, good)
     assert path.read_bytes() == data
 

@@ -169,9 +169,11 @@ def test_two_processes_are_one_with_the_whole_batch(tmp_path: Path) -> None:
     }.items():
         torch.manual_seed(1)
         model = nn.Sequential(
-            nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, **options), nn.ReLU(),
+            nn.Conv2d(3, 4, 3),
             nn.BatchNorm2d(4, **options),
-        )  # fmt: skip
+            nn.ReLU(),
+            nn.BatchNorm2d(4, **options),
+        )
         whole = x.clone().requires_grad_()
         model.train()
         for _ in range(2):

@@ -20,6 +20,7 @@ from posewright.augment import Augmentation
 from posewright.codecs import DEKR, CombinedUDP, Heatmap, PoseFix, SimCC, YoloPose
 from posewright.datasets import Dataset, Sample
 from posewright.errors import SourceError
+from posewright.files.prefetch import ahead
 from posewright.people import People
 from posewright.readers.boxes import BoxFile
 from posewright.skeletons import COCO17
@@ -27,7 +28,6 @@ from posewright.training.batches import Batch, heatmap_targets
 from posewright.training.draws import EpochDraws
 from posewright.training.feeding import Feed
 from posewright.training.instances import Instances
-from posewright.training.workers import ahead
 
 CODEC = Heatmap((48, 64))
 RANDOM = Augmentation(flip=0.5, scale=0.3, rotate=40, colour=0.3, erase=0.5, perspective=0.1)
@@ -193,9 +193,10 @@ def test_targets_made_by_torch_are_those_of_the_codec(quantised: bool, unbiased:
 
 
 @pytest.mark.parametrize(
-    "codec", [SimCC((48, 64)), CombinedUDP((48, 64)), YoloPose((64, 64)), DEKR((64, 64))],
+    "codec",
+    [SimCC((48, 64)), CombinedUDP((48, 64)), YoloPose((64, 64)), DEKR((64, 64))],
     ids=lambda c: c.kind,
-)  # fmt: skip
+)
 def test_targets_have_a_row_for_each_view(dataset: Dataset, codec: object) -> None:
     batch = next(feed(dataset, codec, batch=4).epoch(0))
     targets = batch.targets(codec)  # type: ignore[arg-type]

@@ -22,10 +22,23 @@ from posewright.training.recipe import Recipe
 from posewright.training.transfer import start_from
 
 MANY = (
-    "simple_baseline_r50", "hrnet_w32", "fastpose_r50_dcn", "vitpose_s", "vitpose_plus_b",
-    "hrformer_s", "tokenpose_s_v1", "lite_hrnet_18", "rtmpose_s", "rtmo_s", "rle_r50",
-    "poseur_r50", "dekr_w32", "yolo_pose_s6", "movenet_thunder", "posefix_r50",
-)  # fmt: skip
+    "simple_baseline_r50",
+    "hrnet_w32",
+    "fastpose_r50_dcn",
+    "vitpose_s",
+    "vitpose_plus_b",
+    "hrformer_s",
+    "tokenpose_s_v1",
+    "lite_hrnet_18",
+    "rtmpose_s",
+    "rtmo_s",
+    "rle_r50",
+    "poseur_r50",
+    "dekr_w32",
+    "yolo_pose_s6",
+    "movenet_thunder",
+    "posefix_r50",
+)
 
 
 def empty(name: str) -> PoseModel:
@@ -236,17 +249,35 @@ def test_linear_and_constant() -> None:
 
 @given(
     st.sampled_from(["step", "cosine", "linear", "constant"]),
-    st.integers(1, 50), st.integers(0, 60), st.integers(0, 60), st.integers(0, 60),
-    st.integers(0, 400), st.integers(1, 9), st.floats(0, 1),
-)  # fmt: skip
+    st.integers(1, 50),
+    st.integers(0, 60),
+    st.integers(0, 60),
+    st.integers(0, 60),
+    st.integers(0, 400),
+    st.integers(1, 9),
+    st.floats(0, 1),
+)
 def test_rates_stay_between_nothing_and_the_peak(
-    schedule: str, epochs: int, begin: int, end: int, restart: int, step: int, size: int,
+    schedule: str,
+    epochs: int,
+    begin: int,
+    end: int,
+    restart: int,
+    step: int,
+    size: int,
     share: float,
-) -> None:  # fmt: skip
+) -> None:
     recipe = Recipe(
-        schedule=schedule, epochs=epochs, cosine_from=begin, cosine_until=end, restart=restart,
-        milestones=(begin, end), warmup=end, warmup_factor=share, final_factor=share,
-    )  # fmt: skip
+        schedule=schedule,
+        epochs=epochs,
+        cosine_from=begin,
+        cosine_until=end,
+        restart=restart,
+        milestones=(begin, end),
+        warmup=end,
+        warmup_factor=share,
+        final_factor=share,
+    )
     assert 0 <= learning_rate(recipe, step, size) <= 1 + 1e-12
 
 

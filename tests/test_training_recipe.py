@@ -109,20 +109,30 @@ def test_adding_a_network_is_adding_a_file(tmp_path: Path) -> None:
         ["models", "info", "pebble"],
         ["train", labels, "-m", "pebble", "-o", run, *small],
         ["eval", "coco", "--ann", labels, "-m", f"{run}/last.safetensors"],
-        ["export", "pebble", "--random-weights", "--format", "torch", "-o",
-         str(tmp_path / "pebble.safetensors")],
-    ]  # fmt: skip
+        [
+            "export",
+            "pebble",
+            "--random-weights",
+            "--format",
+            "torch",
+            "-o",
+            str(tmp_path / "pebble.safetensors"),
+        ],
+    ]
     done = subprocess.run(
         [sys.executable, "-c", PEBBLE, str(tmp_path / "more"), json.dumps(commands)],
-        capture_output=True, text=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert "no recipe is published for pebble: what was not set is HRNet's" in done.stdout
     recipe = Recipe.read(tmp_path / "run" / "recipe.toml")
     hrnet = recipe_for("hrnet_w32").with_overrides(["epochs=1"])
     assert (recipe.lr, recipe.milestones, recipe.augment) == (
-        hrnet.lr, hrnet.milestones, hrnet.augment,
-    )  # fmt: skip
+        hrnet.lr,
+        hrnet.milestones,
+        hrnet.augment,
+    )
 
 
 def test_the_page_is_current() -> None:

@@ -115,9 +115,19 @@ def test_states_of_earlier_versions_say_it_by_their_place(tmp_path: Path) -> Non
 
 def small(data: Path, *more: str) -> list[str]:
     return [
-        str(data), "-m", "simcc_mobilenetv2", "options.input_size=[64,64]", "val_split=0",
-        "warmup=0", "workers=0", "log_every=1", "schedule=step", "gamma=0.1", "lr=1e-3", *more,
-    ]  # fmt: skip
+        str(data),
+        "-m",
+        "simcc_mobilenetv2",
+        "options.input_size=[64,64]",
+        "val_split=0",
+        "warmup=0",
+        "workers=0",
+        "log_every=1",
+        "schedule=step",
+        "gamma=0.1",
+        "lr=1e-3",
+        *more,
+    ]
 
 
 def test_the_command_goes_on_at_the_rate_of_the_epoch(

@@ -49,9 +49,17 @@ def _one_thread() -> Iterator[None]:
 def small(data: Path, *more: str) -> Recipe:
     recipe = replace(recipe_for("simcc_mobilenetv2"), data=(str(data),))
     return recipe.with_overrides(
-        ["options.input_size=[64,64]", "batch=4", "epochs=2", "log_every=1", "warmup=0",
-         "workers=0", "val_split=0", *more]
-    )  # fmt: skip
+        [
+            "options.input_size=[64,64]",
+            "batch=4",
+            "epochs=2",
+            "log_every=1",
+            "warmup=0",
+            "workers=0",
+            "val_split=0",
+            *more,
+        ]
+    )
 
 
 def after_a_step(name: str) -> Callable[[str], None]:

@@ -16,8 +16,11 @@ numbers = st.floats(-500, 1500, width=32)
 quick = settings(max_examples=40, deadline=None)
 boxes = st.builds(
     lambda x, y, w, h: np.array([x, y, x + w, y + h]),
-    st.floats(0, 400), st.floats(0, 300), st.floats(20, 400), st.floats(20, 400),
-)  # fmt: skip
+    st.floats(0, 400),
+    st.floats(0, 300),
+    st.floats(20, 400),
+    st.floats(20, 400),
+)
 
 
 def picture(height: int = 300, width: int = 400, seed: int = 0) -> np.ndarray:
@@ -170,9 +173,13 @@ def test_image_writes_in_place(box: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "out", [np.zeros((192, 256, 3), np.uint8), np.zeros((256, 192, 3), np.float32),
-            np.zeros((3, 256, 192), np.uint8).transpose(1, 2, 0)]
-)  # fmt: skip
+    "out",
+    [
+        np.zeros((192, 256, 3), np.uint8),
+        np.zeros((256, 192, 3), np.float32),
+        np.zeros((3, 256, 192), np.uint8).transpose(1, 2, 0),
+    ],
+)
 def test_out_that_cannot_be_written_is_refused(out: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"out must be a contiguous \(256, 192, 3\) uint8 array"):
         Warp.crop([50, 50, 250, 280], SIZE).image(picture(), out=out)

@@ -348,8 +348,10 @@ def test_jsonl_describes_itself(tmp_path: Path) -> None:
     assert Skeleton.from_dict(header["skeleton"]) == COCO17
     assert (line["frame"], line["size"], line["status"]) == (1, [80, 64], "ok")
     assert (failed["status"], failed["message"], failed["people"]) == (
-        "decode_error", "cut short", [],
-    )  # fmt: skip
+        "decode_error",
+        "cut short",
+        [],
+    )
 
 
 # --- names ---------------------------------------------------------------------------------------

@@ -23,13 +23,19 @@ from posewright.writers import WriterOptions, create_writer
 
 def test_images_are_annotated_and_named_after_their_sources(tmp_path: Path) -> None:
     results = [
-        result(source="a/p.jpg"), result(source="b/p.jpg"), result(source="q.PNG"),
-        result(frame=12), FAILED,
-    ]  # fmt: skip
+        result(source="a/p.jpg"),
+        result(source="b/p.jpg"),
+        result(source="q.PNG"),
+        result(frame=12),
+        FAILED,
+    ]
     [folder] = write("images", tmp_path, results)
     assert sorted(p.name for p in folder.iterdir()) == [
-        "b_p.jpg", "clip_000012.jpg", "p.jpg", "q.png",
-    ]  # fmt: skip
+        "b_p.jpg",
+        "clip_000012.jpg",
+        "p.jpg",
+        "q.png",
+    ]
     picture = cv2.imread(str(folder / "q.png"))[..., ::-1]
     np.testing.assert_array_equal(picture, results[2].plot())
 
@@ -82,9 +88,10 @@ def test_video_keeps_variable_times_and_odd_sizes(tmp_path: Path) -> None:
 
 def test_video_survives_a_clock_set_back_and_a_new_size(tmp_path: Path) -> None:
     small, wide = np.zeros((40, 50, 3), np.uint8), np.full((40, 200, 3), 255, np.uint8)
-    results = [result(nobody(), frame=i, time=t, image=im) for i, (t, im) in enumerate(
-        [(0.0, small), (1.0, wide), (0.5, small)]
-    )]  # fmt: skip
+    results = [
+        result(nobody(), frame=i, time=t, image=im)
+        for i, (t, im) in enumerate([(0.0, small), (1.0, wide), (0.5, small)])
+    ]
     [path] = write("video", tmp_path, results)
     _, times, sizes = decoded(path)
     assert times == sorted(times) and len(set(times)) == 3
@@ -210,8 +217,10 @@ def test_a_source_that_comes_again_never_begins_its_video_again(tmp_path: Path) 
         writer.write(result(source=name, time=0.0))
     made = writer.close()
     assert [(p.name, len(decoded(p)[1])) for p in made] == [
-        ("a.mp4", 2), ("b.mp4", 1), ("c.mp4", 1),
-    ]  # fmt: skip
+        ("a.mp4", 2),
+        ("b.mp4", 1),
+        ("c.mp4", 1),
+    ]
     [error] = writer.errors  # type: ignore[attr-defined]
     assert error.startswith("a: its video has ended")
 

@@ -68,8 +68,10 @@ KINDS = {
     "heatmap": ("simple_baseline_r50", {"input_size": (96, 128)}),
     "udp": ("hrnet_w32", {"input_size": (96, 128), "codec": "udp"}),
     "simcc": ("rtmpose_t", {"input_size": (96, 128)}),
-    "study": ("hrnet_w32", {"input_size": (96, 128), "codec": "simcc",
-                            "neck": ("coordinate_attention", "gau")}),
+    "study": (
+        "hrnet_w32",
+        {"input_size": (96, 128), "codec": "simcc", "neck": ("coordinate_attention", "gau")},
+    ),
     "integral": ("fastpose_r50_regression", {"input_size": (96, 128), "skeleton": "coco17"}),
     "regression": ("rle_r50", {"input_size": (96, 128)}),
     "movenet": ("movenet_lightning", {}),
@@ -78,7 +80,7 @@ KINDS = {
     "anchors": ("yolo_pose_s6", {"input_size": (128, 128)}),
     "one stage": ("yoloxpose_tiny", {"input_size": (128, 128)}),
     "candidates": ("rtmo_t", {"input_size": (128, 128)}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -91,9 +93,22 @@ def test_weights_become_predictions(
     out = tmp_path / "out"
     picture = Path(__file__).parents[1] / "docs" / "demo.jpg"
     code = main(
-        ["predict", str(picture), "-m", str(tmp_path / "net.safetensors"), "-o", str(out),
-         "--save", "coco", "--min-score", "0", "--json", "--device", "cpu"]
-    )  # fmt: skip
+        [
+            "predict",
+            str(picture),
+            "-m",
+            str(tmp_path / "net.safetensors"),
+            "-o",
+            str(out),
+            "--save",
+            "coco",
+            "--min-score",
+            "0",
+            "--json",
+            "--device",
+            "cpu",
+        ]
+    )
     told = json.loads(capsys.readouterr().out)
     assert code == 0 and told["frames"] == 1
     results = json.loads((out / "coco-results.json").read_text())

@@ -38,12 +38,21 @@ SHA512 = "qTqdbwQWh+wXkiJ51bmgkV6xB+L7zhkZu0TEq+xzwe1VvJ4+JB5JoOYJQ4ebvtkp8Bu+MB
 # What the files say of themselves, as JSON under this key of the ONNX metadata; sizes are (w, h).
 METADATA_KEY = "posewright"
 NANODET_CODEC = {
-    "kind": "distribution_boxes", "input_size": [512, 512], "strides": [8, 16, 32],
-    "bins": 11, "threshold": 0.3, "iou": 0.6, "fill": 114,
-}  # fmt: skip
+    "kind": "distribution_boxes",
+    "input_size": [512, 512],
+    "strides": [8, 16, 32],
+    "bins": 11,
+    "threshold": 0.3,
+    "iou": 0.6,
+    "fill": 114,
+}
 MOVENET_CODEC = {
-    "kind": "movenet", "input_size": [192, 256], "stride": 4, "padding": 1.15, "nearness": 1.8,
-}  # fmt: skip
+    "kind": "movenet",
+    "input_size": [192, 256],
+    "stride": 4,
+    "padding": 1.15,
+    "nearness": 1.8,
+}
 INPUT = {"layout": "NHWC", "dtype": "uint8", "color": "RGB", "mean": [0, 0, 0], "std": [1, 1, 1]}
 COMMON = {"schema": 1, "version": VERSION, "input": INPUT, "licence": "Apache-2.0"}
 NANODET_METADATA = COMMON | {
@@ -84,9 +93,11 @@ MOVENET_STRIDED, MOVENET_RESIDUAL = (1, 3, 6, 13), (2, 4, 5, 7, 8, 9, 11, 12, 14
 MOVENET_TAPS = {2: "conv2d_3", 5: "conv2d_2", 9: "conv2d_1"}  # block -> its lateral convolution
 MOVENET_SCALE = 0.007843017578125  # 2 / 255 rounded to float16, as the source has it
 MOVENET_HEADS = {  # output -> scope in the source, number of its separable convolution
-    "centre": ("center_0", 3), "heatmap": ("kpt_heatmap_0", 4),
-    "regression": ("kpt_regress_0", 5), "offset": ("kpt_offset_0", 6),
-}  # fmt: skip
+    "centre": ("center_0", 3),
+    "heatmap": ("kpt_heatmap_0", 4),
+    "regression": ("kpt_regress_0", 5),
+    "offset": ("kpt_offset_0", 6),
+}
 # What is not the layer's name in the name of its kernel.
 MOVENET_SCOPES = r"^Stateful\w+/(.*/model_1/)?(model/)?|/\w+(_weights|/ReadVariableOp(_1)?)$"
 # TensorFlow's SAME padding at stride 2 pads an even side at its end only.

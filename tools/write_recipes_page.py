@@ -107,9 +107,14 @@ def rows(family: Family) -> list[str]:
     for name in family.networks:
         recipe = family.build(name)
         cells = (
-            optimizer(recipe), str(recipe.batch), str(recipe.epochs), schedule(recipe),
-            more(recipe), augmentation(recipe.augment), family.source,
-        )  # fmt: skip
+            optimizer(recipe),
+            str(recipe.batch),
+            str(recipe.epochs),
+            schedule(recipe),
+            more(recipe),
+            augmentation(recipe.augment),
+            family.source,
+        )
         alike.setdefault(" | ".join(cells), []).append(f"`{name}`")
     return [f"| {', '.join(names)} | {cells} |" for cells, names in alike.items()]
 

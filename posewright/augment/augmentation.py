@@ -22,11 +22,19 @@ __all__ = ["Augmentation"]
 
 # the range of each number; a perspective of 0.5 could fold the view
 _RANGES = {
-    "flip": (0, 1), "scale": (0, 0.9), "scale_middle": (0.1, 10), "rotate": (0, 180),
-    "rotate_probability": (0, 1), "shift": (0, 1), "half_body": (0, 1),
-    "half_body_joints": (0, 1e9), "perspective": (0, 0.49), "colour": (0, 1), "erase": (0, 1),
+    "flip": (0, 1),
+    "scale": (0, 0.9),
+    "scale_middle": (0.1, 10),
+    "rotate": (0, 180),
+    "rotate_probability": (0, 1),
+    "shift": (0, 1),
+    "half_body": (0, 1),
+    "half_body_joints": (0, 1e9),
+    "perspective": (0, 0.49),
+    "colour": (0, 1),
+    "erase": (0, 1),
     "pgpg_from": (0, 1e9),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)

@@ -93,9 +93,7 @@ def fit_offsets(
                 mixtures.append(fit_mixture(own, _parts(len(own), components), rng))
                 counts.append(len(own))
     places = np.array(centres).reshape(len(centres), len(skeleton), 2)
-    return BoxOffsets(
-        skeleton, places, np.array(counts, np.int64), (*mixtures, everybody), source
-    )  # fmt: skip
+    return BoxOffsets(skeleton, places, np.array(counts, np.int64), (*mixtures, everybody), source)
 
 
 def _parts(count: int, most: int) -> int:

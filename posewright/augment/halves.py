@@ -13,12 +13,8 @@ from posewright.skeletons import Skeleton
 
 __all__ = ["half_bodies", "halves"]
 
-_UPPER = frozenset(
-    "nose eye ear head top_head neck thorax chest shoulder elbow wrist hand".split()
-)  # fmt: skip
-_LOWER = frozenset(
-    "hip mid_hip pelvis knee ankle foot toe big_toe small_toe heel".split()
-)  # fmt: skip
+_UPPER = frozenset("nose eye ear head top_head neck thorax chest shoulder elbow wrist hand".split())
+_LOWER = frozenset("hip mid_hip pelvis knee ankle foot toe big_toe small_toe heel".split())
 # HRNet's code compares a normal draw with 0.5, so that this share and not half looks at the upper
 _UPPER_SHARE = 0.6914624612740131
 _GROW = 1.2  # with a crop's padding of 1.25, HRNet's 1.5

@@ -76,7 +76,7 @@ class BoxOffsets:
 
     def write(self, path: Path, overwrite: bool = False) -> Path:
         """Write as JSON; an OutputError where that fails, nothing half done."""
-        from posewright.writers.files import PartFile
+        from posewright.files.part import PartFile
 
         file = PartFile(path, overwrite)
         file.write((json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n").encode())
@@ -101,7 +101,7 @@ class BoxOffsets:
     @classmethod
     def read(cls, path: str | Path) -> BoxOffsets:
         """Read what `write` wrote; a SourceError for anything else."""
-        from posewright.readers.values import load
+        from posewright.files.values import load
 
         data = load(Path(path))
         try:

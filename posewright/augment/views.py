@@ -43,9 +43,13 @@ class Views:
         import cv2
 
         view = cv2.warpPerspective(
-            image, matrix, self.size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT,
+            image,
+            matrix,
+            self.size,
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
             borderValue=(self.fill,) * 3,
-        )  # fmt: skip
+        )
         return np.asarray(view, np.uint8)
 
     def people(self, people: People) -> People:

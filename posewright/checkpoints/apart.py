@@ -87,9 +87,15 @@ def _run(source: Path, part: Path, limits: Limits) -> None:
     words += [str(limits.memory), str(limits.processor)]
     try:
         done = subprocess.run(
-            words, cwd=part.parent, env=_environment(), timeout=limits.clock,
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="backslashreplace",
-        )  # fmt: skip
+            words,
+            cwd=part.parent,
+            env=_environment(),
+            timeout=limits.clock,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="backslashreplace",
+        )
     except subprocess.TimeoutExpired as error:
         raise _refused(source, f"it takes more than {limits.clock:.0f} s") from error
     answers = [line for line in done.stdout.splitlines() if line.startswith(_ANSWER)]
@@ -164,9 +170,12 @@ def _limit(memory: int, processor: int) -> None:
     mapped, private = _taken_so_far()
     spent = int(time.process_time()) + 1
     for kind, value in (
-        ("RLIMIT_AS", mapped + memory), ("RLIMIT_DATA", private + memory), ("RLIMIT_CORE", 0),
-        ("RLIMIT_FSIZE", memory), ("RLIMIT_CPU", spent + processor),
-    ):  # fmt: skip
+        ("RLIMIT_AS", mapped + memory),
+        ("RLIMIT_DATA", private + memory),
+        ("RLIMIT_CORE", 0),
+        ("RLIMIT_FSIZE", memory),
+        ("RLIMIT_CPU", spent + processor),
+    ):
         number = getattr(resource, kind, None)
         if number is None:
             continue

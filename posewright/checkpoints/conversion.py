@@ -73,9 +73,11 @@ def _only_layers(family: str) -> UsageError:
 def _info(model: PoseModel, table: Foreign, variant: str, source: Path) -> ModelInfo:
     """Return the description of what was converted: the source's own, where it has one."""
     info = describe(
-        model, licence=table.licence, origin=f"{table.origin} ({variant})",
+        model,
+        licence=table.licence,
+        origin=f"{table.origin} ({variant})",
         training_data=model.skeleton.name if len(model.skeleton) else "not stated",
-    )  # fmt: skip
+    )
     told = described(source)
     if told is None or type(told.codec) is not type(info.codec):
         return info
@@ -89,6 +91,9 @@ def convert_as(entry: Published, target: Path) -> None:
     model = create(entry.network, **options)
     model.load_state_dict(convert(state, table, model))
     info = describe(
-        model, licence=entry.licence, origin=without_secrets(entry.url), training_data=entry.data,
-    )  # fmt: skip
+        model,
+        licence=entry.licence,
+        origin=without_secrets(entry.url),
+        training_data=entry.data,
+    )
     save_model(model, target, info)

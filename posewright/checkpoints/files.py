@@ -27,17 +27,33 @@ __all__ = ["described", "is_safetensors", "read_checkpoint", "tensors_of"]
 
 # where tensors lie in a dictionary, the first counts; mmengine's state_dict is the average itself
 _WRAPPERS = (
-    "ema", "state_dict", "model_state_dict", "model", "net", "network", "params", "weights",
-    "best_state_dict", "state_dict_ema", "model_ema", "ema_state_dict",
-)  # fmt: skip
+    "ema",
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "net",
+    "network",
+    "params",
+    "weights",
+    "best_state_dict",
+    "state_dict_ema",
+    "model_ema",
+    "ema_state_dict",
+)
 _DEEPEST = 4  # wrappers in each other
 _WRAPS = ("module", "_orig_mod")  # DataParallel, torch.compile
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 # what numbers and names that make no sense come to, whichever reader meets them
 _DAMAGE = (
-    ArithmeticError, AttributeError, EOFError, LookupError, RuntimeError, TypeError, ValueError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
     struct.error,
-)  # fmt: skip
+)
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -193,8 +209,14 @@ def _read_zip(path: Path) -> Any:
 
             return read_pickle(archive.read(f"{root}data.pkl"), find)[0]
     except (
-        zipfile.BadZipFile, EOFError, KeyError, OSError, RuntimeError, ValueError, struct.error,
-    ) as error:  # fmt: skip  # RuntimeError: encrypted, or of a later version of the format
+        zipfile.BadZipFile,
+        EOFError,
+        KeyError,
+        OSError,
+        RuntimeError,
+        ValueError,
+        struct.error,
+    ) as error:  # RuntimeError: encrypted, or of a later version of the format
         raise ModelError(f"a truncated or damaged checkpoint ({error}); get it again") from error
 
 

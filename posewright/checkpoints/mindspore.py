@@ -14,10 +14,17 @@ __all__ = ["read_mindspore"]
 # field numbers of mindspore's checkpoint.proto
 _VALUE, _TAG, _TENSOR, _DIMS, _TYPE, _CONTENT = 1, 1, 2, 1, 2, 3
 _DTYPES = {
-    "Float32": torch.float32, "Float16": torch.float16, "Float64": torch.float64,
-    "BFloat16": torch.bfloat16, "Int64": torch.int64, "Int32": torch.int32, "Int16": torch.int16,
-    "Int8": torch.int8, "UInt8": torch.uint8, "Bool": torch.bool,
-}  # fmt: skip
+    "Float32": torch.float32,
+    "Float16": torch.float16,
+    "Float64": torch.float64,
+    "BFloat16": torch.bfloat16,
+    "Int64": torch.int64,
+    "Int32": torch.int32,
+    "Int16": torch.int16,
+    "Int8": torch.int8,
+    "UInt8": torch.uint8,
+    "Bool": torch.bool,
+}
 _DIMENSIONS = 64  # torch has no tensor of more
 Field = tuple[int, int | bytes]
 

@@ -23,11 +23,17 @@ __all__ = ["Storage", "Stub", "read_pickle"]
 
 # the names that torch.save gives its storages
 _DTYPES = {
-    "FloatStorage": torch.float32, "DoubleStorage": torch.float64, "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
-    "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8,
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
-}  # fmt: skip
+}
 _LIMIT = 2_000_000  # instructions; the largest published checkpoint has some 10,000
 _COPIED = 200_000  # items of lists that become dicts
 _DIMENSIONS = 64  # torch has no tensor of more
@@ -239,8 +245,9 @@ class _Reader:
         if name in ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2"):
             return self._tensor(*args[:4])
         if name in (
-            "torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state"
-        ) and isinstance(args[0], Tensor):  # fmt: skip
+            "torch._utils._rebuild_parameter",
+            "torch._utils._rebuild_parameter_with_state",
+        ) and isinstance(args[0], Tensor):
             return args[0]
         return Stub(name, args)
 

@@ -31,8 +31,14 @@ def read_tfjs(path: Path) -> dict[str, Tensor]:
             data = b"".join(_beside(path, name).read_bytes() for name in group["paths"])
             found.update(_weights(data, group["weights"]))
     except (
-        AttributeError, KeyError, TypeError, ValueError, OverflowError, OSError, RecursionError
-    ) as error:  # fmt: skip
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        OverflowError,
+        OSError,
+        RecursionError,
+    ) as error:
         raise ModelError(
             f"{path}: not a TF.js graph model with its weights beside it: {error!r}"
         ) from error

@@ -15,9 +15,16 @@ if TYPE_CHECKING:
     from posewright.pose import Pose
 
 __all__ = [
-    "Once", "add_class", "add_model_options", "add_smoothing_options", "fraction", "left_out",
-    "load_pose", "refuse_ignored", "show_summary",
-]  # fmt: skip
+    "Once",
+    "add_class",
+    "add_model_options",
+    "add_smoothing_options",
+    "fraction",
+    "left_out",
+    "load_pose",
+    "refuse_ignored",
+    "show_summary",
+]
 
 
 def add_class(parser: argparse._ActionsContainer) -> None:
@@ -145,9 +152,12 @@ class Once(argparse.Action):
     """An option that may be given once: of two values, the last would count silently."""
 
     def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
         option_string: str | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Store the value; exit with 2 where there is one already."""
         if getattr(namespace, self.dest, self.default) is not self.default:
             parser.error(f"{option_string} is given twice; run the command once for each")

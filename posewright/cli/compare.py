@@ -87,10 +87,10 @@ def run(args: argparse.Namespace) -> int:
     """Compare; return the exit code."""
     from posewright.degrade import parse
     from posewright.errors import UsageError
+    from posewright.files.part import reserve
     from posewright.machine import cpu_name
     from posewright.reports.comparison import markdown, write_study
     from posewright.study import compare
-    from posewright.writers.files import reserve
 
     if args.limit < 0:
         raise UsageError(f"--limit must not be below 0, not {args.limit}; 0 takes all pictures")
@@ -99,9 +99,15 @@ def run(args: argparse.Namespace) -> int:
         reserve(args.out, args.overwrite, folder=True)  # before hours pass
     dataset = _dataset(args)
     study = compare(
-        args.models, dataset, degradations=degradations, flip=args.flip, runtime=args.runtime,
-        device=args.device, machine=cpu_name(), say=lambda line: print(line, file=sys.stderr),
-    )  # fmt: skip
+        args.models,
+        dataset,
+        degradations=degradations,
+        flip=args.flip,
+        runtime=args.runtime,
+        device=args.device,
+        machine=cpu_name(),
+        say=lambda line: print(line, file=sys.stderr),
+    )
     files = write_study(study, args.out) if args.out is not None else []
     print(json.dumps(study.to_dict(), allow_nan=False) if args.json else markdown(study))
     for path in files:

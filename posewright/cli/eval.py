@@ -27,9 +27,17 @@ if TYPE_CHECKING:
     from posewright.scoring import Scoring
 
 DATA = (
-    "coco", "coco-wholebody", "crowdpose", "ochuman", "halpe", "mpii", "lsp", "posetrack", "mot",
+    "coco",
+    "coco-wholebody",
+    "crowdpose",
+    "ochuman",
+    "halpe",
+    "mpii",
+    "lsp",
+    "posetrack",
+    "mot",
     "pck",
-)  # fmt: skip
+)
 _BOXES = {
     "bbox": "box_...: of people's boxes",
     "joints": "box_...: of the extents of people's joints, an eighth added on each side",
@@ -37,10 +45,23 @@ _BOXES = {
 RESCORE = ("box", "mean", "box*mean", "hrnet", "alphapose")
 # Options that mean nothing with --predictions, and what they are where they are not given.
 _RUNNING = {
-    "weights": None, "images": None, "boxes": None, "split": None, "flip": False, "nms": None,
-    "rescore": "box*mean", "tracker": None, "reid": None, "heads": None, "batch": 32,
-    "device": "auto", "limit": 0, "out": None, "report": None, "overwrite": False,
-}  # fmt: skip
+    "weights": None,
+    "images": None,
+    "boxes": None,
+    "split": None,
+    "flip": False,
+    "nms": None,
+    "rescore": "box*mean",
+    "tracker": None,
+    "reid": None,
+    "heads": None,
+    "batch": 32,
+    "device": "auto",
+    "limit": 0,
+    "out": None,
+    "report": None,
+    "overwrite": False,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -204,7 +225,7 @@ def _check(args: argparse.Namespace, truth: bool) -> None:
     """Raise a UsageError or OutputError for what would fail only after hours."""
     from posewright.errors import UsageError
     from posewright.evaluation.files import check_results
-    from posewright.writers.files import reserve
+    from posewright.files.part import reserve
 
     if args.data == "mot":
         raise UsageError("mot measures tracks; run posewright track, then give --predictions")

@@ -257,9 +257,13 @@ def _convert(args: argparse.Namespace) -> int:
     if target.exists() and not args.overwrite:
         raise UsageError(f"{target} exists; give -o another FILE or --overwrite")
     done = convert_file(
-        source, target, args.family, args.variant,
-        skeleton=_skeleton(args.skeleton), input_size=_size(args.input_size),
-    )  # fmt: skip
+        source,
+        target,
+        args.family,
+        args.variant,
+        skeleton=_skeleton(args.skeleton),
+        input_size=_size(args.input_size),
+    )
     if done.alternatives and not args.json:
         print(
             f"note: taken for {done.variant}; {', '.join(done.alternatives)} fit as well: "
@@ -296,9 +300,14 @@ def _pull(args: argparse.Namespace) -> int:
     if not entry.sha and not args.unverified:
         raise UsageError(f"no checksum of {entry.name} is published; add --unverified to trust it")
     download(
-        entry.url, entry.path, entry.sha, mirrors=entry.mirrors, offline=args.offline,
-        allow_http=args.allow_http, progress=_progress,
-    )  # fmt: skip
+        entry.url,
+        entry.path,
+        entry.sha,
+        mirrors=entry.mirrors,
+        offline=args.offline,
+        allow_http=args.allow_http,
+        progress=_progress,
+    )
     if entry.converted.is_file():
         compare(entry.converted)
     else:

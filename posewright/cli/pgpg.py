@@ -79,8 +79,8 @@ def run(args: argparse.Namespace) -> int:
 
     from posewright.augment.fitting import detected, fit_offsets, jittered
     from posewright.datasets.opening import open_part
+    from posewright.files.part import reserve
     from posewright.readers.boxes import read_boxes
-    from posewright.writers.files import reserve
 
     reserve(args.out, args.overwrite)
     dataset = open_part(args.data, args.kind, None, "train", class_name=args.class_name)
@@ -93,9 +93,14 @@ def run(args: argparse.Namespace) -> int:
         people, offsets, count = jittered(dataset, args.jitter, np.random.default_rng(args.seed))
         source, notes = f"jitter {args.jitter:g}", []
     fit = fit_offsets(
-        people, offsets, dataset.skeleton, poses=args.poses, components=args.components,
-        seed=args.seed, source=source,
-    )  # fmt: skip
+        people,
+        offsets,
+        dataset.skeleton,
+        poses=args.poses,
+        components=args.components,
+        seed=args.seed,
+        source=source,
+    )
     fit.write(args.out, args.overwrite)
     code = left_out([*dataset.notes, *notes], dataset.remarks)
     _show(fit, len(people), count, args.out, args.json)

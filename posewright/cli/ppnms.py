@@ -66,8 +66,8 @@ def run(args: argparse.Namespace) -> int:
     """Fit and write; return the exit code."""
     from posewright.datasets.opening import open_part
     from posewright.evaluate import data_of
+    from posewright.files.part import reserve
     from posewright.ppnms import check_model, embed, fit, read_candidates
-    from posewright.writers.files import reserve
 
     reserve(args.out, args.overwrite)
     dataset = open_part(args.data, args.kind, None, "train", class_name=args.class_name)
@@ -77,9 +77,12 @@ def run(args: argparse.Namespace) -> int:
     crowdpose = data_of(dataset) == "crowdpose"
     candidates = read_candidates(dataset, args.detections, crowdpose)[_crowded(dataset, args)]
     learned = fit(
-        candidates, dataset.skeleton, folds=args.folds, source=args.detections.name,
+        candidates,
+        dataset.skeleton,
+        folds=args.folds,
+        source=args.detections.name,
         say=None if args.json else lambda line: print(line, file=sys.stderr),
-    )  # fmt: skip
+    )
     files = [str(learned.write(args.out, args.overwrite))]
     if args.into:
         files.append(str(embed(learned.settings, args.into, joints)))

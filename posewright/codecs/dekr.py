@@ -227,9 +227,10 @@ def centres(scores: Floats, kernel: int, count: int, threshold: float) -> tuple[
     high, reach = clean, kernel // 2
     for axis in (0, 1):  # the maximum of a square is that of its rows' maxima
         padded = np.pad(
-            high, [(reach, reach) if a == axis else (0, 0) for a in (0, 1)],
+            high,
+            [(reach, reach) if a == axis else (0, 0) for a in (0, 1)],
             constant_values=-np.inf,
-        )  # fmt: skip
+        )
         high = np.lib.stride_tricks.sliding_window_view(padded, kernel, axis).max(2)
     y, x = np.nonzero((clean == high) & (clean > threshold))
     order = np.argsort(-clean[y, x], kind="stable")[:count]

@@ -128,8 +128,10 @@ class MoveNetMulti:
     def decode(self, outputs: Outputs) -> list[People]:
         """Return the people of each view whose score is above the threshold, best first."""
         arrays = {key: to_numpy(a) for key, a in outputs.items()}
-        return [self._decode_view({k: a[i] for k, a in arrays.items()}) for i in range(
-            len(arrays["centre"]))]  # fmt: skip
+        return [
+            self._decode_view({k: a[i] for k, a in arrays.items()})
+            for i in range(len(arrays["centre"]))
+        ]
 
     def _decode_view(self, maps: dict[str, Floats]) -> People:
         joints = len(maps["heatmap"])

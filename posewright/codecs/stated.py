@@ -14,13 +14,30 @@ _SHARE = (0.0, 1.0)
 # Wide enough for every published network.  Without them a number in a file decides how much memory
 # a view takes, or divides by zero.
 _RANGES: dict[str, tuple[float, float]] = {
-    "alike": (0, 10_000), "anchors": (1e-3, 1e5), "background": _SHARE, "bins": (2, 1000),
-    "centre_sigma": (1e-3, 1000), "factor": (1e-4, 10), "fill": (0, 255), "input_size": (1, 4096),
-    "integrals": (1, 10_000), "iou": _SHARE, "kernel": (1, 999), "max_people": (1, 10_000),
-    "near": (0, 1000), "nearness": (1e-3, 1000), "padding": (0.1, 10), "radius": (0, 10_000),
-    "sigma": (1e-3, 1000), "slots": (1, 10_000), "smoothing": _SHARE, "split": (1e-2, 8),
-    "stride": (1, 256), "strides": (1, 1024), "threshold": _SHARE,
-}  # fmt: skip
+    "alike": (0, 10_000),
+    "anchors": (1e-3, 1e5),
+    "background": _SHARE,
+    "bins": (2, 1000),
+    "centre_sigma": (1e-3, 1000),
+    "factor": (1e-4, 10),
+    "fill": (0, 255),
+    "input_size": (1, 4096),
+    "integrals": (1, 10_000),
+    "iou": _SHARE,
+    "kernel": (1, 999),
+    "max_people": (1, 10_000),
+    "near": (0, 1000),
+    "nearness": (1e-3, 1000),
+    "padding": (0.1, 10),
+    "radius": (0, 10_000),
+    "sigma": (1e-3, 1000),
+    "slots": (1, 10_000),
+    "smoothing": _SHARE,
+    "split": (1e-2, 8),
+    "stride": (1, 256),
+    "strides": (1, 1024),
+    "threshold": _SHARE,
+}
 
 
 def stated_fields(codec: type[Any], data: dict[str, Any]) -> dict[str, Any]:

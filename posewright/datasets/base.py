@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from posewright.files.values import AREA_OF_BOX
 from posewright.people import Floats, Frame, People
-from posewright.readers.values import AREA_OF_BOX
 from posewright.skeletons import Skeleton
 
 __all__ = ["AREA_OF_BOX", "Dataset", "Outlines", "Sample", "concat", "labelled_extent"]
@@ -95,15 +95,20 @@ class Sample:
         people = People.of(corners, None, xy, seen.astype(np.float32), ids)
         sides = (corners[:, 2:] - corners[:, :2]).astype(np.float64)
         return cls(
-            Path(image), size, image_id, people, visible,
+            Path(image),
+            size,
+            image_id,
+            people,
+            visible,
             sides.prod(1) * AREA_OF_BOX if areas is None else np.array(areas, np.float64),
             np.zeros(n, np.bool_) if crowd is None else np.array(crowd, np.bool_),
             np.full(n, -1, np.int64) if numbers is None else np.array(numbers, np.int64),
             ((),) * n if outlines is None else outlines,
-            np.zeros((n, 4), np.float32) if heads is None
+            np.zeros((n, 4), np.float32)
+            if heads is None
             else np.array(heads, np.float32).reshape(n, 4),
             **more,
-        )  # fmt: skip
+        )
 
     def __len__(self) -> int:
         return len(self.people)
@@ -123,10 +128,15 @@ class Sample:
         """Return the same picture with the people at `index`: a slice, mask or array of ints."""
         at = np.arange(len(self))[index].reshape(-1)
         return replace(
-            self, people=self.people[at], visibility=self.visibility[at], areas=self.areas[at],
-            crowd=self.crowd[at], numbers=self.numbers[at], heads=self.heads[at],
+            self,
+            people=self.people[at],
+            visibility=self.visibility[at],
+            areas=self.areas[at],
+            crowd=self.crowd[at],
+            numbers=self.numbers[at],
+            heads=self.heads[at],
             outlines=tuple(self.outlines[i] for i in at),
-        )  # fmt: skip
+        )
 
     def replace(self, **changes: Any) -> Sample:
         """Return a copy with some fields exchanged."""

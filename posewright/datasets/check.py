@@ -85,15 +85,19 @@ def check(
         if split is None and images is None:
             _check_parts(path, kind, class_name, found)
     return Report(
-        dataset.name, dataset.skeleton.name, dataset.class_name, len(dataset), dataset.people,
+        dataset.name,
+        dataset.skeleton.name,
+        dataset.class_name,
+        len(dataset),
+        dataset.people,
         found.lines(),
-    )  # fmt: skip
+    )
 
 
 def _check_raw(path: Path, kind: str | None, found: Findings) -> None:
     """Add what a file of COCO's form, or those of a folder with one or more, say literally."""
     from posewright.datasets.opening import located
-    from posewright.readers.values import BROKEN, load
+    from posewright.files.values import BROKEN, load
 
     place, kind = (path, kind) if path.is_file() else located(path, kind)
     folder = place.is_dir() and kind == "posetrack"

@@ -9,7 +9,7 @@ import numpy as np
 
 from posewright.datasets.findings import Findings
 from posewright.datasets.naming import stated_names
-from posewright.readers.values import image_id, switch
+from posewright.files.values import image_id, switch
 from posewright.skeletons import for_joints
 
 __all__ = ["coco_findings"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from posewright.errors import SourceError, UsageError, nearest
 from posewright.files.paths import normal
-from posewright.readers.values import BROKEN, image_id
+from posewright.files.values import BROKEN, image_id
 
 __all__ = ["PERSON", "Category", "Classes", "class_title", "coco_category", "majority"]
 
@@ -178,9 +178,15 @@ def coco_category(
     ids = [i for i, title in titles.items() if title in chosen]
     number = next((i for i in ids if isinstance(i, int)), 1)
     return Category(
-        class_title(chosen), tuple(named[i] for i in ids), frozenset(ids) if named else None,
-        sole, frozenset(named), number, classes.remarks(chosen, where), nameless,
-    )  # fmt: skip
+        class_title(chosen),
+        tuple(named[i] for i in ids),
+        frozenset(ids) if named else None,
+        sole,
+        frozenset(named),
+        number,
+        classes.remarks(chosen, where),
+        nameless,
+    )
 
 
 def _categories(data: Mapping[str, Any]) -> tuple[dict[int | str, Mapping[str, Any]], int]:

@@ -12,8 +12,8 @@ from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.doubles import same_picture
 from posewright.datasets.places import header_size
 from posewright.files.contents import open_regular
-from posewright.writers.files import PartFile
-from posewright.writers.names import safe
+from posewright.files.names import safe
+from posewright.files.part import PartFile
 
 __all__ = ["Progress", "copy_picture", "output_names", "sized", "split", "write_text"]
 

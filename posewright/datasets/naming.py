@@ -37,9 +37,15 @@ __all__ = [
 
 ASSUMED = "joints without names"  # begins the remark about joints that were taken for known ones
 _SIDES = {
-    "left": "left", "right": "right", "l": "left", "r": "right", "lt": "left", "rt": "right",
-    "lft": "left", "rgt": "right",
-}  # fmt: skip
+    "left": "left",
+    "right": "right",
+    "l": "left",
+    "r": "right",
+    "lt": "left",
+    "rt": "right",
+    "lft": "left",
+    "rgt": "right",
+}
 _OTHER = {"left": "right", "right": "left", "l": "r", "r": "l"}
 # A side that begins or ends a word without a gap: "lefteye", "eyeleft", "leye", "eyel", "l1".
 _GLUED = (

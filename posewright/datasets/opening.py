@@ -60,7 +60,7 @@ def open_dataset(
     """
     import importlib
 
-    from posewright.readers.values import BROKEN
+    from posewright.files.values import BROKEN
 
     path = Path(path)
     file, kind = located(path, kind)
@@ -188,7 +188,7 @@ def _file_kind(path: Path) -> str | None:
     by_suffix = {".mat": "lsp", ".xml": "cvat", ".yaml": "yolo", ".yml": "yolo"}
     if path.suffix != ".json":
         return by_suffix.get(path.suffix)
-    from posewright.readers.values import load
+    from posewright.files.values import load
 
     if path.stat().st_size > _LARGE:
         with open(path, "rb") as file:

@@ -17,9 +17,15 @@ from posewright.files.contents import open_regular
 from posewright.files.paths import on_disk
 
 __all__ = [
-    "OUTSIDE", "header_size", "header_sizes", "picture_below", "picture_finder",
-    "pictures_in", "public_place", "set_folder",
-]  # fmt: skip
+    "OUTSIDE",
+    "header_size",
+    "header_sizes",
+    "picture_below",
+    "picture_finder",
+    "pictures_in",
+    "public_place",
+    "set_folder",
+]
 
 OUTSIDE = "picture not looked for, its name leads out of the set: give its folder with --images"
 _PROBES = 30  # names that are looked for before a folder is chosen

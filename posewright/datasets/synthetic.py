@@ -10,25 +10,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posewright.datasets.base import Dataset, Sample
+from posewright.files.part import PartFile, reserve
 from posewright.people import Floats
 from posewright.skeletons import COCO17
-from posewright.writers.files import PartFile, reserve
 
 __all__ = ["Picture", "draw_picture", "synth"]
 
 Pixels = NDArray[np.uint8]
 
 # A standing person of height 1 with the hips at 0, 0; x to the person's left, y down, as COCO17.
-_STANDING = np.array([
-    [0, -.48], [.025, -.50], [-.025, -.50], [.05, -.49], [-.05, -.49],
-    [.12, -.36], [-.12, -.36], [.16, -.19], [-.16, -.19], [.17, -.03], [-.17, -.03],
-    [.08, 0], [-.08, 0], [.09, .23], [-.09, .23], [.09, .46], [-.09, .46],
-])  # fmt: skip
+_STANDING = np.array(
+    [
+        [0, -0.48],
+        [0.025, -0.50],
+        [-0.025, -0.50],
+        [0.05, -0.49],
+        [-0.05, -0.49],
+        [0.12, -0.36],
+        [-0.12, -0.36],
+        [0.16, -0.19],
+        [-0.16, -0.19],
+        [0.17, -0.03],
+        [-0.17, -0.03],
+        [0.08, 0],
+        [-0.08, 0],
+        [0.09, 0.23],
+        [-0.09, 0.23],
+        [0.09, 0.46],
+        [-0.09, 0.46],
+    ]
+)
 # (root, the joints that turn with it, largest angle in radians): arms before forearms.
 _TURNS = [
-    (5, (7, 9), 2.2), (6, (8, 10), 2.2), (7, (9,), 1.4), (8, (10,), 1.4),
-    (11, (13, 15), .6), (12, (14, 16), .6), (13, (15,), .5), (14, (16,), .5),
-]  # fmt: skip
+    (5, (7, 9), 2.2),
+    (6, (8, 10), 2.2),
+    (7, (9,), 1.4),
+    (8, (10,), 1.4),
+    (11, (13, 15), 0.6),
+    (12, (14, 16), 0.6),
+    (13, (15,), 0.5),
+    (14, (16,), 0.5),
+]
 _REACH = 0.05  # of a person's height: how far the drawing goes beyond the joints
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from posewright.datasets.base import Dataset
 from posewright.datasets.folders import output_names
 from posewright.draw import Style, draw
-from posewright.writers.files import PartFile, reserve
+from posewright.files.part import PartFile, reserve
 
 __all__ = ["view"]
 

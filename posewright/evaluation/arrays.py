@@ -8,17 +8,22 @@ from pathlib import Path
 import numpy as np
 
 from posewright.datasets.base import Dataset, Sample
+from posewright.files.values import plain
 from posewright.metrics.instances import Detections, Doubles, Ints, Mask, Truth
 from posewright.metrics.pck import head_sizes, torso_sizes
 from posewright.people import Floats, People, triples, xywh
 from posewright.readers.instances import Labels, rows_of_names
 from posewright.readers.persons import Persons
 from posewright.skeletons import LSP14, MPII16, Skeleton
-from posewright.writers.text import plain
 
 __all__ = [
-    "detections_of", "in_order", "in_skeleton", "labels_of", "lsp_persons", "mpii_persons",
-]  # fmt: skip
+    "detections_of",
+    "in_order",
+    "in_skeleton",
+    "labels_of",
+    "lsp_persons",
+    "mpii_persons",
+]
 
 
 def in_order(samples: Sequence[Sample]) -> Ints:
@@ -47,9 +52,13 @@ def labels_of(dataset: Dataset, path: Path | None = None, shared: Mask | None = 
     boxes[:, 2:] -= boxes[:, :2]
     crowd = _stacked([s.crowd for s in dataset], ()) > 0
     truth = Truth(
-        np.repeat(np.arange(len(dataset)), [len(s) for s in dataset]), points, boxes,
-        _stacked([s.areas for s in dataset], ()), crowd | ~(points[:, :, 2] > 0).any(1), crowd,
-    )  # fmt: skip
+        np.repeat(np.arange(len(dataset)), [len(s) for s in dataset]),
+        points,
+        boxes,
+        _stacked([s.areas for s in dataset], ()),
+        crowd | ~(points[:, :, 2] > 0).any(1),
+        crowd,
+    )
     # a set without numbers has names for ids
     names = rows_of_names(
         (name, row) for row, s in enumerate(dataset) for name in (str(s.image_id), str(s.image))
@@ -91,9 +100,12 @@ def detections_of(results: Sequence[People], ranks: Sequence[Floats], joints: in
     sizes = [len(people) for people in results]
     if not sum(sizes):
         return Detections(
-            np.zeros(0, np.int64), np.zeros(0), np.zeros((0, joints, 3)), np.zeros((0, 4)),
+            np.zeros(0, np.int64),
             np.zeros(0),
-        )  # fmt: skip
+            np.zeros((0, joints, 3)),
+            np.zeros((0, 4)),
+            np.zeros(0),
+        )
     everybody = People.concat(results)
     # Decimals as files have them: the same results give the same numbers, written or not.
     scores, keypoints, boxes = (

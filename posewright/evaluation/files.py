@@ -12,10 +12,10 @@ from posewright.datasets.base import Sample
 from posewright.errors import UsageError
 from posewright.evaluation.arrays import in_skeleton
 from posewright.evaluation.rescoring import rescored
+from posewright.files.part import PartFile
+from posewright.files.values import dumps, plain
 from posewright.people import People, triples, xywh
 from posewright.readers.columns import WHOLE_BODY
-from posewright.writers.files import PartFile
-from posewright.writers.text import dumps, plain
 
 if TYPE_CHECKING:
     from posewright.evaluate import Evaluation

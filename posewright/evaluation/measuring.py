@@ -62,10 +62,17 @@ class Measured:
 
     @classmethod
     def of(
-        cls, data: str, dataset: Dataset, results: Sequence[People], skeleton: Skeleton,
-        rescore: str, read: Sequence[int], owned: bool, tracked: bool = False,
+        cls,
+        data: str,
+        dataset: Dataset,
+        results: Sequence[People],
+        skeleton: Skeleton,
+        rescore: str,
+        read: Sequence[int],
+        owned: bool,
+        tracked: bool = False,
         metrics: Sequence[str] = (),
-    ) -> Measured:  # fmt: skip
+    ) -> Measured:
         """Put the pictures whose numbers are `read` in order; skeleton: that of the results."""
         pictures = np.array(read, np.int64)
         pictures = pictures[in_order([dataset.samples[i] for i in pictures])]

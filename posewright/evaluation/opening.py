@@ -11,10 +11,10 @@ from posewright.datasets.base import Dataset
 from posewright.datasets.formats.coco import parse_coco
 from posewright.datasets.opening import KINDS, open_dataset, open_part
 from posewright.errors import SourceError, UsageError
+from posewright.files.matfile import read_mat
+from posewright.files.values import load
 from posewright.metrics.instances import Doubles
 from posewright.people import People
-from posewright.readers.matfile import read_mat
-from posewright.readers.values import load
 from posewright.skeletons import Skeleton
 
 __all__ = ["open_labelled", "with_heads"]

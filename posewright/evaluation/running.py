@@ -121,9 +121,13 @@ def run(
 
 
 def _pipeline(
-    model: Model, boxes: Boxes | Model | None, flip: bool, duplicates: Cleaner | None, batch: int,
+    model: Model,
+    boxes: Boxes | Model | None,
+    flip: bool,
+    duplicates: Cleaner | None,
+    batch: int,
     threads: int,
-) -> Pipeline:  # fmt: skip
+) -> Pipeline:
     threads = threads or (2 if model.runtime.startswith("torch") else os.cpu_count() or 1)
     # a window of frames has about a batch of views: three people to a picture, or one view
     views = 3 if model.codec.top_down else 1

@@ -240,9 +240,14 @@ class RTMOLoss(nn.Module):
         cells, scores = _checked(self.locations, outputs["scores"]), outputs["scores"]
         stage = self.stages[self.teach]
         matches = assign(  # the mean of the score and of an objectness of 1, as in mmpose
-            F.logsigmoid(scores) / 2, outputs["boxes"], outputs["proxy"], cells, targets,
-            self.sigmas, joint_centres=self.joint_centres,
-        )  # fmt: skip
+            F.logsigmoid(scores) / 2,
+            outputs["boxes"],
+            outputs["proxy"],
+            cells,
+            targets,
+            self.sigmas,
+            joint_centres=self.joint_centres,
+        )
         at, people = (matches.view, matches.cell), _people_at(matches, targets)
         wanted, count = torch.zeros_like(scores), max(len(matches.view), 1)
         if not len(matches.view):

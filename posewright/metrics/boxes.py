@@ -10,9 +10,11 @@ from posewright.metrics.ranking import THRESHOLDS, Pairs, average, candidates, c
 __all__ = ["evaluate_boxes", "iou_pairs"]
 
 _RANGES = {
-    "all": (0.0, 1e10), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2),
+    "all": (0.0, 1e10),
+    "small": (0.0, 32.0**2),
+    "medium": (32.0**2, 96.0**2),
     "large": (96.0**2, 1e10),
-}  # fmt: skip
+}
 _MOST = (1, 10, 100)  # detections of a category in an image
 
 
@@ -59,9 +61,14 @@ def evaluate_boxes(truth: Truth, found: Detections, images: int) -> dict[str, fl
 
 
 def _by_category(
-    truth: Truth, found: Detections, pairs: Pairs, ranks: Ints, images: int,
-    limits: tuple[float, float], most: int,
-) -> tuple[Doubles, Doubles]:  # fmt: skip
+    truth: Truth,
+    found: Detections,
+    pairs: Pairs,
+    ranks: Ints,
+    images: int,
+    limits: tuple[float, float],
+    most: int,
+) -> tuple[Doubles, Doubles]:
     ignored = truth.ignored | _outside(truth.areas, limits)
     taken = match(pairs, ranks, ignored, truth.crowd)
     outside = _outside(found.areas, limits)

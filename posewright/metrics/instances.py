@@ -38,9 +38,13 @@ class Truth:
     def __getitem__(self, rows: Any) -> Truth:
         """Return the instances at a mask, a slice or an array of ints."""
         return Truth(
-            self.cells[rows], self.keypoints[rows], self.boxes[rows], self.areas[rows],
-            self.ignored[rows], self.crowd[rows],
-        )  # fmt: skip
+            self.cells[rows],
+            self.keypoints[rows],
+            self.boxes[rows],
+            self.areas[rows],
+            self.ignored[rows],
+            self.crowd[rows],
+        )
 
     def replace(self, **changes: Any) -> Truth:
         """Return a copy with some arrays exchanged."""
@@ -68,9 +72,12 @@ class Detections:
     def __getitem__(self, rows: Any) -> Detections:
         """Return the instances at a mask, a slice or an array of ints."""
         return Detections(
-            self.cells[rows], self.scores[rows], self.keypoints[rows], self.boxes[rows],
+            self.cells[rows],
+            self.scores[rows],
+            self.keypoints[rows],
+            self.boxes[rows],
             self.areas[rows],
-        )  # fmt: skip
+        )
 
     def replace(self, **changes: Any) -> Detections:
         """Return a copy with some arrays exchanged."""

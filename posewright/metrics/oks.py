@@ -26,9 +26,18 @@ from posewright.metrics.ranking import (
 from posewright.skeletons import COCO133, Skeleton
 
 __all__ = [
-    "AREAS", "CROWDS", "MOST", "PARTS", "Scores", "crowdpose_numbers", "crowdpose_truth",
-    "evaluate_keypoints", "oks_pairs", "part_of", "sigmas_of",
-]  # fmt: skip
+    "AREAS",
+    "CROWDS",
+    "MOST",
+    "PARTS",
+    "Scores",
+    "crowdpose_numbers",
+    "crowdpose_truth",
+    "evaluate_keypoints",
+    "oks_pairs",
+    "part_of",
+    "sigmas_of",
+]
 
 # Ranges of area in px² between which an instance counts, both ends included.
 AREAS = {"all": (0.0, 1e10), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
@@ -38,9 +47,13 @@ CROWDS = {"easy": 0.0, "medium": 0.2, "hard": 0.8}
 
 # Rows of COCO-WholeBody's joints that make a part.
 PARTS = {
-    "body": slice(0, 17), "foot": slice(17, 23), "face": slice(23, 91),
-    "left hand": slice(91, 112), "right hand": slice(112, 133), "whole": slice(0, 133),
-}  # fmt: skip
+    "body": slice(0, 17),
+    "foot": slice(17, 23),
+    "face": slice(23, 91),
+    "left hand": slice(91, 112),
+    "right hand": slice(112, 133),
+    "whole": slice(0, 133),
+}
 
 MOST = 20  # detections of an image that count
 
@@ -111,9 +124,11 @@ def _likeness(away: Doubles, sigmas: Doubles, areas: Doubles) -> Doubles:
 
 
 def evaluate_keypoints(
-    truth: Truth, found: Detections, sigmas: Doubles,
+    truth: Truth,
+    found: Detections,
+    sigmas: Doubles,
     areas: Mapping[str, tuple[float, float]] = AREAS,
-) -> Scores:  # fmt: skip
+) -> Scores:
     """Return AP and AR of `found`: the mean over OKS thresholds .5, .55 to .95, and at .5 and .75.
 
     areas: ranges to measure; "all" is one of them.  The names are AP, AP50, AP75, AR, AR50, AR75,

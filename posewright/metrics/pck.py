@@ -13,8 +13,17 @@ from numpy.typing import ArrayLike
 from posewright.metrics.instances import Doubles, Ints, Mask
 from posewright.skeletons import LSP14, MPII16, Skeleton
 
-__all__ = ["Pck", "auc", "box_sizes", "epe", "head_sizes", "normalised", "pck", "pckh",
-           "torso_sizes"]  # fmt: skip
+__all__ = [
+    "Pck",
+    "auc",
+    "box_sizes",
+    "epe",
+    "head_sizes",
+    "normalised",
+    "pck",
+    "pckh",
+    "torso_sizes",
+]
 
 HEAD_SHARE = 0.6  # of a head box's diagonal that MPII calls the head's size
 

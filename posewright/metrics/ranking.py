@@ -14,8 +14,17 @@ import numpy as np
 
 from posewright.metrics.instances import Detections, Doubles, Ints, Mask, Truth
 
-__all__ = ["RECALLS", "THRESHOLDS", "Curve", "Pairs", "average", "candidates", "curve", "match",
-           "ranked"]  # fmt: skip
+__all__ = [
+    "RECALLS",
+    "THRESHOLDS",
+    "Curve",
+    "Pairs",
+    "average",
+    "candidates",
+    "curve",
+    "match",
+    "ranked",
+]
 
 # As the reference builds them: numpy.arange would differ in the last bit.
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -104,9 +113,13 @@ def match(
 
 
 def curve(
-    taken: Ints, ignored: Mask, outside: Mask, order: Ints, to_find: int,
+    taken: Ints,
+    ignored: Mask,
+    outside: Mask,
+    order: Ints,
+    to_find: int,
     recalls: Doubles = RECALLS,
-) -> Curve:  # fmt: skip
+) -> Curve:
     """Precision over recall of matched detections.
 
     taken: (D, T) of `match`.  ignored: (G,).  outside: (D,) does not count where it matches

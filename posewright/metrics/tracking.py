@@ -67,8 +67,16 @@ class Tally:
         return _share(self.objects - self.misses - self.false - self.switches, self.objects)
 
     def __add__(self, other: Tally) -> Tally:
-        names = ("objects", "predictions", "matches", "switches", "breaks", "distance", "identity",
-                 "spans")  # fmt: skip
+        names = (
+            "objects",
+            "predictions",
+            "matches",
+            "switches",
+            "breaks",
+            "distance",
+            "identity",
+            "spans",
+        )
         return Tally(*(getattr(self, name) + getattr(other, name) for name in names))
 
 

@@ -162,9 +162,15 @@ class Tree(nn.Module):
     """
 
     def __init__(
-        self, levels: int, inputs: int, width: int, stride: int = 1, *, extra: int = 0,
+        self,
+        levels: int,
+        inputs: int,
+        width: int,
+        stride: int = 1,
+        *,
+        extra: int = 0,
         own: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.levels, self.own = levels, own
         extra += inputs if own else 0

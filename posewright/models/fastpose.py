@@ -147,9 +147,15 @@ def pose_model(
     if any(side % 32 for side in sides):  # layers of the ResNet would round maps up
         raise UsageError(f"input size {sides}: sides must be multiples of 32")
     return top_down(
-        backbone, (width, 4), kernel=3, pixels=pixels,
-        input_size=input_size, skeleton=skeleton, codec=codec, neck=neck,
-    )  # fmt: skip
+        backbone,
+        (width, 4),
+        kernel=3,
+        pixels=pixels,
+        input_size=input_size,
+        skeleton=skeleton,
+        codec=codec,
+        neck=neck,
+    )
 
 
 @register(paper=PAPER, published="COCO val2017 AP .720 (YOLOv3 boxes, flip)")
@@ -279,9 +285,14 @@ def alphapose_hrnet_w32(
 ) -> PoseModel:
     """HRNet-W32 as AlphaPose trains it, with its normalisation of pixels."""
     return top_down(
-        HRNet(), (32, 4), pixels=ALPHAPOSE_PIXELS,
-        input_size=input_size, skeleton=skeleton, codec=codec, neck=neck,
-    )  # fmt: skip
+        HRNet(),
+        (32, 4),
+        pixels=ALPHAPOSE_PIXELS,
+        input_size=input_size,
+        skeleton=skeleton,
+        codec=codec,
+        neck=neck,
+    )
 
 
 @register(paper=PAPER, published="COCO val2017 AP .706 (YOLOv3 boxes, flip)")
@@ -294,6 +305,12 @@ def alphapose_simple_r50(
 ) -> PoseModel:
     """Simple Baselines with ResNet-50 as AlphaPose trains it, with its normalisation of pixels."""
     return top_down(
-        ResNet(50), (2048, 32), deconv=(256, 256, 256), pixels=ALPHAPOSE_PIXELS,
-        input_size=input_size, skeleton=skeleton, codec=codec, neck=neck,
-    )  # fmt: skip
+        ResNet(50),
+        (2048, 32),
+        deconv=(256, 256, 256),
+        pixels=ALPHAPOSE_PIXELS,
+        input_size=input_size,
+        skeleton=skeleton,
+        codec=codec,
+        neck=neck,
+    )

@@ -166,13 +166,22 @@ class HRFormer(nn.Module):
 
 
 def _hrformer(
-    width: int, heads: Sequence[int], drop: float, input_size: tuple[int, int],
-    skeleton: Skeleton | str, codec: Codec | str, neck: Sequence[str],
-) -> PoseModel:  # fmt: skip
+    width: int,
+    heads: Sequence[int],
+    drop: float,
+    input_size: tuple[int, int],
+    skeleton: Skeleton | str,
+    codec: Codec | str,
+    neck: Sequence[str],
+) -> PoseModel:
     return top_down(
-        HRFormer(width, heads, drop), (width, 4),
-        input_size=input_size, skeleton=skeleton, codec=codec, neck=neck,
-    )  # fmt: skip
+        HRFormer(width, heads, drop),
+        (width, 4),
+        input_size=input_size,
+        skeleton=skeleton,
+        codec=codec,
+        neck=neck,
+    )
 
 
 @register(paper=PAPER, published="COCO val2017 AP .740 (detector boxes, flip), 384x288 .756")

@@ -27,9 +27,16 @@ class Conv(nn.Module):
     """Convolution that keeps its size at stride 1, batch norm unless left out, activation."""
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, *,
-        groups: int = 1, norm: bool = True, act: type[nn.Module] = nn.Identity,
-    ) -> None:  # fmt: skip
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 1,
+        stride: int = 1,
+        *,
+        groups: int = 1,
+        norm: bool = True,
+        act: type[nn.Module] = nn.Identity,
+    ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(
             inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=not norm
@@ -107,9 +114,10 @@ class ShuffleUnit(nn.Module):
         super().__init__()
         half = channels // 2
         self.branch2 = nn.Sequential(
-            Conv(half, half, act=nn.ReLU), Conv(half, half, 3, groups=half),
             Conv(half, half, act=nn.ReLU),
-        )  # fmt: skip
+            Conv(half, half, 3, groups=half),
+            Conv(half, half, act=nn.ReLU),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         kept, used = x.chunk(2, 1)
@@ -161,8 +169,9 @@ class LiteModule(nn.Module):
             xs = self.layers(xs)
         fused = []
         for to, row in enumerate(self.fuse_layers):
-            parts = [x if to == i else layer(x) for i, (layer, x) in enumerate(
-                zip(row, xs, strict=True))]  # fmt: skip
+            parts = [
+                x if to == i else layer(x) for i, (layer, x) in enumerate(zip(row, xs, strict=True))
+            ]
             total = parts[0] + parts[0]
             for part in parts[1:]:
                 total = total + part
@@ -236,9 +245,13 @@ class LiteHRNet(nn.Module):
 
 
 def _lite_hrnet(
-    backbone: LiteHRNet, width: int, input_size: tuple[int, int], skeleton: Skeleton | str,
-    codec: Codec | str, neck: Sequence[str],
-) -> PoseModel:  # fmt: skip
+    backbone: LiteHRNet,
+    width: int,
+    input_size: tuple[int, int],
+    skeleton: Skeleton | str,
+    codec: Codec | str,
+    neck: Sequence[str],
+) -> PoseModel:
     return top_down(
         backbone, (width, 4), input_size=input_size, skeleton=skeleton, codec=codec, neck=neck
     )

@@ -219,8 +219,10 @@ def osnet_ibn_x1_0() -> PoseModel:
 def osnet_ain_x1_0() -> PoseModel:
     """OSNet-AIN: instance norm where a search put it."""
     places: Sequence[Sequence[Place]] = (
-        ("inside", "inside"), ("none", "inside"), ("inside", "none"),
-    )  # fmt: skip
+        ("inside", "inside"),
+        ("none", "inside"),
+        ("inside", "none"),
+    )
     backbone = OSNet((64, 256, 384, 512), places, instance_norm)
     return _embedding(backbone, EmbeddingHead(512, 512))
 

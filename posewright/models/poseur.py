@@ -239,9 +239,13 @@ def _poseur(
     skeleton = as_skeleton(skeleton)
     sizes = [(input_size[1] // s, input_size[0] // s) for s in STRIDES]
     return PoseModel(
-        backbone, PoseurHead(len(skeleton), sizes), Regression(input_size, sigma=True), skeleton,
-        neck=ChannelMapper(channels), loss=PoseurLoss(),
-    )  # fmt: skip
+        backbone,
+        PoseurHead(len(skeleton), sizes),
+        Regression(input_size, sigma=True),
+        skeleton,
+        neck=ChannelMapper(channels),
+        loss=PoseurLoss(),
+    )
 
 
 @register(paper=PAPER, published="COCO val2017 AP .755 (detector boxes, flip)")

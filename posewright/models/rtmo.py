@@ -338,9 +338,14 @@ def _rtmo(
             codec, skeleton.oks_sigmas, head.dcc, first=first, second=second, joint_centres=False
         )
     return PoseModel(
-        csp_darknet(deepen, widen), head, codec, skeleton, loss=loss, pixels=PIXELS,
+        csp_darknet(deepen, widen),
+        head,
+        codec,
+        skeleton,
+        loss=loss,
+        pixels=PIXELS,
         neck=HybridEncoder((width, 2 * width, 4 * width), out, deepen, widen),
-    )  # fmt: skip
+    )
 
 
 @register(paper=PAPER)

@@ -42,9 +42,15 @@ def describe(
 ) -> ModelInfo:
     """Return the self-description of a network, its normalisation included."""
     return ModelInfo(
-        model.name or "custom", model.codec, model.skeleton, model.pixels,
-        licence=licence, attribution=attribution, origin=origin, training_data=training_data,
-    )  # fmt: skip
+        model.name or "custom",
+        model.codec,
+        model.skeleton,
+        model.pixels,
+        licence=licence,
+        attribution=attribution,
+        origin=origin,
+        training_data=training_data,
+    )
 
 
 def save_model(model: PoseModel, path: Path, info: ModelInfo | None = None) -> None:

@@ -48,9 +48,14 @@ def _seresnet(
 ) -> PoseModel:
     backbone = ResNet(depth, attention=_sixteenth, attention_everywhere=True)
     return top_down(
-        backbone, (2048, 32), deconv=(256, 256, 256),
-        input_size=input_size, skeleton=skeleton, codec=codec, neck=neck,
-    )  # fmt: skip
+        backbone,
+        (2048, 32),
+        deconv=(256, 256, 256),
+        input_size=input_size,
+        skeleton=skeleton,
+        codec=codec,
+        neck=neck,
+    )
 
 
 @register(paper=PAPER, published="COCO val2017 AP .729 (mmpose: detector boxes, flip)")

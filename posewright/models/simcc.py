@@ -60,9 +60,14 @@ def _original(
     neck: Sequence[str],
 ) -> PoseModel:
     return top_down(
-        ResNet(depth), (2048, 32), deconv=(256, 256, 256),
-        input_size=input_size, skeleton=skeleton, codec=codec, neck=neck,
-    )  # fmt: skip
+        ResNet(depth),
+        (2048, 32),
+        deconv=(256, 256, 256),
+        input_size=input_size,
+        skeleton=skeleton,
+        codec=codec,
+        neck=neck,
+    )
 
 
 def _upsample_free(
@@ -169,6 +174,10 @@ def simcc_mobilenetv2(
 ) -> PoseModel:
     """SimCC on MobileNetV2 without deconvolutions, by mmpose."""
     return top_down(
-        MobileNetV2(), (1280, 32),
-        input_size=input_size, skeleton=skeleton, codec=codec, neck=neck,
-    )  # fmt: skip
+        MobileNetV2(),
+        (1280, 32),
+        input_size=input_size,
+        skeleton=skeleton,
+        codec=codec,
+        neck=neck,
+    )

@@ -25,9 +25,14 @@ def _simple_baseline(
     neck: Sequence[str],
 ) -> PoseModel:
     return top_down(
-        ResNet(depth), (2048, 32), deconv=(256, 256, 256),
-        input_size=input_size, skeleton=skeleton, codec=codec, neck=neck,
-    )  # fmt: skip
+        ResNet(depth),
+        (2048, 32),
+        deconv=(256, 256, 256),
+        input_size=input_size,
+        skeleton=skeleton,
+        codec=codec,
+        neck=neck,
+    )
 
 
 @register(paper=PAPER, published="COCO val2017 AP .704 (detector boxes, flip), 384x288 .722")

@@ -30,9 +30,15 @@ def _dconv(
     neck: Sequence[str],
 ) -> PoseModel:
     return top_down(
-        backbone, (2048, 32), deconv=(256, 256, 256), pixels=_PIXELS,
-        input_size=input_size, skeleton=skeleton, codec=codec, neck=neck,
-    )  # fmt: skip
+        backbone,
+        (2048, 32),
+        deconv=(256, 256, 256),
+        pixels=_PIXELS,
+        input_size=input_size,
+        skeleton=skeleton,
+        codec=codec,
+        neck=neck,
+    )
 
 
 @register(paper="arXiv:1804.06208", published="COCO val2017 AP .701 (detector boxes, no flip)")

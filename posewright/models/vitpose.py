@@ -187,10 +187,15 @@ def _vitpose(
     make = EnlargedViT if simple else ViT
     backbone = make(*shape, size, experts=experts, class_position=class_position, drop=drop)
     return top_down(
-        backbone, (shape[0], backbone.stride), deconv=() if simple else (256, 256),
+        backbone,
+        (shape[0], backbone.stride),
+        deconv=() if simple else (256, 256),
         kernel=3 if simple else 1,
-        input_size=input_size, skeleton=skeleton, codec=codec, neck=neck,
-    )  # fmt: skip
+        input_size=input_size,
+        skeleton=skeleton,
+        codec=codec,
+        neck=neck,
+    )
 
 
 def _plus(

@@ -274,9 +274,14 @@ def _yolo_pose(
     backbone = YoloPoseBackbone(widths, depth, act, focus=not lite)
     head = YoloPoseHead(widths[2:], len(skeleton), codec.anchors_per_cell, act, depthwise=depthwise)
     return PoseModel(
-        backbone, head, codec, skeleton,
-        neck=YoloPoseNeck(widths[2:], depth, act), loss=loss_for(codec, skeleton), pixels=PIXELS,
-    )  # fmt: skip
+        backbone,
+        head,
+        codec,
+        skeleton,
+        neck=YoloPoseNeck(widths[2:], depth, act),
+        loss=loss_for(codec, skeleton),
+        pixels=PIXELS,
+    )
 
 
 SMALL, MEDIUM, LARGE = (

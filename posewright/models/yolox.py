@@ -178,9 +178,14 @@ def _yoloxpose(
     width = int(256 * widen)
     neck = PAFPN((width, 2 * width, 4 * width), width, max(round(3 * deepen), 1))
     return PoseModel(
-        csp_darknet(deepen, widen), YoloxPoseHead(width, len(skeleton)), codec, skeleton,
-        neck=neck, loss=loss_for(codec, skeleton), pixels=PIXELS,
-    )  # fmt: skip
+        csp_darknet(deepen, widen),
+        YoloxPoseHead(width, len(skeleton)),
+        codec,
+        skeleton,
+        neck=neck,
+        loss=loss_for(codec, skeleton),
+        pixels=PIXELS,
+    )
 
 
 @register(paper=PAPER, published="COCO val2017 AP .526 (416x416)")

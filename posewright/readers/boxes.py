@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from posewright.errors import SourceError
+from posewright.files.names import integer_in, is_picture
 from posewright.files.paths import PathIndex
+from posewright.files.values import BROKEN, corners, finite, image_id, load, number_id
 from posewright.people import Floats, Frame, People
 from posewright.readers.results import MOST_PEOPLE
-from posewright.readers.values import BROKEN, corners, finite, image_id, load, number_id
-from posewright.writers.names import integer_in, is_picture
 
 __all__ = ["BoxFile", "read_boxes"]
 

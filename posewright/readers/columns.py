@@ -10,17 +10,28 @@ from typing import Any
 import numpy as np
 
 from posewright.errors import SourceError, UsageError
+from posewright.files.values import BROKEN
 from posewright.metrics.instances import Doubles
-from posewright.readers.values import BROKEN
 
 __all__ = [
-    "WHOLE_BODY", "areas_of", "boxes_of", "column", "complete", "each", "fields_of", "keypoints_of",
-]  # fmt: skip
+    "WHOLE_BODY",
+    "areas_of",
+    "boxes_of",
+    "column",
+    "complete",
+    "each",
+    "fields_of",
+    "keypoints_of",
+]
 
 # How COCO-WholeBody splits its 133 joints over fields, in order.
 WHOLE_BODY = {
-    "keypoints": 17, "foot_kpts": 6, "face_kpts": 68, "lefthand_kpts": 21, "righthand_kpts": 21,
-}  # fmt: skip
+    "keypoints": 17,
+    "foot_kpts": 6,
+    "face_kpts": 68,
+    "lefthand_kpts": 21,
+    "righthand_kpts": 21,
+}
 
 
 def complete(

@@ -12,7 +12,9 @@ import numpy as np
 from posewright.datasets.classes import Category, coco_category
 from posewright.errors import SourceError, UsageError, near
 from posewright.files.contents import contents
+from posewright.files.longlists import split_lists
 from posewright.files.paths import PathIndex
+from posewright.files.values import AREA_OF_BOX, crowding, image_id, load, switch
 from posewright.metrics.instances import Detections, Doubles, Ints, Truth
 from posewright.readers.columns import (
     areas_of,
@@ -23,13 +25,17 @@ from posewright.readers.columns import (
     fields_of,
     keypoints_of,
 )
-from posewright.readers.longlists import split_lists
-from posewright.readers.values import AREA_OF_BOX, crowding, image_id, load, switch
 
 __all__ = [
-    "Labels", "box_detections", "detections", "read_box_truth", "read_detections", "read_entries",
-    "read_truth", "rows_of_names",
-]  # fmt: skip
+    "Labels",
+    "box_detections",
+    "detections",
+    "read_box_truth",
+    "read_detections",
+    "read_entries",
+    "read_truth",
+    "rows_of_names",
+]
 
 Entry = Mapping[str, Any]
 
@@ -193,9 +199,12 @@ def box_detections(entries: list[Any], labels: Labels, path: Path) -> Detections
     )
     boxes = boxes_of(entries, path)
     found = Detections(
-        rows + kinds * len(labels.images), column(entries, lambda e: e["score"], path),
-        np.zeros((len(entries), 0, 3)), boxes, boxes[:, 2] * boxes[:, 3],
-    )  # fmt: skip
+        rows + kinds * len(labels.images),
+        column(entries, lambda e: e["score"], path),
+        np.zeros((len(entries), 0, 3)),
+        boxes,
+        boxes[:, 2] * boxes[:, 3],
+    )
     return found[kinds >= 0]
 
 

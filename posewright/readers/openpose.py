@@ -11,8 +11,8 @@ import numpy as np
 
 from posewright.errors import SourceError
 from posewright.files.fields import text_of
+from posewright.files.values import BROKEN, finite, identity, load, natural, reach, skeleton_of
 from posewright.people import People
-from posewright.readers.values import BROKEN, finite, identity, load, natural, reach, skeleton_of
 from posewright.results import Result
 from posewright.skeletons import Skeleton
 
@@ -61,9 +61,12 @@ class _Page:
         if poses:
             points = np.stack([pose.points for pose in poses])
             people = People.of(
-                [pose.box for pose in poses], [pose.box_score for pose in poses],
-                points[..., :2], points[..., 2].clip(0, 1), [pose.id for pose in poses],
-            )  # fmt: skip
+                [pose.box for pose in poses],
+                [pose.box_score for pose in poses],
+                points[..., :2],
+                points[..., 2].clip(0, 1),
+                [pose.id for pose in poses],
+            )
         return Result(people, skeleton, (0, 0), self.source, self.frame, sequence=self.sequence)
 
 

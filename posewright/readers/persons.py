@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from posewright.errors import SourceError, UsageError
+from posewright.files.matfile import read_mat
+from posewright.files.names import integer_in
+from posewright.files.values import BROKEN, load
 from posewright.metrics.instances import Doubles, Mask
 from posewright.metrics.pck import head_sizes, torso_sizes
-from posewright.readers.matfile import read_mat
-from posewright.readers.values import BROKEN, load
 from posewright.skeletons import LSP14, MPII16, Skeleton
-from posewright.writers.names import integer_in
 
 __all__ = ["Persons", "read_lsp", "read_mpii", "read_persons"]
 

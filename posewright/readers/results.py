@@ -14,10 +14,9 @@ from posewright.errors import SourceError, UsageError, near
 from posewright.files.address import masked, without_secrets
 from posewright.files.contents import open_regular
 from posewright.files.fields import parsed, text_of, typed
+from posewright.files.names import integer_in, is_picture
 from posewright.files.paths import normal
-from posewright.people import People, Status
-from posewright.readers.openpose import read_openpose
-from posewright.readers.values import (
+from posewright.files.values import (
     BROKEN,
     corners,
     finite,
@@ -28,10 +27,12 @@ from posewright.readers.values import (
     reach,
     skeleton_of,
 )
+from posewright.people import People, Status
+from posewright.readers.openpose import read_openpose
 from posewright.results import Result
 from posewright.skeletons import Skeleton
 from posewright.writers.jsonl import FORMAT, VERSION
-from posewright.writers.names import integer_in, is_picture, sequence_of
+from posewright.writers.names import sequence_of
 
 __all__ = ["MOST_PEOPLE", "is_jsonl", "read_results"]
 
@@ -73,9 +74,10 @@ def _allowed(path: Path, result: Result) -> Result:
     if "://" not in result.source + result.sequence + result.message:
         return result
     return result.replace(
-        source=without_secrets(result.source), sequence=without_secrets(result.sequence),
+        source=without_secrets(result.source),
+        sequence=without_secrets(result.sequence),
         message=masked(result.message),
-    )  # fmt: skip
+    )
 
 
 def is_jsonl(path: Path) -> bool:
@@ -121,12 +123,17 @@ def _result(data: dict[str, Any], skeleton: Skeleton) -> Result:
     if not isinstance(data["speed"], dict) or not isinstance(data["people"], list):
         raise ValueError("speed is no object or people are no list")
     result = Result(
-        _jsonl_people(data["people"], skeleton), skeleton, typed(data["size"], tuple[int, int]),
-        text_of(data["source"]), _whole(data["frame"]), _seconds(data["time"]),
-        typed(data["status"], Status), text_of(data["message"]),
+        _jsonl_people(data["people"], skeleton),
+        skeleton,
+        typed(data["size"], tuple[int, int]),
+        text_of(data["source"]),
+        _whole(data["frame"]),
+        _seconds(data["time"]),
+        typed(data["status"], Status),
+        text_of(data["message"]),
         {text_of(stage): _seconds(ms) for stage, ms in data["speed"].items()},
         sequence=text_of(data.get("sequence", "")),
-    )  # fmt: skip
+    )
     return result.replace(sequence=sequence_of(result))  # earlier versions wrote none
 
 
@@ -151,9 +158,12 @@ def _jsonl_people(entries: list[dict[str, Any]], skeleton: Skeleton) -> People:
     if points.shape[1] not in (0, len(skeleton)):  # none: boxes alone
         raise ValueError(f"{points.shape[1]} joints, not the {len(skeleton)} of {skeleton.name}")
     return People.of(
-        finite([e["box"] for e in entries]), finite([e["box_score"] for e in entries]),
-        points[..., :2], points[..., 2], [identity(e["id"]) for e in entries],
-    )  # fmt: skip
+        finite([e["box"] for e in entries]),
+        finite([e["box_score"] for e in entries]),
+        points[..., :2],
+        points[..., 2],
+        [identity(e["id"]) for e in entries],
+    )
 
 
 # --- COCO results, AlphaPose ---------------------------------------------------------------------
@@ -258,9 +268,13 @@ def _numbered(places: list[_Place]) -> Iterator[tuple[_Place, int]]:
     pictures that are there.
     """
     stated = [
-        p.image if isinstance(p.image, int) else p.frame if p.frame is not None
-        else integer_in(p.image) for p in places
-    ]  # fmt: skip
+        p.image
+        if isinstance(p.image, int)
+        else p.frame
+        if p.frame is not None
+        else integer_in(p.image)
+        for p in places
+    ]
     numbers = [number for number in stated if number is not None]
     growing = all(a < b for a, b in pairwise(numbers)) and len(numbers) == len(places)
     yield from zip(places, numbers if growing else range(len(places)), strict=True)
@@ -291,9 +305,12 @@ def _group(
 ) -> Result:
     points = np.stack([p.points for p in group])
     people = People.of(
-        [p.box for p in group], [p.box_score for p in group],
-        points[..., :2], points[..., 2].clip(0, 1), [p.track for p in group],
-    )  # fmt: skip
+        [p.box for p in group],
+        [p.box_score for p in group],
+        points[..., :2],
+        points[..., 2].clip(0, 1),
+        [p.track for p in group],
+    )
     source = path.name if isinstance(place.image, int) else place.image
     sequence = place.sequence or path.name
     return Result(people, skeleton, (0, 0), source, number, sequence=sequence)

@@ -10,12 +10,12 @@ import numpy as np
 
 from posewright.errors import SourceError, UsageError
 from posewright.files.contents import contents
+from posewright.files.values import BROKEN, load, natural, switch
 from posewright.metrics.box_tracks import BoxFrame, grown_extents
 from posewright.metrics.instances import Doubles, Ints
 from posewright.metrics.pck import head_sizes
 from posewright.metrics.posetrack import PoseFrame
 from posewright.metrics.tracking import Sight, box_distances
-from posewright.readers.values import BROKEN, load, natural, switch
 from posewright.skeletons import POSETRACK15, POSETRACK17
 
 __all__ = ["read_mot", "read_posetrack", "read_posetrack_boxes"]
@@ -152,10 +152,12 @@ def _frame(people: Entries, poses: Entries) -> PoseFrame:
     heads[:, 2:] += heads[:, :2]
     found = [_found(p) for p in poses]
     return PoseFrame(
-        _points([p["keypoints"] for p in people]), head_sizes(heads), np.stack(found)
-        if found else np.zeros((0, len(JOINTS), 3)),
-        _names(people), _names(poses),
-    )  # fmt: skip
+        _points([p["keypoints"] for p in people]),
+        head_sizes(heads),
+        np.stack(found) if found else np.zeros((0, len(JOINTS), 3)),
+        _names(people),
+        _names(poses),
+    )
 
 
 def _names(entries: Entries) -> Ints:

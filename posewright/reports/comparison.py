@@ -41,8 +41,10 @@ def markdown(study: Study) -> str:
     """Return the tables as text."""
     parts = [_about(study), _pipes(*_main_table(study))]
     if study.degradations:
-        parts += [f"{study.metric} on degraded pictures, and the difference from clean ones:",
-                  _pipes(*_robust_table(study))]  # fmt: skip
+        parts += [
+            f"{study.metric} on degraded pictures, and the difference from clean ones:",
+            _pipes(*_robust_table(study)),
+        ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -51,18 +53,41 @@ def comma_separated(study: Study) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     changes = study.degradations
-    writer.writerow([
-        "model", "network", "view_width", "view_height", "parameters", "gflops", "person_ms",
-        "picture_ms", "picture_ms_low", "picture_ms_high", "memory_mb", "runtime", study.metric,
-        *(f"{study.metric} {name}" for name in changes),
-    ])  # fmt: skip
+    writer.writerow(
+        [
+            "model",
+            "network",
+            "view_width",
+            "view_height",
+            "parameters",
+            "gflops",
+            "person_ms",
+            "picture_ms",
+            "picture_ms_low",
+            "picture_ms_high",
+            "memory_mb",
+            "runtime",
+            study.metric,
+            *(f"{study.metric} {name}" for name in changes),
+        ]
+    )
     for row in study.rows:
         cost = row.cost
         values: list[Any] = [
-            row.model, row.network, *row.view, cost.parameters, cost.gflops, cost.person_ms,
-            cost.picture_ms, cost.low, cost.high, cost.memory_mb, cost.runtime, row.value,
+            row.model,
+            row.network,
+            *row.view,
+            cost.parameters,
+            cost.gflops,
+            cost.person_ms,
+            cost.picture_ms,
+            cost.low,
+            cost.high,
+            cost.memory_mb,
+            cost.runtime,
+            row.value,
             *(row.degraded[name] for name in changes),
-        ]  # fmt: skip
+        ]
         cells = ["" if v is None or v == -1 else v for v in values]
         writer.writerow([harmless(v) if isinstance(v, str) else v for v in cells])
     return text.getvalue()
@@ -80,8 +105,13 @@ def comparison_page(study: Study) -> str:
         page.section("Models", page.columns(*drawn), page.table(head, rows), page.note(_HOW)),
     ]
     if study.degradations:
-        parts.append(page.section("Degraded pictures", page.columns(_robust_plot(study)),
-                                  page.table(*_robust_table(study))))  # fmt: skip
+        parts.append(
+            page.section(
+                "Degraded pictures",
+                page.columns(_robust_plot(study)),
+                page.table(*_robust_table(study)),
+            )
+        )
     unread = ", ".join(study.unreadable)
     parts.append(page.section("Left out", page.note(f"cannot be read: {unread}") if unread else ""))
     return page.page(f"Models on {study.data}", *parts)
@@ -104,8 +134,16 @@ def _about(study: Study) -> str:
 
 
 def _main_table(study: Study) -> tuple[list[str], list[list[str]]]:
-    head = ["model", "view", "params (M)", "GFLOPs", "ms a person", "ms a picture", "memory (MiB)",
-            study.metric or "score"]  # fmt: skip
+    head = [
+        "model",
+        "view",
+        "params (M)",
+        "GFLOPs",
+        "ms a person",
+        "ms a picture",
+        "memory (MiB)",
+        study.metric or "score",
+    ]
     return head, [_cells(row) for row in study.rows]
 
 
@@ -143,10 +181,11 @@ def _robust_plot(study: Study) -> str:
     """Return a line a model over the degradations, which are numbered from the left."""
     names = ["clean", *study.degradations]
     series = {
-        row.model: [(float(n), v) for n, v in enumerate([row.value, *row.degraded.values()])
-                    if v != -1]
+        row.model: [
+            (float(n), v) for n, v in enumerate([row.value, *row.degraded.values()]) if v != -1
+        ]
         for row in study.rows[:_COLUMNS]
-    }  # fmt: skip
+    }
     title = f"{study.metric} on degraded pictures"
     return plots.lines(series, title, "", "", x_labels=names)
 
@@ -161,9 +200,15 @@ def _pipes(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     safe = [[cell.replace("|", "\\|") for cell in row] for row in [head, *rows]]
     widths = [max(len(row[n]) for row in safe) for n in range(len(head))]
     lines = [
-        "| " + " | ".join([row[0].ljust(widths[0]),
-                           *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]) + " |"
+        "| "
+        + " | ".join(
+            [
+                row[0].ljust(widths[0]),
+                *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)),
+            ]
+        )
+        + " |"
         for row in safe
-    ]  # fmt: skip
+    ]
     rule = "|".join(["-" * (widths[0] + 2), *("-" * (w + 1) + ":" for w in widths[1:])])
     return "\n".join([lines[0], f"|{rule}|", *lines[1:]])

@@ -27,9 +27,12 @@ def evaluation_report(evaluation: Evaluation, dataset: Dataset, folder: Path) ->
     dataset: what was evaluated on, whose pictures are read again for the gallery.
     """
     figures = worst_people(
-        dataset.samples, evaluation.results, evaluation.likeness, evaluation.skeleton,
+        dataset.samples,
+        evaluation.results,
+        evaluation.likeness,
+        evaluation.skeleton,
         evaluation.found,
-    )  # fmt: skip
+    )
     text = page.page(
         f"{evaluation.model} on {dataset.name}",
         page.note(_about(evaluation, dataset)),

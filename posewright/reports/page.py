@@ -12,10 +12,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.writers.files import PartFile
+from posewright.files.part import PartFile
 
-__all__ = ["code", "columns", "facts", "jpeg", "note", "number", "page", "picture", "pictures",
-           "rows_of", "section", "table", "write_page"]  # fmt: skip
+__all__ = [
+    "code",
+    "columns",
+    "facts",
+    "jpeg",
+    "note",
+    "number",
+    "page",
+    "picture",
+    "pictures",
+    "rows_of",
+    "section",
+    "table",
+    "write_page",
+]
 
 Pixels = NDArray[np.uint8]
 

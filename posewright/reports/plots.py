@@ -24,8 +24,17 @@ _MOST = 600  # points of a line; more cannot be told apart
 class _Frame:
     """Axes: a title, ticks with numbers, and the way from values to the plot's units."""
 
-    def __init__(self, title: str, x: Range, y: Range, x_name: str, y_name: str,
-                 log: bool = False, high: float = _HIGH, whole: bool = False) -> None:  # fmt: skip
+    def __init__(
+        self,
+        title: str,
+        x: Range,
+        y: Range,
+        x_name: str,
+        y_name: str,
+        log: bool = False,
+        high: float = _HIGH,
+        whole: bool = False,
+    ) -> None:
         self.x, self.y, self.log, self.whole = x, y, log, whole
         self.head = [
             f'<svg viewBox="0 0 {_WIDE} {high:g}" role="img" aria-label="{html.escape(title)}">',
@@ -169,9 +178,10 @@ def stacked(rows: Mapping[str, Mapping[str, float]], title: str) -> str:
 def points(places: Mapping[str, Point], title: str, x_name: str, y_name: str) -> str:
     """Draw named points over a logarithmic horizontal axis; values of x must be above 0."""
     known = {
-        name: (x, y) for name, (x, y) in places.items()
+        name: (x, y)
+        for name, (x, y) in places.items()
         if x > 0 and math.isfinite(x) and math.isfinite(y)
-    }  # fmt: skip
+    }
     if not known:
         return ""
     across = [x for x, _ in known.values()]

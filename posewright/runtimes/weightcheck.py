@@ -23,18 +23,27 @@ _PARTS = {
     "function": {7: "node", 11: "attribute"},
     "node": {5: "attribute"},
     "attribute": {
-        2: "floats", 7: "floats", 5: "tensor", 10: "tensor", 6: "graph", 11: "graph",
-        22: "sparse", 23: "sparse",
+        2: "floats",
+        7: "floats",
+        5: "tensor",
+        10: "tensor",
+        6: "graph",
+        11: "graph",
+        22: "sparse",
+        23: "sparse",
     },
     "sparse": {1: "tensor"},
-}  # fmt: skip
+}
 _TYPE, _FLOATS, _INTEGERS, _RAW, _DOUBLES, _BESIDE = 2, 4, 5, 9, 10, 13  # fields of a tensor
 _FLOAT, _DOUBLE, _HALF, _BFLOAT = 1, 11, 10, 16  # types of a tensor
 _DTYPES = {_FLOAT: "<f4", _HALF: "<f2", _DOUBLE: "<f8", 14: "<f4", 15: "<f8"}  # of complex: halves
 _NAN_BYTES = {  # of floats in 8 bits: E4M3FN, E4M3FNUZ, E5M2, E5M2FNUZ, E8M0
-    17: (0x7F, 0xFF), 18: (0x80,), 19: (0x7D, 0x7E, 0x7F, 0xFD, 0xFE, 0xFF), 20: (0x80,),
+    17: (0x7F, 0xFF),
+    18: (0x80,),
+    19: (0x7D, 0x7E, 0x7F, 0xFD, 0xFE, 0xFF),
+    20: (0x80,),
     24: (0xFF,),
-}  # fmt: skip
+}
 
 
 def has_nan(path: Path) -> bool:

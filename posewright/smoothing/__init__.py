@@ -18,9 +18,17 @@ from posewright.smoothing.one_euro import OneEuro
 from posewright.smoothing.spec import Smoothing, parse_smoothing
 
 __all__ = [
-    "Blocks", "Chain", "Gaps", "Kalman", "OneEuro", "Smoothing", "Stage",
-    "create_smoother", "parse_smoothing", "smoothed",
-]  # fmt: skip
+    "Blocks",
+    "Chain",
+    "Gaps",
+    "Kalman",
+    "OneEuro",
+    "Smoothing",
+    "Stage",
+    "create_smoother",
+    "parse_smoothing",
+    "smoothed",
+]
 
 GAP = 0.2  # seconds, for whoever asks for smoothing and says no gap
 MAX_GAP = 10.0

@@ -17,7 +17,7 @@ from posewright.smoothing.tables import (
     Table,
     followed,
     moved,
-)  # fmt: skip
+)
 
 __all__ = ["Kalman"]
 

@@ -55,8 +55,9 @@ def _setting(name: str, place: int, word: str) -> tuple[str, float]:
     if not equals:
         key = [*known, ""][min(place, len(known))]
     if key not in known:
-        raise UsageError(f"{name} has no setting {key or word!r}{nearest(key, known)}; "
-                         f"it has {', '.join(known)}")  # fmt: skip
+        raise UsageError(
+            f"{name} has no setting {key or word!r}{nearest(key, known)}; it has {', '.join(known)}"
+        )
     _, least, most = known[key]
     try:
         value = float(number)

@@ -260,5 +260,9 @@ def _first_page(file: IO[bytes]) -> tiff.Directory:
 
 
 _PARSERS: dict[str, Callable[[IO[bytes]], Size]] = {
-    "JPEG": _jpeg, "PNG": _png, "WebP": _webp, "TIFF": _tiff, "BMP": _bmp,
-}  # fmt: skip
+    "JPEG": _jpeg,
+    "PNG": _png,
+    "WebP": _webp,
+    "TIFF": _tiff,
+    "BMP": _bmp,
+}

@@ -14,9 +14,14 @@ from posewright.sources.scans import MOST_SCANS, MOST_SEGMENTS, too_many_scans
 __all__ = ["HIGHEST_RATIO", "damage", "more", "not_the_picture", "raw_format", "values"]
 
 _MAGIC = {
-    b"FUJIFILMCCD-RAW": "RAF", b"IIRO": "ORF", b"IIRS": "ORF", b"MMOR": "ORF", b"IIU\0": "RW2",
-    b"FOVb": "X3F", b"\0MRM": "MRW",
-}  # fmt: skip
+    b"FUJIFILMCCD-RAW": "RAF",
+    b"IIRO": "ORF",
+    b"IIRS": "ORF",
+    b"MMOR": "ORF",
+    b"IIU\0": "RW2",
+    b"FOVb": "X3F",
+    b"\0MRM": "MRW",
+}
 HIGHEST_RATIO = 1100  # deflate cannot pack tighter than 1 : 1032
 _PNG_SAMPLES = {2: 3, 4: 2, 6: 4}  # by the kind of its colours; 1 for others
 _TOO_SHORT = "the {} has too little data for the pixels that it declares; get the file again"
@@ -145,6 +150,9 @@ def _apng(data: bytes) -> int:
 
 
 _DAMAGE: dict[str, Callable[[bytes], str]] = {
-    "JPEG": _slow_jpeg, "PNG": _short_png, "WebP": _cut_webp, "TIFF": _damaged_tiff,
+    "JPEG": _slow_jpeg,
+    "PNG": _short_png,
+    "WebP": _cut_webp,
+    "TIFF": _damaged_tiff,
     "BMP": _short_bmp,
-}  # fmt: skip
+}

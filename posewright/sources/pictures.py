@@ -30,9 +30,19 @@ from posewright.sources.order import PICTURES, UNREAD, folder_of, natural, toget
 from posewright.sources.skipped import RAW, Skipped
 
 __all__ = [
-    "Load", "file_frame", "folder_files", "folder_loads", "glob_files", "glob_loads", "kind_of",
-    "list_files", "list_loads", "pictures", "zip_files", "zip_loads",
-]  # fmt: skip
+    "Load",
+    "file_frame",
+    "folder_files",
+    "folder_loads",
+    "glob_files",
+    "glob_loads",
+    "kind_of",
+    "list_files",
+    "list_loads",
+    "pictures",
+    "zip_files",
+    "zip_loads",
+]
 
 
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # how a text file in it begins
@@ -71,9 +81,14 @@ def pictures(
             yield replace(frame, index=index, time=time)
 
     return Frames(
-        name, "pictures", frames(), resources,
-        total=total, fps=fps, notes=lambda: [*notes, *more.notes()],
-    )  # fmt: skip
+        name,
+        "pictures",
+        frames(),
+        resources,
+        total=total,
+        fps=fps,
+        notes=lambda: [*notes, *more.notes()],
+    )
 
 
 class _More:

@@ -98,8 +98,9 @@ class CameraLink:
         self._capture = capture
         fps = float(capture.get(cv2.CAP_PROP_FPS))
         self.fps = fps if 0 < fps < 10_000 else None
-        width, height = (int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH,
-                                                       cv2.CAP_PROP_FRAME_HEIGHT))  # fmt: skip
+        width, height = (
+            int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+        )
         self.size = (width, height) if width > 0 and height > 0 else None
 
     def images(self) -> Iterator[NDArray[np.uint8]]:
@@ -142,9 +143,13 @@ def open_camera(
 
 
 def open_url(
-    url: str, *, max_pixels: int = 100_000_000, latest: bool = False, retry_s: float = 30.0,
+    url: str,
+    *,
+    max_pixels: int = 100_000_000,
+    latest: bool = False,
+    retry_s: float = 30.0,
     stopped: Callable[[], int] = lambda: 0,
-) -> Frames:  # fmt: skip
+) -> Frames:
     """Open an address: a live stream, a picture, or a video where the server says how long it is.
 
     HTTP tells the bytes of a file, and of a file alone; a multipart stream has no end.
@@ -180,9 +185,14 @@ def open_url(
 
 
 def live(
-    name: str, connect: Connect, first: Link | None = None, *, latest: bool, retry_s: float,
+    name: str,
+    connect: Connect,
+    first: Link | None = None,
+    *,
+    latest: bool,
+    retry_s: float,
     stopped: Callable[[], int] = lambda: 0,
-) -> Frames:  # fmt: skip
+) -> Frames:
     """Return the source of a live stream; SourceError where the first connection fails.
 
     An interruption becomes one frame of status "gap" once the stream is back, and "truncated" when
@@ -194,8 +204,16 @@ def live(
     reader = _Reader(feed.frames(), feed.stop, latest)
     resources = ExitStack()
     resources.callback(reader.join)
-    return Frames(name, "stream", reader.frames(stopped), resources, fps=link.fps, size=link.size,
-                  stop=reader.stop, late=lambda: reader.dropped)  # fmt: skip
+    return Frames(
+        name,
+        "stream",
+        reader.frames(stopped),
+        resources,
+        fps=link.fps,
+        size=link.size,
+        stop=reader.stop,
+        late=lambda: reader.dropped,
+    )
 
 
 class _Feed:
@@ -247,9 +265,12 @@ class _Feed:
             self._seen = now
             self._count += 1
             yield Frame(
-                image, self._count - 1, now - self._begin, self._name,
+                image,
+                self._count - 1,
+                now - self._begin,
+                self._name,
                 pixel_aspect=link.pixel_aspect,
-            )  # fmt: skip
+            )
             self._seen = time.monotonic()  # the time that the asker took is no interruption
 
     def _reconnect(self) -> bool:

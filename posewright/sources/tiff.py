@@ -55,8 +55,12 @@ _HIGHEST_RATIO = {_PLAIN: 1, 5: 2600, 32766: 64, 32773: 64, 32809: 64, 34676: 64
 # What libtiff unpacks in OpenCV's wheels; of what it does not know, OpenCV returns black.
 _READ = {*_HIGHEST_RATIO, *_FAX, 6, _JPEG, *_DEFLATE, 32909, 34677}
 _MAKERS = {
-    b"NIKON": "NEF", b"SONY": "ARW", b"CANON": "CR2", b"PENTAX": "PEF", b"SAMSUNG": "SRW",
-}  # fmt: skip
+    b"NIKON": "NEF",
+    b"SONY": "ARW",
+    b"CANON": "CR2",
+    b"PENTAX": "PEF",
+    b"SAMSUNG": "SRW",
+}
 
 
 @dataclass(frozen=True, slots=True)

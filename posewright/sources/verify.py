@@ -19,9 +19,16 @@ def strip_damaged(data: bytes, compression: int, width: int, rows: int) -> bool:
     of a grey picture, because FFmpeg's strict reading also refuses tags that it does not know.
     """
     tags = {
-        256: width, 257: rows, 258: 8, 259: compression, 262: 1, 273: 8, 277: 1, 278: rows,
+        256: width,
+        257: rows,
+        258: 8,
+        259: compression,
+        262: 1,
+        273: 8,
+        277: 1,
+        278: rows,
         279: len(data),
-    }  # fmt: skip
+    }
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
     padded = data + bytes(len(data) % 2)
     head = struct.pack("<2sHI", b"II", 42, 8 + len(padded))

@@ -63,9 +63,14 @@ def video(name: str, container: InputContainer, stream: VideoStream) -> Frames:
     first = begin[-1].image
     frames = _frames(name, chain(begin, found), decoder, declared)
     return Frames(
-        name, "video", frames, resources, total=declared.total(decoder.index), fps=declared.fps,
+        name,
+        "video",
+        frames,
+        resources,
+        total=declared.total(decoder.index),
+        fps=declared.fps,
         size=(first.shape[1], first.shape[0]),
-    )  # fmt: skip
+    )
 
 
 def _pictures(decoder: Decoder, stored_aspect: float) -> Iterator[_Picture | Lost]:

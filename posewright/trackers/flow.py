@@ -12,8 +12,15 @@ from posewright.nms import Indices
 from posewright.people import Floats
 
 __all__ = [
-    "Correspondences", "Members", "OpticalFlow", "Orb", "Pairs", "inside", "no_pairs", "runs",
-]  # fmt: skip
+    "Correspondences",
+    "Members",
+    "OpticalFlow",
+    "Orb",
+    "Pairs",
+    "inside",
+    "no_pairs",
+    "runs",
+]
 
 Pairs = tuple[Floats, Floats]  # (M, 2) x, y px in the first picture, (M, 2) in the second
 Doubles = NDArray[np.float64]
@@ -67,9 +74,14 @@ class OpticalFlow:
         steps = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.03)
         start = np.ascontiguousarray(points / np.float32(before.ratio), np.float32)
         end, found, _ = cv2.calcOpticalFlowPyrLK(
-            before.pixels, after.pixels, start, None,  # type: ignore[call-overload]
-            winSize=size, maxLevel=self.levels, criteria=steps,
-        )  # fmt: skip
+            before.pixels,
+            after.pixels,
+            start,
+            None,  # type: ignore[call-overload]
+            winSize=size,
+            maxLevel=self.levels,
+            criteria=steps,
+        )
         height, width = after.pixels.shape
         good = (found[:, 0] > 0) & (end >= 0).all(1) & (end < (width, height)).all(1)
         return points[good], np.asarray(end[good] * after.ratio, np.float32)

@@ -66,9 +66,13 @@ class _Tracks:
 
     def __getitem__(self, rows: Indices) -> _Tracks:
         return _Tracks(
-            self.people[rows], self.state[rows], self.away[rows], self.sights[rows],
-            self.past[rows], self.heading[rows],
-        )  # fmt: skip
+            self.people[rows],
+            self.state[rows],
+            self.away[rows],
+            self.sights[rows],
+            self.past[rows],
+            self.heading[rows],
+        )
 
     def joined(self, other: _Tracks) -> _Tracks:
         join = np.concatenate

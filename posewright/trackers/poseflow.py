@@ -167,9 +167,13 @@ def poseflow_original(
     Nearest features are exact where the program's were approximate, which is all that differs.
     """
     return PoseFlowTracker(
-        skeleton, fps, buffer,
-        correspondences=Orb(count=10_000, side=0), scaled=False, published=True,
-    )  # fmt: skip
+        skeleton,
+        fps,
+        buffer,
+        correspondences=Orb(count=10_000, side=0),
+        scaled=False,
+        published=True,
+    )
 
 
 def _way(name: Way | Correspondences) -> Correspondences | None:

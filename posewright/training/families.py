@@ -62,8 +62,15 @@ FAMILIES = (
         recipes.seresnet_152,
     ),
     Family(
-        ("fastpose_r50", "fastpose_r101", "fastpose_r152", "fastpose_duc_r50",
-         "fastpose_duc_r152", "alphapose_simple_r50", "alphapose_hrnet_w32"),
+        (
+            "fastpose_r50",
+            "fastpose_r101",
+            "fastpose_r152",
+            "fastpose_duc_r50",
+            "fastpose_duc_r152",
+            "alphapose_simple_r50",
+            "alphapose_hrnet_w32",
+        ),
         f"{_ALPHAPOSE}, its 1x schedule",
         recipes.alphapose_1x,
     ),
@@ -117,8 +124,14 @@ FAMILIES = (
         recipes.vitpose_plus,
     ),
     Family(
-        ("simcc_r50", "simcc_r101", "simcc_r152", "simcc_r50_upsample_free",
-         "simcc_r101_upsample_free", "simcc_r152_upsample_free"),
+        (
+            "simcc_r50",
+            "simcc_r101",
+            "simcc_r152",
+            "simcc_r50_upsample_free",
+            "simcc_r101_upsample_free",
+            "simcc_r152_upsample_free",
+        ),
         "github.com/leeyegy/SimCC experiments/coco/resnet",
         recipes.simcc,
     ),
@@ -168,11 +181,13 @@ FAMILIES = (
         recipes.posefix,
     ),
     Family(
-        ("dekr_w32",), "github.com/HRNet/DEKR experiments/coco/w32",
+        ("dekr_w32",),
+        "github.com/HRNet/DEKR experiments/coco/w32",
         recipes.dekr_w32,
     ),
     Family(
-        ("dekr_w48",), "github.com/HRNet/DEKR experiments/coco/w48",
+        ("dekr_w48",),
+        "github.com/HRNet/DEKR experiments/coco/w48",
         recipes.dekr_w48,
     ),
     Family(
@@ -193,8 +208,14 @@ FAMILIES = (
         recipes.rtmo,
     ),
     Family(
-        ("yolo_pose_s6", "yolo_pose_m6", "yolo_pose_l6", "yolo_pose_s6_ti_lite",
-         "yolo_pose_m6_ti_lite", "yolo_pose_l6_ti_lite"),
+        (
+            "yolo_pose_s6",
+            "yolo_pose_m6",
+            "yolo_pose_l6",
+            "yolo_pose_s6_ti_lite",
+            "yolo_pose_m6_ti_lite",
+            "yolo_pose_l6_ti_lite",
+        ),
         "YOLO-Pose (arXiv:2204.06806) and YOLOv5's defaults; without mosaic",
         recipes.yolo_pose,
     ),
@@ -203,7 +224,7 @@ FAMILIES = (
         "github.com/fire717/movenet.pytorch; augmentation is ours; Google has published none",
         recipes.movenet,
     ),
-)  # fmt: skip
+)
 
 
 def names() -> list[str]:

@@ -19,6 +19,7 @@ from posewright.augment import Augmentation, Views
 from posewright.codecs import Codec, PoseFix
 from posewright.datasets.base import Dataset
 from posewright.errors import SourceError
+from posewright.files.prefetch import ahead
 from posewright.people import Floats, People
 from posewright.readers.boxes import BoxFile
 from posewright.skeletons import Skeleton
@@ -27,7 +28,6 @@ from posewright.training.cropcache import CropCache
 from posewright.training.cuts import Bounds, Cut, bounds
 from posewright.training.draws import EpochDraws
 from posewright.training.instances import Instances
-from posewright.training.workers import ahead
 
 __all__ = ["Feed"]
 
@@ -94,10 +94,21 @@ class Feed:
     """
 
     def __init__(
-        self, dataset: Dataset, codec: Codec, skeleton: Skeleton, augment: Augmentation, *,
-        batch: int, seed: int, workers: int = 0, cache: str = "", rank: int = 0, world: int = 1,
-        train: bool = True, boxes: BoxFile | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        dataset: Dataset,
+        codec: Codec,
+        skeleton: Skeleton,
+        augment: Augmentation,
+        *,
+        batch: int,
+        seed: int,
+        workers: int = 0,
+        cache: str = "",
+        rank: int = 0,
+        world: int = 1,
+        train: bool = True,
+        boxes: BoxFile | None = None,
+    ) -> None:
         self.codec, self.skeleton, self.train = codec, skeleton, train
         self.augment = augment if train else Augmentation.none()
         self.instances = Instances.of(dataset.to(skeleton), codec.top_down, boxes)

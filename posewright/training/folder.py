@@ -69,9 +69,11 @@ def describe_run(
     write_text(folder / _RECIPE, recipe.to_toml())
     write_text(folder / "environment.json", _json(environment(device)))
     data = {
-        "train": fingerprint(train), "validation": fingerprint(held),
-        "held_back": names(held), "notes": left_out(train).splitlines(),
-    }  # fmt: skip
+        "train": fingerprint(train),
+        "validation": fingerprint(held),
+        "held_back": names(held),
+        "notes": left_out(train).splitlines(),
+    }
     write_text(folder / "data.json", _json(data))
 
 
@@ -85,9 +87,12 @@ def draw_targets(folder: Path, feed: Feed, model: PoseModel) -> None:
     targets = batch.targets(model.codec, "cpu")
     few = slice(0, 12)
     picture = drawn(
-        batch.views[few].numpy(), list(batch.people[few]),
-        {k: np.asarray(v[few]) for k, v in targets.items()}, model.codec, model.skeleton,
-    )  # fmt: skip
+        batch.views[few].numpy(),
+        list(batch.people[few]),
+        {k: np.asarray(v[few]) for k, v in targets.items()},
+        model.codec,
+        model.skeleton,
+    )
     done, coded = cv2.imencode(".jpg", picture[:, :, ::-1])
     if done:
         write_bytes(folder / "targets.jpg", coded.tobytes())

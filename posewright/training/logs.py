@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from posewright.extras import naming_extras
+from posewright.files.part import explain
 from posewright.files.scratch import replacing
-from posewright.writers.files import explain
 
 __all__ = ["Log", "write_bytes", "write_text"]
 

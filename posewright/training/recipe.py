@@ -112,13 +112,17 @@ class Recipe:
         "boxes: no branch, the transformer itself is asked for that crop",
     )
     oks_width: float = _setting(
-        1.0, number(1, 100), "YOLO-Pose, YOLOX-Pose, RTMO: factor of the loss's sigmas at the "
-        "start, 1 from half of the training on"
-    )  # fmt: skip
+        1.0,
+        number(1, 100),
+        "YOLO-Pose, YOLOX-Pose, RTMO: factor of the loss's sigmas at the "
+        "start, 1 from half of the training on",
+    )
     teach_from: int = _setting(
-        0, number(0, whole=True), "RTMO: epoch at which its second stage begins, in which its "
-        "classifier teaches the other branches; 0: never"
-    )  # fmt: skip
+        0,
+        number(0, whole=True),
+        "RTMO: epoch at which its second stage begins, in which its "
+        "classifier teaches the other branches; 0: never",
+    )
     weights: str = _setting("", text(), "safetensors file to start from; what fits is loaded")
 
     seed: int = _setting(0, number(0, 2**63 - 1, whole=True), "of every random draw")

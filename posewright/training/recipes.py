@@ -58,9 +58,15 @@ _RTMPOSE = replace(_MMPOSE, scale=0.4, colour=0.12, erase=1.0)
 _PGPG = replace(_RESNET, pgpg="alphapose", pgpg_from=140)
 # DEKR: a region .75 to 1.5 times as large, moved by up to 40 of 512 pixels.
 _DEKR = Augmentation(
-    flip=0.5, scale=0.375, scale_middle=1.125, scale_draw="uniform", rotate=30.0,
-    rotate_probability=1.0, shift=0.08, half_body=0.0,
-)  # fmt: skip
+    flip=0.5,
+    scale=0.375,
+    scale_middle=1.125,
+    scale_draw="uniform",
+    rotate=30.0,
+    rotate_probability=1.0,
+    shift=0.08,
+    half_body=0.0,
+)
 _YOLO = replace(_DEKR, scale_middle=1.0)
 
 
@@ -77,9 +83,15 @@ def hrnet(model: str) -> Recipe:
 
 def mmpose(model: str) -> Recipe:
     return Recipe(
-        model, epochs=210, milestones=(170, 200), batch=512, lr=5e-4, warmup=500,
-        warmup_factor=0.001, augment=_MMPOSE,
-    )  # fmt: skip
+        model,
+        epochs=210,
+        milestones=(170, 200),
+        batch=512,
+        lr=5e-4,
+        warmup=500,
+        warmup_factor=0.001,
+        augment=_MMPOSE,
+    )
 
 
 def hourglass(model: str) -> Recipe:
@@ -93,23 +105,38 @@ def seresnet_152(model: str) -> Recipe:
 def alphapose_1x(model: str) -> Recipe:
     # The learning rate starts anew with PGPG.
     return Recipe(
-        model, epochs=200, milestones=(90, 120, 160, 190), restart=140, batch=128, lr=1e-3,
+        model,
+        epochs=200,
+        milestones=(90, 120, 160, 190),
+        restart=140,
+        batch=128,
+        lr=1e-3,
         augment=_PGPG,
-    )  # fmt: skip
+    )
 
 
 def alphapose_2x(model: str) -> Recipe:
     return Recipe(
-        model, epochs=270, milestones=(170, 200, 230, 250), restart=210, batch=128, lr=1e-3,
+        model,
+        epochs=270,
+        milestones=(170, 200, 230, 250),
+        restart=210,
+        batch=128,
+        lr=1e-3,
         augment=replace(_HRNET, pgpg="alphapose", pgpg_from=210),
-    )  # fmt: skip
+    )
 
 
 def alphapose_halpe(model: str) -> Recipe:
     return Recipe(
-        model, epochs=320, milestones=(190, 220, 260, 280), restart=230, batch=128, lr=1e-3,
+        model,
+        epochs=320,
+        milestones=(190, 220, 260, 280),
+        restart=230,
+        batch=128,
+        lr=1e-3,
         augment=replace(_HRNET, pgpg="alphapose", pgpg_from=230),
-    )  # fmt: skip
+    )
 
 
 def mindspore(model: str) -> Recipe:
@@ -118,24 +145,43 @@ def mindspore(model: str) -> Recipe:
 
 def simple_pose(model: str) -> Recipe:
     return Recipe(
-        model, epochs=180, milestones=(120, 160), batch=128, lr=1e-3,
+        model,
+        epochs=180,
+        milestones=(120, 160),
+        batch=128,
+        lr=1e-3,
         augment=replace(_RESNET, scale_draw="uniform", rotate_probability=1.0),
-    )  # fmt: skip
+    )
 
 
 def lite_hrnet(model: str) -> Recipe:
     return Recipe(
-        model, epochs=210, milestones=(170, 200), batch=256, lr=2e-3, warmup=500,
-        warmup_factor=0.001, augment=replace(_HRNET, scale=0.25, rotate=30.0),
-    )  # fmt: skip
+        model,
+        epochs=210,
+        milestones=(170, 200),
+        batch=256,
+        lr=2e-3,
+        warmup=500,
+        warmup_factor=0.001,
+        augment=replace(_HRNET, scale=0.25, rotate=30.0),
+    )
 
 
 def hrformer(model: str) -> Recipe:
     return Recipe(
-        model, epochs=210, milestones=(170, 200), batch=256, optimizer="adamw", lr=5e-4,
-        weight_decay=0.01, no_decay=("relative_position_bias_table",), warmup=500,
-        warmup_factor=0.001, sync_bn=True, augment=_VIT,
-    )  # fmt: skip
+        model,
+        epochs=210,
+        milestones=(170, 200),
+        batch=256,
+        optimizer="adamw",
+        lr=5e-4,
+        weight_decay=0.01,
+        no_decay=("relative_position_bias_table",),
+        warmup=500,
+        warmup_factor=0.001,
+        sync_bn=True,
+        augment=_VIT,
+    )
 
 
 def tokenpose(model: str) -> Recipe:
@@ -153,11 +199,20 @@ def tokenpose_l_mpii(model: str) -> Recipe:
 def vitpose(model: str) -> Recipe:
     size = model.rpartition("_")[2]
     return Recipe(
-        model, epochs=210, milestones=(170, 200), batch=512, optimizer="adamw", lr=5e-4,
-        weight_decay=0.1, no_decay=("norm", "bias", "pos_embed"), clip=1.0, warmup=500,
-        warmup_factor=0.001, layer_decay={"s": 0.8, "b": 0.75, "l": 0.8, "h": 0.85}[size],
+        model,
+        epochs=210,
+        milestones=(170, 200),
+        batch=512,
+        optimizer="adamw",
+        lr=5e-4,
+        weight_decay=0.1,
+        no_decay=("norm", "bias", "pos_embed"),
+        clip=1.0,
+        warmup=500,
+        warmup_factor=0.001,
+        layer_decay={"s": 0.8, "b": 0.75, "l": 0.8, "h": 0.85}[size],
         augment=_VIT,
-    )  # fmt: skip
+    )
 
 
 def vitpose_plus(model: str) -> Recipe:
@@ -173,10 +228,22 @@ def simcc(model: str) -> Recipe:
 
 def rtmpose(model: str) -> Recipe:
     return Recipe(
-        model, epochs=420, batch=1024, optimizer="adamw", lr=4e-3, weight_decay=0.05,
-        no_decay=("norm", "bias"), schedule="cosine", cosine_from=210, final_factor=0.05,
-        warmup=1000, warmup_factor=1e-5, ema=0.9998, sync_bn=True, augment=_RTMPOSE,
-    )  # fmt: skip
+        model,
+        epochs=420,
+        batch=1024,
+        optimizer="adamw",
+        lr=4e-3,
+        weight_decay=0.05,
+        no_decay=("norm", "bias"),
+        schedule="cosine",
+        cosine_from=210,
+        final_factor=0.05,
+        warmup=1000,
+        warmup_factor=1e-5,
+        ema=0.9998,
+        sync_bn=True,
+        augment=_RTMPOSE,
+    )
 
 
 def rtmpose_s(model: str) -> Recipe:
@@ -189,9 +256,12 @@ def rtmpose_t(model: str) -> Recipe:
 
 def rtmpose_x(model: str) -> Recipe:
     return replace(
-        rtmpose(model), epochs=700, cosine_from=350, clip=35.0,
+        rtmpose(model),
+        epochs=700,
+        cosine_from=350,
+        clip=35.0,
         augment=replace(_RTMPOSE, scale=0.5, rotate=45.0),
-    )  # fmt: skip
+    )
 
 
 def rle_mobilenetv2(model: str) -> Recipe:
@@ -204,17 +274,31 @@ def rle(model: str) -> Recipe:
 
 def poseur(model: str) -> Recipe:
     return Recipe(
-        model, epochs=325, milestones=(255, 310), batch=256, optimizer="adamw", lr=1e-3,
-        weight_decay=1e-4, lr_multipliers={"sampling_offsets": 0.1}, warmup=500,
-        warmup_factor=0.001, sync_bn=True, augment=_VIT,
-    )  # fmt: skip
+        model,
+        epochs=325,
+        milestones=(255, 310),
+        batch=256,
+        optimizer="adamw",
+        lr=1e-3,
+        weight_decay=1e-4,
+        lr_multipliers={"sampling_offsets": 0.1},
+        warmup=500,
+        warmup_factor=0.001,
+        sync_bn=True,
+        augment=_VIT,
+    )
 
 
 def posefix(model: str) -> Recipe:
     return Recipe(
-        model, epochs=140, milestones=(90, 120), batch=16, lr=5e-4, weight_decay=1e-5,
+        model,
+        epochs=140,
+        milestones=(90, 120),
+        batch=16,
+        lr=5e-4,
+        weight_decay=1e-5,
         augment=_RESNET,
-    )  # fmt: skip
+    )
 
 
 # --- one-stage ----------------------------------------------------------------------------------
@@ -235,11 +319,23 @@ def adaptivepose(model: str) -> Recipe:
 def yoloxpose(model: str) -> Recipe:
     # Five epochs of warm-up are 1,100 steps of 256 of COCO's 56,599 pictures with people.
     return Recipe(
-        model, epochs=300, batch=256, optimizer="adamw", lr=4e-3, weight_decay=0.05,
-        no_decay=("norm", "bias"), clip=0.1, schedule="cosine", cosine_from=5, cosine_until=280,
-        final_factor=0.05, warmup=1100, warmup_factor=0.0, ema=0.9998,
+        model,
+        epochs=300,
+        batch=256,
+        optimizer="adamw",
+        lr=4e-3,
+        weight_decay=0.05,
+        no_decay=("norm", "bias"),
+        clip=0.1,
+        schedule="cosine",
+        cosine_from=5,
+        cosine_until=280,
+        final_factor=0.05,
+        warmup=1100,
+        warmup_factor=0.0,
+        ema=0.9998,
         augment=replace(_YOLO, scale=0.25, rotate=10.0, shift=0.1, colour=0.12),
-    )  # fmt: skip
+    )
 
 
 def rtmo(model: str) -> Recipe:
@@ -251,15 +347,30 @@ def rtmo(model: str) -> Recipe:
 def yolo_pose(model: str) -> Recipe:
     # Three epochs of warm-up are 2,650 steps of 64 of the same pictures.
     return Recipe(
-        model, epochs=300, batch=64, optimizer="sgd", lr=0.01, momentum=0.937, weight_decay=5e-4,
-        no_decay=("norm", "bias"), schedule="cosine", final_factor=0.2, warmup=2650,
-        warmup_factor=0.0, ema=0.9999,
+        model,
+        epochs=300,
+        batch=64,
+        optimizer="sgd",
+        lr=0.01,
+        momentum=0.937,
+        weight_decay=5e-4,
+        no_decay=("norm", "bias"),
+        schedule="cosine",
+        final_factor=0.2,
+        warmup=2650,
+        warmup_factor=0.0,
+        ema=0.9999,
         augment=replace(_YOLO, scale=0.5, rotate=0.0, shift=0.1, colour=0.4),
-    )  # fmt: skip
+    )
 
 
 def movenet(model: str) -> Recipe:
     return Recipe(
-        model, epochs=120, milestones=(70, 100), batch=64, lr=1e-3, weight_decay=5e-4,
+        model,
+        epochs=120,
+        milestones=(70, 100),
+        batch=64,
+        lr=1e-3,
+        weight_decay=5e-4,
         augment=replace(_YOLO, scale=0.25, colour=0.2),
-    )  # fmt: skip
+    )

@@ -48,9 +48,14 @@ class Run:
     """Everything of one run.  `Run.open` builds it; posewright.train holds the loop."""
 
     def __init__(
-        self, recipe: Recipe, folder: Path, world: World, say: Callable[[str], None],
-        train_set: Dataset, held: Dataset | None,
-    ) -> None:  # fmt: skip
+        self,
+        recipe: Recipe,
+        folder: Path,
+        world: World,
+        say: Callable[[str], None],
+        train_set: Dataset,
+        held: Dataset | None,
+    ) -> None:
         self.recipe, self.folder, self.world = recipe, folder, world
         self.say: Callable[[str], None] = say if world.first else (lambda line: None)
         self.train_set, self.held = train_set, held
@@ -69,18 +74,29 @@ class Run:
         self.ema = Ema(self.model, recipe.ema) if recipe.ema else None
         self.stepper = Stepper(self.model, self.optimizer, recipe, world)
         self.feed = Feed(
-            train_set, self.model.codec, self.model.skeleton, recipe.augment,
-            batch=recipe.batch, seed=recipe.seed, workers=recipe.workers, cache=recipe.cache,
-            rank=world.rank, world=world.size,
-            boxes=None if recipe.boxes == "truth"
+            train_set,
+            self.model.codec,
+            self.model.skeleton,
+            recipe.augment,
+            batch=recipe.batch,
+            seed=recipe.seed,
+            workers=recipe.workers,
+            cache=recipe.cache,
+            rank=world.rank,
+            world=world.size,
+            boxes=None
+            if recipe.boxes == "truth"
             else read_boxes(Path(recipe.boxes), train_set.category),
-        )  # fmt: skip
+        )
         self.pace = Pace.of(recipe, len(self.feed), len(self.feed.instances))
         self.place, self.meter = Place(), Meter()
         self.around = {
-            "world": world.size, "device": world.device, "torch": torch.__version__,
-            "data": fingerprint(train_set)["sha256"], "validation": fingerprint(held)["sha256"],
-        }  # fmt: skip
+            "world": world.size,
+            "device": world.device,
+            "torch": torch.__version__,
+            "data": fingerprint(train_set)["sha256"],
+            "validation": fingerprint(held)["sha256"],
+        }
         self.undescribed = False  # the folder's recipe.toml and data.json are of before a change
         self.log: Log | None = None
         self.lock: FolderLock | None = None
@@ -164,9 +180,14 @@ class Run:
         steps = meter.count + meter.left_out
         loss = self.world.mean(meter.loss / max(meter.count, 1))
         row = {
-            "step": place.step, "epoch": place.epoch, "loss": loss, "lr": rate, "seconds": seconds,
-            "images_per_second": steps * recipe.batch / seconds, "data_wait": meter.waited,
-        }  # fmt: skip
+            "step": place.step,
+            "epoch": place.epoch,
+            "loss": loss,
+            "lr": rate,
+            "seconds": seconds,
+            "images_per_second": steps * recipe.batch / seconds,
+            "data_wait": meter.waited,
+        }
         if self.log is not None:
             self.log.step(row)
         self.say(
@@ -244,9 +265,11 @@ class Run:
         network = self.final()
         network.name, network.options = self.model.name, self.model.options
         info = describe(
-            network, origin=f"posewright train, epoch {self.place.epoch}",
-            training_data=self.train_set.name, licence="that of the training data",
-        )  # fmt: skip
+            network,
+            origin=f"posewright train, epoch {self.place.epoch}",
+            training_data=self.train_set.name,
+            licence="that of the training data",
+        )
         save_model(network, self.folder / f"{name}.safetensors", info)
 
     def save(self) -> None:

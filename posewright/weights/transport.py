@@ -245,10 +245,14 @@ def open_address(
     """
     opener = urllib.request.OpenerDirector()
     for handler in (
-        urllib.request.ProxyHandler(), urllib.request.UnknownHandler(),
-        urllib.request.HTTPDefaultErrorHandler(), urllib.request.HTTPErrorProcessor(),
-        WatchedHttp(pace), WatchedHttps(pace), _Redirects(url, headers, allow_http),
-    ):  # fmt: skip
+        urllib.request.ProxyHandler(),
+        urllib.request.UnknownHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        WatchedHttp(pace),
+        WatchedHttps(pace),
+        _Redirects(url, headers, allow_http),
+    ):
         opener.add_handler(handler)
     with _of_network():
         response: _Response = opener.open(_request(url, headers), timeout=pace.timeout)

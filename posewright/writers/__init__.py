@@ -15,8 +15,14 @@ if TYPE_CHECKING:
     from posewright.draw import Style
 
 __all__ = [
-    "RESULTS", "VIDEOS", "WRITERS", "Writer", "WriterOptions", "create_writer", "film_suffix",
-]  # fmt: skip
+    "RESULTS",
+    "VIDEOS",
+    "WRITERS",
+    "Writer",
+    "WriterOptions",
+    "create_writer",
+    "film_suffix",
+]
 
 _MODULES = {
     "coco": "coco",

@@ -8,21 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from posewright.files.names import file_name, is_picture, safe, stem
+from posewright.files.values import dumps, plain
 from posewright.nms import proposal_score
 from posewright.people import triples, xywh
 from posewright.results import Result
 from posewright.writers import WriterOptions
-from posewright.writers.names import (
-    Names,
-    Sequences,
-    file_name,
-    is_picture,
-    safe,
-    sequence_of,
-    stem,
-)
+from posewright.writers.names import Names, Sequences, sequence_of
 from posewright.writers.orders import reorder
-from posewright.writers.text import Group, PagesWriter, TextWriter, dumps, plain, starts_with
+from posewright.writers.text import Group, PagesWriter, TextWriter, starts_with
 
 __all__ = ["ImageIds", "ListForm", "PicturePage", "TableForm", "create"]
 

@@ -9,12 +9,14 @@ from typing import Any
 
 from posewright.errors import UsageError
 from posewright.files.contents import contents
+from posewright.files.names import file_name, integer_in, is_picture
 from posewright.files.paths import PathIndex
+from posewright.files.values import dumps, plain
 from posewright.people import Floats, People, triples, xywh
 from posewright.results import Result
 from posewright.writers import WriterOptions
-from posewright.writers.names import Sequences, file_name, integer_in, is_picture, sequence_of
-from posewright.writers.text import TextWriter, dumps, plain
+from posewright.writers.names import Sequences, sequence_of
+from posewright.writers.text import TextWriter
 
 __all__ = ["CocoForm", "KnownImages", "create", "person_scores"]
 

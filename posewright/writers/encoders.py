@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from posewright.errors import OutputError
 from posewright.files.marks import MARK, mark_avi
+from posewright.files.part import PartFile
 from posewright.writers import film_suffix
 from posewright.writers.clock import CLOCK, Clock
-from posewright.writers.files import PartFile
 
 __all__ = ["Encoder", "EncoderError", "open_encoder"]
 
@@ -60,9 +60,15 @@ class Encoder(Protocol):
 
 
 def open_encoder(
-    folder: Path, name: str, size: tuple[int, int], fps: float, codecs: tuple[str, ...],
-    overwrite: bool, notes: list[str], pixel_aspect: float = 1.0,
-) -> Encoder:  # fmt: skip
+    folder: Path,
+    name: str,
+    size: tuple[int, int],
+    fps: float,
+    codecs: tuple[str, ...],
+    overwrite: bool,
+    notes: list[str],
+    pixel_aspect: float = 1.0,
+) -> Encoder:
     """Return the first encoder of `codecs` that opens for a size (even width, even height).
 
     pixel_aspect: width of a pixel over its height, which players keep.  `notes` gets a line with

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from posewright.draw import Style, draw
 from posewright.errors import OutputError, UsageError
 from posewright.files.marks import is_drawn, marked
+from posewright.files.names import file_name
+from posewright.files.part import spare_source
 from posewright.results import Result
 from posewright.writers import WriterOptions
-from posewright.writers.files import spare_source
-from posewright.writers.names import Names, file_name
+from posewright.writers.names import Names
 from posewright.writers.text import PagesWriter
 
 __all__ = ["PicturePage", "create", "pixels"]

@@ -12,12 +12,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from posewright.files.values import dumps, plain
 from posewright.people import People, triples
 from posewright.results import Result
 from posewright.skeletons import Skeleton
 from posewright.writers import WriterOptions
 from posewright.writers.names import sequence_of
-from posewright.writers.text import TextWriter, dumps, plain
+from posewright.writers.text import TextWriter
 
 __all__ = ["FORMAT", "VERSION", "LinesForm", "create"]
 
@@ -70,7 +71,10 @@ def _line(result: Result) -> dict[str, Any]:
 
 def _people(people: People) -> list[dict[str, Any]]:
     columns = (
-        people.ids.tolist(), plain(people.boxes), plain(people.box_scores), plain(triples(people))
-    )  # fmt: skip
+        people.ids.tolist(),
+        plain(people.boxes),
+        plain(people.box_scores),
+        plain(triples(people)),
+    )
     keys = ("id", "box", "box_score", "keypoints")
     return [dict(zip(keys, row, strict=True)) for row in zip(*columns, strict=True)]

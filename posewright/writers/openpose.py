@@ -7,18 +7,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from posewright.files.names import safe, stem
+from posewright.files.values import dumps, plain
 from posewright.results import Result
 from posewright.writers import WriterOptions
-from posewright.writers.names import Names, safe, sequence_of, stem
+from posewright.writers.names import Names, sequence_of
 from posewright.writers.orders import Order, reorder
-from posewright.writers.text import PagesWriter, dumps, plain, starts_with
+from posewright.writers.text import PagesWriter, starts_with
 
 __all__ = ["OpenPosePage", "create"]
 
 _OTHERS = (
-    "face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d",
-    "pose_keypoints_3d", "face_keypoints_3d", "hand_left_keypoints_3d", "hand_right_keypoints_3d",
-)  # fmt: skip
+    "face_keypoints_2d",
+    "hand_left_keypoints_2d",
+    "hand_right_keypoints_2d",
+    "pose_keypoints_3d",
+    "face_keypoints_3d",
+    "hand_left_keypoints_3d",
+    "hand_right_keypoints_3d",
+)
 
 
 def create(_: str, folder: Path, options: WriterOptions) -> PagesWriter:

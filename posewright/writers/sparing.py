@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from posewright.errors import OutputError
+from posewright.files.part import reserve
 from posewright.sources.order import gathered
 from posewright.sources.planning import picture_files, sequences
 from posewright.writers import RESULTS, VIDEOS, WriterOptions, film_suffix
-from posewright.writers.files import reserve
 from posewright.writers.names import Names, film_name
 
 __all__ = ["spare_films", "spare_inputs"]

@@ -16,19 +16,31 @@ from typing import Any
 import numpy as np
 
 from posewright.extras import need
+from posewright.files.part import PartFile
+from posewright.files.values import plain
 from posewright.results import Result
 from posewright.writers import WriterOptions
-from posewright.writers.files import PartFile
-from posewright.writers.text import TextWriter, harmless, plain
+from posewright.writers.text import TextWriter, harmless
 
 __all__ = ["COLUMNS", "TABLE_VERSION", "CsvForm", "ParquetWriter", "columns", "create"]
 
 TABLE_VERSION = 1
 COLUMNS = {
-    "source": "string", "frame": "int64", "time": "double", "person": "int32", "id": "int64",
-    "joint": "string", "x": "float", "y": "float", "score": "float", "box_x1": "float",
-    "box_y1": "float", "box_x2": "float", "box_y2": "float", "box_score": "float",
-}  # fmt: skip
+    "source": "string",
+    "frame": "int64",
+    "time": "double",
+    "person": "int32",
+    "id": "int64",
+    "joint": "string",
+    "x": "float",
+    "y": "float",
+    "score": "float",
+    "box_x1": "float",
+    "box_y1": "float",
+    "box_x2": "float",
+    "box_y2": "float",
+    "box_score": "float",
+}
 _CHUNK = 65_536  # rows of a row group
 
 

@@ -2,39 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import ArrayLike
+from typing import Protocol
 
 from posewright.errors import OutputError
+from posewright.files.part import PartFile, PartFolder
 from posewright.results import Result
-from posewright.writers.files import PartFile, PartFolder
 
-__all__ = [
-    "Form",
-    "Group",
-    "Page",
-    "PagesWriter",
-    "TextWriter",
-    "dumps",
-    "harmless",
-    "plain",
-    "starts_with",
-]
-
-
-def dumps(value: Any) -> str:
-    """Return compact JSON in ASCII; a ValueError rather than NaN."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":"))
-
-
-def plain(array: ArrayLike) -> Any:
-    """Return lists of the shortest decimals that read back as the same float32."""
-    return np.asarray(array, np.float32).astype("U32").astype(np.float64).tolist()
+__all__ = ["Form", "Group", "Page", "PagesWriter", "TextWriter", "harmless", "starts_with"]
 
 
 def harmless(cell: str) -> str:

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from posewright.draw import Style, draw
 from posewright.errors import OutputError
+from posewright.files.part import PlaceError, spare_source
 from posewright.results import Result
 from posewright.warp import Warp
 from posewright.writers import WriterOptions
 from posewright.writers.encoders import Encoder, EncoderError, open_encoder
-from posewright.writers.files import PlaceError, spare_source
 from posewright.writers.images import pixels
 from posewright.writers.names import Names, film_name, sequence_of
 
@@ -120,9 +120,15 @@ class VideoWriter:
         options = self._options
         try:
             self._film = open_encoder(
-                self._folder, name, self._size, options.fps, options.video_codecs,
-                options.overwrite, self.notes, pixel_aspect,
-            )  # fmt: skip
+                self._folder,
+                name,
+                self._size,
+                options.fps,
+                options.video_codecs,
+                options.overwrite,
+                self.notes,
+                pixel_aspect,
+            )
         except (EncoderError, PlaceError) as error:
             self.errors.append(f"{source}: {error}")
 

@@ -24,9 +24,10 @@ from .trying import Trial, fuzz
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
-        prog="python -m tests.fuzz", description=__doc__,
+        prog="python -m tests.fuzz",
+        description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     parser.add_argument("--minutes", type=float, default=20.0, metavar="N")
     parser.add_argument("--seed", type=int, default=None, metavar="N", help="default: the time")
     parser.add_argument("--found", type=Path, default=Path("fuzz-found"), metavar="DIR")

@@ -44,9 +44,14 @@ def outcome(argv: list[str]) -> dict[str, Any]:
     cpu, wall = _cpu_seconds() - spent, time.perf_counter() - started
     others = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     return {
-        "code": code, "out": _spoken(out), "err": _spoken(err), "wall": wall, "cpu": cpu,
-        "peak": max(_status("VmHWM:"), others), "grown": _status("VmHWM:") - before,
-    }  # fmt: skip
+        "code": code,
+        "out": _spoken(out),
+        "err": _spoken(err),
+        "wall": wall,
+        "cpu": cpu,
+        "peak": max(_status("VmHWM:"), others),
+        "grown": _status("VmHWM:") - before,
+    }
 
 
 @functools.cache

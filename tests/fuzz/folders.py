@@ -32,9 +32,18 @@ def rows_of(run: Bounded, source: Path, out: Path) -> tuple[Outcome, dict[str, d
     A row is without its number in the sequence and the time that it took, which depend on others.
     """
     outcome = run(
-        "predict", source, "-o", out, "-d", "whole-image", "--save", "jsonl", "--progress", "none",
+        "predict",
+        source,
+        "-o",
+        out,
+        "-d",
+        "whole-image",
+        "--save",
+        "jsonl",
+        "--progress",
+        "none",
         cwd=source.parent,
-    )  # fmt: skip
+    )
     lines = (out / "poses.jsonl").read_text(encoding="utf-8").splitlines()[1:]
     rows = {Path(row["source"]).name: row for row in map(json.loads, lines)}
     assert len(rows) == len(lines), "two rows of one picture"

@@ -43,8 +43,9 @@ def _png(rng: random.Random, data: bytes) -> bytes:
         chunks[at] = (kind, damaged_bytes(rng, body))
     else:
         chunks.insert(rng.randrange(len(chunks) + 1), chunks[at])
-    packed = (struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b))
-              for k, b in chunks)  # fmt: skip
+    packed = (
+        struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b)) for k, b in chunks
+    )
     return data[:8] + b"".join(packed)
 
 
@@ -80,8 +81,20 @@ def _bmp(rng: random.Random, data: bytes) -> bytes:
     """Change the length of the header, sizes, bits, compression, colours, where pixels begin."""
     made = bytearray(data)
     for _ in range(rng.randint(1, 3)):
-        at, size = rng.choice(((2, 4), (10, 4), (14, 4), (18, 4), (22, 4), (26, 2), (28, 2),
-                               (30, 4), (34, 4), (46, 4)))  # fmt: skip
+        at, size = rng.choice(
+            (
+                (2, 4),
+                (10, 4),
+                (14, 4),
+                (18, 4),
+                (22, 4),
+                (26, 2),
+                (28, 2),
+                (30, 4),
+                (34, 4),
+                (46, 4),
+            )
+        )
         made[at : at + size] = _odd(rng, size).to_bytes(size, "little")
     return bytes(made)
 
@@ -110,9 +123,35 @@ def _tiff(rng: random.Random, data: bytes) -> bytes:
         act = rng.randrange(6)
         if act == 0:
             made[entry : entry + 2] = struct.pack(
-                "<H", rng.choice((256, 257, 258, 259, 262, 273, 274, 277, 278, 279, 284, 317, 320,
-                                  322, 323, 324, 325, 330, 338, 339, 347, 700, _odd(rng, 2)))
-            )  # fmt: skip
+                "<H",
+                rng.choice(
+                    (
+                        256,
+                        257,
+                        258,
+                        259,
+                        262,
+                        273,
+                        274,
+                        277,
+                        278,
+                        279,
+                        284,
+                        317,
+                        320,
+                        322,
+                        323,
+                        324,
+                        325,
+                        330,
+                        338,
+                        339,
+                        347,
+                        700,
+                        _odd(rng, 2),
+                    )
+                ),
+            )
         elif act == 1:
             made[entry + 2 : entry + 4] = struct.pack("<H", rng.choice((*range(19), 999)))
         elif act == 2:
@@ -123,5 +162,9 @@ def _tiff(rng: random.Random, data: bytes) -> bytes:
 
 
 _FORMATS: dict[bytes, Callable[[random.Random, bytes], bytes]] = {
-    b"\x89PNG": _png, b"\xff\xd8": _jpeg, b"BM": _bmp, b"RIFF": _webp, b"II*\0": _tiff,
-}  # fmt: skip
+    b"\x89PNG": _png,
+    b"\xff\xd8": _jpeg,
+    b"BM": _bmp,
+    b"RIFF": _webp,
+    b"II*\0": _tiff,
+}

@@ -150,9 +150,10 @@ _READ = (
     ("recipe", "recipes", "text"),
     *(
         (f"{use}-{kind}", kind, _SET_FORMS.get(kind, "json"))
-        for kind in SETS for use in ("set", "check")
+        for kind in SETS
+        for use in ("set", "check")
     ),
-)  # fmt: skip
+)
 
 
 def _kinds() -> dict[str, Kind]:

@@ -27,9 +27,15 @@ __all__ = ["examples"]
 _PARTS = 12  # frames of a clip
 # suffix and encoder of each clip, so that every container that people have is among them
 _CLIPS = {
-    "a.mp4": "libx264", "a.avi": "mpeg4", "a.mkv": "libx264", "a.ts": "mpeg4", "a.mov": "mpeg4",
-    "a.webm": "libvpx", "mjpeg.avi": "mjpeg", "a.flv": "flv",
-}  # fmt: skip
+    "a.mp4": "libx264",
+    "a.avi": "mpeg4",
+    "a.mkv": "libx264",
+    "a.ts": "mpeg4",
+    "a.mov": "mpeg4",
+    "a.webm": "libvpx",
+    "mjpeg.avi": "mjpeg",
+    "a.flv": "flv",
+}
 _JPEG, _TIFF = int(cv2.IMWRITE_JPEG_PROGRESSIVE), int(cv2.IMWRITE_TIFF_COMPRESSION)
 
 
@@ -69,9 +75,14 @@ def _frames() -> list[np.ndarray]:
 def _pictures(folder: Path, image: np.ndarray) -> list[Path]:
     folder.mkdir(parents=True)
     options: dict[str, list[int]] = {
-        "a.jpg": [], "progressive.jpg": [_JPEG, 1], "a.png": [], "a.webp": [],
-        "lzw.tif": [_TIFF, 5], "plain.tif": [_TIFF, 1], "a.bmp": [],
-    }  # fmt: skip
+        "a.jpg": [],
+        "progressive.jpg": [_JPEG, 1],
+        "a.png": [],
+        "a.webp": [],
+        "lzw.tif": [_TIFF, 5],
+        "plain.tif": [_TIFF, 1],
+        "a.bmp": [],
+    }
     for name, flags in options.items():
         cv2.imwrite(str(folder / name), image, flags)
     deep = image.astype(np.uint16) * 257
@@ -81,8 +92,10 @@ def _pictures(folder: Path, image: np.ndarray) -> list[Path]:
     pages[0].save(folder / "pages.tif", save_all=True, append_images=pages[1:])
     pages[0].convert("P").save(folder / "palette.png")
     pages[0].save(folder / "lossless.webp", lossless=True)
-    pages[0].save(folder / "turned.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0"
-                  b"\0\0\x06\0\0\0\0\0\0\0")  # fmt: skip
+    pages[0].save(
+        folder / "turned.jpg",
+        exif=b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0",
+    )
     return sorted(folder.iterdir())
 
 
@@ -123,8 +136,10 @@ def _results(folder: Path) -> dict[str, list[Path]]:
     openpose = folder / "openpose"
     shutil.move(out / "openpose", openpose)
     entries = json.loads((out / "coco-results.json").read_text())
-    boxes = [{"image_id": "a.jpg", "category_id": 1, "bbox": e["bbox"], "score": e["score"]}
-             for e in entries]  # fmt: skip
+    boxes = [
+        {"image_id": "a.jpg", "category_id": 1, "bbox": e["bbox"], "score": e["score"]}
+        for e in entries
+    ]
     shutil.copyfile(folder / "pictures" / "a.jpg", _written(folder / "boxes" / "a.jpg", b"")[0])
     return {
         "lines": [lines],
@@ -157,11 +172,21 @@ def _like_coco(folder: Path, labels: dict[str, Any]) -> dict[str, list[Path]]:
     shutil.copytree(folder / "drawn", folder / "like", dirs_exist_ok=True)
     names = json.loads(json.dumps(labels))
     for image in names["images"]:
-        image |= {"vid_id": "1", "ignore_regions_x": [[1, 9, 9]], "ignore_regions_y": [[1, 1, 9]],
-                  "crowdIndex": 0.5, "is_labeled": True, "frame_id": image["id"]}  # fmt: skip
+        image |= {
+            "vid_id": "1",
+            "ignore_regions_x": [[1, 9, 9]],
+            "ignore_regions_y": [[1, 1, 9]],
+            "crowdIndex": 0.5,
+            "is_labeled": True,
+            "frame_id": image["id"],
+        }
     for number, annotation in enumerate(names["annotations"]):
-        annotation |= {"track_id": number, "bbox_head": [1, 1, 2, 2], "area": 9.0,
-                       "segmentation": [[1, 2, 3, 4, 5, 6]]}  # fmt: skip
+        annotation |= {
+            "track_id": number,
+            "bbox_head": [1, 1, 2, 2],
+            "area": 9.0,
+            "segmentation": [[1, 2, 3, 4, 5, 6]],
+        }
     kinds = ("posetrack", "crowdpose", "jhmdb", "ochuman", "halpe")
     return {kind: _written(folder / "like" / f"{kind}.json", names) for kind in kinds}
 
@@ -172,19 +197,35 @@ def _published(folder: Path) -> dict[str, list[Path]]:
     (folder / "visdrone" / "images").mkdir(parents=True)
     for place in (beside, folder / "visdrone" / "images" / "a.jpg"):
         shutil.copyfile(folder / "pictures" / "a.jpg", place)
-    person = {"image": "a.jpg", "joints": [[9.5, 9]] * 16, "joints_vis": [1] * 16, "scale": 0.5,
-              "center": [40, 60]}  # fmt: skip
-    aic = {"image_id": "a", "human_annotations": {"h": [1, 2, 30, 40]},
-           "keypoint_annotations": {"h": [10, 20, 1] * 14}}  # fmt: skip
+    person = {
+        "image": "a.jpg",
+        "joints": [[9.5, 9]] * 16,
+        "joints_vis": [1] * 16,
+        "scale": 0.5,
+        "center": [40, 60],
+    }
+    aic = {
+        "image_id": "a",
+        "human_annotations": {"h": [1, 2, 30, 40]},
+        "keypoint_annotations": {"h": [10, 20, 1] * 14},
+    }
     size = {"original_width": 96, "original_height": 168, "image_rotation": 0}
     box = {"x": 1, "y": 1, "width": 50, "height": 50, "rectanglelabels": ["person"]}
     results = [
         {"type": "rectanglelabels", "id": "r", "value": box, **size},
-        {"type": "keypointlabels", "id": "k", "parentID": "r", **size,
-         "value": {"x": 1, "y": 1, "width": 1, "keypointlabels": ["nose"]}},
-    ]  # fmt: skip
-    task = {"data": {"image": "/data/local-files/?d=set/a.jpg"}, "id": 1,
-            "annotations": [{"result": results, "was_cancelled": False}]}  # fmt: skip
+        {
+            "type": "keypointlabels",
+            "id": "k",
+            "parentID": "r",
+            **size,
+            "value": {"x": 1, "y": 1, "width": 1, "keypointlabels": ["nose"]},
+        },
+    ]
+    task = {
+        "data": {"image": "/data/local-files/?d=set/a.jpg"},
+        "id": 1,
+        "annotations": [{"result": results, "was_cancelled": False}],
+    }
     lines = "684,8,273,116,0,0,0,0\n406,119,265,70,1,1,0,0\n1,2,3,4,1,4,0,0\n"
     return {
         "mpii": _written(folder / "like" / "mpii.json", [person, person]),

@@ -106,10 +106,13 @@ def _model(
         helper.make_node("Tile", ["x1", "times"], [f"{prefix}x"]),
         helper.make_node("Tile", ["y1", "times"], [f"{prefix}y"]),
     ]
-    outputs = [helper.make_tensor_value_info(f"{prefix}{axis}", TensorProto.FLOAT, ["n", 17, size])
-               for axis, size in (("x", 48), ("y", 64))]  # fmt: skip
-    constants = [numpy_helper.from_array(np.array(a), n)
-                 for n, a in (("one", [1]), ("times", [1, 17, 1]))]  # fmt: skip
+    outputs = [
+        helper.make_tensor_value_info(f"{prefix}{axis}", TensorProto.FLOAT, ["n", 17, size])
+        for axis, size in (("x", 48), ("y", 64))
+    ]
+    constants = [
+        numpy_helper.from_array(np.array(a), n) for n, a in (("one", [1]), ("times", [1, 17, 1]))
+    ]
     graph = helper.make_graph(nodes, "small", [views], outputs, constants)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
@@ -168,8 +171,9 @@ def _foreign(folder: Path) -> dict[str, list[Path]]:
         file.parent.mkdir()
     mindspore.write_bytes(_field(1, _field(1, b"conv.weight") + _field(2, tensor)))
     (folder / "tfjs" / "a.bin").write_bytes(bytes(32))
-    entries = [{"name": "a", "shape": [2, 3], "dtype": "float32"},
-               {"name": "b", "shape": [4], "dtype": "float32",
-                "quantization": {"dtype": "float16"}}]  # fmt: skip
+    entries = [
+        {"name": "a", "shape": [2, 3], "dtype": "float32"},
+        {"name": "b", "shape": [4], "dtype": "float32", "quantization": {"dtype": "float16"}},
+    ]
     manifest.write_text(json.dumps({"weightsManifest": [{"paths": ["a.bin"], "weights": entries}]}))
     return {"mindspore": [mindspore], "tfjs": [manifest]}

@@ -112,11 +112,38 @@ def damaged_pickle(rng: random.Random, data: bytes) -> bytes:
 
 # what a hostile file may put anywhere: calls, the largest numbers, itself in itself, text
 _INSTRUCTIONS = (
-    b"cos\nsystem\n", b"R", b"b", b"a", b"e", b"u", b"s", b"t", b"\x85", b"\x86", b"Q", b"(", b"0",
-    b"2", b"N", b"}", b"]", b")", b"J\xff\xff\xff\x7f", b"\x8a\x08" + b"\xff" * 7 + b"\x7f",
-    b"\x8c\x01x", b"X\x00\x00\x00\x00", b"h\x00", b"r\xff\xff\xff\xff", b"\x94", b"\x93", b"\x81",
-    b"G\x7f\xf8\0\0\0\0\0\0", b"\x8a\xff" + b"\x7f" * 255, b"B\xff\xff\xff\x7f", b".",
-)  # fmt: skip
+    b"cos\nsystem\n",
+    b"R",
+    b"b",
+    b"a",
+    b"e",
+    b"u",
+    b"s",
+    b"t",
+    b"\x85",
+    b"\x86",
+    b"Q",
+    b"(",
+    b"0",
+    b"2",
+    b"N",
+    b"}",
+    b"]",
+    b")",
+    b"J\xff\xff\xff\x7f",
+    b"\x8a\x08" + b"\xff" * 7 + b"\x7f",
+    b"\x8c\x01x",
+    b"X\x00\x00\x00\x00",
+    b"h\x00",
+    b"r\xff\xff\xff\xff",
+    b"\x94",
+    b"\x93",
+    b"\x81",
+    b"G\x7f\xf8\0\0\0\0\0\0",
+    b"\x8a\xff" + b"\x7f" * 255,
+    b"B\xff\xff\xff\x7f",
+    b".",
+)
 
 
 def _ends(data: bytes) -> list[int]:

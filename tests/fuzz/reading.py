@@ -131,7 +131,7 @@ def _checked(file: Path, kind: str) -> None:
 
 
 def _mat(file: Path) -> None:
-    from posewright.readers.matfile import read_mat
+    from posewright.files.matfile import read_mat
 
     read_mat(file)
 
@@ -193,9 +193,20 @@ def _recipe(file: Path) -> None:
 
 
 SETS = (
-    "coco", "labelme", "cvat", "yolo", "posetrack", "crowdpose", "jhmdb", "ochuman", "halpe",
-    "mpii", "aic", "label-studio", "visdrone",
-)  # fmt: skip
+    "coco",
+    "labelme",
+    "cvat",
+    "yolo",
+    "posetrack",
+    "crowdpose",
+    "jhmdb",
+    "ochuman",
+    "halpe",
+    "mpii",
+    "aic",
+    "label-studio",
+    "visdrone",
+)
 
 
 def opened(file: Path, kind: str) -> Path:

@@ -60,9 +60,15 @@ class Trial:
 
 
 def fuzz(
-    run: Bounded, good: Mapping[str, Sequence[Path]], out: Path, seed: int, trial: Trial,
-    found: Path | None, over: Callable[[], bool], kinds: Sequence[str] = tuple(KINDS),
-) -> None:  # fmt: skip
+    run: Bounded,
+    good: Mapping[str, Sequence[Path]],
+    out: Path,
+    seed: int,
+    trial: Trial,
+    found: Path | None,
+    over: Callable[[], bool],
+    kinds: Sequence[str] = tuple(KINDS),
+) -> None:
     """Damage good files, all kinds in turn, until `over`.
 
     out: a folder to write.  found: folder for files that do not end well.

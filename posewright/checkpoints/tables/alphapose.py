@@ -55,9 +55,11 @@ ALPHAPOSE = Foreign(
 )
 
 _MINDSPORE = {
-    "gamma": "weight", "beta": "bias",
-    "moving_mean": "running_mean", "moving_variance": "running_var",
-}  # fmt: skip
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
 # what MindSpore's Adam and its callbacks keep beside the network
 _TRAINING = re.compile(
     r"(moments?[12]?\..*|beta[12]_power|global_step|learning_rate|(epoch|step)_num|scale_sense"

@@ -12,10 +12,17 @@ from posewright.skeletons import Skeleton
 # the seven joints of fire717's other network; which of the two sides comes first, it does not say
 UPPER_BODY7 = Skeleton(
     "upper_body7",
-    ("left_wrist", "left_elbow", "left_shoulder", "nose", "right_shoulder", "right_elbow",
-     "right_wrist"),
+    (
+        "left_wrist",
+        "left_elbow",
+        "left_shoulder",
+        "nose",
+        "right_shoulder",
+        "right_elbow",
+        "right_wrist",
+    ),
     ((0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (2, 4)),
-)  # fmt: skip
+)
 
 LEEMAN = Foreign(
     "movenet_leeman",

@@ -11,8 +11,8 @@ from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.findings import Notes
 from posewright.datasets.places import header_size, picture_finder
 from posewright.errors import SourceError
+from posewright.files.values import BROKEN, finite, load
 from posewright.people import Floats
-from posewright.readers.values import BROKEN, finite, load
 from posewright.skeletons import AIC14
 
 __all__ = ["read_aic"]

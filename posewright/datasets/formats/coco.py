@@ -20,8 +20,7 @@ from posewright.datasets.findings import Notes
 from posewright.datasets.naming import skeleton_of, stated_mirror, stated_names, unnamed
 from posewright.datasets.places import picture_finder
 from posewright.errors import SourceError
-from posewright.people import Floats
-from posewright.readers.values import (
+from posewright.files.values import (
     BROKEN,
     corners,
     crowding,
@@ -31,6 +30,7 @@ from posewright.readers.values import (
     number_id,
     switch,
 )
+from posewright.people import Floats
 from posewright.skeletons import COCO133, Skeleton
 
 __all__ = ["coco_skeleton", "parse_coco", "read_coco", "read_humanart21"]

@@ -10,10 +10,10 @@ import numpy as np
 
 from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.folders import Progress, copy_picture, output_names, sized, write_text
+from posewright.files.part import reserve
+from posewright.files.values import dumps, plain
 from posewright.people import xywh
 from posewright.skeletons import Skeleton
-from posewright.writers.files import reserve
-from posewright.writers.text import dumps, plain
 
 __all__ = ["to_coco", "write_coco", "write_labels"]
 

@@ -23,8 +23,8 @@ from posewright.datasets.naming import spellings
 from posewright.datasets.places import picture_finder
 from posewright.errors import SourceError, near
 from posewright.files.contents import contents
+from posewright.files.values import BROKEN, finite, turned_extent
 from posewright.people import Floats
-from posewright.readers.values import BROKEN, finite, turned_extent
 from posewright.skeletons import Skeleton, for_joints
 
 __all__ = ["parse_xml", "read_cvat"]
@@ -123,9 +123,13 @@ def read_cvat(path: Path, images: Path | None = None, class_name: str | None = N
         for i, (entry, found) in enumerate(zip(entries, people, strict=True), 1)
     )
     return Dataset(
-        file.parent.name, skeleton, samples, notes.lines(), classes.remarks(chosen, file),
+        file.parent.name,
+        skeleton,
+        samples,
+        notes.lines(),
+        classes.remarks(chosen, file),
         class_title(chosen),
-    )  # fmt: skip
+    )
 
 
 def _shapes(entry: ET.Element, notes: Notes, place: str) -> list[_Shape]:

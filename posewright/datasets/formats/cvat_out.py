@@ -8,9 +8,9 @@ from pathlib import Path
 
 from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.folders import Progress, copy_picture, output_names, sized, write_text
+from posewright.files.part import reserve
+from posewright.files.values import plain
 from posewright.skeletons import Skeleton
-from posewright.writers.files import reserve
-from posewright.writers.text import plain
 
 __all__ = ["write_cvat"]
 

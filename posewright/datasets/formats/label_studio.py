@@ -23,16 +23,21 @@ from posewright.datasets.formats.labelme import skeleton_from_names
 from posewright.datasets.formats.labelme_people import HIDDEN
 from posewright.datasets.naming import spellings
 from posewright.errors import SourceError
+from posewright.files.values import BROKEN, finite, load, turned_extent
 from posewright.people import Floats
-from posewright.readers.values import BROKEN, finite, load, turned_extent
 from posewright.skeletons import Skeleton
 
 __all__ = ["read_label_studio"]
 
 
 _OUTLINES = (
-    "rectanglelabels", "polygonlabels", "ellipselabels", "rectangle", "polygon", "ellipse",
-)  # fmt: skip
+    "rectanglelabels",
+    "polygonlabels",
+    "ellipselabels",
+    "rectangle",
+    "polygon",
+    "ellipse",
+)
 
 
 _UNREAD = ("brushlabels", "brush", "bitmasklabels", "bitmask", "keypoint", "vectorlabels", "vector")
@@ -85,9 +90,13 @@ def read_label_studio(
         for i, (page, people) in enumerate(zip(pages, everybody, strict=True), 1)
     )
     return Dataset(
-        path.stem, skeleton, samples, notes.lines(),
-        (*classes.remarks(chosen, path), *asides.lines()), class_title(chosen),
-    )  # fmt: skip
+        path.stem,
+        skeleton,
+        samples,
+        notes.lines(),
+        (*classes.remarks(chosen, path), *asides.lines()),
+        class_title(chosen),
+    )
 
 
 def _page(task: Any, key: str | None, notes: Notes, asides: Notes) -> _Page | None:

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from posewright.datasets.findings import Notes
 from posewright.datasets.places import picture_finder
-from posewright.writers.names import is_picture
+from posewright.files.names import is_picture
 
 __all__ = ["file_name", "finder", "picture_key"]
 

@@ -32,7 +32,7 @@ from posewright.datasets.places import (
 )
 from posewright.errors import SourceError
 from posewright.files.paths import on_disk
-from posewright.readers.values import BROKEN, image_id, load, natural
+from posewright.files.values import BROKEN, image_id, load, natural
 from posewright.skeletons import (
     COCO17,
     CROWDPOSE14,
@@ -81,9 +81,13 @@ def read_labelme(
         for (file, page), found in zip(pages, people, strict=True)
     )
     return Dataset(
-        folder.stem, skeleton, samples, notes.lines(), classes.remarks(chosen, folder),
+        folder.stem,
+        skeleton,
+        samples,
+        notes.lines(),
+        classes.remarks(chosen, folder),
         class_title(chosen),
-    )  # fmt: skip
+    )
 
 
 def skeleton_from_names(names: list[str], order: list[str] | None = None) -> Skeleton:
@@ -154,10 +158,15 @@ def _sample(
         else ((), ())
     )
     return Sample.of(
-        picture, _size(page, picture), image_id(file.stem), points, np.reshape(boxes, (-1, 4)),
-        areas=areas, crowd=[p.crowd for p in people],
+        picture,
+        _size(page, picture),
+        image_id(file.stem),
+        points,
+        np.reshape(boxes, (-1, 4)),
+        areas=areas,
+        crowd=[p.crowd for p in people],
         outlines=tuple(p.polygons for p in people),
-    )  # fmt: skip
+    )
 
 
 def _size(page: dict[str, Any], picture: Path) -> tuple[int, int]:

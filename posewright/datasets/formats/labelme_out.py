@@ -10,8 +10,8 @@ import numpy as np
 
 from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.folders import Progress, copy_picture, output_names, sized, write_text
-from posewright.writers.files import reserve
-from posewright.writers.text import plain
+from posewright.files.part import reserve
+from posewright.files.values import plain
 
 __all__ = ["write_labelme"]
 

@@ -11,13 +11,19 @@ import numpy as np
 from posewright.datasets.base import AREA_OF_BOX, labelled_extent
 from posewright.datasets.classes import PERSON, Classes
 from posewright.datasets.findings import Notes
+from posewright.files.values import BROKEN, finite, image_id
 from posewright.people import Floats
-from posewright.readers.values import BROKEN, finite, image_id
 
 __all__ = [
-    "HIDDEN", "Person", "Shape", "classes_of", "joints_named", "of_class", "people_of",
+    "HIDDEN",
+    "Person",
+    "Shape",
+    "classes_of",
+    "joints_named",
+    "of_class",
+    "people_of",
     "polygon_area",
-]  # fmt: skip
+]
 
 HIDDEN = {"1", "occluded", "hidden", "invisible", "not visible"}
 

@@ -28,7 +28,7 @@ def read_lsp(path: Path, images: Path | None = None) -> Dataset:
     LSPET's third row is 1 where a joint is labelled; LSP's is 1 where it is hidden, and all of its
     joints are labelled.  Boxes, which neither labels, are the joints' extent and a quarter more.
     """
-    from posewright.readers.matfile import read_mat
+    from posewright.files.matfile import read_mat
 
     file = path / "joints.mat" if path.is_dir() else path
     points = joints_to_points(read_mat(file).get("joints"), file)

@@ -12,8 +12,8 @@ from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.findings import Notes
 from posewright.datasets.places import header_size, picture_finder
 from posewright.errors import SourceError
+from posewright.files.values import BROKEN, finite, image_id, load
 from posewright.people import Floats
-from posewright.readers.values import BROKEN, finite, image_id, load
 from posewright.skeletons import MPII16
 
 __all__ = ["read_mpii"]

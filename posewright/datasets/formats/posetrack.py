@@ -44,9 +44,14 @@ def read_posetrack(
     remarks = tuple(remark for part in parts for remark in part.remarks)
     first = parts[0]
     return Dataset(
-        path.stem, skeleton, tuple(map(_seen, samples)), tuple(notes), remarks,
-        first.class_name, first.category,
-    )  # fmt: skip
+        path.stem,
+        skeleton,
+        tuple(map(_seen, samples)),
+        tuple(notes),
+        remarks,
+        first.class_name,
+        first.category,
+    )
 
 
 def _seen(sample: Sample) -> Sample:

@@ -11,17 +11,27 @@ from posewright.datasets.classes import PERSON, Classes, class_title
 from posewright.datasets.findings import Notes
 from posewright.datasets.places import header_size
 from posewright.errors import SourceError
+from posewright.files.values import BROKEN, corners
 from posewright.people import Floats
-from posewright.readers.values import BROKEN, corners
 from posewright.skeletons import Skeleton
 
 __all__ = ["read_visdrone"]
 
 _IGNORED = 0  # the category of regions in which nothing counts
 _CATEGORIES = (
-    "ignored", "pedestrian", "people", "bicycle", "car", "van", "truck", "tricycle",
-    "awning-tricycle", "bus", "motor", "others",
-)  # fmt: skip
+    "ignored",
+    "pedestrian",
+    "people",
+    "bicycle",
+    "car",
+    "van",
+    "truck",
+    "tricycle",
+    "awning-tricycle",
+    "bus",
+    "motor",
+    "others",
+)
 _PEOPLE = ("pedestrian", "people")  # who stand or walk, and who sit, ride or lie
 
 
@@ -73,6 +83,10 @@ def _sample(file: Path, picture: Path, chosen: set[int], classes: Classes, notes
             classes.add(_CATEGORIES[category], joints=False)
     blank = np.zeros((len(boxes), 0, 3), np.float32)
     return Sample.of(
-        picture, header_size(picture), file.stem, blank, np.reshape(boxes, (-1, 4)),
+        picture,
+        header_size(picture),
+        file.stem,
+        blank,
+        np.reshape(boxes, (-1, 4)),
         ignore=tuple(ignore),
-    )  # fmt: skip
+    )

@@ -19,8 +19,8 @@ from posewright.datasets.naming import skeleton_of, stated_mirror, unnamed
 from posewright.datasets.places import header_size, pictures_in
 from posewright.errors import SourceError
 from posewright.files.paths import on_disk
+from posewright.files.values import BROKEN, finite
 from posewright.people import Floats
-from posewright.readers.values import BROKEN, finite
 from posewright.skeletons import Skeleton
 
 __all__ = ["read_yolo", "yolo_parts"]

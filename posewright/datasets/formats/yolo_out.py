@@ -10,8 +10,8 @@ import numpy as np
 
 from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.folders import Progress, copy_picture, output_names, sized, write_text
+from posewright.files.part import reserve
 from posewright.skeletons import Skeleton
-from posewright.writers.files import reserve
 
 __all__ = ["write_yolo"]
 

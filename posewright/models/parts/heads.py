@@ -129,9 +129,14 @@ def top_down(
     size = codec.input_size[0] // stride, codec.input_size[1] // stride
     head = _head(codec, channels, skeleton, size, neck, deconv, kernel)
     return PoseModel(
-        backbone, head, codec, skeleton,
-        neck=map_neck(neck, channels), loss=loss_for(codec, skeleton), pixels=pixels,
-    )  # fmt: skip
+        backbone,
+        head,
+        codec,
+        skeleton,
+        neck=map_neck(neck, channels),
+        loss=loss_for(codec, skeleton),
+        pixels=pixels,
+    )
 
 
 def _head(

@@ -82,8 +82,10 @@ class SpatialTransformer(nn.Module):
         super().__init__()
         if kind not in _LOCALISATION:
             known = ", ".join(_LOCALISATION)
-            raise UsageError(f"no localisation network {kind!r}{nearest(kind, _LOCALISATION)}; "
-                             f"stn is true or one of {known}")  # fmt: skip
+            raise UsageError(
+                f"no localisation network {kind!r}{nearest(kind, _LOCALISATION)}; "
+                f"stn is true or one of {known}"
+            )
         self.localisation, self.features = _LOCALISATION[kind]()
         self.theta = nn.Linear(self.features, 6)
         nn.init.zeros_(self.theta.weight)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from posewright.errors import SourceError, UsageError, near
 from posewright.files.contents import contents
@@ -15,9 +16,24 @@ from posewright.people import Floats, extent
 from posewright.skeletons import Skeleton, get_skeleton, list_skeletons
 
 __all__ = [
-    "AREA_OF_BOX", "BROKEN", "corners", "crowding", "finite", "identity", "image_id", "load",
-    "natural", "number_id", "reach", "skeleton_of", "switch", "turned_extent",
-]  # fmt: skip
+    "AREA_OF_BOX",
+    "BROKEN",
+    "corners",
+    "crowding",
+    "dumps",
+    "finite",
+    "identity",
+    "image_id",
+    "load",
+    "natural",
+    "number_id",
+    "plain",
+    "reach",
+    "skeleton_of",
+    "switch",
+    "turned_extent",
+]
+
 
 AREA_OF_BOX = 0.53  # a person's share of their box, where no area is labelled (CrowdPose)
 BROKEN = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
@@ -170,3 +186,13 @@ def skeleton_of(path: Path, counts: set[int], given: Skeleton | None) -> Skeleto
     if given is None and not fitting:
         raise UsageError(f"{path} has people of {count} joints; no known skeleton has as many")
     return given or get_skeleton(_USUAL.get(count, fitting[0]))
+
+
+def dumps(value: Any) -> str:
+    """Return compact JSON in ASCII; a ValueError rather than NaN."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+
+
+def plain(array: ArrayLike) -> Any:
+    """Return lists of the shortest decimals that read back as the same float32."""
+    return np.asarray(array, np.float32).astype("U32").astype(np.float64).tolist()
