@@ -21,8 +21,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from posewright.evaluation.coco_files import read_detections, read_truth
 from posewright.metrics.oks import evaluate_keypoints, sigmas_of
-from posewright.readers.instances import read_detections, read_truth
 from posewright.skeletons import COCO17
 
 PEOPLE = 2.2  # labelled people to an image

@@ -22,7 +22,7 @@ import torch
 
 from posewright import Pose
 from posewright.errors import PosewrightError
-from posewright.export import export
+from posewright.export.export import export
 from posewright.machine import cpu_name
 from posewright.models import PoseModel, create, variants
 from posewright.models.saving import load_model, save_model

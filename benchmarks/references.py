@@ -14,8 +14,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from posewright.readers.instances import read_truth
-from posewright.scoring import score_files
+from posewright.evaluation.coco_files import read_truth
+from posewright.evaluation.scoring import score_files
 
 JOINTS = {"coco": 17, "crowdpose": 14}
 

@@ -30,13 +30,14 @@ from posewright.checkpoints import convert, foreign
 from posewright.codecs import Codec
 from posewright.datasets import Dataset, Sample
 from posewright.datasets.opening import open_dataset
-from posewright.evaluate import evaluate, main_metric
+from posewright.evaluation.evaluate import evaluate
 from posewright.evaluation.running import LabelledBoxes, everybody
+from posewright.evaluation.scoring import main_metric
 from posewright.models import PoseModel, create
 from posewright.models.parts.stn import SpatialTransformer
 from posewright.models.saving import load_model, save_model
 from posewright.people import Frame, People
-from posewright.pipeline import Boxes
+from posewright.pipeline.pipeline import Boxes
 from posewright.runtimes import Model
 from posewright.runtimes import load_model as load_runtime
 from posewright.runtimes.torch import TorchModel

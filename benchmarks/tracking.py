@@ -251,7 +251,7 @@ def clip_frames(folder: Path) -> list[Frame]:
 def clip_table(frames: list[Frame], video: Video, boxes: Labelled | None) -> Iterator[list[str]]:
     """Yield the rows of the clip; boxes: the labelled ones, or None for our detector."""
     from posewright import Pose
-    from posewright.pipeline import Pipeline
+    from posewright.pipeline.pipeline import Pipeline
 
     pose = Pose()
     pipeline = Pipeline(pose.model, boxes or pose.detector, **pose.settings)  # type: ignore[arg-type]

@@ -65,7 +65,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from posewright.people import Frame, People
-    from posewright.pipeline import Pipeline, estimate
+    from posewright.pipeline.pipeline import Pipeline, estimate
     from posewright.pose import Pose
     from posewright.results import Result
     from posewright.skeletons import Skeleton, get_skeleton

@@ -16,14 +16,14 @@ from posewright.codecs.embedding import Embedding
 from posewright.codecs.heatmap import Heatmap
 from posewright.codecs.posefix import PoseFix
 from posewright.codecs.yolox import RTMO
-from posewright.crowd import estimate_all as crowd_estimate_all
 from posewright.errors import SourceError, UsageError, nearest
 from posewright.extras import naming_extras
 from posewright.nms import PPoseNMS, oks_nms, ppose_nms
 from posewright.people import Frame, People
-from posewright.pipeline import Boxes, Pipeline, estimate_all, find_people
-from posewright.refine import Refiner
-from posewright.reid import Embedder
+from posewright.pipeline.crowd import estimate_all as crowd_estimate_all
+from posewright.pipeline.embedder import Embedder
+from posewright.pipeline.pipeline import Boxes, Pipeline, estimate_all, find_people
+from posewright.pipeline.refiner import Refiner
 from posewright.results import Result
 from posewright.runtimes import Model, Precision, Runtime, load_model
 from posewright.runtimes.info import ModelInfo
@@ -33,7 +33,7 @@ from posewright.trackers import Tracker, create_tracker
 from posewright.weights import find_model
 
 if TYPE_CHECKING:
-    from posewright.outputs import Summary
+    from posewright.writers.outputs import Summary
 
 __all__ = ["Duplicates", "Pose", "Stream", "WholeImage"]
 

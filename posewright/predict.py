@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from posewright.errors import PosewrightError, SourceError, UsageError, counted
-from posewright.outputs import Outputs, Summary
 from posewright.people import Frame
 from posewright.results import Result
 from posewright.smoothing import Chain, Smoothing, create_smoother, smoothed
@@ -22,6 +21,7 @@ from posewright.sources.base import check_rate
 from posewright.sources.planning import plan, shown
 from posewright.trackers import Tracker, create_tracker
 from posewright.writers import WriterOptions
+from posewright.writers.outputs import Outputs, Summary
 from posewright.writers.sparing import spare_films, spare_inputs
 
 if TYPE_CHECKING:

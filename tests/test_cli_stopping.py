@@ -20,9 +20,9 @@ from test_sources_stream import serve, shots
 from posewright import cli
 from posewright.cli import VERBS, main
 from posewright.cli.stopping import Stopped, noting
-from posewright.outputs import Summary
 from posewright.predict import predict_to, track_to
 from posewright.readers import read_results
+from posewright.writers.outputs import Summary
 
 ASKED = [signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGTERM]
 CODES = {signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGUSR1: 138, signal.SIGTERM: 143}

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from posewright import Pose
 from posewright.codecs import Heatmap, SimCC
-from posewright.crowd import Peaks, associate, estimate_all
 from posewright.errors import UsageError
 from posewright.nms import oks
 from posewright.people import Frame, People
-from posewright.pipeline import estimate_all as plain_estimate
+from posewright.pipeline.crowd import Peaks, associate, estimate_all
+from posewright.pipeline.pipeline import estimate_all as plain_estimate
 from posewright.runtimes.info import ModelInfo
 from posewright.skeletons import COCO17
 

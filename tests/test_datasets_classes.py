@@ -14,7 +14,7 @@ import pytest
 from posewright.datasets import Dataset, open_dataset
 from posewright.datasets.converting import convert
 from posewright.errors import PosewrightError, SourceError, UsageError
-from posewright.readers.instances import read_box_truth, read_truth
+from posewright.evaluation.coco_files import read_box_truth, read_truth
 from posewright.skeletons import COCO17
 
 JOINTS = list(COCO17.joints)

@@ -14,9 +14,9 @@ from posewright.datasets import open_dataset
 from posewright.datasets.check import check
 from posewright.datasets.formats.coco_out import write_labels
 from posewright.datasets.synthetic import synth
+from posewright.evaluation.coco_files import read_detections, read_truth
 from posewright.files.values import image_id, number_id, switch
 from posewright.readers.boxes import read_boxes
-from posewright.readers.instances import read_detections, read_truth
 from posewright.training.recipe import Recipe
 from posewright.training.sets import open_sets
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from posewright.codecs import MoveNet, YoloxPose
+from posewright.compare.degrade import Degradation, degraded, parse
 from posewright.datasets import Dataset, Sample
-from posewright.degrade import Degradation, degraded, parse
 from posewright.errors import UsageError
 from posewright.people import People
 from posewright.skeletons import COCO17

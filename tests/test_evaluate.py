@@ -21,18 +21,18 @@ from posewright.codecs import PoseFix
 from posewright.datasets import Dataset, Sample, open_dataset
 from posewright.datasets.formats.coco_out import write_labels
 from posewright.errors import SourceError, UsageError
-from posewright.evaluate import DATA, Evaluation, data_of, evaluate, main_metric
 from posewright.evaluation.arrays import in_order, labels_of
-from posewright.evaluation.files import write_results
-from posewright.evaluation.opening import with_heads
+from posewright.evaluation.coco_files import detections, read_entries
+from posewright.evaluation.columns import WHOLE_BODY
+from posewright.evaluation.evaluate import DATA, Evaluation, data_of, evaluate
+from posewright.evaluation.label_sets import with_heads
 from posewright.evaluation.rescoring import RESCORE, rescored
+from posewright.evaluation.result_files import write_results
 from posewright.evaluation.running import FileBoxes, LabelledBoxes
+from posewright.evaluation.scoring import DATA as SCORED
+from posewright.evaluation.scoring import Scoring, main_metric, score_files, score_instances
 from posewright.people import Frame, People
 from posewright.readers import read_boxes
-from posewright.readers.columns import WHOLE_BODY
-from posewright.readers.instances import detections, read_entries
-from posewright.scoring import DATA as SCORED
-from posewright.scoring import Scoring, score_files, score_instances
 from posewright.skeletons import (
     COCO17,
     COCO133,
@@ -412,7 +412,7 @@ def test_what_a_report_needs(measured: tuple[Evaluation, Dataset]) -> None:
 
 def test_one_inference_path(measured: tuple[Evaluation, Dataset]) -> None:
     """What is found is what estimate() finds, whatever the batch; flip has an effect."""
-    from posewright.pipeline import estimate
+    from posewright.pipeline.pipeline import estimate
     from posewright.runtimes import load_model
     from posewright.weights import find_model
 

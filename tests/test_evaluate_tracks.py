@@ -18,16 +18,16 @@ from posewright.codecs import PoseFix
 from posewright.datasets import Dataset, Sample, open_dataset
 from posewright.datasets.formats.coco_out import write_labels
 from posewright.errors import UsageError
-from posewright.evaluate import Evaluation, evaluate, main_metric
 from posewright.evaluation import running
-from posewright.evaluation.tracks import box_frames, frame_numbers, posetrack_frames, videos
+from posewright.evaluation.evaluate import Evaluation, evaluate
+from posewright.evaluation.scoring import main_metric, score_files
+from posewright.evaluation.track_files import read_posetrack_boxes
+from posewright.evaluation.videos import box_frames, frame_numbers, posetrack_frames, videos
 from posewright.files.matfile import read_mat
 from posewright.metrics.box_tracks import BoxFrame, grown_extents, track_numbers
 from posewright.metrics.tracking import in_percent
 from posewright.people import Frame, People
-from posewright.readers.sequences import read_posetrack_boxes
 from posewright.reports import evaluation_report
-from posewright.scoring import score_files
 from posewright.skeletons import COCO17, POSETRACK17
 from posewright.trackers import Tracker, create_tracker
 from posewright.warp import Warp

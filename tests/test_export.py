@@ -19,15 +19,16 @@ import torch
 from torch import nn
 
 from posewright import Pose
-from posewright.agreement import real_crops
 from posewright.checkpoints import convert, foreign
 from posewright.checkpoints.conversion import convert_file
 from posewright.cli import main
 from posewright.cli.demo import CLIP
 from posewright.codecs import Heatmap
 from posewright.errors import MissingError, ModelError, OutputError, SourceError, UsageError
-from posewright.export import Check, _crops_of, export, fold_batch_norm
-from posewright.export import _refuse as refuse
+from posewright.export.agreement import real_crops
+from posewright.export.export import Check, export, fold_batch_norm
+from posewright.export.export import _refuse as refuse
+from posewright.export.openvino import crops_of
 from posewright.models import PoseModel, create
 from posewright.models.counting import count
 from posewright.models.hrformer import LocalAttention
@@ -197,7 +198,7 @@ def test_weights_too_large_for_one_file_lie_beside_it(
 ) -> None:
     path, beside = tmp_path / "é.onnx", tmp_path / "é.onnx.data"
     with monkeypatch.context() as context:
-        context.setattr("posewright.export._ONE_FILE", 1e6)
+        context.setattr("posewright.export.export._ONE_FILE", 1e6)
         result = export(model, path)
     assert result is not None and result.error < 1e-4
     assert path.stat().st_size < 1e6 < beside.stat().st_size
@@ -250,7 +251,7 @@ def test_a_graph_for_other_tools(model: PoseModel, tmp_path: Path) -> None:
 @contextmanager
 def spoilt(monkeypatch: pytest.MonkeyPatch, change: Callable[[nn.Module], None]) -> Iterator[None]:
     """What is written is another network than the one that it is compared with."""
-    from posewright import export as module
+    from posewright.export.export import export as module
 
     def fold(graph: nn.Module, *x: torch.Tensor) -> nn.Module:
         folded = fold_batch_norm(graph, *x)
@@ -471,7 +472,7 @@ def test_a_folder_to_calibrate_with_is_never_a_camera(
     monkeypatch.setattr("posewright.sources.stream.open_camera", camera)
     for name in ("3", "camera:0"):
         with pytest.raises(SourceError, match=f"no such file or folder: .*{name}"):
-            _crops_of(Path(name), None)
+            crops_of(Path(name), None)
     (tmp_path / "3").mkdir()
     with pytest.raises(SourceError, match=r"no pictures in the folder .*3"):
-        _crops_of(Path("3"), None)
+        crops_of(Path("3"), None)

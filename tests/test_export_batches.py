@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 import posewright.models
-from posewright import agreement as module
-from posewright.agreement import BATCHES, agreement
 from posewright.codecs import Heatmap
 from posewright.errors import ModelError
-from posewright.export import export
+from posewright.export.agreement import BATCHES, agreement
+from posewright.export.export import agreement as module
+from posewright.export.export import export
 from posewright.models import PoseModel, create
 
 SOURCES = sorted(Path(posewright.models.__path__[0]).glob("*.py"))

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from posewright.evaluation.scoring import score_files
 from posewright.metrics.hota import ALPHAS, Hota, hota, hota_numbers
 from posewright.metrics.tracking import Sight
-from posewright.scoring import score_files
 
 TUD = {  # HOTA, DetA, AssA by TrackEval, as py-motmetrics' own tests quote them
     "TUD-Campus": (0.3913974378451139, 0.418047030142763, 0.36912068120832836),

@@ -13,19 +13,19 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from posewright.evaluation.coco_files import (
+    box_detections,
+    read_box_truth,
+    read_detections,
+    read_entries,
+    read_truth,
+)
 from posewright.metrics.boxes import evaluate_boxes
 from posewright.metrics.oks import (
     crowdpose_numbers,
     evaluate_keypoints,
     oks_pairs,
     sigmas_of,
-)
-from posewright.readers.instances import (
-    box_detections,
-    read_box_truth,
-    read_detections,
-    read_entries,
-    read_truth,
 )
 from posewright.skeletons import COCO17, COCO133, CROWDPOSE14
 

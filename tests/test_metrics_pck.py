@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from posewright.evaluation.person_files import read_lsp
 from posewright.metrics.pck import (
     auc,
     box_sizes,
@@ -17,7 +18,6 @@ from posewright.metrics.pck import (
     pckh,
     torso_sizes,
 )
-from posewright.readers.persons import read_lsp
 from posewright.skeletons import LSP14
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from posewright.evaluation.track_files import read_posetrack
 from posewright.metrics.diagnosis import KINDS, joint_table, matched, mistakes, oks_histogram
 from posewright.metrics.instances import Detections, Truth
 from posewright.metrics.oks import sigmas_of
 from posewright.metrics.posetrack import PoseFrame, joint_ap, joint_tallies
 from posewright.metrics.tracking import Sight, Tally, box_distances, mot_numbers, tally
-from posewright.readers.sequences import read_posetrack
 from posewright.skeletons import COCO17, POSETRACK15
 
 NAN = np.nan

@@ -12,12 +12,12 @@ from posewright.checkpoints import convert, foreign
 from posewright.checkpoints.conversion import convert_file
 from posewright.codecs import Embedding
 from posewright.errors import ModelError, UsageError
-from posewright.export import export
+from posewright.export.export import export
 from posewright.models import PoseModel, create, variants
 from posewright.models.counting import count
 from posewright.models.saving import load_model
 from posewright.people import Frame, People
-from posewright.reid import Embedder
+from posewright.pipeline.embedder import Embedder
 from posewright.runtimes.onnx import OnnxModel
 from posewright.runtimes.torch import TorchModel
 from posewright.training.families import recipe_for

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from posewright.cli import main
 from posewright.codecs import Codec, Heatmap, MoveNet
 from posewright.errors import ModelError, UsageError
-from posewright.export import export
+from posewright.export.export import export
 from posewright.losses import HeatmapMSE
 from posewright.models import PoseModel, create
 from posewright.models.movenet import MoveNetHead

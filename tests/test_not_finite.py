@@ -15,11 +15,11 @@ from onnx import numpy_helper
 
 from posewright.cli import main
 from posewright.codecs import Boxes, Embedding, Heatmap, PoseFix
-from posewright.crowd import estimate_all as crowd_estimate_all
 from posewright.people import Frame, People
-from posewright.pipeline import Pipeline, estimate_all
-from posewright.refine import Refiner
-from posewright.reid import Embedder
+from posewright.pipeline.crowd import estimate_all as crowd_estimate_all
+from posewright.pipeline.embedder import Embedder
+from posewright.pipeline.pipeline import Pipeline, estimate_all
+from posewright.pipeline.refiner import Refiner
 from posewright.runtimes import load_model
 from posewright.runtimes.info import NO_JOINTS, ModelInfo
 from posewright.runtimes.weightcheck import has_nan
@@ -374,7 +374,7 @@ def test_weights_of_torch(tmp_path: Path, pictures: Path) -> None:
 
 def test_evaluation_tells_and_counts_them(tmp_path: Path) -> None:
     from posewright.datasets.synthetic import synth
-    from posewright.evaluate import evaluate
+    from posewright.evaluation.evaluate import evaluate
 
     dataset = synth(tmp_path / "set", 4, 0)
     clean = evaluate(Maps(0.0), dataset)  # type: ignore[arg-type]

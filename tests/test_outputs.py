@@ -17,11 +17,11 @@ from test_writers import read_json, result
 
 from posewright.errors import OutputError
 from posewright.files.lock import LOCK
-from posewright.outputs import Outputs, Summary
 from posewright.readers import read_results
 from posewright.results import Result
 from posewright.writers import WriterOptions
 from posewright.writers.encoders import _Film
+from posewright.writers.outputs import Outputs, Summary
 
 
 def opened(out: Path, save: str = "jsonl", overwrite: bool = False) -> Outputs:

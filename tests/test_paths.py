@@ -15,15 +15,15 @@ import pytest
 from posewright.cli import main
 from posewright.datasets import open_dataset
 from posewright.errors import UsageError
+from posewright.evaluation.coco_files import read_truth
 from posewright.files.paths import PathIndex, on_disk
-from posewright.outputs import Outputs, Summary
 from posewright.people import Frame, People
 from posewright.readers import read_boxes
-from posewright.readers.instances import read_truth
 from posewright.results import Result
 from posewright.skeletons import COCO17
 from posewright.sources import open_source
 from posewright.writers import WriterOptions
+from posewright.writers.outputs import Outputs, Summary
 
 NFC = "Gr\u00fc\u00dfe.jpg"
 NFD = unicodedata.normalize("NFD", NFC)

@@ -10,7 +10,6 @@ import pytest
 
 from posewright.augment import Augmentation
 from posewright.augment.drawing import Draws
-from posewright.augment.fitting import detected, fit_offsets, jittered
 from posewright.augment.mixtures import Mixture, cluster, fit_mixture, nearest_centre
 from posewright.augment.offsets import BoxOffsets, aligned
 from posewright.augment.pgpg import alphapose_boxes, proposals
@@ -19,6 +18,7 @@ from posewright.codecs import Heatmap
 from posewright.datasets import Dataset, open_dataset
 from posewright.datasets.base import Sample
 from posewright.errors import SourceError
+from posewright.fit.boxes import detected, fit_offsets, jittered
 from posewright.people import People
 from posewright.readers.boxes import BoxFile
 from posewright.skeletons import AIC14, COCO17, HAND21, LSP14

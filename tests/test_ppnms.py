@@ -16,13 +16,13 @@ from posewright.cli import main
 from posewright.codecs import Heatmap, MoveNet
 from posewright.datasets import open_dataset
 from posewright.errors import ModelError, PosewrightError, SourceError, UsageError
+from posewright.fit.ppose import embed, fit, read_candidates, read_settings
+from posewright.fit.ppose_search import BOUNDS, PAIRS, Candidates, Objective, search
 from posewright.metrics.instances import Detections
 from posewright.metrics.oks import AREAS, evaluate_keypoints, sigmas_of
 from posewright.nms import PPoseNMS, ppose_nms
-from posewright.nms_fit import BOUNDS, PAIRS, Candidates, Objective, search
 from posewright.people import People
 from posewright.pose import Pose, _duplicates
-from posewright.ppnms import embed, fit, read_candidates, read_settings
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 from posewright.skeletons import COCO17, Skeleton
 

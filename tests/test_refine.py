@@ -12,11 +12,11 @@ import torch
 from posewright import Frame, People, Pose
 from posewright.cli import main
 from posewright.errors import UsageError
-from posewright.export import export
+from posewright.export.export import export
 from posewright.models import create
 from posewright.models.saving import load_model as load_saved
 from posewright.models.saving import save_model
-from posewright.refine import Refiner
+from posewright.pipeline.refiner import Refiner
 from posewright.runtimes import load_model
 from posewright.runtimes.torch import TorchModel
 

@@ -18,14 +18,14 @@ from posewright.codecs import DEKR, CombinedUDP, Heatmap, SimCC
 from posewright.datasets import Dataset, Sample
 from posewright.datasets.synthetic import synth
 from posewright.errors import OutputError, SourceError
-from posewright.evaluate import evaluate
+from posewright.evaluation.evaluate import evaluate
+from posewright.evaluation.scoring import Scoring
 from posewright.metrics.ranking import Curve
 from posewright.people import People
 from posewright.reports import draw_targets, evaluation_report, page, plots, training_report
 from posewright.reports.evaluation import scoring_parts
 from posewright.reports.gallery import worst_people
 from posewright.runtimes import load_model
-from posewright.scoring import Scoring
 from posewright.skeletons import COCO17
 from posewright.weights import EMBEDDED
 

@@ -13,7 +13,7 @@ from posewright.cli.eval import DATA as CHOICES
 from posewright.datasets import open_dataset
 from posewright.errors import UsageError
 from posewright.evaluation.arrays import in_order
-from posewright.scoring import DATA, score_files
+from posewright.evaluation.scoring import DATA, score_files
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_posetrack(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_lsp(data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from posewright.readers.persons import read_lsp
+    from posewright.evaluation.person_files import read_lsp
 
     ann = data_dir / "lspet" / "joints.mat"
     people = read_lsp(ann)

@@ -18,7 +18,7 @@ from PIL import Image
 from posewright.cli import main
 from posewright.errors import OutputError, SourceError, UsageError
 from posewright.people import Frame, People
-from posewright.pipeline import Pipeline
+from posewright.pipeline.pipeline import Pipeline
 from posewright.predict import predict_to, track_to
 from posewright.readers import read_results
 from posewright.results import Result

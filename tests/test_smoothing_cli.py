@@ -11,7 +11,6 @@ import pytest
 
 from posewright.cli import main
 from posewright.errors import UsageError
-from posewright.outputs import Summary
 from posewright.people import People
 from posewright.predict import predict_to, track_to
 from posewright.results import Result
@@ -19,6 +18,7 @@ from posewright.skeletons import COCO17
 from posewright.smoothing.gaps import FILLED
 from posewright.smoothing.person import choose
 from posewright.writers import create_writer
+from posewright.writers.outputs import Summary
 
 POSE = np.array(
     [

@@ -20,10 +20,10 @@ from posewright.cli import main
 from posewright.errors import ModelError, SourceError, UsageError, one_line
 from posewright.files.address import masked
 from posewright.files.lock import FolderLock, Held
-from posewright.outputs import Summary
 from posewright.people import Frame
 from posewright.sources import open_source
 from posewright.sources.address import without_secrets
+from posewright.writers.outputs import Summary
 
 
 @pytest.mark.parametrize(

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 
 from posewright.cli import main
-from posewright.cost import Cost, measure_cost
+from posewright.compare.cost import Cost, measure_cost
+from posewright.compare.degrade import parse
+from posewright.compare.report import comma_separated, comparison_page, markdown, write_study
+from posewright.compare.study import Row, Study, compare
 from posewright.datasets import Dataset, Sample, open_dataset
 from posewright.datasets.formats.coco_out import write_labels
 from posewright.datasets.synthetic import synth
-from posewright.degrade import parse
 from posewright.errors import ModelError, SourceError, UsageError
-from posewright.reports.comparison import comma_separated, comparison_page, markdown, write_study
 from posewright.skeletons import COCO17
-from posewright.study import Row, Study, compare
 from posewright.weights import EMBEDDED
 
 COST = Cost(28_500_000, 7.13, 40.25, 38.0, 44.5, 12.345, 512.0, "torch 2.10 cpu fp32")
@@ -166,13 +166,13 @@ def test_cost_needs_people_and_pictures(tmp_path: Path) -> None:
 @pytest.fixture
 def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what takes a process of its own."""
-    monkeypatch.setattr("posewright.study.measure_cost", lambda *args, **options: COST)
+    monkeypatch.setattr("posewright.compare.study.measure_cost", lambda *args, **options: COST)
 
 
 def test_a_model_that_hangs_is_given_up(
     stick_people: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("posewright.cost._HANGS", 0.05)
+    monkeypatch.setattr("posewright.compare.cost._HANGS", 0.05)
     with pytest.raises(ModelError, match="could not be timed within"):
         measure_cost("movenet-thunder", open_dataset(stick_people).samples)
 
@@ -216,7 +216,7 @@ def test_flip_runtime_and_device_reach_the_evaluation_and_the_timing(
         timed.append(options)
         return COST
 
-    monkeypatch.setattr("posewright.study.measure_cost", note)
+    monkeypatch.setattr("posewright.compare.study.measure_cost", note)
     plain, flipped = (
         compare(["movenet-thunder"], some_people, flip=flip, runtime="onnxruntime").rows[0].value
         for flip in (False, True)
@@ -262,7 +262,7 @@ def test_the_verb_writes_and_prints(
     assert data["pictures"] == 2 and list(data["rows"][0]["degraded"]) == ["grey"]
     assert json.loads((tmp_path / "out" / "compare.json").read_text()) == data
     assert data["rows"][0]["person_ms"] > 0 and data["rows"][0]["runtime"]
-    monkeypatch.setattr("posewright.study.measure_cost", lambda *args, **options: COST)
+    monkeypatch.setattr("posewright.compare.study.measure_cost", lambda *args, **options: COST)
     assert main(call) == 4  # the folder is in use
     assert main([*call, "--overwrite"]) == 0
     out = capsys.readouterr().out

@@ -23,7 +23,11 @@ from posewright.telemetry import loading_openvino
 
 # processes that verbs may start: a trainer a device, the one whose memory `compare` measures, and
 # the one that reads a foreign checkpoint
-CHILDREN = ("-m posewright train ", "-m posewright.cost ", "-m posewright.checkpoints.apart ")
+CHILDREN = (
+    "-m posewright train ",
+    "-m posewright.compare.cost ",
+    "-m posewright.checkpoints.apart ",
+)
 LEFT = re.compile(r"torchinductor_\w+")  # an empty folder, which torch makes when it trains
 
 
@@ -217,7 +221,7 @@ def test_openvino_is_loaded_inside_a_load_and_by_several_threads(
 def test_int8_reports_nothing(place: Path) -> None:
     pytest.importorskip("nncf")
     code = (
-        "import posewright.export\n"
+        "import posewright.export.export\n"
         "from posewright.telemetry import loading_openvino\n"
         "with loading_openvino():\n"
         "    import nncf\n"

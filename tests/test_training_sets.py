@@ -12,7 +12,7 @@ from posewright.datasets.formats.coco_out import write_labels
 from posewright.datasets.formats.yolo_out import write_yolo
 from posewright.datasets.synthetic import synth
 from posewright.errors import UsageError
-from posewright.evaluation.opening import open_labelled
+from posewright.evaluation.label_sets import open_labelled
 from posewright.skeletons import COCO17
 from posewright.training.recipe import Recipe
 from posewright.training.sets import open_sets

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import torch
 
-from posewright import evaluate as evaluation
 from posewright.cli import main
 from posewright.cli.stopping import raising
 from posewright.errors import OutputError, SourceError
+from posewright.evaluation import evaluate as evaluation
 from posewright.files.lock import FolderLock
 from posewright.files.scratch import scratch
 from posewright.runtimes.torch import TorchModel
@@ -189,7 +189,7 @@ def test_a_command_ends_with_the_code_of_its_signal(
         finally:
             removed.append(True)
 
-    monkeypatch.setattr("posewright.export.export", work)
+    monkeypatch.setattr("posewright.export.export.export", work)
     monkeypatch.setattr("posewright.checkpoints.conversion.convert_file", work)
     monkeypatch.setattr("posewright.weights.download.download", work)
     entry = next(n for n, p in published().items() if "drive.google" not in p.url)

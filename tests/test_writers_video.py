@@ -16,7 +16,7 @@ from test_writers import FAILED, nobody, people, result, write
 
 from posewright.draw import Style
 from posewright.errors import OutputError, UsageError
-from posewright.pipeline import Pipeline
+from posewright.pipeline.pipeline import Pipeline
 from posewright.sources import open_source
 from posewright.writers import WriterOptions, create_writer
 

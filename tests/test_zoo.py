@@ -20,8 +20,8 @@ from posewright.cli import main
 from posewright.cli.demo import CLIP
 from posewright.codecs import DEKR, AdaptivePose, codec_from_dict, codec_to_dict
 from posewright.errors import UsageError
-from posewright.export import _write_onnx as write_onnx
-from posewright.export import export
+from posewright.export.export import _write_onnx as write_onnx
+from posewright.export.export import export
 from posewright.models import PoseModel, create, register, variants
 from posewright.models.counting import count
 from posewright.models.hrnet import HRNet
@@ -194,7 +194,7 @@ def written_once(monkeypatch: pytest.MonkeyPatch, graphs: dict[str, bytes]) -> N
             graphs[model.name] = path.read_bytes()
         path.write_bytes(graphs[model.name])
 
-    monkeypatch.setattr("posewright.export._write_onnx", write)
+    monkeypatch.setattr("posewright.export.export._write_onnx", write)
 
 
 @pytest.mark.usefixtures("shallow", "written_once")

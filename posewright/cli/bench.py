@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print; return the exit code."""
+    from posewright.compare.cost import measure
     from posewright.machine import cpu_name
-    from posewright.measure import measure
 
     report = {"processor": cpu_name(), **measure(load_pose(args), args.source, args.frames)}
     if args.json:

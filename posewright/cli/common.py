@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from posewright.errors import UsageError, counted, one_line
 
 if TYPE_CHECKING:
-    from posewright.outputs import Summary
     from posewright.pose import Pose
+    from posewright.writers.outputs import Summary
 
 __all__ = [
     "Once",

@@ -85,12 +85,12 @@ def _dataset(args: argparse.Namespace) -> Dataset:
 
 def run(args: argparse.Namespace) -> int:
     """Compare; return the exit code."""
-    from posewright.degrade import parse
+    from posewright.compare.degrade import parse
+    from posewright.compare.report import markdown, write_study
+    from posewright.compare.study import compare
     from posewright.errors import UsageError
     from posewright.files.part import reserve
     from posewright.machine import cpu_name
-    from posewright.reports.comparison import markdown, write_study
-    from posewright.study import compare
 
     if args.limit < 0:
         raise UsageError(f"--limit must not be below 0, not {args.limit}; 0 takes all pictures")

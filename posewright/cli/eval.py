@@ -19,12 +19,12 @@ from posewright.cli.progress import create_bar
 
 if TYPE_CHECKING:
     from posewright.datasets import Dataset
-    from posewright.evaluate import Evaluation
+    from posewright.evaluation.evaluate import Evaluation
+    from posewright.evaluation.scoring import Scoring
     from posewright.people import People
-    from posewright.pipeline import Boxes
+    from posewright.pipeline.pipeline import Boxes
     from posewright.pose import Pose
     from posewright.runtimes import Model
-    from posewright.scoring import Scoring
 
 DATA = (
     "coco",
@@ -172,7 +172,7 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score; return the exit code."""
-    from posewright.scoring import score_files
+    from posewright.evaluation.scoring import score_files
 
     if args.predictions is None:
         return _evaluate(args)
@@ -185,7 +185,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _evaluate(args: argparse.Namespace) -> int:
     """Run a model over the pictures; return the exit code."""
-    from posewright.evaluate import evaluate
+    from posewright.evaluation.evaluate import evaluate
 
     for name, value in _RUNNING.items():
         if getattr(args, name) is None:
@@ -224,7 +224,7 @@ def _metrics(args: argparse.Namespace) -> list[str]:
 def _check(args: argparse.Namespace, truth: bool) -> None:
     """Raise a UsageError or OutputError for what would fail only after hours."""
     from posewright.errors import UsageError
-    from posewright.evaluation.files import check_results
+    from posewright.evaluation.result_files import check_results
     from posewright.files.part import reserve
 
     if args.data == "mot":
@@ -272,7 +272,7 @@ def _duplicates(
 def _dataset(args: argparse.Namespace, pose: Pose) -> tuple[Dataset, bool]:
     """Return the pictures, and whether they are labelled."""
     from posewright.errors import UsageError
-    from posewright.evaluation.opening import open_labelled, with_heads
+    from posewright.evaluation.label_sets import open_labelled, with_heads
 
     dataset, labelled = open_labelled(
         args.data, args.ann, args.images, pose.skeleton, args.class_name, args.split
@@ -294,7 +294,7 @@ def _boxes(args: argparse.Namespace, pose: Pose, dataset: Dataset) -> Boxes | Mo
 
 def _write(args: argparse.Namespace, evaluation: Evaluation, dataset: Dataset) -> list[str]:
     """Write what is asked for; return the paths."""
-    from posewright.evaluation.files import write_results
+    from posewright.evaluation.result_files import write_results
 
     files = []
     if args.out is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from posewright.cli.common import refuse_ignored
 
 if TYPE_CHECKING:
-    from posewright.export import Check
+    from posewright.export.export import Check
     from posewright.models import PoseModel
     from posewright.runtimes.info import ModelInfo
 
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
     _refuse_ignored(args)
     if args.ascend and args.input != "normalised":
         raise UsageError("--ascend needs --input normalised: AIPP normalises there")
-    from posewright.export import ascend_commands, export, parts
+    from posewright.export.export import ascend_commands, export, parts
 
     model, info = _network(args)
     result = export(

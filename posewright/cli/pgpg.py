@@ -77,9 +77,9 @@ def run(args: argparse.Namespace) -> int:
     """Fit and write; return the exit code."""
     import numpy as np
 
-    from posewright.augment.fitting import detected, fit_offsets, jittered
     from posewright.datasets.opening import open_part
     from posewright.files.part import reserve
+    from posewright.fit.boxes import detected, fit_offsets, jittered
     from posewright.readers.boxes import read_boxes
 
     reserve(args.out, args.overwrite)

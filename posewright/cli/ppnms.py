@@ -17,7 +17,7 @@ from posewright.cli.common import add_class, left_out
 
 if TYPE_CHECKING:
     from posewright.datasets import Dataset
-    from posewright.ppnms import Fit
+    from posewright.fit.ppose import Fit
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,9 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Fit and write; return the exit code."""
     from posewright.datasets.opening import open_part
-    from posewright.evaluate import data_of
+    from posewright.evaluation.evaluate import data_of
     from posewright.files.part import reserve
-    from posewright.ppnms import check_model, embed, fit, read_candidates
+    from posewright.fit.ppose import check_model, embed, fit, read_candidates
 
     reserve(args.out, args.overwrite)
     dataset = open_part(args.data, args.kind, None, "train", class_name=args.class_name)

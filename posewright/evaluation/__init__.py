@@ -1,5 +1,6 @@
-"""What posewright.evaluate is made of: people found on labelled pictures, and what that is worth.
+"""Evaluation: people found on labelled pictures, and what that is worth.
 
+evaluate      a model over a data set, and its numbers
 running    a model over the pictures of a data set
 rescoring  what ranks the people found
 arrays     data sets and people as the arrays that metrics compare

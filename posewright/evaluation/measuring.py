@@ -17,14 +17,9 @@ from posewright.evaluation.arrays import (
     lsp_persons,
     mpii_persons,
 )
+from posewright.evaluation.coco_files import Labels
 from posewright.evaluation.rescoring import rescored
-from posewright.evaluation.tracks import box_frames, posetrack_frames
-from posewright.metrics.diagnosis import matched
-from posewright.metrics.instances import Detections, Doubles, Ints, Mask
-from posewright.metrics.oks import crowdpose_truth, sigmas_of
-from posewright.people import People
-from posewright.readers.instances import Labels
-from posewright.scoring import (
+from posewright.evaluation.scoring import (
     METRICS,
     Scoring,
     joined,
@@ -35,6 +30,11 @@ from posewright.scoring import (
     score_own,
     score_posetrack,
 )
+from posewright.evaluation.videos import box_frames, posetrack_frames
+from posewright.metrics.diagnosis import matched
+from posewright.metrics.instances import Detections, Doubles, Ints, Mask
+from posewright.metrics.oks import crowdpose_truth, sigmas_of
+from posewright.people import People
 from posewright.skeletons import Skeleton
 
 __all__ = ["Measured"]

@@ -15,12 +15,12 @@ import numpy as np
 from posewright.codecs.posefix import PoseFix
 from posewright.datasets.base import Sample
 from posewright.errors import not_finite
-from posewright.evaluation.tracks import RATE, frame_numbers, videos
+from posewright.evaluation.videos import RATE, frame_numbers, videos
 from posewright.people import Frame, People
-from posewright.pipeline import Boxes, Pipeline
+from posewright.pipeline.pipeline import Boxes, Pipeline
+from posewright.pipeline.refiner import Refiner
 from posewright.predict import Progress
 from posewright.readers.boxes import BoxFile
-from posewright.refine import Refiner
 from posewright.results import Result
 from posewright.runtimes import Model
 from posewright.trackers import Embed, create_tracker

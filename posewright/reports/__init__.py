@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from posewright.reports.evaluation import evaluation_report
-from posewright.reports.sheet import draw_targets
+from posewright.reports.targets import draw_targets
 from posewright.reports.training import training_report
 
 __all__ = ["draw_targets", "evaluation_report", "training_report"]

@@ -13,8 +13,8 @@ from posewright.reports.gallery import worst_people
 
 if TYPE_CHECKING:
     from posewright.datasets import Dataset
-    from posewright.evaluate import Evaluation
-    from posewright.scoring import Scoring
+    from posewright.evaluation.evaluate import Evaluation
+    from posewright.evaluation.scoring import Scoring
 
 __all__ = ["evaluation_report", "scoring_parts"]
 

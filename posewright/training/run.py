@@ -226,7 +226,8 @@ class Run:
 
     def validate(self, held: Dataset, stop: Stop) -> bool:
         """Measure the network on what was held back; False where that was interrupted."""
-        from posewright.evaluate import evaluate, main_metric
+        from posewright.evaluation.evaluate import evaluate
+        from posewright.evaluation.scoring import main_metric
         from posewright.runtimes.torch import TorchModel
 
         place = self.place

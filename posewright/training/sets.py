@@ -135,8 +135,9 @@ def check_validation(held: Dataset) -> None:
     Told before the first step, by measuring as if nobody were found: that is worth 0 where there is
     somebody to find.
     """
-    from posewright.evaluate import data_of, main_metric
+    from posewright.evaluation.evaluate import data_of
     from posewright.evaluation.measuring import Measured
+    from posewright.evaluation.scoring import main_metric
 
     counted = [i for i, s in enumerate(held) if ((s.labelled > 0) & ~s.crowd).any()]
     if counted and not any(held[i].load().status == "ok" for i in counted):

@@ -161,25 +161,25 @@ def _boxes(file: Path) -> None:
 
 
 def _truth(file: Path) -> None:
-    from posewright.readers.instances import read_truth
+    from posewright.evaluation.coco_files import read_truth
 
     read_truth(file, 17)
 
 
 def _predictions(file: Path) -> None:
-    from posewright.readers.instances import read_detections, read_truth
+    from posewright.evaluation.coco_files import read_detections, read_truth
 
     read_detections(file, read_truth(file.with_name("truth.json"), 17))
 
 
 def _mot(file: Path) -> None:
-    from posewright.readers.sequences import read_mot
+    from posewright.evaluation.track_files import read_mot
 
     read_mot(file, file)
 
 
 def _tracks(file: Path) -> None:
-    from posewright.readers.sequences import read_posetrack, read_posetrack_boxes
+    from posewright.evaluation.track_files import read_posetrack, read_posetrack_boxes
 
     read_posetrack(file, file)
     read_posetrack_boxes(file, file)

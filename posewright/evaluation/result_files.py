@@ -11,14 +11,14 @@ import numpy as np
 from posewright.datasets.base import Sample
 from posewright.errors import UsageError
 from posewright.evaluation.arrays import in_skeleton
+from posewright.evaluation.columns import WHOLE_BODY
 from posewright.evaluation.rescoring import rescored
 from posewright.files.part import PartFile
 from posewright.files.values import dumps, plain
 from posewright.people import People, triples, xywh
-from posewright.readers.columns import WHOLE_BODY
 
 if TYPE_CHECKING:
-    from posewright.evaluate import Evaluation
+    from posewright.evaluation.evaluate import Evaluation
 
 __all__ = ["check_results", "write_results"]
 

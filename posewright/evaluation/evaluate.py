@@ -14,16 +14,16 @@ from posewright.errors import SourceError, UsageError, nearest
 from posewright.evaluation.measuring import Measured
 from posewright.evaluation.rescoring import rescored
 from posewright.evaluation.running import LabelledBoxes, Report, run
-from posewright.evaluation.tracks import check_identities
+from posewright.evaluation.scoring import Scoring, check_metrics
+from posewright.evaluation.videos import check_identities
 from posewright.metrics.instances import Doubles
 from posewright.people import People
-from posewright.pipeline import Boxes
+from posewright.pipeline.pipeline import Boxes
 from posewright.runtimes import Model
-from posewright.scoring import Scoring, check_metrics
 from posewright.skeletons import COCO17, COCO133, CROWDPOSE14, LSP14, MPII16, POSETRACK17, Skeleton
 from posewright.trackers import Embed
 
-__all__ = ["DATA", "MAIN", "Evaluation", "data_of", "evaluate", "main_metric"]
+__all__ = ["DATA", "Evaluation", "data_of", "evaluate"]
 
 # What a model can be scored as, with the joints that it takes; None takes any.
 DATA: dict[str, Skeleton | None] = {
@@ -37,9 +37,6 @@ DATA: dict[str, Skeleton | None] = {
     "posetrack": POSETRACK17,
     "pck": None,
 }
-
-# What models are chosen by: the first of these that a measure has.
-MAIN = ("AP", "PCKh@0.5", "PCK@0.2", "mAP", "MOTA", "box_MOTA")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,12 +80,6 @@ class Evaluation:
             "unreadable": list(self.unreadable),
             "failed": list(self.failed),
         }
-
-
-def main_metric(scoring: Scoring) -> tuple[str, float]:
-    """Return name and value of the number that models are chosen by: AP, PCKh@0.5, PCK@0.2, mAP."""
-    name = next(name for name in MAIN if name in scoring.numbers)
-    return name, scoring.numbers[name]
 
 
 def data_of(dataset: Dataset) -> str:

@@ -7,39 +7,34 @@ for them.  The written file is compared with the torch network on real crops bef
 from __future__ import annotations
 
 import copy
-import logging
-import os
-import sys
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from posewright.agreement import BATCHES, ROUNDING, Check, agreement
 from posewright.codecs.posefix import PoseFix
 from posewright.errors import ModelError, OutputError, UsageError
+from posewright.export.agreement import BATCHES, ROUNDING, Check, agreement
+from posewright.export.folding import fold_batch_norm
+from posewright.export.openvino import crops_of, write_openvino
+from posewright.export.quiet import quiet
 from posewright.extras import installed, missing
 from posewright.files.scratch import move, scratch
-from posewright.folding import fold_batch_norm
 from posewright.models import PoseModel
 from posewright.models.saving import describe, save_model
 from posewright.runtimes import Runtime, load_model
 from posewright.runtimes.info import METADATA_KEY, Input, ModelInfo
 from posewright.runtimes.onnx import data_beside
 from posewright.runtimes.torch import TorchModel
-from posewright.telemetry import loading_openvino
 
 __all__ = ["Check", "Format", "check_export", "export", "fold_batch_norm", "parts"]
 
 Format = Literal["onnx", "openvino", "torch"]
-Views = NDArray[np.uint8]
 _ONE_FILE = 1.9e9  # bytes of weights; an ONNX file cannot hold 2 GiB, the rest of it included
 _OUTPUTS = 1e-3  # largest relative difference of an output that is not quantised
 
@@ -96,13 +91,13 @@ def export(
     model = _of_one_size(model, info.codec)
     raw = Input() if not seed_input else model.pixels
     info = replace(info, input=raw, codec=model.codec, skeleton=model.skeleton)
-    crops = _crops_of(calibrate, model.codec) if format == "openvino" else None
+    crops = crops_of(calibrate, model.codec) if format == "openvino" else None
     # under their own names, as a file of two parts holds the name of the other
     with _folder_beside(path) as folder:
         source, made = folder / f"{path.stem}.onnx", folder / path.name
         _write_onnx(model, source, info, fixed_batch, seed_input)
         if format == "openvino":
-            _write_openvino(source, made, info, crops)
+            write_openvino(source, made, info, crops)
         result = None
         if check:
             runtime: Runtime = "onnxruntime" if format == "onnx" else "openvino"
@@ -217,7 +212,7 @@ def _write_onnx(
     with torch.no_grad():
         names = _output_names(plain, x, seed_input)
     dynamic = None if fixed_batch else tuple({0: torch.export.Dim("n", min=1)} for _ in x)
-    with _quiet():
+    with quiet():
         torch.onnx.export(
             graph,
             tuple(x),
@@ -255,67 +250,6 @@ def _bytes_of(network: nn.Module) -> int:
 
 def _output_names(model: PoseModel, x: list[Tensor], seed_input: bool) -> list[str]:
     return list(model.compute(torch.cat(x, 1)) if seed_input else model(*x))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter warns of a library that posewright does not use and of its own internals."""
-    loggers = [logging.getLogger(n) for n in ("torch.onnx", "onnxscript", "onnx_ir", "nncf")]
-    levels = [logger.level for logger in loggers]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            for logger in loggers:
-                logger.setLevel(logging.ERROR)
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-def _crops_of(folder: Path | None, codec: Any, count: int = 300) -> Views | None:
-    """Return views of the people in a folder's pictures, for the calibration of int8."""
-    if folder is None:
-        return None
-    folder = Path(os.path.abspath(folder))  # "3" is no camera, nor is "rtsp:" an address
-    from posewright.pose import Pose
-
-    pose, views = Pose(runtime="onnxruntime"), []
-    with pose.stream(str(folder), keep_images=True) as results:
-        for result in results:
-            if result.image is not None:
-                size = result.image.shape[1], result.image.shape[0]
-                views += [w.image(result.image) for w in codec.warps(size, result.people)]
-            if len(views) >= count:
-                break
-    if not views:
-        raise UsageError(f"{folder}: no picture with people to calibrate with")
-    return np.stack(views[:count])
-
-
-def _write_openvino(source: Path, path: Path, info: ModelInfo, crops: Views | None) -> None:
-    with loading_openvino():
-        import openvino as ov
-    from posewright.runtimes.openvino import the_core
-
-    model = the_core().read_model(source)
-    if crops is not None:
-        model = _quantised(model, info.input.prepare(crops))
-    model.set_rt_info(info.to_json(), [METADATA_KEY])
-    try:
-        ov.save_model(model, path, compress_to_fp16=False)
-    except RuntimeError as error:
-        raise OutputError(f"{path}: cannot be written ({error})") from error
-
-
-def _quantised(model: Any, inputs: NDArray[Any]) -> Any:
-    """Return an OpenVINO model in int8, its ranges taken from `inputs`."""
-    with loading_openvino():
-        import nncf
-    data = nncf.Dataset([inputs[i : i + 1] for i in range(len(inputs))])
-    # its progress bars would be among what the command prints
-    with _quiet(), redirect_stdout(sys.stderr):
-        return nncf.quantize(model, data, subset_size=len(inputs))
 
 
 def ascend_commands(path: Path, model: PoseModel, batch: int) -> Sequence[str]:

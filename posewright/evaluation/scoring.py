@@ -11,7 +11,17 @@ from typing import Any
 import numpy as np
 
 from posewright.errors import UsageError, nearest
+from posewright.evaluation.coco_files import (
+    Labels,
+    box_detections,
+    detections,
+    read_box_truth,
+    read_entries,
+    read_truth,
+)
+from posewright.evaluation.person_files import Persons, read_lsp, read_mpii, read_persons
 from posewright.evaluation.report import Scoring, joined
+from posewright.evaluation.track_files import read_mot, read_posetrack, read_posetrack_boxes
 from posewright.metrics.box_tracks import BoxFrame, track_numbers
 from posewright.metrics.boxes import evaluate_boxes
 from posewright.metrics.diagnosis import KINDS, joint_table, matched, oks_histogram
@@ -31,24 +41,24 @@ from posewright.metrics.pck import Pck, auc, box_sizes, epe, normalised, pck, pc
 from posewright.metrics.posetrack import PoseFrame, joint_ap, joint_tallies
 from posewright.metrics.ranking import THRESHOLDS, average
 from posewright.metrics.tracking import Tally, in_percent, mot_numbers, tally
-from posewright.readers.instances import (
-    Labels,
-    box_detections,
-    detections,
-    read_box_truth,
-    read_entries,
-    read_truth,
+from posewright.skeletons import (
+    COCO17,
+    COCO133,
+    CROWDPOSE14,
+    LSP14,
+    MPII16,
+    POSETRACK15,
+    Skeleton,
 )
-from posewright.readers.persons import Persons, read_lsp, read_mpii, read_persons
-from posewright.readers.sequences import read_mot, read_posetrack, read_posetrack_boxes
-from posewright.skeletons import COCO17, COCO133, CROWDPOSE14, LSP14, MPII16, POSETRACK15, Skeleton
 
 __all__ = [
     "DATA",
+    "MAIN",
     "METRICS",
     "Scoring",
     "check_metrics",
     "joined",
+    "main_metric",
     "score_boxes",
     "score_files",
     "score_instances",
@@ -57,6 +67,10 @@ __all__ = [
     "score_own",
     "score_posetrack",
 ]
+
+# What models are chosen by: the first of these that a measure has.
+MAIN = ("AP", "PCKh@0.5", "PCK@0.2", "mAP", "MOTA", "box_MOTA")
+
 
 # What videos of PoseTrack can be measured by: joints, and people's boxes.
 METRICS = ("posetrack", "mot")
@@ -362,3 +376,9 @@ DATA: dict[str, Callable[[str, Path, Path], Scoring]] = {
     "mot": _mot,
     "pck": _any_skeleton,
 }
+
+
+def main_metric(scoring: Scoring) -> tuple[str, float]:
+    """Return name and value of the number that models are chosen by: AP, PCKh@0.5, PCK@0.2, mAP."""
+    name = next(name for name in MAIN if name in scoring.numbers)
+    return name, scoring.numbers[name]

@@ -11,12 +11,7 @@ import numpy as np
 
 from posewright.datasets.classes import Category, coco_category
 from posewright.errors import SourceError, UsageError, near
-from posewright.files.contents import contents
-from posewright.files.longlists import split_lists
-from posewright.files.paths import PathIndex
-from posewright.files.values import AREA_OF_BOX, crowding, image_id, load, switch
-from posewright.metrics.instances import Detections, Doubles, Ints, Truth
-from posewright.readers.columns import (
+from posewright.evaluation.columns import (
     areas_of,
     boxes_of,
     column,
@@ -25,6 +20,11 @@ from posewright.readers.columns import (
     fields_of,
     keypoints_of,
 )
+from posewright.files.contents import contents
+from posewright.files.longlists import split_lists
+from posewright.files.paths import PathIndex
+from posewright.files.values import AREA_OF_BOX, crowding, image_id, load, switch
+from posewright.metrics.instances import Detections, Doubles, Ints, Truth
 
 __all__ = [
     "Labels",

@@ -19,10 +19,10 @@ from posewright.datasets.base import Dataset
 from posewright.errors import ModelError, SourceError, UsageError
 from posewright.extras import need
 from posewright.files.part import PartFile
+from posewright.fit.ppose_search import Candidates, Search, search
 from posewright.metrics.instances import Detections, Ints
 from posewright.metrics.oks import crowdpose_truth, sigmas_of
 from posewright.nms import PPoseNMS, oks_nms
-from posewright.nms_fit import Candidates, Search, search
 from posewright.people import People
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 from posewright.skeletons import Skeleton
@@ -109,7 +109,7 @@ def read_candidates(dataset: Dataset, path: Path, crowdpose: bool = False) -> Ca
     0.53 of the boxes'.  Errors: those of `readers.instances.detections`.
     """
     from posewright.evaluation.arrays import in_order, labels_of
-    from posewright.readers.instances import detections, read_entries
+    from posewright.evaluation.coco_files import detections, read_entries
 
     dataset = dataset[in_order(dataset.samples)]
     labels = labels_of(dataset)

@@ -1,8 +1,8 @@
-"""What a network costs on this machine, measured in a process of its own.
+"""What a network costs on this machine, and what a Pose does, stage by stage.
 
-In a process of its own, because the peak of a process's memory never falls again, and because
-nothing that ran before is in the way.  `python -m posewright.cost` is that process: it reads one
-JSON object from standard input and prints one.
+A network is measured in a process of its own, because the peak of a process's memory never falls
+again, and because nothing that ran before is in the way.  `python -m posewright.compare.cost` is
+that process: it reads one JSON object from standard input and prints one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,10 @@ from posewright.machine import NO_MODULES_HERE
 if TYPE_CHECKING:
     from posewright.datasets import Sample
     from posewright.people import Frame, People
+    from posewright.pose import Pose
     from posewright.runtimes import Model
 
-__all__ = ["Cost", "counted", "measure_cost"]
+__all__ = ["Cost", "counted", "measure", "measure_cost"]
 
 _PICTURES = 24  # that are timed
 _WARM_UP = 3  # calls before
@@ -87,7 +89,7 @@ def measure_cost(
     }
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "posewright.cost"],
+            [sys.executable, "-m", "posewright.compare.cost"],
             input=json.dumps(task),
             capture_output=True,
             text=True,
@@ -139,7 +141,7 @@ def _open(task: Mapping[str, Any]) -> Model:
 
 def _times(model: Model, pictures: Sequence[Any], flip: bool) -> tuple[list[float], list[int]]:
     """Return the seconds and people of each picture, of fewer where all take too long."""
-    from posewright.pipeline import estimate
+    from posewright.pipeline.pipeline import estimate
 
     seconds: list[float] = []
     counts: list[int] = []
@@ -204,3 +206,35 @@ if __name__ == "__main__":
         _main()
     except PosewrightError as error:
         raise SystemExit(str(error)) from error
+
+
+WARM_UP = 5
+
+
+def measure(pose: Pose, source: Any, frames: int = 60) -> dict[str, Any]:
+    """Return rates and median milliseconds per stage over `frames` frames, after a warm-up of five.
+
+    The stages of several frames run side by side, so they add up to more than the time a frame.
+    """
+    speeds, people = [], 0
+    with pose.stream(source, keep_images=False) as stream:
+        for _ in islice(stream, WARM_UP):
+            pass
+        start = time.perf_counter()
+        for result in islice(stream, frames):
+            speeds.append(result.speed)
+            people += len(result)
+        seconds = time.perf_counter() - start
+    if not speeds:
+        raise SourceError(
+            f"{stream.source.name}: fewer than {WARM_UP + 1} frames; give a longer source"
+        )
+    return {
+        "pose": f"{pose.model.info.name}, {pose.model.runtime}",
+        "frames": len(speeds),
+        "people per frame": people / len(speeds),
+        "frames/s": len(speeds) / seconds,
+        "people/s": people / seconds,
+        "detect ms/frame": float(np.median([s.get("detect", 0.0) for s in speeds])),
+        "pose ms/frame": float(np.median([s.get("pose", 0.0) for s in speeds])),
+    }

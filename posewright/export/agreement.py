@@ -80,7 +80,7 @@ def real_crops(codec: Any, count: int = 8) -> Views:
     from posewright.pose import Pose
     from posewright.sources import open_source
 
-    clip = Path(__file__).parent / "assets" / "three-people.mp4"
+    clip = Path(__file__).parents[1] / "assets" / "three-people.mp4"
     pose = Pose(threads=1, runtime="onnxruntime")
     views: list[Views] = []
     with open_source(str(clip)) as source:

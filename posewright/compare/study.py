@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from posewright.codecs.posefix import PoseFix
-from posewright.cost import Cost, counted, measure_cost
-from posewright.degrade import Degradation, degraded
+from posewright.compare.cost import Cost, counted, measure_cost
+from posewright.compare.degrade import Degradation, degraded
 from posewright.errors import SourceError, UsageError
 from posewright.machine import cpu_name
 from posewright.runtimes import Model, load_model
@@ -152,7 +152,8 @@ def _row(
     say: Say,
 ) -> tuple[str, Row, Sequence[str]]:
     """Return the metric's name, the model's row and the pictures that could not be read."""
-    from posewright.evaluate import evaluate, main_metric
+    from posewright.evaluation.evaluate import evaluate
+    from posewright.evaluation.scoring import main_metric
 
     model = _open(name, *where)
     say(f"{label}: evaluating on {len(dataset)} pictures")

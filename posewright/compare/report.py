@@ -15,7 +15,7 @@ from posewright.reports.page import number
 from posewright.writers.text import harmless
 
 if TYPE_CHECKING:
-    from posewright.study import Row, Study
+    from posewright.compare.study import Row, Study
 
 __all__ = ["comma_separated", "comparison_page", "markdown", "write_study"]
 
