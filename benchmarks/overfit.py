@@ -28,10 +28,10 @@ from posewright.datasets.opening import open_dataset
 from posewright.models import PoseModel, create, register
 from posewright.models.parts.resnet import ResNet
 from posewright.models.posefix import PoseFixHead
+from posewright.recipes.lookup import recipe_for
+from posewright.recipes.recipe import Recipe
 from posewright.skeletons import COCO17, Skeleton
 from posewright.train import Outcome, train
-from posewright.training.families import recipe_for
-from posewright.training.recipe import Recipe
 
 PEOPLE = 32
 WANTED = 0.95

@@ -38,14 +38,14 @@ from posewright.models.parts.stn import SpatialTransformer
 from posewright.models.saving import load_model, save_model
 from posewright.people import Frame, People
 from posewright.pipeline.pipeline import Boxes
+from posewright.recipes.lookup import recipe_of
 from posewright.runtimes import Model
 from posewright.runtimes import load_model as load_runtime
 from posewright.runtimes.torch import TorchModel
 from posewright.skeletons import COCO17, Skeleton
 from posewright.train import train
-from posewright.training.families import recipe_of
-from posewright.training.feeding import Feed
-from posewright.training.parallel import Parallel, TrueBoxes, theta_between
+from posewright.training.feed.feed import Feed
+from posewright.training.stn_teachers import Parallel, TrueBoxes, theta_between
 from posewright.weights import EMBEDDED
 
 LIMBS = Skeleton("limbs12", COCO17.joints[5:])  # what LSPET and COCO both label

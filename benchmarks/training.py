@@ -31,17 +31,17 @@ from posewright.codecs import Heatmap
 from posewright.datasets import Dataset, Sample, open_dataset
 from posewright.datasets.synthetic import synth
 from posewright.models import PoseModel, create
+from posewright.recipes.lookup import recipe_for
+from posewright.recipes.recipe import Recipe
 from posewright.train import _loop as visible_loop
-from posewright.training.batches import Batch
-from posewright.training.families import recipe_for
-from posewright.training.feeding import Feed
-from posewright.training.instances import Instances
+from posewright.training.feed.batches import Batch
+from posewright.training.feed.feed import Feed
+from posewright.training.feed.instances import Instances
 from posewright.training.logs import Log
 from posewright.training.optim import make_optimizer
-from posewright.training.recipe import Recipe
+from posewright.training.processes import World
 from posewright.training.run import Run
 from posewright.training.signals import Stop
-from posewright.training.world import World
 
 SIZE = (640, 480)
 VIEW = (192, 256)

@@ -39,9 +39,9 @@ from posewright.cli import main as posewright
 from posewright.errors import OutputError
 from posewright.machine import cpu_name
 from posewright.models.base import PoseModel
+from posewright.recipes.lookup import recipe_for
+from posewright.recipes.recipe import Recipe
 from posewright.train import train
-from posewright.training.families import recipe_for
-from posewright.training.recipe import Recipe
 from posewright.training.state import read_state
 
 SETTINGS = [

@@ -1,8 +1,12 @@
-"""The machine that something ran on, for reports."""
+"""The machine and the packages that something ran on, for reports."""
 
 from __future__ import annotations
 
-__all__ = ["NO_MODULES_HERE", "cpu_name", "package_version", "system_name"]
+from typing import Any
+
+__all__ = ["NO_MODULES_HERE", "cpu_name", "environment", "package_version", "system_name"]
+
+_PACKAGES = ("torch", "numpy", "opencv-python-headless", "safetensors", "onnxruntime", "av")
 
 # For the environment of a Python that is started: no module is taken from the folder that the user
 # is in, which may hold a torch.py that came with somebody's data (from Python 3.11 on).
@@ -40,3 +44,25 @@ def package_version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Return versions, machine and device of this process, which uses torch."""
+    import os
+    import sys
+
+    import torch
+
+    from posewright import __version__
+
+    return {
+        "posewright": __version__,
+        "python": sys.version.split()[0],
+        "system": system_name(),
+        "processor": cpu_name(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
+        "cuda": torch.version.cuda,
+        "packages": {name: package_version(name) for name in _PACKAGES},
+    }

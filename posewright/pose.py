@@ -177,8 +177,8 @@ class Pose:
         exist, or a run that was asked to stop before there was anything to return.
         """
         with naming_extras("training"):
+            from posewright.recipes.lookup import recipe_of
             from posewright.train import train
-            from posewright.training.families import recipe_of
 
         recipe = recipe_of(model, data, settings)
         outcome = train(recipe, folder, resume=resume, device=device, say=say)

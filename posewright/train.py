@@ -13,12 +13,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from posewright.training.families import names
-from posewright.training.progress import Place
-from posewright.training.recipe import Recipe
+from posewright.recipes.lookup import names
+from posewright.recipes.recipe import Recipe
+from posewright.training.logs import Place
+from posewright.training.processes import joined
 from posewright.training.run import Run
 from posewright.training.signals import Stop, listening
-from posewright.training.world import joined
 
 __all__ = ["Outcome", "train"]
 

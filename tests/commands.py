@@ -143,7 +143,7 @@ def make_inputs(folder: Path) -> Path:
 
     from posewright.models import create
     from posewright.models.saving import save_model
-    from posewright.training.families import recipe_of
+    from posewright.recipes.lookup import recipe_of
     from posewright.weights import EMBEDDED
 
     _pictures(folder)

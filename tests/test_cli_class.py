@@ -12,9 +12,9 @@ from posewright.cli import main
 from posewright.datasets import open_dataset
 from posewright.datasets.formats.coco_out import write_labels
 from posewright.datasets.synthetic import synth
-from posewright.training.families import recipe_of
-from posewright.training.recipe import Recipe
-from posewright.training.sets import left_out, open_sets
+from posewright.recipes.lookup import recipe_of
+from posewright.recipes.recipe import Recipe
+from posewright.training.data import left_out, open_sets
 
 DOGS = 3
 

@@ -16,9 +16,9 @@ from posewright.datasets.check import check
 from posewright.datasets.doubles import labelled_twice, same_picture
 from posewright.datasets.formats.coco_out import write_labels
 from posewright.datasets.synthetic import synth
+from posewright.recipes.recipe import Recipe
 from posewright.skeletons import COCO17
-from posewright.training.recipe import Recipe
-from posewright.training.sets import open_sets
+from posewright.training.data import open_sets
 
 POSE = np.concatenate(
     [np.mgrid[0:17, 0:1].reshape(2, -1).T * [3, 0] + [20, 30], np.full((17, 1), 2)], 1

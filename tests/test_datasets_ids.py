@@ -17,8 +17,8 @@ from posewright.datasets.synthetic import synth
 from posewright.evaluation.coco_files import read_detections, read_truth
 from posewright.files.values import image_id, number_id, switch
 from posewright.readers.boxes import read_boxes
-from posewright.training.recipe import Recipe
-from posewright.training.sets import open_sets
+from posewright.recipes.recipe import Recipe
+from posewright.training.data import open_sets
 
 Change = Callable[[Any], Any]
 FORMS: dict[str, Change] = {

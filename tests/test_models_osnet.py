@@ -18,9 +18,9 @@ from posewright.models.counting import count
 from posewright.models.saving import load_model
 from posewright.people import Frame, People
 from posewright.pipeline.embedder import Embedder
+from posewright.recipes.lookup import recipe_for
 from posewright.runtimes.onnx import OnnxModel
 from posewright.runtimes.torch import TorchModel
-from posewright.training.families import recipe_for
 from posewright.weights.published import find_published
 
 pytestmark = pytest.mark.usefixtures("reading_here")

@@ -23,16 +23,16 @@ from posewright.models.parts.layers import conv_bn
 from posewright.models.parts.stn import SpatialTransformer, in_cells, inverse, sample
 from posewright.models.saving import load_model, save_model
 from posewright.people import People
+from posewright.recipes.lookup import recipe_for
+from posewright.recipes.recipe import Recipe
 from posewright.runtimes.info import Input
 from posewright.skeletons import Skeleton
-from posewright.training.batches import Batch
-from posewright.training.families import recipe_for
+from posewright.training.feed.batches import Batch
 from posewright.training.optim import make_optimizer
-from posewright.training.parallel import Parallel, TrueBoxes, centred, in_own_crops
-from posewright.training.recipe import Recipe
-from posewright.training.steps import Stepper
+from posewright.training.processes import World
+from posewright.training.stepper import Stepper
+from posewright.training.stn_teachers import Parallel, TrueBoxes, centred, in_own_crops
 from posewright.training.transfer import start_from
-from posewright.training.world import World
 from posewright.warp import Warp
 
 SMALL = {"input_size": (64, 96)}

@@ -24,10 +24,10 @@ from posewright.cli import main
 from posewright.errors import ModelError, OutputError, UsageError
 from posewright.models import create
 from posewright.models.saving import save_model
+from posewright.recipes.lookup import recipe_for
+from posewright.recipes.recipe import Recipe
 from posewright.runtimes.torch import TorchModel
 from posewright.train import train
-from posewright.training.families import recipe_for
-from posewright.training.recipe import Recipe
 
 SMALL = [
     "options.input_size=[64,64]",

@@ -17,10 +17,9 @@ from posewright.codecs import DEKR, Heatmap
 from posewright.datasets import Dataset, Sample, open_dataset
 from posewright.errors import OutputError
 from posewright.skeletons import COCO17
-from posewright.training import cropcache
-from posewright.training.cropcache import CropCache
-from posewright.training.cuts import Cut
-from posewright.training.feeding import Feed
+from posewright.training.feed import crops
+from posewright.training.feed.crops import CropCache, Cut
+from posewright.training.feed.feed import Feed
 
 CODEC = Heatmap((48, 64))
 AUGMENT = Augmentation(flip=0.5, scale=0.3, rotate=40)
@@ -190,7 +189,7 @@ def test_whole_pictures_are_kept_smaller(one: Sample, tmp_path: Path) -> None:
     cache = CropCache(tmp_path / "crops", DEKR((128, 128)), AUGMENT, COCO17)
     found = cut(cache, one, np.zeros(4, np.float32))
     assert found.part == (0, 0, 640, 480)
-    share = 128 / 480 * cropcache.DETAIL  # DEKR's views fit the shorter side
+    share = 128 / 480 * crops.DETAIL  # DEKR's views fit the shorter side
     assert found.pixels.shape[1] == pytest.approx(640 * share, abs=1)
 
 

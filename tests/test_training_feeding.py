@@ -24,10 +24,10 @@ from posewright.files.prefetch import ahead
 from posewright.people import People
 from posewright.readers.boxes import BoxFile
 from posewright.skeletons import COCO17
-from posewright.training.batches import Batch, heatmap_targets
-from posewright.training.draws import EpochDraws
-from posewright.training.feeding import Feed
-from posewright.training.instances import Instances
+from posewright.training.feed.batches import Batch, heatmap_targets
+from posewright.training.feed.feed import Feed
+from posewright.training.feed.instances import Instances
+from posewright.training.feed.streams import EpochDraws
 
 CODEC = Heatmap((48, 64))
 RANDOM = Augmentation(flip=0.5, scale=0.3, rotate=40, colour=0.3, erase=0.5, perspective=0.1)
@@ -356,7 +356,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 from posewright.augment import Augmentation
 from posewright.codecs import Heatmap
 from posewright.datasets import open_dataset
-from posewright.training.feeding import Feed
+from posewright.training.feed.feed import Feed
 data = open_dataset(sys.argv[1])
 feed = Feed(data, Heatmap(), data.skeleton, Augmentation(), batch=8, seed=0, workers=2)
 for epoch in range(1000000):

@@ -16,9 +16,9 @@ from torch import nn
 from posewright.errors import ModelError, UsageError
 from posewright.models import PoseModel, create
 from posewright.models.saving import save_model
-from posewright.training.families import recipe_for
+from posewright.recipes.lookup import recipe_for
+from posewright.recipes.recipe import Recipe
 from posewright.training.optim import freeze, learning_rate, make_optimizer
-from posewright.training.recipe import Recipe
 from posewright.training.transfer import start_from
 
 MANY = (

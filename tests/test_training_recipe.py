@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from posewright.augment import Augmentation
 from posewright.errors import UsageError
 from posewright.models import variants
-from posewright.training import toml
-from posewright.training.families import FAMILIES, names, recipe_for
-from posewright.training.recipe import Recipe, describe_settings
+from posewright.recipes import toml
+from posewright.recipes.lookup import FAMILIES, names, recipe_for
+from posewright.recipes.recipe import Recipe, describe_settings
 
 ROOT = Path(__file__).parents[1]
 
@@ -147,7 +147,7 @@ def test_the_page_is_current() -> None:
 
 def test_recipes_need_no_torch() -> None:
     code = (
-        "import sys\nfrom posewright.training.families import recipe_for\nrecipe_for('vitpose_b')\n"
+        "import sys\nfrom posewright.recipes.lookup import recipe_for\nrecipe_for('vitpose_b')\n"
         "print(sorted({'torch', 'cv2', 'safetensors'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

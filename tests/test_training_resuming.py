@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from posewright.cli import main
+from posewright.recipes.recipe import Recipe
 from posewright.train import train
-from posewright.training.progress import Place
-from posewright.training.recipe import Recipe
+from posewright.training.logs import Place
 from posewright.training.resuming import Pace, Taken
 from posewright.training.state import read_state, write_state
 

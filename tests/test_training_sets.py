@@ -13,9 +13,9 @@ from posewright.datasets.formats.yolo_out import write_yolo
 from posewright.datasets.synthetic import synth
 from posewright.errors import UsageError
 from posewright.evaluation.label_sets import open_labelled
+from posewright.recipes.recipe import Recipe
 from posewright.skeletons import COCO17
-from posewright.training.recipe import Recipe
-from posewright.training.sets import open_sets
+from posewright.training.data import open_sets
 
 
 @pytest.fixture

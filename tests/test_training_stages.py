@@ -10,8 +10,8 @@ import torch
 from posewright.errors import UsageError
 from posewright.losses.yolox import RTMOLoss
 from posewright.models import PoseModel, create
-from posewright.training.families import recipe_for
-from posewright.training.stages import Stages
+from posewright.recipes.lookup import recipe_for
+from posewright.training.loss_schedule import Stages
 
 
 def stages(model: PoseModel, **settings: object) -> Stages:

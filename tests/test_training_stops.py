@@ -21,11 +21,11 @@ from posewright.errors import OutputError, SourceError
 from posewright.evaluation import evaluate as evaluation
 from posewright.files.lock import FolderLock
 from posewright.files.scratch import scratch
+from posewright.recipes.lookup import recipe_for
+from posewright.recipes.recipe import Recipe
 from posewright.runtimes.torch import TorchModel
 from posewright.train import train
-from posewright.training.families import recipe_for
-from posewright.training.progress import Place
-from posewright.training.recipe import Recipe
+from posewright.training.logs import Place
 from posewright.weights.published import published
 
 SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"]

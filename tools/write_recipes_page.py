@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from posewright.augment import Augmentation
-from posewright.training.families import FAMILIES, Family
-from posewright.training.recipe import Recipe, describe_settings
+from posewright.recipes.lookup import FAMILIES, Family
+from posewright.recipes.recipe import Recipe, describe_settings
 
 PAGE = Path(__file__).parents[1] / "docs" / "recipes.md"
 HEAD = """# Recipes

@@ -21,8 +21,8 @@ from posewright.errors import UsageError
 if TYPE_CHECKING:
     import subprocess
 
+    from posewright.recipes.recipe import Recipe
     from posewright.train import Outcome
-    from posewright.training.recipe import Recipe
 
 _OVERRIDE = re.compile(r"[A-Za-z_][\w.]*=")
 
@@ -96,8 +96,8 @@ def _recipe(args: argparse.Namespace) -> tuple[Recipe, Path]:
     """Return the recipe that the arguments ask for, and the folder of the run."""
     from dataclasses import replace
 
-    from posewright.training.families import recipe_for
-    from posewright.training.recipe import Recipe
+    from posewright.recipes.lookup import recipe_for
+    from posewright.recipes.recipe import Recipe
 
     overrides = [item for item in args.items if _OVERRIDE.match(item)]
     data = [item for item in args.items if item not in overrides]

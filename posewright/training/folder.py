@@ -13,12 +13,12 @@ from posewright.datasets.base import Dataset
 from posewright.errors import OutputError, UsageError
 from posewright.files.lock import FolderLock, Held
 from posewright.files.scratch import remove_abandoned
+from posewright.machine import environment
 from posewright.models import PoseModel
-from posewright.training.environment import environment
-from posewright.training.feeding import Feed
+from posewright.recipes.recipe import Recipe
+from posewright.training.data import fingerprint, left_out, names
+from posewright.training.feed.feed import Feed
 from posewright.training.logs import write_bytes, write_text
-from posewright.training.recipe import Recipe
-from posewright.training.sets import fingerprint, left_out, names
 
 __all__ = ["STATE", "check_folder", "describe_run", "draw_targets", "take_folder"]
 

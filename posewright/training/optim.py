@@ -10,7 +10,7 @@ from torch import nn
 
 from posewright.errors import UsageError, nearest
 from posewright.models.base import PoseModel
-from posewright.training.recipe import Recipe
+from posewright.recipes.recipe import Recipe
 
 __all__ = ["freeze", "learning_rate", "make_optimizer", "warmup_steps"]
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from posewright.recipes.recipe import Recipe
+from posewright.training.logs import Place
 from posewright.training.optim import learning_rate, warmup_steps
-from posewright.training.progress import Place
-from posewright.training.recipe import Recipe
 
 __all__ = ["Pace", "Taken", "differences"]
 

@@ -17,18 +17,18 @@ from posewright.files.lock import FolderLock
 from posewright.models import PoseModel, create
 from posewright.models.saving import describe, revived, save_model
 from posewright.readers.boxes import read_boxes
+from posewright.recipes.recipe import Recipe
 from posewright.skeletons import Skeleton
+from posewright.training.data import check_validation, fingerprint, left_out, open_sets
 from posewright.training.ema import Ema
-from posewright.training.feeding import Feed
+from posewright.training.feed.feed import Feed
 from posewright.training.folder import STATE, check_folder, describe_run, draw_targets, take_folder
-from posewright.training.logs import Log
+from posewright.training.logs import Log, Meter, Place
+from posewright.training.loss_schedule import Stages
 from posewright.training.optim import freeze, make_optimizer
-from posewright.training.progress import Meter, Place
-from posewright.training.recipe import Recipe
+from posewright.training.processes import World
 from posewright.training.resuming import Pace, Taken, differences
-from posewright.training.sets import check_validation, fingerprint, left_out, open_sets
 from posewright.training.signals import Interrupted, Stop
-from posewright.training.stages import Stages
 from posewright.training.state import (
     optimizer_tensors,
     part_of,
@@ -38,8 +38,7 @@ from posewright.training.state import (
     restore_random,
     write_state,
 )
-from posewright.training.steps import Stepper
-from posewright.training.world import World
+from posewright.training.stepper import Stepper
 
 __all__ = ["Run"]
 

@@ -186,7 +186,7 @@ def _tracks(file: Path) -> None:
 
 
 def _recipe(file: Path) -> None:
-    from posewright.training.recipe import Recipe
+    from posewright.recipes.recipe import Recipe
 
     recipe = Recipe.read(file)
     recipe.to_toml()

@@ -6,7 +6,7 @@ from posewright.errors import UsageError
 from posewright.losses.oks import YoloPoseLoss
 from posewright.losses.yolox import RTMOLoss, YoloxPoseLoss
 from posewright.models import PoseModel
-from posewright.training.recipe import Recipe
+from posewright.recipes.recipe import Recipe
 
 __all__ = ["Stages"]
 

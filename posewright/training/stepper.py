@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from posewright.errors import ModelError
 from posewright.models.base import PoseModel
-from posewright.training.parallel import Parallel, TrueBoxes
-from posewright.training.world import World
+from posewright.training.processes import World
+from posewright.training.stn_teachers import Parallel, TrueBoxes
 
 if TYPE_CHECKING:
-    from posewright.training.batches import Batch
-    from posewright.training.recipe import Recipe
+    from posewright.recipes.recipe import Recipe
+    from posewright.training.feed.batches import Batch
 
 __all__ = ["STRIKES", "Stepper"]
 

@@ -14,7 +14,7 @@ from posewright.codecs import Codec
 from posewright.errors import ModelError
 from posewright.models.base import PoseModel
 from posewright.people import People
-from posewright.training.batches import Batch
+from posewright.training.feed.batches import Batch
 from posewright.warp import Warp
 
 __all__ = ["Parallel", "TrueBoxes", "centred", "in_own_crops", "theta_between"]

@@ -15,8 +15,8 @@ from posewright.datasets.folders import split
 from posewright.datasets.opening import open_dataset, open_part, parts_of
 from posewright.errors import SourceError, UsageError
 from posewright.people import People
+from posewright.recipes.recipe import Recipe
 from posewright.skeletons import Skeleton, get_skeleton
-from posewright.training.recipe import Recipe
 
 __all__ = ["check_validation", "fingerprint", "left_out", "names", "open_sets"]
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from posewright.errors import UsageError, nearest
 from posewright.extras import installed
-from posewright.training import recipes
-from posewright.training.recipe import Recipe
+from posewright.recipes import published
+from posewright.recipes.recipe import Recipe
 
 __all__ = ["FAMILIES", "Family", "find", "names", "recipe_for", "recipe_of"]
 
@@ -35,31 +35,31 @@ FAMILIES = (
     Family(
         ("simple_baseline_r50", "simple_baseline_r101", "simple_baseline_r152"),
         "github.com/microsoft/human-pose-estimation.pytorch experiments/coco",
-        recipes.simple_baseline,
+        published.simple_baseline,
     ),
     Family(
         ("hrnet_w32", "hrnet_w48"),
         "github.com/leoxiaobin/deep-high-resolution-net.pytorch experiments/coco/hrnet; "
         "DARK and UDP keep it",
-        recipes.hrnet,
+        published.hrnet,
     ),
     Family(
-        ("hrnet_w32_lite", "hrnet_w48_lite"), "HRNet's: none is published for it", recipes.hrnet
+        ("hrnet_w32_lite", "hrnet_w48_lite"), "HRNet's: none is published for it", published.hrnet
     ),
     Family(
         ("hourglass_4", "hourglass_8"),
         f"{_MMPOSE_1X}/topdown_heatmap/coco/td-hm_hourglass52_8xb32-210e_coco-256x256",
-        recipes.hourglass,
+        published.hourglass,
     ),
     Family(
         ("seresnet_50", "seresnet_101"),
         f"{_MMPOSE_1X}/topdown_heatmap/coco/td-hm_seresnet50_8xb64-210e_coco-256x192",
-        recipes.mmpose,
+        published.mmpose,
     ),
     Family(
         ("seresnet_152",),
         f"{_MMPOSE_1X}/topdown_heatmap/coco/td-hm_seresnet152_8xb48-210e_coco-256x192",
-        recipes.seresnet_152,
+        published.seresnet_152,
     ),
     Family(
         (
@@ -72,56 +72,56 @@ FAMILIES = (
             "alphapose_hrnet_w32",
         ),
         f"{_ALPHAPOSE}, its 1x schedule",
-        recipes.alphapose_1x,
+        published.alphapose_1x,
     ),
-    Family(("fastpose_r50_dcn",), f"{_ALPHAPOSE}, its 2x schedule", recipes.alphapose_2x),
+    Family(("fastpose_r50_dcn",), f"{_ALPHAPOSE}, its 2x schedule", published.alphapose_2x),
     Family(
         ("fastpose_r50_regression", "fastpose_r50_dcn_combined"),
         f"{_ALPHAPOSE}, on Halpe-136",
-        recipes.alphapose_halpe,
+        published.alphapose_halpe,
     ),
     Family(
         ("fastpose_r50_mindspore",),
         "github.com/mindspore-ai/models research/cv/AlphaPose; the batch is AlphaPose's",
-        recipes.mindspore,
+        published.mindspore,
     ),
     Family(
         ("simple_pose_dconv", "simple_pose_dconv_se", "simple_pose_duc", "simple_pose_duc_se"),
         "github.com/liangheming/simple_pose, without its random crops",
-        recipes.simple_pose,
+        published.simple_pose,
     ),
     Family(
         ("lite_hrnet_18", "lite_hrnet_30", "naive_lite_hrnet_18"),
         "github.com/HRNet/Lite-HRNet configs/top_down/lite_hrnet/coco; batch of arXiv:2104.06403",
-        recipes.lite_hrnet,
+        published.lite_hrnet,
     ),
     Family(
         ("hrformer_s", "hrformer_b"),
         "github.com/HRNet/HRFormer pose/configs/top_down/hrt/coco",
-        recipes.hrformer,
+        published.hrformer,
     ),
     Family(
         ("tokenpose_t", "tokenpose_s_v1", "tokenpose_s_v2", "tokenpose_b"),
         "github.com/leeyegy/TokenPose experiments/coco",
-        recipes.tokenpose,
+        published.tokenpose,
     ),
     Family(
-        ("tokenpose_l_d24",), "github.com/leeyegy/TokenPose experiments/coco", recipes.tokenpose_l
+        ("tokenpose_l_d24",), "github.com/leeyegy/TokenPose experiments/coco", published.tokenpose_l
     ),
     Family(
         ("tokenpose_l_d6",),
         "github.com/leeyegy/TokenPose experiments/mpii, on MPII",
-        recipes.tokenpose_l_mpii,
+        published.tokenpose_l_mpii,
     ),
     Family(
         ("vitpose_s", "vitpose_b", "vitpose_l", "vitpose_h"),
         "github.com/ViTAE-Transformer/ViTPose configs, ViTPose_*_coco_256x192",
-        recipes.vitpose,
+        published.vitpose,
     ),
     Family(
         ("vitpose_plus_s", "vitpose_plus_b", "vitpose_plus_l", "vitpose_plus_h"),
         "github.com/ViTAE-Transformer/ViTPose configs, vitPose+_*, there on six data sets",
-        recipes.vitpose_plus,
+        published.vitpose_plus,
     ),
     Family(
         (
@@ -133,79 +133,81 @@ FAMILIES = (
             "simcc_r152_upsample_free",
         ),
         "github.com/leeyegy/SimCC experiments/coco/resnet",
-        recipes.simcc,
+        published.simcc,
     ),
     Family(
         ("simcc_mobilenetv2",),
         f"{_MMPOSE_1X}/simcc/coco/simcc_mobilenetv2_wo-deconv-8xb64-210e_coco-256x192",
-        recipes.mmpose,
+        published.mmpose,
     ),
     Family(
         ("rtmpose_m", "rtmpose_l"),
         f"{_MMPOSE_1X}/rtmpose/coco; batch of arXiv:2303.07399; without blur, without its last "
         "30 milder epochs",
-        recipes.rtmpose,
+        published.rtmpose,
     ),
-    Family(("rtmpose_s",), f"{_MMPOSE_1X}/rtmpose/coco, as rtmpose_m", recipes.rtmpose_s),
-    Family(("rtmpose_t",), f"{_MMPOSE_1X}/rtmpose/coco, as rtmpose_m", recipes.rtmpose_t),
+    Family(("rtmpose_s",), f"{_MMPOSE_1X}/rtmpose/coco, as rtmpose_m", published.rtmpose_s),
+    Family(("rtmpose_t",), f"{_MMPOSE_1X}/rtmpose/coco, as rtmpose_m", published.rtmpose_t),
     Family(
         ("rtmpose_x",),
         f"{_MMPOSE_1X}/rtmpose/body8/rtmpose-x_8xb256-700e_body8-halpe26-384x288, on 7 sets",
-        recipes.rtmpose_x,
+        published.rtmpose_x,
     ),
     Family(
         ("deeppose_r50", "deeppose_r101", "deeppose_r152", "rle_r101", "rle_r152"),
         f"{_MMPOSE_1X}/topdown_regression/coco",
-        recipes.mmpose,
+        published.mmpose,
     ),
-    Family(("rle_mobilenetv2",), f"{_MMPOSE_1X}/topdown_regression/coco", recipes.rle_mobilenetv2),
+    Family(
+        ("rle_mobilenetv2",), f"{_MMPOSE_1X}/topdown_regression/coco", published.rle_mobilenetv2
+    ),
     Family(
         ("ipr_r50",),
         f"{_MMPOSE_1X}/integral_regression/coco/ipr_res50_8xb64-210e_coco-256x256, there from a "
         "trained heatmap network",
-        recipes.mmpose,
+        published.mmpose,
     ),
     Family(
         ("rle_r50",),
         "RLE (arXiv:2107.11291); batch and augmentation are AlphaPose's",
-        recipes.rle,
+        published.rle,
     ),
     Family(
         ("poseur_r50", "poseur_mobilenetv2", "poseur_hrnet_w32", "poseur_hrnet_w48"),
         "github.com/aim-uofa/Poseur configs/poseur/coco",
-        recipes.poseur,
+        published.poseur,
     ),
     Family(
         ("posefix_r50", "posefix_r152"),
         "github.com/mks0601/PoseFix_RELEASE main/config.py",
-        recipes.posefix,
+        published.posefix,
     ),
     Family(
         ("dekr_w32",),
         "github.com/HRNet/DEKR experiments/coco/w32",
-        recipes.dekr_w32,
+        published.dekr_w32,
     ),
     Family(
         ("dekr_w48",),
         "github.com/HRNet/DEKR experiments/coco/w48",
-        recipes.dekr_w48,
+        published.dekr_w48,
     ),
     Family(
         ("adaptivepose_dla34", "adaptivepose_hrnet_w32", "adaptivepose_hrnet_w48"),
         "github.com/buptxyb666/AdaptivePose; batch not stated, augmentation is DEKR's",
-        recipes.adaptivepose,
+        published.adaptivepose,
     ),
     Family(
         ("yoloxpose_tiny", "yoloxpose_s", "yoloxpose_m", "yoloxpose_l"),
         f"{_MMPOSE_1X}/yoloxpose/coco; without mosaic, mixing and L1 losses of the last 20 epochs",
-        recipes.yoloxpose,
+        published.yoloxpose,
     ),
     Family(
         ("rtmo_t", "rtmo_s", "rtmo_m", "rtmo_l"),
         f"{_MMPOSE_1X}/rtmo/coco; second stage from epoch 280; without mosaic, mixing and the L1 "
         "loss of the last 20 epochs; from epoch 280 on the rate stays, where there it falls from "
         "5e-4 once more",
-        recipes.rtmo,
+        published.rtmo,
     ),
     Family(
         (
@@ -217,12 +219,12 @@ FAMILIES = (
             "yolo_pose_l6_ti_lite",
         ),
         "YOLO-Pose (arXiv:2204.06806) and YOLOv5's defaults; without mosaic",
-        recipes.yolo_pose,
+        published.yolo_pose,
     ),
     Family(
         ("movenet_lightning", "movenet_thunder", "movenet_multipose", "movenet_fire717"),
         "github.com/fire717/movenet.pytorch; augmentation is ours; Google has published none",
-        recipes.movenet,
+        published.movenet,
     ),
 )
 
@@ -241,7 +243,7 @@ def find(name: str) -> Family:
         if name in family.networks:
             return family
     if _is_network(name):
-        return Family((name,), "HRNet's: none is published for it", recipes.hrnet)
+        return Family((name,), "HRNet's: none is published for it", published.hrnet)
     raise UsageError(f"no recipe for {name!r}{nearest(name, names())}; `posewright models list`")
 
 

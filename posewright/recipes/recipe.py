@@ -15,8 +15,8 @@ from typing import Any
 
 from posewright.augment import Augmentation
 from posewright.errors import UsageError, nearest
-from posewright.training import toml
-from posewright.training.rules import Rule, flag, number, one_of, plain, table, text, texts
+from posewright.recipes import toml
+from posewright.recipes.rules import Rule, flag, number, one_of, plain, table, text, texts
 
 __all__ = ["Recipe", "describe_settings"]
 

@@ -1,6 +1,6 @@
 """The numbers of the recipes: what the authors of each family trained it with.
 
-Where each is written, and for which networks it is, says posewright.training.families.
+Where each is written, and for which networks it is, says posewright.recipes.lookup.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from posewright.augment import Augmentation
-from posewright.training.recipe import Recipe
+from posewright.recipes.recipe import Recipe
 
 __all__ = [
     "adaptivepose",

@@ -23,11 +23,10 @@ from posewright.files.prefetch import ahead
 from posewright.people import Floats, People
 from posewright.readers.boxes import BoxFile
 from posewright.skeletons import Skeleton
-from posewright.training.batches import Batch
-from posewright.training.cropcache import CropCache
-from posewright.training.cuts import Bounds, Cut, bounds
-from posewright.training.draws import EpochDraws
-from posewright.training.instances import Instances
+from posewright.training.feed.batches import Batch
+from posewright.training.feed.crops import Bounds, CropCache, Cut, bounds
+from posewright.training.feed.instances import Instances
+from posewright.training.feed.streams import EpochDraws
 
 __all__ = ["Feed"]
 
