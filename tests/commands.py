@@ -102,11 +102,11 @@ COMMANDS: dict[str, list[Command]] = {
         Command(_TRAIN + "{out}/two --devices 2", needs="torch"),
         Command("train {in}/recipe.toml -o {out}/again", needs="torch"),
     ],
-    "pgpg": [Command(f"pgpg fit {_SET} --jitter 0.1 -o {{out}}/offsets.json")],
-    "ppnms": [
-        Command(f"ppnms fit {_SET} --detections {{in}}/results.json -o {{out}}/ppnms.json"),
+    "fit": [
+        Command(f"fit boxes {_SET} --jitter 0.1 -o {{out}}/offsets.json"),
+        Command(f"fit nms {_SET} --detections {{in}}/results.json -o {{out}}/nms.json"),
         Command(
-            f"ppnms fit {_SET} --detections {{in}}/results.json -o {{out}}/into.json "
+            f"fit nms {_SET} --detections {{in}}/results.json -o {{out}}/into.json "
             "--into {in}/into/embedded.onnx",
             needs="onnx",
         ),

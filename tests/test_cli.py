@@ -308,13 +308,22 @@ def test_unknown_options_suggest_the_nearest(verb: str, capsys: pytest.CaptureFi
         "export": ["x", "--jsn"],
         "train": ["--quit"],
         "compare": ["m", "--data", "coco:d", "--jsn"],
-        "pgpg": ["fit", "x", "--jitter", "0.1", "-o", "o", "--jsn"],
-        "ppnms": ["fit", "x", "--detections", "d", "-o", "o", "--jsn"],
+        "fit": ["boxes", "x", "--jitter", "0.1", "-o", "o", "--jsn"],
     }
     wrong = words.get(verb, ["--jsn"])
     assert run(verb, *wrong) == 2
     err = capsys.readouterr().err
     assert "did you mean '--" in err and len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "old, new", [("pgpg fit", "boxes"), ("ppnms fit", "nms"), ("pgpg", "boxes")]
+)
+def test_verbs_of_earlier_versions(old: str, new: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*old.split(), "--help") == 0
+    assert f"usage: posewright fit {new} " in capsys.readouterr().out
+    assert run("--help") == 0
+    assert "ppnms" not in capsys.readouterr().out
 
 
 def test_unknown_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -141,11 +141,11 @@ def test_compare(labels: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_pgpg_and_ppnms(labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["pgpg", "fit", labels, "--jitter", "0.1", "-o", tmp_path / "a.json", "--class", "dog"]
+    words = ["fit", "boxes", labels, "--jitter", "0.1", "-o", tmp_path / "a.json", "--class", "dog"]
     assert main(list(map(str, words))) == 3  # they are too few
     assert f"{DOGS} boxes match" in capsys.readouterr().err
     file = results(labels, 2, 1)
-    words = ["ppnms", "fit", labels, "--detections", file, "-o", tmp_path / "b.json"]
+    words = ["fit", "nms", labels, "--detections", file, "-o", tmp_path / "b.json"]
     found, said = run(capsys, *words, "--class", "dog")
     assert found["people"] == DOGS and "x person" in said
 

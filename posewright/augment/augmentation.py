@@ -49,7 +49,7 @@ class Augmentation:
     than `half_body_joints` labelled joints are cut to half a body.  perspective: largest share of
     half a side that the view's corners move by.  colour: strength of brightness, contrast and
     saturation.  erase: probability of a hole.  pgpg: boxes as a detector's, "alphapose" or a file
-    of `posewright pgpg fit`, from epoch `pgpg_from` on.  half_body and pgpg are for codecs with a
+    of `posewright fit boxes`, from epoch `pgpg_from` on.  half_body and pgpg are for codecs with a
     view per person.  UsageError: a number outside of its range.
     """
 

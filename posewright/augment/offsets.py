@@ -108,7 +108,7 @@ class BoxOffsets:
             return cls._from_dict(data)
         except _BROKEN as error:
             raise SourceError(
-                f"{path} is no fit of box offsets ({error}); write one with posewright pgpg fit"
+                f"{path} is no fit of box offsets ({error}); write one with posewright fit boxes"
             ) from error
 
     @classmethod

@@ -1,7 +1,7 @@
 """Pose-guided proposals: training boxes as inexact as a detector's (RMPE, arXiv:1612.00137).
 
 Two distributions of how a detector's box lies beside the true one: the fixed one of AlphaPose's
-training code, and one that `posewright pgpg fit` learned for each kind of pose.
+training code, and one that `posewright fit boxes` learned for each kind of pose.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _fitted(path: str) -> BoxOffsets:
         changed = Path(path).stat().st_mtime_ns
     except OSError as error:
         raise SourceError(
-            f"pgpg={path!r}: {error.strerror}; give alphapose or a file of posewright pgpg fit"
+            f"pgpg={path!r}: {error.strerror}; give alphapose or a file of posewright fit boxes"
         ) from error
     return _read(path, changed)
 

@@ -24,9 +24,8 @@ from posewright.cli import (
     doctor,
     eval,
     export,
+    fit,
     models,
-    pgpg,
-    ppnms,
     predict,
     track,
     train,
@@ -44,14 +43,16 @@ VERBS = {
     "models": models,
     "data": data,
     "train": train,
-    "pgpg": pgpg,
-    "ppnms": ppnms,
+    "fit": fit,
     "eval": eval,
     "compare": compare,
     "export": export,
     "bench": bench,
     "doctor": doctor,
 }
+
+# Verbs of earlier versions, and what they are called now.
+_RENAMED = {"pgpg": ["fit", "boxes"], "ppnms": ["fit", "nms"]}
 
 # What a system answers, before any of a file is read, to the question whether a path is there.
 _REFUSED_PATHS = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM)
@@ -102,7 +103,10 @@ def build_parser() -> Parser:
 
 def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
     """Return the arguments, and the words that mean nothing."""
-    args, unknown = build_parser().parse_known_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0] in _RENAMED:
+        words[: 1 + (words[1:2] == ["fit"])] = _RENAMED[words[0]]
+    args, unknown = build_parser().parse_known_args(words)
     if hasattr(args, "items"):  # argparse takes words before an option or after it, never both
         args.items += [word for word in unknown if not word.startswith("-")]
         unknown = [word for word in unknown if word.startswith("-")]

@@ -96,7 +96,7 @@ def read_settings(path: str | Path) -> PPoseNMS:
         return PPoseNMS.from_dict(data["settings"])
     except BROKEN as error:
         raise SourceError(
-            f"{path} is no fit of p-Pose NMS ({error}); write one with posewright ppnms fit"
+            f"{path} is no fit of p-Pose NMS ({error}); write one with posewright fit nms"
         ) from error
 
 

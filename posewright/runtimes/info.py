@@ -79,7 +79,7 @@ class ModelInfo:
     """The self-description of a network file.
 
     outputs: names that the codec knows, for each output of the graph in order.
-    ppose: what `posewright ppnms fit` has learned for it; files without take the usual constants.
+    ppose: what `posewright fit nms` has learned for it; files without take the usual constants.
     """
 
     name: str

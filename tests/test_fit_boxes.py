@@ -389,7 +389,7 @@ def test_bad_files_say_so_in_one_line(damage: dict, tmp_path: Path) -> None:
     file, data = written(tmp_path)
     file.write_text(json.dumps({**data, **damage}))
     with pytest.raises(
-        SourceError, match=r"fit\.json is no fit of box offsets .*posewright pgpg fit$"
+        SourceError, match=r"fit\.json is no fit of box offsets .*posewright fit boxes$"
     ) as caught:
         BoxOffsets.read(file)
     assert "\n" not in str(caught.value)
@@ -398,7 +398,7 @@ def test_bad_files_say_so_in_one_line(damage: dict, tmp_path: Path) -> None:
 def test_files_that_are_not_there_or_no_json_say_so(tmp_path: Path) -> None:
     people = figures(np.zeros(1, int))
     augment = Augmentation(pgpg=str(tmp_path / "none.json"))
-    with pytest.raises(SourceError, match="give alphapose or a file of posewright pgpg fit"):
+    with pytest.raises(SourceError, match="give alphapose or a file of posewright fit boxes"):
         augment.views(Heatmap(), (900, 900), people, COCO17, generator())
     (tmp_path / "none.json").write_text("[1, ")
     with pytest.raises(SourceError, match="not valid JSON"):
@@ -460,8 +460,8 @@ def test_the_verb_fits_and_training_reads_it(
         )
     )
     command = [
-        "pgpg",
         "fit",
+        "boxes",
         str(truth),
         "--boxes",
         str(boxes),
@@ -489,9 +489,13 @@ def test_the_verb_makes_up_boxes_by_jitter(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     truth = coco_file(figures(generator().integers(0, 2, 500)), tmp_path)
-    assert main(["pgpg", "fit", str(truth), "--jitter", "0.1", "-o", str(tmp_path / "a.json")]) == 0
+    assert (
+        main(["fit", "boxes", str(truth), "--jitter", "0.1", "-o", str(tmp_path / "a.json")]) == 0
+    )
     assert "500 of 500 people have a box" in capsys.readouterr().out
-    assert main(["pgpg", "fit", str(truth), "--jitter", "0.1", "-o", str(tmp_path / "b.json")]) == 0
+    assert (
+        main(["fit", "boxes", str(truth), "--jitter", "0.1", "-o", str(tmp_path / "b.json")]) == 0
+    )
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
     _, covariance = BoxOffsets.read(tmp_path / "a.json").mixtures[-1].moments
     assert np.sqrt(np.diag(covariance)) == pytest.approx([0.1] * 4, rel=0.1)
@@ -508,7 +512,7 @@ def test_the_verb_makes_up_boxes_by_jitter(
 )
 def test_the_verb_refuses_what_cannot_be(more: list[str], code: int, tmp_path: Path) -> None:
     truth = coco_file(figures(np.zeros(3, int)), tmp_path)
-    command = ["pgpg", "fit", str(truth), "-o", str(tmp_path / "out.json"), *more]
+    command = ["fit", "boxes", str(truth), "-o", str(tmp_path / "out.json"), *more]
     try:
         assert main(command) == code
     except SystemExit as error:

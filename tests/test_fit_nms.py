@@ -299,7 +299,7 @@ def test_the_verb(
 ) -> None:
     truth, found = map(str, files)
     model, out = tiny_onnx(tmp_path / "net.onnx"), tmp_path / "fit.json"
-    command = ["ppnms", "fit", truth, "--detections", found, "-o", str(out), "--into", str(model)]
+    command = ["fit", "nms", truth, "--detections", found, "-o", str(out), "--into", str(model)]
     assert main([*command, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["files"] == [str(out), str(model)] and said["pictures"] == 24
@@ -316,7 +316,7 @@ def test_the_verb_refuses_before_it_works(
     files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = tiny_onnx(tmp_path / "five.onnx", SKELETON)
-    command = ["ppnms", "fit", str(files[0]), "-o", str(tmp_path / "x.json"), "--detections"]
+    command = ["fit", "nms", str(files[0]), "-o", str(tmp_path / "x.json"), "--detections"]
     assert main([*command, str(files[1]), "--into", str(other)]) == 2
     assert "finds 5 joints" in capsys.readouterr().err
     assert main([*command, "nowhere.json"]) == 3
