@@ -28,7 +28,8 @@ import numpy as np
 
 from posewright import Frame, Pose
 from posewright.machine import cpu_name
-from posewright.pipeline.pipeline import Pipeline, estimate_all
+from posewright.pipeline.estimate import estimate_all
+from posewright.pipeline.pipeline import Pipeline
 from posewright.runtimes import load_model
 from posewright.runtimes.openvino import has_bf16
 from posewright.sources import open_source

@@ -37,7 +37,7 @@ from posewright.models import PoseModel, create
 from posewright.models.parts.stn import SpatialTransformer
 from posewright.models.saving import load_model, save_model
 from posewright.people import Frame, People
-from posewright.pipeline.pipeline import Boxes
+from posewright.pipeline.estimate import Boxes
 from posewright.recipes.lookup import recipe_of
 from posewright.runtimes import Model
 from posewright.runtimes import load_model as load_runtime

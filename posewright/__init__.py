@@ -65,7 +65,8 @@ if TYPE_CHECKING:
         UsageError,
     )
     from posewright.people import Frame, People
-    from posewright.pipeline.pipeline import Pipeline, estimate
+    from posewright.pipeline.estimate import estimate
+    from posewright.pipeline.pipeline import Pipeline
     from posewright.pose import Pose
     from posewright.results import Result
     from posewright.skeletons import Skeleton, get_skeleton

@@ -19,10 +19,11 @@ from posewright.codecs.yolox import RTMO
 from posewright.errors import SourceError, UsageError, nearest
 from posewright.extras import naming_extras
 from posewright.nms import PPoseNMS, oks_nms, ppose_nms
-from posewright.people import Frame, People
+from posewright.people import People
 from posewright.pipeline.crowd import estimate_all as crowd_estimate_all
 from posewright.pipeline.embedder import Embedder
-from posewright.pipeline.pipeline import Boxes, Pipeline, estimate_all, find_people
+from posewright.pipeline.estimate import Boxes, WholeImage, estimate_all, find_people
+from posewright.pipeline.pipeline import Pipeline
 from posewright.pipeline.refiner import Refiner
 from posewright.results import Result
 from posewright.runtimes import Model, Precision, Runtime, load_model
@@ -35,18 +36,9 @@ from posewright.weights import find_model
 if TYPE_CHECKING:
     from posewright.writers.outputs import Summary
 
-__all__ = ["Duplicates", "Pose", "Stream", "WholeImage"]
+__all__ = ["Duplicates", "Pose", "Stream"]
 
 Duplicates = Literal["ppose", "oks", "crowd", "none"]
-
-
-class WholeImage:
-    """The detector that takes every image for one person."""
-
-    def people(self, frame: Frame) -> People:
-        """Return one box, the whole image."""
-        width, height = frame.size
-        return People.of(boxes=[[0, 0, width, height]])
 
 
 class Stream(Iterator[Result]):

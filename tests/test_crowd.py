@@ -16,7 +16,7 @@ from posewright.errors import UsageError
 from posewright.nms import oks
 from posewright.people import Frame, People
 from posewright.pipeline.crowd import Peaks, associate, estimate_all
-from posewright.pipeline.pipeline import estimate_all as plain_estimate
+from posewright.pipeline.estimate import estimate_all as plain_estimate
 from posewright.runtimes.info import ModelInfo
 from posewright.skeletons import COCO17
 

@@ -412,7 +412,7 @@ def test_what_a_report_needs(measured: tuple[Evaluation, Dataset]) -> None:
 
 def test_one_inference_path(measured: tuple[Evaluation, Dataset]) -> None:
     """What is found is what estimate() finds, whatever the batch; flip has an effect."""
-    from posewright.pipeline.pipeline import estimate
+    from posewright.pipeline.estimate import estimate
     from posewright.runtimes import load_model
     from posewright.weights import find_model
 

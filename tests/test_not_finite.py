@@ -18,7 +18,8 @@ from posewright.codecs import Boxes, Embedding, Heatmap, PoseFix
 from posewright.people import Frame, People
 from posewright.pipeline.crowd import estimate_all as crowd_estimate_all
 from posewright.pipeline.embedder import Embedder
-from posewright.pipeline.pipeline import Pipeline, estimate_all
+from posewright.pipeline.estimate import estimate_all
+from posewright.pipeline.pipeline import Pipeline
 from posewright.pipeline.refiner import Refiner
 from posewright.runtimes import load_model
 from posewright.runtimes.info import NO_JOINTS, ModelInfo

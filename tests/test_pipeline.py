@@ -13,7 +13,8 @@ import pytest
 
 from posewright.errors import UsageError
 from posewright.people import Frame, People
-from posewright.pipeline.pipeline import Pipeline, estimate, estimate_all
+from posewright.pipeline.estimate import estimate, estimate_all
+from posewright.pipeline.pipeline import Pipeline
 from posewright.skeletons import Skeleton
 from posewright.trackers import create_tracker
 from posewright.warp import Warp

@@ -18,7 +18,7 @@ from posewright.cli.demo import CLIP
 from posewright.codecs import Embedding
 from posewright.errors import UsageError
 from posewright.pipeline.embedder import Embedder
-from posewright.pipeline.pipeline import estimate
+from posewright.pipeline.estimate import estimate
 from posewright.runtimes import load_model
 from posewright.runtimes.info import METADATA_KEY, NO_JOINTS, ModelInfo
 from posewright.skeletons import COCO17

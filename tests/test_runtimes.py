@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from posewright.codecs import Boxes, DistributionBoxes, MoveNet, SimCC, codec_to_dict
 from posewright.errors import MissingError, ModelError, UsageError
 from posewright.people import Frame, People
-from posewright.pipeline.pipeline import estimate
+from posewright.pipeline.estimate import estimate
 from posewright.runtimes import load_model
 from posewright.runtimes.info import METADATA_KEY, Input, ModelInfo
 from posewright.skeletons import COCO17

@@ -15,7 +15,7 @@ from posewright.cli import main
 from posewright.codecs import SimCC
 from posewright.errors import ModelError
 from posewright.people import Frame, People
-from posewright.pipeline.pipeline import estimate
+from posewright.pipeline.estimate import estimate
 from posewright.runtimes import load_model
 
 RUNTIMES = ("onnxruntime", "openvino")

@@ -23,7 +23,9 @@ from posewright.errors import SourceError, UsageError
 from posewright.people import Frame
 from posewright.sources import open_source
 from posewright.sources.decoding import open_container
-from posewright.sources.stream import NetworkLink, live, open_camera
+from posewright.sources.links import NetworkLink
+from posewright.sources.live import live
+from posewright.sources.stream import open_camera
 
 
 def jpeg(number: int, size: tuple[int, int] = (64, 48)) -> bytes:
@@ -210,7 +212,7 @@ def test_latest_passes_the_end_on() -> None:
 
 
 def test_a_silent_server_does_not_hold_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("posewright.sources.stream.TIMEOUT", 0.5)
+    monkeypatch.setattr("posewright.sources.links.TIMEOUT", 0.5)
     with serve([30.0]) as server:
         start = time.monotonic()
         with pytest.raises(SourceError, match="cannot open http"):
@@ -380,7 +382,7 @@ def test_who_waits_for_a_stream_is_asked_whether_to_stop(away: str, latest: bool
 
 
 def test_a_hundred_interruptions_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("posewright.sources.stream.FIRST_WAIT", 0.005)
+    monkeypatch.setattr("posewright.sources.live.FIRST_WAIT", 0.005)
     with serve(shots(4, 0)) as server:
         source = open_source(server.url)
         found, before = [next(source)], loose_ends()

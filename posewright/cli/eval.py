@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 from posewright.cli.common import Once, add_class, left_out, refuse_ignored
 from posewright.cli.progress import create_bar
+from posewright.cli.tables import score_lines, summary
 
 if TYPE_CHECKING:
     from posewright.datasets import Dataset
     from posewright.evaluation.evaluate import Evaluation
-    from posewright.evaluation.scoring import Scoring
     from posewright.people import People
-    from posewright.pipeline.pipeline import Boxes
+    from posewright.pipeline.estimate import Boxes
     from posewright.pose import Pose
     from posewright.runtimes import Model
 
@@ -38,10 +38,6 @@ DATA = (
     "mot",
     "pck",
 )
-_BOXES = {
-    "bbox": "box_...: of people's boxes",
-    "joints": "box_...: of the extents of people's joints, an eighth added on each side",
-}
 RESCORE = ("box", "mean", "box*mean", "hrnet", "alphapose")
 # Options that mean nothing with --predictions, and what they are where they are not given.
 _RUNNING = {
@@ -179,7 +175,7 @@ def run(args: argparse.Namespace) -> int:
     where = "--predictions: it goes with a model (-m)"
     refuse_ignored((f"--{name}", getattr(args, name) is not None, where) for name in _RUNNING)
     scoring = score_files(args.data, args.ann, args.predictions, _metrics(args), args.class_name)
-    _print(args, scoring.to_dict(), _lines(scoring))
+    _print(args, scoring.to_dict(), score_lines(scoring))
     return left_out(scoring.notes, scoring.remarks)
 
 
@@ -212,7 +208,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     if bar is not None:
         bar.close()
     files = _write(args, evaluation, dataset)
-    _print(args, {**evaluation.to_dict(), "files": files}, _summary(evaluation, labelled, files))
+    _print(args, {**evaluation.to_dict(), "files": files}, summary(evaluation, labelled, files))
     told = [*dataset.notes, *evaluation.unreadable, *evaluation.failed]
     return left_out(told, dataset.remarks)
 
@@ -308,53 +304,3 @@ def _write(args: argparse.Namespace, evaluation: Evaluation, dataset: Dataset) -
 
 def _print(args: argparse.Namespace, whole: dict[str, object], lines: list[str]) -> None:
     print(json.dumps(whole, allow_nan=False) if args.json else "\n".join(lines))
-
-
-def _summary(evaluation: Evaluation, labelled: bool, files: list[str]) -> list[str]:
-    """Return the numbers, then how they came about."""
-    how = ", ".join(f"{name} {value}" for name, value in evaluation.settings.items())
-    bad = len(evaluation.unreadable)
-    lines = _lines(evaluation.scoring) if labelled else ["no labels, so nothing is measured"]
-    if "measured" in evaluation.scoring.more:
-        lines.append(f"measured on {evaluation.scoring.more['measured']}")
-    lines += [
-        f"{evaluation.model} ({evaluation.runtime}): {how}",
-        f"{len(evaluation.samples) - bad} pictures in {evaluation.seconds:.1f} s"
-        + (f"; {bad} could not be read and are not in the numbers" if bad else ""),
-    ]
-    return lines + [f"  {path}" for path in files]
-
-
-def _lines(scoring: Scoring) -> list[str]:
-    """Return the numbers, the parts of the body, then the joints."""
-    width = max(map(len, scoring.numbers))
-    lines = [f"{name:<{width}}  {_number(value)}" for name, value in scoring.numbers.items()]
-    for rows in (scoring.more.get("parts"), scoring.joints):
-        if rows:
-            lines += ["", *_table(rows)]
-    if "box_of" in scoring.more:
-        lines += ["", _BOXES[scoring.more["box_of"]]]
-    counts = [f"{k} {v}" for k, v in scoring.more.items() if isinstance(v, int)]
-    return [*lines, "", f"{scoring.data}: {', '.join(counts)}"]
-
-
-def _table(rows: dict[str, dict[str, float]]) -> list[str]:
-    first = max(map(len, rows))
-    columns = list(next(iter(rows.values())))
-    widths = [max(len(c), 7) for c in columns]
-    head = " " * first + "".join(f"  {c:>{w}}" for c, w in zip(columns, widths, strict=True))
-    return [
-        head,
-        *(
-            f"{name:<{first}}"
-            + "".join(f"  {_number(row[c]):>{w}}" for c, w in zip(columns, widths, strict=True))
-            for name, row in rows.items()
-        ),
-    ]
-
-
-def _number(value: float) -> str:
-    """Write counts as they are, shares with four digits, percentages and pixels with two."""
-    if isinstance(value, int) or value == -1:
-        return f"{value:g}"
-    return f"{value:.4f}" if abs(value) <= 1 else f"{value:.2f}"

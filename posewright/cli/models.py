@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from posewright.errors import one_line
+from posewright.cli.published import path, pull, show, verify
 
 if TYPE_CHECKING:
     from posewright.skeletons import Skeleton
@@ -83,23 +83,11 @@ def run(args: argparse.Namespace) -> int:
         "list": _list,
         "info": _info,
         "convert": _convert,
-        "pull": _pull,
-        "verify": _verify,
-        "path": _path,
+        "pull": pull,
+        "verify": verify,
+        "path": path,
     }
     return actions[args.action](args)
-
-
-def _print(data: dict[str, Any], as_json: bool) -> int:
-    """Print one object, or a line per entry."""
-    if as_json:
-        print(json.dumps(data))
-        return 0
-    for key, value in data.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{k}={v}" for k, v in value.items())
-        print(f"{key.replace('_', ' '):18} {one_line(str(value))}")
-    return 0
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -143,13 +131,13 @@ def _info(args: argparse.Namespace) -> int:
 
     path = Path(args.name)
     if args.name in EMBEDDED or path.suffix == ".onnx" or ":" in args.name:
-        return _print(_file_info(args.name, args.json), args.json)
+        return show(_file_info(args.name, args.json), args.json)
     if path.suffix == ".safetensors":
         from posewright.models.saving import load_model
 
         model, info = load_model(path)
         told = {**json.loads(info.to_json()), "bytes": path.stat().st_size}
-        return _print({**_network_info(model), **_shown(told, args.json)}, args.json)
+        return show({**_network_info(model), **_shown(told, args.json)}, args.json)
     from posewright.extras import installed, missing
     from posewright.weights import find_model
 
@@ -159,7 +147,7 @@ def _info(args: argparse.Namespace) -> int:
 
     if args.name not in variants() | variants("embedding"):
         find_model(args.name)
-    return _print(_zoo_info(args.name), args.json)
+    return show(_zoo_info(args.name), args.json)
 
 
 def _file_info(name: str, as_json: bool) -> dict[str, Any]:
@@ -270,7 +258,7 @@ def _convert(args: argparse.Namespace) -> int:
             "say which with --variant",
             file=sys.stderr,
         )
-    return _print(
+    return show(
         {
             "file": str(target),
             "network": done.network,
@@ -280,80 +268,3 @@ def _convert(args: argparse.Namespace) -> int:
         },
         args.json,
     )
-
-
-def _pull(args: argparse.Namespace) -> int:
-    from posewright.checkpoints.conversion import convert_as
-    from posewright.errors import UsageError
-    from posewright.files.address import without_secrets
-    from posewright.weights.download import download
-    from posewright.weights.published import find_published
-    from posewright.weights.receipt import compare, record
-
-    entry = find_published(args.name)
-    if "drive.google.com" in entry.url and not entry.path.is_file():
-        page = entry.url.removeprefix("https://")  # its id, which looks like a token, is shown
-        raise UsageError(
-            f"{page} opens in a browser only; download it there, then run: "
-            f"posewright models convert FILE --as {entry.family}"
-        )
-    if not entry.sha and not args.unverified:
-        raise UsageError(f"no checksum of {entry.name} is published; add --unverified to trust it")
-    download(
-        entry.url,
-        entry.path,
-        entry.sha,
-        mirrors=entry.mirrors,
-        offline=args.offline,
-        allow_http=args.allow_http,
-        progress=_progress,
-    )
-    if entry.converted.is_file():
-        compare(entry.converted)
-    else:
-        print(f"licence: {entry.licence}; from {without_secrets(entry.url)}", file=sys.stderr)
-        convert_as(entry, entry.converted)
-        record(entry.converted, entry.url)
-    told = {"file": str(entry.converted), "network": entry.network, "licence": entry.licence}
-    return _print(told, args.json)
-
-
-def _progress(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        of = f" of {total / 1e6:.0f}" if total else ""
-        print(f"\r{done / 1e6:.0f}{of} MB", end="\n" if done == total else "", file=sys.stderr)
-
-
-def _verify(args: argparse.Namespace) -> int:
-    from posewright.errors import UsageError
-    from posewright.weights.published import find_published
-    from posewright.weights.receipt import compare, read_receipt
-
-    entry = find_published(args.name)
-    if not entry.path.is_file():
-        raise UsageError(f"{entry.path} is not there; run: posewright models pull {entry.name}")
-    found = compare(entry.path, entry.sha)
-    receipt = read_receipt(entry.path)
-    if entry.converted.is_file():
-        compare(entry.converted)
-    if not entry.sha:
-        print("no checksum is published for this file", file=sys.stderr)
-    if receipt is None:
-        print("no receipt of the download is there; `models pull` writes one", file=sys.stderr)
-    told = {"file": str(entry.path), "sha256": found, "published": entry.sha}
-    return _print({**told, "receipt": receipt.date if receipt else ""}, args.json)
-
-
-def _path(args: argparse.Namespace) -> int:
-    from posewright.errors import UsageError
-    from posewright.weights.published import find_published
-
-    entry = find_published(args.name)
-    if not entry.converted.is_file():
-        raise UsageError(
-            f"{entry.converted} is not there; run: posewright models pull {entry.name}"
-        )
-    if args.json:
-        return _print({"file": str(entry.converted)}, True)
-    print(entry.converted)
-    return 0

@@ -141,7 +141,7 @@ def _open(task: Mapping[str, Any]) -> Model:
 
 def _times(model: Model, pictures: Sequence[Any], flip: bool) -> tuple[list[float], list[int]]:
     """Return the seconds and people of each picture, of fewer where all take too long."""
-    from posewright.pipeline.pipeline import estimate
+    from posewright.pipeline.estimate import estimate
 
     seconds: list[float] = []
     counts: list[int] = []

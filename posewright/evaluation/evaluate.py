@@ -18,7 +18,7 @@ from posewright.evaluation.scoring import Scoring, check_metrics
 from posewright.evaluation.videos import check_identities
 from posewright.metrics.instances import Doubles
 from posewright.people import People
-from posewright.pipeline.pipeline import Boxes
+from posewright.pipeline.estimate import Boxes
 from posewright.runtimes import Model
 from posewright.skeletons import COCO17, COCO133, CROWDPOSE14, LSP14, MPII16, POSETRACK17, Skeleton
 from posewright.trackers import Embed

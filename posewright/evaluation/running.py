@@ -17,7 +17,8 @@ from posewright.datasets.base import Sample
 from posewright.errors import not_finite
 from posewright.evaluation.videos import RATE, frame_numbers, videos
 from posewright.people import Frame, People
-from posewright.pipeline.pipeline import Boxes, Pipeline
+from posewright.pipeline.estimate import Boxes
+from posewright.pipeline.pipeline import Pipeline
 from posewright.pipeline.refiner import Refiner
 from posewright.predict import Progress
 from posewright.readers.boxes import BoxFile

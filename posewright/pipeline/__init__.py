@@ -1,11 +1,13 @@
 """From frames to people: the one inference path.
 
-pipeline  estimate() of one picture, and Pipeline over many, in order
+estimate  people on one image or several, by one model
+pipeline  many frames, in order: detector, pose, duplicates, tracker
 crowd     joints shared out among people who overlap
 refiner   poses refined by a second network (PoseFix)
 embedder  features by which people are re-identified
 """
 
-from posewright.pipeline.pipeline import Boxes, Pipeline, estimate
+from posewright.pipeline.estimate import Boxes, estimate
+from posewright.pipeline.pipeline import Pipeline
 
 __all__ = ["Boxes", "Pipeline", "estimate"]

@@ -3,6 +3,7 @@
 recipe     the settings, and their overrides by name
 rules      what each setting may be
 toml       recipes as files, both ways
-published  the settings that authors published, family by family
+published  the settings that authors published, of top-down networks
+one_stage  those of networks that need no detector
 lookup     the recipe of a network, by name
 """

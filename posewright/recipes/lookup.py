@@ -13,7 +13,7 @@ from typing import Any
 
 from posewright.errors import UsageError, nearest
 from posewright.extras import installed
-from posewright.recipes import published
+from posewright.recipes import one_stage, published
 from posewright.recipes.recipe import Recipe
 
 __all__ = ["FAMILIES", "Family", "find", "names", "recipe_for", "recipe_of"]
@@ -185,29 +185,29 @@ FAMILIES = (
     Family(
         ("dekr_w32",),
         "github.com/HRNet/DEKR experiments/coco/w32",
-        published.dekr_w32,
+        one_stage.dekr_w32,
     ),
     Family(
         ("dekr_w48",),
         "github.com/HRNet/DEKR experiments/coco/w48",
-        published.dekr_w48,
+        one_stage.dekr_w48,
     ),
     Family(
         ("adaptivepose_dla34", "adaptivepose_hrnet_w32", "adaptivepose_hrnet_w48"),
         "github.com/buptxyb666/AdaptivePose; batch not stated, augmentation is DEKR's",
-        published.adaptivepose,
+        one_stage.adaptivepose,
     ),
     Family(
         ("yoloxpose_tiny", "yoloxpose_s", "yoloxpose_m", "yoloxpose_l"),
         f"{_MMPOSE_1X}/yoloxpose/coco; without mosaic, mixing and L1 losses of the last 20 epochs",
-        published.yoloxpose,
+        one_stage.yoloxpose,
     ),
     Family(
         ("rtmo_t", "rtmo_s", "rtmo_m", "rtmo_l"),
         f"{_MMPOSE_1X}/rtmo/coco; second stage from epoch 280; without mosaic, mixing and the L1 "
         "loss of the last 20 epochs; from epoch 280 on the rate stays, where there it falls from "
         "5e-4 once more",
-        published.rtmo,
+        one_stage.rtmo,
     ),
     Family(
         (
@@ -219,12 +219,12 @@ FAMILIES = (
             "yolo_pose_l6_ti_lite",
         ),
         "YOLO-Pose (arXiv:2204.06806) and YOLOv5's defaults; without mosaic",
-        published.yolo_pose,
+        one_stage.yolo_pose,
     ),
     Family(
         ("movenet_lightning", "movenet_thunder", "movenet_multipose", "movenet_fire717"),
         "github.com/fire717/movenet.pytorch; augmentation is ours; Google has published none",
-        published.movenet,
+        one_stage.movenet,
     ),
 )
 

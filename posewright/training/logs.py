@@ -150,6 +150,24 @@ class Meter:
             self.left_out += 1
         self.waited += waited
 
+    @property
+    def mean(self) -> float:
+        """The mean loss of the steps that were not left out."""
+        return self.loss / max(self.count, 1)
+
+    def row(self, place: Place, loss: float, rate: float, batch: int) -> dict[str, float]:
+        """Return a row of the log.  loss: mean of all processes.  batch: views of a step."""
+        seconds = time.perf_counter() - self.since
+        return {
+            "step": place.step,
+            "epoch": place.epoch,
+            "loss": loss,
+            "lr": rate,
+            "seconds": seconds,
+            "images_per_second": (self.count + self.left_out) * batch / seconds,
+            "data_wait": self.waited,
+        }
+
     def facts(self) -> dict[str, float]:
         """Return what JSON keeps of it."""
         kept = asdict(self)

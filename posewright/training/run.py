@@ -7,18 +7,16 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from posewright.datasets.base import Dataset
 from posewright.errors import ModelError, UsageError
 from posewright.files.lock import FolderLock
-from posewright.models import PoseModel, create
-from posewright.models.saving import describe, revived, save_model
+from posewright.models import PoseModel
+from posewright.models.saving import describe, save_model
 from posewright.readers.boxes import read_boxes
 from posewright.recipes.recipe import Recipe
-from posewright.skeletons import Skeleton
 from posewright.training.data import check_validation, fingerprint, left_out, open_sets
 from posewright.training.ema import Ema
 from posewright.training.feed.feed import Feed
@@ -39,6 +37,7 @@ from posewright.training.state import (
     write_state,
 )
 from posewright.training.stepper import Stepper
+from posewright.training.transfer import build_network
 
 __all__ = ["Run"]
 
@@ -59,7 +58,7 @@ class Run:
         self.say: Callable[[str], None] = say if world.first else (lambda line: None)
         self.train_set, self.held = train_set, held
         torch.manual_seed(recipe.seed)
-        self.model = _network(recipe, train_set.skeleton, self.say).to(world.device)
+        self.model = build_network(recipe, train_set.skeleton, self.say).to(world.device)
         if recipe.channels_last:
             self.model.to(memory_format=torch.channels_last)
         if recipe.sync_bn and world.size > 1:
@@ -105,7 +104,8 @@ class Run:
         cls, recipe: Recipe, folder: Path, world: World, say: Callable[[str], None], resume: bool
     ) -> Run:
         """Start a run in `folder`, or go on with the one that it holds."""
-        _check_batch(recipe, world)
+        if recipe.batch % world.size:
+            raise UsageError(f"batch={recipe.batch} is not a multiple of {world.size} processes")
         if world.first:
             check_folder(folder, resume)
         train_set, held = open_sets(recipe)
@@ -175,18 +175,8 @@ class Run:
     def log_row(self, rate: float) -> None:
         """Write what has happened since the row before."""
         meter, place, recipe = self.meter, self.place, self.recipe
-        seconds = time.perf_counter() - meter.since
-        steps = meter.count + meter.left_out
-        loss = self.world.mean(meter.loss / max(meter.count, 1))
-        row = {
-            "step": place.step,
-            "epoch": place.epoch,
-            "loss": loss,
-            "lr": rate,
-            "seconds": seconds,
-            "images_per_second": steps * recipe.batch / seconds,
-            "data_wait": meter.waited,
-        }
+        loss = self.world.mean(meter.mean)
+        row = meter.row(place, loss, rate, recipe.batch)
         if self.log is not None:
             self.log.step(row)
         self.say(
@@ -354,20 +344,3 @@ class Run:
             f" pictures{held}; {self.recipe.epochs} epochs of {len(self.feed)} steps of "
             f"{self.recipe.batch} views on {self.world.size} x {self.world.device}{start}"
         )
-
-
-def _network(recipe: Recipe, skeleton: Skeleton, say: Callable[[str], None]) -> PoseModel:
-    """Build the network for the data's joints, with the weights that it starts from."""
-    options: dict[str, Any] = dict(recipe.options)
-    options["skeleton"] = skeleton
-    model = create(recipe.model, **{k: revived(k, v) for k, v in options.items()})
-    if recipe.weights:
-        from posewright.training.transfer import start_from
-
-        say(str(start_from(model, Path(recipe.weights))))
-    return model
-
-
-def _check_batch(recipe: Recipe, world: World) -> None:
-    if recipe.batch % world.size:
-        raise UsageError(f"batch={recipe.batch} is not a multiple of {world.size} processes")

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
 from torch import Tensor
 
 from posewright.errors import ModelError, UsageError
-from posewright.models.base import PoseModel
+from posewright.models import PoseModel, create
+from posewright.models.saving import revived
+from posewright.recipes.recipe import Recipe
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 from posewright.skeletons import Skeleton
 
-__all__ = ["Report", "start_from"]
+__all__ = ["Report", "build_network", "start_from"]
+
 
 _SHOWN = 8
 
@@ -109,3 +114,13 @@ def _notes(source: Skeleton | None, skeleton: Skeleton) -> tuple[str, ...]:
         f"{source.name} and {skeleton.name} have as many joints but not the same: "
         "the last layer was loaded and must learn them anew",
     )
+
+
+def build_network(recipe: Recipe, skeleton: Skeleton, say: Callable[[str], None]) -> PoseModel:
+    """Build the network for the data's joints, with the weights that it starts from."""
+    options: dict[str, Any] = dict(recipe.options)
+    options["skeleton"] = skeleton
+    model = create(recipe.model, **{k: revived(k, v) for k, v in options.items()})
+    if recipe.weights:
+        say(str(start_from(model, Path(recipe.weights))))
+    return model

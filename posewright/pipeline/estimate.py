@@ -1,0 +1,146 @@
+"""estimate(): people on one image or several, by one model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from posewright.codecs.base import Array, finite_views
+from posewright.people import Frame, People
+from posewright.runtimes import Model, decoded
+from posewright.warp import Warp
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["Boxes", "Faults", "Spread", "WholeImage", "estimate", "estimate_all", "find_people"]
+
+
+Spread = Callable[..., Iterable[Any]]  # map(), or the map of a pool of threads
+Faults = Counter[int]  # number of a frame -> its views for which a network gave NaN or infinity
+
+
+class Boxes(Protocol):
+    """Where people are found without a network: a file of boxes, or the whole image."""
+
+    def people(self, frame: Frame) -> People:
+        """Return the boxes of a frame."""
+
+
+def estimate(
+    model: Model, frame: Frame, people: People | None = None, *, flip: bool = False
+) -> People:
+    """Run `model` on one frame: on each of `people` (top-down) or on the whole frame.
+
+    Image pixels in and out.  flip: average with the outputs of the mirrored views.
+    """
+    return estimate_all(model, [frame], None if people is None else [people], flip=flip)[0]
+
+
+def estimate_all(
+    model: Model,
+    frames: Sequence[Frame],
+    people: Sequence[People] | None = None,
+    *,
+    flip: bool = False,
+    batch: int = 4,
+    spread: Spread = map,
+    faults: Faults | None = None,
+) -> list[People]:
+    """Run `model` on everybody of several frames at once -> the people of each frame, in order.
+
+    batch: views a call.  spread: how the calls run; a pool's map uses several processors.  faults:
+    counts the views of each frame whose outputs are not finite.
+    """
+    asked: Sequence[People | None] = people if people is not None else [None] * len(frames)
+    jobs = [
+        (number, warp)
+        for number, (frame, known) in enumerate(zip(frames, asked, strict=True))
+        for warp in model.codec.warps(frame.size, known)
+    ]
+    chunks = list(_chunks(jobs, batch))
+
+    def run(chunk: list[tuple[int, Warp]]) -> list[tuple[People, bool]]:
+        return _run(model, [(frames[number], warp) for number, warp in chunk], flip)
+
+    found: list[list[People]] = [[] for _ in frames]
+    for chunk, parts in zip(chunks, spread(run, chunks), strict=True):
+        for (number, _), (part, finite) in zip(chunk, parts, strict=True):
+            found[number].append(part)
+            if faults is not None and not finite:
+                faults[number] += 1
+    return [
+        _merge(model, frame, known, parts)
+        for frame, known, parts in zip(frames, asked, found, strict=True)
+    ]
+
+
+def find_people(
+    detector: Model | Boxes | None,
+    frames: Sequence[Frame],
+    spread: Spread = map,
+    faults: Faults | None = None,
+) -> list[People] | None:
+    """Return the boxes of each frame, by a network or from a source; None without a detector."""
+    if detector is None:
+        return None
+    if callable(detector):
+        return estimate_all(detector, frames, spread=spread, batch=1, faults=faults)
+    return [detector.people(frame) for frame in frames]
+
+
+def _chunks(jobs: list[tuple[int, Warp]], batch: int) -> Iterator[list[tuple[int, Warp]]]:
+    """Cut the jobs into batches of views of one size, keeping each frame's order."""
+    by_size: dict[tuple[int, int], list[tuple[int, Warp]]] = {}
+    for number, warp in jobs:
+        by_size.setdefault(warp.size, []).append((number, warp))
+    for same in by_size.values():
+        yield from (same[i : i + batch] for i in range(0, len(same), batch))
+
+
+def _run(model: Model, views: list[tuple[Frame, Warp]], flip: bool) -> list[tuple[People, bool]]:
+    """Return the people of each view in image pixels, and whether its outputs are finite."""
+    width, height = views[0][1].size
+    pixels = np.empty((len(views), height, width, 3), np.uint8)
+    for row, (frame, warp) in zip(pixels, views, strict=True):
+        warp.image(frame.image, out=row)
+    outputs = model(pixels)
+    if flip:
+        mirrored = model(np.ascontiguousarray(pixels[:, :, ::-1]))
+        outputs = _mean(outputs, model.codec.unflip(mirrored, model.skeleton))
+    found = decoded(model, outputs)
+    people = [warp.inverse().people(p) for (_, warp), p in zip(views, found, strict=True)]
+    return list(zip(people, finite_views(outputs, len(views)).tolist(), strict=True))
+
+
+def _mean(a: dict[str, Array], b: dict[str, Array]) -> dict[str, Array]:
+    return {key: (a[key] + b[key]) / 2 for key in a}
+
+
+def _merge(model: Model, frame: Frame, known: People | None, parts: list[People]) -> People:
+    """Put a frame's views together; nobody stays nobody."""
+    if not model.codec.top_down or known is None:
+        return _clipped(People.concat(parts), frame) if parts else People.empty(model.skeleton)
+    kept = [i for i, part in enumerate(parts) if len(part)]  # a view without finite numbers is out
+    if not kept:
+        return People.empty(model.skeleton)
+    points = People.concat([parts[i] for i in kept])
+    return known[kept].replace(keypoints=points.keypoints, scores=points.scores)
+
+
+def _clipped(people: People, frame: Frame) -> People:
+    """Cut boxes off at the image's edge."""
+    width, height = frame.size
+    return people.replace(boxes=np.clip(people.boxes, 0, [width, height, width, height]))
+
+
+class WholeImage:
+    """The detector that takes every image for one person."""
+
+    def people(self, frame: Frame) -> People:
+        """Return one box, the whole image."""
+        width, height = frame.size
+        return People.of(boxes=[[0, 0, width, height]])
