@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import COMMANDS, RUN, Command, make_inputs
 
 from posewright.errors import MissingError
 from posewright.extras import OPTIONAL, installed, missing, naming_extras, need
+from tests.helpers.commands import COMMANDS, RUN, Command, make_inputs
 
 # Python as it is where packages are not installed
 WITHOUT = """

@@ -15,11 +15,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from commands import COMMANDS, RUN, make_inputs
-from strace import need_strace, traced
 
 from posewright.cli import VERBS, build_parser
 from posewright.telemetry import loading_openvino
+from tests.helpers.commands import COMMANDS, RUN, make_inputs
+from tests.helpers.strace import need_strace, traced
 
 # processes that verbs may start: a trainer a device, the one whose memory `compare` measures, and
 # the one that reads a foreign checkpoint

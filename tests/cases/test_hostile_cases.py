@@ -15,7 +15,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from fuzz.bounded import Bounded, Outcome
+from tests.fuzz.bounded import Bounded, Outcome
 
 from posewright.runtimes.info import METADATA_KEY
 from posewright.weights import EMBEDDED

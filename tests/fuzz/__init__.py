@@ -1,0 +1,1 @@
+"""Damaged files of every kind, tried through the readers and the command line."""

@@ -1,0 +1,65 @@
+"""Videos of known frames."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["FORMATS", "scene", "write_video"]
+
+FORMATS = {
+    "mp4": "libx264",
+    "mkv": "libx264",
+    "avi": "mpeg4",
+    "mov": "libx264",
+    "webm": "libvpx",
+    "ts": "libx264",
+    "mpg": "mpeg2video",
+    "m4v": "libx264",
+    "flv": "libx264",
+}
+
+
+def scene(width: int, height: int, number: int = 0) -> NDArray[np.uint8]:
+    """(H, W, 3) RGB: red top left, green top right, blue below; noise that changes."""
+    image = np.random.default_rng(number).integers(0, 60, (height, width, 3), np.uint8)
+    image[: height // 2, : width // 2, 0] = 225
+    image[: height // 2, width // 2 :, 1] = 225
+    image[height // 2 :, :, 2] = 225
+    return image
+
+
+def write_video(
+    path: str | Path | io.BytesIO,
+    form: str = "",
+    *,
+    count: int = 20,
+    size: tuple[int, int] = (64, 48),
+    stamps: list[int] | None = None,
+    options: dict[str, str] | None = None,
+    codec: str = "",
+) -> None:
+    """Write `count` frames at 10 a second, or at `stamps` in milliseconds."""
+    form = form or str(path).rpartition(".")[2]
+    codec = codec or FORMATS[form]
+    muxer = {"mkv": "matroska", "ts": "mpegts", "mpg": "mpeg", "m4v": "mp4"}.get(form, form)
+    with av.open(path, "w", format=muxer, options=options or {}) as container:
+        stream = container.add_stream(codec, rate=25 if form == "mpg" else 10)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p" if size[0] % 2 == size[1] % 2 == 0 else "yuv444p"
+        stream.codec_context.gop_size = 5
+        stream.bit_rate = 400_000
+        stream.codec_context.thread_count = 1
+        if stamps:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        for number in range(len(stamps) if stamps else count):
+            frame = av.VideoFrame.from_ndarray(scene(*size, number), format="rgb24")
+            if stamps:
+                frame.pts, frame.time_base = stamps[number], Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))

@@ -1,0 +1,1 @@
+"""Networks beside their originals."""

@@ -1,0 +1,344 @@
+"""Recipes: every network has one, settings are checked, and files keep them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import re
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from posewright.augment import Augmentation
+from posewright.errors import UsageError
+from posewright.models import variants
+from posewright.recipes import toml
+from posewright.recipes.lookup import FAMILIES, names, recipe_for
+from posewright.recipes.recipe import Recipe, describe_settings
+
+ROOT = Path(__file__).parents[2]
+
+# --- the published numbers ----------------------------------------------------------------------
+
+
+def test_every_network_has_one_recipe() -> None:
+    assert names() == list(variants())
+    assert all(recipe_for(name).model == name for name in names())
+    assert all(family.source for family in FAMILIES)
+
+
+PUBLISHED = {
+    "simple_baseline_r50": {"optimizer": "adam", "lr": 1e-3, "epochs": 140, "batch": 128},
+    "hrnet_w32": {"lr": 1e-3, "epochs": 210, "milestones": (170, 200), "weight_decay": 0.0},
+    "fastpose_r50": {"epochs": 200, "milestones": (90, 120, 160, 190), "restart": 140},
+    "fastpose_r50_dcn": {"epochs": 270, "restart": 210},
+    "fastpose_r50_dcn_combined": {"epochs": 320, "restart": 230},
+    "fastpose_r50_mindspore": {"epochs": 270, "milestones": (170, 200)},
+    "simple_pose_duc_se": {"epochs": 180, "milestones": (120, 160)},
+    "deeppose_r50": {"lr": 5e-4, "epochs": 210, "batch": 512, "warmup": 500},
+    "rle_mobilenetv2": {"lr": 1e-3, "epochs": 210, "batch": 512},
+    "seresnet_50": {"lr": 5e-4, "epochs": 210, "batch": 512},
+    "simcc_r50": {"lr": 1e-3, "epochs": 140, "milestones": (90, 120)},
+    "rle_r50": {"epochs": 270, "milestones": (170, 200)},
+    "vitpose_s": {"layer_decay": 0.8},
+    "vitpose_b": {"optimizer": "adamw", "lr": 5e-4, "weight_decay": 0.1, "layer_decay": 0.75},
+    "vitpose_h": {"layer_decay": 0.85, "clip": 1.0, "warmup": 500},
+    "vitpose_plus_l": {"lr": 1e-3, "layer_decay": 0.8},
+    "hrformer_b": {"optimizer": "adamw", "lr": 5e-4, "weight_decay": 0.01, "epochs": 210},
+    "tokenpose_l_d24": {"lr": 1e-3, "epochs": 300, "milestones": (200, 260)},
+    "lite_hrnet_18": {"lr": 2e-3, "warmup": 500},
+    "rtmpose_t": {"lr": 4e-3, "weight_decay": 0.0, "ema": 0.0},
+    "rtmpose_m": {"lr": 4e-3, "weight_decay": 0.05, "epochs": 420, "cosine_from": 210},
+    "rtmo_s": {"epochs": 600, "clip": 0.1, "lr_multipliers": {"neck.encoder": 0.05}},
+    "yoloxpose_s": {"epochs": 300, "cosine_until": 280, "ema": 0.9998},
+    "yolo_pose_s6": {"optimizer": "sgd", "lr": 0.01, "final_factor": 0.2},
+    "poseur_r50": {"lr": 1e-3, "weight_decay": 1e-4, "epochs": 325, "milestones": (255, 310)},
+    "posefix_r152": {"lr": 5e-4, "epochs": 140, "milestones": (90, 120)},
+    "dekr_w32": {"lr": 1e-3, "epochs": 140, "milestones": (90, 120)},
+    "adaptivepose_dla34": {"lr": 2.5e-4, "epochs": 280, "milestones": (230, 260)},
+    "movenet_fire717": {"lr": 1e-3, "epochs": 120, "batch": 64, "weight_decay": 5e-4},
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_values(name: str) -> None:
+    recipe = recipe_for(name)
+    assert {key: getattr(recipe, key) for key in PUBLISHED[name]} == PUBLISHED[name]
+
+
+def test_published_augmentations() -> None:
+    hrnet, fastpose = recipe_for("hrnet_w48").augment, recipe_for("fastpose_r50").augment
+    assert (hrnet.rotate, hrnet.scale, hrnet.half_body) == (45, 0.35, 0.3)
+    assert (fastpose.rotate, fastpose.scale, fastpose.half_body) == (40, 0.3, 0)
+    assert (fastpose.pgpg, fastpose.pgpg_from) == ("alphapose", 140)
+    dekr = recipe_for("dekr_w32").augment
+    assert (dekr.scale_middle - dekr.scale, dekr.scale_middle + dekr.scale) == (0.75, 1.5)
+
+
+def test_no_recipe_for_an_unknown_network() -> None:
+    with pytest.raises(UsageError, match="did you mean 'hrnet_w32'"):
+        recipe_for("hrnet_w23")
+
+
+PEBBLE = """
+import json, sys
+import posewright.models
+posewright.models.__path__.append(sys.argv[1])
+from posewright.cli import main
+assert [main(command) for command in json.loads(sys.argv[2])] == [0, 0, 0, 0, 0]
+"""
+
+
+def test_adding_a_network_is_adding_a_file(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "add-a-model.md").read_text(encoding="utf-8")
+    block = re.search(r"```python\n(.*?)\nviews = ", page, re.DOTALL)
+    assert block is not None
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "pebble.py").write_text(block[1], encoding="utf-8")
+    labels, run = str(tmp_path / "set" / "annotations.json"), str(tmp_path / "run")
+    small = ["options.input_size=[64,64]", "epochs=1", "batch=2", "val_split=0.5"]
+    commands = [
+        ["data", "synth", "-o", str(tmp_path / "set"), "--count", "4"],
+        ["models", "info", "pebble"],
+        ["train", labels, "-m", "pebble", "-o", run, *small],
+        ["eval", "coco", "--ann", labels, "-m", f"{run}/last.safetensors"],
+        [
+            "export",
+            "pebble",
+            "--random-weights",
+            "--format",
+            "torch",
+            "-o",
+            str(tmp_path / "pebble.safetensors"),
+        ],
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", PEBBLE, str(tmp_path / "more"), json.dumps(commands)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "no recipe is published for pebble: what was not set is HRNet's" in done.stdout
+    recipe = Recipe.read(tmp_path / "run" / "recipe.toml")
+    hrnet = recipe_for("hrnet_w32").with_overrides(["epochs=1"])
+    assert (recipe.lr, recipe.milestones, recipe.augment) == (
+        hrnet.lr,
+        hrnet.milestones,
+        hrnet.augment,
+    )
+
+
+def test_the_page_is_current() -> None:
+    path = ROOT / "tools" / "write_recipes_page.py"
+    spec = importlib.util.spec_from_file_location("write_recipes_page", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    written = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    assert written == module.page(), "run: python tools/write_recipes_page.py"
+
+
+def test_recipes_need_no_torch() -> None:
+    code = (
+        "import sys\nfrom posewright.recipes.lookup import recipe_for\nrecipe_for('vitpose_b')\n"
+        "print(sorted({'torch', 'cv2', 'safetensors'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# --- overrides ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("lr=1e-3", "lr", 1e-3),
+        ("lr=1", "lr", 1.0),
+        ("batch=64", "batch", 64),
+        ("batch=64.0", "batch", 64),
+        ("compile=true", "compile", True),
+        ("milestones=[10, 20]", "milestones", (10, 20)),
+        ("milestones=7", "milestones", (7,)),
+        ("freeze=[backbone.layer1, neck]", "freeze", ("backbone.layer1", "neck")),
+        ("freeze=backbone", "freeze", ("backbone",)),
+        ("freeze=[]", "freeze", ()),
+        ("data=a b.json", "data", ("a b.json",)),
+        ("cache=123", "cache", "123"),
+        ('cache="1 2"', "cache", "1 2"),
+        ("val=last:400", "val", "last:400"),
+        ("options.input_size=[96,128]", "options", {"input_size": (96, 128)}),
+        ("options.codec.sigma=3", "options", {"codec": {"sigma": 3}}),
+        ("options.codec=simcc", "options", {"codec": "simcc"}),
+        ('options={"a": [1, {"b": true}]}', "options", {"a": (1, {"b": True})}),
+        ("lr_multipliers.neck.encoder=0.5", "lr_multipliers", {"neck.encoder": 0.5}),
+        ("optimizer=sgd", "optimizer", "sgd"),
+        ("kind=", "kind", ""),
+    ],
+)
+def test_overrides(text: str, key: str, value: Any) -> None:
+    found = getattr(Recipe().with_overrides([text]), key)
+    assert found == value and type(found) is type(value)
+
+
+def test_overrides_reach_augmentation_together() -> None:
+    augment = Recipe().with_overrides(["augment.scale_middle=0.3", "augment.scale=.1"]).augment
+    assert augment == replace(Augmentation(), scale_middle=0.3, scale=0.1)
+
+
+def test_whole_numbers_of_an_augmentation_may_become_fractions() -> None:
+    recipe = Recipe(augment=Augmentation.none()).with_overrides(["augment.flip=0.5"])
+    assert recipe.augment.flip == 0.5
+    assert Recipe.from_dict(toml.loads(recipe.to_toml())) == recipe
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("lrr=1", "no 'lrr'; did you mean 'lr'"),
+        ("rotate=3", "did you mean 'augment.rotate'"),
+        ("augment.rotat=3", "did you mean 'augment.rotate'"),
+        ("augment.rotate=fast", "augment.rotate='fast' cannot be"),
+        ("augment.flip=2", "augment.flip=2.0.*from 0 to 1"),
+        ("augment=1", "group of settings"),
+        ("lr=-1", "lr=-1 cannot be; lr is a number of at least 0"),
+        ("lr=nan", "lr='nan' cannot be"),
+        ("lr=1e999", "lr=inf cannot be"),
+        ("lr=true", "lr=True cannot be"),
+        ("epochs=0", "epochs=0 cannot be; epochs is a whole number of at least 1"),
+        ("epochs=1.5", "epochs=1.5 cannot be"),
+        ("optimizer=adm", "one of adam, adamw, sgd, rmsprop; did you mean 'adam'"),
+        ("betas=[.9]", "betas is two numbers"),
+        ("milestones=[1, x]", "milestones is a list"),
+        ("compile=1", "compile is true or false"),
+        ("model.x=2", "without parts"),
+        ("options.=2", "lacks a name"),
+        ("options=2", "options is a table"),
+        ("options.a.b.c=2", "b is 1, without parts"),
+        ("lr_multipliers.neck=fast", "lr_multipliers is a table"),
+        ("lr", "write key=value"),
+        ("=3", "write key=value"),
+        ("cache=\0", "cache is text"),
+    ],
+)
+def test_what_cannot_be_is_one_line(text: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says) as error:
+        Recipe(options={"a": {"b": 1}}).with_overrides([text])
+    assert "\n" not in str(error.value)
+
+
+def test_epochs_move_the_other_epochs() -> None:
+    short = recipe_for("fastpose_r50").with_overrides(["epochs=20"])
+    assert (short.milestones, short.restart, short.augment.pgpg_from) == ((9, 12, 16, 19), 14, 14)
+    cosine = recipe_for("yoloxpose_s").with_overrides(["epochs=60"])
+    assert (cosine.cosine_from, cosine.cosine_until) == (1, 56)
+
+
+def test_epochs_leave_what_is_given() -> None:
+    recipe = recipe_for("fastpose_r50").with_overrides(
+        ["milestones=[5]", "epochs=20", "restart=3", "augment.pgpg_from=2"]
+    )
+    assert (recipe.milestones, recipe.restart, recipe.augment.pgpg_from) == ((5,), 3, 2)
+
+
+def test_every_setting_says_what_it_is() -> None:
+    found = describe_settings()
+    assert [row[0] for row in found] == [f.name for f in fields(Recipe)][:-1]
+    assert all(allowed and says for _, _, allowed, says in found)
+
+
+# --- files --------------------------------------------------------------------------------------
+
+words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
+values = st.recursive(
+    st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+    max_leaves=6,
+)
+epochs = st.integers(0, 10**6)
+recipes = st.builds(
+    Recipe,
+    model=words,
+    options=st.dictionaries(words, values, max_size=4),
+    data=st.lists(words, max_size=3),
+    lr=st.floats(0, 1e300),
+    milestones=st.lists(epochs, max_size=4),
+    betas=st.tuples(st.floats(0, 0.999), st.floats(0, 0.999)),
+    compile=st.booleans(),
+    seed=st.integers(0, 2**63 - 1),
+    lr_multipliers=st.dictionaries(words, st.floats(0, 10), max_size=3),
+    augment=st.builds(Augmentation, pgpg=words, rotate=st.floats(0, 180), pgpg_from=epochs),
+)
+
+
+@given(recipes)
+@settings(max_examples=150, deadline=None)
+def test_a_file_keeps_a_recipe(recipe: Recipe) -> None:
+    again = Recipe.from_dict(toml.loads(recipe.to_toml()))
+    assert again == recipe and repr(again) == repr(recipe)
+
+
+@given(st.dictionaries(words, values, max_size=5))
+@settings(max_examples=150, deadline=None)
+def test_toml_round_trip(table: dict[str, Any]) -> None:
+    assert toml.loads(toml.dumps(table)) == table
+
+
+def test_toml_writes_numbers_without_a_value_and_refuses_nothing() -> None:
+    found = toml.loads(toml.dumps({"a": math.inf, "b": -math.inf, "c": math.nan}))
+    assert found["a"] == math.inf and found["b"] == -math.inf and math.isnan(found["c"])
+    with pytest.raises(TypeError, match="no form for None"):
+        toml.dumps({"a": None})
+
+
+@pytest.mark.parametrize("name", ["vitpose_b", "rtmo_s", "fastpose_r50"])
+def test_published_recipes_survive_a_file(name: str, tmp_path: Path) -> None:
+    recipe = recipe_for(name).with_overrides(["options.input_size=[96,128]", "data=[a, b]"])
+    path = tmp_path / "recipe.toml"
+    path.write_text(recipe.to_toml(), encoding="utf-8")
+    assert Recipe.read(path) == recipe
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("lr = ", "not a recipe in TOML"),
+        ("lrr = 1", "did you mean 'lr'"),
+        ("lr = nan", "lr=nan cannot be"),
+        ("augment = 1", "augment is a table"),
+        ("[augment]\nflip = 'x'", "augment.flip='x'"),
+        ("[options]\nwhen = 2020-01-01", "options is a table"),
+        (f"options = {'[' * 50_000}", "not a recipe in TOML"),
+        (f"options = {'[' * 100_000}", "cannot be read \\(it has more than 65536 bytes"),
+    ],
+)
+def test_bad_files_are_one_line(text: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=says) as error:
+        Recipe.read(path)
+    assert "\n" not in str(error.value) and str(path) in str(error.value)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        Recipe.read(tmp_path / "none.toml")
+    path = tmp_path / "latin.toml"
+    path.write_bytes(b"model = '\xe9'")
+    with pytest.raises(UsageError, match="not a recipe in TOML"):
+        Recipe.read(path)
+
+
+@pytest.mark.parametrize("text", ["{} = 1", "[{}]", "data = [{{{} = 1}}]"])
+def test_a_key_of_many_parts_is_refused_at_once(tmp_path: Path, text: str) -> None:
+    """One of 30,000 parts took gigabytes."""
+    (tmp_path / "r.toml").write_text(text.format(".".join(["a"] * 2000)))
+    with pytest.raises(UsageError, match="more than 500 dots"):
+        Recipe.read(tmp_path / "r.toml")
