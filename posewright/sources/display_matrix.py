@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -30,7 +31,9 @@ class Orientation:
         The matrix takes a stored pixel (x, y) to (a x + c y, b x + d y) of what is shown (ISO/IEC
         14496-12, 6.2.2).  Any angle is rounded to a quarter turn.
         """
-        data: Any = cast(Any, frame.side_data).get("DISPLAYMATRIX")
+        # not frame.side_data, which the frame keeps: the two would hold each other, and the pixels
+        # of a large video pile up to a gigabyte before Python looks for such pairs
+        data: Any = cast(Any, SideDataContainer(frame)).get("DISPLAYMATRIX")
         if data is None:
             return cls()
         a, b, _, c, d, *_ = np.frombuffer(data, np.int32).tolist()

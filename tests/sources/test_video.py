@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import random
@@ -13,6 +14,7 @@ import pytest
 
 from posewright.errors import SourceError
 from posewright.sources import open_source
+from posewright.sources.links import NetworkLink
 from tests.helpers.images import frames
 from tests.helpers.videos import FORMATS, write_video
 
@@ -25,6 +27,31 @@ def write_sound(path: Path) -> None:
             sound.sample_rate = 16000
             container.mux(stream.encode(sound))
         container.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize("address", ["file", "camera-like"])
+def test_decoded_frames_are_freed_at_once(tmp_path: Path, address: str) -> None:
+    """Pixels do not wait for Python's collector, which counts objects and not bytes."""
+    path = tmp_path / "film.mp4"
+    write_video(path, "mp4", count=40)
+
+    def held() -> int:
+        return sum(isinstance(each, av.VideoFrame) for each in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        if address == "file":
+            with open_source(path) as source:
+                most = max(held() for _ in source)
+        else:
+            container = av.open(str(path))
+            link = NetworkLink(container, container.streams.video[0])
+            most = max(held() for _ in link.images())
+            link.close()
+    finally:
+        gc.enable()
+    assert most < 10  # a decoder gives several at a time
 
 
 def refused(spec, **options) -> str:
