@@ -33,7 +33,7 @@ class Orientation:
         """
         # not frame.side_data, which the frame keeps: the two would hold each other, and the pixels
         # of a large video pile up to a gigabyte before Python looks for such pairs
-        data: Any = cast(Any, SideDataContainer(frame)).get("DISPLAYMATRIX")
+        data: Any = cast(Any, SideDataContainer)(frame).get("DISPLAYMATRIX")
         if data is None:
             return cls()
         a, b, _, c, d, *_ = np.frombuffer(data, np.int32).tolist()
