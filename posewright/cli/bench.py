@@ -1,6 +1,6 @@
-"""Measure this machine: milliseconds per stage, frames and people a second.
+"""Benchmark this machine: milliseconds per stage, frames and people per second.
 
-SOURCE: what to read (default: the clip of the demo).  Nothing is written.
+SOURCE: input to read (default: the clip of the demo).  Nothing is written.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=60,
         metavar="N",
-        help="frames to measure after a warm-up of 5 (default %(default)s)",
+        help="frames to measure, after 5 warm-up frames (default %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_model_options(parser)

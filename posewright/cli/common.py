@@ -34,8 +34,10 @@ def add_class(parser: argparse._ActionsContainer) -> None:
         dest="class_name",
         default=None,
         metavar="NAME",
-        help="class of the labels to read, or several with commas between (default: person where "
-        "there is such a class, else the only one with joints)",
+        help=(
+            "class of the labels to read, or several, comma-separated (default: person "
+            "where that class exists, otherwise the only class with keypoints)"
+        ),
     )
 
 
@@ -69,82 +71,100 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--model",
         default="movenet-thunder",
         metavar="NAME|FILE",
-        help="pose model: an embedded name, an .onnx or .safetensors file, or a network of the zoo "
-        "with --weights (default %(default)s)",
+        help=(
+            "pose model: an embedded network, an .onnx or .safetensors file, or a network "
+            "of the zoo together with --weights (default %(default)s)"
+        ),
     )
     group.add_argument(
         "-w",
         "--weights",
         default=None,
         metavar="FILE",
-        help="weights of a network of the zoo (.safetensors; see posewright models convert)",
+        help=("weights of a network of the zoo (.safetensors; see posewright models convert)"),
     )
     group.add_argument(
         "-d",
         "--detector",
         default="auto",
         metavar="NAME|FILE",
-        help="person detector: a name, an .onnx file (rtmdet:FILE, yolox:FILE) or "
-        "whole-image (default: the embedded one)",
+        help=(
+            "person detector: an embedded network, an .onnx file (rtmdet:FILE or "
+            "yolox:FILE), or whole-image for one person per image (default: the embedded "
+            "detector)"
+        ),
     )
     group.add_argument(
         "--runtime",
         default="auto",
         choices=("auto", "onnxruntime", "openvino", "torch"),
-        help="what runs the networks (default: openvino where installed)",
+        help=("inference runtime (default: openvino where it is installed, otherwise onnxruntime)"),
     )
     group.add_argument(
         "--device",
         default="auto",
         metavar="DEVICE",
-        help="cpu, cuda, tensorrt, directml, coreml, rocm; one that is missing is an error",
+        help=(
+            "device: cpu, cuda, tensorrt, directml, coreml or rocm; an unavailable device "
+            "is an error"
+        ),
     )
     group.add_argument(
         "--precision",
         default="auto",
         choices=("auto", "fp32", "bf16"),
-        help="default: bf16 in openvino where the processor has it",
+        help=(
+            "inference precision (default: bf16 with openvino on processors that support "
+            "it, otherwise fp32)"
+        ),
     )
     group.add_argument(
-        "--threads", type=_count, default=0, metavar="N", help="processors to use (default: all)"
+        "--threads",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="number of CPU cores to use (default: all)",
     )
     group.add_argument(
         "--flip",
         action="store_true",
-        help="average with the mirrored view: a little better, twice the work",
+        help=(
+            "flip test: average the predictions of each crop and its mirror image; "
+            "slightly more accurate, half as fast"
+        ),
     )
     group.add_argument(
         "--min-score",
         type=fraction,
         default=0.2,
         metavar="S",
-        help="drop people whose mean joint score is lower (default %(default)s)",
+        help="minimum pose score (mean keypoint score) of a person (default %(default)s)",
     )
     group.add_argument(
         "--det-score",
         type=fraction,
         default=None,
         metavar="S",
-        help="drop detections with a lower score (default: the model's)",
+        help="minimum score of a detected box (default: the detector's own)",
     )
     group.add_argument(
         "--max-people",
         type=_count,
         default=0,
         metavar="N",
-        help="keep the N best detections of a frame, 0 = all (default 0)",
+        help=("keep only the N highest-scoring detections of each frame; 0 keeps all (default 0)"),
     )
     group.add_argument(
         "--refine",
         default=None,
         metavar="FILE",
-        help="a PoseFix network that moves the joints of the people found",
+        help="PoseFix network (.onnx or .safetensors) that refines the estimated poses",
     )
     group.add_argument(
         "--nms",
         default="oks",
         choices=("oks", "ppose", "crowd", "none"),
-        help="how duplicate people are removed (default %(default)s)",
+        help="method that removes duplicate poses (default %(default)s)",
     )
 
 
@@ -166,22 +186,27 @@ class Once(argparse.Action):
 
 def add_smoothing_options(parser: argparse.ArgumentParser) -> None:
     """Add how joints are smoothed and gaps are filled, once people have identities."""
-    group = parser.add_argument_group("smoothing (of people with identities)")
+    group = parser.add_argument_group("smoothing, for people with identities")
     group.add_argument(
         "--smooth",
         default=None,
         metavar="METHOD",
-        help="one-euro[:min_cutoff=1,beta=0.01], kalman[:cutoff=6,lag=0.1], "
-        "butterworth[:cutoff=6,order=4] or savgol[:window=9,order=2]; the last two need the whole "
-        "sequence: no live source, no drawn images or video",
+        help=(
+            "smoothing filter: one-euro[:min_cutoff=1,beta=0.01], "
+            "kalman[:cutoff=6,lag=0.1], butterworth[:cutoff=6,order=4] or "
+            "savgol[:window=9,order=2]; the last two need the whole sequence, so they "
+            "exclude live sources and drawn images or video"
+        ),
     )
     group.add_argument(
         "--gap",
         type=float,
         default=None,
         metavar="S",
-        help="fill in people and joints between two sights at most S seconds apart; 0 fills none "
-        "(default: 0.2 with --smooth on anything but a live source)",
+        help=(
+            "interpolate missing people and keypoints over gaps of up to S seconds; 0 "
+            "disables it (default: 0.2 with --smooth, except for live sources)"
+        ),
     )
 
 

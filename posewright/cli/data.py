@@ -1,4 +1,4 @@
-"""Check, look at, convert, split and make labelled data sets."""
+"""Check, inspect, convert, split and generate labelled data sets."""
 
 from __future__ import annotations
 
@@ -20,12 +20,20 @@ _RATIO = 0.2  # of a labelme folder that is kept for validation: 4 of 20 picture
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
     verbs = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    check = verbs.add_parser("check", help="find what will make AP 0 or -1; exit code 3 if so")
-    stats = verbs.add_parser("stats", help="count pictures, people, joints and sizes")
-    view = verbs.add_parser("view", help="write pictures with their labels drawn")
-    convert = verbs.add_parser("convert", help="write as COCO, labelme, YOLO-pose or CVAT")
-    split = verbs.add_parser("split", help="write training and validation parts as COCO")
-    synth = verbs.add_parser("synth", help="draw a small labelled set of stick people")
+    check = verbs.add_parser(
+        "check",
+        help=(
+            "report faults of the labels that spoil training or evaluation; exit code 3 "
+            "if there are any"
+        ),
+    )
+    stats = verbs.add_parser("stats", help="count images, people, keypoints and box sizes")
+    view = verbs.add_parser("view", help="draw labels on images")
+    convert = verbs.add_parser("convert", help="convert to COCO, labelme, YOLO-pose or CVAT")
+    split = verbs.add_parser(
+        "split", help="split into training and validation sets, in COCO format"
+    )
+    synth = verbs.add_parser("synth", help="generate a small labelled set of stick figures")
     for sub in (check, stats, view, split):
         sub.add_argument("data", type=Path, metavar="DATA", help="annotation file or folder")
     _add_convert(convert)
@@ -42,11 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     _add_ratio(split, _RATIO, "share of validation (default %(default)s)")
     for sub in (convert, split, synth):
-        sub.add_argument(
-            "--seed", type=int, default=0, metavar="N", help="decides the result (default 0)"
-        )
+        sub.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default 0)")
     for sub in (view, convert, split, synth):
-        sub.add_argument("--overwrite", action="store_true", help="write into a folder in use")
+        sub.add_argument(
+            "--overwrite",
+            action="store_true",
+            help="allow a non-empty output folder and replace files in it",
+        )
     for sub in (check, stats, view, convert, split, synth):
         sub.add_argument("--json", action="store_true", help="print one JSON object")
         sub.set_defaults(parser=sub)
@@ -58,23 +68,25 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         "--kind",
         default=None,
         metavar="KIND",
-        help="what it is: coco, coco-wholebody, crowdpose, ochuman, halpe, humanart, humanart21, "
-        "aic, mpii, lsp, posetrack, jhmdb, labelme, yolo, cvat, label-studio, visdrone "
-        "(default: guessed)",
+        help=(
+            "format of the labels: coco, coco-wholebody, crowdpose, ochuman, halpe, "
+            "humanart, humanart21, aic, mpii, lsp, posetrack, jhmdb, labelme, yolo, cvat, "
+            "label-studio or visdrone (default: detected)"
+        ),
     )
     parser.add_argument(
         "--images",
         type=Path,
         default=None,
         metavar="DIR",
-        help="folder of the pictures (default: found near the labels)",
+        help="image folder (default: found near the labels)",
     )
     parser.add_argument(
         "--split",
         choices=("train", "val", "test"),
         default=None,
         metavar="PART",
-        help="part of a YOLO set: train, val or test (default: all of them)",
+        help="split of a YOLO data set: train, val or test (default: all)",
     )
 
 
@@ -84,17 +96,19 @@ def _add_ratio(parser: argparse.ArgumentParser, default: float | None, text: str
 
 def _add_convert(convert: argparse.ArgumentParser) -> None:
     """Add what to read and where to write, in both spellings."""
-    convert.add_argument("source", nargs="?", type=Path, metavar="FROM", help="what to read")
-    convert.add_argument("target", nargs="?", type=Path, metavar="TO", help="folder to write")
+    convert.add_argument("source", nargs="?", type=Path, metavar="FROM", help="labels to convert")
+    convert.add_argument("target", nargs="?", type=Path, metavar="TO", help="output folder")
     convert.add_argument("--input", type=Path, default=None, metavar="DIR", help="same as FROM")
     convert.add_argument(
         "--output",
         type=Path,
         default=None,
         metavar="DIR",
-        help="in place of TO: writes DIR/coco (or DIR/yolo, ...)",
+        help="instead of TO: write to DIR/coco, DIR/yolo, ...",
     )
-    convert.add_argument("--to", default="coco", choices=_FORMS, help="form (default %(default)s)")
+    convert.add_argument(
+        "--to", default="coco", choices=_FORMS, help="output format (default %(default)s)"
+    )
     text = (
         "share of validation, 0 for one part (default 0.2 from labelme and CVAT folders to COCO "
         "and YOLO, else 0)"

@@ -1,7 +1,7 @@
-"""Run on a clip that comes with the package: no file of yours, no download.
+"""Run on a clip that comes with the package: no input file, no download.
 
-Writes pictures, a video and result files and says where they are.  Replaces what an earlier demo
-wrote, and no other results.
+Writes drawn images, a video and result files, and prints where they are.  Replaces the results of
+an earlier demo, and no other files.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("posewright-demo"),
         metavar="DIR",
-        help="folder of the results (default %(default)s)",
+        help="output folder (default %(default)s)",
     )
     parser.add_argument(
         "--progress",

@@ -1,4 +1,4 @@
-"""Say what this machine has: versions, processors, runtimes, and whether the networks run."""
+"""Report versions, processor, runtimes, and whether the embedded networks run."""
 
 from __future__ import annotations
 

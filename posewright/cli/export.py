@@ -1,4 +1,4 @@
-"""Export a network to one file for other runtimes and devices, checked on real crops."""
+"""Export a network to ONNX or OpenVINO, verified against torch on real crops."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
-    parser.add_argument("model", metavar="NAME|FILE", help="a network of the zoo, or .safetensors")
+    parser.add_argument(
+        "model", metavar="NAME|FILE", help="network of the zoo, or .safetensors file"
+    )
     parser.add_argument(
         "-w",
         "--weights",
@@ -28,61 +30,65 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--random-weights",
         action="store_true",
-        help="export a network by name untrained, to measure its speed",
+        help="export a network given by name without training, e.g. to benchmark it",
     )
     parser.add_argument(
         "--stn",
         action="store_true",
-        help="the network given by name has a spatial transformer; a file knows by itself",
+        help=("the network given by name has a spatial transformer (for a file this is known)"),
     )
     parser.add_argument(
         "--format",
         default="onnx",
         choices=("onnx", "openvino", "torch"),
-        help="default %(default)s",
+        help="output format (default %(default)s)",
     )
     parser.add_argument(
         "-o",
         "--out",
         default=None,
         metavar="FILE",
-        help="where to write (default: the model's name here)",
+        help="output file (default: named after the model, in the current folder)",
     )
     parser.add_argument(
         "--fixed-batch",
         type=int,
         default=0,
         metavar="N",
-        help="views of every call (default: any number)",
+        help="fixed batch size (default: dynamic)",
     )
     parser.add_argument(
         "--input",
         default="views",
         choices=("views", "normalised"),
-        help="graph input: uint8 views (B, h, w, 3), or `input`: normalised "
-        "float32 (B, 3, h, w) for other tools",
+        help=(
+            "graph input: views, uint8 RGB crops (B, h, w, 3); or normalised, float32 (B, "
+            "3, h, w), for other tools"
+        ),
     )
     parser.add_argument(
-        "--int8", action="store_true", help="quantise to 8 bits (openvino; needs --calibrate)"
+        "--int8",
+        action="store_true",
+        help="quantise weights and activations to int8 (openvino; requires --calibrate)",
     )
     parser.add_argument(
-        "--calibrate", default=None, metavar="DIR", help="pictures of people for --int8"
+        "--calibrate", default=None, metavar="DIR", help="folder of images with people, for --int8"
     )
     parser.add_argument(
         "--check",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="compare with torch on real crops (default)",
+        help="compare the exported file with torch on real crops (default)",
     )
     parser.add_argument(
         "--tolerance",
         type=float,
         default=None,
         metavar="PX",
-        help="mean distance of joints that is accepted (default 0.1; 2 with --int8)",
+        help="maximum mean distance of the keypoints (default 0.1; 2 with --int8)",
     )
     parser.add_argument(
-        "--ascend", action="store_true", help="print the atc line and AIPP settings for Ascend"
+        "--ascend", action="store_true", help="print the atc command and AIPP settings for Ascend"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -29,8 +29,16 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
     verbs = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    _add_nms(verbs.add_parser("nms", help="constants of p-Pose NMS, from what a model found"))
-    _add_boxes(verbs.add_parser("boxes", help="offsets of a detector's boxes from labelled ones"))
+    _add_nms(
+        verbs.add_parser(
+            "nms", help="learn the constants of p-Pose NMS from the poses that a model found"
+        )
+    )
+    _add_boxes(
+        verbs.add_parser(
+            "boxes", help="learn how detected boxes differ from labelled ones, for PGPG"
+        )
+    )
 
 
 def _add_nms(verb: argparse.ArgumentParser) -> None:
@@ -40,7 +48,7 @@ def _add_nms(verb: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help="people found on the pictures of DATA, duplicates and all: COCO key point results",
+        help=("poses found on the images of DATA, with all duplicates kept: COCO keypoint results"),
     )
     verb.add_argument(
         "-o", "--out", type=Path, required=True, metavar="FILE", help="JSON file to write"
@@ -49,24 +57,26 @@ def _add_nms(verb: argparse.ArgumentParser) -> None:
         "--into",
         type=Path,
         metavar="MODEL",
-        help="also write them into the metadata of this .safetensors or .onnx file",
+        help="also store the constants in the metadata of this .safetensors or .onnx file",
     )
     verb.add_argument(
         "--folds",
         type=int,
         default=0,
         metavar="N",
-        help="also measure each N-th of the pictures with what the others teach (default: not)",
+        help="also cross-validate with N folds (default: no cross-validation)",
     )
     verb.add_argument(
         "--crowded",
         type=int,
         default=0,
         metavar="N",
-        help="take only pictures with at least N labelled people (default: all)",
+        help="use only images with at least N labelled people (default: all)",
     )
     add_class(verb)
-    verb.add_argument("--kind", default=None, metavar="KIND", help="of DATA (default: guessed)")
+    verb.add_argument(
+        "--kind", default=None, metavar="KIND", help="format of DATA (default: detected)"
+    )
     verb.add_argument("--overwrite", action="store_true", help="replace the JSON file")
     verb.add_argument("--json", action="store_true", help="print one JSON object")
     verb.set_defaults(parser=verb, fit=_fit_nms)
@@ -79,47 +89,56 @@ def _add_boxes(verb: argparse.ArgumentParser) -> None:
         "--boxes",
         type=Path,
         metavar="FILE",
-        help="boxes on the pictures of DATA: COCO detection results or an AlphaPose detfile",
+        help=(
+            "bounding boxes on the images of DATA: COCO detection results or an AlphaPose "
+            "detection file"
+        ),
     )
     boxes.add_argument(
         "--jitter",
         type=_share,
         metavar="SHARE",
-        help="without a detector: true boxes whose edges are off by normal noise of this deviation "
-        "in widths and heights",
+        help=(
+            "without a detector: labelled boxes with normal noise on their edges, of "
+            "standard deviation SHARE relative to width and height"
+        ),
     )
     verb.add_argument(
         "-o", "--out", type=Path, required=True, metavar="FILE", help="JSON file to write"
     )
     verb.add_argument(
-        "--poses", type=_count, default=16, metavar="N", help="most kinds of poses (default 16)"
+        "--poses",
+        type=_count,
+        default=16,
+        metavar="N",
+        help="maximum number of pose clusters (default 16)",
     )
     verb.add_argument(
         "--components",
         type=_count,
         default=3,
         metavar="N",
-        help="most Gaussians of a kind of pose (default 3)",
+        help="maximum number of Gaussians per cluster (default 3)",
     )
     verb.add_argument(
         "--iou",
         type=_share,
         default=0.5,
         metavar="S",
-        help="least overlap of one of --boxes with the true one (default 0.5)",
+        help="minimum IoU of a detected box with the labelled one (default 0.5)",
     )
     verb.add_argument(
         "--score",
         type=_share,
         default=0.0,
         metavar="S",
-        help="least score of one of --boxes (default 0)",
+        help="minimum score of a detected box (default 0)",
     )
     add_class(verb)
-    verb.add_argument("--kind", default=None, metavar="KIND", help="of DATA (default: guessed)")
     verb.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="decides the result (default 0)"
+        "--kind", default=None, metavar="KIND", help="format of DATA (default: detected)"
     )
+    verb.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default 0)")
     verb.add_argument("--overwrite", action="store_true", help="replace the file")
     verb.add_argument("--json", action="store_true", help="print one JSON object")
     verb.set_defaults(parser=verb, fit=_fit_boxes)

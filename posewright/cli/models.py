@@ -1,4 +1,4 @@
-"""List, describe, fetch and convert networks and their weights."""
+"""List and describe networks; download and convert their weights."""
 
 from __future__ import annotations
 
@@ -18,58 +18,71 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
     verbs = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = verbs.add_parser("list", help="embedded networks and the zoo")
+    listing = verbs.add_parser("list", help="list the embedded networks and the zoo")
     listing.add_argument(
-        "--published", action="store_true", help="weights that authors publish, with licence and AP"
+        "--published",
+        action="store_true",
+        help="list the weights that authors publish, with licence and AP",
     )
-    info = verbs.add_parser("info", help="size, input, codec, joints, licence, published AP of one")
+    info = verbs.add_parser(
+        "info", help="show size, input, codec, keypoints, licence and published AP of a network"
+    )
     info.add_argument("name", metavar="NAME|FILE", help="a name of the list, or a network file")
-    convert = verbs.add_parser("convert", help="turn a published checkpoint into a file of ours")
+    convert = verbs.add_parser(
+        "convert", help="convert a published checkpoint to a posewright model file"
+    )
     convert.add_argument(
-        "file", metavar="FILE", help=".pth, .pt, .ckpt or .safetensors, as published"
+        "file",
+        metavar="FILE",
+        help="checkpoint as published: .pth, .pt, .ckpt, .safetensors or a TF.js model.json",
     )
     convert.add_argument(
         "--as",
         dest="family",
         required=True,
         metavar="FAMILY",
-        help="whose checkpoint it is, e.g. hrnet, mmpose_hrnet, alphapose",
+        help="family of the checkpoint, e.g. hrnet, mmpose_hrnet, alphapose",
     )
     convert.add_argument(
         "--variant",
         default=None,
         metavar="NAME",
-        help="configuration of the original (default: the first that fits)",
+        help="configuration of the original network (default: the first that fits)",
     )
     convert.add_argument(
         "--skeleton",
         default=None,
         metavar="NAME|LABELS|JOINTS",
-        help="joints, if not the variant's: a skeleton's name, the labels that the network was "
-        "trained on, or names in order, with commas between",
+        help=(
+            "keypoints, if they differ from the variant's: the name of a skeleton, the "
+            "labels that the network was trained on, or keypoint names in order, comma- "
+            "separated"
+        ),
     )
     convert.add_argument(
         "--input-size",
         default=None,
         metavar="WxH",
-        help="width and height of the network's input, if not the variant's",
+        help="input width and height of the network, if they differ from the variant's",
     )
     convert.add_argument(
         "-o",
         "--out",
         default=None,
         metavar="FILE",
-        help="where to write (default: FILE with .safetensors)",
+        help="output file (default: FILE with the suffix .safetensors)",
     )
     convert.add_argument("--overwrite", action="store_true", help="replace an existing file")
     pull = verbs.add_parser("pull", help="download published weights and convert them")
-    pull.add_argument("--offline", action="store_true", help="never use the network")
+    pull.add_argument("--offline", action="store_true", help="never access the internet")
     pull.add_argument(
-        "--unverified", action="store_true", help="also where no checksum is published"
+        "--unverified", action="store_true", help="accept weights without a published checksum"
     )
-    pull.add_argument("--allow-http", action="store_true", help="also without encryption")
-    verify = verbs.add_parser("verify", help="check pulled weights: published sum and receipt")
-    path = verbs.add_parser("path", help="print where pulled weights are")
+    pull.add_argument("--allow-http", action="store_true", help="allow unencrypted downloads")
+    verify = verbs.add_parser(
+        "verify", help="check downloaded weights against the published checksum and the receipt"
+    )
+    path = verbs.add_parser("path", help="print the path of downloaded weights")
     for sub in (pull, verify, path):
         sub.add_argument("name", metavar="NAME", help="an entry of models list --published")
     for sub in (listing, info, convert, pull, verify, path):

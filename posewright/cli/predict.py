@@ -1,9 +1,9 @@
-"""Find people and their joints in pictures, videos, folders, cameras and streams.
+"""Estimate the poses of all people in images, videos, folders, cameras and streams.
 
-SOURCE: a picture, a folder, a glob, a pattern such as img_%04d.jpg, a .txt list, a .zip of
-pictures, a video, a camera (0 or camera:0), or an rtsp:// or http:// address; a live source must be
-the last one.  Results go into the folder given with -o under fixed names; one run at a time writes
-into a folder.  Ctrl-C, SIGTERM and SIGHUP finish the files and stop.
+SOURCE: an image, a folder, a glob, a numbered pattern such as img_%04d.jpg, a .txt list, a .zip of
+images, a video, a camera (0 or camera:0), or an rtsp:// or http:// address.  A live source must be
+the last one.  Results are written to the folder of -o under fixed names; one run at a time uses a
+folder.  Ctrl-C, SIGTERM and SIGHUP stop the run and complete its files.
 """
 
 from __future__ import annotations
@@ -46,97 +46,118 @@ _ONLY_FOR = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
-    parser.add_argument("source", nargs="+", metavar="SOURCE", help="what to read")
+    parser.add_argument("source", nargs="+", metavar="SOURCE", help="input to read")
     parser.add_argument(
         "-o",
         "--out",
         type=Path,
         default=Path("posewright-out"),
         metavar="DIR",
-        help="folder of the results (default %(default)s)",
+        help="output folder (default %(default)s)",
     )
     parser.add_argument(
         "--save",
         metavar="LIST",
-        help="formats, with commas: coco, alphapose, alphapose-cmu, alphapose-open, openpose, csv, "
-        "parquet, jsonl, images, video (default: jsonl, and images of pictures or a video of "
-        "anything else where smoothing allows)",
+        help=(
+            "output formats, comma-separated: coco, alphapose, alphapose-cmu, alphapose- "
+            "open, openpose, csv, parquet, jsonl, images, video (default: jsonl, plus "
+            "drawn images for images or a drawn video for any other source, unless the "
+            "smoothing filter excludes them)"
+        ),
     )
     parser.add_argument(
         "--overwrite",
         action="store_true",
-        help="replace the result files of an earlier run, and remove the parts of one that was "
-        "killed; files that this run reads are never replaced",
+        help=(
+            "replace the results of an earlier run and delete partial files of a killed "
+            "one; input files are never replaced"
+        ),
     )
     parser.add_argument(
         "--openpose-order",
         default="own",
         choices=("own", "coco18", "body25"),
-        help="joint order of --save openpose (default: the model's own)",
+        help="keypoint order of --save openpose (default: the model's own)",
     )
     parser.add_argument(
         "--sep-json",
         action="store_true",
-        help="alphapose-cmu and alphapose-open: a file for each picture too",
+        help="with alphapose-cmu or alphapose-open: also write one file per image",
     )
     parser.add_argument(
         "--fps",
         type=float,
         metavar="RATE",
-        help="frame rate of picture sequences (folders, lists, archives), from which their frames "
-        "get times; videos have their own (default: no times)",
+        help=(
+            "frame rate of image sequences (folders, lists, archives), used to compute "
+            "timestamps; videos carry their own (default: no timestamps)"
+        ),
     )
-    parser.add_argument("--track", action="store_true", help="give people identities")
+    parser.add_argument("--track", action="store_true", help="track people: give each an identity")
     parser.add_argument(
         "--tracker",
         default=None,
         metavar="NAME",
-        help="who finds the identities; implies --track (default with --track: oks)",
+        help=(
+            "tracker: oks, bytetrack, ocsort, poseflow or appearance; implies --track "
+            "(default with --track: oks)"
+        ),
     )
     parser.add_argument(
         "--reid",
         default=None,
         metavar="FILE",
-        help="a network that tells people apart, for --tracker appearance",
+        help="re-identification network, for --tracker appearance",
     )
     parser.add_argument(
         "--det-every",
         type=int,
         default=1,
         metavar="N",
-        help="detect on every N-th frame, follow tracked boxes between; with --track",
+        help=(
+            "run the detector on every N-th frame only and use the tracker's predicted "
+            "boxes in between; requires --track"
+        ),
     )
     parser.add_argument(
         "--boxes",
         type=Path,
         metavar="FILE",
-        help="boxes from a file instead of a detector: COCO detection results or "
-        "an AlphaPose detfile",
+        help=(
+            "read bounding boxes from a file instead of running a detector: COCO "
+            "detection results or an AlphaPose detection file"
+        ),
     )
     parser.add_argument(
         "--coco-images",
         type=Path,
         metavar="ANN.json",
-        help="take the image_id of COCO results from this file, by the pictures' names and folders",
+        help=(
+            "take the image_id of COCO results from this annotation file, matched by file "
+            "name and folder"
+        ),
     )
     parser.add_argument(
         "--max-pixels",
         type=int,
         default=100_000_000,
         metavar="N",
-        help="refuse larger pictures before decoding them (default 100 million)",
+        help=("reject images with more than N pixels before decoding them (default 100 million)"),
     )
     parser.add_argument(
         "--latest",
         action="store_true",
-        help="cameras and streams: always the newest frame, drop what is late",
+        help=(
+            "cameras and streams: always process the newest frame and drop frames that "
+            "arrive too fast"
+        ),
     )
     parser.add_argument(
         "--retry",
         type=float,
         default=30.0,
         metavar="S",
-        help="streams: give up after S seconds without a picture (default 30)",
+        help="streams: stop after S seconds without a frame (default 30)",
     )
     add_drawing_options(parser)
     add_smoothing_options(parser)
@@ -145,23 +166,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--progress",
         default="auto",
         choices=("auto", "json", "none"),
-        help="bar on a terminal, plain lines elsewhere, or JSON lines",
+        help=(
+            "progress display: a bar on a terminal and plain lines elsewhere (auto), or JSON lines"
+        ),
     )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
 
 def add_drawing_options(parser: argparse.ArgumentParser) -> None:
     """Add how annotated pictures and videos look."""
-    group = parser.add_argument_group("drawing (for --save images,video)")
-    group.add_argument("--draw-boxes", action="store_true", help="draw the boxes too")
-    group.add_argument("--draw-scores", action="store_true", help="write the person scores")
-    group.add_argument("--no-ids", action="store_true", help="do not write the identities")
+    group = parser.add_argument_group("drawing, for --save images,video")
+    group.add_argument("--draw-boxes", action="store_true", help="draw bounding boxes")
+    group.add_argument("--draw-scores", action="store_true", help="draw the score of each person")
+    group.add_argument("--no-ids", action="store_true", help="do not draw identities")
     group.add_argument(
         "--draw-threshold",
         type=fraction,
         default=0.3,
         metavar="S",
-        help="draw joints with at least this score (default %(default)s)",
+        help="minimum score of a drawn keypoint (default %(default)s)",
     )
 
 

@@ -1,7 +1,7 @@
-"""Add identities to saved poses and smooth them, without running a network again.
+"""Track and smooth the people of saved results, without running a network again.
 
-RESULTS: poses.jsonl, coco-results.json, alphapose-results.json or the folder openpose,
-as `predict` wrote it.
+RESULTS: poses.jsonl, coco-results.json, alphapose-results.json or the folder openpose, as
+`posewright predict` wrote them.
 """
 
 from __future__ import annotations
@@ -15,39 +15,45 @@ from posewright.cli.stopping import noting
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
-    parser.add_argument("results", type=Path, metavar="RESULTS", help="saved poses")
+    parser.add_argument("results", type=Path, metavar="RESULTS", help="results file or folder")
     parser.add_argument(
         "-o",
         "--out",
         type=Path,
         default=Path("posewright-out"),
         metavar="DIR",
-        help="folder of the results (default %(default)s)",
+        help="output folder (default %(default)s)",
     )
     parser.add_argument(
         "--save",
         default="jsonl",
         metavar="LIST",
-        help="formats, with commas, as for predict; no images or video (default %(default)s)",
+        help=(
+            "output formats, comma-separated, as for predict, except images and video "
+            "(default %(default)s)"
+        ),
     )
     parser.add_argument(
         "--fps",
         type=float,
         default=30.0,
         metavar="RATE",
-        help="frame rate, from which results without times get them (default %(default)s)",
+        help="frame rate of results without timestamps (default %(default)s)",
     )
     parser.add_argument(
         "--tracker",
         default="oks",
         metavar="NAME",
-        help="who finds the identities; none keeps those of the file (default %(default)s)",
+        help=(
+            "tracker: oks, bytetrack, ocsort or poseflow; none keeps the identities of "
+            "the file (default %(default)s)"
+        ),
     )
     parser.add_argument(
         "--person",
         default=None,
         metavar="WHO",
-        help="keep one person of each sequence: longest, largest, central or an identity",
+        help="keep one person per sequence: longest, largest, central, or an identity",
     )
     add_smoothing_options(parser)
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")

@@ -1,10 +1,10 @@
-"""Train a network of the zoo on labelled pictures; a stopped run goes on exactly.
+"""Train a network of the zoo on labelled images; an interrupted run resumes exactly.
 
-DATA: labelled sets (see posewright data), matched by the names of their joints, or the recipe.toml
-of an earlier run, which is then done again.  KEY=VALUE changes the network's recipe, for instance
-lr=1e-3 epochs=50 augment.rotate=30 options.input_size=[192,256] val=last:400; see docs/training.md.
-Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 save the run and its network and stop with 128 + the signal's
-number: 130, 143, 129, 138.  --resume goes on.
+DATA: labelled data sets (see posewright data), joined by the names of their keypoints, or the
+recipe.toml of an earlier run, which repeats that run.  KEY=VALUE changes a setting of the network's
+recipe, for instance lr=1e-3 epochs=50 augment.rotate=30 options.input_size=[192,256] val=last:400;
+see docs/training.md.  Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 save a checkpoint and the network and
+exit with 128 + the signal number (130, 143, 129, 138); --resume continues.
 """
 
 from __future__ import annotations
@@ -30,32 +30,39 @@ _OVERRIDE = re.compile(r"[A-Za-z_][\w.]*=")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
     parser.add_argument(
-        "items", nargs="*", metavar="DATA|KEY=VALUE", help="labelled sets, and changed settings"
+        "items",
+        nargs="*",
+        metavar="DATA|KEY=VALUE",
+        help="labelled data sets, and recipe settings to change",
     )
-    parser.add_argument("-m", "--model", metavar="NAME", help="a network: posewright models list")
+    parser.add_argument(
+        "-m", "--model", metavar="NAME", help="network to train; see posewright models list"
+    )
     parser.add_argument(
         "-o",
-        "--output",
+        "--out",
         type=Path,
         metavar="DIR",
         help="folder of the run (default: runs/NAME-1, -2, ...)",
     )
-    parser.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in DIR")
+    parser.add_argument("--output", dest="out", type=Path, help=argparse.SUPPRESS)  # earlier name
+    parser.add_argument("--resume", type=Path, metavar="DIR", help="resume the run in DIR")
     parser.add_argument(
-        "--device", default="auto", metavar="DEVICE", help="cpu, cuda, cuda:1 (default: a GPU)"
+        "--device",
+        default="auto",
+        metavar="DEVICE",
+        help="cpu, cuda or cuda:1 (default: a GPU where there is one)",
     )
     parser.add_argument(
-        "--devices", type=int, default=1, metavar="N", help="processes, each with its device"
+        "--devices", type=int, default=1, metavar="N", help="number of processes, one device each"
     )
     parser.add_argument(
         "--stn",
         action="store_true",
-        help="put a spatial transformer before the network (options.stn=true)",
+        help="put a spatial transformer in front of the network (options.stn=true)",
     )
-    parser.add_argument(
-        "--show", action="store_true", help="print the whole recipe and do nothing else"
-    )
-    parser.add_argument("--quiet", action="store_true", help="print the last line only")
+    parser.add_argument("--show", action="store_true", help="print the full recipe and exit")
+    parser.add_argument("--quiet", action="store_true", help="print only the final line")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -102,7 +109,7 @@ def _recipe(args: argparse.Namespace) -> tuple[Recipe, Path]:
     overrides = [item for item in args.items if _OVERRIDE.match(item)]
     data = [item for item in args.items if item not in overrides]
     if args.resume is not None:
-        if data or args.model or args.output:
+        if data or args.model or args.out:
             raise UsageError("--resume DIR goes on with the data, network and folder of that run")
         file = args.resume / "recipe.toml"
         if not file.is_file():
@@ -117,7 +124,7 @@ def _recipe(args: argparse.Namespace) -> tuple[Recipe, Path]:
     else:
         recipe = replace(recipe_for(args.model), data=tuple(data))
     recipe = recipe.with_overrides(overrides)
-    return recipe, args.output or _fresh_folder(recipe.model)
+    return recipe, args.out or _fresh_folder(recipe.model)
 
 
 def _fresh_folder(name: str) -> Path:
