@@ -13,7 +13,7 @@ import griffe
 
 __all__ = ["ParameterLists", "listed"]
 
-_ERRORS = re.compile(r"(?<=\.)\s+(?=(?:[A-Z]\w*Error|Raises)\b)")
+_ERRORS = re.compile(r"(?<=\.)\s+(?=(?:[A-Z]\w*Error|Errors|Raises)\b)")
 
 
 def listed(text: str, names: set[str]) -> str:
