@@ -55,7 +55,14 @@ def test_search_works_without_a_server(site: Path) -> None:
 
 def test_parameters_that_docstrings_explain_are_lists(site: Path) -> None:
     page = (site / "api" / "inference.html").read_text(encoding="utf-8")
-    assert re.search(r"<li>\s*<p><code>threads</code>: processors to use", page)
+    assert re.search(r"<li>\s*<p><code>threads</code>: processors to use", page)  # of Pose
+    assert re.search(r"<li>\s*<p><code>det_every</code>: detect on every", page)  # **options
+    assert re.search(r"</ul>\s*<p>UsageError for models without heatmaps", page)
+
+
+def test_pictures_are_small() -> None:
+    sizes = {p.name: p.stat().st_size for p in (ROOT / "docs").rglob("*.jpg")}
+    assert len(sizes) > 5 and {n: s for n, s in sizes.items() if s > 150_000} == {}
 
 
 @pytest.mark.parametrize(
