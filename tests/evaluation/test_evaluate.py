@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -43,34 +42,10 @@ from posewright.skeletons import (
     POSETRACK17,
     Skeleton,
 )
-from posewright.warp import Warp
+from tests.helpers.models import Knowing
 
 SIZE = (96, 80)
 OWN = Skeleton("own", ("tail", "left_paw", "right_paw"))
-
-
-@dataclass
-class Knowing:
-    """A model that finds people by itself: a picture's grey level is the number of its answer."""
-
-    answers: list[People]
-    skeleton: Skeleton
-    top_down: bool = False
-    runtime: str = "none"
-    input_size: tuple[int, int] = SIZE
-
-    def __post_init__(self) -> None:
-        self.info = SimpleNamespace(name="knowing")
-        self.codec = self
-
-    def warps(self, size: tuple[int, int], people: People | None) -> list[Warp]:
-        return [Warp(np.eye(2, 3), size)]
-
-    def __call__(self, views: Any, condition: Any = None) -> dict[str, Any]:
-        return {"level": views[:, 0, 0, 0]}
-
-    def decode(self, outputs: Any) -> list[People]:
-        return [self.answers[int(level)] for level in outputs["level"]]
 
 
 def labelled(folder: Path, skeleton: Skeleton, people: list[int], **more: Any) -> Dataset:
