@@ -32,7 +32,7 @@ def open_labelled(
 ) -> tuple[Dataset, bool]:
     """Return the pictures of a data set, and whether they are labelled.
 
-    data: one of evaluate.DATA.  A COCO file without the list of annotations is that of a test set;
+    data: one of MEASURES.  A COCO file without the list of annotations is that of a test set;
     its people would have the joints of `skeleton`.  class_name: as of `open_dataset`.  split: the
     part of a set with parts; val, else test, if None.  Errors as `open_dataset`.
     """

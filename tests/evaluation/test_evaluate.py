@@ -14,22 +14,21 @@ import numpy as np
 import pytest
 
 from posewright.cli import main
-from posewright.cli.eval import DATA as CHOICES
 from posewright.cli.eval import RESCORE as WORDS
 from posewright.codecs import PoseFix
 from posewright.datasets import Dataset, Sample, open_dataset
 from posewright.datasets.formats.coco_out import write_labels
 from posewright.errors import SourceError, UsageError
 from posewright.evaluation.arrays import in_order, labels_of
+from posewright.evaluation.by_oks import score_instances
 from posewright.evaluation.coco_files import detections, read_entries
 from posewright.evaluation.columns import WHOLE_BODY
-from posewright.evaluation.evaluate import DATA, Evaluation, data_of, evaluate
+from posewright.evaluation.evaluate import Evaluation, data_of, evaluate
 from posewright.evaluation.label_sets import with_heads
 from posewright.evaluation.rescoring import RESCORE, rescored
 from posewright.evaluation.result_files import write_results
 from posewright.evaluation.running import FileBoxes, LabelledBoxes
-from posewright.evaluation.scoring import DATA as SCORED
-from posewright.evaluation.scoring import Scoring, main_metric, score_files, score_instances
+from posewright.evaluation.scoring import Scoring, main_metric, score_files
 from posewright.people import Frame, People
 from posewright.readers import read_boxes
 from posewright.skeletons import (
@@ -110,7 +109,6 @@ def test_the_truth_is_perfect_and_nobody_is_nothing(kind: str, tmp_path: Path) -
 
 
 def test_the_verb_offers_all() -> None:
-    assert set(CHOICES) == set(SCORED) == {*DATA, "mot"}
     assert set(WORDS) == set(RESCORE)
 
 
