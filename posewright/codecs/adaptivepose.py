@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.codecs.base import Array, Outputs, logit, to_numpy
+from posewright.codecs.base import Array, Outputs, Task, logit, to_numpy
 from posewright.codecs.dekr import (
     centres,
     check_sides,
@@ -61,7 +61,9 @@ class AdaptivePose:
     """
 
     kind: ClassVar[str] = "adaptivepose"
+    task: ClassVar[Task] = "people"
     top_down: ClassVar[bool] = False
+    mirrors: ClassVar[bool] = True
     input_size: tuple[int, int] = (512, 512)
     stride: int = 4
     square: bool = False

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.codecs.base import Array, Outputs, namespace, to_numpy
+from posewright.codecs.base import Array, Outputs, Task, namespace, to_numpy
 from posewright.errors import UsageError
 from posewright.people import Floats, People
 from posewright.skeletons import Skeleton
@@ -34,7 +34,9 @@ class DEKR:
     """
 
     kind: ClassVar[str] = "dekr"
+    task: ClassVar[Task] = "people"
     top_down: ClassVar[bool] = False
+    mirrors: ClassVar[bool] = True
     input_size: tuple[int, int] = (512, 512)
     stride: int = 4
     square: bool = False

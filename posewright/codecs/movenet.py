@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.codecs.base import Array, Outputs, like, namespace, to_numpy
+from posewright.codecs.base import Array, Outputs, Task, like, namespace, to_numpy
 from posewright.people import Floats, People
 from posewright.skeletons import Skeleton
 from posewright.warp import Warp
@@ -34,7 +34,9 @@ class MoveNet:
     """
 
     kind: ClassVar[str] = "movenet"
+    task: ClassVar[Task] = "joints"
     top_down: ClassVar[bool] = True
+    mirrors: ClassVar[bool] = True
     input_size: tuple[int, int] = (192, 256)
     stride: int = 4
     padding: float = 1.0
@@ -87,7 +89,9 @@ class MoveNetMulti:
     """
 
     kind: ClassVar[str] = "movenet_multi"
+    task: ClassVar[Task] = "people"
     top_down: ClassVar[bool] = False
+    mirrors: ClassVar[bool] = True
     input_size: tuple[int, int] = (256, 256)
     stride: int = 4
     max_people: int = 6

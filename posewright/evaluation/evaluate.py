@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from posewright.codecs.posefix import PoseFix
-from posewright.codecs.yolox import RTMO
+from posewright.codecs.base import refines
 from posewright.datasets.base import Dataset, Sample
 from posewright.errors import SourceError, UsageError
 from posewright.evaluation.measures import MEASURES, get_measure
@@ -123,12 +122,14 @@ def evaluate(
     data = data or data_of(dataset)
     _check(data, model, dataset)
     _check_tracks(data, model, dataset, tracker, metrics)
-    if flip and isinstance(model.codec, RTMO):
-        raise UsageError("RTMO lists people, which a mirrored view lists in another order; no flip")
+    if flip and not model.codec.mirrors:
+        raise UsageError(
+            f"{model.info.name} lists people, which a mirrored view lists in another order; leave "
+            "flip out"
+        )
     rescored(People.empty(model.skeleton), rescore)  # a wrong word is told before hours pass
     samples, start = dataset.samples, time.perf_counter()
-    refines = isinstance(model.codec, PoseFix)
-    labelled = refines or (boxes is None and model.codec.top_down)
+    labelled = refines(model.codec) or (boxes is None and model.codec.top_down)
     results, bad, failed = run(
         model,
         samples,
@@ -219,7 +220,7 @@ def _check_tracks(
         raise UsageError(
             f"--tracker {tracker}: {data} has no videos to follow people in; posetrack has"
         )
-    if isinstance(model.codec, PoseFix):
+    if refines(model.codec):
         raise UsageError(f"{model.info.name} refines labelled poses; leave the tracker out")
     check_identities(dataset)
 

@@ -12,7 +12,7 @@ from itertools import islice
 
 import numpy as np
 
-from posewright.codecs.posefix import PoseFix
+from posewright.codecs.base import refines
 from posewright.datasets.base import Sample
 from posewright.errors import not_finite
 from posewright.evaluation.videos import RATE, frame_numbers, videos
@@ -101,7 +101,7 @@ def run(
     start, found = time.perf_counter(), [People.empty()] * len(samples)
     bad, failed = dict[int, str](), dict[int, str]()
     people = 0
-    if isinstance(model.codec, PoseFix):
+    if refines(model.codec):
         results = _refined(model, samples, flip, batch)
     else:
         pipeline = _pipeline(model, boxes, flip, duplicates, batch, threads)
@@ -207,7 +207,7 @@ def _refined(
     A score is 1 where a joint was given, so that nobody is ranked before anybody else.
     """
     codec = model.codec
-    assert isinstance(codec, PoseFix)
+    assert refines(codec)
     refine = Refiner(model, flip=flip, batch=batch)
     for frame in _frames(samples, range(len(samples))):
         people, number, message = People.empty(model.skeleton), frame.index, frame.message

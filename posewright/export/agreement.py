@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.codecs import RTMO, PoseFix
+from posewright.codecs.base import lists_people, refines
 from posewright.errors import ModelError
 from posewright.people import Floats, People
 from posewright.runtimes import Model
@@ -63,7 +63,7 @@ def agreement(ours: Model, theirs: Model, batches: Sequence[int]) -> Check:
             raise ModelError(f"outputs are {sorted(found)}, not {sorted(expected)}")
         _check_finite(expected, "outputs of the torch network")
         _check_finite(found, "outputs")
-        if isinstance(codec, RTMO):
+        if lists_people(codec):
             found = _in_order(expected, found)
         difference = _difference(codec, expected, found)
         pairs = zip(codec.decode(expected), codec.decode(found), strict=True)
@@ -98,7 +98,7 @@ def real_crops(codec: Any, count: int = 8) -> Views:
 def _given(model: Model, views: Views) -> list[NDArray[Any]]:
     """Return what a call takes: views, and for a network that refines poses some poses."""
     codec = model.codec
-    if not isinstance(codec, PoseFix):
+    if not refines(codec):
         return [views]
     width, height = codec.input_size
     rng = np.random.default_rng(0)
@@ -127,7 +127,7 @@ def _in_order(expected: Arrays, found: Arrays) -> Arrays:
 
 def _difference(codec: Any, expected: Arrays, found: Arrays) -> float:
     """Return the largest relative difference of any output."""
-    if isinstance(codec, RTMO) and expected["scores"].shape[1] < len(codec.locations):
+    if lists_people(codec) and expected["scores"].shape[1] < len(codec.locations):
         # only the best cells come out: of those that are tied with the last, either has others
         scores = expected["scores"]
         sure = scores > scores[:, -1:] + _TIE

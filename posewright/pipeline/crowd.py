@@ -17,8 +17,7 @@ import lap
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from posewright.codecs.base import finite_views
-from posewright.codecs.heatmap import Heatmap
+from posewright.codecs.base import finds_peaks, finite_views
 from posewright.errors import UsageError
 from posewright.people import Floats, Frame, People
 from posewright.runtimes import Model
@@ -131,7 +130,7 @@ def estimate_all(
 
     UsageError: a model without heatmaps, or no boxes.
     """
-    if not isinstance(model.codec, Heatmap) or people is None:
+    if not finds_peaks(model.codec) or people is None:
         raise UsageError(
             f"{model.info.name} has no heatmap of each person's joints to share them out by; "
             "choose a top-down heatmap network, or another way to remove duplicates"
@@ -170,12 +169,12 @@ def _run(
     """Return (K, M, 2) image px and (K, M) scores of the candidates in each view, and whether its
     outputs are finite."""
     codec = model.codec
-    assert isinstance(codec, Heatmap)
+    assert finds_peaks(codec)
     pixels = np.stack([warp.image(frame.image) for frame, warp in views])
     outputs = model(pixels)
     if flip:
         mirrored = codec.unflip(model(np.ascontiguousarray(pixels[:, :, ::-1])), model.skeleton)
-        outputs = {**outputs, "heatmap": (outputs["heatmap"] + mirrored["heatmap"]) / 2}
+        outputs = {key: (outputs[key] + mirrored[key]) / 2 for key in outputs}
     points, scores = codec.candidates(outputs)
     rows = zip(views, points, scores, finite_views(outputs, len(views)).tolist(), strict=True)
     return [(warp.inverse().points(p), s, finite) for (_, warp), p, s, finite in rows]

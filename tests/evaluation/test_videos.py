@@ -368,7 +368,7 @@ def test_each_video_has_a_tracker_at_its_rate(
     """Pictures in any order; every second frame of the first video, at 10 frames a second."""
     calls = recorded(monkeypatch)
     dataset = dataset_of(labels)
-    model = TopDown([], POSETRACK17, top_down=True)
+    model = TopDown([], POSETRACK17, task="joints", top_down=True)
     first = [replace(dataset[i], fps=10.0, video="x") for i in (8, 2, 4)]
     second = [replace(dataset[i], video="y") for i in (3, 1)]
     mixed = replace(dataset, samples=(first[0], second[0], *first[1:], second[1]))

@@ -23,6 +23,8 @@ class Knowing:
     skeleton: Skeleton
     top_down: bool = False
     runtime: str = "none"
+    task: str = "people"
+    mirrors: bool = True
     input_size: tuple[int, int] = (96, 80)
 
     def __post_init__(self) -> None:

@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from posewright.augment import Augmentation, Views
-from posewright.codecs import Codec, PoseFix
+from posewright.codecs import Codec
+from posewright.codecs.base import refines
 from posewright.datasets.base import Dataset
 from posewright.errors import SourceError
 from posewright.files.prefetch import ahead
@@ -243,7 +244,7 @@ class Feed:
 
     def _condition(self, piece: _Piece, shot: _Shot) -> list[Floats]:
         """Return the (K, h, w) pose with mistakes that a network is given to refine, if it is."""
-        if not isinstance(self.codec, PoseFix):
+        if not refines(self.codec):
             return []
         people, person = self.instances.near(shot.number)
         rng = piece.draws.own(shot.owner, mistakes=True)
