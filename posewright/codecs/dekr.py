@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from posewright.codecs.base import Array, Outputs, Task, namespace, to_numpy
 from posewright.errors import UsageError
-from posewright.people import Floats, People
+from posewright.people import Floats, Ints, People
 from posewright.skeletons import Skeleton
 from posewright.warp import Warp
 
 __all__ = ["DEKR", "centres", "joints_inside", "mirrored", "mirrored_pairs", "whole_image"]
 
-Ints = NDArray[np.int64]
 _LONGEST = 4  # a view's long side, in short sides; longer images are made smaller than published
 
 

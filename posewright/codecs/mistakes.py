@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.people import Floats, People
+from posewright.people import Floats, Mask, People
 from posewright.skeletons import Skeleton
 
 __all__ = ["MISTAKES", "mistake_rates", "with_mistakes"]
@@ -33,8 +33,6 @@ _RATES = {
     "knee": (0.10, 0.10, 0.15, 0.25, 0.06, 0.03, 0.10),
     "ankle": (0.10, 0.05, 0.13, 0.20, 0.06, 0.03, 0.10),
 }
-
-Mask = NDArray[np.bool_]
 
 
 def mistake_rates(
@@ -138,7 +136,7 @@ def _scene(people: People, labelled: Mask, skeleton: Skeleton, rng: np.random.Ge
     known = np.concatenate([labelled, labelled[:, flip] & paired]).T
     own = np.eye(n, dtype=bool)[:, None]  # (N, 1, N)
     none = np.zeros_like(own)
-    sides = people.boxes[:, 2:] - people.boxes[:, :2]
+    sides = people.sides
     # OKS = exp(-d^2 / (2 area (2 sigma)^2))
     scale = np.sqrt(np.maximum(sides.prod(1), 0))[:, None] * 2 * skeleton.oks_sigmas  # (N, K)
     reach = np.sqrt(-2 * np.log([0.85, 0.50, 0.10]))[:, None, None] * scale

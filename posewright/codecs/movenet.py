@@ -110,7 +110,7 @@ class MoveNetMulti:
         the rest (1, S, ...), weight and person (1, S) 0 where nobody is; box_scale and box_offset
         (1, S, 2) y, x in cells.  A person without labelled joints has the box's middle as centre.
         """
-        sides = people.boxes[:, 2:] - people.boxes[:, :2]
+        sides = people.sides
         largest = np.sort(np.argsort(-sides.prod(1), kind="stable")[: self.slots])
         people = people[largest]
         found = _targets(people, self.input_size, self.stride, self.sigma)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from posewright.files.values import AREA_OF_BOX
-from posewright.people import Floats, Frame, People
+from posewright.people import Floats, Frame, Mask, People
 from posewright.skeletons import Skeleton
 
 __all__ = ["AREA_OF_BOX", "Dataset", "Outlines", "Sample", "concat", "labelled_extent"]
@@ -123,6 +123,11 @@ class Sample:
     def labelled(self) -> NDArray[np.int64]:
         """(N,) number of labelled joints: COCO's num_keypoints."""
         return np.asarray((self.visibility > 0).sum(1), np.int64)
+
+    @property
+    def counting(self) -> Mask:
+        """(N,) who is to be found: no crowds, nobody without labelled joints."""
+        return np.asarray((self.labelled > 0) & ~self.crowd)
 
     def __getitem__(self, index: Any) -> Sample:
         """Return the same picture with the people at `index`: a slice, mask or array of ints."""

@@ -14,9 +14,10 @@ from posewright.evaluation.coco_files import Labels
 from posewright.evaluation.person_files import Persons, read_lsp, read_mpii, read_persons
 from posewright.evaluation.report import Scoring, percent
 from posewright.metrics.diagnosis import matched
-from posewright.metrics.instances import Detections, Doubles, Ints, Mask
+from posewright.metrics.instances import Detections
 from posewright.metrics.oks import sigmas_of
 from posewright.metrics.pck import Pck, auc, box_sizes, epe, normalised, pck, pckh
+from posewright.people import Doubles, Ints, Mask
 from posewright.skeletons import LSP14, MPII16, Skeleton
 
 if TYPE_CHECKING:

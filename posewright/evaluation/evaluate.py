@@ -16,8 +16,7 @@ from posewright.evaluation.rescoring import rescored
 from posewright.evaluation.running import LabelledBoxes, Report, run
 from posewright.evaluation.scoring import Scoring, check_metrics, main_metric
 from posewright.evaluation.videos import check_identities
-from posewright.metrics.instances import Doubles
-from posewright.people import People
+from posewright.people import Doubles, People
 from posewright.pipeline.estimate import Boxes
 from posewright.runtimes import Model
 from posewright.skeletons import Skeleton

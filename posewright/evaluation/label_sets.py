@@ -13,8 +13,7 @@ from posewright.datasets.opening import KINDS, open_dataset, open_part
 from posewright.errors import SourceError, UsageError
 from posewright.files.matfile import read_mat
 from posewright.files.values import load
-from posewright.metrics.instances import Doubles
-from posewright.people import People
+from posewright.people import Doubles, People
 from posewright.skeletons import Skeleton
 
 __all__ = ["open_labelled", "with_heads"]

@@ -20,9 +20,9 @@ from posewright.evaluation.measures import get_measure
 from posewright.evaluation.report import Scoring
 from posewright.evaluation.rescoring import rescored
 from posewright.metrics.diagnosis import matched
-from posewright.metrics.instances import Detections, Doubles, Ints, Mask
+from posewright.metrics.instances import Detections
 from posewright.metrics.oks import crowdpose_truth, sigmas_of
-from posewright.people import People
+from posewright.people import Doubles, Ints, Mask, People
 from posewright.skeletons import Skeleton
 
 __all__ = ["Measured"]

@@ -50,7 +50,7 @@ class LabelledBoxes:
     def people(self, frame: Frame) -> People:
         """Return the boxes of the picture with the number of the frame."""
         sample = self._samples[frame.index]
-        rows = np.flatnonzero((sample.labelled > 0) & ~sample.crowd)
+        rows = np.flatnonzero(sample.counting)
         return People.of(sample.people.boxes[rows], ids=rows)
 
 
@@ -212,7 +212,7 @@ def _refined(
     for frame in _frames(samples, range(len(samples))):
         people, number, message = People.empty(model.skeleton), frame.index, frame.message
         if frame.status == "ok":
-            rows = np.flatnonzero((samples[number].labelled > 0) & ~samples[number].crowd)
+            rows = np.flatnonzero(samples[number].counting)
             truth = samples[number].people[rows].replace(ids=rows)
             given = codec.synthesise(truth, np.random.default_rng(number), model.skeleton)
             people, kept = refine.refined(frame, given)

@@ -19,14 +19,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from posewright.codecs.base import finds_peaks, finite_views
 from posewright.errors import UsageError
-from posewright.people import Floats, Frame, People
+from posewright.people import Floats, Frame, Ints, People
 from posewright.runtimes import Model
 from posewright.warp import Warp
 
 __all__ = ["Peaks", "associate", "estimate_all"]
 
 Spread = Callable[..., Iterable[Any]]
-Ints = NDArray[np.int64]
 
 _LEAST = 0.05  # score of a candidate that is looked at
 _REACH = 0.1  # candidates within this times sigma times the root of the area are one joint
@@ -66,7 +65,7 @@ def associate(people: People, peaks: Peaks, sigmas: ArrayLike) -> People:
             f"candidates of {peaks.scores.shape[:2]} people and joints for "
             f"{people.scores.shape}; give those of the same people"
         )
-    sides = np.maximum(people.boxes[:, 2:] - people.boxes[:, :2], 1)
+    sides = np.maximum(people.sides, 1)
     size = np.sqrt(sides.prod(1, dtype=np.float64))
     worth = people.box_scores * peaks.scores.max(2).mean(1)
     points, scores = people.keypoints.copy(), np.zeros_like(people.scores)
