@@ -46,7 +46,7 @@ class Frame:
     shape.  note: what the file holds besides this image, "" for nothing.
     """
 
-    image: NDArray[np.uint8]
+    image: Pixels
     index: int = 0
     time: float = 0.0
     name: str = ""
@@ -95,7 +95,7 @@ class People:
     box_scores: Floats
     keypoints: Floats
     scores: Floats
-    ids: NDArray[np.int64]
+    ids: Ints
 
     def __post_init__(self) -> None:
         n, k = self.keypoints.shape[:2]
@@ -185,11 +185,11 @@ def extent(keypoints: Floats) -> Floats:
     return np.concatenate([keypoints.min(1), keypoints.max(1)], 1)
 
 
-def triples(people: People) -> NDArray[np.float32]:
+def triples(people: People) -> Floats:
     """(N, K, 3) x, y px, score."""
     return np.concatenate([people.keypoints, people.scores[..., None]], 2)
 
 
-def xywh(people: People) -> NDArray[np.float32]:
+def xywh(people: People) -> Floats:
     """(N, 4) left, top, width, height px of everybody's box."""
     return np.concatenate([people.boxes[:, :2], np.maximum(people.sides, 0)], 1)

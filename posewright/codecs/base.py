@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.people import Floats, People
+from posewright.people import Floats, Mask, People
 from posewright.skeletons import Skeleton
 from posewright.warp import Warp
 
@@ -156,7 +156,7 @@ def condition_shape(codec: Codec, joints: int) -> tuple[int, int, int] | None:
     return codec.condition_shape(joints) if refines(codec) else None
 
 
-def finite_views(outputs: Outputs, count: int) -> NDArray[np.bool_]:
+def finite_views(outputs: Outputs, count: int) -> Mask:
     """(count,) whether all outputs of each view are finite; an output of no view is of all."""
     good = np.ones(count, np.bool_)
     for array in outputs.values():

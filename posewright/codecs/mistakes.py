@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from posewright.people import Floats, Mask, People
+from posewright.people import Floats, Ints, Mask, People
 from posewright.skeletons import Skeleton
 
 __all__ = ["MISTAKES", "mistake_rates", "with_mistakes"]
@@ -35,9 +34,7 @@ _RATES = {
 }
 
 
-def mistake_rates(
-    skeleton: Skeleton, labelled: NDArray[np.int64], overlaps: NDArray[np.int64]
-) -> Floats:
+def mistake_rates(skeleton: Skeleton, labelled: Ints, overlaps: Ints) -> Floats:
     """Return (N, K, 5) probabilities of MISTAKES, which sum to 1.
 
     labelled: (N,) joints that are.  overlaps: (N,) others whose box overlaps the person's.  Joints
@@ -103,7 +100,7 @@ class _Scene:
 
 def with_mistakes(
     people: People, rng: np.random.Generator, skeleton: Skeleton
-) -> tuple[People, NDArray[np.int64]]:
+) -> tuple[People, Ints]:
     """Return the people of one view with mistakes, and (N, K) numbers in MISTAKES, -1 for none.
 
     Joints that are not labelled (score 0) stay as they are; those that no mistake fits, since
@@ -164,7 +161,7 @@ def _places(scene: _Scene, labelled: Mask) -> tuple[Floats, Mask]:
     return np.stack(points, 2), np.stack(possible, 2)
 
 
-def _overlaps(people: People) -> NDArray[np.int64]:
+def _overlaps(people: People) -> Ints:
     """(N,) number of others whose box overlaps a person's."""
     low, high = people.boxes[:, None, :2], people.boxes[:, None, 2:]
     inner = np.minimum(high, high.swapaxes(0, 1)) - np.maximum(low, low.swapaxes(0, 1))
