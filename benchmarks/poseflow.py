@@ -20,11 +20,10 @@ import numpy as np
 
 from posewright.errors import SourceError
 from posewright.files.matfile import read_mat
-from posewright.metrics.instances import Doubles, Ints
 from posewright.metrics.pck import head_sizes
 from posewright.metrics.posetrack import PoseFrame, joint_tallies
 from posewright.metrics.tracking import Tally
-from posewright.people import Frame, People
+from posewright.people import Doubles, Frame, Ints, People
 from posewright.skeletons import COCO17, MPII16, Skeleton
 from posewright.trackers import Tracker, create_tracker
 from posewright.trackers.flow import Correspondences, OpticalFlow, Orb

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posewright.errors import UsageError
-from posewright.people import Floats, People
+from posewright.people import Floats, People, Pixels
 from posewright.skeletons import Skeleton
 from posewright.warp import Warp
 
@@ -25,7 +25,6 @@ __all__ = [
     "heatmap_overlay",
 ]
 
-Pixels = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
 # Blue and orange stay apart for every common kind of colour blindness (Okabe and Ito, 2008).
@@ -167,7 +166,7 @@ def _widths(people: People, shape: tuple[int, ...], style: Style) -> Floats:
     if style.thickness is not None:
         return np.full(len(people), style.thickness, np.float32)
     unit = np.sqrt(shape[0] * shape[1]) / 400
-    sides = people.boxes[:, 2:] - people.boxes[:, :2]
+    sides = people.sides
     most = max(3, unit * 2.8)
     return np.asarray((sides.max(1) / 45).clip(max(1, unit * 0.6), most), np.float32)
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from posewright.errors import UsageError
 from posewright.files.fields import typed
-from posewright.people import Floats, People, extent
+from posewright.people import Floats, Ints, People, extent
 from posewright.skeletons import Skeleton
 
 __all__ = [
@@ -27,8 +27,7 @@ __all__ = [
     "proposal_score",
 ]
 
-Indices = NDArray[np.int64]
-Similar = Callable[[Indices, Indices], NDArray[np.bool_]]
+Similar = Callable[[Ints, Ints], NDArray[np.bool_]]
 Order = Literal["mean", "box*mean"]
 
 _BLOCK = 64  # rows compared at once: bounds the memory, and most candidates fall to the first block
@@ -44,7 +43,7 @@ def box_iou(a: Floats, b: Floats) -> Floats:
     return np.asarray(inter / np.maximum(union, 1e-9), np.float32)
 
 
-def box_nms_indices(boxes: Floats, scores: Floats, iou: float) -> Indices:
+def box_nms_indices(boxes: Floats, scores: Floats, iou: float) -> Ints:
     """(N, 4) boxes, (N,) scores -> indices of the boxes to keep, by falling score.
 
     Greedy: a box goes when it overlaps a better kept one by more than `iou`.  Of equal scores the
@@ -226,7 +225,7 @@ def ppose_nms(people: People, settings: PPoseNMS = PPoseNMS()) -> People:
         return people
     if people.keypoints.shape[1] == 0:
         raise UsageError("ppose_nms needs key points, these people have boxes only; use box_nms")
-    reach = settings.alpha * (people.boxes[:, 2:] - people.boxes[:, :2]).max(1)  # (N,) px
+    reach = settings.alpha * people.sides.max(1)  # (N,) px
     ranks = settings.ranks(people)
     owner = _greedy(ranks, _duplicates(people, settings, reach))
     picks = _kept(owner, ranks)
@@ -259,7 +258,7 @@ def _duplicates(people: People, settings: PPoseNMS, reach: Floats) -> Similar:
     points = _bounded(people.keypoints)
     areas = extent(points) + apart
 
-    def similar(kept: Indices, rest: Indices) -> NDArray[np.bool_]:
+    def similar(kept: Ints, rest: Ints) -> NDArray[np.bool_]:
         row, column = np.nonzero(_touch(areas[kept], areas[rest]))
         i, j = kept[row], rest[column]  # P pairs
         gap = points[i] - points[j]
@@ -287,7 +286,7 @@ def _touch(a: Floats, b: Floats) -> NDArray[np.bool_]:
     return np.asarray(((a[..., :2] <= b[..., 2:]) & (b[..., :2] <= a[..., 2:])).all(2))
 
 
-def _merged(people: People, owner: Indices, picks: Indices, reach: Floats) -> People:
+def _merged(people: People, owner: Ints, picks: Ints, reach: Floats) -> People:
     """Return the picked people with their groups' joints merged in; reach: (N,) px."""
     points = _bounded(people.keypoints)
     gap = points - points[owner]
@@ -304,7 +303,7 @@ def _merged(people: People, owner: Indices, picks: Indices, reach: Floats) -> Pe
     )
 
 
-def _greedy(scores: Floats, similar: Similar) -> Indices:
+def _greedy(scores: Floats, similar: Similar) -> Ints:
     """(N,) scores -> (N,) the index of the one that each falls to; itself where it is kept.
 
     similar(kept, rest): (B,), (R,) indices -> (B, R) whether the first removes the second.
@@ -324,7 +323,7 @@ def _greedy(scores: Floats, similar: Similar) -> Indices:
     return owner
 
 
-def _first(falls: NDArray[np.bool_]) -> Indices:
+def _first(falls: NDArray[np.bool_]) -> Ints:
     """(B, B) who removes whom, best first -> rows that survive."""
     alive = np.ones(len(falls), bool)
     for row, removed in enumerate(falls):
@@ -333,7 +332,7 @@ def _first(falls: NDArray[np.bool_]) -> Indices:
     return np.flatnonzero(alive)
 
 
-def _kept(owner: Indices, scores: Floats) -> Indices:
+def _kept(owner: Ints, scores: Floats) -> Ints:
     """Return who fell to nobody, by falling score."""
     kept = np.flatnonzero(owner == np.arange(len(owner)))
     return kept[np.argsort(-scores[kept], kind="stable")]

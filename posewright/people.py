@@ -11,9 +11,25 @@ from numpy.typing import ArrayLike, NDArray
 
 from posewright.skeletons import Skeleton
 
-__all__ = ["Frame", "People", "Status", "extent", "triples", "xywh"]
+__all__ = [
+    "Doubles",
+    "Floats",
+    "Frame",
+    "Ints",
+    "Mask",
+    "People",
+    "Pixels",
+    "Status",
+    "extent",
+    "triples",
+    "xywh",
+]
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Pixels = NDArray[np.uint8]
 Status = Literal["ok", "decode_error", "gap", "truncated", "model_error"]
 
 
@@ -30,7 +46,7 @@ class Frame:
     shape.  note: what the file holds besides this image, "" for nothing.
     """
 
-    image: NDArray[np.uint8]
+    image: Pixels
     index: int = 0
     time: float = 0.0
     name: str = ""
@@ -79,7 +95,7 @@ class People:
     box_scores: Floats
     keypoints: Floats
     scores: Floats
-    ids: NDArray[np.int64]
+    ids: Ints
 
     def __post_init__(self) -> None:
         n, k = self.keypoints.shape[:2]
@@ -150,6 +166,11 @@ class People:
         return replace(self, **changes)
 
     @property
+    def sides(self) -> Floats:
+        """(N, 2) width, height px of everybody's box."""
+        return self.boxes[:, 2:] - self.boxes[:, :2]
+
+    @property
     def pose_scores(self) -> Floats:
         """(N,) mean of a person's joint scores; 0 where there are no joints."""
         if self.scores.shape[1] == 0:
@@ -164,12 +185,11 @@ def extent(keypoints: Floats) -> Floats:
     return np.concatenate([keypoints.min(1), keypoints.max(1)], 1)
 
 
-def triples(people: People) -> NDArray[np.float32]:
+def triples(people: People) -> Floats:
     """(N, K, 3) x, y px, score."""
     return np.concatenate([people.keypoints, people.scores[..., None]], 2)
 
 
-def xywh(people: People) -> NDArray[np.float32]:
+def xywh(people: People) -> Floats:
     """(N, 4) left, top, width, height px of everybody's box."""
-    sides = people.boxes[:, 2:] - people.boxes[:, :2]
-    return np.concatenate([people.boxes[:, :2], np.maximum(sides, 0)], 1)
+    return np.concatenate([people.boxes[:, :2], np.maximum(people.sides, 0)], 1)

@@ -12,10 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.codecs.embedding import Embedding
-from posewright.codecs.heatmap import Heatmap
-from posewright.codecs.posefix import PoseFix
-from posewright.codecs.yolox import RTMO
+from posewright.codecs.base import embeds, finds_peaks, refines
 from posewright.errors import SourceError, UsageError, nearest
 from posewright.extras import naming_extras
 from posewright.nms import PPoseNMS, oks_nms, ppose_nms
@@ -120,16 +117,17 @@ class Pose:
         self.model: Model = _load(
             model, None if weights is None else Path(weights), **load.keywords
         )
-        if isinstance(self.model.codec, PoseFix):
+        if refines(self.model.codec):
             raise UsageError(f"{model} refines the poses of another model; give it with --refine")
-        if isinstance(self.model.codec, Embedding):
+        if embeds(self.model.codec):
             raise UsageError(f"{model} tells people apart; give it with --reid (reid=...)")
-        if flip and isinstance(self.model.codec, RTMO):
-            raise UsageError(
-                "RTMO lists people, which a mirrored view lists in another order; no flip"
-            )
         if not len(self.model.skeleton):
             raise UsageError(f"{model} is a detector; give it with --detector (detector=...)")
+        if flip and not self.model.codec.mirrors:
+            raise UsageError(
+                f"{model} lists people, which a mirrored view lists in another order; leave flip "
+                "out"
+            )
         self.detector = _detector(detector, self.model, load)
         # what the user should know before anything runs; of the detector, where it is used
         self.detector_note = _misfit(self.model) if detector == "auto" else ""
@@ -330,7 +328,7 @@ def _with_threshold(detector: Model | Boxes | None, score: float) -> Model | Box
 def _duplicates(way: str | PPoseNMS, info: ModelInfo) -> Callable[[People], People] | None:
     if isinstance(way, PPoseNMS):
         return partial(ppose_nms, settings=way)
-    if way == "crowd" and not isinstance(info.codec, Heatmap):
+    if way == "crowd" and not finds_peaks(info.codec):
         raise UsageError(f"crowd matching needs heatmaps, which {info.name} has not; try oks")
     if way in ("none", "crowd"):
         return None

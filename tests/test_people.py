@@ -169,3 +169,9 @@ def test_result_shows_its_people() -> None:
 def test_a_result_without_a_picture_cannot_be_plotted() -> None:
     with pytest.raises(ValueError, match="keep_images=True"):
         Result(People.empty(17), COCO17, (640, 480)).plot()
+
+
+def test_sides_are_width_and_height() -> None:
+    people = People.of([[10, 20, 40, 100], [0, 0, 5, 1]])
+    assert people.sides.tolist() == [[30, 80], [5, 1]]
+    assert people[:0].sides.shape == (0, 2)

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.augment.drawing import Doubles, Draws, spread
+from posewright.augment.drawing import Draws, spread
 from posewright.augment.halves import half_bodies
 from posewright.augment.pgpg import proposals
 from posewright.augment.pixels import erased, recoloured
 from posewright.augment.views import Views, corner_maps
 from posewright.codecs.base import Codec
 from posewright.errors import UsageError
-from posewright.people import Floats, People
+from posewright.people import Doubles, Floats, People
 from posewright.skeletons import Skeleton
 from posewright.warp import Warp
 

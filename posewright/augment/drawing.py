@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["Doubles", "Draws", "spread"]
+from posewright.people import Doubles
 
-Doubles = NDArray[np.float64]
+__all__ = ["Draws", "spread"]
+
 
 _UNIFORM, _NORMAL = 19, 6  # numbers of a view
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from posewright.augment.drawing import Doubles
+from posewright.people import Doubles, Ints, Mask
 
 __all__ = ["Mixture", "cluster", "fit_mixture", "nearest_centre"]
 
-Ints = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 _ROUNDS = 200
 _FLOOR = 0.002**2  # added to the variances, so that offsets on one line still have a density

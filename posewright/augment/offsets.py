@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.augment.drawing import Doubles, Draws
+from posewright.augment.drawing import Draws
 from posewright.augment.mixtures import Mixture, nearest_centre
 from posewright.errors import SourceError
-from posewright.people import Floats, People
+from posewright.people import Doubles, Floats, People
 from posewright.skeletons import Skeleton
 
 __all__ = ["BoxOffsets", "aligned"]
@@ -45,7 +45,7 @@ class BoxOffsets:
         totals, means, factors = self._table
         part = (draws.choice[:, None] >= totals[which, :-1]).sum(1)
         offset = means[which, part] + (factors[which, part] @ draws.box[..., None])[..., 0]
-        sides = people.boxes[:, 2:] - people.boxes[:, :2]
+        sides = people.sides
         return np.asarray(people.boxes + offset * np.tile(sides, 2), np.float32)
 
     def which(self, people: People, skeleton: Skeleton) -> NDArray[np.int64]:
@@ -140,7 +140,7 @@ def aligned(people: People, skeleton: Skeleton) -> tuple[Doubles, NDArray[np.boo
     top, has_top = _middle(at, seen, skeleton, ("left_shoulder", "right_shoulder"), "neck")
     hips, has_hips = _middle(at, seen, skeleton, ("left_hip", "right_hip"), "mid_hip")
     torso = np.linalg.norm(top - hips, axis=1)
-    diagonal = np.linalg.norm(people.boxes[:, 2:] - people.boxes[:, :2], axis=1)
+    diagonal = np.linalg.norm(people.sides, axis=1)
     good = has_top & has_hips & (torso > np.maximum(_SHORTEST * diagonal, 1e-6))
     length = np.where(good, torso, 1)[:, None, None]
     known = seen & good[:, None]

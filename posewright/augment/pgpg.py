@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from posewright.augment.drawing import Doubles, Draws
+from posewright.augment.drawing import Draws
 from posewright.augment.offsets import BoxOffsets
 from posewright.errors import SourceError
-from posewright.people import Floats, People
+from posewright.people import Doubles, Floats, People
 from posewright.skeletons import Skeleton
 
 __all__ = ["alphapose_boxes", "proposals"]

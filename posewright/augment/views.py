@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.augment.drawing import Doubles
-from posewright.people import Floats, People
+from posewright.people import Doubles, Floats, People
 from posewright.warp import Warp
 
 __all__ = ["Views", "corner_maps", "mapped"]

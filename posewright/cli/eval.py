@@ -26,18 +26,6 @@ if TYPE_CHECKING:
     from posewright.pose import Pose
     from posewright.runtimes import Model
 
-DATA = (
-    "coco",
-    "coco-wholebody",
-    "crowdpose",
-    "ochuman",
-    "halpe",
-    "mpii",
-    "lsp",
-    "posetrack",
-    "mot",
-    "pck",
-)
 RESCORE = ("box", "mean", "box*mean", "hrnet", "alphapose")
 # Options that mean nothing with --predictions, and what they are where they are not given.
 _RUNNING = {
@@ -62,7 +50,10 @@ _RUNNING = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
-    parser.add_argument("data", choices=DATA, metavar="DATA", help=", ".join(DATA))
+    from posewright.evaluation.measures import MEASURES
+
+    names = list(MEASURES)
+    parser.add_argument("data", choices=names, metavar="DATA", help=", ".join(names))
     parser.add_argument(
         "--ann",
         action=Once,
@@ -220,11 +211,14 @@ def _metrics(args: argparse.Namespace) -> list[str]:
 def _check(args: argparse.Namespace, truth: bool) -> None:
     """Raise a UsageError or OutputError for what would fail only after hours."""
     from posewright.errors import UsageError
+    from posewright.evaluation.measures import MEASURES
     from posewright.evaluation.result_files import check_results
     from posewright.files.part import reserve
 
-    if args.data == "mot":
-        raise UsageError("mot measures tracks; run posewright track, then give --predictions")
+    if not MEASURES[args.data].people:
+        raise UsageError(
+            f"{args.data} measures tracks; run posewright track, then give --predictions"
+        )
     if args.heads and args.data != "mpii":
         raise UsageError("--heads goes with mpii, whose PCKh is measured by head boxes")
     if args.reid and args.tracker != "appearance":

@@ -183,7 +183,7 @@ def _crowded(dataset: Dataset, args: argparse.Namespace) -> list[int]:
     from posewright.evaluation.arrays import in_order
 
     samples = [dataset.samples[i] for i in in_order(dataset.samples)]
-    counts = [int(((sample.labelled > 0) & ~sample.crowd).sum()) for sample in samples]
+    counts = [int(sample.counting.sum()) for sample in samples]
     return [i for i, count in enumerate(counts) if count >= args.crowded]
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.codecs.base import Array, Outputs, logit, to_numpy
+from posewright.codecs.base import Array, Outputs, Task, logit, to_numpy
 from posewright.codecs.dekr import (
     centres,
     check_sides,
@@ -19,7 +19,7 @@ from posewright.codecs.dekr import (
     whole_image,
 )
 from posewright.errors import UsageError
-from posewright.people import Floats, People
+from posewright.people import Floats, Ints, Mask, People
 from posewright.skeletons import Skeleton
 from posewright.warp import Warp
 
@@ -61,7 +61,9 @@ class AdaptivePose:
     """
 
     kind: ClassVar[str] = "adaptivepose"
+    task: ClassVar[Task] = "people"
     top_down: ClassVar[bool] = False
+    mirrors: ClassVar[bool] = True
     input_size: tuple[int, int] = (512, 512)
     stride: int = 4
     square: bool = False
@@ -139,14 +141,14 @@ class AdaptivePose:
         return {**outputs, **found}
 
 
-def _partners(skeleton: Skeleton) -> NDArray[np.int64]:
+def _partners(skeleton: Skeleton) -> Ints:
     """(P,) the adaptive point of the mirror images of each point's joints."""
     parts = [set(part) for part in parts_of(skeleton)]
     images = [set(skeleton.flip_index[list(part)].tolist()) for part in parts]
     return np.array([parts.index(image) for image in images], np.int64)
 
 
-def _extents(at: Floats, seen: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+def _extents(at: Floats, seen: Mask) -> tuple[Floats, Floats]:
     """(N, K, 2), (N, K) -> mean and size (N, 2) of the joints that are seen."""
     middle = (at * seen[..., None]).sum(1) / np.maximum(seen.sum(1), 1)[:, None]
     inner = np.where(seen[..., None], at, middle[:, None])

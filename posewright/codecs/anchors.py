@@ -5,17 +5,15 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from posewright.codecs.base import Array, Outputs, like, namespace, to_numpy
 from posewright.errors import ModelError
 from posewright.nms import box_nms_indices
-from posewright.people import Floats, People
+from posewright.people import Floats, Ints, People
 from posewright.skeletons import Skeleton
 
 __all__ = ["mirrored_order", "padded", "picked", "proposals", "sigmoid", "unflipped"]
 
-Ints = NDArray[np.int64]
 Found = tuple[Floats, Floats, Floats, Floats]
 
 
@@ -26,7 +24,7 @@ def padded(people: People, count: int) -> dict[str, Floats]:
     area (1, P) in px^2: 0.53 of the box, COCO's mean share of a person in the own box; person
     (1, P): 1 for people, 0 for padding.
     """
-    sides = people.boxes[:, 2:] - people.boxes[:, :2]
+    sides = people.sides
     area = np.maximum(0.53 * np.maximum(sides, 0).prod(1), 1)
     kept = np.sort(np.argsort(-area, kind="stable")[:count])
     arrays = {

@@ -4,29 +4,64 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.people import Floats, People
+from posewright.people import Floats, Mask, People
 from posewright.skeletons import Skeleton
 from posewright.warp import Warp
 
-__all__ = ["Array", "Codec", "Outputs", "finite_views", "like", "logit", "namespace", "to_numpy"]
+__all__ = [
+    "Array",
+    "Codec",
+    "EmbeddingCodec",
+    "ListingCodec",
+    "Outputs",
+    "PeaksCodec",
+    "RefiningCodec",
+    "Task",
+    "TrainingCodec",
+    "condition_shape",
+    "embeds",
+    "finds_peaks",
+    "finite_views",
+    "like",
+    "lists_people",
+    "logit",
+    "namespace",
+    "refines",
+    "to_numpy",
+    "trains",
+]
 
 Array = Any  # a numpy array or a torch tensor; a codec treats both alike
 Outputs = Mapping[str, Array]
+# What a network is for: to find boxes of people, the joints of one person in a view, everybody in
+# an image with their joints, a better pose than the one it is given, or features that tell people
+# apart.
+Task = Literal["boxes", "joints", "people", "refine", "embed"]
 
 
 class Codec(Protocol):
     """People in image pixels <-> the arrays that a network takes and emits.
 
     A codec is a frozen dataclass; its fields and `kind` are what a model file carries.
+
+    task: what its networks are for.  top_down: one view per person; otherwise one per image.
+    mirrors: outputs of a mirrored view, after `unflip`, may be averaged with those of the plain
+    view; not where they list people, which a mirrored view lists in another order.
+
+    Some codecs have more, each a protocol below with the function that asks for it: `encode` where
+    networks are trained (`trains`), a condition that goes in with the views (`refines`), features
+    (`embeds`), several candidates for a joint (`finds_peaks`).
     """
 
     kind: ClassVar[str]
-    top_down: ClassVar[bool]  # one view per person; otherwise one per image
+    task: ClassVar[Task]
+    top_down: ClassVar[bool]
+    mirrors: ClassVar[bool]
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -43,7 +78,85 @@ class Codec(Protocol):
         """Return what `outputs` of mirrored views would be without the mirror; twice = identity."""
 
 
-def finite_views(outputs: Outputs, count: int) -> NDArray[np.bool_]:
+class TrainingCodec(Codec, Protocol):
+    """A codec that makes the targets of a training."""
+
+    def encode(self, people: People) -> Mapping[str, Array]:
+        """Return what a loss compares the outputs with, of people in view pixels: a row for each
+        person of a top-down codec, otherwise for the one view."""
+
+
+class RefiningCodec(TrainingCodec, Protocol):
+    """A codec of task "refine": its networks take a condition besides the views."""
+
+    def framed(self, people: People) -> People:
+        """Return `people` with the boxes that they are refined in."""
+
+    def condition(self, people: People) -> Floats:
+        """Return (N, C, h, w), the given poses of N people, each in its own view."""
+
+    def condition_shape(self, joints: int) -> tuple[int, int, int]:
+        """Return (C, h, w) of a condition for people of that many joints."""
+
+    def synthesise(
+        self, people: People, rng: np.random.Generator, skeleton: Skeleton | None = None
+    ) -> People:
+        """Return the people of one view with the mistakes of a pose network."""
+
+
+class EmbeddingCodec(Codec, Protocol):
+    """A codec of task "embed"."""
+
+    def features(self, outputs: Outputs) -> Floats:
+        """Return (B, D) of length 1, whose products are cosines; 0 where not finite."""
+
+
+class PeaksCodec(Codec, Protocol):
+    """A codec of task "joints" whose outputs have several candidates for each joint."""
+
+    def candidates(self, outputs: Outputs, most: int = 4) -> tuple[Floats, Floats]:
+        """Return (B, K, most, 2) view px, best first, and their scores (B, K, most)."""
+
+
+class ListingCodec(Codec, Protocol):
+    """A codec of task "people" whose outputs list people: boxes, scores (B, M) and keypoints."""
+
+    @property
+    def locations(self) -> Floats:
+        """(N, ...) the cells that the M best are chosen from."""
+
+
+def trains(codec: Codec) -> TypeGuard[TrainingCodec]:
+    """Tell whether a codec makes targets."""
+    return hasattr(codec, "encode")
+
+
+def refines(codec: Codec) -> TypeGuard[RefiningCodec]:
+    """Tell whether a codec's networks improve poses that they are given."""
+    return codec.task == "refine"
+
+
+def embeds(codec: Codec) -> TypeGuard[EmbeddingCodec]:
+    """Tell whether a codec's networks tell people apart."""
+    return codec.task == "embed"
+
+
+def finds_peaks(codec: Codec) -> TypeGuard[PeaksCodec]:
+    """Tell whether a codec reads several candidates for each joint."""
+    return codec.task == "joints" and hasattr(codec, "candidates")
+
+
+def lists_people(codec: Codec) -> TypeGuard[ListingCodec]:
+    """Tell whether a codec's outputs list people, those of equal scores in any order."""
+    return codec.task == "people" and not codec.mirrors
+
+
+def condition_shape(codec: Codec, joints: int) -> tuple[int, int, int] | None:
+    """Return (C, h, w) of what a network takes besides each view; None for nothing."""
+    return codec.condition_shape(joints) if refines(codec) else None
+
+
+def finite_views(outputs: Outputs, count: int) -> Mask:
     """(count,) whether all outputs of each view are finite; an output of no view is of all."""
     good = np.ones(count, np.bool_)
     for array in outputs.values():

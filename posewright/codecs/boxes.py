@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from posewright.codecs.base import Array, Outputs, logit, namespace, to_numpy
+from posewright.codecs.base import Array, Outputs, Task, logit, namespace, to_numpy
 from posewright.nms import box_nms_indices
 from posewright.people import Floats, People
 from posewright.skeletons import Skeleton
@@ -26,7 +26,9 @@ class DistributionBoxes:
     """
 
     kind: ClassVar[str] = "distribution_boxes"
+    task: ClassVar[Task] = "boxes"
     top_down: ClassVar[bool] = False
+    mirrors: ClassVar[bool] = True
     input_size: tuple[int, int] = (512, 512)
     strides: tuple[int, ...] = (8, 16, 32)
     bins: int = 11
@@ -83,7 +85,9 @@ class Boxes:
     """
 
     kind: ClassVar[str] = "boxes"
+    task: ClassVar[Task] = "boxes"
     top_down: ClassVar[bool] = False
+    mirrors: ClassVar[bool] = False
     input_size: tuple[int, int] = (640, 640)
     threshold: float = 0.3
     iou: float = 0.7

@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from posewright.codecs.base import Array, Outputs, namespace, to_numpy
+from posewright.codecs.base import Array, Outputs, Task, namespace, to_numpy
 from posewright.errors import UsageError
-from posewright.people import Floats, People
+from posewright.people import Floats, Ints, Mask, People
 from posewright.skeletons import Skeleton
 from posewright.warp import Warp
 
 __all__ = ["DEKR", "centres", "joints_inside", "mirrored", "mirrored_pairs", "whole_image"]
 
-Ints = NDArray[np.int64]
 _LONGEST = 4  # a view's long side, in short sides; longer images are made smaller than published
 
 
@@ -34,7 +32,9 @@ class DEKR:
     """
 
     kind: ClassVar[str] = "dekr"
+    task: ClassVar[Task] = "people"
     top_down: ClassVar[bool] = False
+    mirrors: ClassVar[bool] = True
     input_size: tuple[int, int] = (512, 512)
     stride: int = 4
     square: bool = False
@@ -80,9 +80,7 @@ class DEKR:
         arrays |= {"offset": offset, "offset_weight": offset_weight}
         return {key: a[None] for key, a in arrays.items()}
 
-    def _maps(
-        self, at: Floats, seen: NDArray[np.bool_], size: tuple[int, int]
-    ) -> tuple[Floats, Floats]:
+    def _maps(self, at: Floats, seen: Mask, size: tuple[int, int]) -> tuple[Floats, Floats]:
         """(N, K + 1, 2) cells, (N, K + 1) -> maps and weights (K + 1, h, w)."""
         sigma = np.full(at.shape[1], self.sigma, np.float32)
         sigma[-1] = self.centre_sigma
@@ -97,7 +95,7 @@ class DEKR:
     def _offsets(
         self,
         at: Floats,
-        seen: NDArray[np.bool_],
+        seen: Mask,
         middle: Floats,
         diagonal: Floats,
         size: tuple[int, int],
@@ -194,13 +192,13 @@ def whole_image(
     return Warp.letterbox(image_size, (width, height), 0)
 
 
-def joints_inside(people: People, at: Floats, size: tuple[int, int]) -> NDArray[np.bool_]:
+def joints_inside(people: People, at: Floats, size: tuple[int, int]) -> Mask:
     """(N, K) whether a joint is labelled and its cell `at` inside of a map of `size`."""
     inside = ((at >= 0) & (at < np.array(size))).all(2)
     return np.asarray(inside & (people.scores > 0))
 
 
-def _extents(at: Floats, seen: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+def _extents(at: Floats, seen: Mask) -> tuple[Floats, Floats]:
     """(N, K, 2), (N, K) -> mean (N, 2) and diagonal (N,) of the joints that are seen."""
     counts = np.maximum(seen.sum(1), 1)[:, None]
     middle = (at * seen[..., None]).sum(1) / counts
@@ -209,7 +207,7 @@ def _extents(at: Floats, seen: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     return middle.astype(np.float32), np.sqrt(np.square(span).sum(1)).astype(np.float32)
 
 
-def _bell(at: Floats, cells: int, sigma: Floats, counts: NDArray[np.bool_]) -> Floats:
+def _bell(at: Floats, cells: int, sigma: Floats, counts: Mask) -> Floats:
     """(K,) centres -> (K, cells) of a Gaussian along one axis, 0 from 3 sigma + 2 cells on."""
     distance = np.arange(cells) - at[:, None]
     wide = sigma[:, None]

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from posewright.codecs.base import Array, Outputs, to_numpy
+from posewright.codecs.base import Array, Outputs, Task, to_numpy
 from posewright.people import Floats, People
 from posewright.skeletons import Skeleton
 from posewright.warp import Warp
@@ -25,7 +25,9 @@ class Embedding:
     """
 
     kind: ClassVar[str] = "embedding"
+    task: ClassVar[Task] = "embed"
     top_down: ClassVar[bool] = True
+    mirrors: ClassVar[bool] = True
     input_size: tuple[int, int] = (128, 256)
 
     def warps(self, image_size: tuple[int, int], people: People | None) -> list[Warp]:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from posewright.codecs.base import Array, Outputs, like, namespace, to_numpy
+from posewright.codecs.base import Array, Outputs, Task, like, namespace, to_numpy
 from posewright.errors import ModelError, UsageError
 from posewright.people import Floats, People
 from posewright.skeletons import Skeleton
@@ -45,7 +45,9 @@ class Heatmap:
     """
 
     kind: ClassVar[str] = "heatmap"
+    task: ClassVar[Task] = "joints"
     top_down: ClassVar[bool] = True
+    mirrors: ClassVar[bool] = True
     input_size: tuple[int, int] = (192, 256)
     stride: int = 4
     sigma: float = 2.0

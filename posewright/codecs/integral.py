@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from posewright.codecs.base import Array, Outputs, like, namespace, to_numpy
+from posewright.codecs.base import Array, Outputs, Task, like, namespace, to_numpy
 from posewright.codecs.heatmap import Heatmap, one_person_per_view, peaks, quarter_shift
 from posewright.errors import ModelError, UsageError
 from posewright.people import Floats, People
@@ -34,7 +34,9 @@ class Integral:
     """
 
     kind: ClassVar[str] = "integral"
+    task: ClassVar[Task] = "joints"
     top_down: ClassVar[bool] = True
+    mirrors: ClassVar[bool] = True
     input_size: tuple[int, int] = (192, 256)
     stride: int = 4
     normalise: Normalise = "softmax"
@@ -101,7 +103,9 @@ class Combined:
     """
 
     kind: ClassVar[str] = "combined"
+    task: ClassVar[Task] = "joints"
     top_down: ClassVar[bool] = True
+    mirrors: ClassVar[bool] = True
     input_size: tuple[int, int] = (192, 256)
     stride: int = 4
     sigma: float = 2.0

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from posewright.codecs.base import Array, Outputs, like, namespace, to_numpy
+from posewright.codecs.base import Array, Outputs, Task, like, namespace, to_numpy
 from posewright.codecs.heatmap import gaussian, one_person_per_view, peaks, quarter_shift
 from posewright.errors import ModelError
 from posewright.people import Floats, People
@@ -26,7 +26,9 @@ class Megvii:
     """
 
     kind: ClassVar[str] = "megvii"
+    task: ClassVar[Task] = "joints"
     top_down: ClassVar[bool] = True
+    mirrors: ClassVar[bool] = True
     input_size: tuple[int, int] = (192, 256)
     stride: int = 4
     kernel: int = 11

@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from posewright.people import Floats, People
+from posewright.people import Floats, Ints, Mask, People
 from posewright.skeletons import Skeleton
 
 __all__ = ["MISTAKES", "mistake_rates", "with_mistakes"]
@@ -34,12 +33,8 @@ _RATES = {
     "ankle": (0.10, 0.05, 0.13, 0.20, 0.06, 0.03, 0.10),
 }
 
-Mask = NDArray[np.bool_]
 
-
-def mistake_rates(
-    skeleton: Skeleton, labelled: NDArray[np.int64], overlaps: NDArray[np.int64]
-) -> Floats:
+def mistake_rates(skeleton: Skeleton, labelled: Ints, overlaps: Ints) -> Floats:
     """Return (N, K, 5) probabilities of MISTAKES, which sum to 1.
 
     labelled: (N,) joints that are.  overlaps: (N,) others whose box overlaps the person's.  Joints
@@ -105,7 +100,7 @@ class _Scene:
 
 def with_mistakes(
     people: People, rng: np.random.Generator, skeleton: Skeleton
-) -> tuple[People, NDArray[np.int64]]:
+) -> tuple[People, Ints]:
     """Return the people of one view with mistakes, and (N, K) numbers in MISTAKES, -1 for none.
 
     Joints that are not labelled (score 0) stay as they are; those that no mistake fits, since
@@ -138,7 +133,7 @@ def _scene(people: People, labelled: Mask, skeleton: Skeleton, rng: np.random.Ge
     known = np.concatenate([labelled, labelled[:, flip] & paired]).T
     own = np.eye(n, dtype=bool)[:, None]  # (N, 1, N)
     none = np.zeros_like(own)
-    sides = people.boxes[:, 2:] - people.boxes[:, :2]
+    sides = people.sides
     # OKS = exp(-d^2 / (2 area (2 sigma)^2))
     scale = np.sqrt(np.maximum(sides.prod(1), 0))[:, None] * 2 * skeleton.oks_sigmas  # (N, K)
     reach = np.sqrt(-2 * np.log([0.85, 0.50, 0.10]))[:, None, None] * scale
@@ -166,7 +161,7 @@ def _places(scene: _Scene, labelled: Mask) -> tuple[Floats, Mask]:
     return np.stack(points, 2), np.stack(possible, 2)
 
 
-def _overlaps(people: People) -> NDArray[np.int64]:
+def _overlaps(people: People) -> Ints:
     """(N,) number of others whose box overlaps a person's."""
     low, high = people.boxes[:, None, :2], people.boxes[:, None, 2:]
     inner = np.minimum(high, high.swapaxes(0, 1)) - np.maximum(low, low.swapaxes(0, 1))

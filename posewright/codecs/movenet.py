@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.codecs.base import Array, Outputs, like, namespace, to_numpy
+from posewright.codecs.base import Array, Outputs, Task, like, namespace, to_numpy
 from posewright.people import Floats, People
 from posewright.skeletons import Skeleton
 from posewright.warp import Warp
@@ -34,7 +34,9 @@ class MoveNet:
     """
 
     kind: ClassVar[str] = "movenet"
+    task: ClassVar[Task] = "joints"
     top_down: ClassVar[bool] = True
+    mirrors: ClassVar[bool] = True
     input_size: tuple[int, int] = (192, 256)
     stride: int = 4
     padding: float = 1.0
@@ -87,7 +89,9 @@ class MoveNetMulti:
     """
 
     kind: ClassVar[str] = "movenet_multi"
+    task: ClassVar[Task] = "people"
     top_down: ClassVar[bool] = False
+    mirrors: ClassVar[bool] = True
     input_size: tuple[int, int] = (256, 256)
     stride: int = 4
     max_people: int = 6
@@ -106,7 +110,7 @@ class MoveNetMulti:
         the rest (1, S, ...), weight and person (1, S) 0 where nobody is; box_scale and box_offset
         (1, S, 2) y, x in cells.  A person without labelled joints has the box's middle as centre.
         """
-        sides = people.boxes[:, 2:] - people.boxes[:, :2]
+        sides = people.sides
         largest = np.sort(np.argsort(-sides.prod(1), kind="stable")[: self.slots])
         people = people[largest]
         found = _targets(people, self.input_size, self.stride, self.sigma)

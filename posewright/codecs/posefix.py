@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from posewright.codecs.base import Array, Outputs
+from posewright.codecs.base import Array, Outputs, Task
 from posewright.codecs.heatmap import one_person_per_view
 from posewright.codecs.integral import Integral
 from posewright.codecs.mistakes import with_mistakes
@@ -30,7 +30,9 @@ class PoseFix:
     """
 
     kind: ClassVar[str] = "posefix"
+    task: ClassVar[Task] = "refine"
     top_down: ClassVar[bool] = True
+    mirrors: ClassVar[bool] = True
     input_size: tuple[int, int] = (288, 384)
     stride: int = 4
     sigma: float | None = None
@@ -79,6 +81,10 @@ class PoseFix:
         )  # (N, K, w), (N, K, h)
         rows = (HEIGHT * rows * (people.scores > 0)[..., None]).astype(np.float32)
         return np.asarray(rows[..., :, None] * columns.astype(np.float32)[..., None, :])
+
+    def condition_shape(self, joints: int) -> tuple[int, int, int]:
+        """Return (C, h, w) of a condition: a map of the view's size for each joint."""
+        return joints, self.input_size[1], self.input_size[0]
 
     def encode(self, people: People) -> dict[str, Floats]:
         """Return heatmap (N, K, h, w), points (N, K, 2) and weight (N, K) of N people, each in its

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from posewright.codecs.base import Array, Outputs, like, namespace, to_numpy
+from posewright.codecs.base import Array, Outputs, Task, like, namespace, to_numpy
 from posewright.codecs.heatmap import one_person_per_view
 from posewright.errors import ModelError
 from posewright.people import Floats, People
@@ -27,7 +27,9 @@ class Regression:
     """
 
     kind: ClassVar[str] = "regression"
+    task: ClassVar[Task] = "joints"
     top_down: ClassVar[bool] = True
+    mirrors: ClassVar[bool] = True
     input_size: tuple[int, int] = (192, 256)
     centred: bool = False
     sigma: bool = False

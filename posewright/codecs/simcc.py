@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from posewright.codecs.base import Array, Outputs, namespace, to_numpy
+from posewright.codecs.base import Array, Outputs, Task, namespace, to_numpy
 from posewright.codecs.heatmap import one_person_per_view
 from posewright.errors import ModelError, UsageError
 from posewright.people import Floats, People
@@ -32,7 +32,9 @@ class SimCC:
     """
 
     kind: ClassVar[str] = "simcc"
+    task: ClassVar[Task] = "joints"
     top_down: ClassVar[bool] = True
+    mirrors: ClassVar[bool] = True
     input_size: tuple[int, int] = (192, 256)
     split: float = 2.0
     sigma: float | tuple[float, float] = (4.9, 5.66)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from posewright.codecs.base import Array, Outputs, like, namespace, to_numpy
+from posewright.codecs.base import Array, Outputs, Task, like, namespace, to_numpy
 from posewright.codecs.heatmap import one_person_per_view, peaks
 from posewright.codecs.megvii import blur, blurred
 from posewright.errors import ModelError
@@ -28,7 +28,9 @@ class CombinedUDP:
     """
 
     kind: ClassVar[str] = "udp_combined"
+    task: ClassVar[Task] = "joints"
     top_down: ClassVar[bool] = True
+    mirrors: ClassVar[bool] = True
     input_size: tuple[int, int] = (192, 256)
     stride: int = 4
     factor: float = 0.0546875

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from posewright.codecs.anchors import mirrored_order, padded, picked, proposals, unflipped
-from posewright.codecs.base import Array, Outputs
+from posewright.codecs.base import Array, Outputs, Task
 from posewright.errors import UsageError
 from posewright.people import Floats, People
 from posewright.skeletons import Skeleton
@@ -31,7 +31,9 @@ class YoloPose:
     """
 
     kind: ClassVar[str] = "yolo_pose"
+    task: ClassVar[Task] = "people"
     top_down: ClassVar[bool] = False
+    mirrors: ClassVar[bool] = True
     input_size: tuple[int, int] = (640, 640)
     strides: tuple[int, ...] = (8, 16, 32, 64)
     anchors: tuple[float, ...] = (

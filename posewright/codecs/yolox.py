@@ -16,7 +16,7 @@ from posewright.codecs.anchors import (
     sigmoid,
     unflipped,
 )
-from posewright.codecs.base import Array, Outputs, namespace, to_numpy
+from posewright.codecs.base import Array, Outputs, Task, namespace, to_numpy
 from posewright.people import Floats, People
 from posewright.skeletons import Skeleton
 from posewright.warp import Warp
@@ -35,7 +35,9 @@ class YoloxPose:
     """
 
     kind: ClassVar[str] = "yolox_pose"
+    task: ClassVar[Task] = "people"
     top_down: ClassVar[bool] = False
+    mirrors: ClassVar[bool] = True
     input_size: tuple[int, int] = (640, 640)
     strides: tuple[int, ...] = (8, 16, 32)
     threshold: float = 0.3
@@ -87,7 +89,9 @@ class RTMO:
     """
 
     kind: ClassVar[str] = "rtmo"
+    task: ClassVar[Task] = "people"
     top_down: ClassVar[bool] = False
+    mirrors: ClassVar[bool] = False
     input_size: tuple[int, int] = (640, 640)
     strides: tuple[int, ...] = (16, 32)
     threshold: float = 0.3

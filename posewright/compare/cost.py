@@ -61,7 +61,7 @@ class Cost:
 
 def counted(sample: Sample) -> Sample:
     """Return the sample with those who count: people with labelled joints, no crowds."""
-    return sample[(sample.labelled > 0) & ~sample.crowd]
+    return sample[sample.counting]
 
 
 def measure_cost(

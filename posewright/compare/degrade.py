@@ -19,12 +19,11 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from posewright.codecs.base import Array, Codec
 from posewright.datasets.base import Dataset, Sample
 from posewright.errors import UsageError, nearest
-from posewright.people import Frame, People
+from posewright.people import Frame, People, Pixels
 from posewright.skeletons import Skeleton
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "Degradation", "degraded", "parse"]
 
-Pixels = NDArray[np.uint8]
 
 KINDS = ("grey", "lowres", "blur", "noise", "jpeg")
 _BLUR = (1.0, 2.0, 3.0, 4.0, 6.0)  # px, sigma
@@ -173,7 +171,7 @@ def _largest(people: People | None) -> float:
     """Return the long side in px of the crop round the largest person; 0 where nobody is."""
     if people is None or len(people) == 0:
         return 0.0
-    sides = people.boxes[:, 2:] - people.boxes[:, :2]
+    sides = people.sides
     return _MARGIN * max(float(sides.max()), 0.0)
 
 

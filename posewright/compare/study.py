@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from posewright.codecs.posefix import PoseFix
+from posewright.codecs.base import refines
 from posewright.compare.cost import Cost, counted, measure_cost
 from posewright.compare.degrade import Degradation, degraded
 from posewright.errors import SourceError, UsageError
@@ -128,9 +128,11 @@ def _open(name: str, runtime: str, device: str) -> Model:
     path, layout = find_model(name)
     options: Any = {"runtime": runtime, "device": device, "threads": os.cpu_count() or 1}
     model = load_model(path, layout=layout, **options)
-    if not len(model.skeleton):
+    if model.codec.task == "boxes":
         raise UsageError(f"{name} is a detector; compare takes models that find joints")
-    if isinstance(model.codec, PoseFix):
+    if model.codec.task == "embed":
+        raise UsageError(f"{name} tells people apart; compare takes models that find joints")
+    if refines(model.codec):
         raise UsageError(f"{name} refines the poses of another model; compare takes models alone")
     return model
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from posewright.files.values import AREA_OF_BOX
-from posewright.people import Floats, Frame, People
+from posewright.people import Doubles, Floats, Frame, Ints, Mask, People, Pixels
 from posewright.skeletons import Skeleton
 
 __all__ = ["AREA_OF_BOX", "Dataset", "Outlines", "Sample", "concat", "labelled_extent"]
@@ -38,10 +38,10 @@ class Sample:
     size: tuple[int, int]
     image_id: int | str
     people: People
-    visibility: NDArray[np.uint8]
-    areas: NDArray[np.float64]
-    crowd: NDArray[np.bool_]
-    numbers: NDArray[np.int64]
+    visibility: Pixels
+    areas: Doubles
+    crowd: Mask
+    numbers: Ints
     outlines: Outlines
     heads: Floats
     ignore: tuple[Floats, ...] = ()
@@ -120,9 +120,14 @@ class Sample:
         return np.concatenate([self.people.keypoints, seen], 2)
 
     @property
-    def labelled(self) -> NDArray[np.int64]:
+    def labelled(self) -> Ints:
         """(N,) number of labelled joints: COCO's num_keypoints."""
         return np.asarray((self.visibility > 0).sum(1), np.int64)
+
+    @property
+    def counting(self) -> Mask:
+        """(N,) who is to be found: no crowds, nobody without labelled joints."""
+        return np.asarray((self.labelled > 0) & ~self.crowd)
 
     def __getitem__(self, index: Any) -> Sample:
         """Return the same picture with the people at `index`: a slice, mask or array of ints."""
@@ -148,7 +153,7 @@ class Sample:
 
         return file_frame(self.image, MAX_PIXELS)
 
-    def joints(self, index: NDArray[np.int64]) -> Sample:
+    def joints(self, index: Ints) -> Sample:
         """Return the sample with the joints at `index`, (K',); -1 gives an unlabelled one."""
         n, there = len(self), index >= 0
         # one more joint, of which nothing is known, for those that the skeleton lacks

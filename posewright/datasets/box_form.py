@@ -36,7 +36,7 @@ def check_box_form(dataset: Dataset, found: Findings) -> None:
 
 def _fits(sample: Sample) -> NDArray[np.bool_]:
     """(N, 3) whether each labelled person fits its box as read, by corners and by its middle."""
-    rows = np.flatnonzero((sample.labelled > 0) & ~sample.crowd)
+    rows = np.flatnonzero(sample.counting)
     boxes, points = sample.people.boxes[rows], sample.people.keypoints[rows]
     seen = sample.visibility[rows] > 0
     low, sides = boxes[:, :2], boxes[:, 2:] - boxes[:, :2]

@@ -122,18 +122,13 @@ def _check_parts(path: Path, kind: str | None, class_name: str | None, found: Fi
     parts = {"train", "val"} & set(parts_of(path, kind))
     read = {part: open_dataset(path, kind, None, class_name, part) for part in parts}
     held = read.get("val", ())
-    if held and not any(_counting(sample) for sample in held):
+    if held and not any(sample.counting.any() for sample in held):
         found.add("validation", "error", _MEASURES_NOTHING, "val")
     trained = read.get("train", ())
     first = same_picture([*trained, *held])[len(trained) :]
     if trained and held and (first < len(trained)).all():
         text = "every picture of val is one of train: training holds back a share of them instead"
         found.add("validation is train", "warning", text, f"{len(held)} pictures")
-
-
-def _counting(sample: Sample) -> int:
-    """Return how many people of a picture are measured."""
-    return int(((sample.labelled > 0) & ~sample.crowd).sum())
 
 
 def check_dataset(dataset: Dataset, found: Findings) -> None:
@@ -184,7 +179,7 @@ def _check_skeleton(skeleton: Skeleton, found: Findings) -> None:
 
 def _check_counting(dataset: Dataset, found: Findings) -> None:
     """Add that nobody counts: in the whole set, or in its validation pictures."""
-    counts = [_counting(sample) for sample in dataset]
+    counts = [int(sample.counting.sum()) for sample in dataset]
     if len(dataset) and not any(counts):
         text = "AP is -1: nobody (outside of crowd regions) has a labelled joint"
         return found.add("no labels", "error", text, dataset.name)

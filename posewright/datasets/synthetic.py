@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from posewright.datasets.base import Dataset, Sample
 from posewright.files.part import PartFile, reserve
-from posewright.people import Floats
+from posewright.people import Floats, Pixels
 from posewright.skeletons import COCO17
 
 __all__ = ["Picture", "draw_picture", "synth"]
 
-Pixels = NDArray[np.uint8]
 
 # A standing person of height 1 with the hips at 0, 0; x to the person's left, y down, as COCO17.
 _STANDING = np.array(

@@ -11,9 +11,9 @@ from posewright.datasets.base import Dataset, Sample
 from posewright.evaluation.coco_files import Labels, rows_of_names
 from posewright.evaluation.person_files import Persons
 from posewright.files.values import plain
-from posewright.metrics.instances import Detections, Doubles, Ints, Mask, Truth
+from posewright.metrics.instances import Detections, Truth
 from posewright.metrics.pck import head_sizes, torso_sizes
-from posewright.people import Floats, People, triples, xywh
+from posewright.people import Doubles, Floats, Ints, Mask, People, triples, xywh
 from posewright.skeletons import LSP14, MPII16, Skeleton
 
 __all__ = [

@@ -24,7 +24,8 @@ from posewright.files.contents import contents
 from posewright.files.longlists import split_lists
 from posewright.files.paths import PathIndex
 from posewright.files.values import AREA_OF_BOX, crowding, image_id, load, switch
-from posewright.metrics.instances import Detections, Doubles, Ints, Truth
+from posewright.metrics.instances import Detections, Truth
+from posewright.people import Doubles, Ints
 
 __all__ = [
     "Labels",

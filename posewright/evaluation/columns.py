@@ -11,7 +11,7 @@ import numpy as np
 
 from posewright.errors import SourceError, UsageError
 from posewright.files.values import BROKEN
-from posewright.metrics.instances import Doubles
+from posewright.people import Doubles
 
 __all__ = [
     "WHOLE_BODY",

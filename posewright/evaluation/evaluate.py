@@ -7,36 +7,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from posewright.codecs.posefix import PoseFix
-from posewright.codecs.yolox import RTMO
+from posewright.codecs.base import refines
 from posewright.datasets.base import Dataset, Sample
-from posewright.errors import SourceError, UsageError, nearest
+from posewright.errors import SourceError, UsageError
+from posewright.evaluation.measures import MEASURES, get_measure
 from posewright.evaluation.measuring import Measured
 from posewright.evaluation.rescoring import rescored
 from posewright.evaluation.running import LabelledBoxes, Report, run
-from posewright.evaluation.scoring import Scoring, check_metrics
+from posewright.evaluation.scoring import Scoring, check_metrics, main_metric
 from posewright.evaluation.videos import check_identities
-from posewright.metrics.instances import Doubles
-from posewright.people import People
+from posewright.people import Doubles, People
 from posewright.pipeline.estimate import Boxes
 from posewright.runtimes import Model
-from posewright.skeletons import COCO17, COCO133, CROWDPOSE14, LSP14, MPII16, POSETRACK17, Skeleton
+from posewright.skeletons import Skeleton
 from posewright.trackers import Embed
 
-__all__ = ["DATA", "Evaluation", "data_of", "evaluate"]
-
-# What a model can be scored as, with the joints that it takes; None takes any.
-DATA: dict[str, Skeleton | None] = {
-    "coco": COCO17,
-    "coco-wholebody": COCO133,
-    "crowdpose": CROWDPOSE14,
-    "ochuman": COCO17,
-    "halpe": None,
-    "mpii": MPII16,
-    "lsp": LSP14,
-    "posetrack": POSETRACK17,
-    "pck": None,
-}
+__all__ = ["Evaluation", "data_of", "evaluate", "main_metric"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,18 +69,25 @@ class Evaluation:
 
 
 def data_of(dataset: Dataset) -> str:
-    """Return the one of DATA whose measure fits the labels, by their joints.
+    """Return the one of MEASURES that fits the labels, by their joints and by what it needs.
 
     PCKh and PoseTrack's AP need head boxes, PCK of torsos one person a picture; "pck" fits all.
     """
     joints = dataset.skeleton.joints
-    heads = any(sample.heads.any() for sample in dataset)
-    alone = all(len(sample) == 1 for sample in dataset)
-    fits = {"lsp": alone, "mpii": heads, "posetrack": heads}
-    known = (
-        n for n, s in DATA.items() if s is not None and s.joints == joints and fits.get(n, True)
+    lacking = set[str]()
+    if not any(sample.heads.any() for sample in dataset):
+        lacking.add("head boxes")
+    if any(len(sample) != 1 for sample in dataset):
+        lacking.add("one person")
+    fitting = (
+        name
+        for name, measure in MEASURES.items()
+        if measure.people
+        and measure.skeleton is not None
+        and measure.skeleton.joints == joints
+        and not lacking & set(measure.needs)
     )
-    return next(known, "pck")
+    return next(fitting, "pck")
 
 
 def evaluate(
@@ -115,12 +108,12 @@ def evaluate(
 ) -> Evaluation:
     """Run a model over labelled pictures and score what it finds.
 
-    data: one of DATA, whose measure is taken; "" is that of `data_of`.  boxes: a detector, or a
+    data: one of MEASURES; "" is that of `data_of`.  boxes: a detector, or a
     source of Boxes; None takes the labels' boxes for a top-down model.  flip: average with mirrored
     views.  duplicates: People -> People.  rescore: see `rescored`.  batch: views a call.  threads:
     calls at once, 0 chooses.  tracker, embed: who gives people identities in posetrack's videos, as
     of trackers.create_tracker; a new one for each, at its labels' fps or 25.  metrics: of
-    scoring.METRICS, for posetrack: joints (the default), boxes ("mot") or both.  A model of other
+    measures.METRICS, for posetrack: joints (the default), boxes ("mot") or both.  A model of other
     joints is measured on those that it shares with the labels, which the scoring says.  UsageError:
     no joint is shared, the data set lacks what the measure needs, or has no use for an option.
     SourceError: not one of the pictures can be read.
@@ -128,12 +121,14 @@ def evaluate(
     data = data or data_of(dataset)
     _check(data, model, dataset)
     _check_tracks(data, model, dataset, tracker, metrics)
-    if flip and isinstance(model.codec, RTMO):
-        raise UsageError("RTMO lists people, which a mirrored view lists in another order; no flip")
+    if flip and not model.codec.mirrors:
+        raise UsageError(
+            f"{model.info.name} lists people, which a mirrored view lists in another order; leave "
+            "flip out"
+        )
     rescored(People.empty(model.skeleton), rescore)  # a wrong word is told before hours pass
     samples, start = dataset.samples, time.perf_counter()
-    refines = isinstance(model.codec, PoseFix)
-    labelled = refines or (boxes is None and model.codec.top_down)
+    labelled = refines(model.codec) or (boxes is None and model.codec.top_down)
     results, bad, failed = run(
         model,
         samples,
@@ -189,9 +184,10 @@ def _readable(samples: Sequence[Sample], bad: Mapping[int, str]) -> list[int]:
 
 def _check(data: str, model: Model, dataset: Dataset) -> None:
     """Raise a UsageError where the measure, the model and the labels do not fit together."""
-    if data not in DATA:
-        raise UsageError(f"no data set {data!r}{nearest(data, DATA)}; known: {', '.join(DATA)}")
-    wanted, joints = DATA[data], dataset.skeleton
+    measure, joints = get_measure(data), dataset.skeleton
+    if not measure.people:
+        raise UsageError(f"{data} measures result files alone; score one with --predictions")
+    wanted = measure.skeleton
     if wanted is not None and wanted.joints != joints.joints:
         raise UsageError(
             f"{dataset.name} labels the {len(joints)} joints of {joints.name}, {data} has the "
@@ -202,7 +198,7 @@ def _check(data: str, model: Model, dataset: Dataset) -> None:
             f"{model.info.name} finds no joint that {dataset.name} labels ({joints.name}); choose "
             "a model for these joints"
         )
-    if data in ("mpii", "posetrack") and not any(sample.heads.any() for sample in dataset):
+    if "head boxes" in measure.needs and not any(sample.heads.any() for sample in dataset):
         more = ", e.g. detections_our_format.mat with --heads" if data == "mpii" else ""
         raise UsageError(
             f"{dataset.name} has no head boxes, by which {data} measures; give labels that have "
@@ -219,11 +215,11 @@ def _check_tracks(
         if "mot" in metrics:
             raise UsageError("mot measures identities; add --tracker NAME (tracker=...), e.g. oks")
         return
-    if data != "posetrack":
+    if "identities" not in MEASURES[data].needs:
         raise UsageError(
             f"--tracker {tracker}: {data} has no videos to follow people in; posetrack has"
         )
-    if isinstance(model.codec, PoseFix):
+    if refines(model.codec):
         raise UsageError(f"{model.info.name} refines labelled poses; leave the tracker out")
     check_identities(dataset)
 

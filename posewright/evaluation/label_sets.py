@@ -13,8 +13,7 @@ from posewright.datasets.opening import KINDS, open_dataset, open_part
 from posewright.errors import SourceError, UsageError
 from posewright.files.matfile import read_mat
 from posewright.files.values import load
-from posewright.metrics.instances import Doubles
-from posewright.people import People
+from posewright.people import Doubles, Mask, People
 from posewright.skeletons import Skeleton
 
 __all__ = ["open_labelled", "with_heads"]
@@ -32,7 +31,7 @@ def open_labelled(
 ) -> tuple[Dataset, bool]:
     """Return the pictures of a data set, and whether they are labelled.
 
-    data: one of evaluate.DATA.  A COCO file without the list of annotations is that of a test set;
+    data: one of MEASURES.  A COCO file without the list of annotations is that of a test set;
     its people would have the joints of `skeleton`.  class_name: as of `open_dataset`.  split: the
     part of a set with parts; val, else test, if None.  Errors as `open_dataset`.
     """
@@ -81,7 +80,7 @@ def with_heads(dataset: Dataset, path: Path) -> Dataset:
     return replace(dataset, samples=tuple(samples))
 
 
-def _same(labels: Doubles, points: Doubles, known: np.typing.NDArray[np.bool_]) -> bool:
+def _same(labels: Doubles, points: Doubles, known: Mask) -> bool:
     """Tell whether joints that both label lie in the same places."""
     both = known & (labels[:, :, 2] > 0)
     away = np.abs(labels[:, :, :2] - points).max(2)[both]

@@ -14,27 +14,15 @@ from posewright.evaluation.arrays import (
     in_order,
     in_skeleton,
     labels_of,
-    lsp_persons,
-    mpii_persons,
 )
 from posewright.evaluation.coco_files import Labels
+from posewright.evaluation.measures import get_measure
+from posewright.evaluation.report import Scoring
 from posewright.evaluation.rescoring import rescored
-from posewright.evaluation.scoring import (
-    METRICS,
-    Scoring,
-    joined,
-    score_boxes,
-    score_instances,
-    score_lsp,
-    score_mpii,
-    score_own,
-    score_posetrack,
-)
-from posewright.evaluation.videos import box_frames, posetrack_frames
 from posewright.metrics.diagnosis import matched
-from posewright.metrics.instances import Detections, Doubles, Ints, Mask
+from posewright.metrics.instances import Detections
 from posewright.metrics.oks import crowdpose_truth, sigmas_of
-from posewright.people import People
+from posewright.people import Doubles, Ints, Mask, People
 from posewright.skeletons import Skeleton
 
 __all__ = ["Measured"]
@@ -47,7 +35,7 @@ class Measured:
     data: whose measure is taken.  pictures: (P,) their numbers in the data set that was given.
     people: with the labels' joints.  shared: (K,) joints that the model has, too.  owned: the ids
     of people found are the rows of the labelled people in whose boxes they were.  tracked: they are
-    identities.  metrics: of scoring.METRICS, for posetrack; none are the first.
+    identities.  metrics: what they are measured by, where there is a choice.
     """
 
     data: str
@@ -81,8 +69,9 @@ class Measured:
         people = [in_skeleton(p, skeleton, dataset.skeleton) for p in there]
         shared = skeleton.mapping(dataset.skeleton) >= 0
         found = detections_of(people, ranks, len(dataset.skeleton))
+        asked = metrics or get_measure(data).metrics[:1]
         return cls(
-            data, pictures, dataset[pictures], people, found, shared, owned, tracked, tuple(metrics)
+            data, pictures, dataset[pictures], people, found, shared, owned, tracked, tuple(asked)
         )
 
     @cached_property
@@ -110,38 +99,14 @@ class Measured:
 
     def scoring(self) -> Scoring:
         """Return the numbers; they say so where not all joints are measured."""
-        scoring = self._scoring()
+        scoring = get_measure(self.data).score_people(self)
         if self.shared.all():
             return scoring
         count = int(self.shared.sum())
         text = f"{count} of the {len(self.shared)} joints of {self.dataset.skeleton.name}"
         return replace(scoring, more={**scoring.more, "measured": text})
 
-    def _scoring(self) -> Scoring:
-        if self.data == "lsp":
-            return score_lsp(lsp_persons(self.dataset, self.shared), self._points(self._best()))
-        if self.data == "mpii":
-            people = mpii_persons(self.dataset, self.shared)
-            return score_mpii(people, self._points(self._chosen()))
-        if self.data == "posetrack":
-            return self._videos()
-        skeleton = self.dataset.skeleton
-        if self.data == "pck":
-            return score_own(self.labels, self.found, skeleton, self._chosen())
-        return score_instances(self.data, self.labels, self.found, skeleton)
-
-    def _videos(self) -> Scoring:
-        """Return the numbers of PoseTrack: those of joints, of boxes or both."""
-        found, parts = (self.dataset, self.people, self.shared), []
-        metrics = self.metrics or METRICS[:1]
-        if "posetrack" in metrics:
-            tracks = posetrack_frames(*found, tracked=True) if self.tracked else None
-            parts.append(score_posetrack(posetrack_frames(*found), tracks))
-        if "mot" in metrics:
-            parts.append(score_boxes(*box_frames(*found)))
-        return joined(parts)
-
-    def _chosen(self) -> Ints:
+    def chosen(self) -> Ints:
         """Return (G,) the row of `found` that stands for each labelled person; -1 for none."""
         if not self.owned:
             return self.matches[0]
@@ -151,14 +116,14 @@ class Measured:
         chosen[first[self.found.cells] + owners] = np.arange(len(self.found))
         return chosen
 
-    def _best(self) -> Ints:
+    def best(self) -> Ints:
         """Return (P,) the row of each picture's best person; -1 for none."""
         best = np.full(len(self.dataset), -1)
         order = np.argsort(self.found.scores, kind="stable")
         best[self.found.cells[order]] = order  # the last, best one stays
         return best
 
-    def _points(self, rows: Ints) -> Doubles:
+    def points(self, rows: Ints) -> Doubles:
         """(G,) -> (G, K, 2) px; NaN where there is nobody."""
         points = np.full((len(rows), len(self.dataset.skeleton), 2), np.nan)
         points[rows >= 0] = self.found.keypoints[rows[rows >= 0], :, :2]

@@ -12,8 +12,8 @@ from posewright.errors import SourceError, UsageError
 from posewright.files.matfile import read_mat
 from posewright.files.names import integer_in
 from posewright.files.values import BROKEN, load
-from posewright.metrics.instances import Doubles, Mask
 from posewright.metrics.pck import head_sizes, torso_sizes
+from posewright.people import Doubles, Mask
 from posewright.skeletons import LSP14, MPII16, Skeleton
 
 __all__ = ["Persons", "read_lsp", "read_mpii", "read_persons"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from posewright.metrics.ranking import Curve
 
-__all__ = ["Scoring", "joined"]
+__all__ = ["Scoring", "joined", "percent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +41,8 @@ def joined(parts: Sequence[Scoring]) -> Scoring:
         numbers, more = first.numbers | each.numbers, first.more | each.more
         first = replace(first, numbers=numbers, joints=first.joints or each.joints, more=more)
     return first
+
+
+def percent(share: float) -> float:
+    """Return 100 times a share; -1, nothing to measure, stays."""
+    return 100 * share if share >= 0 else -1.0

@@ -12,6 +12,7 @@ from posewright.datasets.base import Sample
 from posewright.errors import UsageError
 from posewright.evaluation.arrays import in_skeleton
 from posewright.evaluation.columns import WHOLE_BODY
+from posewright.evaluation.measures import MEASURES
 from posewright.evaluation.rescoring import rescored
 from posewright.files.part import PartFile
 from posewright.files.values import dumps, plain
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from posewright.evaluation.evaluate import Evaluation
 
 __all__ = ["check_results", "write_results"]
-
-_OF_PEOPLE = ("mpii", "lsp")  # these have no other class
 
 
 def check_results(data: str, labelled_boxes: bool) -> None:
@@ -69,7 +68,7 @@ def _entries(
     if data == "mpii":
         points = points + np.array([1, 1, 0], np.float32)
         ids = sample.numbers[people.ids].tolist()
-    category = 1 if data in _OF_PEOPLE else evaluation.category
+    category = evaluation.category if MEASURES[data].classes else 1
     fields = WHOLE_BODY if data == "coco-wholebody" else {"keypoints": points.shape[1]}
     cuts = np.cumsum(list(fields.values()))[:-1]
     parts = [plain(p.reshape(len(p), p.shape[1] * 3)) for p in np.split(points, cuts, 1)]

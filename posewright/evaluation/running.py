@@ -12,7 +12,7 @@ from itertools import islice
 
 import numpy as np
 
-from posewright.codecs.posefix import PoseFix
+from posewright.codecs.base import refines
 from posewright.datasets.base import Sample
 from posewright.errors import not_finite
 from posewright.evaluation.videos import RATE, frame_numbers, videos
@@ -50,7 +50,7 @@ class LabelledBoxes:
     def people(self, frame: Frame) -> People:
         """Return the boxes of the picture with the number of the frame."""
         sample = self._samples[frame.index]
-        rows = np.flatnonzero((sample.labelled > 0) & ~sample.crowd)
+        rows = np.flatnonzero(sample.counting)
         return People.of(sample.people.boxes[rows], ids=rows)
 
 
@@ -101,7 +101,7 @@ def run(
     start, found = time.perf_counter(), [People.empty()] * len(samples)
     bad, failed = dict[int, str](), dict[int, str]()
     people = 0
-    if isinstance(model.codec, PoseFix):
+    if refines(model.codec):
         results = _refined(model, samples, flip, batch)
     else:
         pipeline = _pipeline(model, boxes, flip, duplicates, batch, threads)
@@ -207,12 +207,12 @@ def _refined(
     A score is 1 where a joint was given, so that nobody is ranked before anybody else.
     """
     codec = model.codec
-    assert isinstance(codec, PoseFix)
+    assert refines(codec)
     refine = Refiner(model, flip=flip, batch=batch)
     for frame in _frames(samples, range(len(samples))):
         people, number, message = People.empty(model.skeleton), frame.index, frame.message
         if frame.status == "ok":
-            rows = np.flatnonzero((samples[number].labelled > 0) & ~samples[number].crowd)
+            rows = np.flatnonzero(samples[number].counting)
             truth = samples[number].people[rows].replace(ids=rows)
             given = codec.synthesise(truth, np.random.default_rng(number), model.skeleton)
             people, kept = refine.refined(frame, given)

@@ -12,10 +12,10 @@ from posewright.errors import SourceError, UsageError
 from posewright.files.contents import contents
 from posewright.files.values import BROKEN, load, natural, switch
 from posewright.metrics.box_tracks import BoxFrame, grown_extents
-from posewright.metrics.instances import Doubles, Ints
 from posewright.metrics.pck import head_sizes
 from posewright.metrics.posetrack import PoseFrame
 from posewright.metrics.tracking import Sight, box_distances
+from posewright.people import Doubles, Ints
 from posewright.skeletons import POSETRACK15, POSETRACK17
 
 __all__ = ["read_mot", "read_posetrack", "read_posetrack_boxes"]

@@ -11,10 +11,9 @@ from posewright.datasets.base import Dataset, Sample, labelled_extent
 from posewright.errors import UsageError
 from posewright.evaluation.arrays import in_order
 from posewright.metrics.box_tracks import BoxFrame, grown_extents
-from posewright.metrics.instances import Doubles, Ints, Mask
 from posewright.metrics.pck import head_sizes
 from posewright.metrics.posetrack import PoseFrame
-from posewright.people import People, triples, xywh
+from posewright.people import Doubles, Ints, Mask, People, triples, xywh
 from posewright.skeletons import POSETRACK15
 
 __all__ = ["RATE", "box_frames", "check_identities", "frame_numbers", "posetrack_frames", "videos"]
@@ -47,7 +46,7 @@ def frame_numbers(samples: Sequence[Sample]) -> Ints:
 def check_identities(dataset: Dataset) -> None:
     """Raise a UsageError where a labelled person has no identity, or one of somebody else."""
     for sample in dataset:
-        ids = sample.people.ids[_counting(sample)]
+        ids = sample.people.ids[sample.counting]
         if (ids < 0).any() or len(np.unique(ids)) < len(ids):
             raise UsageError(
                 f"{dataset.name}: picture {sample.image_id} labels people without a track_id of "
@@ -99,7 +98,7 @@ def box_frames(
         frames = []
         for row in rows:
             truth, people = dataset.samples[row], results[row]
-            truth, people = truth[_counting(truth)], people[people.ids >= 0]
+            truth, people = truth[truth.counting], people[people.ids >= 0]
             if own:
                 a, b = xywh(truth.people).astype(np.float64), xywh(people).astype(np.float64)
             else:
@@ -114,11 +113,6 @@ def _labelled(dataset: Dataset) -> list[Ints]:
     """Return the numbers of the pictures of each video in which somebody is labelled."""
     there = np.array([len(sample) > 0 for sample in dataset], bool)
     return [rows[there[rows]] for rows in videos(dataset.samples) if there[rows].any()]
-
-
-def _counting(sample: Sample) -> Mask:
-    """(N,) who is to be found: no crowds, nobody without labelled joints."""
-    return np.asarray((sample.labelled > 0) & ~sample.crowd)
 
 
 def _found(people: People) -> Doubles:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.codecs import RTMO, PoseFix
+from posewright.codecs.base import lists_people, refines
 from posewright.errors import ModelError
-from posewright.people import Floats, People
+from posewright.people import Floats, People, Pixels
 from posewright.runtimes import Model
 
 __all__ = ["BATCHES", "ROUNDING", "Check", "agreement", "real_crops"]
@@ -20,7 +20,6 @@ __all__ = ["BATCHES", "ROUNDING", "Check", "agreement", "real_crops"]
 BATCHES = (1, 2, 3, 7)  # views of the calls that a file for any number of views is checked with
 ROUNDING = 1e-5  # outputs that are nearer to each other are equal up to the order of sums
 
-Views = NDArray[np.uint8]
 Arrays = Mapping[str, NDArray[Any]]
 _TIE = 1e-4  # scores that lie closer may change places
 
@@ -63,7 +62,7 @@ def agreement(ours: Model, theirs: Model, batches: Sequence[int]) -> Check:
             raise ModelError(f"outputs are {sorted(found)}, not {sorted(expected)}")
         _check_finite(expected, "outputs of the torch network")
         _check_finite(found, "outputs")
-        if isinstance(codec, RTMO):
+        if lists_people(codec):
             found = _in_order(expected, found)
         difference = _difference(codec, expected, found)
         pairs = zip(codec.decode(expected), codec.decode(found), strict=True)
@@ -75,14 +74,14 @@ def agreement(ours: Model, theirs: Model, batches: Sequence[int]) -> Check:
     return Check(error, mean, worst, len(crops), people)
 
 
-def real_crops(codec: Any, count: int = 8) -> Views:
+def real_crops(codec: Any, count: int = 8) -> Pixels:
     """Return (count, h, w, 3) views of the people of the clip that the package carries."""
     from posewright.pose import Pose
     from posewright.sources import open_source
 
     clip = Path(__file__).parents[1] / "assets" / "three-people.mp4"
     pose = Pose(threads=1, runtime="onnxruntime")
-    views: list[Views] = []
+    views: list[Pixels] = []
     with open_source(str(clip)) as source:
         for number, frame in enumerate(source):
             if number % 10:
@@ -95,10 +94,10 @@ def real_crops(codec: Any, count: int = 8) -> Views:
     return np.stack([v for v in views if v.shape == sizes[0]][:count])
 
 
-def _given(model: Model, views: Views) -> list[NDArray[Any]]:
+def _given(model: Model, views: Pixels) -> list[NDArray[Any]]:
     """Return what a call takes: views, and for a network that refines poses some poses."""
     codec = model.codec
-    if not isinstance(codec, PoseFix):
+    if not refines(codec):
         return [views]
     width, height = codec.input_size
     rng = np.random.default_rng(0)
@@ -127,7 +126,7 @@ def _in_order(expected: Arrays, found: Arrays) -> Arrays:
 
 def _difference(codec: Any, expected: Arrays, found: Arrays) -> float:
     """Return the largest relative difference of any output."""
-    if isinstance(codec, RTMO) and expected["scores"].shape[1] < len(codec.locations):
+    if lists_people(codec) and expected["scores"].shape[1] < len(codec.locations):
         # only the best cells come out: of those that are tied with the last, either has others
         scores = expected["scores"]
         sure = scores > scores[:, -1:] + _TIE

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from posewright.codecs.posefix import PoseFix
+from posewright.codecs.base import condition_shape
 from posewright.errors import ModelError, OutputError, UsageError
 from posewright.export.agreement import BATCHES, ROUNDING, Check, agreement
 from posewright.export.folding import fold_batch_norm
@@ -202,8 +202,9 @@ def _write_onnx(
         x, inputs = [torch.zeros(batch, 3, height, width)], ["input"]
     else:
         x, inputs = [torch.zeros(batch, height, width, 3, dtype=torch.uint8)], ["views"]
-    if isinstance(model.codec, PoseFix):  # the pose to be refined goes in with the picture
-        x.append(torch.zeros(batch, len(model.skeleton), height, width))
+    shape = condition_shape(model.codec, len(model.skeleton))
+    if shape is not None:  # the pose to be refined goes in with the image
+        x.append(torch.zeros(batch, *shape))
         inputs.append("condition")
     graph = fold_batch_norm(_Graph(plain, not seed_input), *x)
     graph.model.loss = None

@@ -13,15 +13,14 @@ from numpy.typing import NDArray
 
 from posewright.errors import OutputError, UsageError
 from posewright.export.quiet import quiet
+from posewright.people import Pixels
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 from posewright.telemetry import loading_openvino
 
-__all__ = ["Views", "crops_of", "write_openvino"]
-
-Views = NDArray[np.uint8]
+__all__ = ["Pixels", "crops_of", "write_openvino"]
 
 
-def crops_of(folder: Path | None, codec: Any, count: int = 300) -> Views | None:
+def crops_of(folder: Path | None, codec: Any, count: int = 300) -> Pixels | None:
     """Return views of the people in a folder's pictures, for the calibration of int8."""
     if folder is None:
         return None
@@ -41,7 +40,7 @@ def crops_of(folder: Path | None, codec: Any, count: int = 300) -> Views | None:
     return np.stack(views[:count])
 
 
-def write_openvino(source: Path, path: Path, info: ModelInfo, crops: Views | None) -> None:
+def write_openvino(source: Path, path: Path, info: ModelInfo, crops: Pixels | None) -> None:
     with loading_openvino():
         import openvino as ov
     from posewright.runtimes.openvino import the_core

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from posewright.augment.drawing import Doubles
 from posewright.augment.mixtures import cluster, fit_mixture
 from posewright.augment.offsets import BoxOffsets, aligned
 from posewright.errors import SourceError
-from posewright.people import Floats, Frame, People
+from posewright.people import Doubles, Floats, Frame, People
 
 if TYPE_CHECKING:
     from posewright.datasets.base import Dataset, Sample
@@ -102,7 +101,7 @@ def _parts(count: int, most: int) -> int:
 
 def _countable(sample: Sample) -> People:
     """Return the people that are no crowd and whose box has sides."""
-    sides = sample.people.boxes[:, 2:] - sample.people.boxes[:, :2]
+    sides = sample.people.sides
     return sample.people[~sample.crowd & (sides >= _LEAST_SIDE).all(1)]
 
 

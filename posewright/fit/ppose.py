@@ -20,10 +20,10 @@ from posewright.errors import ModelError, SourceError, UsageError
 from posewright.extras import need
 from posewright.files.part import PartFile
 from posewright.fit.ppose_search import Candidates, Search, search
-from posewright.metrics.instances import Detections, Ints
+from posewright.metrics.instances import Detections
 from posewright.metrics.oks import crowdpose_truth, sigmas_of
 from posewright.nms import PPoseNMS, oks_nms
-from posewright.people import People
+from posewright.people import Ints, People
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 from posewright.skeletons import Skeleton
 

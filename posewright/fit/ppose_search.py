@@ -14,11 +14,11 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.metrics.instances import Detections, Doubles, Ints, Truth
+from posewright.metrics.instances import Detections, Truth
 from posewright.metrics.oks import MOST, oks_pairs
 from posewright.metrics.ranking import average, curve, match, ranked
 from posewright.nms import Order, PPoseNMS, ppose_nms
-from posewright.people import Floats, People, extent
+from posewright.people import Doubles, Floats, Ints, People, extent
 
 __all__ = ["BOUNDS", "PAIRS", "Candidates", "Objective", "Search", "search"]
 
@@ -141,7 +141,7 @@ class _Near:
         gap = everybody.keypoints[self.first] - everybody.keypoints[self.second]
         self.distance: Floats = np.hypot(gap[..., 0], gap[..., 1])  # (P, K) px
         self._scores = everybody.scores
-        self._side = (everybody.boxes[:, 2:] - everybody.boxes[:, :2]).max(1) * start.alpha
+        self._side = everybody.sides.max(1) * start.alpha
         joints = everybody.scores.shape[1]
         self._start = start
         self._by_score, by_distance = start.weights(joints)

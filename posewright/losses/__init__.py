@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from torch import nn
 
 from posewright.codecs import (
@@ -29,6 +32,7 @@ from posewright.losses.oks import YoloPoseLoss
 from posewright.losses.posefix import PoseFixLoss
 from posewright.losses.regression import CoordinateL1, regression_loss
 from posewright.losses.rle import PoseurLoss, RLELoss
+from posewright.losses.schedule import OKSLoss, ScheduledLoss
 from posewright.losses.simcc import SimCCCrossEntropy, SimCCKL, simcc_loss
 from posewright.losses.yolox import RTMOLoss, YoloxPoseLoss
 from posewright.skeletons import Skeleton
@@ -42,10 +46,12 @@ __all__ = [
     "HeatmapMSE",
     "IntegralL1",
     "MoveNetLoss",
+    "OKSLoss",
     "PoseFixLoss",
     "PoseurLoss",
     "RLELoss",
     "RTMOLoss",
+    "ScheduledLoss",
     "SimCCCrossEntropy",
     "SimCCKL",
     "StackedMSE",
@@ -55,26 +61,26 @@ __all__ = [
 ]
 
 
+# Codec's class -> what makes the loss of a codec and a skeleton.
+_LOSSES: dict[type, Callable[[Any, Skeleton], nn.Module]] = {
+    Heatmap: lambda codec, skeleton: HeatmapMSE(),
+    Megvii: lambda codec, skeleton: HeatmapMSE(),
+    CombinedUDP: lambda codec, skeleton: CombinedTargetMSE(),
+    Integral: integral_loss,
+    Combined: integral_loss,
+    SimCC: lambda codec, skeleton: simcc_loss(codec),
+    Regression: lambda codec, skeleton: regression_loss(codec),
+    PoseFix: lambda codec, skeleton: PoseFixLoss(),
+    MoveNet: lambda codec, skeleton: MoveNetLoss(skeleton),
+    MoveNetMulti: lambda codec, skeleton: MoveNetLoss(skeleton),
+    DEKR: lambda codec, skeleton: DEKRLoss(),
+    AdaptivePose: lambda codec, skeleton: AdaptivePoseLoss(skeleton),
+    YoloPose: lambda codec, skeleton: YoloPoseLoss(codec, skeleton.oks_sigmas),
+    YoloxPose: lambda codec, skeleton: YoloxPoseLoss(codec, skeleton.oks_sigmas),
+}
+
+
 def loss_for(codec: Codec, skeleton: Skeleton) -> nn.Module | None:
     """Return the loss that networks of `codec` are trained with, None where none is known."""
-    if isinstance(codec, (Integral, Combined)):
-        return integral_loss(codec, skeleton)
-    if isinstance(codec, SimCC):
-        return simcc_loss(codec)
-    if isinstance(codec, DEKR):
-        return DEKRLoss()
-    if isinstance(codec, AdaptivePose):
-        return AdaptivePoseLoss(skeleton)
-    if isinstance(codec, Regression):
-        return regression_loss(codec)
-    if isinstance(codec, PoseFix):
-        return PoseFixLoss()
-    if isinstance(codec, (MoveNet, MoveNetMulti)):
-        return MoveNetLoss(skeleton)
-    if isinstance(codec, YoloPose):
-        return YoloPoseLoss(codec, skeleton.oks_sigmas)
-    if isinstance(codec, YoloxPose):
-        return YoloxPoseLoss(codec, skeleton.oks_sigmas)
-    if isinstance(codec, CombinedUDP):
-        return CombinedTargetMSE()
-    return HeatmapMSE() if isinstance(codec, (Heatmap, Megvii)) else None
+    make = _LOSSES.get(type(codec))
+    return None if make is None else make(codec, skeleton)

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from posewright.codecs.yolo_pose import YoloPose
 from posewright.errors import ModelError
+from posewright.losses.schedule import OKSLoss
 from posewright.losses.yolox import box_iou, oks
 from posewright.people import Floats
 
@@ -84,7 +85,7 @@ def _cells_near(at: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
     return cell, inside & ((side > 0) | (beside == 0).all(1))
 
 
-class YoloPoseLoss(nn.Module):
+class YoloPoseLoss(OKSLoss):
     """Box, objectness, class, key point and visibility losses of YOLO-Pose (arXiv:2204.06806).
 
     outputs: as `YoloPose`, of views of its input size.  targets: as `padded`.  Anchors that answer
@@ -98,7 +99,6 @@ class YoloPoseLoss(nn.Module):
     """
 
     places: Tensor
-    sigmas: Tensor
     share: Tensor
 
     def __init__(
@@ -108,10 +108,9 @@ class YoloPoseLoss(nn.Module):
         *,
         balance: Sequence[float] = (4.0, 1.0, 0.25, 0.06),
     ) -> None:
-        super().__init__()
+        super().__init__(sigmas)
         self.codec = codec
         self.register_buffer("places", torch.tensor(codec.locations), persistent=False)
-        self.register_buffer("sigmas", torch.tensor(sigmas), persistent=False)
         counts = [
             codec.anchors_per_cell * math.prod(side // s for side in codec.input_size)
             for s in codec.strides

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from posewright.codecs.yolox import RTMO, YoloxPose
 from posewright.errors import ModelError
+from posewright.losses.schedule import OKSLoss
 from posewright.people import Floats
 
 __all__ = [
@@ -140,7 +141,7 @@ def _visibility(logits: Tensor, weight: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, weight)
 
 
-class YoloxPoseLoss(nn.Module):
+class YoloxPoseLoss(OKSLoss):
     """Score, objectness, box, key point and visibility losses of mmpose's YOLOX-Pose.
 
     outputs: as `YoloxPose`, of views of its input size.  targets: as `padded`.  With S cells
@@ -150,12 +151,10 @@ class YoloxPoseLoss(nn.Module):
     """
 
     locations: Tensor
-    sigmas: Tensor
 
     def __init__(self, codec: YoloxPose, sigmas: Floats) -> None:
-        super().__init__()
+        super().__init__(sigmas)
         self.register_buffer("locations", torch.tensor(codec.locations), persistent=False)
-        self.register_buffer("sigmas", torch.tensor(sigmas), persistent=False)
 
     def forward(self, outputs: Tensors, targets: Tensors) -> Tensor:
         cells = _checked(self.locations, outputs["cls"])
@@ -197,7 +196,7 @@ class RTMOStage:
     power: float = 0.5
 
 
-class RTMOLoss(nn.Module):
+class RTMOLoss(OKSLoss):
     """Score, box, visibility and key point losses of RTMO (arXiv:2312.07526).
 
     outputs: of a network in train() mode, of views of the codec's input size: scores (B, N) and
@@ -205,15 +204,14 @@ class RTMOLoss(nn.Module):
     targets: as `padded`.  classifier: what turns pose features of matched cells to coordinates, a
     part of the network's head.  joint_centres: as of `assign`.
 
-    first, second: factors in the two stages of the published schedule.  `teach` says that the
-    second one has begun, in which the classifier's points are the proxy's targets wherever they
-    are the better ones, and their OKS is the score's target.
+    first, second: factors in the two stages of the published schedule, whose second begins at epoch
+    280 of 600.  `teach` says that it has begun: the classifier's points are the proxy's targets
+    wherever they are the better ones, and their OKS is the score's target.
 
     ModelError: outputs of eval() mode, or another number of cells.
     """
 
     locations: Tensor
-    sigmas: Tensor
 
     def __init__(
         self,
@@ -225,14 +223,19 @@ class RTMOLoss(nn.Module):
         second: RTMOStage = RTMOStage(mle=5.0, oks=10.0),
         joint_centres: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(sigmas)
         self.register_buffer("locations", torch.tensor(codec.locations), persistent=False)
-        self.register_buffer("sigmas", torch.tensor(sigmas), persistent=False)
         # in a tuple, so that the head's weights are not listed again under the loss's name
         self.classifier = (classifier,)
         self.stages = (first, second)
         self.joint_centres = joint_centres
+        self.teach_from = 0
         self.teach = False
+
+    def at(self, epoch: float, epochs: int) -> None:
+        """Begin the second stage at the epoch `teach_from`, if that is not 0."""
+        super().at(epoch, epochs)
+        self.teach = 0 < self.teach_from <= epoch
 
     def forward(self, outputs: Tensors, targets: Tensors) -> Tensor:
         if "pose" not in outputs:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from posewright.metrics.hota import Hota, hota, hota_numbers
-from posewright.metrics.instances import Doubles, Ints
 from posewright.metrics.tracking import Sight, Tally, box_distances, mot_numbers, tally
+from posewright.people import Doubles, Ints
 
 __all__ = ["BoxFrame", "grown_extents", "track_numbers"]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from posewright.metrics.instances import Detections, Doubles, Ints, Mask, Truth
+from posewright.metrics.instances import Detections, Truth
 from posewright.metrics.ranking import THRESHOLDS, Pairs, average, candidates, curve, match, ranked
+from posewright.people import Doubles, Ints, Mask
 
 __all__ = ["evaluate_boxes", "iou_pairs"]
 

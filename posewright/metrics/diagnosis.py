@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from posewright.metrics.instances import Detections, Doubles, Ints, Mask, Truth
+from posewright.metrics.instances import Detections, Truth
 from posewright.metrics.oks import MOST, oks_pairs
 from posewright.metrics.ranking import candidates, match, ranked
+from posewright.people import Doubles, Ints, Mask
 
 __all__ = ["KINDS", "joint_table", "matched", "mistakes", "oks_histogram"]
 

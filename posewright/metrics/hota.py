@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import lap
 import numpy as np
 
-from posewright.metrics.instances import Doubles, Ints
 from posewright.metrics.tracking import Sight
+from posewright.people import Doubles, Ints
 
 __all__ = ["ALPHAS", "Hota", "hota", "hota_numbers"]
 

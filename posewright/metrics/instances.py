@@ -5,14 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from posewright.people import Doubles, Ints, Mask
 
-__all__ = ["Detections", "Doubles", "Ints", "Mask", "Truth"]
-
-Doubles = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Mask = NDArray[np.bool_]
+__all__ = ["Detections", "Truth"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posewright.metrics.instances import Detections, Doubles, Ints, Mask, Truth
+from posewright.metrics.instances import Detections, Truth
 from posewright.metrics.ranking import (
     THRESHOLDS,
     Curve,
@@ -23,6 +23,7 @@ from posewright.metrics.ranking import (
     match,
     ranked,
 )
+from posewright.people import Doubles, Ints, Mask
 from posewright.skeletons import COCO133, Skeleton
 
 __all__ = [

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from posewright.metrics.instances import Doubles, Ints, Mask
+from posewright.people import Doubles, Ints, Mask
 from posewright.skeletons import LSP14, MPII16, Skeleton
 
 __all__ = [

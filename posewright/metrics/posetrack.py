@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posewright.metrics.instances import Doubles, Ints, Mask
 from posewright.metrics.tracking import Sight, Tally, tally
+from posewright.people import Doubles, Ints, Mask
 
 __all__ = ["PoseFrame", "joint_ap", "joint_tallies"]
 

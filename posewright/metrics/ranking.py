@@ -12,7 +12,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from posewright.metrics.instances import Detections, Doubles, Ints, Mask, Truth
+from posewright.metrics.instances import Detections, Truth
+from posewright.people import Doubles, Ints, Mask
 
 __all__ = [
     "RECALLS",

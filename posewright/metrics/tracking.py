@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import lap
 import numpy as np
 
-from posewright.metrics.instances import Doubles, Ints
+from posewright.people import Doubles, Ints
 
 __all__ = ["Sight", "Tally", "box_distances", "in_percent", "mot_numbers", "tally"]
 

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from posewright.codecs.base import Codec
-from posewright.codecs.posefix import PoseFix
+from posewright.codecs.base import Codec, refines
 from posewright.errors import UsageError
 from posewright.models.parts.stn import SpatialTransformer
 from posewright.runtimes.info import Input
@@ -68,7 +67,7 @@ class PoseModel(nn.Module):
         condition: (B, C, h, w), which a network that refines a pose takes besides the picture, as
         its codec's `condition` makes it; a UsageError if it is left out there.
         """
-        if condition is None and isinstance(self.codec, PoseFix):
+        if condition is None and refines(self.codec):
             raise UsageError(f"{self.name or 'this network'} refines poses; pass codec.condition")
         x = self.normalise(views)
         return self.compute(x if condition is None else torch.cat([x, condition.to(x)], 1))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from posewright.codecs.posefix import PoseFix
+from posewright.codecs.base import condition_shape
 from posewright.models.base import PoseModel
 
 __all__ = ["Counts", "count"]
@@ -44,7 +44,8 @@ def count(model: PoseModel) -> Counts:
     """Count one view of the codec's input size; the network may be on the meta device."""
     device = next(model.parameters()).device
     width, height = model.codec.input_size
-    channels = 3 + (len(model.skeleton) if isinstance(model.codec, PoseFix) else 0)
+    shape = condition_shape(model.codec, len(model.skeleton))
+    channels = 3 if shape is None else 3 + shape[0]
     extra: list[int] = []
 
     def note(module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:

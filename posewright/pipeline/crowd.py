@@ -17,17 +17,15 @@ import lap
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from posewright.codecs.base import finite_views
-from posewright.codecs.heatmap import Heatmap
+from posewright.codecs.base import finds_peaks, finite_views
 from posewright.errors import UsageError
-from posewright.people import Floats, Frame, People
+from posewright.people import Floats, Frame, Ints, People
 from posewright.runtimes import Model
 from posewright.warp import Warp
 
 __all__ = ["Peaks", "associate", "estimate_all"]
 
 Spread = Callable[..., Iterable[Any]]
-Ints = NDArray[np.int64]
 
 _LEAST = 0.05  # score of a candidate that is looked at
 _REACH = 0.1  # candidates within this times sigma times the root of the area are one joint
@@ -67,7 +65,7 @@ def associate(people: People, peaks: Peaks, sigmas: ArrayLike) -> People:
             f"candidates of {peaks.scores.shape[:2]} people and joints for "
             f"{people.scores.shape}; give those of the same people"
         )
-    sides = np.maximum(people.boxes[:, 2:] - people.boxes[:, :2], 1)
+    sides = np.maximum(people.sides, 1)
     size = np.sqrt(sides.prod(1, dtype=np.float64))
     worth = people.box_scores * peaks.scores.max(2).mean(1)
     points, scores = people.keypoints.copy(), np.zeros_like(people.scores)
@@ -131,7 +129,7 @@ def estimate_all(
 
     UsageError: a model without heatmaps, or no boxes.
     """
-    if not isinstance(model.codec, Heatmap) or people is None:
+    if not finds_peaks(model.codec) or people is None:
         raise UsageError(
             f"{model.info.name} has no heatmap of each person's joints to share them out by; "
             "choose a top-down heatmap network, or another way to remove duplicates"
@@ -170,12 +168,12 @@ def _run(
     """Return (K, M, 2) image px and (K, M) scores of the candidates in each view, and whether its
     outputs are finite."""
     codec = model.codec
-    assert isinstance(codec, Heatmap)
+    assert finds_peaks(codec)
     pixels = np.stack([warp.image(frame.image) for frame, warp in views])
     outputs = model(pixels)
     if flip:
         mirrored = codec.unflip(model(np.ascontiguousarray(pixels[:, :, ::-1])), model.skeleton)
-        outputs = {**outputs, "heatmap": (outputs["heatmap"] + mirrored["heatmap"]) / 2}
+        outputs = {key: (outputs[key] + mirrored[key]) / 2 for key in outputs}
     points, scores = codec.candidates(outputs)
     rows = zip(views, points, scores, finite_views(outputs, len(views)).tolist(), strict=True)
     return [(warp.inverse().points(p), s, finite) for (_, warp), p, s, finite in rows]

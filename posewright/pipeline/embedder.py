@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.codecs.embedding import Embedding
+from posewright.codecs.base import embeds
 from posewright.errors import UsageError
 from posewright.people import Floats, Frame, People
 from posewright.runtimes import Model
@@ -23,7 +23,7 @@ class Embedder:
     """
 
     def __init__(self, model: Model, *, batch: int = 4, threads: int = 1) -> None:
-        if not isinstance(model.codec, Embedding):
+        if not embeds(model.codec):
             raise UsageError(
                 f"{model.info.name} does not tell people apart; OSNet and other networks of codec "
                 "embedding do: posewright models list"

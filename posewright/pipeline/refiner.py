@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from posewright.codecs.base import finite_views
-from posewright.codecs.posefix import PoseFix
+from posewright.codecs.base import finite_views, refines
 from posewright.errors import UsageError
 from posewright.people import Frame, People
 from posewright.runtimes import Model, decoded
@@ -24,7 +23,7 @@ class Refiner:
     """
 
     def __init__(self, model: Model, *, flip: bool = False, batch: int = 4) -> None:
-        if not isinstance(model.codec, PoseFix):
+        if not refines(model.codec):
             raise UsageError(f"{model.info.name} does not refine poses; PoseFix networks do")
         self.model = model
         self.codec = model.codec

@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posewright.datasets.base import Sample
-from posewright.people import People
+from posewright.people import People, Pixels
 from posewright.reports.page import picture
 from posewright.skeletons import Skeleton
 
 __all__ = ["worst_people"]
 
-Pixels = NDArray[np.uint8]
 
 _TILE = (240, 300)  # width, height px
 _MARGIN = 1.5  # of a tile round a person's box

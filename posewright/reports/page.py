@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from posewright.files.part import PartFile
+from posewright.people import Pixels
 
 __all__ = [
     "code",
@@ -30,7 +30,6 @@ __all__ = [
     "write_page",
 ]
 
-Pixels = NDArray[np.uint8]
 
 _STYLE = """
 :root{--ink:#1b1d22;--soft:#5b616b;--line:#d9dce1;--paper:#fff;--box:#f5f6f8;

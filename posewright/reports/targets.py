@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posewright.codecs.base import Codec, to_numpy
-from posewright.people import Floats, People
+from posewright.people import Floats, People, Pixels
 from posewright.skeletons import Skeleton
 
 __all__ = ["draw_targets"]
 
-Pixels = NDArray[np.uint8]
 
 _MOST = 16  # views of a sheet
 _SIDE = 320  # px that a view's longer side has at most on the sheet

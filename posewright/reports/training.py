@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from posewright.errors import SourceError
-from posewright.evaluation.scoring import MAIN
+from posewright.evaluation.measures import MAIN
 from posewright.reports import page, plots
 
 __all__ = ["training_report"]

@@ -9,11 +9,11 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.people import People
+from posewright.people import Doubles, Ints, People
 from posewright.results import Result
 from posewright.smoothing.filters import butterworth, savgol
 from posewright.smoothing.spec import Smoothing
-from posewright.smoothing.tables import MISSING, Clock, Doubles, Indices, followed, moved
+from posewright.smoothing.tables import MISSING, Clock, followed, moved
 
 __all__ = ["Blocks"]
 
@@ -160,7 +160,7 @@ def _filtered(
     return out
 
 
-def _runs(rows: Indices, times: Doubles, reach: float) -> Iterator[Indices]:
+def _runs(rows: Ints, times: Doubles, reach: float) -> Iterator[Ints]:
     """Cut rows where more than `reach` seconds lie between two of them."""
     if len(rows):
         cuts = np.flatnonzero(np.diff(times[rows]) > reach + 1e-6) + 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from posewright.smoothing.tables import Doubles
+from posewright.people import Doubles
 
 __all__ = ["butterworth", "savgol"]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.people import People
+from posewright.people import Doubles, People
 from posewright.results import Result
-from posewright.smoothing.tables import MISSING, NEVER, Clock, Doubles, followed
+from posewright.smoothing.tables import MISSING, NEVER, Clock, followed
 
 __all__ = ["FILLED", "Gaps"]
 

@@ -7,17 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from posewright.people import Doubles, Ints
 from posewright.results import Result
-from posewright.smoothing.tables import (
-    MISSING,
-    NEVER,
-    Clock,
-    Doubles,
-    Indices,
-    Table,
-    followed,
-    moved,
-)
+from posewright.smoothing.tables import MISSING, NEVER, Clock, Table, followed, moved
 
 __all__ = ["Kalman"]
 
@@ -36,7 +28,7 @@ class _Link:
     gain: (M, K, 2, 2), 0 where the next frame says nothing.  expected: (M, K, 2, 2) means there.
     """
 
-    rows: Indices
+    rows: Ints
     gain: Doubles
     expected: Doubles
 
@@ -47,7 +39,7 @@ class _Held:
 
     result: Result
     time: float
-    rows: Indices
+    rows: Ints
     table: Table
     link: _Link | None = None
 
@@ -101,7 +93,7 @@ class Kalman:
         data[now - data[..., _SEEN] > reach] = _UNKNOWN
         return Table(table.ids, data)[np.any(data[..., _SEEN] > NEVER, axis=1)]
 
-    def _see(self, result: Result, rows: Indices, now: float) -> None:
+    def _see(self, result: Result, rows: Ints, now: float) -> None:
         """Correct what is known by the joints of this frame."""
         people = result.people
         places = people.keypoints[rows].astype(np.float64)

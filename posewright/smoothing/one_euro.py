@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from posewright.people import Doubles
 from posewright.results import Result
-from posewright.smoothing.tables import MISSING, NEVER, Clock, Doubles, Table, followed, moved
+from posewright.smoothing.tables import MISSING, NEVER, Clock, Table, followed, moved
 
 __all__ = ["OneEuro"]
 

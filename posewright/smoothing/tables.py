@@ -7,13 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.people import Floats, People
+from posewright.people import Doubles, Floats, Ints, People
 from posewright.results import Result
 
-__all__ = ["MISSING", "NEVER", "Clock", "Doubles", "Indices", "Table", "followed", "moved"]
+__all__ = ["MISSING", "NEVER", "Clock", "Table", "followed", "moved"]
 
-Doubles = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 MISSING = 0.2  # a joint with a lower score was not seen: no filter uses its place
 NEVER = -np.inf  # the time of what was not seen yet
@@ -42,7 +40,7 @@ class Clock:
 class Table:
     """What is known of M identities.  ids: (M,), each once.  data: (M, K, C) per joint."""
 
-    ids: Indices
+    ids: Ints
     data: Doubles
 
     @classmethod
@@ -53,7 +51,7 @@ class Table:
     def __getitem__(self, rows: NDArray[np.bool_]) -> Table:
         return Table(self.ids[rows], self.data[rows])
 
-    def take(self, ids: Indices, unknown: Doubles) -> Doubles:
+    def take(self, ids: Ints, unknown: Doubles) -> Doubles:
         """Return (N, K, C): what is known of `ids`; (C,) `unknown` of those without a row."""
         same = self.ids[:, None] == ids
         found = same.any(0)
@@ -62,19 +60,19 @@ class Table:
         data[found] = self.data[same.argmax(0)[found]] if len(self.ids) else 0
         return data
 
-    def put(self, ids: Indices, data: Doubles) -> Table:
+    def put(self, ids: Ints, data: Doubles) -> Table:
         """Return the table in which (N, K, C) `data` is what is known of `ids`."""
         others = self[~np.isin(self.ids, ids)]
         return Table(np.concatenate([others.ids, ids]), np.concatenate([others.data, data]))
 
 
-def followed(people: People) -> Indices:
+def followed(people: People) -> Ints:
     """Return the rows of those with an identity; of two with the same one, the first."""
     ids, rows = np.unique(people.ids, return_index=True)
     return np.sort(rows[ids >= 0]).astype(np.int64)
 
 
-def moved(people: People, rows: Indices, places: Doubles | Floats) -> People:
+def moved(people: People, rows: Ints, places: Doubles | Floats) -> People:
     """Return the people with (n, K, 2) new places of the joints of `rows`."""
     keypoints = people.keypoints.copy()
     keypoints[rows] = places

@@ -12,19 +12,9 @@ import numpy as np
 
 from posewright.errors import UsageError, not_finite
 from posewright.nms import box_iou
-from posewright.people import Floats, Frame, People
+from posewright.people import Doubles, Floats, Frame, Ints, Mask, People
 from posewright.skeletons import Skeleton
-from posewright.trackers.motion import (
-    Clock,
-    Doubles,
-    Ids,
-    Indices,
-    Mask,
-    Round,
-    full,
-    in_rounds,
-    inside,
-)
+from posewright.trackers.motion import Clock, Ids, Round, full, in_rounds, inside
 from posewright.trackers.tracks import BoxTracks
 
 __all__ = ["AppearanceTracker", "Embed"]
@@ -58,10 +48,10 @@ class _Tracks:
         return cls(BoxTracks.start(people), looks, np.zeros(len(people)))
 
     @property
-    def ids(self) -> Indices:
+    def ids(self) -> Ints:
         return self.boxes.people.ids
 
-    def __getitem__(self, rows: Indices) -> _Tracks:
+    def __getitem__(self, rows: Ints) -> _Tracks:
         return _Tracks(self.boxes[rows], self.looks[rows], self.lasted[rows])
 
     def joined(self, other: _Tracks) -> _Tracks:
@@ -157,13 +147,13 @@ class AppearanceTracker:
         self._clock.set(frame)
         return people.replace(ids=ids)
 
-    def _named(self, tracks: _Tracks, owner: Indices, new: Mask) -> Indices:
+    def _named(self, tracks: _Tracks, owner: Ints, new: Mask) -> Ints:
         """Return (N,) ids; who is seen for the second time gets one, at first everybody new."""
         ids = np.append(tracks.ids, -1)[owner]
         named = (owner >= 0) & (ids < 0) if self._clock.started else new
         return self._ids.given(ids, named)
 
-    def _lost(self, tracks: _Tracks, found: Indices) -> _Tracks:
+    def _lost(self, tracks: _Tracks, found: Ints) -> _Tracks:
         """Return the tracks with an id that were not found and may still be."""
         lost = self._clock.waits(tracks.boxes.away) & (tracks.ids > 0)
         lost[found] = False

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from posewright.nms import box_iou
-from posewright.people import Frame, People
+from posewright.people import Frame, Ints, Mask, People
 from posewright.skeletons import Skeleton
-from posewright.trackers.motion import Clock, Ids, Indices, Mask, Round, full, in_rounds, inside
+from posewright.trackers.motion import Clock, Ids, Round, full, in_rounds, inside
 from posewright.trackers.tracks import BoxTracks
 
 __all__ = ["ByteTracker"]
@@ -73,7 +73,7 @@ class ByteTracker:
         return people.replace(ids=ids)
 
     def _continued(
-        self, tracks: BoxTracks, people: People, owner: Indices, followed: Mask
+        self, tracks: BoxTracks, people: People, owner: Ints, followed: Mask
     ) -> BoxTracks:
         """Return the tracks after a frame: those seen, and those lost that have an id."""
         rows = np.flatnonzero(owner >= 0)

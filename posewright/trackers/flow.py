@@ -8,8 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.nms import Indices
-from posewright.people import Floats
+from posewright.people import Doubles, Floats, Ints
 
 __all__ = [
     "Correspondences",
@@ -23,8 +22,7 @@ __all__ = [
 ]
 
 Pairs = tuple[Floats, Floats]  # (M, 2) x, y px in the first picture, (M, 2) in the second
-Doubles = NDArray[np.float64]
-Members = tuple[Indices, Indices]  # numbers of a shape and of a point in it
+Members = tuple[Ints, Ints]  # numbers of a shape and of a point in it
 
 _STRIP = 48.0  # px, width of the strips in which points are sorted
 
@@ -157,12 +155,12 @@ def inside(points: Floats, low: Floats, high: Floats) -> Members:
     return row[good], column[good]
 
 
-def _key(strip: Doubles | Indices, y: Floats) -> Doubles:
+def _key(strip: Doubles | Ints, y: Floats) -> Doubles:
     """Return numbers that rise with the strip, and with y inside it."""
     return np.asarray(strip * 1e7 + np.clip(y, -4e6, 4e6))
 
 
-def runs(first: Indices, stop: Indices) -> tuple[Indices, Indices]:
+def runs(first: Ints, stop: Ints) -> tuple[Ints, Ints]:
     """(R,), (R,) -> all numbers from each `first` up to `stop`, after the row of each."""
     count = np.maximum(stop - first, 0)
     row = np.repeat(np.arange(len(first)), count)

@@ -9,15 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from posewright.nms import box_iou
-from posewright.people import Floats, People
+from posewright.people import Floats, Mask, People
 from posewright.trackers.flow import Members, Pairs, inside, runs
 
-__all__ = ["ENOUGH", "Mask", "Shapes", "link_scores", "outwards"]
+__all__ = ["ENOUGH", "Shapes", "link_scores", "outwards"]
 
-Mask = NDArray[np.bool_]
 
 ENOUGH = 4  # correspondences in a person's box: fewer say nothing
 _SEEN = 0.1  # joint score above which a joint counts

@@ -7,16 +7,12 @@ from dataclasses import dataclass
 
 import lap
 import numpy as np
-from numpy.typing import NDArray
 
 from posewright.errors import UsageError
-from posewright.people import Floats, Frame, People
+from posewright.people import Doubles, Floats, Frame, Ints, Mask, People
 
 __all__ = ["Clock", "Ids", "Kalman", "Round", "centre", "full", "in_rounds", "inside"]
 
-Doubles = NDArray[np.float64]
-Indices = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 _LEAP = 5  # times the buffer that may lie between one frame and the next
 
@@ -67,7 +63,7 @@ class Kalman:
         value, speed = either(self.value, other.value), either(self.speed, other.speed)
         return Kalman(value, speed, (pp, pv, vv))
 
-    def __getitem__(self, rows: Indices) -> Kalman:
+    def __getitem__(self, rows: Ints) -> Kalman:
         pp, pv, vv = (v[rows] for v in self.variance)
         return Kalman(self.value[rows], self.speed[rows], (pp, pv, vv))
 
@@ -148,7 +144,7 @@ class Ids:
     def __init__(self) -> None:
         self._next = 1
 
-    def given(self, ids: Indices, to: Mask | Indices) -> Indices:
+    def given(self, ids: Ints, to: Mask | Ints) -> Ints:
         """Return (N,) ids in which the people `to`, a mask or rows, have new ones."""
         ids = ids.copy()
         count = len(ids[to])
@@ -167,7 +163,7 @@ class Round:
     least: float
 
 
-def in_rounds(rounds: Sequence[Round]) -> Indices:
+def in_rounds(rounds: Sequence[Round]) -> Ints:
     """Return (N,) the track of each person, -1 = none; a round deals with who is left over."""
     owner = np.full(len(rounds[0].people), -1)
     for each in rounds:

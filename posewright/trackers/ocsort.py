@@ -7,21 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from posewright.nms import box_iou
-from posewright.people import Floats, Frame, People
+from posewright.people import Doubles, Floats, Frame, Ints, Mask, People
 from posewright.skeletons import Skeleton
-from posewright.trackers.motion import (
-    Clock,
-    Doubles,
-    Ids,
-    Indices,
-    Kalman,
-    Mask,
-    Round,
-    centre,
-    full,
-    in_rounds,
-    inside,
-)
+from posewright.trackers.motion import Clock, Ids, Kalman, Round, centre, full, in_rounds, inside
 
 __all__ = ["OcSortTracker"]
 
@@ -52,7 +40,7 @@ class _Tracks:
     people: People
     state: Kalman
     away: Doubles
-    sights: Indices
+    sights: Ints
     past: Doubles
     heading: Doubles
 
@@ -64,7 +52,7 @@ class _Tracks:
         state = Kalman.start(_measured(people.boxes), _START, _START_SPEED)
         return cls(people, state, np.zeros(n), np.ones(n, np.int64), past, np.zeros((n, 2)))
 
-    def __getitem__(self, rows: Indices) -> _Tracks:
+    def __getitem__(self, rows: Ints) -> _Tracks:
         return _Tracks(
             self.people[rows],
             self.state[rows],
@@ -204,7 +192,7 @@ class OcSortTracker:
         self._tracks = found.joined(lost_tracks).joined(_Tracks.start(seen[new]))
         return people.replace(ids=ids)
 
-    def _named(self, tracks: _Tracks, owner: Indices, new: Mask) -> Indices:
+    def _named(self, tracks: _Tracks, owner: Ints, new: Mask) -> Ints:
         """Return (N,) ids; tracks that are confirmed now get theirs."""
         ids = np.append(tracks.people.ids, -1)[owner]
         sights = np.append(tracks.sights, 0)[owner] + 1

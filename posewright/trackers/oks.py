@@ -7,20 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from posewright.nms import box_iou, oks
-from posewright.people import Floats, Frame, People
+from posewright.people import Doubles, Floats, Frame, Ints, People
 from posewright.skeletons import Skeleton
-from posewright.trackers.motion import (
-    Clock,
-    Doubles,
-    Ids,
-    Indices,
-    Kalman,
-    Round,
-    centre,
-    full,
-    in_rounds,
-    inside,
-)
+from posewright.trackers.motion import Clock, Ids, Kalman, Round, centre, full, in_rounds, inside
 
 __all__ = ["OksTracker"]
 
@@ -51,7 +40,7 @@ class _Tracks:
 
     people: People
     state: Kalman
-    sights: Indices
+    sights: Ints
     away: Doubles
 
     @classmethod
@@ -64,7 +53,7 @@ class _Tracks:
     def __len__(self) -> int:
         return len(self.away)
 
-    def __getitem__(self, rows: Indices) -> _Tracks:
+    def __getitem__(self, rows: Ints) -> _Tracks:
         return _Tracks(self.people[rows], self.state[rows], self.sights[rows], self.away[rows])
 
     def joined(self, other: _Tracks) -> _Tracks:
@@ -147,7 +136,7 @@ class OksTracker:
         self._clock.set(frame)
         return people.replace(ids=ids)
 
-    def _new(self, people: People, score: Floats, owner: Indices) -> Indices:
+    def _new(self, people: People, score: Floats, owner: Ints) -> Ints:
         """Return who starts a track: sure, matched to nothing, repeating nobody better."""
         new = np.flatnonzero((owner < 0) & (score >= _NEW))
         new = new[np.argsort(-score[new], kind="stable")]
@@ -155,7 +144,7 @@ class OksTracker:
         repeats = like[:, owner >= 0].any(1) | np.tril(like[:, new], -1).any(1)
         return np.sort(new[~repeats])
 
-    def _continued(self, tracks: _Tracks, people: People, owner: Indices, new: Indices) -> _Tracks:
+    def _continued(self, tracks: _Tracks, people: People, owner: Ints, new: Ints) -> _Tracks:
         """Return the tracks after a frame: those seen, those lost that may return, the new."""
         seen = np.flatnonzero(owner >= 0)
         found = tracks[owner[seen]].seen(people[seen])
@@ -202,7 +191,7 @@ def _score(people: People, posed: bool) -> Floats:
     return np.sqrt(people.box_scores * people.pose_scores) if posed else people.box_scores
 
 
-def _assigned(likeness: Floats, score: Floats) -> Indices:
+def _assigned(likeness: Floats, score: Floats) -> Ints:
     """(N, T) likeness, (N,) score -> (N,) the track of each person, -1 = none, in two rounds."""
     sure = score >= _SURE
     doubtful = ~sure & (score >= _DOUBTFUL)

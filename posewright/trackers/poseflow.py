@@ -13,13 +13,12 @@ import lap
 import numpy as np
 
 from posewright.errors import UsageError, nearest
-from posewright.nms import Indices
-from posewright.people import Floats, Frame, People
+from posewright.people import Doubles, Floats, Frame, Ints, Mask, People
 from posewright.skeletons import Skeleton
 from posewright.trackers import motion
 from posewright.trackers.flow import Correspondences, OpticalFlow, Orb, Pairs, inside, no_pairs
-from posewright.trackers.links import ENOUGH, Mask, Shapes, link_scores, outwards
-from posewright.trackers.motion import Clock, Doubles, Ids
+from posewright.trackers.links import ENOUGH, Shapes, link_scores, outwards
+from posewright.trackers.motion import Clock, Ids
 
 __all__ = ["PoseFlowTracker", "poseflow_original"]
 
@@ -184,7 +183,7 @@ def _way(name: Way | Correspondences) -> Correspondences | None:
     return _WAYS[name]
 
 
-def _linked(scores: Floats) -> Indices:
+def _linked(scores: Floats) -> Ints:
     """(T, N) -> (N,) the track of each person by the largest total score; -1 = none."""
     owner = np.full(scores.shape[1], -1)
     if scores.size == 0:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posewright.people import Floats, People
-from posewright.trackers.motion import Doubles, Indices, Kalman, Mask, centre
+from posewright.people import Doubles, Floats, Ints, Mask, People
+from posewright.trackers.motion import Kalman, centre
 
 __all__ = ["BoxTracks", "boxes_of", "measured"]
 
@@ -39,7 +39,7 @@ class BoxTracks:
         known, moving = _noise(_START, value), _noise(_START_SPEED, value)
         return cls(people, Kalman.start(value, known, moving), np.zeros(len(people)))
 
-    def __getitem__(self, rows: Indices) -> BoxTracks:
+    def __getitem__(self, rows: Ints) -> BoxTracks:
         return BoxTracks(self.people[rows], self.state[rows], self.away[rows])
 
     def __len__(self) -> int:

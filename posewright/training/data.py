@@ -139,7 +139,7 @@ def check_validation(held: Dataset) -> None:
     from posewright.evaluation.measuring import Measured
     from posewright.evaluation.scoring import main_metric
 
-    counted = [i for i, s in enumerate(held) if ((s.labelled > 0) & ~s.crowd).any()]
+    counted = [i for i, s in enumerate(held) if s.counting.any()]
     if counted and not any(held[i].load().status == "ok" for i in counted):
         first = held[counted[0]]
         raise SourceError(

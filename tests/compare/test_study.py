@@ -249,6 +249,17 @@ def test_what_cannot_be_compared_is_refused_at_once(stick_people: Path) -> None:
         compare(["movenet-thunder"], Dataset("d", COCO17, ()))
 
 
+def test_a_network_that_tells_people_apart_is_no_pose_model(
+    stick_people: Path, tmp_path: Path
+) -> None:
+    from posewright.models import create
+    from posewright.models.saving import save_model
+
+    save_model(create("osnet_x0_25"), tmp_path / "osnet.safetensors")
+    with pytest.raises(UsageError, match="tells people apart"):
+        compare([str(tmp_path / "osnet.safetensors")], open_dataset(stick_people))
+
+
 def test_the_verb_writes_and_prints(
     stick_people: Path,
     tmp_path: Path,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -15,22 +14,21 @@ import numpy as np
 import pytest
 
 from posewright.cli import main
-from posewright.cli.eval import DATA as CHOICES
 from posewright.cli.eval import RESCORE as WORDS
 from posewright.codecs import PoseFix
 from posewright.datasets import Dataset, Sample, open_dataset
 from posewright.datasets.formats.coco_out import write_labels
 from posewright.errors import SourceError, UsageError
 from posewright.evaluation.arrays import in_order, labels_of
+from posewright.evaluation.by_oks import score_instances
 from posewright.evaluation.coco_files import detections, read_entries
 from posewright.evaluation.columns import WHOLE_BODY
-from posewright.evaluation.evaluate import DATA, Evaluation, data_of, evaluate
+from posewright.evaluation.evaluate import Evaluation, data_of, evaluate
 from posewright.evaluation.label_sets import with_heads
 from posewright.evaluation.rescoring import RESCORE, rescored
 from posewright.evaluation.result_files import write_results
 from posewright.evaluation.running import FileBoxes, LabelledBoxes
-from posewright.evaluation.scoring import DATA as SCORED
-from posewright.evaluation.scoring import Scoring, main_metric, score_files, score_instances
+from posewright.evaluation.scoring import Scoring, main_metric, score_files
 from posewright.people import Frame, People
 from posewright.readers import read_boxes
 from posewright.skeletons import (
@@ -43,34 +41,10 @@ from posewright.skeletons import (
     POSETRACK17,
     Skeleton,
 )
-from posewright.warp import Warp
+from tests.helpers.models import Knowing
 
 SIZE = (96, 80)
 OWN = Skeleton("own", ("tail", "left_paw", "right_paw"))
-
-
-@dataclass
-class Knowing:
-    """A model that finds people by itself: a picture's grey level is the number of its answer."""
-
-    answers: list[People]
-    skeleton: Skeleton
-    top_down: bool = False
-    runtime: str = "none"
-    input_size: tuple[int, int] = SIZE
-
-    def __post_init__(self) -> None:
-        self.info = SimpleNamespace(name="knowing")
-        self.codec = self
-
-    def warps(self, size: tuple[int, int], people: People | None) -> list[Warp]:
-        return [Warp(np.eye(2, 3), size)]
-
-    def __call__(self, views: Any, condition: Any = None) -> dict[str, Any]:
-        return {"level": views[:, 0, 0, 0]}
-
-    def decode(self, outputs: Any) -> list[People]:
-        return [self.answers[int(level)] for level in outputs["level"]]
 
 
 def labelled(folder: Path, skeleton: Skeleton, people: list[int], **more: Any) -> Dataset:
@@ -135,7 +109,6 @@ def test_the_truth_is_perfect_and_nobody_is_nothing(kind: str, tmp_path: Path) -
 
 
 def test_the_verb_offers_all() -> None:
-    assert set(CHOICES) == set(SCORED) == {*DATA, "mot"}
     assert set(WORDS) == set(RESCORE)
 
 

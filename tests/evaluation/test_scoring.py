@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from posewright.cli import main
-from posewright.cli.eval import DATA as CHOICES
 from posewright.datasets import open_dataset
 from posewright.errors import UsageError
 from posewright.evaluation.arrays import in_order
-from posewright.evaluation.scoring import DATA, score_files
+from posewright.evaluation.measures import MEASURES
+from posewright.evaluation.scoring import score_files
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +22,10 @@ def reference(data_dir: Path) -> Path:
     return data_dir / "eval_reference"
 
 
-def test_the_verb_offers_what_can_be_scored() -> None:
-    assert set(CHOICES) == set(DATA)
+def test_the_verb_offers_what_can_be_scored(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["eval", "--help"])
+    assert ", ".join(MEASURES) in " ".join(capsys.readouterr().out.split())
     with pytest.raises(UsageError, match="did you mean 'coco'"):
         score_files("cocoo", "a", "b")
 
@@ -285,3 +288,13 @@ def test_files_of_other_data_sets(
     for data, ann, found, code in cases:
         assert call(data, ann, found) == code, (data, ann, found)
         assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_every_measure_has_what_it_names() -> None:
+    for measure in MEASURES.values():
+        for name in filter(None, (measure.files, measure.people)):
+            module, _, function = name.partition(":")
+            assert callable(getattr(import_module(f"posewright.evaluation.{module}"), function))
+        skeleton = measure.skeleton
+        assert skeleton is None or skeleton.name == measure.joints
+    assert [m.name for m in MEASURES.values() if not m.people] == ["mot"]

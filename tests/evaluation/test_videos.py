@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -23,65 +21,18 @@ from posewright.evaluation.evaluate import Evaluation, evaluate
 from posewright.evaluation.scoring import main_metric, score_files
 from posewright.evaluation.track_files import read_posetrack_boxes
 from posewright.evaluation.videos import box_frames, frame_numbers, posetrack_frames, videos
-from posewright.files.matfile import read_mat
 from posewright.metrics.box_tracks import BoxFrame, grown_extents, track_numbers
 from posewright.metrics.tracking import in_percent
 from posewright.people import Frame, People
 from posewright.reports import evaluation_report
-from posewright.skeletons import COCO17, POSETRACK17
+from posewright.skeletons import POSETRACK17
 from posewright.trackers import Tracker, create_tracker
 from posewright.warp import Warp
+from tests.helpers.models import Knowing
+from tests.helpers.posetrack import REST, SIZE, call, changed, swapped, video, written
 
-SIZE = (320, 160)
 BOXES = ("MOTA", "MOTP", "IDF1", "HOTA", "DetA", "AssA", "IDs", "FM", "MT", "PT", "ML")
 BOTH = ("posetrack", "mot")
-REST = np.random.default_rng(0).uniform(0, [40, 120], (17, 2))  # a pose
-
-
-def video(name: str = "000001", frames: int = 10, more: Any = None) -> dict[str, Any]:
-    """Labels of two people who walk side by side; ids begin with 3 and 4."""
-    images, people = [], []
-    for f in range(frames):
-        image = 10_000_010_000 + f
-        images.append(
-            {
-                "id": image,
-                "frame_id": image,
-                "vid_id": name,
-                "is_labeled": True,
-                "width": SIZE[0],
-                "height": SIZE[1],
-                "file_name": f"{name}/{f:06d}.png",
-                **(more or {}),
-            }
-        )
-        for p in range(2):
-            xy = REST + np.array([20 + 150 * p + 4 * f, 20])
-            people.append(
-                {
-                    "id": 2 * f + p,
-                    "image_id": image,
-                    "category_id": 1,
-                    "track_id": 3 + p,
-                    "keypoints": np.c_[xy, np.ones(17)].ravel().tolist(),
-                    "bbox": [*(xy.min(0) - 9).tolist(), *(np.ptp(xy, 0) + 18).tolist()],
-                    "bbox_head": [*xy[0].tolist(), 20, 20],
-                    "iscrowd": False,
-                }
-            )
-    category = {"id": 1, "name": "person", "keypoints": list(POSETRACK17.joints)}
-    return {"images": images, "annotations": people, "categories": [category]}
-
-
-def changed(data: dict[str, Any], change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
-    """Results with each person changed."""
-    return {**data, "annotations": [change(dict(a)) for a in data["annotations"]]}
-
-
-def swapped(person: dict[str, Any]) -> dict[str, Any]:
-    """Exchange the two identities in the second half."""
-    late = person["image_id"] >= 10_000_010_005
-    return {**person, "track_id": 7 - person["track_id"] if late else person["track_id"]}
 
 
 @pytest.fixture()
@@ -92,15 +43,6 @@ def labels(tmp_path: Path) -> Path:
         grey = np.full((SIZE[1], SIZE[0], 3), f, np.uint8)
         cv2.imwrite(str(tmp_path / "000001" / f"{f:06d}.png"), grey)
     return written(tmp_path / "labels.json", video())
-
-
-def written(file: Path, data: Any) -> Path:
-    file.write_text(json.dumps(data))
-    return file
-
-
-def call(labels: Path, *more: object) -> int:
-    return main(["eval", "posetrack", "--ann", str(labels), *map(str, more)])
 
 
 # --- files ---------------------------------------------------------------------------------------
@@ -310,33 +252,8 @@ def test_a_rate_in_labels_is_kept(labels: Path, tmp_path: Path) -> None:
 # --- a model -------------------------------------------------------------------------------------
 
 
-class Knowing:
-    """A model that finds people by itself: a picture's grey level is the number of its answer."""
-
-    top_down = False
-    runtime = "none"
-    input_size = SIZE
-    skeleton = POSETRACK17
-    info = SimpleNamespace(name="knowing")
-
-    def __init__(self, answers: list[People]) -> None:
-        self.answers = answers
-        self.codec: Any = self
-
-    def warps(self, size: tuple[int, int], people: People | None) -> list[Warp]:
-        return [Warp(np.eye(2, 3), size)]
-
-    def __call__(self, views: Any, condition: Any = None) -> dict[str, Any]:
-        return {"level": views[:, 0, 0, 0]}
-
-    def decode(self, outputs: Any) -> list[People]:
-        return [self.answers[int(level)] for level in outputs["level"]]
-
-
 class TopDown(Knowing):
     """A model that says nothing but where it looked: every joint in the middle of the box."""
-
-    top_down = True
 
     def warps(self, size: tuple[int, int], people: People | None) -> list[Warp]:
         assert people is not None
@@ -360,7 +277,8 @@ def knowing(dataset: Dataset, score: float = 0.9) -> Knowing:
         [
             s.people.replace(scores=one, ids=ids)
             for s, one, ids in zip(dataset, ones, nobody, strict=True)
-        ]
+        ],
+        POSETRACK17,
     )
 
 
@@ -450,7 +368,7 @@ def test_each_video_has_a_tracker_at_its_rate(
     """Pictures in any order; every second frame of the first video, at 10 frames a second."""
     calls = recorded(monkeypatch)
     dataset = dataset_of(labels)
-    model = TopDown([])
+    model = TopDown([], POSETRACK17, task="joints", top_down=True)
     first = [replace(dataset[i], fps=10.0, video="x") for i in (8, 2, 4)]
     second = [replace(dataset[i], video="y") for i in (3, 1)]
     mixed = replace(dataset, samples=(first[0], second[0], *first[1:], second[1]))
@@ -552,76 +470,3 @@ def test_options_of_the_verb(labels: Path, capsys: pytest.CaptureFixture[str]) -
         assert main(["eval", data, "--ann", str(labels), *map(str, options)]) == 2, options
         error = capsys.readouterr().err
         assert message in error and error.count("\n") == 1, error
-
-
-# --- the clip of the Bonn set --------------------------------------------------------------------
-
-CLIP = "060470979"
-ORDER = (
-    "right_ankle",
-    "right_knee",
-    "right_hip",
-    "left_hip",
-    "left_knee",
-    "left_ankle",
-    "",
-    "",
-    "neck",
-    "top_head",
-    "right_wrist",
-    "right_elbow",
-    "right_shoulder",
-    "left_shoulder",
-    "left_elbow",
-    "left_wrist",
-)
-
-
-def clip_labels(folder: Path) -> dict[str, Any]:
-    """The clip's labels in PoseTrack's form; boxes are the extents, an eighth added a side."""
-    entries = read_mat(folder / "annolist" / "test" / "annolist.mat")["annolist"].ravel()
-    clip = next(e for e in entries if str(e["name"]) == CLIP)
-    rows = clip["annopoints"].reshape(-1, int(clip["num_frames"].item()))
-    images, people = [], []
-    for f in range(rows.shape[1]):
-        name = f"videos/{CLIP}/{f + 1:05d}.jpg"
-        images.append({"id": f, "file_name": name, "vid_id": CLIP, "width": 960, "height": 540})
-        people += [person(cell[0, 0], p, f) for p, cell in enumerate(rows[:, f])]
-    category = {"id": 1, "name": "person", "keypoints": list(POSETRACK17.joints)}
-    return {"images": images, "annotations": people, "categories": [category]}
-
-
-def person(label: dict[str, Any], number: int, frame: int) -> dict[str, Any]:
-    points = np.zeros((17, 3))
-    for point in np.ravel(label["point"]):
-        joint = ORDER[int(point["id"].item())]
-        points[POSETRACK17[joint]] = point["x"].item(), point["y"].item(), 1
-    left, top, width, height = grown_extents(points[None])[0].tolist()
-    x1, y1, x2, y2 = map(float, label["head_rect"].ravel())
-    return {
-        "id": 4 * frame + number,
-        "image_id": frame,
-        "category_id": 1,
-        "track_id": number,
-        "keypoints": points.ravel().tolist(),
-        "bbox": [left, top, width, height],
-        "bbox_head": [x1, y1, x2 - x1, y2 - y1],
-    }
-
-
-def test_the_clip_by_the_embedded_network(
-    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The rows of docs/tracking.md: labelled boxes, OKS-NMS, the default tracker."""
-    folder = data_dir / "bonn_posetrack"
-    file = written(tmp_path / "bonn.json", clip_labels(folder))
-    options = ("-m", "movenet-thunder", "--images", folder, "--nms", "oks", "--tracker", "oks")
-    assert call(file, *options, "--metrics", "posetrack,mot", "--json") == 0
-    numbers = json.loads(capsys.readouterr().out)
-    assert numbers["measured"] == "15 of the 17 joints of posetrack17"
-    # 71.6 in bf16, 69.4 in fp32: the processor decides
-    assert numbers["MOTA"] == pytest.approx(70.5, abs=3)
-    assert numbers["IDF1"] == pytest.approx(0.84, abs=0.03)
-    assert numbers["box_MOTA"] == pytest.approx(97.6, abs=1) and numbers["box_IDs"] <= 4
-    assert numbers["joints"]["nose"] == {"AP": -1, "MOTA": -1}  # labelled nowhere
-    assert len(COCO17) == 17 and numbers["settings"]["tracker"] == "oks"

@@ -10,8 +10,8 @@ import pytest
 
 from posewright.codecs import RTMO
 from posewright.errors import ModelError
+from posewright.export import agreement as module
 from posewright.export.agreement import ROUNDING, Check, agreement
-from posewright.export.export import agreement as module
 from posewright.skeletons import COCO17
 
 SIZE = (64, 64)

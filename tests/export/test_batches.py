@@ -13,8 +13,8 @@ from torch import Tensor, nn
 import posewright.models
 from posewright.codecs import Heatmap
 from posewright.errors import ModelError
+from posewright.export import agreement as module
 from posewright.export.agreement import BATCHES, agreement
-from posewright.export.export import agreement as module
 from posewright.export.export import export
 from posewright.models import PoseModel, create
 

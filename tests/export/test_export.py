@@ -251,7 +251,7 @@ def test_a_graph_for_other_tools(model: PoseModel, tmp_path: Path) -> None:
 @contextmanager
 def spoilt(monkeypatch: pytest.MonkeyPatch, change: Callable[[nn.Module], None]) -> Iterator[None]:
     """What is written is another network than the one that it is compared with."""
-    from posewright.export.export import export as module
+    from posewright.export import export as module
 
     def fold(graph: nn.Module, *x: torch.Tensor) -> nn.Module:
         folded = fold_batch_norm(graph, *x)

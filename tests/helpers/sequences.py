@@ -58,7 +58,7 @@ class Network:
 
     @property
     def codec(self) -> Any:
-        return type("Codec", (), {"top_down": True})
+        return type("Codec", (), {"task": "joints", "top_down": True, "mirrors": True})
 
     def __bool__(self) -> bool:
         return True

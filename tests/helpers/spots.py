@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from posewright.codecs.base import Task
 from posewright.people import Frame, People
 from posewright.skeletons import Skeleton
 from posewright.warp import Warp
@@ -22,7 +23,9 @@ class SpotCodec:
     """Top-down: the reddest pixel of a view is the left hand, the bluest the right."""
 
     kind: ClassVar[str] = "spots"
+    task: ClassVar[Task] = "joints"
     top_down: ClassVar[bool] = True
+    mirrors: ClassVar[bool] = True
     input_size: tuple[int, int] = (48, 64)
 
     def warps(self, image_size: tuple[int, int], people: People | None) -> list[Warp]:

@@ -33,11 +33,11 @@ def test_sigmas_fall_to_their_own_at_half_of_the_training(name: str) -> None:
 def test_rtmo_teaches_from_the_epoch_on() -> None:
     model = create("rtmo_t", input_size=(64, 64))
     assert isinstance(model.loss, RTMOLoss)
-    late, never = stages(model, teach_from=40), stages(model)
+    late = stages(model, teach_from=40)
     for epoch, expected in ((0, False), (39.9, False), (40, True), (99, True), (0, False)):
         late.at(epoch)
         assert model.loss.teach is expected
-    never.at(99)
+    stages(model).at(99)
     assert model.loss.teach is False
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from posewright.codecs import Codec, Heatmap
+from posewright.codecs.base import trains
+from posewright.errors import UsageError
 from posewright.people import People
 
 __all__ = ["Batch", "heatmap_targets"]
@@ -46,10 +48,11 @@ def _encoded(
     codec: Codec, people: People | list[People]
 ) -> Iterable[tuple[str, NDArray[np.generic]]]:
     """Return the targets of views as the codec's own numpy code makes them."""
-    encode: Callable[[People], dict[str, NDArray[np.generic]]] = codec.encode  # type: ignore[attr-defined]
+    if not trains(codec):
+        raise UsageError(f"networks of codec {codec.kind!r} cannot be trained: it makes no targets")
     if isinstance(people, People):
-        return encode(people).items()
-    parts = [encode(one) for one in people or [People.empty()]]
+        return codec.encode(people).items()
+    parts = [codec.encode(one) for one in people or [People.empty()]]
     joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     return [(key, a[: len(people)]) for key, a in joined.items()]
 

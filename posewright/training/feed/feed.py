@@ -16,11 +16,12 @@ import torch
 from numpy.typing import NDArray
 
 from posewright.augment import Augmentation, Views
-from posewright.codecs import Codec, PoseFix
+from posewright.codecs import Codec
+from posewright.codecs.base import refines
 from posewright.datasets.base import Dataset
 from posewright.errors import SourceError
 from posewright.files.prefetch import ahead
-from posewright.people import Floats, People
+from posewright.people import Floats, Ints, People
 from posewright.readers.boxes import BoxFile
 from posewright.skeletons import Skeleton
 from posewright.training.feed.batches import Batch
@@ -33,8 +34,6 @@ __all__ = ["Feed"]
 PIECE = 16  # most instances that a worker takes at a time
 AHEAD = 2  # batches that are made before they are asked for
 
-Numbers = NDArray[np.int64]
-
 
 @dataclass(frozen=True, eq=False)
 class _Piece:
@@ -45,7 +44,7 @@ class _Piece:
 
     draws: EpochDraws
     augment: Augmentation
-    numbers: Numbers
+    numbers: Ints
     views: NDArray[np.uint8]
     batch: NDArray[np.uint8]
     ends: bool
@@ -74,7 +73,7 @@ class _Made:
     """
 
     piece: _Piece
-    numbers: Numbers
+    numbers: Ints
     people: list[People]
     conditions: list[Floats]
 
@@ -171,7 +170,7 @@ class Feed:
             if made is not None:
                 return made
 
-    def _readable(self, numbers: Numbers) -> tuple[Numbers, Numbers]:
+    def _readable(self, numbers: Ints) -> tuple[Ints, Ints]:
         """Return the instances whose draws to use, and those to show.
 
         In training the next one with a readable picture stands in, otherwise nobody does.
@@ -193,7 +192,7 @@ class Feed:
             chosen.append(m)
         return numbers, np.array(chosen, np.int64)
 
-    def _together(self, piece: _Piece, owners: Numbers, chosen: Numbers) -> _Made | None:
+    def _together(self, piece: _Piece, owners: Ints, chosen: Ints) -> _Made | None:
         """Draw all views of people at once, then cut them one by one."""
         truth = self.instances.truth
         if truth is None or not len(chosen):
@@ -210,7 +209,7 @@ class Feed:
             conditions += self._condition(piece, shot)
         return _Made(piece, chosen, [views.people(people)], conditions)
 
-    def _singly(self, piece: _Piece, owners: Numbers, chosen: Numbers) -> _Made | None:
+    def _singly(self, piece: _Piece, owners: Ints, chosen: Ints) -> _Made | None:
         """Draw and cut one view after the other, knowing the size of its picture."""
         truth, shown = self.instances.truth, []
         conditions: list[Floats] = []
@@ -243,7 +242,7 @@ class Feed:
 
     def _condition(self, piece: _Piece, shot: _Shot) -> list[Floats]:
         """Return the (K, h, w) pose with mistakes that a network is given to refine, if it is."""
-        if not isinstance(self.codec, PoseFix):
+        if not refines(self.codec):
             return []
         people, person = self.instances.near(shot.number)
         rng = piece.draws.own(shot.owner, mistakes=True)

@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 from posewright.datasets.base import Dataset, Sample
 from posewright.errors import SourceError
 from posewright.nms import box_iou
-from posewright.people import Floats, Frame, People
+from posewright.people import Floats, Frame, Ints, People
 from posewright.readers.boxes import BoxFile
 
 __all__ = ["Instances"]
 
 OVERLAP = 0.5  # least IoU of a detected box with the person whose box it stands for
-Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +28,8 @@ class Instances:
     """
 
     samples: tuple[Sample, ...]
-    sample: Numbers
-    person: Numbers
+    sample: Ints
+    person: Ints
     truth: People | None
     unmatched: int = 0
 
@@ -86,7 +85,7 @@ def _known(sample: Sample) -> NDArray[np.bool_]:
     return np.asarray(boxed | labelled(sample))
 
 
-Found = tuple[Numbers, Floats, int]  # people of one sample, their boxes, how many are left out
+Found = tuple[Ints, Floats, int]  # people of one sample, their boxes, how many are left out
 
 
 def _picture(sample: Sample) -> Found:
@@ -112,7 +111,7 @@ def _detected(sample: Sample, boxes: BoxFile) -> Floats:
     return np.asarray(rows[:, :4], np.float32)
 
 
-def _matches(truth: Floats, found: Floats) -> tuple[Numbers, Numbers]:
+def _matches(truth: Floats, found: Floats) -> tuple[Ints, Ints]:
     """(N, 4), (M, 4) -> numbers of the pairs, one to one, the best overlap first."""
     iou = box_iou(truth, found)
     pairs: dict[int, int] = {}

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from posewright.people import Doubles
+
 __all__ = ["EpochDraws"]
 
-Doubles = NDArray[np.float64]
 _ORDER, _TABLES, _OWN = 0, 1, 2  # streams of an epoch; those of the instances come last
 
 
