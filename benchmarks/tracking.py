@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -251,10 +251,9 @@ def clip_frames(folder: Path) -> list[Frame]:
 def clip_table(frames: list[Frame], video: Video, boxes: Labelled | None) -> Iterator[list[str]]:
     """Yield the rows of the clip; boxes: the labelled ones, or None for our detector."""
     from posewright import Pose
-    from posewright.pipeline.pipeline import Pipeline
 
     pose = Pose()
-    pipeline = Pipeline(pose.model, boxes or pose.detector, **pose.settings)  # type: ignore[arg-type]
+    pipeline = replace(pose.pipeline, detector=boxes or pose.detector)
     found = [result.people for result in pipeline.run(frames)]
     yield [
         "tracker",

@@ -256,7 +256,7 @@ def _duplicates(
 ) -> Callable[[People], People] | None:
     """Return how duplicates go; by default not at all where each person has a labelled box."""
     alone = truth and pose.model.codec.top_down and args.nms is None
-    return None if alone else pose.settings["duplicates"]  # type: ignore[return-value]
+    return None if alone else pose.pipeline.duplicates
 
 
 def _dataset(args: argparse.Namespace, pose: Pose) -> tuple[Dataset, bool]:
