@@ -73,10 +73,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _dataset(args: argparse.Namespace) -> Dataset:
     """Return the labelled pictures; what stands before a colon is their kind if there is such."""
-    from posewright.datasets.opening import KINDS, open_part
+    from posewright.datasets.layouts import layouts
+    from posewright.datasets.opening import open_part
 
     kind, colon, path = args.data.partition(":")
-    named = bool(colon) and kind in KINDS
+    named = bool(colon) and kind in layouts()
     file, kind = (path, kind) if named else (args.data, "")
     dataset = open_part(file, kind or None, args.images, "val", "test", class_name=args.class_name)
     part: Dataset = dataset[: args.limit] if args.limit else dataset
