@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from posewright.cli.common import Once, add_class, left_out
+from posewright.cli.common import Once, add_class, left_out, network
 
 if TYPE_CHECKING:
     from posewright.datasets import Dataset
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
     parser.add_argument("models", nargs="+", metavar="MODELS", help="files or embedded names")
+    parser.add_argument(
+        "-m",
+        "--model",
+        action="append",
+        default=[],
+        metavar="FILE.py:NAME",
+        help="a network of your own that a file of MODELS holds the weights of; may be repeated",
+    )
     parser.add_argument(
         "--data",
         action=Once,
@@ -96,6 +104,9 @@ def run(args: argparse.Namespace) -> int:
     if args.limit < 0:
         raise UsageError(f"--limit must not be below 0, not {args.limit}; 0 takes all pictures")
     degradations = parse(args.degrade)
+    for text in args.model:
+        if network(text) == text:
+            raise UsageError(f"-m {text}: name a file of your own, FILE.py:NAME; others need no -m")
     if args.out is not None:
         reserve(args.out, args.overwrite, folder=True)  # before hours pass
     dataset = _dataset(args)
@@ -107,6 +118,7 @@ def run(args: argparse.Namespace) -> int:
         runtime=args.runtime,
         device=args.device,
         machine=cpu_name(),
+        own=args.model,
         say=lambda line: print(line, file=sys.stderr),
     )
     files = write_study(study, args.out) if args.out is not None else []
