@@ -92,21 +92,24 @@ import json, sys
 import posewright.models
 posewright.models.__path__.append(sys.argv[1])
 from posewright.cli import main
-assert [main(command) for command in json.loads(sys.argv[2])] == [0, 0, 0, 0, 0]
+assert [main(command) for command in json.loads(sys.argv[2])] == [0, 0, 0, 0, 0, 0]
 """
 
 
 def test_adding_a_network_is_adding_a_file(tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "add-a-model.md").read_text(encoding="utf-8")
-    block = re.search(r"```python\n(.*?)\nviews = ", page, re.DOTALL)
+    page = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8")
+    block = re.search(r"```python title=[^\n]*pebble.py\"\n(.*?)```", page, re.DOTALL)
     assert block is not None
+    text, recipes = re.subn(r", recipe=Recipe\(.*\)\)", ")", block[1])
+    assert recipes == 1
     (tmp_path / "more").mkdir()
-    (tmp_path / "more" / "pebble.py").write_text(block[1], encoding="utf-8")
+    (tmp_path / "more" / "pebble.py").write_text(text, encoding="utf-8")
     labels, run = str(tmp_path / "set" / "annotations.json"), str(tmp_path / "run")
     small = ["options.input_size=[64,64]", "epochs=1", "batch=2", "val_split=0.5"]
     commands = [
         ["data", "synth", "-o", str(tmp_path / "set"), "--count", "4"],
         ["models", "info", "pebble"],
+        ["train", labels, "-m", "pebble", "--show"],
         ["train", labels, "-m", "pebble", "-o", run, *small],
         ["eval", "coco", "--ann", labels, "-m", f"{run}/last.safetensors"],
         [
@@ -126,6 +129,7 @@ def test_adding_a_network_is_adding_a_file(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "no recipe is published for pebble: what was not set is HRNet's" in done.stdout
+    assert "note: no recipe is published for pebble: these are HRNet's" in done.stderr
     recipe = Recipe.read(tmp_path / "run" / "recipe.toml")
     hrnet = recipe_for("hrnet_w32").with_overrides(["epochs=1"])
     assert (recipe.lr, recipe.milestones, recipe.augment) == (
