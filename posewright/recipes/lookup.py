@@ -19,7 +19,16 @@ from posewright.recipes.recipe import Recipe
 if TYPE_CHECKING:
     from posewright.models import Variant
 
-__all__ = ["FAMILIES", "Family", "find", "has_recipe", "names", "recipe_for", "recipe_of"]
+__all__ = [
+    "FAMILIES",
+    "Family",
+    "families",
+    "find",
+    "has_recipe",
+    "names",
+    "recipe_for",
+    "recipe_of",
+]
 
 
 @dataclass(frozen=True)
@@ -232,8 +241,15 @@ FAMILIES = (
 )
 
 
+def families() -> list[Family]:
+    """Return those above, and one for each network that brings its recipe; needs torch."""
+    from posewright.models import variants
+
+    return [*FAMILIES, *(find(name) for name, v in variants().items() if v.recipe is not None)]
+
+
 def names() -> list[str]:
-    """Return every network with a recipe."""
+    """Return every network of the families above."""
     return sorted(name for family in FAMILIES for name in family.networks)
 
 
