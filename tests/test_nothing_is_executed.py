@@ -61,7 +61,7 @@ OWN = "models/own.py"  # the one file that runs another: what the user typed as 
 WHO_TYPED = {"cli/common.py", "compare/cost.py"}  # who hands words of a command line over to it
 # who imports modules by names that are not all written there: those of the package's own folders,
 # and the optional packages
-IMPORTING = {"files/modules.py": {"f'{package}.{name}'"}, "extras.py": {"package"}}
+IMPORTING = {"files/modules.py": {"package", "f'{package}.{name}'"}, "extras.py": {"package"}}
 STARTERS = {"compare/cost.py", "cli/train.py", "checkpoints/apart.py"}
 
 
@@ -125,7 +125,7 @@ def imports_by_name(source: str) -> set[str]:
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
     given = [c.args[0] for c in calls if dotted(c.func).endswith("import_module")]
     texts = {ast.unparse(argument) for argument in given}
-    ours = re.compile(r"f?'(posewright\.|\{__package__\}\.|\{tables\.__name__\}\.)")
+    ours = re.compile(r"f?'(posewright\.|\{__package__\}\.)")
     return {text for text in texts if not ours.match(text)}
 
 

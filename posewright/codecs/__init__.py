@@ -94,7 +94,10 @@ def _kinds() -> dict[str, Any]:
 @cache
 def _named() -> dict[str, tuple[Any, dict[str, Any]]]:
     """Return class and fields of each codec that has a name: the table above, and the files'."""
-    return {**NAMED, **dict(declared(__name__, "NAMED"))}
+    found = dict(declared(__name__, "NAMED"))
+    if twice := found.keys() & NAMED:
+        raise ValueError(f"two codecs are called {twice.pop()!r}")
+    return {**NAMED, **found}
 
 
 def codec_named(name: str, input_size: tuple[int, int]) -> Codec:

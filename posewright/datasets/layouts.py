@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -34,6 +33,5 @@ class Layout:
 @cache
 def layouts() -> dict[str, Layout]:
     """Return the layouts by their kind, COCO's first."""
-    formats = importlib.import_module("posewright.datasets.formats")
-    found = dict(declared(formats.__name__, "LAYOUTS"))
+    found = dict(declared("posewright.datasets.formats", "LAYOUTS"))
     return {"coco": found.pop("coco"), **found}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pkgutil import iter_modules
@@ -14,7 +13,7 @@ __all__ = ["declared", "modules_in"]
 
 def modules_in(package: str) -> list[ModuleType]:
     """Import every file of a package of posewright, in the alphabetical order of their names."""
-    names = [module.name for module in iter_modules(sys.modules[package].__path__)]
+    names = [module.name for module in iter_modules(import_module(package).__path__)]
     return [import_module(f"{package}.{name}") for name in names if name != "__main__"]
 
 
