@@ -88,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         metavar="NAME",
         help=(
-            "tracker: oks, bytetrack, ocsort, poseflow or appearance; implies --track "
+            "tracker, such as oks, bytetrack, ocsort, poseflow or appearance; implies --track "
             "(default with --track: oks)"
         ),
     )
