@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.util import find_spec
 from itertools import islice
@@ -66,8 +66,7 @@ def read(video: Path, count: int) -> list[Frame]:
 def run(pose: Pose, frames: Any, threads: int, track: bool = True) -> tuple[float, int]:
     """Seconds and people of one pass over `frames`."""
     tracker = create_tracker("oks", skeleton=pose.skeleton, fps=30) if track else None
-    settings = {**pose.settings, "threads": threads, "max_people": MOST_PEOPLE}
-    pipeline = Pipeline(pose.model, pose.detector, tracker=tracker, **settings)
+    pipeline = replace(pose.pipeline, tracker=tracker, threads=threads, max_people=MOST_PEOPLE)
     start = time.perf_counter()
     people = sum(len(result) for result in pipeline.run(frames))
     return time.perf_counter() - start, people
@@ -93,7 +92,7 @@ def overhead(video: Path, count: int) -> Iterator[str]:
     """Reading, warping, decoding maps, NMS and tracking, over the networks' own time."""
     for runtime in ("onnxruntime", "openvino"):
         pose = Pose(runtime=runtime, threads=1)
-        pose.model, pose.detector = Timed(pose.model), Timed(pose.detector)
+        pose.pipeline.model, pose.pipeline.detector = Timed(pose.model), Timed(pose.detector)
         shares, people = [], 0
         for _ in range(3):
             pose.model.seconds.clear()

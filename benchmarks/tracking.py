@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from posewright.metrics.tracking import Sight, Tally, box_distances, mot_numbers
 from posewright.nms import box_iou
 from posewright.people import Frame, People
 from posewright.skeletons import COCO17, Skeleton
-from posewright.trackers import _TRACKERS, Tracker, create_tracker
+from posewright.trackers import Tracker, create_tracker, trackers
 
 CLIP = "060470979"
 VISIBLE = 0.3  # score from which a joint is said to be found
@@ -187,7 +187,7 @@ def videos_table(videos: list[Video], seeds: int) -> Iterator[list[str]]:
         "AssA",
         "ms a frame",
     ]
-    for name in _TRACKERS:
+    for name in trackers():
         try:
             yield [title(name), *_videos_row(name, videos, seeds)]
         except PosewrightError as error:  # one that needs pictures
@@ -251,10 +251,9 @@ def clip_frames(folder: Path) -> list[Frame]:
 def clip_table(frames: list[Frame], video: Video, boxes: Labelled | None) -> Iterator[list[str]]:
     """Yield the rows of the clip; boxes: the labelled ones, or None for our detector."""
     from posewright import Pose
-    from posewright.pipeline.pipeline import Pipeline
 
     pose = Pose()
-    pipeline = Pipeline(pose.model, boxes or pose.detector, **pose.settings)  # type: ignore[arg-type]
+    pipeline = replace(pose.pipeline, detector=boxes or pose.detector)
     found = [result.people for result in pipeline.run(frames)]
     yield [
         "tracker",
@@ -274,7 +273,7 @@ def clip_table(frames: list[Frame], video: Video, boxes: Labelled | None) -> Ite
         name: lambda name=name: create_tracker(  # type: ignore[misc]
             name, skeleton=pose.skeleton, fps=FPS, embed=colours
         )
-        for name in _TRACKERS
+        for name in trackers()
     }
     for name, make in makers.items():
         try:
@@ -345,7 +344,7 @@ def main() -> None:
     videos = read_videos(folder)
     clip, frames = next(v for v in videos if v.name == CLIP), clip_frames(folder)
     print(f"Measured on {platform.processor() or platform.machine()}, numpy {np.__version__}.")
-    show("Scripted scenes: wrong ids (without an id)", scenes_table(list(_TRACKERS)))
+    show("Scripted scenes: wrong ids (without an id)", scenes_table(list(trackers())))
     show(f"The clip {CLIP}, labelled boxes", clip_table(frames, clip, Labelled(clip)))
     show(f"The clip {CLIP}, our detector", clip_table(frames, clip, None))
     count = sum(len(v.points) for v in videos)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -114,38 +115,39 @@ class Pose:
         load = partial(
             _load_beside, runtime=runtime, device=device, precision=precision, threads=threads
         )
-        self.model: Model = _load(
-            model, None if weights is None else Path(weights), **load.keywords
-        )
-        if refines(self.model.codec):
+        network = _load(model, None if weights is None else Path(weights), **load.keywords)
+        if refines(network.codec):
             raise UsageError(f"{model} refines the poses of another model; give it with --refine")
-        if embeds(self.model.codec):
+        if embeds(network.codec):
             raise UsageError(f"{model} tells people apart; give it with --reid (reid=...)")
-        if not len(self.model.skeleton):
+        if not len(network.skeleton):
             raise UsageError(f"{model} is a detector; give it with --detector (detector=...)")
-        if flip and not self.model.codec.mirrors:
+        if flip and not network.codec.mirrors:
             raise UsageError(
                 f"{model} lists people, which a mirrored view lists in another order; leave flip "
                 "out"
             )
-        self.detector = _detector(detector, self.model, load)
+        found = _detector(detector, network, load)
         # what the user should know before anything runs; of the detector, where it is used
-        self.detector_note = _misfit(self.model) if detector == "auto" else ""
+        self.detector_note = _misfit(network) if detector == "auto" else ""
         if det_score is not None:
-            self.detector = _with_threshold(self.detector, det_score)
+            found = _with_threshold(found, det_score)
         # one frame a thread keeps all cores busy to the end; other devices want large batches
-        self.window, batch = (1, 4) if device in ("auto", "cpu") else (8, 64)
+        window, batch = (1, 4) if device in ("auto", "cpu") else (8, 64)
         self.embed = Embedder(load(reid), batch=batch, threads=threads) if reid else None
-        self.settings = {
-            "batch": batch,
-            "flip": flip,
-            "min_score": min_score,
-            "max_people": max_people,
-            "threads": threads,
-            "duplicates": _duplicates(duplicates, self.model.info),
-            "estimate": crowd_estimate_all if duplicates == "crowd" else estimate_all,
-            "refine": Refiner(load(refine), flip=flip, batch=batch) if refine else None,
-        }
+        self.pipeline = Pipeline(
+            network,
+            found,
+            _duplicates(duplicates, network.info),
+            Refiner(load(refine), flip=flip, batch=batch) if refine else None,
+            flip=flip,
+            min_score=min_score,
+            max_people=max_people,
+            threads=threads,
+            window=window,
+            batch=batch,
+            estimate=crowd_estimate_all if duplicates == "crowd" else estimate_all,
+        )
 
     @classmethod
     def train(
@@ -177,6 +179,16 @@ class Pose:
         if file is None:
             raise UsageError(f"{folder}: stopped before the first validation; resume=True goes on")
         return cls(file, device=device)
+
+    @property
+    def model(self) -> Model:
+        """The pose network."""
+        return self.pipeline.model
+
+    @property
+    def detector(self) -> Model | Boxes | None:
+        """What finds the boxes; None where the pose network finds people by itself."""
+        return self.pipeline.detector
 
     @property
     def skeleton(self) -> Skeleton:
@@ -261,14 +273,13 @@ class Pose:
         if isinstance(tracker, str):
             fps = source.fps or 30.0
             tracker = create_tracker(tracker, skeleton=self.skeleton, fps=fps, embed=self.embed)
-        pipeline = Pipeline(
-            self.model,
-            boxes or self.detector,
+        pipeline = replace(
+            self.pipeline,
+            detector=boxes or self.detector,
             tracker=tracker,
             det_every=det_every,
             keep_images=keep_images,
-            window=1 if source.kind == "stream" else self.window,
-            **self.settings,  # type: ignore[arg-type]
+            window=1 if source.kind == "stream" else self.pipeline.window,
         )
         return pipeline.run(source)
 
@@ -317,12 +328,9 @@ def _detector(
 
 def _with_threshold(detector: Model | Boxes | None, score: float) -> Model | Boxes | None:
     """Return the detector with another score threshold in its codec."""
-    from dataclasses import replace
-
     if detector is None or not callable(detector):
         raise UsageError("det_score needs a detector network")
-    codec = replace(detector.codec, threshold=score)  # type: ignore[type-var]
-    return replace(detector, info=replace(detector.info, codec=codec))  # type: ignore[type-var]
+    return detector.with_threshold(score)
 
 
 def _duplicates(way: str | PPoseNMS, info: ModelInfo) -> Callable[[People], People] | None:

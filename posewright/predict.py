@@ -20,7 +20,7 @@ from posewright.sources import gathered, open_source
 from posewright.sources.base import check_rate
 from posewright.sources.planning import plan, shown
 from posewright.trackers import Tracker, create_tracker
-from posewright.writers import WriterOptions
+from posewright.writers import Format, WriterOptions, formats
 from posewright.writers.outputs import Outputs, Summary
 from posewright.writers.sparing import spare_films, spare_inputs
 
@@ -71,7 +71,8 @@ def predict_to(
         raise UsageError("smoothing and gaps need identities; add --track (tracker=...)")
     if isinstance(tracker, str):
         tracker = create_tracker(tracker, skeleton=pose.skeleton, embed=pose.embed)
-    options["keep_images"] = pictures = bool({"images", "video"} & set(save))
+    chosen = formats(save).values()
+    options["keep_images"] = pictures = any(form.pixels for form in chosen)
     options["stopped"] = stopped
     smoothing = _Smoothing(smooth, gap, pictures)
     planned = plan(sources, lambda source: open_source(source, retry_s=0.0))
@@ -82,7 +83,7 @@ def predict_to(
     if "video" in save:
         spare_films(out, planned.sources, writing or WriterOptions())
     ids: set[int] = set()
-    read = gathered(planned.sources) if _follows(tracker, save, options) else planned.sources
+    read = gathered(planned.sources) if _follows(tracker, chosen, options) else planned.sources
     with Outputs.open(save, out, writing, summary) as outputs:
         asked = _Asked(summary, stopped)
         run = _Run(summary, outputs, ids, smoothing, progress, asked, start)
@@ -105,10 +106,10 @@ def _files(pose: Pose, writing: WriterOptions | None, boxes: Any) -> list[Path]:
     return [path for path in found if path is not None]
 
 
-def _follows(tracker: Tracker | None, save: Sequence[str], options: dict[str, Any]) -> bool:
+def _follows(tracker: Tracker | None, chosen: Iterable[Format], options: dict[str, Any]) -> bool:
     """Tell whether it matters which pictures follow one another."""
     timed = tracker is not None or options.get("fps") is not None
-    return timed or bool({"openpose", "video"} & set(save))
+    return timed or any(form.ordered for form in chosen)
 
 
 def _nobody(pose: Pose, summary: Summary, boxes: object) -> list[str]:
@@ -249,8 +250,8 @@ def track_to(
     sequence only, see smoothing.choose; the file is read twice then, and nothing is written where
     the first time was stopped.  stopped: as for predict_to.
     """
-    options = {f"--save {name}" for name in save} | {f"--tracker {tracker}"}
-    for option in options & {"--save images", "--save video", "--tracker appearance"}:
+    asking = [f"--save {name}" for name, form in formats(save).items() if form.pixels]
+    for option in [*asking, *(["--tracker appearance"] if tracker == "appearance" else [])]:
         raise UsageError(f"{option} needs pictures, which saved poses do not hold; use predict")
     check_rate(fps)
     summary, start = Summary(), time.perf_counter()

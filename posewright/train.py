@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from posewright.recipes.lookup import names
+from posewright.recipes.lookup import has_recipe
 from posewright.recipes.recipe import Recipe
 from posewright.training.logs import Place
 from posewright.training.processes import joined
@@ -62,7 +62,7 @@ def train(
     try:
         with listening() as stop, joined(device) as world:
             run = Run.open(recipe, Path(folder), world, say or (lambda line: None), resume)
-            if recipe.model not in names():
+            if not has_recipe(recipe.model):
                 run.say(f"no recipe is published for {recipe.model}: what was not set is HRNet's")
             with closing(run):
                 _loop(run, stop)

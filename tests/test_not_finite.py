@@ -397,7 +397,7 @@ def test_a_result_with_a_message_is_counted_as_bad(tmp_path: Path) -> None:
     from posewright import Pose
 
     pose = Pose(detector=TwoBoxes(), runtime="onnxruntime")
-    pose.model = Maps(np.nan)  # type: ignore[assignment]
+    pose.pipeline.model = Maps(np.nan)  # type: ignore[assignment]
     image = tmp_path / "1.png"
     cv2.imwrite(str(image), frames()[1].image)
     summary = pose.predict_to(image, tmp_path / "out")

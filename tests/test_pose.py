@@ -22,6 +22,16 @@ def pose() -> Pose:
     return Pose()
 
 
+def test_the_options_make_one_pipeline(pose: Pose, clip_frames: list[np.ndarray]) -> None:
+    strict = Pose(min_score=0.9, max_people=1, threads=1, det_score=0.6)
+    assert (strict.pipeline.min_score, strict.pipeline.max_people) == (0.9, 1)
+    assert strict.model is strict.pipeline.model and strict.skeleton == pose.skeleton
+    found = pose.predict(clip_frames[:2], tracker="oks", color="rgb")
+    assert found[0].people.ids.max() == 3
+    assert pose.pipeline.tracker is None  # a source's tracker is its own
+    assert all(len(result) <= 1 for result in strict.predict(clip_frames[:2], color="rgb"))
+
+
 @pytest.fixture(scope="module")
 def image() -> np.ndarray:
     """One RGB frame of the demo clip, half as large: three people."""

@@ -1,7 +1,7 @@
 """Write docs/demo.webp, the moving picture of the README, from what `posewright demo` writes.
 
-    posewright demo -o posewright-demo
-    python tools/draw_moving_picture.py posewright-demo/three-people.mp4
+posewright demo -o posewright-demo
+python tools/draw_moving_picture.py posewright-demo/three-people.mp4
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from posewright.augment import Augmentation
-from posewright.recipes.lookup import FAMILIES, Family
+from posewright.recipes.lookup import Family, families
 from posewright.recipes.recipe import Recipe, describe_settings
 
 PAGE = Path(__file__).parents[1] / "docs" / "recipes.md"
@@ -125,7 +125,7 @@ def page() -> str:
         f"| `{key}` | {shown(default)} | {allowed} | {says} |"
         for key, default, allowed, says in describe_settings()
     ]
-    recipes = [row for family in FAMILIES for row in rows(family)]
+    recipes = [row for family in families() for row in rows(family)]
     return HEAD + SETTINGS + "\n".join(settings) + "\n" + RECIPES + "\n".join(recipes) + "\n"
 
 

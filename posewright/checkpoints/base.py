@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +10,7 @@ from functools import cache
 from torch import Tensor, nn
 
 from posewright.errors import ModelError, UsageError, nearest
+from posewright.files.modules import modules_in
 
 __all__ = ["Foreign", "State", "convert", "foreign", "foreigns", "renamed"]
 
@@ -41,9 +40,8 @@ class Foreign:
 def foreigns() -> dict[str, Foreign]:
     """Return every family by name: all `Foreign` objects in the files of checkpoints/tables."""
     found: dict[str, Foreign] = {}
-    tables = importlib.import_module(f"{__package__}.tables")
-    for module in pkgutil.iter_modules(tables.__path__):
-        for value in vars(importlib.import_module(f"{tables.__name__}.{module.name}")).values():
+    for module in modules_in(f"{__package__}.tables"):
+        for value in vars(module).values():
             if isinstance(value, Foreign):
                 if found.setdefault(value.name, value) is not value:
                     raise ValueError(f"two families are called {value.name!r}")

@@ -1,5 +1,8 @@
 """The command line: one file per verb; a verb imports what it needs inside its handler.
 
+A file of this folder is a verb if it has `add_arguments(parser)` and `run(args)`, which returns the
+exit code; its docstring is the help.
+
 Exit codes: 0 ok, 2 usage, 3 finished with bad inputs, 4 environment (a runtime, model or output
 that does not work); 128 + the number of the signal that stopped it: 129 SIGHUP, 130 Ctrl-C
 (SIGINT), 138 SIGUSR1, 143 SIGTERM.
@@ -13,43 +16,33 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from posewright import __version__
-from posewright.cli import (
-    bench,
-    compare,
-    data,
-    demo,
-    doctor,
-    eval,
-    export,
-    fit,
-    models,
-    predict,
-    track,
-    train,
-)
 from posewright.cli.stopping import asked_to_stop, raising, speaking_anywhere
 from posewright.errors import PosewrightError, nearest, one_line
 from posewright.extras import naming_extras
 
-__all__ = ["build_parser", "main", "parse"]
+if TYPE_CHECKING:
+    from types import ModuleType
 
-VERBS = {
-    "demo": demo,
-    "predict": predict,
-    "track": track,
-    "models": models,
-    "data": data,
-    "train": train,
-    "fit": fit,
-    "eval": eval,
-    "compare": compare,
-    "export": export,
-    "bench": bench,
-    "doctor": doctor,
-}
+__all__ = ["VERBS", "build_parser", "main", "parse"]
+
+# The order of the help: what people do first comes first; verbs that are not named here are last.
+_ORDER = "demo predict track models data train fit eval compare export bench doctor".split()
+
+
+def _verbs() -> dict[str, ModuleType]:
+    """Return the files that are verbs, by their names."""
+    from posewright.files.modules import modules_in
+
+    parts = [m for m in modules_in(__name__) if hasattr(m, "add_arguments") and hasattr(m, "run")]
+    found = {module.__name__.rpartition(".")[2]: module for module in parts}
+    first = [name for name in _ORDER if name in found]
+    return {name: found[name] for name in [*first, *(n for n in found if n not in first)]}
+
+
+VERBS = _verbs()
 
 # Verbs of earlier versions, and what they are called now.
 _RENAMED = {"pgpg": ["fit", "boxes"], "ppnms": ["fit", "nms"]}

@@ -22,6 +22,7 @@ __all__ = [
     "fraction",
     "left_out",
     "load_pose",
+    "network",
     "refuse_ignored",
     "show_summary",
 ]
@@ -72,8 +73,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         default="movenet-thunder",
         metavar="NAME|FILE",
         help=(
-            "pose model: an embedded network, an .onnx or .safetensors file, or a network "
-            "of the zoo together with --weights (default %(default)s)"
+            "pose model: an embedded network, an .onnx or .safetensors file, or, together with "
+            "--weights, a network of the zoo or of your own file, FILE.py:NAME (default "
+            "%(default)s)"
         ),
     )
     group.add_argument(
@@ -210,12 +212,26 @@ def add_smoothing_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def network(text: str) -> str:
+    """Return the name of a network as it was typed; of FILE.py:NAME the file is run for it.
+
+    Only for words of the command line: nothing that is read from a file may come here.
+    """
+    if text.endswith(".py"):
+        raise UsageError(f"{text}: which of its networks? name it, {text}:NAME")
+    if not text.rpartition(":")[0].endswith(".py"):
+        return text
+    from posewright.models.own import load_own
+
+    return load_own(text)
+
+
 def load_pose(args: argparse.Namespace, reid: str | None = None) -> Pose:
     """Build the Pose that the options ask for; reid: the file of a network for its tracker."""
     from posewright.pose import Pose
 
     return Pose(
-        args.model,
+        network(args.model),
         weights=args.weights,
         detector=args.detector,
         runtime=args.runtime,

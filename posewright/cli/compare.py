@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from posewright.cli.common import Once, add_class, left_out
+from posewright.cli.common import Once, add_class, left_out, network
 
 if TYPE_CHECKING:
     from posewright.datasets import Dataset
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
     parser.add_argument("models", nargs="+", metavar="MODELS", help="files or embedded names")
+    parser.add_argument(
+        "-m",
+        "--model",
+        action="append",
+        default=[],
+        metavar="FILE.py:NAME",
+        help="a network of your own that a file of MODELS holds the weights of; may be repeated",
+    )
     parser.add_argument(
         "--data",
         action=Once,
@@ -73,10 +81,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _dataset(args: argparse.Namespace) -> Dataset:
     """Return the labelled pictures; what stands before a colon is their kind if there is such."""
-    from posewright.datasets.opening import KINDS, open_part
+    from posewright.datasets.layouts import layouts
+    from posewright.datasets.opening import open_part
 
     kind, colon, path = args.data.partition(":")
-    named = bool(colon) and kind in KINDS
+    named = bool(colon) and kind in layouts()
     file, kind = (path, kind) if named else (args.data, "")
     dataset = open_part(file, kind or None, args.images, "val", "test", class_name=args.class_name)
     part: Dataset = dataset[: args.limit] if args.limit else dataset
@@ -95,6 +104,9 @@ def run(args: argparse.Namespace) -> int:
     if args.limit < 0:
         raise UsageError(f"--limit must not be below 0, not {args.limit}; 0 takes all pictures")
     degradations = parse(args.degrade)
+    for text in args.model:
+        if network(text) == text:
+            raise UsageError(f"-m {text}: name a file of your own, FILE.py:NAME; others need no -m")
     if args.out is not None:
         reserve(args.out, args.overwrite, folder=True)  # before hours pass
     dataset = _dataset(args)
@@ -106,6 +118,7 @@ def run(args: argparse.Namespace) -> int:
         runtime=args.runtime,
         device=args.device,
         machine=cpu_name(),
+        own=args.model,
         say=lambda line: print(line, file=sys.stderr),
     )
     files = write_study(study, args.out) if args.out is not None else []

@@ -68,13 +68,14 @@ def run(args: argparse.Namespace) -> int:
 def _is_free(out: Path) -> bool:
     """Tell whether all results in a folder are of the demo's clip; the rows say whose they are."""
     from posewright.files.leftovers import final_name
-    from posewright.writers import RESULTS
+    from posewright.writers import formats
 
     there = list(out.iterdir()) if out.is_dir() else []
     names = [final_name(path.name) or path.name for path in there]
     rows = [path for path, name in zip(there, names, strict=True) if name == "poses.jsonl"]
     if not rows:
-        return not {CLIP.name, *(name for form in FORMATS for name in RESULTS[form])} & set(names)
+        made = {name for form in formats(FORMATS).values() for name in form.files}
+        return not {CLIP.name, *made} & set(names)
     return all(_source(path) in (None, CLIP.name) for path in rows)
 
 

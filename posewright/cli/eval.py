@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from posewright.cli.common import Once, add_class, left_out, refuse_ignored
+from posewright.cli.common import Once, add_class, left_out, network, refuse_ignored
 from posewright.cli.progress import create_bar
 from posewright.cli.tables import score_lines, summary
 
@@ -75,8 +75,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         action=Once,
         metavar="NAME|FILE",
-        help="pose model: an embedded name, an .onnx or .safetensors file, or a network of the zoo "
-        "with --weights",
+        help="pose model: an embedded name, an .onnx or .safetensors file, or, with --weights, a "
+        "network of the zoo or FILE.py:NAME, one of your own",
     )
     add_class(parser)
     parser.add_argument(
@@ -238,7 +238,7 @@ def _pose(args: argparse.Namespace) -> Pose:
     from posewright.pose import Pose
 
     pose = Pose(
-        args.model,
+        network(args.model),
         weights=args.weights,
         detector="auto" if args.boxes == "detector" else "whole-image",
         device=args.device,
@@ -256,7 +256,7 @@ def _duplicates(
 ) -> Callable[[People], People] | None:
     """Return how duplicates go; by default not at all where each person has a labelled box."""
     alone = truth and pose.model.codec.top_down and args.nms is None
-    return None if alone else pose.settings["duplicates"]  # type: ignore[return-value]
+    return None if alone else pose.pipeline.duplicates
 
 
 def _dataset(args: argparse.Namespace, pose: Pose) -> tuple[Dataset, bool]:

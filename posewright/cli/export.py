@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from posewright.cli.common import refuse_ignored
+from posewright.cli.common import network, refuse_ignored
 
 if TYPE_CHECKING:
     from posewright.export.export import Check
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
     parser.add_argument(
-        "model", metavar="NAME|FILE", help="network of the zoo, or .safetensors file"
+        "model",
+        metavar="NAME|FILE",
+        help="network of the zoo, .safetensors file, or network of your own file, FILE.py:NAME",
     )
     parser.add_argument(
         "-w",
@@ -98,6 +100,7 @@ def run(args: argparse.Namespace) -> int:
     """Export; return the exit code."""
     from posewright.errors import UsageError
 
+    args.model = network(args.model)
     suffix = {"onnx": ".onnx", "openvino": ".xml", "torch": ".safetensors"}[args.format]
     target = Path(args.out or Path(args.model).with_suffix("").name + suffix)
     if target.suffix != suffix:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from posewright.cli.common import network
 from posewright.cli.published import path, pull, show, verify
 
 if TYPE_CHECKING:
@@ -27,7 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     info = verbs.add_parser(
         "info", help="show size, input, codec, keypoints, licence and published AP of a network"
     )
-    info.add_argument("name", metavar="NAME|FILE", help="a name of the list, or a network file")
+    info.add_argument(
+        "name",
+        metavar="NAME|FILE",
+        help="name from the list, network file, or network of your own file, FILE.py:NAME",
+    )
     convert = verbs.add_parser(
         "convert", help="convert a published checkpoint to a posewright model file"
     )
@@ -142,6 +147,7 @@ def _network_rows() -> list[dict[str, str]]:
 def _info(args: argparse.Namespace) -> int:
     from posewright.weights import EMBEDDED
 
+    args.name = network(args.name)
     path = Path(args.name)
     if args.name in EMBEDDED or path.suffix == ".onnx" or ":" in args.name:
         return show(_file_info(args.name, args.json), args.json)

@@ -31,21 +31,11 @@ if TYPE_CHECKING:
     from posewright.smoothing import Smoothing
     from posewright.writers import WriterOptions
 
-_DRAWN = {"images", "video"}
-# options that mean nothing without one of these formats
-_ONLY_FOR = {
-    "coco_images": {"coco"},
-    "openpose_order": {"openpose"},
-    "sep_json": {"alphapose-cmu", "alphapose-open"},
-    "draw_boxes": _DRAWN,
-    "draw_scores": _DRAWN,
-    "no_ids": _DRAWN,
-    "draw_threshold": _DRAWN,
-}
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
+    from posewright.writers import FORMATS
+
     parser.add_argument("source", nargs="+", metavar="SOURCE", help="input to read")
     parser.add_argument(
         "-o",
@@ -59,10 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--save",
         metavar="LIST",
         help=(
-            "output formats, comma-separated: coco, alphapose, alphapose-cmu, alphapose- "
-            "open, openpose, csv, parquet, jsonl, images, video (default: jsonl, plus "
-            "drawn images for images or a drawn video for any other source, unless the "
-            "smoothing filter excludes them)"
+            f"output formats, comma-separated: {', '.join(FORMATS)} (default: jsonl, plus drawn "
+            "images for images or a drawn video for any other source, unless the smoothing filter "
+            "excludes them)"
         ),
     )
     parser.add_argument(
@@ -99,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         metavar="NAME",
         help=(
-            "tracker: oks, bytetrack, ocsort, poseflow or appearance; implies --track "
+            "tracker, such as oks, bytetrack, ocsort, poseflow or appearance; implies --track "
             "(default with --track: oks)"
         ),
     )
@@ -265,8 +254,8 @@ def _reid(args: argparse.Namespace) -> str | None:
 
 
 def _formats(args: argparse.Namespace, smoothing: Smoothing | None) -> list[str]:
-    from posewright.errors import UsageError, nearest
-    from posewright.writers import WRITERS
+    from posewright.errors import UsageError
+    from posewright.writers import WRITERS, formats
 
     if args.save is None and smoothing is not None and smoothing.whole:
         return ["jsonl"]  # drawing cannot wait for the whole sequence
@@ -274,23 +263,23 @@ def _formats(args: argparse.Namespace, smoothing: Smoothing | None) -> list[str]
         drawn = {"images" if _is_pictures(source) else "video" for source in args.source}
         return ["jsonl", *sorted(drawn)]
     names = [name.strip() for name in args.save.split(",") if name.strip()]
-    for name in names:
-        if name not in WRITERS:
-            raise UsageError(f"--save {name!r} is not a format{nearest(name, WRITERS)}")
     if not names:
         raise UsageError(f"--save names no format; choose from {', '.join(WRITERS)}")
-    return list(dict.fromkeys(names))
+    return list(formats(names))
 
 
 def _check_formats(args: argparse.Namespace, save: list[str]) -> None:
     """Raise a UsageError for an option that means nothing to the formats that are written."""
     from posewright.errors import UsageError
+    from posewright.writers import FORMATS
 
-    for option, formats in _ONLY_FOR.items():
-        if getattr(args, option) != args.parser.get_default(option) and not formats & set(save):
-            word = "--" + option.replace("_", "-")
-            wanted = " or ".join(sorted(formats))
-            raise UsageError(f"{word} is for --save {wanted}; add that, or leave {word} out")
+    for word in dict.fromkeys(word for form in FORMATS.values() for word in form.options):
+        wanted = [name for name, form in FORMATS.items() if word in form.options]
+        option = word[2:].replace("-", "_")
+        given = getattr(args, option) != args.parser.get_default(option)
+        if given and not set(wanted) & set(save):
+            told = " or ".join(sorted(wanted))
+            raise UsageError(f"{word} is for --save {told}; add that, or leave {word} out")
 
 
 def _is_pictures(source: str) -> bool:

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="oks",
         metavar="NAME",
         help=(
-            "tracker: oks, bytetrack, ocsort or poseflow; none keeps the identities of "
+            "tracker, such as oks, bytetrack, ocsort or poseflow; none keeps the identities of "
             "the file (default %(default)s)"
         ),
     )

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from posewright.cli.common import network
 from posewright.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="labelled data sets, and recipe settings to change",
     )
     parser.add_argument(
-        "-m", "--model", metavar="NAME", help="network to train; see posewright models list"
+        "-m",
+        "--model",
+        metavar="NAME",
+        help=(
+            "network to train: of the zoo (see posewright models list), or of your own file, "
+            "FILE.py:NAME"
+        ),
     )
     parser.add_argument(
         "-o",
@@ -71,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
         args.items.insert(0, "options.stn=true")  # options.stn=light may follow
     recipe, folder = _recipe(args)
     if args.show:
+        _note_no_recipe(recipe.model)
         print(recipe.to_toml(), end="")
         return 0
     if args.devices > 1 and "WORLD_SIZE" not in os.environ:
@@ -87,6 +95,14 @@ def run(args: argparse.Namespace) -> int:
     if os.environ.get("POSEWRIGHT_MEETING"):
         _end(outcome.exit_code)
     return outcome.exit_code
+
+
+def _note_no_recipe(model: str) -> None:
+    """Say on stderr where the settings are another network's."""
+    from posewright.recipes.lookup import has_recipe
+
+    if not has_recipe(model):
+        print(f"note: no recipe is published for {model}: these are HRNet's", file=sys.stderr)
 
 
 def _end(code: int) -> NoReturn:
@@ -108,23 +124,34 @@ def _recipe(args: argparse.Namespace) -> tuple[Recipe, Path]:
 
     overrides = [item for item in args.items if _OVERRIDE.match(item)]
     data = [item for item in args.items if item not in overrides]
+    model = network(args.model) if args.model else ""
     if args.resume is not None:
-        if data or args.model or args.out:
+        if data or model == args.model or args.out:  # a file of the user's own is named again
             raise UsageError("--resume DIR goes on with the data, network and folder of that run")
-        file = args.resume / "recipe.toml"
-        if not file.is_file():
-            raise UsageError(f"{args.resume} holds no recipe.toml; is it the folder of a run?")
-        return Recipe.read(file).with_overrides(overrides), args.resume
+        return _resumed(args.resume, model).with_overrides(overrides), args.resume
     if len(data) == 1 and data[0].endswith(".toml"):
         recipe = Recipe.read(Path(data[0]))
-        if args.model and args.model != recipe.model:
-            raise UsageError(f"{data[0]} is a recipe of {recipe.model}, not of {args.model}")
-    elif not args.model:
+        if model and model != recipe.model:
+            raise UsageError(f"{data[0]} is a recipe of {recipe.model}, not of {model}")
+    elif not model:
         raise UsageError("which network? -m NAME, from: posewright models list")
     else:
-        recipe = replace(recipe_for(args.model), data=tuple(data))
+        recipe = replace(recipe_for(model), data=tuple(data))
     recipe = recipe.with_overrides(overrides)
     return recipe, args.out or _fresh_folder(recipe.model)
+
+
+def _resumed(folder: Path, model: str) -> Recipe:
+    """Return the recipe of a run; model: of a file of the user's own that was named, or ""."""
+    from posewright.recipes.recipe import Recipe
+
+    file = folder / "recipe.toml"
+    if not file.is_file():
+        raise UsageError(f"{folder} holds no recipe.toml; is it the folder of a run?")
+    recipe = Recipe.read(file)
+    if model and model != recipe.model:
+        raise UsageError(f"{folder} is a run of {recipe.model}, not of {model}")
+    return recipe
 
 
 def _fresh_folder(name: str) -> Path:
@@ -148,7 +175,8 @@ def _several(args: argparse.Namespace, folder: Path) -> int:
     if args.resume is not None:
         command += ["--resume", str(args.resume)]
     else:
-        command += ["-o", str(folder)] + (["-m", args.model] if args.model else [])
+        command += ["-o", str(folder)]
+    command += ["-m", args.model] if args.model else []
     command += ["--quiet"] if args.quiet else []
     with tempfile.TemporaryDirectory(prefix="posewright-") as meeting:
         alike = {**_loopback(), **os.environ, "WORLD_SIZE": str(args.devices)}

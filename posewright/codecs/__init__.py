@@ -1,10 +1,15 @@
 """Codecs: people in image pixels <-> what a network takes and emits.  `codec_from_dict` reads the
-form that a model file carries."""
+form that a model file carries.
+
+A codec is a class with a `kind` of its own in a file of this folder; there is no table of them.  A
+file may declare NAMED, as below, for what `create(codec=...)` takes by name.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from posewright.codecs.adaptivepose import AdaptivePose
@@ -24,6 +29,7 @@ from posewright.codecs.udp import CombinedUDP
 from posewright.codecs.yolo_pose import YoloPose
 from posewright.codecs.yolox import RTMO, YoloxPose
 from posewright.errors import ModelError, UsageError, nearest
+from posewright.files.modules import declared, modules_in
 
 __all__ = [
     "DEKR",
@@ -50,33 +56,8 @@ __all__ = [
     "codec_to_dict",
 ]
 
-_KINDS: dict[str, Any] = {
-    c.kind: c
-    for c in (
-        Heatmap,
-        CombinedUDP,
-        Megvii,
-        Integral,
-        Combined,
-        SimCC,
-        MoveNet,
-        MoveNetMulti,
-        DistributionBoxes,
-        Boxes,
-        DEKR,
-        AdaptivePose,
-        YoloxPose,
-        RTMO,
-        YoloPose,
-        PoseFix,
-        Regression,
-        Embedding,
-    )
-}
-
-
 # what `create(codec=...)` takes by name
-_NAMED: dict[str, tuple[Any, dict[str, Any]]] = {
+NAMED: dict[str, tuple[Any, dict[str, Any]]] = {
     "heatmap": (Heatmap, {"quantised": True}),
     "dark": (Heatmap, {"refine": "dark"}),
     "udp": (Heatmap, {"refine": "udp", "unbiased": True}),
@@ -97,11 +78,34 @@ _NAMED: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
+@cache
+def _kinds() -> dict[str, Any]:
+    """Return the class of each kind of codec: those that state their own, in every file here."""
+    found: dict[str, Any] = {}
+    for module in modules_in(__name__):
+        for value in vars(module).values():
+            ours = isinstance(value, type) and value.__module__ == module.__name__
+            kind = vars(value).get("kind") if ours else None
+            if isinstance(kind, str) and found.setdefault(kind, value) is not value:
+                raise ValueError(f"two codecs are of the kind {kind!r}")
+    return found
+
+
+@cache
+def _named() -> dict[str, tuple[Any, dict[str, Any]]]:
+    """Return class and fields of each codec that has a name: the table above, and the files'."""
+    found = dict(declared(__name__, "NAMED"))
+    if twice := found.keys() & NAMED:
+        raise ValueError(f"two codecs are called {twice.pop()!r}")
+    return {**NAMED, **found}
+
+
 def codec_named(name: str, input_size: tuple[int, int]) -> Codec:
     """Return the codec that papers call `name`, for views of (width, height) `input_size`."""
-    if name not in _NAMED:
-        raise UsageError(f"no codec {name!r}{nearest(name, _NAMED)}; known: {', '.join(_NAMED)}")
-    make, fields = _NAMED[name]
+    known = _named()
+    if name not in known:
+        raise UsageError(f"no codec {name!r}{nearest(name, known)}; known: {', '.join(known)}")
+    make, fields = known[name]
     if make is Heatmap:
         fields = {**usual_widths(input_size), **fields}
     codec: Codec = make(input_size=input_size, **fields)
@@ -119,12 +123,13 @@ def codec_from_dict(data: Mapping[str, Any]) -> Codec:
     ModelError: a kind or a field that is not known, or a value that no field can have.
     """
     kind = data.get("kind") if isinstance(data, Mapping) else data
-    if not isinstance(kind, str) or kind not in _KINDS:
+    known = _kinds()
+    if not isinstance(kind, str) or kind not in known:
         word = ascii(kind)[:40]
-        raise ModelError(f"codec {word} is not known{nearest(word.strip(chr(39)), _KINDS)}")
+        raise ModelError(f"codec {word} is not known{nearest(word.strip(chr(39)), known)}")
     try:
-        fields = stated_fields(_KINDS[kind], {k: v for k, v in data.items() if k != "kind"})
-        codec: Codec = _KINDS[kind](**fields)
+        fields = stated_fields(known[kind], {k: v for k, v in data.items() if k != "kind"})
+        codec: Codec = known[kind](**fields)
     except ValueError as error:
         raise ModelError(f"codec {kind!r} has {error}") from error
     return codec

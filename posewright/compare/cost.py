@@ -2,7 +2,8 @@
 
 A network is measured in a process of its own, because the peak of a process's memory never falls
 again, and because nothing that ran before is in the way.  `python -m posewright.compare.cost` is
-that process: it reads one JSON object from standard input and prints one.
+that process: it reads one JSON object from standard input and prints one.  Its arguments are files
+of the user's own with the networks that they hold, FILE.py:NAME.
 """
 
 from __future__ import annotations
@@ -71,9 +72,11 @@ def measure_cost(
     flip: bool = False,
     runtime: str = "auto",
     device: str = "auto",
+    own: Sequence[str] = (),
 ) -> Cost:
     """Run a model over up to 24 pictures with labelled people, spread over `samples`.
 
+    own: files of the user's, as they were typed on the command line, see models.own.load_own.
     SourceError: no picture has people.  ModelError: the process failed.
     """
     full = [part for part in map(counted, samples) if len(part)]
@@ -89,7 +92,7 @@ def measure_cost(
     }
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "posewright.compare.cost"],
+            [sys.executable, "-m", "posewright.compare.cost", *own],
             input=json.dumps(task),
             capture_output=True,
             text=True,
@@ -112,6 +115,11 @@ def _main() -> None:
 
     task = json.load(sys.stdin)
     cv2.setNumThreads(1)
+    if sys.argv[1:]:
+        from posewright.models.own import load_own
+
+        for text in sys.argv[1:]:
+            load_own(text)
     model = _open(task)
     seconds, people = _times(model, task["pictures"], task["flip"])
     times = np.array(seconds) * 1000

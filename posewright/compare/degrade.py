@@ -158,6 +158,10 @@ class _LowResolution:
         """What runs it, for reports."""
         return self.model.runtime
 
+    def with_threshold(self, score: float) -> _LowResolution:
+        """Return the same with another score threshold of the model."""
+        return replace(self, model=self.model.with_threshold(score))
+
     def __call__(self, views: Array, condition: Array | None = None) -> dict[str, Array]:
         """(B, h, w, 3) uint8 RGB -> the model's outputs for the reduced views."""
         given: Sequence[Any] = () if condition is None else (condition,)

@@ -84,14 +84,16 @@ def compare(
     runtime: str = "auto",
     device: str = "auto",
     machine: str = "",
+    own: Sequence[str] = (),
     say: Say | None = None,
 ) -> Study:
     """Evaluate and time models, one after the other, on a labelled set.
 
     models: files (.safetensors, .onnx, .xml) or embedded names.  People come from the labels'
     boxes.  degradations: repeat the evaluation on degraded pictures.  machine: its name, for the
-    tables.  say: takes a line on what is being done.  UsageError: no model, or one that does not
-    find joints by itself.  SourceError: nobody is labelled.
+    tables.  own: files of the user's, as they were typed, see models.own.load_own.  say: takes a
+    line on what is being done.  UsageError: no model, or one that does not find joints by itself.
+    SourceError: nobody is labelled.
     """
     if not models:
         raise UsageError("there is nothing to compare; name a model")
@@ -103,7 +105,7 @@ def compare(
     metric, rows, bad = "", [], dict[str, None]()
     for model, label in zip(models, _labels(models), strict=True):
         metric, row, unreadable = _row(
-            model, label, dataset, degradations, flip, (runtime, device), say or _silent
+            model, label, dataset, degradations, flip, (runtime, device), own, say or _silent
         )
         rows.append(row)
         bad |= dict.fromkeys(unreadable)
@@ -151,6 +153,7 @@ def _row(
     degradations: Sequence[Degradation],
     flip: bool,
     where: tuple[str, str],
+    own: Sequence[str],
     say: Say,
 ) -> tuple[str, Row, Sequence[str]]:
     """Return the metric's name, the model's row and the pictures that could not be read."""
@@ -167,7 +170,9 @@ def _row(
         changed, pictures = degraded(model, dataset, change)
         worse[change.name] = main_metric(evaluate(changed, pictures, flip=flip).scoring)[1]
     say(f"{label}: timing")
-    cost = measure_cost(name, dataset.samples, flip=flip, runtime=where[0], device=where[1])
+    cost = measure_cost(
+        name, dataset.samples, flip=flip, runtime=where[0], device=where[1], own=own
+    )
     width, height = model.codec.input_size
     row = Row(
         label, model.info.name, (width, height), cost, value, dict(clean.scoring.numbers), worse

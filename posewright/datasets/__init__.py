@@ -2,6 +2,7 @@
 
 from posewright.datasets.base import Dataset, Sample, concat
 from posewright.datasets.folders import split
-from posewright.datasets.opening import KINDS, open_dataset
+from posewright.datasets.layouts import Layout, layouts
+from posewright.datasets.opening import open_dataset
 
-__all__ = ["KINDS", "Dataset", "Sample", "concat", "open_dataset", "split"]
+__all__ = ["Dataset", "Layout", "Sample", "concat", "layouts", "open_dataset", "split"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -11,34 +10,11 @@ from typing import Any
 import numpy as np
 
 from posewright.datasets.base import Dataset
+from posewright.datasets.layouts import Layout, layouts
 from posewright.errors import PosewrightError, SourceError, UsageError, near, nearest
 
-__all__ = ["KINDS", "guess_kind", "located", "open_dataset", "open_part", "parts_of"]
+__all__ = ["guess_kind", "located", "open_dataset", "open_part", "parts_of"]
 
-# Kinds with the module and function that read them; several are COCO's form under their own name.
-KINDS: dict[str, tuple[str, str]] = {
-    "coco": ("coco", "read_coco"),
-    "coco-wholebody": ("coco", "read_coco"),
-    "crowdpose": ("coco", "read_coco"),
-    "ochuman": ("coco", "read_coco"),
-    "halpe": ("coco", "read_coco"),
-    "humanart": ("coco", "read_coco"),
-    "humanart21": ("coco", "read_humanart21"),
-    "aic": ("aic", "read_aic"),
-    "mpii": ("mpii", "read_mpii"),
-    "lsp": ("lsp", "read_lsp"),
-    "posetrack": ("posetrack", "read_posetrack"),
-    "jhmdb": ("jhmdb", "read_jhmdb"),
-    "labelme": ("labelme", "read_labelme"),
-    "yolo": ("yolo", "read_yolo"),
-    "cvat": ("cvat", "read_cvat"),
-    "label-studio": ("label_studio", "read_label_studio"),
-    "visdrone": ("visdrone", "read_visdrone"),
-}
-
-
-_PEOPLE_ALONE = {"aic", "mpii", "lsp"}  # layouts without classes
-_WITH_PARTS = {"yolo"}  # kinds that say which pictures train and which validate
 _LOOKED_AT = 200  # pictures whose headers are read before training and evaluation
 _LARGE = 8 << 20  # bytes of a JSON file from which on its kind is told by its beginning
 
@@ -52,32 +28,27 @@ def open_dataset(
 ) -> Dataset:
     """Read a labelled set.
 
-    path: annotation file or folder.  kind: one of KINDS; guessed from the layout if None.  images:
+    path: annotation file or folder.  kind: one of `layouts`; told by the content if None.  images:
     folder of the pictures; found near the labels if None.  class_name: of those that are labelled,
     or several with commas between; by default person where there is such a class, else the only one
     with joints.  split: the part to read, one of `parts_of`; all of them if None.  SourceError
     where nothing can be read, UsageError for a kind, class or part that does not exist.
     """
-    import importlib
-
     from posewright.files.values import BROKEN
 
     path = Path(path)
     file, kind = located(path, kind)
-    if split is not None and kind not in _WITH_PARTS:
+    layout = layouts()[kind]
+    if split is not None and layout.parts is None:
         raise UsageError(f"{path} is one file of labels, without parts; leave {split!r} out")
     chosen: dict[str, str | None] = {} if split is None else {"split": split}
-    if kind in _PEOPLE_ALONE:
-        _check_person(class_name, kind)
-    else:
+    if layout.classes:
         chosen["class_name"] = class_name
-    module, name = KINDS[kind]
-    read: Callable[..., Dataset] = getattr(
-        importlib.import_module(f"posewright.datasets.formats.{module}"), name
-    )
+    else:
+        _check_person(class_name, kind)
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told apart later
-            return read(file, None if images is None else Path(images), **chosen)
+            return layout.read(file, None if images is None else Path(images), **chosen)
     except PosewrightError:
         raise
     except (*BROKEN, OSError) as error:  # damage of a sort that the reader does not pass over
@@ -113,18 +84,18 @@ def parts_of(path: str | Path, kind: str | None = None) -> tuple[str, ...]:
 
     Errors as `open_dataset`.
     """
-    from posewright.datasets.formats.yolo import yolo_parts
-
     file, kind = located(Path(path), kind)
-    return yolo_parts(file) if kind in _WITH_PARTS else ()
+    parts = layouts()[kind].parts
+    return () if parts is None else parts(file)
 
 
 def located(path: Path, kind: str | None) -> tuple[Path, str]:
     """Return the annotation file or folder at `path`, and its kind; errors as `open_dataset`."""
     if not path.exists():
         raise SourceError(f"{path} is not there{near(path)}")
-    if kind is not None and kind not in KINDS:
-        raise UsageError(f"no kind {kind!r}{nearest(kind, KINDS)}; known: {', '.join(KINDS)}")
+    known = layouts()
+    if kind is not None and kind not in known:
+        raise UsageError(f"no kind {kind!r}{nearest(kind, known)}; known: {', '.join(known)}")
     if path.is_dir() and not any(path.iterdir()):
         raise SourceError(f"the folder {path} is empty; give that of the labels")
     file, kind = _annotation_file(path, kind)
@@ -152,13 +123,19 @@ def _annotation_file(path: Path, kind: str | None) -> tuple[Path, str | None]:
 
 def guess_kind(path: Path) -> str:
     """Return the kind of what lies at `path`; a SourceError lists the kinds where none fits."""
-    kind = _folder_kind(path) if path.is_dir() else _file_kind(path)
+    kind = next((kind for kind, layout in layouts().items() if _matches(layout, path)), None)
+    if kind is None:
+        kind = _folder_kind(path) if path.is_dir() else _file_kind(path)
     if kind is None:
         raise SourceError(
             f"cannot tell what {path} holds; say its kind (--kind K, in a recipe kind=K), one of: "
-            + ", ".join(KINDS)
+            + ", ".join(layouts())
         )
     return kind
+
+
+def _matches(layout: Layout, path: Path) -> bool:
+    return layout.matches is not None and layout.matches(path)
 
 
 def _folder_kind(path: Path) -> str | None:

@@ -9,7 +9,8 @@ import numpy as np
 
 from posewright.datasets.base import Dataset
 from posewright.datasets.formats.coco import parse_coco
-from posewright.datasets.opening import KINDS, open_dataset, open_part
+from posewright.datasets.layouts import layouts
+from posewright.datasets.opening import open_dataset, open_part
 from posewright.errors import SourceError, UsageError
 from posewright.files.matfile import read_mat
 from posewright.files.values import load
@@ -35,7 +36,7 @@ def open_labelled(
     its people would have the joints of `skeleton`.  class_name: as of `open_dataset`.  split: the
     part of a set with parts; val, else test, if None.  Errors as `open_dataset`.
     """
-    kind = data if data in KINDS else None
+    kind = data if data in layouts() else None
     try:
         if split is not None:
             return open_dataset(ann, kind, images, class_name, split), True

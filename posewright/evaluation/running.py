@@ -72,8 +72,7 @@ class FileBoxes:
 
 def everybody(detector: Model) -> Model:
     """Return a detector that keeps the unlikely, too: they cost nothing where people are ranked."""
-    codec = replace(detector.codec, threshold=_UNLIKELY)  # type: ignore[type-var]
-    return replace(detector, info=replace(detector.info, codec=codec))  # type: ignore[type-var]
+    return detector.with_threshold(_UNLIKELY)
 
 
 def run(

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import pkgutil
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from numbers import Integral
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from posewright.errors import UsageError, nearest
+from posewright.files.modules import modules_in
 from posewright.models.base import PoseModel
 from posewright.models.parts.stn import SpatialTransformer, check_codec
+
+if TYPE_CHECKING:
+    from posewright.recipes.recipe import Recipe
 
 __all__ = ["Variant", "create", "register", "variants"]
 
@@ -29,7 +30,8 @@ class Variant:
 
     name: what `create` takes.  family: the file in posewright/models that holds it.  paper: where
     the network comes from.  published: accuracy that its authors state, with the conditions.
-    task: "pose", or "embedding" for networks that tell people apart.
+    task: "pose", or "embedding" for networks that tell people apart.  recipe: what it is trained
+    with; None where `posewright.recipes.lookup` has it, or nobody has.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Variant:
     paper: str
     published: str
     task: Task = "pose"
+    recipe: Recipe | None = None
 
     @property
     def summary(self) -> str:
@@ -46,11 +49,12 @@ class Variant:
 
 
 def register(
-    *, paper: str, published: str = "", task: Task = "pose"
+    *, paper: str, published: str = "", task: Task = "pose", recipe: Recipe | None = None
 ) -> Callable[[Builder], Builder]:
     """Enter the decorated function, which builds one network, under its own name.
 
-    All options of the function are keyword arguments with defaults.  ValueError: the name is taken.
+    All options of the function are keyword arguments with defaults.  recipe: what the network is
+    trained with, whatever model it names.  ValueError: the name is taken.
     """
 
     def enter(build: Builder) -> Builder:
@@ -58,7 +62,7 @@ def register(
         if name in _VARIANTS:
             raise ValueError(f"two networks are called {name!r}")
         family = build.__module__.rpartition(".")[2]
-        _VARIANTS[name] = Variant(name, family, build, paper, published, task)
+        _VARIANTS[name] = Variant(name, family, build, paper, published, task, recipe)
         return build
 
     return enter
@@ -67,8 +71,8 @@ def register(
 @cache
 def _load() -> None:
     """Import every file of posewright/models, so that adding a model is adding a file."""
-    for module in pkgutil.iter_modules(sys.modules[__package__].__path__):
-        importlib.import_module(f"{__package__}.{module.name}")
+    assert __package__ is not None
+    modules_in(__package__)
 
 
 def variants(task: Task = "pose") -> dict[str, Variant]:
@@ -88,7 +92,10 @@ def create(name: str, **options: Any) -> PoseModel:
     _load()
     known = _VARIANTS
     if name not in known:
-        raise UsageError(f"no network {name!r}{nearest(name, known)}; `posewright models list`")
+        raise UsageError(
+            f"no network {name!r}{nearest(name, known)}; `posewright models list` has them; one of "
+            "your own needs its file on the command line, -m FILE.py:NAME"
+        )
     build = known[name].build
     allowed = {*inspect.signature(build).parameters, "stn"}
     for option in options:

@@ -9,14 +9,26 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from posewright.errors import UsageError, nearest
 from posewright.extras import installed
 from posewright.recipes import one_stage, published
 from posewright.recipes.recipe import Recipe
 
-__all__ = ["FAMILIES", "Family", "find", "names", "recipe_for", "recipe_of"]
+if TYPE_CHECKING:
+    from posewright.models import Variant
+
+__all__ = [
+    "FAMILIES",
+    "Family",
+    "families",
+    "find",
+    "has_recipe",
+    "names",
+    "recipe_for",
+    "recipe_of",
+]
 
 
 @dataclass(frozen=True)
@@ -229,35 +241,53 @@ FAMILIES = (
 )
 
 
+def families() -> list[Family]:
+    """Return those above, and one for each network that brings its recipe; needs torch."""
+    from posewright.models import variants
+
+    return [*FAMILIES, *(find(name) for name, v in variants().items() if v.recipe is not None)]
+
+
 def names() -> list[str]:
-    """Return every network with a recipe."""
+    """Return every network of the families above."""
     return sorted(name for family in FAMILIES for name in family.networks)
 
 
 def find(name: str) -> Family:
-    """Return the family of a network, one with HRNet's recipe for a network without its own.
+    """Return the family of a network that it is trained with.
 
+    One that is not here has the recipe that it was registered with, or else HRNet's.
     UsageError: no such network of the zoo; suggests the nearest name.
     """
     for family in FAMILIES:
         if name in family.networks:
             return family
-    if _is_network(name):
+    variant = _variant(name)
+    if variant is not None and variant.recipe is not None:
+        recipe = variant.recipe
+        return Family((name,), variant.paper, lambda name: replace(recipe, model=name))
+    if variant is not None:
         return Family((name,), "HRNet's: none is published for it", published.hrnet)
     raise UsageError(f"no recipe for {name!r}{nearest(name, names())}; `posewright models list`")
 
 
-def _is_network(name: str) -> bool:
-    """Whether the zoo has a network for poses by this name; without torch, nobody can tell."""
+def has_recipe(name: str) -> bool:
+    """Whether a network is trained with a recipe for it, and not with HRNet's for want of one."""
+    variant = None if name in names() else _variant(name)
+    return variant is None or variant.recipe is not None
+
+
+def _variant(name: str) -> Variant | None:
+    """Return a network for poses by its name; None, too, without torch, where nobody can tell."""
     if not installed("torch"):
-        return False
+        return None
     from posewright.models import variants
 
-    return name in variants()
+    return variants().get(name)
 
 
 def recipe_for(name: str) -> Recipe:
-    """Return a network's published recipe, HRNet's without one; UsageError: no such network."""
+    """Return a network's recipe, HRNet's for one without; UsageError: no such network."""
     return find(name).build(name)
 
 

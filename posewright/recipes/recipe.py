@@ -139,6 +139,11 @@ class Recipe:
             if rule is not None:
                 value = rule.checked(setting.name, getattr(self, setting.name))
                 object.__setattr__(self, setting.name, value)
+        if self.model.rpartition(":")[0].endswith(".py"):
+            raise UsageError(
+                f"model={self.model!r} cannot be: no recipe names a file of code, which would run; "
+                "name it on the command line, with -m"
+            )
         if not isinstance(self.augment, Augmentation):
             raise UsageError(f"augment={self.augment!r} cannot be; it is an Augmentation")
 

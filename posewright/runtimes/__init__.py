@@ -39,6 +39,9 @@ class Model(Protocol):
     def runtime(self) -> str:
         """What runs it, for reports."""
 
+    def with_threshold(self, score: float) -> Model:
+        """Return the same network with another score threshold; UsageError: its codec has none."""
+
     def __call__(self, views: Array, condition: Array | None = None) -> dict[str, Array]:
         """(B, h, w, 3) uint8 RGB -> the arrays that the codec documents.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from posewright.codecs import codec_from_dict, codec_to_dict
 from posewright.codecs.base import Codec
-from posewright.errors import ModelError
+from posewright.errors import ModelError, UsageError
 from posewright.files.address import masked
 from posewright.files.fields import parsed, text_of, typed
 from posewright.nms import PPoseNMS
@@ -99,6 +99,13 @@ class ModelInfo:
         names = [joint.lower() for joint in self.skeleton.joints]
         body = sum(_BODY.search(name) is not None for name in names)
         return body > 1 and not any(_ANIMAL.search(name) for name in names)
+
+    def with_threshold(self, score: float) -> ModelInfo:
+        """Return the same description with another score threshold; UsageError: there is none."""
+        if not hasattr(self.codec, "threshold"):
+            raise UsageError(f"{self.name} has no score threshold; give that of a detector")
+        codec = replace(self.codec, threshold=score)  # type: ignore[type-var]
+        return replace(self, codec=codec)
 
     @classmethod
     def from_json(cls, text: str, path: Path | str) -> ModelInfo:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,10 @@ class OnnxModel:
     def runtime(self) -> str:
         """What runs it, for reports."""
         return f"onnxruntime {ort.__version__} {self.session.get_providers()[0]} fp32"
+
+    def with_threshold(self, score: float) -> OnnxModel:
+        """Return the same network with another score threshold; UsageError: its codec has none."""
+        return replace(self, info=self.info.with_threshold(score))
 
     @classmethod
     def load(cls, path: Path, *, layout: str = "", device: str = "auto") -> OnnxModel:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,10 @@ class OpenVinoModel:
     def runtime(self) -> str:
         """What runs it, for reports."""
         return f"openvino {ov.__version__.split('-')[0]} cpu {self.precision}"
+
+    def with_threshold(self, score: float) -> OpenVinoModel:
+        """Return the same network with another score threshold; UsageError: its codec has none."""
+        return replace(self, info=self.info.with_threshold(score))
 
     @classmethod
     def load(

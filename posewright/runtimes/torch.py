@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,10 @@ class TorchModel:
     def runtime(self) -> str:
         """What runs it, for reports."""
         return f"torch {torch.__version__} {self.device} {self.precision}"
+
+    def with_threshold(self, score: float) -> TorchModel:
+        """Return the same network with another score threshold; UsageError: its codec has none."""
+        return replace(self, info=self.info.with_threshold(score))
 
     @classmethod
     def load(

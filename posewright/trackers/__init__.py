@@ -1,18 +1,24 @@
-"""Trackers: who is who from frame to frame.  (frame, People) -> People with ids."""
+"""Trackers: who is who from frame to frame.  (frame, People) -> People with ids.
+
+A tracker is a file: one that declares TRACKERS, a table from names to what makes them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from functools import cache
+from inspect import signature
+from typing import Any, Protocol
 
 from posewright.errors import UsageError, nearest
+from posewright.files.modules import declared
 from posewright.people import Frame, People
 from posewright.skeletons import Skeleton
 from posewright.trackers.appearance import AppearanceTracker, Embed
 from posewright.trackers.bytetrack import ByteTracker
 from posewright.trackers.ocsort import OcSortTracker
 from posewright.trackers.oks import OksTracker
-from posewright.trackers.poseflow import PoseFlowTracker, poseflow_original
+from posewright.trackers.poseflow import PoseFlowTracker
 
 __all__ = [
     "AppearanceTracker",
@@ -23,16 +29,8 @@ __all__ = [
     "PoseFlowTracker",
     "Tracker",
     "create_tracker",
+    "trackers",
 ]
-
-_TRACKERS: dict[str, Callable[..., Tracker]] = {
-    "oks": OksTracker,
-    "bytetrack": ByteTracker,
-    "ocsort": OcSortTracker,
-    "poseflow": PoseFlowTracker,
-    "poseflow-original": poseflow_original,
-    "appearance": AppearanceTracker,
-}
 
 
 class Tracker(Protocol):
@@ -54,6 +52,17 @@ class Tracker(Protocol):
         """Forget everybody; ids that were given are still not used again."""
 
 
+@cache
+def trackers() -> dict[str, Callable[..., Tracker]]:
+    """Return what makes each tracker, by its name, the default first.
+
+    It is called with a skeleton and frames a second, and, where they are given, with buffer= and
+    embed= as of `create_tracker`; embed only if it has such a parameter.
+    """
+    found = dict(declared(__name__, "TRACKERS"))
+    return {"oks": found.pop("oks"), **found}
+
+
 def create_tracker(
     name: str = "oks",
     *,
@@ -69,9 +78,10 @@ def create_tracker(
     people, which the appearance tracker needs and the others do not look at.  Errors: UsageError
     for an unknown name (it suggests the nearest) and for numbers that cannot be meant.
     """
-    if name not in _TRACKERS:
-        raise UsageError(f"no tracker {name!r}{nearest(name, _TRACKERS)}; known: {[*_TRACKERS]}")
-    options = {} if buffer is None else {"buffer": buffer}
-    if name == "appearance":
-        return AppearanceTracker(skeleton, fps, **options, embed=embed)
-    return _TRACKERS[name](skeleton, fps, **options)
+    known = trackers()
+    if name not in known:
+        raise UsageError(f"no tracker {name!r}{nearest(name, known)}; known: {', '.join(known)}")
+    options: dict[str, Any] = {} if buffer is None else {"buffer": buffer}
+    if "embed" in signature(known[name]).parameters:
+        options["embed"] = embed
+    return known[name](skeleton, fps, **options)

@@ -17,7 +17,7 @@ from posewright.skeletons import Skeleton
 from posewright.trackers.motion import Clock, Ids, Round, full, in_rounds, inside
 from posewright.trackers.tracks import BoxTracks
 
-__all__ = ["AppearanceTracker", "Embed"]
+__all__ = ["TRACKERS", "AppearanceTracker", "Embed"]
 
 # (N, D) features of the people of a frame: of length 1, or 0 where nothing is known
 Embed = Callable[[Frame, People], Floats]
@@ -210,3 +210,6 @@ def _merged(found: _Tracks, lost: _Tracks) -> tuple[_Tracks, _Tracks]:
     people = found.boxes.people.replace(ids=ids)
     boxes = BoxTracks(people, found.boxes.state, found.boxes.away)
     return _Tracks(boxes, found.looks, lasted), lost[np.flatnonzero(stays)]
+
+
+TRACKERS = {"appearance": AppearanceTracker}

@@ -10,7 +10,7 @@ from posewright.skeletons import Skeleton
 from posewright.trackers.motion import Clock, Ids, Round, full, in_rounds, inside
 from posewright.trackers.tracks import BoxTracks
 
-__all__ = ["ByteTracker"]
+__all__ = ["TRACKERS", "ByteTracker"]
 
 # The paper's and its authors' constants.
 _SURE = 0.6  # box scores of the first round
@@ -94,3 +94,6 @@ def _rounds(people: People, tracks: BoxTracks, frames: float) -> list[Round]:
         Round(alike, doubtful, somebody & lately, _MATCH_DOUBTFUL),
         Round(alike, sure, ~somebody, _MATCH_NEW),
     ]
+
+
+TRACKERS = {"bytetrack": ByteTracker}

@@ -11,7 +11,7 @@ from posewright.people import Doubles, Floats, Frame, Ints, Mask, People
 from posewright.skeletons import Skeleton
 from posewright.trackers.motion import Clock, Ids, Kalman, Round, centre, full, in_rounds, inside
 
-__all__ = ["OcSortTracker"]
+__all__ = ["TRACKERS", "OcSortTracker"]
 
 # The paper's and its authors' constants.
 _SURE = 0.6  # box scores that start tracks and are matched first
@@ -241,3 +241,6 @@ def _boxes(value: Doubles) -> Floats:
     wide = np.sqrt(area * aspect)
     half = np.column_stack([wide, area / wide]) / 2
     return np.concatenate([value[:, :2] - half, value[:, :2] + half], 1).astype(np.float32)
+
+
+TRACKERS = {"ocsort": OcSortTracker}

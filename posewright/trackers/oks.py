@@ -11,7 +11,7 @@ from posewright.people import Doubles, Floats, Frame, Ints, People
 from posewright.skeletons import Skeleton
 from posewright.trackers.motion import Clock, Ids, Kalman, Round, centre, full, in_rounds, inside
 
-__all__ = ["OksTracker"]
+__all__ = ["TRACKERS", "OksTracker"]
 
 # Chosen on the identities of 60 labelled videos (3,092 frames) with joints moved, people left out
 # and false ones put in; the counts of wrong identities change little around these values.
@@ -211,3 +211,6 @@ def _size(boxes: Floats) -> Doubles:
 def _noise(share: float, size: Doubles) -> Doubles:
     """(T, 1) px -> (T, 1) variance of either coordinate."""
     return np.square(share * size)
+
+
+TRACKERS = {"oks": OksTracker}

@@ -20,7 +20,7 @@ from posewright.trackers.flow import Correspondences, OpticalFlow, Orb, Pairs, i
 from posewright.trackers.links import ENOUGH, Shapes, link_scores, outwards
 from posewright.trackers.motion import Clock, Ids
 
-__all__ = ["PoseFlowTracker", "poseflow_original"]
+__all__ = ["TRACKERS", "PoseFlowTracker", "poseflow_original"]
 
 Way = Literal["flow", "orb", "none"]
 
@@ -203,3 +203,6 @@ def _shift(boxes: Floats, pairs: Pairs) -> Floats:
     for person in np.flatnonzero(np.bincount(row, minlength=len(boxes)) >= ENOUGH):
         shift[person] = np.median(moves[row == person], 0)
     return shift
+
+
+TRACKERS = {"poseflow": PoseFlowTracker, "poseflow-original": poseflow_original}

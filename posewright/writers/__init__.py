@@ -1,56 +1,89 @@
-"""Writers: results to files, one format a file; `create_writer` knows them by name."""
+"""Writers: results to files, one format a file; FORMATS is the table of them.
+
+Needs the standard library alone, as the help of the command line lists the formats.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from posewright.errors import UsageError, nearest
-from posewright.results import Result
-from posewright.sources.base import check_rate
 
 if TYPE_CHECKING:
     from posewright.draw import Style
+    from posewright.results import Result
 
 __all__ = [
-    "RESULTS",
+    "FORMATS",
     "VIDEOS",
     "WRITERS",
+    "Format",
     "Writer",
     "WriterOptions",
     "create_writer",
     "film_suffix",
+    "formats",
 ]
 
-_MODULES = {
-    "coco": "coco",
-    "alphapose": "alphapose",
-    "alphapose-cmu": "alphapose",
-    "alphapose-open": "alphapose",
-    "openpose": "openpose",
-    "csv": "table",
-    "parquet": "table",
-    "jsonl": "jsonl",
-    "images": "images",
-    "video": "video",
-}
-WRITERS = tuple(_MODULES)
-# The files and folders that each makes; a video is named after its source.
-RESULTS = {
-    "coco": ("coco-results.json",),
-    "alphapose": ("alphapose-results.json",),
-    "alphapose-cmu": ("alphapose-results.json", "sep-json"),
-    "alphapose-open": ("alphapose-results.json", "sep-json"),
-    "openpose": ("openpose",),
-    "csv": ("poses.csv",),
-    "parquet": ("poses.parquet",),
-    "jsonl": ("poses.jsonl",),
-    "images": ("images",),
-    "video": (),
-}
 VIDEOS = (".mp4", ".avi")  # of Motion JPEG the second
+_DRAWING = ("--draw-boxes", "--draw-scores", "--no-ids", "--draw-threshold")
+
+
+@dataclass(frozen=True)
+class Format:
+    """An output format.
+
+    module: of posewright/writers, whose `create(name, folder, options)` returns the writer.
+    files: the files and folders that it makes; formats with one in common exclude each other.
+    suffixes: of further files, each named after its source.  pixels: results must carry their
+    images.  ordered: frames are numbered, so that the images of one folder are a sequence.
+    options: of the command line that only formats with them in this list take.
+    """
+
+    module: str
+    files: tuple[str, ...] = ()
+    suffixes: tuple[str, ...] = ()
+    pixels: bool = False
+    ordered: bool = False
+    options: tuple[str, ...] = ()
+
+
+_ALPHAPOSE = ("alphapose-results.json", "sep-json")
+FORMATS = {
+    "coco": Format("coco", ("coco-results.json",), options=("--coco-images",)),
+    "alphapose": Format("alphapose", _ALPHAPOSE[:1]),
+    "alphapose-cmu": Format("alphapose", _ALPHAPOSE, options=("--sep-json",)),
+    "alphapose-open": Format("alphapose", _ALPHAPOSE, options=("--sep-json",)),
+    "openpose": Format("openpose", ("openpose",), ordered=True, options=("--openpose-order",)),
+    "csv": Format("table", ("poses.csv",)),
+    "parquet": Format("table", ("poses.parquet",)),
+    "jsonl": Format("jsonl", ("poses.jsonl",)),
+    "images": Format("images", ("images",), pixels=True, options=_DRAWING),
+    "video": Format("video", suffixes=VIDEOS, pixels=True, ordered=True, options=_DRAWING),
+}
+WRITERS = tuple(FORMATS)
+
+
+def formats(names: Iterable[str]) -> dict[str, Format]:
+    """Return the formats of some names, each once and in their order.
+
+    UsageError: an unknown name, with the nearest, or two formats that exclude each other.
+    """
+    chosen: dict[str, Format] = {}
+    for name in names:
+        if name not in FORMATS:
+            raise UsageError(
+                f"no output format {name!r}{nearest(name, FORMATS)}; known: {', '.join(FORMATS)}"
+            )
+        for other, form in chosen.items():
+            if other != name and set(form.files) & set(FORMATS[name].files):
+                raise UsageError(f"{other} and {name} are one file; save one of them at a time")
+        chosen[name] = FORMATS[name]
+    return chosen
 
 
 def film_suffix(codec: str) -> str:
@@ -101,6 +134,8 @@ class WriterOptions:
     video_codecs: tuple[str, ...] = ("libx264", "mpeg4", "mjpg")
 
     def __post_init__(self) -> None:
+        from posewright.sources.base import check_rate
+
         check_rate(self.fps)
         if not self.video_codecs:
             raise UsageError("video_codecs names no codec; give at least one, e.g. libx264")
@@ -112,9 +147,5 @@ def create_writer(name: str, folder: Path, *, options: WriterOptions | None = No
     UsageError for an unknown name, with the nearest known one; OutputError where the folder cannot
     be written or holds the result of an earlier run; MissingError without the package it needs.
     """
-    if name not in _MODULES:
-        raise UsageError(
-            f"no output format {name!r}{nearest(name, WRITERS)}; known: {', '.join(WRITERS)}"
-        )
-    module = import_module(f"posewright.writers.{_MODULES[name]}")
+    module = import_module(f"{__package__}.{formats([name])[name].module}")
     return cast(Writer, module.create(name, Path(folder), options or WriterOptions()))

@@ -11,12 +11,12 @@ from signal import SIGINT
 from types import TracebackType
 from typing import Any
 
-from posewright.errors import OutputError, UsageError
+from posewright.errors import OutputError
 from posewright.files.leftovers import final_name, find, part_place, remove
 from posewright.files.lock import FolderLock, Held
 from posewright.files.part import explain
 from posewright.results import Result
-from posewright.writers import RESULTS, VIDEOS, Writer, WriterOptions, create_writer
+from posewright.writers import FORMATS, Writer, WriterOptions, create_writer, formats
 
 __all__ = ["Outputs", "Summary"]
 
@@ -84,9 +84,7 @@ class Outputs:
         OutputError where another run writes into the folder, or one that was killed left results of
         these formats there and they are not to be overwritten.
         """
-        flavours = [name for name in save if name.startswith("alphapose")]
-        if len(flavours) > 1:
-            raise UsageError(f"{' and '.join(flavours)} are one file; save one of them at a time")
+        formats(save)  # complain before anything is written
         made = cls([], summary, out)
         try:
             made._take_folder()
@@ -226,15 +224,17 @@ def _remove_empty(folder: Path) -> None:
 
 def _leftovers(out: Path, save: Iterable[str]) -> tuple[list[Path], list[Path]]:
     """Return the temporary files in a folder that stand for results of `save`, and of others."""
-    wanted = {name for form in save for name in RESULTS.get(form, ())}
-    known = {name for names in RESULTS.values() for name in names}
+    chosen = formats(save).values()
+    wanted = {name for form in chosen for name in form.files}
+    known = {name for form in FORMATS.values() for name in form.files}
+    films = {suffix for form in FORMATS.values() for suffix in form.suffixes}
     ours, others = [], []
     for path in find(out):
         name = final_name(path.name) or ""
-        video = Path(name).suffix in VIDEOS
-        if name in wanted or (video and "video" in save):
+        suffix = Path(name).suffix
+        if name in wanted or any(suffix in form.suffixes for form in chosen):
             ours.append(path)
-        elif name in known or video:
+        elif name in known or suffix in films:
             others.append(path)
     for name in sorted(known):  # another folder may have its results through the same link
         place = part_place(out / name)

@@ -11,7 +11,7 @@ from posewright.errors import OutputError
 from posewright.files.part import reserve
 from posewright.sources.order import gathered
 from posewright.sources.planning import picture_files, sequences
-from posewright.writers import RESULTS, VIDEOS, WriterOptions, film_suffix
+from posewright.writers import VIDEOS, WriterOptions, film_suffix, formats
 from posewright.writers.names import Names, film_name
 
 __all__ = ["spare_films", "spare_inputs"]
@@ -29,7 +29,7 @@ def spare_inputs(
         return
     read = [os.fsdecode(s) for s in sources if isinstance(s, (str, os.PathLike))]
     read += [os.fsdecode(path) for path in others]
-    results = [out / name for form in save for name in RESULTS.get(form, ())]
+    results = [out / name for form in formats(save).values() for name in form.files]
     if "images" in save and (out / "images").is_dir():
         read += [file for source in sources for file in picture_files(source)]
     if "video" in save and any(_inside(path, out, VIDEOS) for path in read):

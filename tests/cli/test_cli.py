@@ -180,7 +180,7 @@ def test_threads_option_starts_that_many(tmp_path: Path) -> None:
     from posewright.cli.common import load_pose
 
     args.runtime = "onnxruntime"
-    assert load_pose(args).settings["threads"] == 3
+    assert load_pose(args).pipeline.threads == 3
 
 
 def test_model_option(tmp_path: Path, people_jpg: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -217,12 +218,13 @@ def test_flip_runtime_and_device_reach_the_evaluation_and_the_timing(
         return COST
 
     monkeypatch.setattr("posewright.compare.study.measure_cost", note)
+    own = ("my_net.py:pebble",)
+    where: dict[str, Any] = {"runtime": "onnxruntime", "device": "auto", "own": own}
     plain, flipped = (
-        compare(["movenet-thunder"], some_people, flip=flip, runtime="onnxruntime").rows[0].value
+        compare(["movenet-thunder"], some_people, flip=flip, **where).rows[0].value
         for flip in (False, True)
     )
     assert plain != flipped
-    where = {"runtime": "onnxruntime", "device": "auto"}
     assert timed == [{"flip": False, **where}, {"flip": True, **where}]
     with pytest.raises(UsageError, match="no device 'tpu'"):
         compare(["movenet-thunder"], some_people, runtime="onnxruntime", device="tpu")

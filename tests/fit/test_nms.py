@@ -288,7 +288,7 @@ def test_pose_takes_what_the_file_has_learned() -> None:
     assert usual.keywords["settings"] == PPoseNMS()  # type: ignore[union-attr]
     assert own.keywords["settings"] == LEARNED  # type: ignore[union-attr]
     pose = Pose(duplicates=LEARNED, runtime="onnxruntime")
-    assert pose.settings["duplicates"].keywords["settings"] == LEARNED  # type: ignore[union-attr]
+    assert pose.pipeline.duplicates.keywords["settings"] == LEARNED  # type: ignore[union-attr]
 
 
 # --- the verb ------------------------------------------------------------------------------------

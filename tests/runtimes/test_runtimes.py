@@ -133,6 +133,20 @@ def test_detector_layouts(tmp_path: Path, runtime: str, name: str) -> None:
         assert len(found) == 0
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_another_score_threshold(tmp_path: Path, runtime: str) -> None:
+    model = load_model(detector_file(tmp_path / "yolox.onnx"), runtime=runtime, precision="auto")
+    assert isinstance(model.codec, Boxes)
+    lenient = model.with_threshold(0.0)
+    image = np.zeros((320, 320, 3), np.uint8)  # the mean is 0, and so is the score
+    assert len(estimate(model, Frame(image), None)) == 0
+    assert len(estimate(lenient, Frame(image), None)) == 1
+    assert lenient.runtime == model.runtime
+    pose = load_model(rtmpose_file(tmp_path / "rtmpose.onnx"), runtime="onnxruntime")
+    with pytest.raises(UsageError, match="no score threshold; give that of a detector"):
+        pose.with_threshold(0.5)
+
+
 def test_layout_of_a_nameless_detector_must_be_said(tmp_path: Path) -> None:
     path = detector_file(tmp_path / "end2end.onnx")
     with pytest.raises(ModelError, match=r"rtmdet:end2end.onnx or yolox:end2end.onnx"):

@@ -84,7 +84,8 @@ def test_a_run_without_a_frame_leaves_no_new_folder(there: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "place", ["outputs.create_writer", "outputs._leftovers", "files.lock._holder"]
+    "place",
+    ["writers.outputs.create_writer", "writers.outputs._leftovers", "files.lock._holder"],
 )
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
 def test_an_interrupt_at_the_start_leaves_no_lock(

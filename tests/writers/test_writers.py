@@ -14,7 +14,7 @@ import pytest
 from posewright.errors import MissingError, OutputError, UsageError
 from posewright.people import People
 from posewright.skeletons import COCO17, Skeleton
-from posewright.writers import WRITERS, WriterOptions, create_writer
+from posewright.writers import FORMATS, WRITERS, WriterOptions, create_writer, formats
 from tests.helpers.results import FAILED, nobody, people, read_json, result, write
 
 FILES = {
@@ -357,3 +357,24 @@ def test_to_supervision() -> None:
     np.testing.assert_array_equal(points.data["id"], who.ids)
     assert points.class_id is not None and points.class_id.tolist() == [0, 0, 0]
     assert len(result(nobody()).to_supervision()) == 0
+
+
+def test_formats_that_are_one_file_exclude_each_other(tmp_path: Path) -> None:
+    assert list(formats(["csv", "jsonl", "csv"])) == ["csv", "jsonl"]
+    for one, other in (("alphapose", "alphapose-cmu"), ("alphapose-open", "alphapose-cmu")):
+        with pytest.raises(UsageError, match=f"{one} and {other} are one file"):
+            formats(["csv", one, "jsonl", other])
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_the_table_says_what_a_format_makes(name: str, tmp_path: Path) -> None:
+    form = FORMATS[name]
+    made = write(name, tmp_path, [result()], separate=True)
+    names = [path.name for path in made]
+    assert names == list(form.files) or [Path(n).suffix in form.suffixes for n in names] == [True]
+    blind = result().replace(image=None)
+    if form.pixels:
+        with pytest.raises(UsageError, match="need the pictures"):
+            write(name, tmp_path / "blind", [blind])
+    else:
+        assert write(name, tmp_path / "blind", [blind])

@@ -9,13 +9,14 @@ import numpy as np
 
 from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.findings import Notes
+from posewright.datasets.layouts import Layout
 from posewright.datasets.places import header_size, picture_finder
 from posewright.errors import SourceError
 from posewright.files.values import BROKEN, finite, load
 from posewright.people import Floats
 from posewright.skeletons import AIC14
 
-__all__ = ["read_aic"]
+__all__ = ["LAYOUTS", "read_aic"]
 
 _VISIBILITY = np.array([0, 2, 1, 0], np.float32)  # the file: 1 visible, 2 hidden, 3 not labelled
 
@@ -54,3 +55,6 @@ def _sample(entry: dict[str, Any], picture: Path, notes: Notes) -> Sample:
         np.array(points, np.float32).reshape(len(points), 14, 3),
         np.reshape(boxes, (-1, 4)),
     )
+
+
+LAYOUTS = {"aic": Layout(read_aic, classes=False)}

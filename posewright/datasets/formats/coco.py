@@ -17,6 +17,7 @@ import numpy as np
 from posewright.datasets.base import AREA_OF_BOX, Dataset, Outlines, Sample, labelled_extent
 from posewright.datasets.classes import Category, coco_category, majority
 from posewright.datasets.findings import Notes
+from posewright.datasets.layouts import Layout
 from posewright.datasets.naming import skeleton_of, stated_mirror, stated_names, unnamed
 from posewright.datasets.places import picture_finder
 from posewright.errors import SourceError
@@ -33,7 +34,7 @@ from posewright.files.values import (
 from posewright.people import Floats
 from posewright.skeletons import COCO133, Skeleton
 
-__all__ = ["coco_skeleton", "parse_coco", "read_coco", "read_humanart21"]
+__all__ = ["LAYOUTS", "coco_skeleton", "parse_coco", "read_coco", "read_humanart21"]
 
 _WHOLE = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
 
@@ -278,3 +279,11 @@ def read_humanart21(
 ) -> Dataset:
     """Read all 21 joints of Human-Art (arXiv:2303.02760): fingers and toes besides COCO's 17."""
     return read_coco(path, images, "keypoints_21", class_name)
+
+
+LAYOUTS = {
+    **dict.fromkeys(
+        ("coco", "coco-wholebody", "crowdpose", "ochuman", "halpe", "humanart"), Layout(read_coco)
+    ),
+    "humanart21": Layout(read_humanart21),
+}

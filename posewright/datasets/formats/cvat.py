@@ -19,6 +19,7 @@ from posewright.datasets.classes import Classes, class_title, majority
 from posewright.datasets.findings import Notes
 from posewright.datasets.formats.labelme import skeleton_from_names
 from posewright.datasets.formats.labelme_people import polygon_area
+from posewright.datasets.layouts import Layout
 from posewright.datasets.naming import spellings
 from posewright.datasets.places import picture_finder
 from posewright.errors import SourceError, near
@@ -27,7 +28,7 @@ from posewright.files.values import BROKEN, finite, turned_extent
 from posewright.people import Floats
 from posewright.skeletons import Skeleton, for_joints
 
-__all__ = ["parse_xml", "read_cvat"]
+__all__ = ["LAYOUTS", "parse_xml", "read_cvat"]
 
 
 def parse_xml(path: Path) -> ET.Element:
@@ -322,3 +323,6 @@ def _sample(
     size = _size(entry)
     outlines = tuple(tuple(p.polygons) for p in people)
     return Sample.of(picture, size, number, points, boxes, areas=areas, outlines=outlines)
+
+
+LAYOUTS = {"cvat": Layout(read_cvat)}

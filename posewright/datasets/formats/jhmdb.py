@@ -7,8 +7,9 @@ from pathlib import Path
 
 from posewright.datasets.base import Dataset
 from posewright.datasets.formats.coco import read_coco
+from posewright.datasets.layouts import Layout
 
-__all__ = ["read_jhmdb"]
+__all__ = ["LAYOUTS", "read_jhmdb"]
 
 
 def read_jhmdb(path: Path, images: Path | None = None, class_name: str | None = None) -> Dataset:
@@ -17,3 +18,6 @@ def read_jhmdb(path: Path, images: Path | None = None, class_name: str | None = 
     samples = tuple(replace(s, video=s.video or s.image.parent.name) for s in data.samples)
     skeleton = replace(data.skeleton, name=f"jhmdb{len(data.skeleton)}")
     return replace(data, samples=samples, skeleton=skeleton)
+
+
+LAYOUTS = {"jhmdb": Layout(read_jhmdb)}

@@ -21,13 +21,14 @@ from posewright.datasets.findings import Notes
 from posewright.datasets.formats.label_studio_pictures import file_name, finder, picture_key
 from posewright.datasets.formats.labelme import skeleton_from_names
 from posewright.datasets.formats.labelme_people import HIDDEN
+from posewright.datasets.layouts import Layout
 from posewright.datasets.naming import spellings
 from posewright.errors import SourceError
 from posewright.files.values import BROKEN, finite, load, turned_extent
 from posewright.people import Floats
 from posewright.skeletons import Skeleton
 
-__all__ = ["read_label_studio"]
+__all__ = ["LAYOUTS", "read_label_studio"]
 
 
 _OUTLINES = (
@@ -318,3 +319,6 @@ def _sample(
         extent if box is None else box for (box, _), extent in zip(people, extents, strict=True)
     ]
     return Sample.of(picture, page.size, number, points, np.reshape(boxes, (-1, 4)))
+
+
+LAYOUTS = {"label-studio": Layout(read_label_studio)}

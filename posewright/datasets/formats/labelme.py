@@ -22,6 +22,7 @@ from posewright.datasets.formats.labelme_people import (
     of_class,
     people_of,
 )
+from posewright.datasets.layouts import Layout
 from posewright.datasets.naming import skeleton_of, spellings
 from posewright.datasets.places import (
     OUTSIDE,
@@ -41,7 +42,7 @@ from posewright.skeletons import (
     Skeleton,
 )
 
-__all__ = ["read_labelme", "skeleton_from_names"]
+__all__ = ["LAYOUTS", "read_labelme", "skeleton_from_names"]
 
 _NO_JOINT = {"person", "__ignore__", "_background_", "__background__"}
 _LABELS = "labels.txt"  # labelme's own list of labels, in the order of its user
@@ -194,3 +195,6 @@ def _picture(
     if found is None and None in choices:
         notes.add(OUTSIDE, named[:200])
     return on_disk(found or public_place(choices[0], roots[0], named))
+
+
+LAYOUTS = {"labelme": Layout(read_labelme)}

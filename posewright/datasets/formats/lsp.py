@@ -12,12 +12,13 @@ import numpy as np
 
 from posewright.datasets.base import Dataset, Sample, labelled_extent
 from posewright.datasets.findings import Notes
+from posewright.datasets.layouts import Layout
 from posewright.datasets.places import header_size
 from posewright.errors import SourceError
 from posewright.people import Floats
 from posewright.skeletons import LSP14
 
-__all__ = ["joints_to_points", "read_lsp"]
+__all__ = ["LAYOUTS", "joints_to_points", "read_lsp"]
 
 _MARGIN = 0.25  # of the joints' extent on each side: head, hands and feet reach beyond them
 
@@ -74,3 +75,6 @@ def _sample(picture: Path, number: int, person: Floats) -> Sample:
     return Sample.of(
         picture, (width, height), number + 1, person[None], [box], numbers=[number + 1]
     )
+
+
+LAYOUTS = {"lsp": Layout(read_lsp, classes=False)}

@@ -10,13 +10,14 @@ import numpy as np
 
 from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.findings import Notes
+from posewright.datasets.layouts import Layout
 from posewright.datasets.places import header_size, picture_finder
 from posewright.errors import SourceError
 from posewright.files.values import BROKEN, finite, image_id, load
 from posewright.people import Floats
 from posewright.skeletons import MPII16
 
-__all__ = ["read_mpii"]
+__all__ = ["LAYOUTS", "read_mpii"]
 
 _SCALE = 200  # px of a person's height at scale 1
 _LOWER = 15  # px that a box lies lower than its person's centre, at scale 1
@@ -65,3 +66,6 @@ def _sample(name: str, path: Path, people: list[tuple[Floats, Floats, int]]) -> 
         np.stack([box for _, box, _ in people]),
         numbers=[number for _, _, number in people],
     )
+
+
+LAYOUTS = {"mpii": Layout(read_mpii, classes=False)}

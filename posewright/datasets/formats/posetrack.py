@@ -12,9 +12,10 @@ import numpy as np
 
 from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.formats.coco import read_coco
+from posewright.datasets.layouts import Layout
 from posewright.errors import SourceError
 
-__all__ = ["read_posetrack"]
+__all__ = ["LAYOUTS", "read_posetrack"]
 
 
 def read_posetrack(
@@ -59,3 +60,6 @@ def _seen(sample: Sample) -> Sample:
     visibility = np.where(sample.visibility > 0, 2, 0).astype(np.uint8)
     video = sample.video or sample.image.parent.name
     return replace(sample, visibility=visibility, video=video)
+
+
+LAYOUTS = {"posetrack": Layout(read_posetrack)}

@@ -9,13 +9,14 @@ import numpy as np
 from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.classes import PERSON, Classes, class_title
 from posewright.datasets.findings import Notes
+from posewright.datasets.layouts import Layout
 from posewright.datasets.places import header_size
 from posewright.errors import SourceError
 from posewright.files.values import BROKEN, corners
 from posewright.people import Floats
 from posewright.skeletons import Skeleton
 
-__all__ = ["read_visdrone"]
+__all__ = ["LAYOUTS", "read_visdrone"]
 
 _IGNORED = 0  # the category of regions in which nothing counts
 _CATEGORIES = (
@@ -90,3 +91,6 @@ def _sample(file: Path, picture: Path, chosen: set[int], classes: Classes, notes
         np.reshape(boxes, (-1, 4)),
         ignore=tuple(ignore),
     )
+
+
+LAYOUTS = {"visdrone": Layout(read_visdrone)}

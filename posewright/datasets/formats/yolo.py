@@ -14,7 +14,8 @@ import numpy as np
 from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.classes import Classes, class_title, majority
 from posewright.datasets.findings import Notes
-from posewright.datasets.formats.yolo_yaml import Layout, layout_of, pictures_of
+from posewright.datasets.formats.yolo_yaml import YoloSet, layout_of, pictures_of
+from posewright.datasets.layouts import Layout
 from posewright.datasets.naming import skeleton_of, stated_mirror, unnamed
 from posewright.datasets.places import header_size, pictures_in
 from posewright.errors import SourceError
@@ -23,7 +24,7 @@ from posewright.files.values import BROKEN, finite
 from posewright.people import Floats
 from posewright.skeletons import Skeleton
 
-__all__ = ["read_yolo", "yolo_parts"]
+__all__ = ["LAYOUTS", "read_yolo", "yolo_parts"]
 
 _MOST_JOINTS = 10_000
 _MOST_BYTES = 16 << 20  # of a picture's text file
@@ -77,7 +78,7 @@ def yolo_parts(path: Path) -> tuple[str, ...]:
     return tuple(layout_of(path).parts)
 
 
-def _kpt_shape(layout: Layout, labels: list[Path]) -> tuple[int, int]:
+def _kpt_shape(layout: YoloSet, labels: list[Path]) -> tuple[int, int]:
     """Return the number of joints and of numbers for each: kpt_shape, else of most lines.
 
     Without kpt_shape there are three where every third one of most lines is 0, 1 or 2.
@@ -122,7 +123,7 @@ def _visibility(word: str) -> bool:
 
 
 def _skeleton(
-    layout: Layout, joints: int, chosen: tuple[str, ...], notes: Notes
+    layout: YoloSet, joints: int, chosen: tuple[str, ...], notes: Notes
 ) -> tuple[Skeleton, str]:
     """Return the skeleton of the chosen classes, and what was assumed of it."""
     info = layout.info
@@ -138,7 +139,7 @@ def _skeleton(
     return unnamed(joints, class_title(chosen), mirror)
 
 
-def _class_names(layout: Layout) -> dict[int, str]:
+def _class_names(layout: YoloSet) -> dict[int, str]:
     """Return the names of the classes by number."""
     names = layout.info.get("names")
     if names is not None and not isinstance(names, (list, dict)):
@@ -242,3 +243,6 @@ def _line(line: str, joints: int, numbers: int) -> tuple[int, Floats, Floats]:
     if numbers == 2:  # without visibility, 0 0 stands for no label
         points = np.concatenate([points, 2.0 * points.any(1, keepdims=True)], 1)
     return int(values[0]), box, points.astype(np.float32)
+
+
+LAYOUTS = {"yolo": Layout(read_yolo, parts=yolo_parts)}

@@ -18,7 +18,7 @@ from posewright.errors import SourceError, UsageError
 from posewright.files.paths import on_disk
 from posewright.files.yamlfile import load_yaml
 
-__all__ = ["PARTS", "Layout", "layout_of", "pictures_of"]
+__all__ = ["PARTS", "YoloSet", "layout_of", "pictures_of"]
 
 PARTS = {"train": ("train",), "val": ("val", "validation", "valid"), "test": ("test",)}
 _KEYS = {"train", "val", "validation", "valid", "test", "kpt_shape", "kpt_names", "names", "nc"}
@@ -26,7 +26,7 @@ _MOST_BYTES = 256 << 20  # of a list of pictures
 
 
 @dataclass(frozen=True)
-class Layout:
+class YoloSet:
     """A YOLO set's files: data.yaml and what it says, the set's folder, the entries of its parts.
 
     file: None where there is no data.yaml.  parts: name -> folders and lists as they are written.
@@ -41,7 +41,7 @@ class Layout:
     stated: bool
 
 
-def layout_of(path: Path) -> Layout:
+def layout_of(path: Path) -> YoloSet:
     """Return what a data.yaml, or a folder with or without one, says; a SourceError if it cannot.
 
     Without parts in data.yaml they are the folders images/train, train/images and so on.
@@ -50,7 +50,7 @@ def layout_of(path: Path) -> Layout:
     root = _root(file, info) if file is not None else path
     parts = {name: _entries(info, keys, file) for name, keys in PARTS.items()}
     parts = {name: entries for name, entries in parts.items() if entries}
-    return Layout(file, info, root, parts or _usual(root), bool(parts))
+    return YoloSet(file, info, root, parts or _usual(root), bool(parts))
 
 
 def _described(path: Path) -> tuple[Path | None, dict[str, Any]]:
@@ -123,7 +123,7 @@ def _first(bases: Iterable[Path], text: str) -> Path | None:
     return None
 
 
-def pictures_of(layout: Layout, split: str | None, notes: Notes) -> list[Path]:
+def pictures_of(layout: YoloSet, split: str | None, notes: Notes) -> list[Path]:
     """Return the pictures of a part, sorted by path, each once; those of the whole set if None.
 
     A picture that is also in val or test is none of train, unless nothing is left without them.
@@ -156,7 +156,7 @@ def _key(picture: Path) -> str:
     return os.path.abspath(picture)
 
 
-def _part(layout: Layout, name: str, notes: Notes, strict: bool = False) -> Iterator[Path]:
+def _part(layout: YoloSet, name: str, notes: Notes, strict: bool = False) -> Iterator[Path]:
     """Yield the pictures of a part; a missing entry is noted, or a SourceError where `strict`."""
     for entry in layout.parts[name]:
         place = _first([layout.root], entry)
