@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+
 from tests.fuzz.bounded import Bounded, Outcome
 from tests.fuzz.damage import damaged_json
 from tests.fuzz.folders import damaged_folder, rows_of

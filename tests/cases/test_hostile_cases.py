@@ -15,10 +15,10 @@ from pathlib import Path
 
 import onnx
 import pytest
-from tests.fuzz.bounded import Bounded, Outcome
 
 from posewright.runtimes.info import METADATA_KEY
 from posewright.weights import EMBEDDED
+from tests.fuzz.bounded import Bounded, Outcome
 
 Check = Callable[..., Outcome]
 
