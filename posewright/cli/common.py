@@ -62,8 +62,14 @@ def refuse_ignored(options: Iterable[tuple[str, object, str]]) -> None:
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Add what chooses the networks and how they run."""
+    """Add what chooses the networks, how they run and which people they leave."""
     group = parser.add_argument_group("networks")
+    _add_networks(group)
+    _add_runtime(group)
+    _add_people(group)
+
+
+def _add_networks(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "-m",
         "--model",
@@ -87,6 +93,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help="person detector: a name, an .onnx file (rtmdet:FILE, yolox:FILE) or "
         "whole-image (default: the embedded one)",
     )
+
+
+def _add_runtime(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--runtime",
         default="auto",
@@ -113,6 +122,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="average with the mirrored view: a little better, twice the work",
     )
+
+
+def _add_people(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--min-score",
         type=fraction,

@@ -47,6 +47,23 @@ _ONLY_FOR = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
     parser.add_argument("source", nargs="+", metavar="SOURCE", help="what to read")
+    _add_result_options(parser)
+    _add_identity_options(parser)
+    _add_source_options(parser)
+    add_drawing_options(parser)
+    add_smoothing_options(parser)
+    add_model_options(parser)
+    parser.add_argument(
+        "--progress",
+        default="auto",
+        choices=("auto", "json", "none"),
+        help="bar on a terminal, plain lines elsewhere, or JSON lines",
+    )
+    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+
+
+def _add_result_options(parser: argparse.ArgumentParser) -> None:
+    """Add where results go, in which formats and with what in them."""
     parser.add_argument(
         "-o",
         "--out",
@@ -86,6 +103,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="frame rate of picture sequences (folders, lists, archives), from which their frames "
         "get times; videos have their own (default: no times)",
     )
+
+
+def _add_identity_options(parser: argparse.ArgumentParser) -> None:
+    """Add how people are told apart and followed."""
     parser.add_argument("--track", action="store_true", help="give people identities")
     parser.add_argument(
         "--tracker",
@@ -106,6 +127,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="detect on every N-th frame, follow tracked boxes between; with --track",
     )
+
+
+def _add_source_options(parser: argparse.ArgumentParser) -> None:
+    """Add what is read beside the sources, and how sources are read."""
     parser.add_argument(
         "--boxes",
         type=Path,
@@ -138,16 +163,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="streams: give up after S seconds without a picture (default 30)",
     )
-    add_drawing_options(parser)
-    add_smoothing_options(parser)
-    add_model_options(parser)
-    parser.add_argument(
-        "--progress",
-        default="auto",
-        choices=("auto", "json", "none"),
-        help="bar on a terminal, plain lines elsewhere, or JSON lines",
-    )
-    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
 
 def add_drawing_options(parser: argparse.ArgumentParser) -> None:
