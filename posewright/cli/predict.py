@@ -182,13 +182,16 @@ def add_drawing_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predict; return the exit code."""
+    from posewright.errors import UsageError
     from posewright.predict import predict_to
 
     smoothing = _smoothing(args)
     save = _formats(args, smoothing)
     _check_formats(args, save)
     boxes = _boxes(args)
-    pose = load_pose(args, _reid(args))
+    if args.reid is not None and args.tracker != "appearance":
+        raise UsageError(f"--reid {args.reid} is for --tracker appearance; add that")
+    pose = load_pose(args, args.reid)
     if pose.detector_note and boxes is None:
         print(f"note: {one_line(pose.detector_note)}", file=sys.stderr)
     bar = create_bar(args.progress)
@@ -245,15 +248,6 @@ def _smoothing(args: argparse.Namespace) -> Smoothing | None:
     from posewright.smoothing import parse_smoothing
 
     return parse_smoothing(args.smooth)
-
-
-def _reid(args: argparse.Namespace) -> str | None:
-    from posewright.errors import UsageError
-
-    if args.reid is not None and args.tracker != "appearance":
-        raise UsageError(f"--reid {args.reid} is for --tracker appearance; add that")
-    file: str | None = args.reid
-    return file
 
 
 def _formats(args: argparse.Namespace, smoothing: Smoothing | None) -> list[str]:
