@@ -1,7 +1,7 @@
 # Two commands on a fresh machine: `make demo` and `make test`.  Each makes its own environment.
 PYTHON ?= python3
 
-.PHONY: help demo test lint dist weights clean
+.PHONY: help demo test lint figures dist weights clean
 
 help: ## List these targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
@@ -18,6 +18,9 @@ lint: .venv/done ## Check style, formatting and types.
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+figures: ## Measure the code against the limits of CONTRIBUTING.md.
+	$(PYTHON) -m tools.figures
 
 # Wheel and sdist hold nothing that differs between two builds of one commit.
 dist: .venv-dist/done ## Build wheel and sdist twice, compare them and keep them in dist/.
