@@ -23,7 +23,6 @@ import json
 import math
 import os
 import random
-import socket
 import statistics
 import subprocess
 import sys
@@ -32,13 +31,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
+from fault_servers import hanging_up, listener
 from numpy.typing import NDArray
 
 from posewright import Pose
@@ -147,7 +145,7 @@ def playlists(folder: Path, chance: random.Random) -> bool:
     """Give playlists and streams' descriptions as sources; count what they make FFmpeg open."""
     secret = folder / "secret.mp4"
     secret.write_bytes(CLIP.read_bytes())
-    with _listener() as (port, connections):
+    with listener() as (port, connections):
         address = f"http://127.0.0.1:{port}/a.mp4"
         refused, texts = 0, list(_playlists(secret, address))
         for number, (suffix, text) in enumerate(texts):
@@ -198,26 +196,6 @@ def _refused(source: str, out: Path) -> bool:
     return code in (2, 3) and '"status": "ok"' not in rows and '"status":"ok"' not in rows
 
 
-@contextmanager
-def _listener() -> Iterator[tuple[int, list[Any]]]:
-    """Count who connects."""
-    connections: list[Any] = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def accept() -> None:
-            while True:
-                try:
-                    line, peer = server.accept()
-                except OSError:
-                    return
-                connections.append(peer)
-                line.close()
-
-        threading.Thread(target=accept, daemon=True).start()
-        yield server.getsockname()[1], connections
-        server.shutdown(socket.SHUT_RDWR)
-
-
 # --- stream
 
 
@@ -225,7 +203,7 @@ def stream(folder: Path, chance: random.Random, count: int = 100) -> bool:
     """Hang up on a reader `count` times, in the middle of pictures as well."""
     pictures = [cv2.imencode(".jpg", image)[1].tobytes() for image in _images(10)]
     back: list[float] = []
-    with _hanging_up(pictures, chance, back) as url, open_source(url) as source:
+    with hanging_up(pictures, chance, back) as url, open_source(url) as source:
         next(source)
         files, threads = _loose_ends()
         gaps, waits = 0, []
@@ -247,39 +225,6 @@ def stream(folder: Path, chance: random.Random, count: int = 100) -> bool:
 
 def _loose_ends() -> tuple[int, int]:
     return len(os.listdir("/proc/self/fd")), threading.active_count()
-
-
-@contextmanager
-def _hanging_up(pictures: list[bytes], chance: random.Random, back: list[float]) -> Iterator[str]:
-    """Serve MJPEG and hang up after some bytes; note in `back` when each connection came."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            while True:
-                try:
-                    line, _ = server.accept()
-                except OSError:
-                    return
-                back.append(time.monotonic())
-                with line:
-                    _answer(line, pictures, chance)
-
-        threading.Thread(target=serve, daemon=True).start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}/live"
-        server.shutdown(socket.SHUT_RDWR)
-
-
-def _answer(line: socket.socket, pictures: list[bytes], chance: random.Random) -> None:
-    head = b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=b\r\n\r\n"
-    body = b"".join(
-        b"--b\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n" % (len(p), p)
-        for p in pictures
-    )
-    try:
-        line.recv(4096)
-        line.sendall(head + body[: chance.randrange(len(body) // 2, len(body))])
-    except OSError:  # the reader hung up
-        return
 
 
 # --- threads

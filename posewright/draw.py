@@ -112,7 +112,10 @@ def draw(image: Pixels, people: People, skeleton: Skeleton, style: Style | None 
             _person(canvas, fixed[i], shown[i], float(widths[i]), plan)
     if style.boxes:
         for i in order:
-            _box(canvas, people, int(i), float(widths[i]))
+            box = np.rint(people.boxes[i].clip(-_FAR, _FAR)).astype(int).tolist()
+            thick = max(1, round(float(widths[i]) * 0.6))
+            cv2.rectangle(canvas, box[:2], box[2:], OUTLINE, thick + 2)
+            cv2.rectangle(canvas, box[:2], box[2:], _colour(people, int(i)), thick)
     for i in order:
         _label(canvas, people, int(i), style)
     if style.alpha < 1:
@@ -203,13 +206,6 @@ def _colour(people: People, number: int) -> Colour:
     return PERSON_COLOURS[(identity if identity >= 0 else number) % len(PERSON_COLOURS)]
 
 
-def _box(canvas: Pixels, people: People, number: int, width: float) -> None:
-    box = np.rint(people.boxes[number].clip(-_FAR, _FAR)).astype(int).tolist()
-    thick = max(1, round(width * 0.6))
-    cv2.rectangle(canvas, box[:2], box[2:], OUTLINE, thick + 2)
-    cv2.rectangle(canvas, box[:2], box[2:], _colour(people, number), thick)
-
-
 def _label(canvas: Pixels, people: People, number: int, style: Style) -> None:
     """Draw the tag of one person in that person's own colour."""
     identity = int(people.ids[number])
@@ -260,19 +256,15 @@ def heatmap_overlay(image: Pixels, heatmaps: Floats, warp: Warp, alpha: float = 
         return np.array(image)
     heat = np.maximum(heat.max(0), 0)
     grey = np.rint(255 * heat / max(float(heat.max()), 1e-6)).astype(np.uint8)  # (h, w)
-    spread = _back(warp, (grey.shape[1], grey.shape[0]), (image.shape[1], image.shape[0])).image(
+    # the warp from pixels of the maps to pixels of the image
+    scale = np.array(warp.size) / np.array((grey.shape[1], grey.shape[0]))
+    inverse = warp.inverse().matrix
+    linear = inverse[:, :2] * scale
+    shift = inverse[:, :2] @ ((scale - 1) / 2) + inverse[:, 2]  # outer edges coincide
+    spread = Warp(np.hstack([linear, shift[:, None]]), (image.shape[1], image.shape[0]), 0).image(
         np.repeat(grey[..., None], 3, 2)
     )  # (H, W, 3)
     table = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_TURBO)
     colours = table[:, 0, ::-1][spread[..., 0]]
     share = alpha * np.minimum(spread.astype(np.float32) / 128, 1)
     return np.asarray(np.rint(image + share * (colours.astype(np.float32) - image)), np.uint8)
-
-
-def _back(warp: Warp, maps: tuple[int, int], image: tuple[int, int]) -> Warp:
-    """Return the warp from pixels of the maps to pixels of the image."""
-    scale = np.array(warp.size) / np.array(maps)
-    inverse = warp.inverse().matrix
-    linear = inverse[:, :2] * scale
-    shift = inverse[:, :2] @ ((scale - 1) / 2) + inverse[:, 2]  # outer edges coincide
-    return Warp(np.hstack([linear, shift[:, None]]), image, 0)

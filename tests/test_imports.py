@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from posewright.cli import VERBS
+from tools import imports
 
 PACKAGE = Path(__file__).parents[1] / "posewright"
 HEAVY = {"numpy", "cv2", "onnxruntime", "openvino", "av", "lap", "torch", "pyarrow", "supervision"}
@@ -184,55 +185,54 @@ def test_no_file_is_longer_than_the_rules_of_hand_allow() -> None:
     assert {f.name: n for f, n in lengths.items() if n > most_lines(f)} == {}
 
 
-def imported(file: Path, modules: dict[str, Path]) -> set[str]:
-    """Modules of the package that a file imports anywhere, but for types alone."""
-    found: set[str] = set()
-
-    def visit(node: ast.AST) -> None:
-        for inside in ast.iter_child_nodes(node):
-            if isinstance(inside, ast.If) and "TYPE_CHECKING" in ast.dump(inside.test):
-                continue
-            if isinstance(inside, ast.Import):
-                found.update(alias.name for alias in inside.names)
-            elif isinstance(inside, ast.ImportFrom) and inside.module:
-                names = {f"{inside.module}.{alias.name}" for alias in inside.names}
-                found.update(names & set(modules) or {inside.module})
-            visit(inside)
-
-    visit(ast.parse(file.read_text(encoding="utf-8")))
-    return found & set(modules)
-
-
-def circles(uses: dict[str, set[str]]) -> list[list[str]]:
-    """Return a way round each circle that a walk through all modules meets."""
-    done: set[str] = set()
-    found: list[list[str]] = []
-
-    def walk(module: str, way: list[str]) -> None:
-        if module in way:
-            found.append([*way[way.index(module) :], module])
-        elif module not in done:
-            for other in sorted(uses[module]):
-                walk(other, [*way, module])
-            done.add(module)
-
-    for module in sorted(uses):
-        walk(module, [])
-    return found
+GRAPH = imports.read(PACKAGE)
+PLACES = imports.places_of(GRAPH)
 
 
 def test_no_circle_of_imports() -> None:
     """Not even through imports inside of functions."""
-    modules = {
-        ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(
-            ".__init__"
-        ): file
-        for file in files("**/*.py")
-    }
-    uses = {name: imported(file, modules) - {name} for name, file in modules.items()}
-    assert sum(map(len, uses.values())) > 500
-    assert circles(uses) == []
-    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == [["a", "b", "c", "a"]]
+    assert sum(map(len, GRAPH.values())) > 500
+    assert imports.circles(GRAPH) == []
+    assert imports.circles({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == [["a", "b", "c", "a"]]
+
+
+def test_the_top_of_the_package_is_small() -> None:
+    folders = {place for place in PLACES if (PACKAGE / place).is_dir()}
+    assert len(folders) <= 28
+    assert len(PLACES.keys() - folders - {"__init__", "__main__"}) <= 12
+
+
+def test_no_chain_of_imports_is_longer_than_17_places() -> None:
+    assert 10 < len(imports.longest_chain(PLACES)) <= 17
+    assert imports.longest_chain({"a": {"b", "c"}, "b": {"d"}, "c": set(), "d": {"b"}}) == [
+        "a",
+        "b+d",
+    ]
+
+
+def layers() -> list[set[str]]:
+    """Return the layers that docs/design.md states, the lowest first."""
+    text = (PACKAGE.parent / "docs" / "design.md").read_text(encoding="utf-8")
+    table = text.partition("| layer | packages | what they are |\n")[2].partition("\n\n")[0]
+    rows = [row.split("|")[2] for row in table.splitlines()[1:]]
+    return [set(re.findall(r"`(\w+)`", row)) for row in rows]
+
+
+def upwards(graph: imports.Graph, found: list[set[str]]) -> set[tuple[str, str]]:
+    """Return each import of a place from a higher layer."""
+    height = {place: i for i, layer in enumerate(found) for place in layer}
+    return {(a, b) for a, others in graph.items() for b in others if height[b] > height[a]}
+
+
+def test_every_place_has_one_layer() -> None:
+    named = [place for layer in layers() for place in layer]
+    assert sorted(named) == sorted(PLACES)
+
+
+def test_no_layer_imports_a_higher_one() -> None:
+    """As `docs/design.md` states them, imports inside of functions counted."""
+    assert upwards(PLACES, layers()) == set()
+    assert upwards({"a": {"b"}, "b": {"a"}}, [{"a"}, {"b"}]) == {("a", "b")}
 
 
 def test_public_names_resolve() -> None:

@@ -88,7 +88,18 @@ def cluster(
     k-means from k-means++ (Arthur and Vassilvitskii 2007) with the distance over what is known; at
     most `count` centres, each of at least one point.  NaN where no point of a centre is known.
     """
-    centres = _spread_out(points, known, count, rng)
+    # at most `count` of the points, far ones likelier; fewer where all are alike
+    chosen = [int(rng.integers(len(points)))]
+    far = np.full(len(points), np.inf)
+    while len(chosen) < count:
+        centre = np.where(known[chosen[-1]], points[chosen[-1]], np.nan)[None]
+        far = np.minimum(far, _distances(points, known, centre)[:, 0])
+        # a point that shares nothing with any centre is as likely as the farthest
+        far = np.where(np.isfinite(far), far, far[np.isfinite(far)].max(initial=0))
+        if far.sum() <= 0:
+            break
+        chosen.append(int(rng.choice(len(points), p=far / far.sum())))
+    centres = np.where(known[chosen], points[chosen], np.nan)
     labels = nearest_centre(points, known, centres)
     for _ in range(_ROUNDS):
         used, labels = np.unique(labels, return_inverse=True)
@@ -103,21 +114,6 @@ def cluster(
             break
     used, labels = np.unique(labels, return_inverse=True)  # the last round may have emptied one
     return centres[used], labels.astype(np.int64)
-
-
-def _spread_out(points: Doubles, known: Mask, count: int, rng: np.random.Generator) -> Doubles:
-    """Return at most `count` of the points, far ones likelier; fewer where all are alike."""
-    chosen = [int(rng.integers(len(points)))]
-    far = np.full(len(points), np.inf)
-    while len(chosen) < count:
-        centre = np.where(known[chosen[-1]], points[chosen[-1]], np.nan)[None]
-        far = np.minimum(far, _distances(points, known, centre)[:, 0])
-        # a point that shares nothing with any centre is as likely as the farthest
-        far = np.where(np.isfinite(far), far, far[np.isfinite(far)].max(initial=0))
-        if far.sum() <= 0:
-            break
-        chosen.append(int(rng.choice(len(points), p=far / far.sum())))
-    return np.where(known[chosen], points[chosen], np.nan)
 
 
 def nearest_centre(points: Doubles, known: Mask, centres: Doubles) -> Ints:

@@ -34,18 +34,14 @@ def proposals(
     """
     if kind == "alphapose":
         return alphapose_boxes(people.boxes, size, draws)
-    boxes = _fitted(kind).sample(people, skeleton, draws)
-    return _inside(boxes, size, 0)
-
-
-def _fitted(path: str) -> BoxOffsets:
     try:
-        changed = Path(path).stat().st_mtime_ns
+        changed = Path(kind).stat().st_mtime_ns
     except OSError as error:
         raise SourceError(
-            f"pgpg={path!r}: {error.strerror}; give alphapose or a file of posewright fit boxes"
+            f"pgpg={kind!r}: {error.strerror}; give alphapose or a file of posewright fit boxes"
         ) from error
-    return _read(path, changed)
+    boxes = _read(kind, changed).sample(people, skeleton, draws)
+    return _inside(boxes, size, 0)
 
 
 @lru_cache(maxsize=4)

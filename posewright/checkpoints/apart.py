@@ -66,18 +66,19 @@ def read_apart(source: Path, target: Path, limits: Limits | None = None) -> dict
     try:
         with scratch(target) as folder:
             part = folder / "tensors"
-            _run(source, part, limits or Limits.of(_size(source)))
-            return _taken(part)
+            # the weights beside a TF.js graph count with it
+            beside = source.parent.glob("*.bin") if source.suffix == ".json" else ()
+            size = sum(path.stat().st_size for path in (source, *beside) if path.is_file())
+            _run(source, part, limits or Limits.of(size))
+            # the tensors of the process's file, which may go then
+            with safetensors.safe_open(part, "pt") as file:
+                names = json.loads(file.metadata()[_NAMES])
+                made = {key: file.get_tensor(key).clone() for key in file.keys()}
+            return {name: made[key] for name, key in names}
     except PosewrightError:
         raise
     except OSError as error:
         raise OutputError(f"{target}: the weights cannot be written ({error})") from error
-
-
-def _size(source: Path) -> int:
-    """Return the bytes of a file; those of the weights beside it count with a TF.js graph."""
-    beside = source.parent.glob("*.bin") if source.suffix == ".json" else ()
-    return sum(path.stat().st_size for path in (source, *beside) if path.is_file())
 
 
 def _run(source: Path, part: Path, limits: Limits) -> None:
@@ -86,10 +87,18 @@ def _run(source: Path, part: Path, limits: Limits) -> None:
     words = [sys.executable, "-m", "posewright.checkpoints.apart", whole, os.path.abspath(part)]
     words += [str(limits.memory), str(limits.processor)]
     try:
+        # The process finds the same packages, and has one thread.  Its working folder, which
+        # Python searches first, is empty: no module is taken from elsewhere.
+        packages = str(Path(posewright.__file__).resolve().parents[1])
+        given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        paths = [packages, *(os.path.abspath(path) for path in given if path)]
+        threads = {
+            name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        }
         done = subprocess.run(
             words,
             cwd=part.parent,
-            env=_environment(),
+            env={**os.environ, **threads, "PYTHONPATH": os.pathsep.join(paths)},
             timeout=limits.clock,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -107,18 +116,6 @@ def _run(source: Path, part: Path, limits: Limits) -> None:
         raise getattr(errors, kind)(text.replace(whole, str(source)))
 
 
-def _environment() -> dict[str, str]:
-    """Return an environment in which the process finds the same packages, and has one thread.
-
-    Its working folder, which Python searches first, is empty: no module is taken from elsewhere.
-    """
-    packages = str(Path(posewright.__file__).resolve().parents[1])
-    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    paths = [packages, *(os.path.abspath(path) for path in given if path)]
-    threads = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-    return {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(paths)}
-
-
 def _refused(source: Path, why: str) -> ModelError:
     return ModelError(f"{source}: reading it was stopped: {why}; get the file again from its maker")
 
@@ -132,14 +129,6 @@ def _death(done: subprocess.CompletedProcess[str], limits: Limits) -> str:
             return f"it ended by {signal.Signals(-done.returncode).name}"
     last = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
     return last[:300]
-
-
-def _taken(part: Path) -> dict[str, Tensor]:
-    """Return the tensors of the process's file, which may go then."""
-    with safetensors.safe_open(part, "pt") as file:
-        names = json.loads(file.metadata()[_NAMES])
-        made = {key: file.get_tensor(key).clone() for key in file.keys()}
-    return {name: made[key] for name, key in names}
 
 
 # --- in the process of its own -------------------------------------------------------------------

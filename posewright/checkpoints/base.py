@@ -79,7 +79,18 @@ def convert(state: State, family: Foreign, model: nn.Module) -> State:
         if v.shape != ours[k].shape
     ]
     if unknown or missing or shapes:
-        raise ModelError(_complaint(family.name, unknown, missing, shapes))
+        parts = [
+            f"{what}: {', '.join(keys[:8])}{f' and {len(keys) - 8} more' if len(keys) > 8 else ''}"
+            for what, keys in (
+                ("keys it does not know", unknown),
+                ("keys that are missing", missing),
+                ("shapes that differ", shapes),
+            )
+            if keys
+        ]
+        raise ModelError(
+            f"this is not a {family.name} checkpoint of this network; {'; '.join(parts)}"
+        )
     counters = {k: v for k, v in ours.items() if k not in made}
     return {k: {**counters, **made}[k] for k in ours}
 
@@ -97,16 +108,3 @@ def _rename(key: str, rules: Sequence[Rule]) -> str | None:
         if match:
             return None if replacement is None else match.expand(replacement)
     return key
-
-
-def _complaint(name: str, unknown: list[str], missing: list[str], shapes: list[str]) -> str:
-    parts = [
-        f"{what}: {', '.join(keys[:8])}{f' and {len(keys) - 8} more' if len(keys) > 8 else ''}"
-        for what, keys in (
-            ("keys it does not know", unknown),
-            ("keys that are missing", missing),
-            ("shapes that differ", shapes),
-        )
-        if keys
-    ]
-    return f"this is not a {name} checkpoint of this network; {'; '.join(parts)}"

@@ -69,7 +69,12 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         found = _tensors(path)
         if len(found) > MOST_TENSORS:  # each is looked up in every variant of a family
             raise ModelError(f"it has {len(found)} tensors, more than {MOST_TENSORS} of a network")
-        found = _float(_unwrapped(found))
+        # without "_orig_mod." in any name, and without a "module." that all begin with
+        names = {key: key.split(".") for key in found}
+        names = {key: [part for part in parts if part != _WRAPS[1]] for key, parts in names.items()}
+        while names and all(parts[0] == _WRAPS[0] and len(parts) > 1 for parts in names.values()):
+            names = {key: parts[1:] for key, parts in names.items()}
+        found = _float({".".join(names[key]): value for key, value in found.items()})
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     except _DAMAGE as error:
@@ -93,15 +98,6 @@ def _float(found: dict[str, Tensor]) -> dict[str, Tensor]:
     return {k: made[id(v)] for k, v in found.items()}
 
 
-def _unwrapped(found: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Take "_orig_mod." out of all names, and "module." off those that all begin with it."""
-    names = {key: key.split(".") for key in found}
-    names = {key: [part for part in parts if part != _WRAPS[1]] for key, parts in names.items()}
-    while names and all(parts[0] == _WRAPS[0] and len(parts) > 1 for parts in names.values()):
-        names = {key: parts[1:] for key, parts in names.items()}
-    return {".".join(names[key]): value for key, value in found.items()}
-
-
 def described(path: Path) -> ModelInfo | None:
     """Return what an .onnx of ours says of itself; None of any other file."""
     if path.suffix != ".onnx":
@@ -119,7 +115,10 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         raise ModelError("the file is empty; get it again")
     # first: its length, in 8 bytes, may begin as a pickle or as a page
     if _begins_safetensors(head, path.stat().st_size):
-        return _read_safetensors(path)
+        try:
+            return read_tensors(path)[1]
+        except (safetensors.SafetensorError, OSError, ValueError) as error:
+            raise ModelError(f"a damaged safetensors file ({error}); get it again") from error
     if head.lstrip()[:1] == b"<":
         raise ModelError(
             "a web page, not a checkpoint; the link needs a browser or a login: open it there"
@@ -131,7 +130,14 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     if head[257:262] == b"ustar":
         raise ModelError("a tar archive; unpack it, or save it again with a torch of 2017 or later")
     if path.suffix == ".onnx":
-        return _read_onnx(path)
+        # the weights of a graph that kept their names, as our embedded files do
+        onnx = need("onnx", str(path))
+        try:
+            graph = onnx.load(path).graph
+        except Exception as error:  # protobuf's own error derives from nothing narrower
+            raise ModelError(f"a damaged ONNX file ({error}); get it again") from error
+        arrays = {i.name: onnx.numpy_helper.to_array(i) for i in graph.initializer}
+        return {k: torch.tensor(a) for k, a in arrays.items() if k.endswith((".weight", ".bias"))}
     if path.suffix == ".json":
         return read_tfjs(path)
     if path.suffix == ".ckpt":
@@ -276,17 +282,6 @@ def _no_storage(key: str, dtype: torch.dtype, count: int) -> Tensor:
     raise ModelError("a damaged checkpoint: a tensor where none can be; get it again")
 
 
-def _read_onnx(path: Path) -> dict[str, Tensor]:
-    """The weights of a graph that kept their names, as our embedded files do."""
-    onnx = need("onnx", str(path))
-    try:
-        graph = onnx.load(path).graph
-    except Exception as error:  # protobuf's own error derives from nothing narrower
-        raise ModelError(f"a damaged ONNX file ({error}); get it again") from error
-    arrays = {i.name: onnx.numpy_helper.to_array(i) for i in graph.initializer}
-    return {k: torch.tensor(a) for k, a in arrays.items() if k.endswith((".weight", ".bias"))}
-
-
 def is_safetensors(path: Path) -> bool:
     """Tell whether a file begins as safetensors do."""
     with path.open("rb") as file:
@@ -295,10 +290,3 @@ def is_safetensors(path: Path) -> bool:
 
 def _begins_safetensors(head: bytes, size: int) -> bool:
     return len(head) > 8 and head[8:9] == b"{" and struct.unpack_from("<Q", head)[0] < size
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return read_tensors(path)[1]
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise ModelError(f"a damaged safetensors file ({error}); get it again") from error

@@ -65,8 +65,14 @@ def refuse_ignored(options: Iterable[tuple[str, object, str]]) -> None:
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Add what chooses the networks and how they run."""
+    """Add what chooses the networks, how they run and which people they leave."""
     group = parser.add_argument_group("networks")
+    _add_networks(group)
+    _add_runtime(group)
+    _add_people(group)
+
+
+def _add_networks(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "-m",
         "--model",
@@ -96,6 +102,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
             "detector)"
         ),
     )
+
+
+def _add_runtime(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--runtime",
         default="auto",
@@ -135,6 +144,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
             "slightly more accurate, half as fast"
         ),
     )
+
+
+def _add_people(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--min-score",
         type=fraction,

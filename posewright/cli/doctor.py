@@ -28,7 +28,9 @@ def run(args: argparse.Namespace) -> int:
     """Examine; return 0 where the embedded networks run, else 4."""
     from posewright import __version__
     from posewright.machine import cpu_name, package_version, system_name
+    from posewright.runtimes.onnx import providers
 
+    names = (provider.removesuffix("ExecutionProvider") for provider in providers())
     report = {
         "posewright": __version__,
         "python": sys.version.split()[0],
@@ -36,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         "processor": cpu_name(),
         "processors": os.cpu_count(),
         **{name: package_version(name) for name in PACKAGES},
-        **_runtimes(),
+        "onnxruntime providers": ", ".join(names),
         "embedded networks": _self_test(),
     }
     if args.json:
@@ -45,13 +47,6 @@ def run(args: argparse.Namespace) -> int:
         for key, value in report.items():
             print(f"{key:24} {value}")
     return 0 if str(report["embedded networks"]).startswith("ok") else 4
-
-
-def _runtimes() -> dict[str, str]:
-    from posewright.runtimes.onnx import providers
-
-    names = (provider.removesuffix("ExecutionProvider") for provider in providers())
-    return {"onnxruntime providers": ", ".join(names)}
 
 
 def _self_test() -> str:

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
+    _add_network(parser)
+    _add_graph(parser)
+    _add_checks(parser)
+
+
+def _add_network(parser: argparse.ArgumentParser) -> None:
+    """Add which network is exported."""
     parser.add_argument(
         "model",
         metavar="NAME|FILE",
@@ -39,6 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help=("the network given by name has a spatial transformer (for a file this is known)"),
     )
+
+
+def _add_graph(parser: argparse.ArgumentParser) -> None:
+    """Add which file is written, and what its graph takes."""
     parser.add_argument(
         "--format",
         default="onnx",
@@ -76,6 +87,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibrate", default=None, metavar="DIR", help="folder of images with people, for --int8"
     )
+
+
+def _add_checks(parser: argparse.ArgumentParser) -> None:
+    """Add how the file is checked, and what is printed."""
     parser.add_argument(
         "--check",
         action=argparse.BooleanOptionalAction,

@@ -34,9 +34,28 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
+    parser.add_argument("source", nargs="+", metavar="SOURCE", help="input to read")
+    _add_result_options(parser)
+    _add_identity_options(parser)
+    _add_source_options(parser)
+    add_drawing_options(parser)
+    add_smoothing_options(parser)
+    add_model_options(parser)
+    parser.add_argument(
+        "--progress",
+        default="auto",
+        choices=("auto", "json", "none"),
+        help=(
+            "progress display: a bar on a terminal and plain lines elsewhere (auto), or JSON lines"
+        ),
+    )
+    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+
+
+def _add_result_options(parser: argparse.ArgumentParser) -> None:
+    """Add where results go, in which formats and with what in them."""
     from posewright.writers import FORMATS
 
-    parser.add_argument("source", nargs="+", metavar="SOURCE", help="input to read")
     parser.add_argument(
         "-o",
         "--out",
@@ -82,6 +101,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "timestamps; videos carry their own (default: no timestamps)"
         ),
     )
+
+
+def _add_identity_options(parser: argparse.ArgumentParser) -> None:
+    """Add how people are told apart and followed."""
     parser.add_argument("--track", action="store_true", help="track people: give each an identity")
     parser.add_argument(
         "--tracker",
@@ -108,6 +131,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "boxes in between; requires --track"
         ),
     )
+
+
+def _add_source_options(parser: argparse.ArgumentParser) -> None:
+    """Add what is read beside the sources, and how sources are read."""
     parser.add_argument(
         "--boxes",
         type=Path,
@@ -148,18 +175,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="streams: stop after S seconds without a frame (default 30)",
     )
-    add_drawing_options(parser)
-    add_smoothing_options(parser)
-    add_model_options(parser)
-    parser.add_argument(
-        "--progress",
-        default="auto",
-        choices=("auto", "json", "none"),
-        help=(
-            "progress display: a bar on a terminal and plain lines elsewhere (auto), or JSON lines"
-        ),
-    )
-    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
 
 def add_drawing_options(parser: argparse.ArgumentParser) -> None:
@@ -179,13 +194,16 @@ def add_drawing_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predict; return the exit code."""
+    from posewright.errors import UsageError
     from posewright.predict import predict_to
 
     smoothing = _smoothing(args)
     save = _formats(args, smoothing)
     _check_formats(args, save)
     boxes = _boxes(args)
-    pose = load_pose(args, _reid(args))
+    if args.reid is not None and args.tracker != "appearance":
+        raise UsageError(f"--reid {args.reid} is for --tracker appearance; add that")
+    pose = load_pose(args, args.reid)
     if pose.detector_note and boxes is None:
         print(f"note: {one_line(pose.detector_note)}", file=sys.stderr)
     bar = create_bar(args.progress)
@@ -242,15 +260,6 @@ def _smoothing(args: argparse.Namespace) -> Smoothing | None:
     from posewright.smoothing import parse_smoothing
 
     return parse_smoothing(args.smooth)
-
-
-def _reid(args: argparse.Namespace) -> str | None:
-    from posewright.errors import UsageError
-
-    if args.reid is not None and args.tracker != "appearance":
-        raise UsageError(f"--reid {args.reid} is for --tracker appearance; add that")
-    file: str | None = args.reid
-    return file
 
 
 def _formats(args: argparse.Namespace, smoothing: Smoothing | None) -> list[str]:

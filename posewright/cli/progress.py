@@ -35,7 +35,17 @@ class Bar:
             return
         self.last = time.monotonic()
         if self.style == "json":
-            self._print(json.dumps(_fields(now)))
+            self._print(
+                json.dumps(
+                    {
+                        "source": now.source,
+                        "done": now.done,
+                        "total": now.total,
+                        "people": now.people,
+                        "seconds": round(now.seconds, 3),
+                    }
+                )
+            )
         elif self.style == "plain":
             self._print(_line(now, now.seconds - self.begun))
         else:
@@ -63,16 +73,6 @@ def create_bar(choice: str, stream: TextIO | None = None) -> Bar | None:
     if choice == "json":
         return Bar("json", stream)
     return Bar("terminal" if stream.isatty() else "plain", stream)
-
-
-def _fields(now: Progress) -> dict[str, object]:
-    return {
-        "source": now.source,
-        "done": now.done,
-        "total": now.total,
-        "people": now.people,
-        "seconds": round(now.seconds, 3),
-    }
 
 
 def _line(now: Progress, seconds: float) -> str:

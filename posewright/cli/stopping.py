@@ -77,7 +77,9 @@ def noting() -> Iterator[Stop]:
         if not stop.number:
             stop.number = number
             again = "; press Ctrl-C again to stop at once" if number == signal.SIGINT else ""
-            _say(f"\nfinishing the frame in work and its files{again}\n")
+            # not print: the handler may have interrupted one
+            with suppress(OSError):
+                os.write(2, f"\nfinishing the frame in work and its files{again}\n".encode())
 
     with _heard(hear, always=("SIGINT",)):  # also in the background, where shells ignore it
         yield stop
@@ -112,12 +114,6 @@ def _leave_dead_terminal() -> None:
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, number)
             os.close(null)
-
-
-def _say(text: str) -> None:
-    """Write to stderr from a handler, which may have interrupted a print to it."""
-    with suppress(OSError):
-        os.write(2, text.encode())
 
 
 class _Escaping:

@@ -149,7 +149,8 @@ def check_dataset(dataset: Dataset, found: Findings) -> None:
         _check_picture(sample, found)
         for fault, level, text, rows in _people_faults(sample):
             for row in rows:
-                found.add(fault, level, text, _place(sample, int(row)))
+                place = f"{sample.image.name} person {row + 1} (id {sample.numbers[int(row)]})"
+                found.add(fault, level, text, place)
     found.promote(_STRAY, sum(int((s.labelled > 0).sum()) for s in dataset) * _MANY)
     found.promote(_TWICE, dataset.people * _SOME)
     _check_counting(dataset, found)
@@ -280,7 +281,3 @@ def _joint_faults(sample: Sample) -> Iterator[tuple[str, Level, str, Any]]:
     text = "most of the joints lie outside the box"
     # COCO itself has a few of them: an error where it is the rule, which check_dataset decides.
     yield _STRAY, "warning", text, np.flatnonzero(stray & (seen.sum(1) > 0))
-
-
-def _place(sample: Sample, row: int) -> str:
-    return f"{sample.image.name} person {row + 1} (id {sample.numbers[row]})"

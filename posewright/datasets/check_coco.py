@@ -91,7 +91,15 @@ def _categories(
         if category.get("keypoints") and not names:
             text = "the names of the joints are no list of texts: they are left out"
             found.add("joint names", "error", text, str(category["keypoints"])[:60])
-        counts = _joints(category, categories, annotations)
+        # the annotations of the category by their number of joints
+        own, sole = _known(category.get("id")), len(categories) == 1
+        counts = Counter(
+            len(a["keypoints"]) // 3
+            for a in annotations
+            if isinstance(a.get("keypoints"), list)
+            and a["keypoints"]
+            and (_known(a.get("category_id")) == own or (sole and a.get("category_id") is None))
+        )
         count = (
             len(names) if len(names) in counts else max(counts, key=counts.__getitem__, default=0)
         )
@@ -104,20 +112,6 @@ def _categories(
         if count and count != 17 and not category.get("sigmas"):
             text = "K is not 17 and no sigmas are given: pycocotools cannot score it with its own"
             found.add("sigmas", "warning", text, f"K = {count}")
-
-
-def _joints(
-    category: dict[str, Any], categories: list[dict[str, Any]], annotations: list[dict[str, Any]]
-) -> Counter[int]:
-    """Count the annotations of a category by their number of joints."""
-    own, sole = _known(category.get("id")), len(categories) == 1
-    return Counter(
-        len(a["keypoints"]) // 3
-        for a in annotations
-        if isinstance(a.get("keypoints"), list)
-        and a["keypoints"]
-        and (_known(a.get("category_id")) == own or (sole and a.get("category_id") is None))
-    )
 
 
 def _constants(category: dict[str, Any], names: list[str], found: Findings) -> None:

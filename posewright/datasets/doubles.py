@@ -62,7 +62,11 @@ def same_picture(samples: Sequence[Sample]) -> NDArray[np.int64]:
     paths = [_real(sample.image) for sample in samples]
     first = {path: row for row, path in reversed(list(enumerate(paths)))}
     same = {path: path for path in first}
-    for equal in _equal(list(dict.fromkeys(paths))):
+    # the groups of files with the same bytes, each in the order of `paths`
+    groups = [list(dict.fromkeys(paths))]
+    for look in (_size, _head, _digest):
+        groups = [part for group in groups for part in _parted(group, look)]
+    for equal in [group for group in groups if not _blank(group[0])]:
         same |= dict.fromkeys(equal, equal[0])
     return np.array([first[same[path]] for path in paths], np.int64)
 
@@ -72,14 +76,6 @@ def _real(path: Path) -> str:
         return os.path.realpath(path)
     except (OSError, ValueError):  # a name that no file can have
         return str(path)
-
-
-def _equal(paths: list[str]) -> list[list[str]]:
-    """Return the groups of files with the same bytes, each in the order of `paths`."""
-    groups = [paths]
-    for look in (_size, _head, _digest):
-        groups = [part for group in groups for part in _parted(group, look)]
-    return [group for group in groups if not _blank(group[0])]
 
 
 def _parted(paths: list[str], look: Callable[[str], Hashable]) -> list[list[str]]:

@@ -113,7 +113,11 @@ def split(dataset: Dataset, ratio: float, seed: int = 0) -> tuple[Dataset, Datas
 
 def _keys(samples: Sequence[Sample]) -> list[tuple[str, str]]:
     """Return for each sample the key that all samples share which go to the same part."""
-    keys = [_key(sample) for sample in samples]
+    # what is never torn apart by a split: a video, or one picture
+    keys = [
+        (sample.video, "") if sample.video else ("", str(sample.image_id) + sample.image.name)
+        for sample in samples
+    ]
     smaller = {key: key for key in keys}  # towards the smallest key that must not be torn off
 
     def root(key: tuple[str, str]) -> tuple[str, str]:
@@ -125,8 +129,3 @@ def _keys(samples: Sequence[Sample]) -> list[tuple[str, str]]:
         low, high = sorted((root(key), root(keys[first])))
         smaller[high] = low
     return [root(key) for key in keys]
-
-
-def _key(sample: Sample) -> tuple[str, str]:
-    """Return what is never torn apart by a split: a video, or one picture."""
-    return (sample.video, "") if sample.video else ("", str(sample.image_id) + sample.image.name)

@@ -75,7 +75,9 @@ def picture_finder(
     home = set_folder(labels) if images is None else images
     distinct = list(dict.fromkeys(map(_parts, names)))
     depth = max((len(parts) for parts in distinct[:_PROBES]), default=1)
-    drops = [d for d in range(depth) if len({_dropped(p, d) for p in distinct}) == len(distinct)]
+    drops = [
+        d for d in range(depth) if len({p[min(d, len(p) - 1) :] for p in distinct}) == len(distinct)
+    ]
     roots = [images] if images is not None else list(_near(labels))
     best = (0, roots[0], 0)
     for root in roots:
@@ -110,10 +112,6 @@ def public_place(place: Path | None, root: Path, name: str) -> Path:
 def _parts(name: str) -> tuple[str, ...]:
     """Return the folders and the name of a path written on any system."""
     return PurePosixPath(name.replace("\\", "/")).parts or (name,)
-
-
-def _dropped(parts: tuple[str, ...], drop: int) -> tuple[str, ...]:
-    return parts[min(drop, len(parts) - 1) :]
 
 
 def _near(labels: Path) -> Iterable[Path]:

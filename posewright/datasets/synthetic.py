@@ -90,13 +90,19 @@ def synth(
 
 def draw_picture(rng: np.random.Generator, size: tuple[int, int]) -> Picture:
     """Draw one to three people, later ones in front; a joint that they cover is hidden."""
-    image = _texture(rng, size)
+    # smooth noise of three scales in random colours
+    total = np.zeros((size[1], size[0], 3), np.float32)
+    for cells in (3, 12, 48):
+        noise = rng.uniform(0, 255, (cells, cells, 3)).astype(np.float32)
+        total += cv2.resize(noise, size, interpolation=cv2.INTER_CUBIC) / 3
+    image = total.clip(0, 255).astype(np.uint8)
     poses = [_pose(rng, size) for _ in range(int(rng.integers(1, 4)))]
     points = np.zeros((len(poses), 17, 3), np.float32)
     for i, (xy, height) in enumerate(poses):
         mask = np.zeros(image.shape[:2], np.uint8)
         _draw(image, mask, xy, height, rng)
-        points[i] = np.concatenate([xy, _inside(xy, size)[:, None] * 2.0], 1)
+        inside = np.all((xy > 0) & (xy < np.array(size) - 1), axis=1, keepdims=True)
+        points[i] = np.concatenate([xy, inside * 2.0], 1)
         for earlier in points[:i]:
             columns, rows = np.rint(earlier[:, :2]).astype(int).T
             covered = earlier[:, 2] > 0
@@ -104,15 +110,6 @@ def draw_picture(rng: np.random.Generator, size: tuple[int, int]) -> Picture:
             earlier[covered, 2] = 1
     boxes = np.stack([_box(xy, height, size) for xy, height in poses])
     return Picture(image, points, boxes)
-
-
-def _texture(rng: np.random.Generator, size: tuple[int, int]) -> Pixels:
-    """Return smooth noise of three scales in random colours."""
-    total = np.zeros((size[1], size[0], 3), np.float32)
-    for cells in (3, 12, 48):
-        noise = rng.uniform(0, 255, (cells, cells, 3)).astype(np.float32)
-        total += cv2.resize(noise, size, interpolation=cv2.INTER_CUBIC) / 3
-    return total.clip(0, 255).astype(np.uint8)
 
 
 def _pose(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Floats, float]:
@@ -134,10 +131,6 @@ def _turned(
 ) -> NDArray[np.float64]:
     cos, sin = np.cos(angle), np.sin(angle)
     return np.asarray((points - about) @ np.array([[cos, sin], [-sin, cos]]) + about)
-
-
-def _inside(xy: Floats, size: tuple[int, int]) -> NDArray[np.bool_]:
-    return np.asarray(((xy > 0) & (xy < np.array(size) - 1)).all(1))
 
 
 def _box(xy: Floats, height: float, size: tuple[int, int]) -> Floats:

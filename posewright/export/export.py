@@ -88,7 +88,10 @@ def export(
         save_model(model, path, info)
         return None
     _check_packages(format, calibrate is not None)
-    model = _of_one_size(model, info.codec)
+    model = copy.copy(model)  # the weights are shared, the codec is not
+    codec: Any = info.codec
+    # its views all have the size of the graph
+    model.codec = codec if getattr(codec, "square", True) else replace(codec, square=True)
     raw = Input() if not seed_input else model.pixels
     info = replace(info, input=raw, codec=model.codec, skeleton=model.skeleton)
     crops = crops_of(calibrate, model.codec) if format == "openvino" else None
@@ -159,13 +162,6 @@ def _put(made: Path, path: Path) -> None:
         raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def _of_one_size(model: PoseModel, codec: Any) -> PoseModel:
-    """Return the network with a codec whose views all have the size of the graph."""
-    same = copy.copy(model)  # the weights are shared, the codec is not
-    same.codec = codec if getattr(codec, "square", True) else replace(codec, square=True)
-    return same
-
-
 def _refuse(path: Path, found: Check, pixels: float, error: float) -> None:
     """ModelError: the file is further from torch than it may be; NaN is."""
     # equal up to rounding, joints differ by ties alone, as of an untrained network; an error of 0
@@ -211,7 +207,7 @@ def _write_onnx(
     # where something wants gradients, torch traces another attention than it decomposes
     graph.requires_grad_(False)
     with torch.no_grad():
-        names = _output_names(plain, x, seed_input)
+        names = list(plain.compute(torch.cat(x, 1)) if seed_input else plain(*x))
     dynamic = None if fixed_batch else tuple({0: torch.export.Dim("n", min=1)} for _ in x)
     with quiet():
         torch.onnx.export(
@@ -222,7 +218,8 @@ def _write_onnx(
             output_names=names,
             dynamo=True,
             dynamic_shapes=dynamic,
-            external_data=_bytes_of(graph) > _ONE_FILE,
+            external_data=sum(t.numel() * t.element_size() for t in graph.state_dict().values())
+            > _ONE_FILE,
             verbose=False,
         )
     proto = onnx.load(path, load_external_data=False)
@@ -243,14 +240,6 @@ def _refuse_fixed(proto: Any, fixed_batch: int) -> None:
             f"torch exports this network for exactly {views} views a call only; say so with "
             f"--fixed-batch {views} (fixed_batch={views})"
         )
-
-
-def _bytes_of(network: nn.Module) -> int:
-    return sum(t.numel() * t.element_size() for t in network.state_dict().values())
-
-
-def _output_names(model: PoseModel, x: list[Tensor], seed_input: bool) -> list[str]:
-    return list(model.compute(torch.cat(x, 1)) if seed_input else model(*x))
 
 
 def ascend_commands(path: Path, model: PoseModel, batch: int) -> Sequence[str]:

@@ -171,7 +171,16 @@ class _Reader:
         if kind == _CELL:
             return name, _filled(shape, [self._inner(depth) for _ in range(count)])
         if kind == _STRUCT:
-            return name, self._struct(shape, count, depth)
+            width = int(self._numbers()[0])
+            names = self._numbers().tobytes()
+            fields = [
+                names[i : i + width].partition(b"\0")[0].decode("ascii")
+                for i in range(0, len(names), width)
+            ]
+            self._memory.take(count * (len(fields) + 1))
+            return name, _filled(
+                shape, [{f: self._inner(depth) for f in fields} for _ in range(count)]
+            )
         raise ValueError(f"class {kind} of {name!r} is not numbers, text, cell or struct")
 
     def _head(self) -> _Head:
@@ -201,16 +210,6 @@ class _Reader:
             return text
         self._memory.take(0, len(text) * 64)  # a list of letters and an array of them
         return "\n".join(map("".join, np.array(list(text)).reshape(shape, order="F").tolist()))
-
-    def _struct(self, shape: tuple[int, ...], count: int, depth: int) -> Array:
-        width = int(self._numbers()[0])
-        names = self._numbers().tobytes()
-        fields = [
-            names[i : i + width].partition(b"\0")[0].decode("ascii")
-            for i in range(0, len(names), width)
-        ]
-        self._memory.take(count * (len(fields) + 1))
-        return _filled(shape, [{f: self._inner(depth) for f in fields} for _ in range(count)])
 
     def _inner(self, depth: int) -> Any:
         kind, body = self._element()

@@ -67,19 +67,15 @@ def remove_abandoned(folder: Path, name: str | None = None) -> None:
         for path in list(folder.iterdir()):
             match = _FOLDER.fullmatch(path.name)
             if match and name in (None, match[1]) and path.is_dir() and not path.is_symlink():
-                _remove(path)
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder unless its writer lives, or might: some network disks know no locks."""
-    with suppress(OSError, Held):
-        lock = FolderLock(folder)
-        try:
-            FolderLock(folder).release()
-        except Held:  # by the lock above, so locks count here
-            shutil.rmtree(folder, ignore_errors=True)
-        finally:
-            lock.release()
+                # its writer is dead where the lock is free; some network disks know no locks
+                with suppress(OSError, Held):
+                    lock = FolderLock(path)
+                    try:
+                        FolderLock(path).release()
+                    except Held:  # by the lock above, so locks count here
+                        shutil.rmtree(path, ignore_errors=True)
+                    finally:
+                        lock.release()
 
 
 def _make(final: Path) -> tuple[Path, FolderLock]:

@@ -35,11 +35,18 @@ def detected(
     for sample in dataset:
         true = _countable(sample)
         count += len(true)
-        found = _boxes_of(sample, boxes)
+        rows = boxes.boxes.get(sample.image_id)
+        found = (
+            boxes.people(Frame.failed(str(sample.image), ""))
+            if rows is None
+            else People.of(rows[:, :4], rows[:, 4].clip(0, 1))
+        )
         found = found[found.box_scores >= score]
         whose, which = _matched(true.boxes, found, iou)
         people.append(true[whose])
-        offsets.append(_relative(true.boxes[whose], found.boxes[which]))
+        low, high = true.boxes[whose, :2], true.boxes[whose, 2:]
+        sides = np.tile((high - low).astype(np.float64), 2)
+        offsets.append((found.boxes[which].astype(np.float64) - true.boxes[whose]) / sides)
     return People.concat(people), np.concatenate(offsets), count
 
 
@@ -105,13 +112,6 @@ def _countable(sample: Sample) -> People:
     return sample.people[~sample.crowd & (sides >= _LEAST_SIDE).all(1)]
 
 
-def _boxes_of(sample: Sample, boxes: BoxFile) -> People:
-    rows = boxes.boxes.get(sample.image_id)
-    if rows is None:
-        return boxes.people(Frame.failed(str(sample.image), ""))
-    return People.of(rows[:, :4], rows[:, 4].clip(0, 1))
-
-
 def _matched(true: Floats, found: People, iou: float) -> tuple[list[int], list[int]]:
     """Return the numbers of true and of found boxes that belong together."""
     low = np.maximum(true[:, None, :2], found.boxes[None, :, :2])
@@ -129,9 +129,3 @@ def _matched(true: Floats, found: People, iou: float) -> tuple[list[int], list[i
             which.append(int(number))
             likeness[best] = -1
     return whose, which
-
-
-def _relative(true: Floats, found: Floats) -> Doubles:
-    """(N, 4), (N, 4) px -> (N, 4) in sides of the true boxes."""
-    sides = (true[:, 2:] - true[:, :2]).astype(np.float64)
-    return np.asarray((found.astype(np.float64) - true) / np.tile(sides, 2))

@@ -75,15 +75,12 @@ class AdaptivePoseLoss(nn.Module):
         gap = joints - targets["joints"]
         l1 = (gap.abs() * weight[..., None]).sum() / (2 * weight.sum() + 1e-4)
         people = (weight.sum(2) > 0).sum().clamp(min=1)
-        similar = self._similarity(gap, weight, targets["area"])  # (B, S)
+        # object key point similarity
+        variance = (2 * self.sigmas).square().to(gap.dtype)
+        near = (-gap.square().sum(3) / (2 * variance * targets["area"][..., None])).exp()
+        similar = (near * weight).sum(2) / weight.sum(2).clamp(min=1)  # (B, S)
         missing = (1 - similar) * (weight.sum(2) > 0)
         return centre + l1 + self.oks * missing.sum() / people
-
-    def _similarity(self, gap: Tensor, weight: Tensor, area: Tensor) -> Tensor:
-        """(B, S, K, 2) cells, (B, S, K), (B, S) -> (B, S) object key point similarity."""
-        variance = (2 * self.sigmas).square().to(gap.dtype)
-        near = (-gap.square().sum(3) / (2 * variance * area[..., None])).exp()
-        return (near * weight).sum(2) / weight.sum(2).clamp(min=1)
 
 
 def _at_cells(maps: Tensor, cells: Tensor) -> Tensor:

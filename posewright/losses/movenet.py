@@ -59,7 +59,14 @@ class MoveNetLoss(nn.Module):
         step = self.around[:, None]  # (9, 1, 2)
         near = places + step  # (B, S, 9, K, 2)
         inside = ((near >= 0) & (near < near.new_tensor([h, w]))).all(4)
-        inside = inside & _nearest(near, places, weight)
+        # whether each cell is nearer to a person's joint than to anybody else's; the own cell
+        # is. near (B, S, 9, K, 2), places (B, S, 1, K, 2), weight (B, S, K) -> (B, S, 9, K)
+        gap = (near[:, :, None] - places[:, None]).square().sum(5)  # (B, S, others, 9, K)
+        myself = torch.eye(weight.shape[1], dtype=torch.bool, device=weight.device)
+        nobody = myself[..., None, None] | (weight == 0)[:, None, :, None]
+        others = gap.masked_fill(nobody, torch.iinfo(gap.dtype).max).amin(2)
+        own = (near - places).square().sum(4)
+        inside = inside & ((own < others) | (own == 0))
         index = near[..., 0].clamp(0, h - 1) * w + near[..., 1].clamp(0, w - 1)
         found = _joints_at(maps, index.flatten(1, 2))
         wanted = (target[:, :, None] - step).flatten(1, 2)
@@ -84,19 +91,6 @@ def _joints_at(maps: Tensor, cells: Tensor) -> Tensor:
     pairs = maps.flatten(2).unflatten(1, (-1, 2))  # (B, K, 2, h * w)
     index = cells.transpose(1, 2)[:, :, None].expand(-1, -1, 2, -1)  # (B, K, 2, S)
     return pairs.gather(3, index).permute(0, 3, 1, 2)
-
-
-def _nearest(near: Tensor, places: Tensor, weight: Tensor) -> Tensor:
-    """Whether each cell is nearer to a person's joint than to anybody else's; the own cell is.
-
-    near (B, S, 9, K, 2), places (B, S, 1, K, 2), weight (B, S, K) -> (B, S, 9, K).
-    """
-    gap = (near[:, :, None] - places[:, None]).square().sum(5)  # (B, S, others, 9, K)
-    myself = torch.eye(weight.shape[1], dtype=torch.bool, device=weight.device)
-    nobody = myself[..., None, None] | (weight == 0)[:, None, :, None]
-    others = gap.masked_fill(nobody, torch.iinfo(gap.dtype).max).amin(2)
-    own = (near - places).square().sum(4)
-    return (own < others) | (own == 0)
 
 
 def _distance(found: Tensor, target: Tensor, weight: Tensor) -> Tensor:

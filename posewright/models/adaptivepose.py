@@ -68,10 +68,7 @@ class Sampler(nn.Module):
         self.ct_feat_trans = nn.Conv2d(FEATURES, POINT, 1)
         self.squeeze_ct = ConvReLU(POINT * len(parts) + FEATURES, POINT, 3, norm=False)
         self.pred_ct_hm = nn.Conv2d(POINT, 1, 1)
-        self._initialise()
-
-    def _initialise(self) -> None:
-        """Begin with all points at the centre and joints near it."""
+        # begins with all points at the centre and joints near it
         nn.init.zeros_(self.searcher.weight)
         for conv in self.pred_kps_list:
             assert isinstance(conv, nn.Conv2d)
@@ -253,7 +250,15 @@ class IDAUp(nn.Module):
         self.count = len(factors)
         for i, (inputs, factor) in enumerate(zip(channels[1:], factors, strict=True), 1):
             setattr(self, f"proj_{i}", DeformBlock(inputs, width))
-            setattr(self, f"up_{i}", _bilinear(width, factor))
+            # a transposed convolution that begins as bilinear enlarging
+            up = nn.ConvTranspose2d(
+                width, width, 2 * factor, factor, factor // 2, groups=width, bias=False
+            )
+            tap = torch.arange(2 * factor, dtype=torch.float32)
+            row = 1 - (tap / factor - (2 * factor - 1 - factor % 2) / (2 * factor)).abs()
+            with torch.no_grad():
+                up.weight.copy_((row[:, None] * row).expand_as(up.weight))
+            setattr(self, f"up_{i}", up)
             setattr(self, f"node_{i}", DeformBlock(width, width))
 
     def forward(self, xs: Sequence[Tensor]) -> list[Tensor]:
@@ -263,16 +268,6 @@ class IDAUp(nn.Module):
             wide = getattr(self, f"up_{i}")(getattr(self, f"proj_{i}")(xs[i]))
             made.append(getattr(self, f"node_{i}")(wide + made[-1]))
         return made
-
-
-def _bilinear(width: int, factor: int) -> nn.ConvTranspose2d:
-    """Return a transposed convolution that begins as bilinear enlarging."""
-    up = nn.ConvTranspose2d(width, width, 2 * factor, factor, factor // 2, groups=width, bias=False)
-    tap = torch.arange(2 * factor, dtype=torch.float32)
-    row = 1 - (tap / factor - (2 * factor - 1 - factor % 2) / (2 * factor)).abs()
-    with torch.no_grad():
-        up.weight.copy_((row[:, None] * row).expand_as(up.weight))
-    return up
 
 
 class DLAUp(nn.Module):

@@ -83,7 +83,12 @@ class RescoreNet(nn.Module):
 
     def __init__(self, skeleton: Skeleton, width: int = 256) -> None:
         super().__init__()
-        links = _links(skeleton)
+        # the limbs in the order in which the published rescoring networks take them
+        if skeleton.name not in _LINKS:
+            raise UsageError(
+                f"rescoring knows no limbs of {skeleton.name!r}; known: {', '.join(_LINKS)}"
+            )
+        links = list(zip(*_LINKS[skeleton.name], strict=True))
         self.register_buffer("links", torch.tensor(links), persistent=False)
         self.l1 = nn.Linear(3 * len(links) + len(skeleton), width)
         self.l2 = nn.Linear(width, width)
@@ -98,15 +103,6 @@ class RescoreNet(nn.Module):
         x = F.relu(self.l1(torch.cat(features, 1)))
         found: Tensor = self.l3(F.relu(self.l2(x)))[:, 0]
         return found
-
-
-def _links(skeleton: Skeleton) -> list[tuple[int, int]]:
-    """Return the limbs in the order in which the published rescoring networks take them."""
-    if skeleton.name not in _LINKS:
-        raise UsageError(
-            f"rescoring knows no limbs of {skeleton.name!r}; known: {', '.join(_LINKS)}"
-        )
-    return list(zip(*_LINKS[skeleton.name], strict=True))
 
 
 class DEKRHead(nn.Module):

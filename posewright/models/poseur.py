@@ -149,9 +149,17 @@ class PoseurHead(nn.Module):
         self.layers = nn.ModuleList(DecoderLayer() for _ in range(LAYERS))
         self.fc_coord_branches = nn.ModuleList(_mlp() for _ in range(LAYERS))
         self.fc_coord_output_branches = nn.ModuleList(_mlp() for _ in range(LAYERS))
-        self.fc_sigma_branches = nn.ModuleList(_linears() for _ in range(LAYERS))
-        positions = torch.cat([_map_positions(size) for size in map_sizes])
-        self.register_buffer("positions", positions, persistent=False)  # (S, 256)
+        # 256-256-256-2 without anything between, as the authors have it for sigma
+        self.fc_sigma_branches = nn.ModuleList(
+            nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, 2))
+            for _ in range(LAYERS)
+        )
+        positions = []
+        for size in map_sizes:  # (h * w, 256): embedding of the cells' centres, y before x
+            centres = [(torch.arange(n) + 0.5) / n for n in size]
+            grid = torch.stack(torch.meshgrid(*centres, indexing="ij"), -1)
+            positions.append(sine_embedding(grid).flatten(0, 1))
+        self.register_buffer("positions", torch.cat(positions), persistent=False)  # (S, 256)
 
     def forward(self, maps: Sequence[Tensor]) -> dict[str, Tensor]:
         """Maps (B, 256, h, w) -> coordinates and sigma (B, K, 2), those of the last round.
@@ -170,7 +178,10 @@ class PoseurHead(nn.Module):
         coarse = self.encoder(maps[-1])
         coordinates, sigma = [coarse["coordinates"]], [coarse["sigma"]]
         places = coordinates[0].detach()  # each round learns from what it adds
-        values, query = self._values(maps), self._query(places)
+        # made of the places, as they are and cut to the view
+        both = torch.cat([places, places.clamp(0, 1)], 2)  # (B, K, 4)
+        made: Tensor = self.pos_trans_norm(self.pos_trans(sine_embedding(both)))
+        values, query = self._values(maps), made
         for i, layer in enumerate(self.layers):
             query = layer(query, self.pos_embed.weight, places, values, self.map_sizes)
             moved = (places.logit(eps=1e-5) + self.fc_coord_branches[i](query)).sigmoid()
@@ -191,12 +202,6 @@ class PoseurHead(nn.Module):
         cells = [x.flatten(2).transpose(1, 2) + level for x, level in levels]
         return torch.cat(cells, 1) + self.positions
 
-    def _query(self, places: Tensor) -> Tensor:
-        """(B, K, 2) -> (B, K, 256) made of the places, as they are and cut to the view."""
-        both = torch.cat([places, places.clamp(0, 1)], 2)  # (B, K, 4)
-        made: Tensor = self.pos_trans_norm(self.pos_trans(sine_embedding(both)))
-        return made
-
 
 def sine_embedding(at: Tensor, width: int = WIDTH // 2) -> Tensor:
     """(..., N) fractions -> (..., N * width): sine and cosine in turn, wave lengths from 1 on.
@@ -208,12 +213,6 @@ def sine_embedding(at: Tensor, width: int = WIDTH // 2) -> Tensor:
     return torch.stack([phase.sin(), phase.cos()], -1).flatten(-3)
 
 
-def _map_positions(size: tuple[int, int]) -> Tensor:
-    """(h, w) -> (h * w, 256): embedding of the cells' centres, y before x."""
-    centres = [(torch.arange(n) + 0.5) / n for n in size]
-    return sine_embedding(torch.stack(torch.meshgrid(*centres, indexing="ij"), -1)).flatten(0, 1)
-
-
 def _mlp() -> nn.Sequential:
     """256-256-256-2, 0 at first."""
     last = nn.Linear(WIDTH, 2)
@@ -221,11 +220,6 @@ def _mlp() -> nn.Sequential:
     nn.init.zeros_(last.bias)
     hidden = (nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH))
     return nn.Sequential(hidden[0], nn.ReLU(inplace=True), hidden[1], nn.ReLU(inplace=True), last)
-
-
-def _linears() -> nn.Sequential:
-    """256-256-256-2 without anything between, as the authors have it for sigma."""
-    return nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, 2))
 
 
 def _poseur(

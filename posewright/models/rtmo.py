@@ -293,10 +293,7 @@ class RTMOHead(nn.Module):
             offsets = found["proxy"].unflatten(2, (-1, 2)).to(cells.dtype)
             found["proxy"] = offsets * stride[:, None] + place[:, None]
             return found
-        return self._best(found, place)
-
-    def _best(self, found: dict[str, Tensor], place: Tensor) -> dict[str, Tensor]:
-        """Return scores, boxes, keypoints and visibility of the cells with the highest scores."""
+        # scores, boxes, keypoints and visibility of the cells with the highest scores
         count = min(self.candidates, found["scores"].shape[1])
         scores, best = found["scores"].topk(count, 1)  # (B, M)
         views = torch.arange(best.shape[0], device=best.device)[:, None]

@@ -70,24 +70,18 @@ def save_model(model: PoseModel, path: Path, info: ModelInfo | None = None) -> N
     try:
         with replacing(path) as part:
             safetensors.torch.save_file(tensors, part, metadata)
-            _in_order(part)
+            # Equal networks are equal files: safetensors writes the metadata in any order.  The
+            # header is 8 bytes of length, then JSON.
+            with open(part, "r+b") as file:
+                size = int.from_bytes(file.read(8), "little")
+                header = json.loads(file.read(size))
+                header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+                text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+                if len(text) <= size:  # else another spelling of the same: leave it as it is
+                    file.seek(8)
+                    file.write(text.ljust(size))
     except (OSError, safetensors.SafetensorError) as error:
         raise OutputError(f"{path}: the weights cannot be written ({error})") from error
-
-
-def _in_order(path: Path) -> None:
-    """Sort the metadata in a file's header, which safetensors writes in any order.
-
-    So that equal networks are equal files.  The header is 8 bytes of length, then JSON.
-    """
-    with open(path, "r+b") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(size))
-        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-        if len(text) <= size:  # else another spelling of the same: leave it as it is
-            file.seek(8)
-            file.write(text.ljust(size))
 
 
 def load_model(
@@ -114,7 +108,13 @@ def load_model(
         model = create(str(name), **(options or {}))
     else:
         model = _created(found, {**told, **(options or {})}, tensors, path)
-    _fill(model, tensors, path)
+    _compare(model, tensors, path)
+    try:
+        if odd := next((k for k, v in tensors.items() if v.is_complex()), None):
+            raise ValueError(f"{odd} holds complex numbers")
+        model.load_state_dict(dict(tensors))
+    except (RuntimeError, ValueError) as error:  # types that torch only stores
+        raise ModelError(f"{path}: its weights cannot be taken: {error}") from error
     info = stated or describe(model)
     if _OF_CODEC & (options or {}).keys():
         return model, replace(info, codec=model.codec, skeleton=model.skeleton)
@@ -131,7 +131,10 @@ def _created(
     has, and a small file may name the largest network.
     """
     try:
-        if _large(name, options):
+        # whether a network, sides of the view or the number of joints are larger than usual
+        codec, skeleton = options.get("codec"), options.get("skeleton", ())
+        sides = options.get("input_size") or getattr(codec, "input_size", None) or (0, 0)
+        if max(sides) > 1024 or len(skeleton) > 200 or name.startswith(_GIGABYTES):
             with torch.device("meta"):
                 _compare(create(name, **options), tensors, path)
         return create(name, **options)
@@ -140,13 +143,6 @@ def _created(
     except Exception as error:  # whatever options that are not of the network's kind come to
         why = error if isinstance(error, PosewrightError) else repr(error)[:200]
         raise ModelError(f"{path}: the network that it states cannot be built: {why}") from error
-
-
-def _large(name: str, options: Mapping[str, Any]) -> bool:
-    """Tell whether a network, sides of the view or the number of joints are larger than usual."""
-    codec, skeleton = options.get("codec"), options.get("skeleton", ())
-    sides = options.get("input_size") or getattr(codec, "input_size", None) or (0, 0)
-    return max(sides) > 1024 or len(skeleton) > 200 or name.startswith(_GIGABYTES)
 
 
 def _described(metadata: Mapping[str, str], path: Path) -> tuple[str | None, dict[str, Any]]:
@@ -188,16 +184,6 @@ def read_tensors(path: Path) -> tuple[Mapping[str, str], dict[str, Tensor]]:
         if len(names) > MOST_TENSORS:
             raise ValueError(f"it has {len(names)} tensors, more than {MOST_TENSORS}")
         return file.metadata() or {}, {name: file.get_tensor(name) for name in names}
-
-
-def _fill(model: PoseModel, tensors: Mapping[str, Tensor], path: Path) -> None:
-    _compare(model, tensors, path)
-    try:
-        if odd := next((k for k, v in tensors.items() if v.is_complex()), None):
-            raise ValueError(f"{odd} holds complex numbers")
-        model.load_state_dict(dict(tensors))
-    except (RuntimeError, ValueError) as error:  # types that torch only stores
-        raise ModelError(f"{path}: its weights cannot be taken: {error}") from error
 
 
 def _compare(model: PoseModel, tensors: Mapping[str, Tensor], path: Path) -> None:

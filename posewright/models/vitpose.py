@@ -148,16 +148,14 @@ class ViT(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, h, w) -> (B, D, h / 16, w / 16)."""
-        x = self.patch_embed(x) + self._positions()
+        positions = self.pos_embed
+        if self.class_position:
+            positions = positions[:, 1:] + positions[:, :1]
+        x = self.patch_embed(x) + positions
         for block in self.blocks:
             x = block(x)
         x = self.last_norm(x)  # (B, N, D)
         return x.transpose(1, 2).unflatten(2, self.size)
-
-    def _positions(self) -> Tensor:
-        if not self.class_position:
-            return self.pos_embed
-        return self.pos_embed[:, 1:] + self.pos_embed[:, :1]
 
 
 class EnlargedViT(ViT):

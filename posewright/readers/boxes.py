@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 from threading import Lock
 from typing import Any
@@ -87,7 +87,13 @@ class BoxFile:
         self.asked = self.missing = self.unclear = 0
         names = [image for image in boxes if isinstance(image, str)]
         self._names = (PathIndex(names), PathIndex(names, suffix=False))
-        self._frames = _unique(names, integer_in)
+        # short form -> name, for the short forms that stand for one name only
+        found: dict[Any, list[str]] = {}
+        for name in names:
+            found.setdefault(integer_in(name), []).append(name)
+        self._frames = {
+            key: many[0] for key, many in found.items() if key is not None and len(many) == 1
+        }
         self._used: set[int | str] = set()
         self._lock = Lock()
 
@@ -145,11 +151,3 @@ class BoxFile:
         if found := self._names[0].find(f"{video}/{index}.jpg"):
             return found
         return [self._frames[index]] if index in self._frames else []
-
-
-def _unique(names: list[str], short: Callable[[str], Any]) -> dict[Any, int | str]:
-    """Return short form -> name, for the short forms that stand for one name only."""
-    found: dict[Any, list[str]] = {}
-    for name in names:
-        found.setdefault(short(name), []).append(name)
-    return {key: many[0] for key, many in found.items() if key is not None and len(many) == 1}

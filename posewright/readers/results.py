@@ -99,7 +99,14 @@ def _lines(path: Path) -> Iterator[Result]:
             try:
                 data = parsed(line)
                 if "format" in data:
-                    skeleton = _header(data)
+                    if data["version"] != VERSION:
+                        raise ValueError(
+                            f"version {ascii(data['version'])[:40]}, this program reads version "
+                            f"{VERSION}"
+                        )
+                    skeleton = (
+                        None if data["skeleton"] is None else Skeleton.from_dict(data["skeleton"])
+                    )
                 elif skeleton is not None:
                     yield _result(data, skeleton)
                 else:
@@ -109,14 +116,6 @@ def _lines(path: Path) -> Iterator[Result]:
                 raise SourceError(
                     f"{path}, line {number} is broken ({why}); write the file again"
                 ) from error
-
-
-def _header(data: dict[str, Any]) -> Skeleton | None:
-    if data["version"] != VERSION:
-        raise ValueError(
-            f"version {ascii(data['version'])[:40]}, this program reads version {VERSION}"
-        )
-    return None if data["skeleton"] is None else Skeleton.from_dict(data["skeleton"])
 
 
 def _result(data: dict[str, Any], skeleton: Skeleton) -> Result:

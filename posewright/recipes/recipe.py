@@ -232,7 +232,8 @@ def _assigned(recipe: Recipe, key: str, value: str) -> Recipe:
     name, dot, rest = key.partition(".")
     known = {setting.name: setting for setting in fields(recipe)}
     if name not in known:
-        raise _unknown(name, _every_key(known))
+        # all keys, those of augmentation with their dot: "rotate" finds "augment.rotate"
+        raise _unknown(name, set(known) | {f"augment.{part.name}" for part in fields(Augmentation)})
     if name == "augment":
         raise UsageError("augment is a group of settings; set one of them: augment.rotate=30")
     rule: Rule = known[name].metadata["rule"]
@@ -244,11 +245,6 @@ def _assigned(recipe: Recipe, key: str, value: str) -> Recipe:
         new = _unquoted(value) if rule.raw else _literal(value)
     changes: dict[str, Any] = {name: new}
     return replace(recipe, **changes)
-
-
-def _every_key(known: Mapping[str, Any]) -> set[str]:
-    """Return all keys, those of augmentation with their dot: "rotate" finds "augment.rotate"."""
-    return set(known) | {f"augment.{part.name}" for part in fields(Augmentation)}
 
 
 def _merged(entries: Mapping[str, Any], key: str, value: Any, deep: bool) -> dict[str, Any]:

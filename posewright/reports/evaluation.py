@@ -33,34 +33,27 @@ def evaluation_report(evaluation: Evaluation, dataset: Dataset, folder: Path) ->
         evaluation.skeleton,
         evaluation.found,
     )
-    text = page.page(
-        f"{evaluation.model} on {dataset.name}",
-        page.note(_about(evaluation, dataset)),
-        *scoring_parts(evaluation.scoring),
-        _gallery(figures),
-        page.section("Left out", page.code("\n".join(evaluation.unreadable)))
-        if evaluation.unreadable
-        else "",
-        page.section("Settings", page.table(["", ""], list(_settings(evaluation).items()))),
-    )
-    return page.write_page(folder / "report.html", text)
-
-
-def _about(evaluation: Evaluation, dataset: Dataset) -> str:
     read = len(dataset) - len(evaluation.unreadable)
     bad = f" ({len(evaluation.unreadable)} cannot be read)" if evaluation.unreadable else ""
     found = sum(map(len, evaluation.results))
-    return (
-        f"{read} pictures{bad} with {dataset.people} people in the labels; {found} found in "
-        f"{evaluation.seconds:.1f} s by {evaluation.runtime}"
-    )
-
-
-def _settings(evaluation: Evaluation) -> dict[str, str]:
-    """Return how it was run, by name."""
     counts = {k: v for k, v in evaluation.scoring.more.items() if isinstance(v, (int, str))}
     plain = {"measure": evaluation.scoring.data, "joints": evaluation.skeleton.name, **counts}
-    return {key: str(value) for key, value in {**plain, **evaluation.settings}.items()}
+    settings = [(key, str(value)) for key, value in {**plain, **evaluation.settings}.items()]
+    worst = page.note("Labels on the left, what was found on the right, the lowest OKS first.")
+    text = page.page(
+        f"{evaluation.model} on {dataset.name}",
+        page.note(
+            f"{read} pictures{bad} with {dataset.people} people in the labels; {found} found in "
+            f"{evaluation.seconds:.1f} s by {evaluation.runtime}"
+        ),
+        *scoring_parts(evaluation.scoring),
+        page.section("Worst people", worst, page.pictures(figures)) if figures else "",
+        page.section("Left out", page.code("\n".join(evaluation.unreadable)))
+        if evaluation.unreadable
+        else "",
+        page.section("Settings", page.table(["", ""], settings)),
+    )
+    return page.write_page(folder / "report.html", text)
 
 
 def scoring_parts(scoring: Scoring) -> list[str]:
@@ -115,8 +108,3 @@ def _joints(joints: Mapping[str, Mapping[str, float]]) -> Sequence[str]:
         )
         parts = [page.columns(plots.stacked(joints, "Mistakes by joint")), *parts, page.note(text)]
     return parts
-
-
-def _gallery(figures: Sequence[str]) -> str:
-    text = page.note("Labels on the left, what was found on the right, the lowest OKS first.")
-    return page.section("Worst people", text, page.pictures(figures)) if figures else ""

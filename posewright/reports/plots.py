@@ -91,7 +91,10 @@ def lines(
     y: range of the vertical axis; that of the values if None.  x_labels: what stands for 0, 1, 2
     ... on the horizontal axis, in place of numbers.
     """
-    finite = {name: _finite(values) for name, values in series.items()}
+    finite = {
+        name: [(x, y) for x, y in values if math.isfinite(x) and math.isfinite(y)]
+        for name, values in series.items()
+    }
     known = {name: _thinned(values) for name, values in finite.items() if values}
     if not known:
         return ""
@@ -223,10 +226,6 @@ def _mark(x: float, y: float, colour: int) -> str:
     if colour >= _COLOURS:
         return f'<path class="l s{kind}"{_dash(colour)} d="M{x:.1f} {y - 4:.1f}h11"/>'
     return f'<rect class="f{kind}" x="{x:.1f}" y="{y - 9:.1f}" width="9" height="9"/>'
-
-
-def _finite(values: Sequence[Point]) -> list[Point]:
-    return [(x, y) for x, y in values if math.isfinite(x) and math.isfinite(y)]
 
 
 def _thinned(values: Sequence[Point]) -> list[Point]:

@@ -32,6 +32,7 @@ def training_report(folder: Path) -> Path:
     if not folder.is_dir():
         raise SourceError(f"{folder} is not a run folder; give the one that training wrote")
     log, held = _columns(folder / "log.csv"), _columns(folder / "validation.csv")
+    recipe = _text(folder / "recipe.toml")
     text = page.page(
         f"Training: {folder.resolve().name}",
         page.facts(_facts(log, held)),
@@ -39,7 +40,9 @@ def training_report(folder: Path) -> Path:
         page.section("Validation", _validation(held)),
         page.section("Training pictures with their targets", _targets(folder / "targets.jpg")),
         page.section("Data", _json_table(folder / "data.json")),
-        page.section("Recipe", _recipe(folder / "recipe.toml")),
+        page.section(
+            "Recipe", page.code(recipe) if recipe else page.note("The recipe was not written.")
+        ),
         page.section("Environment", _json_table(folder / "environment.json")),
     )
     return page.write_page(folder / "report.html", text)
@@ -63,7 +66,11 @@ def _facts(log: Columns, held: Columns) -> dict[str, Any]:
         found["pictures a second"] = float(np.median(rates))
     seconds, waited = (np.nansum(log.get(k, [])) for k in ("seconds", "data_wait"))
     if seconds > 0:
-        found["training time"] = _duration(float(seconds))
+        hours, rest = divmod(round(float(seconds)), 3600)
+        minutes, left = divmod(rest, 60)
+        found["training time"] = (
+            f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {left:02d} s"
+        )
         found["waiting for data"] = f"{waited / seconds:.1%}"
     return found
 
@@ -150,11 +157,6 @@ def _targets(path: Path) -> str:
     return page.jpeg(path.read_bytes(), "What the network sees, and what it is asked for.")
 
 
-def _recipe(path: Path) -> str:
-    text = _text(path)
-    return page.code(text) if text else page.note("The recipe was not written.")
-
-
 def _json_table(path: Path) -> str:
     """Return a JSON object as a table of its values; nested names are joined by a dot."""
     try:
@@ -210,9 +212,3 @@ def _value(text: str) -> float:
 
 def _whole(value: float) -> int | None:
     return int(value) if math.isfinite(value) else None
-
-
-def _duration(seconds: float) -> str:
-    hours, rest = divmod(round(seconds), 3600)
-    minutes, left = divmod(rest, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {left:02d} s"

@@ -92,7 +92,13 @@ def load_model(
     if Path(path).suffix == ".xml":
         return _openvino_ir(Path(path), runtime, device, precision, threads)
     if runtime == "torch" or Path(path).suffix != ".onnx":
-        return _torch_model(path, weights, runtime, device, precision)
+        if runtime not in ("auto", "torch"):
+            raise UsageError(f"{runtime} runs .onnx files; export {path} first: posewright export")
+        if Path(path).suffix == ".onnx":
+            raise UsageError(f"torch runs networks of the zoo and .safetensors files, not {path}")
+        with naming_extras(str(path)):
+            from posewright.runtimes.torch import TorchModel
+        return TorchModel.load(path, weights=weights, device=device, precision=precision)
     path = Path(path)
     if weights is not None:
         raise UsageError(f"{path} carries its weights; leave out {weights}")
@@ -113,20 +119,6 @@ def _openvino_ir(path: Path, runtime: str, device: str, precision: str, threads:
     from posewright.runtimes.openvino import OpenVinoModel
 
     return OpenVinoModel.load(path, precision=precision, threads=threads)
-
-
-def _torch_model(
-    path: Path | str, weights: Path | None, runtime: str, device: str, precision: str
-) -> Model:
-    """Return a network of the zoo; a MissingError where torch is not here."""
-    if runtime not in ("auto", "torch"):
-        raise UsageError(f"{runtime} runs .onnx files; export {path} first: posewright export")
-    if Path(path).suffix == ".onnx":
-        raise UsageError(f"torch runs networks of the zoo and .safetensors files, not {path}")
-    with naming_extras(str(path)):
-        from posewright.runtimes.torch import TorchModel
-
-    return TorchModel.load(path, weights=weights, device=device, precision=precision)
 
 
 def _choose(runtime: str, device: str, precision: str) -> str:

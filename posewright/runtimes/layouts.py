@@ -65,7 +65,11 @@ def infer_info(path: Path, layout: str, graph: Graph) -> ModelInfo:
     if not _takes_pictures(graph) or not (simcc or detector):
         raise _unknown(path, graph)
     size = _view_size(path, next(iter(graph.inputs.values())))
-    outputs = _known(graph, size)
+    # The graph runs once where an axis but the batch is open.  The joint axis of published
+    # RTMPose files is: their heads flatten under an open batch.
+    axes = [axis for shape in graph.outputs.values() for axis in shape[1:]]
+    closed = all(isinstance(axis, int) for axis in axes) and all(graph.outputs.values())
+    outputs = graph.outputs if closed else graph.run(size)
     if simcc:
         return _rtmpose(path, size, graph, outputs)
     return _detector(path, size, graph, outputs, layout)
@@ -77,16 +81,6 @@ def _takes_pictures(graph: Graph) -> bool:
     if len(shapes) != 1 or set(graph.types.values()) != {"tensor(float)"}:
         return False
     return len(shapes[0]) == 4 and (shapes[0][1] == 3 or not isinstance(shapes[0][1], int))
-
-
-def _known(graph: Graph, size: tuple[int, int]) -> Shapes:
-    """Return the outputs' shapes, by running the graph once if an axis but the batch is open.
-
-    The joint axis of published RTMPose files is: their heads flatten under an open batch.
-    """
-    axes = [axis for shape in graph.outputs.values() for axis in shape[1:]]
-    closed = all(isinstance(axis, int) for axis in axes) and all(graph.outputs.values())
-    return graph.outputs if closed else graph.run(size)
 
 
 def _rtmpose(path: Path, size: tuple[int, int], graph: Graph, outputs: Shapes) -> ModelInfo:

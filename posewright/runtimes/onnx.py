@@ -69,7 +69,17 @@ class OnnxModel:
     @classmethod
     def load(cls, path: Path, *, layout: str = "", device: str = "auto") -> OnnxModel:
         """Open a file on a device; a device that is not here is an error, never a fallback."""
-        provider = _provider(device)
+        name = "cpu" if device == "auto" else device
+        if name not in _PROVIDERS:
+            raise UsageError(
+                f"no device {device!r}{nearest(device, _PROVIDERS)}; {sorted(_PROVIDERS)}"
+            )
+        if _PROVIDERS[name] not in providers():
+            raise MissingError(
+                f"device {name!r} needs an onnxruntime build with {_PROVIDERS[name]}; "
+                f"this one has {', '.join(providers())}"
+            )
+        provider = _PROVIDERS[name]
         session = _open(path, provider)
         if session.get_providers()[0] != provider:
             raise MissingError(f"{provider} did not start; onnxruntime would fall back to the cpu")
@@ -136,18 +146,6 @@ def open_unoptimised(path: Path) -> Any:
 def providers() -> list[str]:
     """Return the execution providers of the onnxruntime that is installed."""
     return list(ort.get_available_providers())
-
-
-def _provider(device: str) -> str:
-    name = "cpu" if device == "auto" else device
-    if name not in _PROVIDERS:
-        raise UsageError(f"no device {device!r}{nearest(device, _PROVIDERS)}; {sorted(_PROVIDERS)}")
-    if _PROVIDERS[name] not in providers():
-        raise MissingError(
-            f"device {name!r} needs an onnxruntime build with {_PROVIDERS[name]}; "
-            f"this one has {', '.join(providers())}"
-        )
-    return _PROVIDERS[name]
 
 
 def _texts(session: Any) -> list[str]:

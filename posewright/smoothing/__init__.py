@@ -104,7 +104,17 @@ def create_smoother(
     if not 0 < fps < float("inf"):
         raise UsageError(f"fps must be a positive number, not {fps}")
     if method is not None and method.whole:
-        _refuse(method, live, pictures)
+        # raise the UsageError of a method that needs frames which have not come yet
+        if live:
+            raise UsageError(
+                f"{method.name} needs the whole sequence, a live source has none; smooth with "
+                "one-euro or kalman, or save poses and run `posewright track` on them"
+            )
+        if pictures:
+            raise UsageError(
+                f"{method.name} works on a thousand frames at a time, whose pictures do not fit in "
+                "memory; save without images and video, or smooth with one-euro or kalman"
+            )
     lag = method.settings.get("lag", 0.0) if method is not None else 0.0
     if pictures and gap + lag > MAX_PICTURES:
         raise UsageError(
@@ -128,17 +138,3 @@ def _stage(method: Smoothing, gap: float, fps: float) -> Stage:
     if method.name == "kalman":
         return Kalman(gap, fps, **method.settings)
     return Blocks(method, gap, fps)
-
-
-def _refuse(method: Smoothing, live: bool, pictures: bool) -> None:
-    """Raise the UsageError of a method that needs frames which have not come yet."""
-    if live:
-        raise UsageError(
-            f"{method.name} needs the whole sequence, a live source has none; smooth with one-euro "
-            "or kalman, or save poses and run `posewright track` on them"
-        )
-    if pictures:
-        raise UsageError(
-            f"{method.name} works on a thousand frames at a time, whose pictures do not fit in "
-            "memory; save without images and video, or smooth with one-euro or kalman"
-        )

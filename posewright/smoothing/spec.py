@@ -44,7 +44,14 @@ def parse_smoothing(text: str) -> Smoothing:
     for place, word in enumerate(word for word in rest.split(",") if word.strip()):
         key, value = _setting(name, place, word)
         settings[key] = value
-    _check(name, settings)
+    # check what takes few values only, or depends on another setting
+    order, window = settings.get("order", 2), settings.get("window", 3)
+    if name == "butterworth" and order not in (2, 4, 8):
+        raise UsageError(f"butterworth's order is 2, 4 or 8, both passes together, not {order:g}")
+    if name == "savgol" and (window % 2 != 1 or order % 1 or order >= window):
+        raise UsageError(
+            f"savgol needs an odd window and a whole order below it, not {window:g} and {order:g}"
+        )
     return Smoothing(name, settings)
 
 
@@ -66,14 +73,3 @@ def _setting(name: str, place: int, word: str) -> tuple[str, float]:
     if not least <= value <= most:
         raise UsageError(f"{name}'s {key} is a number from {least:g} to {most:g}, not {number!r}")
     return key, value
-
-
-def _check(name: str, settings: dict[str, float]) -> None:
-    """Check what takes few values only, or depends on another setting."""
-    order, window = settings.get("order", 2), settings.get("window", 3)
-    if name == "butterworth" and order not in (2, 4, 8):
-        raise UsageError(f"butterworth's order is 2, 4 or 8, both passes together, not {order:g}")
-    if name == "savgol" and (window % 2 != 1 or order % 1 or order >= window):
-        raise UsageError(
-            f"savgol needs an odd window and a whole order below it, not {window:g} and {order:g}"
-        )

@@ -74,7 +74,16 @@ def open_source(
     A picture that cannot be read is a frame with a status and stops nothing.  SourceError: nothing
     is there, or it holds no pictures.  UsageError: the arguments cannot be meant.
     """
-    _check(color, max_pixels, retry_s, fps)
+    if color not in (None, "rgb", "bgr"):
+        raise UsageError(
+            f"color must be 'rgb' or 'bgr', not {color!r}{nearest(color, ['rgb', 'bgr'])}"
+        )
+    if max_pixels < 1:
+        raise UsageError(f"max_pixels must be at least 1, not {max_pixels}")
+    if not (retry_s >= 0 and math.isfinite(retry_s)):
+        raise UsageError(f"retry_s must be 0 or more seconds, not {retry_s}")
+    if fps is not None:
+        check_rate(fps)
     if isinstance(spec, Frames):
         return spec
     if isinstance(spec, (str, os.PathLike)):
@@ -89,19 +98,6 @@ def open_source(
     if isinstance(spec, Iterable) and not isinstance(spec, (bytes, bytearray, dict)):
         return _open_many(spec, color, max_pixels, fps)
     raise UsageError(f"cannot read frames from {type(spec).__name__}; pass {SUPPORTED}")
-
-
-def _check(color: str | None, max_pixels: int, retry_s: float, fps: float | None) -> None:
-    if color not in (None, "rgb", "bgr"):
-        raise UsageError(
-            f"color must be 'rgb' or 'bgr', not {color!r}{nearest(color, ['rgb', 'bgr'])}"
-        )
-    if max_pixels < 1:
-        raise UsageError(f"max_pixels must be at least 1, not {max_pixels}")
-    if not (retry_s >= 0 and math.isfinite(retry_s)):
-        raise UsageError(f"retry_s must be 0 or more seconds, not {retry_s}")
-    if fps is not None:
-        check_rate(fps)
 
 
 def _open_camera(number: int, **live: Any) -> Frames:

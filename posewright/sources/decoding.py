@@ -47,7 +47,15 @@ def open_container(
         ) from error
     try:
         stream = _video_stream(container, name)
-        _set_up(stream, name, max_pixels)
+        context = stream.codec_context
+        try:
+            allowed((context.width, context.height), max_pixels)
+        except BadPicture as error:
+            raise SourceError(f"cannot open {name}: {error}") from error
+        context.options = {"max_pixels": str(max_pixels)}  # for a size that changes on the way
+        # One thread: a second one costs 7 % more processor time a frame, which the networks need.
+        context.thread_type = "NONE"
+        context.thread_count = 1
     except SourceError:
         container.close()
         raise
@@ -61,18 +69,6 @@ def _video_stream(container: InputContainer, name: str) -> VideoStream:
             return stream
     kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
     raise SourceError(f"no video in {name}, only {kinds}; name a file with pictures")
-
-
-def _set_up(stream: VideoStream, name: str, max_pixels: int) -> None:
-    context = stream.codec_context
-    try:
-        allowed((context.width, context.height), max_pixels)
-    except BadPicture as error:
-        raise SourceError(f"cannot open {name}: {error}") from error
-    context.options = {"max_pixels": str(max_pixels)}  # for a size that changes on the way
-    # One thread: a second one costs 7 % more processor time a frame, which the networks need.
-    context.thread_type = "NONE"
-    context.thread_count = 1
 
 
 def why(error: Exception) -> str:

@@ -39,7 +39,11 @@ def open_picture(
     """
     try:
         opener = _opener(url, Pace(timeout, 0, LONGEST))
-        with opener.open(_request(url), timeout=timeout) as response:
+        parts = urlsplit(url)  # user and password are not sent
+        plain = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="")
+        agent = {"User-Agent": "posewright"}
+        request = urllib.request.Request(urlunsplit(plain), headers=agent)
+        with opener.open(request, timeout=timeout) as response:
             response.watched.begin()
             suffix = PurePosixPath(urlsplit(url).path).suffix.lower()
             found = _body(response, name, suffix, stopped)
@@ -85,13 +89,6 @@ def _body(
     if not picture_format(bytes(data[:16])):
         return None
     return bytes(data), max(length - len(data), 0)
-
-
-def _request(url: str) -> urllib.request.Request:
-    """Return the request of an address, without user and password."""
-    parts = urlsplit(url)
-    plain = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="")
-    return urllib.request.Request(urlunsplit(plain), headers={"User-Agent": "posewright"})
 
 
 def _opener(url: str, pace: Pace) -> urllib.request.OpenerDirector:

@@ -191,7 +191,15 @@ class _Reader:
     def _read(self) -> None:
         try:
             for frame in self._frames:
-                self._put(frame)
+                with self._changed:
+                    if self._latest:
+                        notices = [held for held in self._held if held.status != "ok"]
+                        self.dropped += len(self._held) - len(notices)
+                        self._held = deque([*notices, frame])
+                    else:
+                        self._changed.wait_for(lambda: not self._held or self._done)
+                        self._held.append(frame)
+                    self._changed.notify_all()
                 if self._stop.is_set():
                     break
         except Exception as error:  # a bug or a full memory: whoever asks next gets it
@@ -201,14 +209,3 @@ class _Reader:
             with self._changed:
                 self._done = True
                 self._changed.notify_all()
-
-    def _put(self, frame: Frame) -> None:
-        with self._changed:
-            if self._latest:
-                notices = [held for held in self._held if held.status != "ok"]
-                self.dropped += len(self._held) - len(notices)
-                self._held = deque([*notices, frame])
-            else:
-                self._changed.wait_for(lambda: not self._held or self._done)
-                self._held.append(frame)
-            self._changed.notify_all()

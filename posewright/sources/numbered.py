@@ -35,7 +35,15 @@ def numbered_files(pattern: str) -> list[tuple[int, str]]:
     SourceError without a match, and for a pattern with two numbers.
     """
     folder, base = os.path.split(pattern)
-    form = _form(pattern, base)
+    # what the names match that printf would write, with the number as group 1
+    text, at, places = "", 0, 0
+    for place in _PLACE.finditer(base):
+        text += re.escape(base[at : place.start()])
+        at, places = place.end(), places + (place[0] != "%%")
+        text += "%" if place[0] == "%%" else _digits(int(place[1] or 1))
+    if places > 1:
+        raise SourceError(f"{pattern} has {places} numbers; a sequence is counted by one")
+    form = re.compile(text + re.escape(base[at:]), re.DOTALL)
     try:
         names = os.listdir(folder or ".")
     except OSError as error:
@@ -69,18 +77,6 @@ def numbered_loads(pattern: str, max_pixels: int, notes: list[str]) -> list[Load
 
 def _frame(number: int, path: str, max_pixels: int, depths: Depths) -> Frame:
     return replace(file_frame(path, max_pixels, depths), index=number)
-
-
-def _form(pattern: str, base: str) -> re.Pattern[str]:
-    """Return what the names match that printf would write, with the number as group 1."""
-    text, at, places = "", 0, 0
-    for place in _PLACE.finditer(base):
-        text += re.escape(base[at : place.start()])
-        at, places = place.end(), places + (place[0] != "%%")
-        text += "%" if place[0] == "%%" else _digits(int(place[1] or 1))
-    if places > 1:
-        raise SourceError(f"{pattern} has {places} numbers; a sequence is counted by one")
-    return re.compile(text + re.escape(base[at:]), re.DOTALL)
 
 
 def _digits(width: int) -> str:

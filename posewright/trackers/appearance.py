@@ -133,7 +133,16 @@ class AppearanceTracker:
         frames = self._clock.since(frame)
         kept = self._clock.reaches(self._tracks.boxes.away, frames)
         tracks = self._tracks[np.flatnonzero(kept)].moved(frames)
-        owner = in_rounds(_rounds(seen, looks, tracks, frames))
+        # who is matched with whom: by looks, by overlap, and who was seen once
+        overlap = box_iou(seen.boxes, tracks.boxes.people.boxes).astype(np.float64)
+        anybody, named = np.ones(len(seen), bool), tracks.ids > 0
+        owner = in_rounds(
+            [
+                Round(_alike(seen, looks, tracks), anybody, named, 1 - _FAR),
+                Round(overlap, anybody, named & (tracks.boxes.away == frames), _MATCH),
+                Round(overlap, anybody, ~named, _MATCH_NEW),
+            ]
+        )
         new = (owner < 0) & (seen.box_scores >= _NEW)
         ids = self._named(tracks, owner, new)
         followed = self._clock.expected(frame) & (ids > 0) & (people.ids == ids)
@@ -158,17 +167,6 @@ class AppearanceTracker:
         lost = self._clock.waits(tracks.boxes.away) & (tracks.ids > 0)
         lost[found] = False
         return tracks[np.flatnonzero(lost)]
-
-
-def _rounds(people: People, looks: Floats, tracks: _Tracks, frames: float) -> list[Round]:
-    """Return who is matched with whom: by looks, by overlap, and who was seen once."""
-    overlap = box_iou(people.boxes, tracks.boxes.people.boxes).astype(np.float64)
-    anybody, named = np.ones(len(people), bool), tracks.ids > 0
-    return [
-        Round(_alike(people, looks, tracks), anybody, named, 1 - _FAR),
-        Round(overlap, anybody, named & (tracks.boxes.away == frames), _MATCH),
-        Round(overlap, anybody, ~named, _MATCH_NEW),
-    ]
 
 
 def _alike(people: People, looks: Floats, tracks: _Tracks) -> Doubles:

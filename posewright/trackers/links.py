@@ -46,7 +46,11 @@ class Shapes:
         every: joints count whatever their score.
         """
         there = people.scores > (-1 if every else _SEEN)
-        boxes = _round_joints(people, there)
+        # (N, 4) smallest boxes round the joints that are there; people's own where none is
+        joints, none = people.keypoints, ~there[..., None]
+        low = np.where(none, np.inf, joints).min(1, initial=np.inf)
+        high = np.where(none, -np.inf, joints).max(1, initial=-np.inf)
+        boxes = np.where(there.any(1, keepdims=True), np.concatenate([low, high], 1), people.boxes)
         reach = np.full(len(people), _REACH, np.float32)
         if scaled:
             reach *= np.maximum((boxes[:, 2:] - boxes[:, :2]).max(1, initial=0), 1) / _SIZE
@@ -70,7 +74,15 @@ def link_scores(old: Shapes, new: Shapes, adjacent: Mask, pairs: Pairs) -> Float
     and end in the other, of all that do either.  Where somebody has too few, they are taken to say
     that nothing moved, which makes both equal to the plain overlaps.  The largest score is 2, or 6.
     """
-    plain = box_iou(old.boxes, new.boxes) + _mean_of_best(_square_iou(old, new))
+    # (K, T, N) intersection over union of the squares round equal joints
+    (low, high), (other_low, other_high) = old.corners, new.corners
+    sides = np.minimum(high[:, :, None], other_high[:, None])
+    sides = np.maximum(sides - np.maximum(low[:, :, None], other_low[:, None]), 0)
+    both = sides[..., 0] * sides[..., 1]
+    either = np.square(2 * old.reach)[:, None] + np.square(2 * new.reach) - both
+    plain = box_iou(old.boxes, new.boxes) + _mean_of_best(
+        np.asarray(both / np.maximum(either, 1e-9))
+    )
     by_pairs = plain.copy()
     starts = inside(pairs[0], old.boxes[:, :2], old.boxes[:, 2:])
     told = adjacent & (np.bincount(starts[0], minlength=len(adjacent)) >= ENOUGH)
@@ -109,16 +121,6 @@ def _share(starts: Members, ends: Members, shape: tuple[int, int, int]) -> Float
     return np.asarray(both / np.maximum(before + after - both, 1), np.float32)
 
 
-def _square_iou(old: Shapes, new: Shapes) -> Floats:
-    """(K, T, N) intersection over union of the squares round equal joints."""
-    (low, high), (other_low, other_high) = old.corners, new.corners
-    sides = np.minimum(high[:, :, None], other_high[:, None])
-    sides = np.maximum(sides - np.maximum(low[:, :, None], other_low[:, None]), 0)
-    both = sides[..., 0] * sides[..., 1]
-    either = np.square(2 * old.reach)[:, None] + np.square(2 * new.reach) - both
-    return np.asarray(both / np.maximum(either, 1e-9))
-
-
 def _mean_of_best(overlaps: Floats) -> Floats:
     """(K, T, N) -> (T, N) mean of the best few; those that are missing count as 0."""
     count = min(_TOP, len(overlaps))
@@ -126,14 +128,6 @@ def _mean_of_best(overlaps: Floats) -> Floats:
         return np.zeros(overlaps.shape[1:], np.float32)
     best = np.partition(overlaps, len(overlaps) - count, 0)[len(overlaps) - count :]
     return np.asarray(best.mean(0))
-
-
-def _round_joints(people: People, there: Mask) -> Floats:
-    """(N, 4) smallest boxes round the joints that are there; people's own where none is."""
-    joints, none = people.keypoints, ~there[..., None]
-    low = np.where(none, np.inf, joints).min(1, initial=np.inf)
-    high = np.where(none, -np.inf, joints).max(1, initial=-np.inf)
-    return np.where(there.any(1, keepdims=True), np.concatenate([low, high], 1), people.boxes)
 
 
 def outwards(boxes: Floats) -> Floats:

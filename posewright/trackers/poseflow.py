@@ -117,7 +117,11 @@ class PoseFlowTracker:
         view, pairs = self._look(frame)
         old, new = self._shapes(tracks.people), self._shapes(seen)
         owner = _linked(link_scores(old, new, tracks.adjacent, pairs))
-        fresh = (owner < 0) & self._may_start(people)
+        # (N,) who starts a track where nothing links
+        score = people.box_scores
+        if people.scores.shape[1]:
+            score = np.sqrt(score * people.pose_scores)
+        fresh = (owner < 0) & np.asarray((score >= _SURE) | self._published)
         ids = self._ids.given(np.append(tracks.people.ids, -1)[owner], fresh)
         if len(people) or not self._published:
             self._tracks = tracks.after(elapsed, seen.replace(ids=ids)[ids > 0])
@@ -141,13 +145,6 @@ class PoseFlowTracker:
 
     def _shapes(self, people: People) -> Shapes:
         return Shapes.of(people, self._scaled, every=self._published)
-
-    def _may_start(self, people: People) -> Mask:
-        """(N,) who starts a track where nothing links."""
-        score = people.box_scores
-        if people.scores.shape[1]:
-            score = np.sqrt(score * people.pose_scores)
-        return np.asarray((score >= _SURE) | self._published)
 
     def _full(self, people: People) -> People:
         """Return people with every joint of the skeleton; of boxes only, at corners, scored 0."""

@@ -36,7 +36,17 @@ def open_sets(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
     data = concat(parts, _skeleton(recipe))
     train, held = _split(data, recipe)
     if recipe.limit:
-        train = _limited(train, recipe.limit)
+        # the first pictures, up to that many labelled people
+        kept, left = [], recipe.limit
+        for sample in train:
+            counts = (sample.visibility > 0).any(1) & ~sample.crowd
+            if not counts.any():
+                continue
+            kept.append(sample[np.flatnonzero(counts)[:left]])
+            left -= len(kept[-1])
+            if not left:
+                break
+        train = replace(train, samples=tuple(kept))
     if not any(bool(((s.visibility > 0).any(1) & ~s.crowd).any()) for s in train):
         raise SourceError(f"{', '.join(recipe.data)}: nobody with a labelled joint to train on")
     return train, held
@@ -55,20 +65,6 @@ def _skeleton(recipe: Recipe) -> Skeleton | None:
     return Skeleton.from_dict(chosen) if isinstance(chosen, dict) else None
 
 
-def _limited(data: Dataset, people: int) -> Dataset:
-    """Return the first pictures, up to that many labelled people."""
-    kept, left = [], people
-    for sample in data:
-        counts = (sample.visibility > 0).any(1) & ~sample.crowd
-        if not counts.any():
-            continue
-        kept.append(sample[np.flatnonzero(counts)[:left]])
-        left -= len(kept[-1])
-        if not left:
-            break
-    return replace(data, samples=tuple(kept))
-
-
 def _split(data: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset | None]:
     """Return what trains and what validates, of which no picture is in both."""
     if recipe.val:
@@ -82,7 +78,13 @@ def _split(data: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset | None]:
         # who names the training set itself asks how well a network learns it by heart
         text = f"val={recipe.val!r}: {text}: validation measures what was learned by heart"
         return train, replace(named, remarks=(*named.remarks, text))
-    declared = _declared(data, recipe)
+    # the validation parts of the sets, without pictures of `data`; None without parts
+    kind = recipe.kind or None
+    sets = () if recipe.images else recipe.data
+    chosen = recipe.class_name or None
+    declaring = [path for path in sets if "val" in parts_of(path, kind)]
+    parts = [open_dataset(path, kind, None, chosen, "val") for path in declaring]
+    declared = _untrained(data, concat(parts, data.skeleton)) if parts else None
     if declared is not None and len(declared):
         return data, declared
     if declared is not None:
@@ -106,16 +108,6 @@ def _by_hand(data: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset]:
     if not last.isdigit() or not 0 < int(last) < len(data):
         raise UsageError(f"val={recipe.val!r}; last:N needs 0 < N < {len(data)} pictures")
     return data[: -int(last)], data[-int(last) :]
-
-
-def _declared(data: Dataset, recipe: Recipe) -> Dataset | None:
-    """Return the validation parts of the sets, without pictures of `data`; None without parts."""
-    kind = recipe.kind or None
-    sets = () if recipe.images else recipe.data
-    chosen = recipe.class_name or None
-    declaring = [path for path in sets if "val" in parts_of(path, kind)]
-    parts = [open_dataset(path, kind, None, chosen, "val") for path in declaring]
-    return _untrained(data, concat(parts, data.skeleton)) if parts else None
 
 
 def _untrained(train: Dataset, held: Dataset) -> Dataset:

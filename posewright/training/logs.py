@@ -27,7 +27,11 @@ class Log:
         self.folder = folder
         for name in ("log.csv", "validation.csv", "log.jsonl"):
             _cut(folder / name, resumed_from)
-        self.board = _board(folder, resumed_from) if tensorboard else None
+        self.board: Any = None
+        if tensorboard:
+            with naming_extras("tensorboard=true"):
+                from torch.utils.tensorboard import SummaryWriter
+            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=resumed_from + 1)
 
     def step(self, row: dict[str, float]) -> None:
         """Add a row of training."""
@@ -89,12 +93,6 @@ def _json_step(line: str) -> float:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):
         return float("inf")
-
-
-def _board(folder: Path, resumed_from: int) -> Any:
-    with naming_extras("tensorboard=true"):
-        from torch.utils.tensorboard import SummaryWriter
-    return SummaryWriter(str(folder / "tensorboard"), purge_step=resumed_from + 1)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -55,22 +55,18 @@ def _without_decay(model: nn.Module, no_decay: Sequence[str]) -> set[str]:
     spared: set[str] = set()
     for word in no_decay:
         if word == "norm":
-            spared |= _of_norms(model)
+            # the names of the parameters of normalising layers, ours and torch's
+            spared |= {
+                f"{name}.{own}" if name else own
+                for name, module in model.named_modules()
+                if _is_norm(module)
+                for own, _ in module.named_parameters(recurse=False)
+            }
         elif word == "bias":
             spared |= {name for name in names if name.rpartition(".")[2].endswith("bias")}
         else:
             spared |= set(_named(names, word, "no_decay"))
     return spared
-
-
-def _of_norms(model: nn.Module) -> set[str]:
-    """Return the names of the parameters of normalising layers, ours and torch's."""
-    return {
-        f"{name}.{own}" if name else own
-        for name, module in model.named_modules()
-        if _is_norm(module)
-        for own, _ in module.named_parameters(recurse=False)
-    }
 
 
 def _is_norm(module: nn.Module) -> bool:

@@ -80,7 +80,16 @@ class World:
         for p in present:
             if p.grad is None:
                 p.grad = torch.zeros_like(p)
-        for bucket in _buckets(present):
+        # no part holds many more numbers than a bucket
+        buckets: list[list[nn.Parameter]] = [[]]
+        room = _BUCKET
+        for parameter in present:
+            if room <= 0:
+                buckets.append([])
+                room = _BUCKET
+            buckets[-1].append(parameter)
+            room -= parameter.numel()
+        for bucket in [bucket for bucket in buckets if bucket]:
             flat = torch.cat([p.grad.reshape(-1) for p in bucket])
             dist.all_reduce(flat)
             flat /= self.size
@@ -88,19 +97,6 @@ class World:
             for p in bucket:
                 p.grad.copy_(flat[start : start + p.numel()].view_as(p.grad))
                 start += p.numel()
-
-
-def _buckets(parameters: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:
-    """Cut a list so that no part holds many more numbers than a bucket."""
-    buckets: list[list[nn.Parameter]] = [[]]
-    room = _BUCKET
-    for parameter in parameters:
-        if room <= 0:
-            buckets.append([])
-            room = _BUCKET
-        buckets[-1].append(parameter)
-        room -= parameter.numel()
-    return [bucket for bucket in buckets if bucket]
 
 
 def _join(device: str = "auto") -> World:

@@ -66,7 +66,11 @@ class Taken:
         if recipe.warmup == earlier.warmup:  # a rise that is over must not begin again
             pace = replace(fresh, warmup=round(before.warmup * fresh.steps / before.steps))
         moved = replace(place, batch=_batches(place, before, pace))
-        changes = [*_settings(earlier, recipe)]
+        pairs = [
+            *_differing(replace(earlier, augment=recipe.augment), recipe, ""),
+            *_differing(earlier.augment, recipe.augment, "augment."),
+        ]
+        changes = [f"resumed with {', '.join(pairs)}"] if pairs else []
         if (before.steps, before.batch) != (pace.steps, pace.batch):
             changes.append(
                 f"an epoch has {pace.steps} steps of {pace.batch} views (before: {before.steps} of "
@@ -130,15 +134,6 @@ def _batches(place: Place, before: Pace, now: Pace) -> int:
         return now.steps
     seen = place.batch * before.batch * now.instances  # a share of other data is as large
     return min(seen // (before.instances * now.batch), now.steps)
-
-
-def _settings(before: Recipe, now: Recipe) -> list[str]:
-    """Return a line that names the settings which differ, or none."""
-    pairs = [
-        *_differing(replace(before, augment=now.augment), now, ""),
-        *_differing(before.augment, now.augment, "augment."),
-    ]
-    return [f"resumed with {', '.join(pairs)}"] if pairs else []
 
 
 def _differing(before: Any, now: Any, prefix: str) -> list[str]:

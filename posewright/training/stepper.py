@@ -68,7 +68,13 @@ class Stepper:
         usable = torch.isfinite(loss) & (torch.isfinite(norm) | self.scaler.is_enabled())
         bad = self.world.highest((~usable).float().reshape(1).to(self.world.device))
         if float(bad):
-            self._strike(float(loss), float(norm))
+            self.strikes += 1
+            if self.strikes >= STRIKES:
+                raise ModelError(
+                    f"the loss is not a finite number {STRIKES} steps in a row "
+                    f"(loss {float(loss)}, gradient norm {float(norm)}); "
+                    f"{diagnosis(self.model, self.parameters, self.recipe)}"
+                )
             self.optimizer.zero_grad(set_to_none=True)
             self.scaler.update()
             return float("nan")
@@ -84,7 +90,9 @@ class Stepper:
             try:
                 return self._parts(batch)
             except (torch.OutOfMemoryError, RuntimeError) as error:
-                if not _out_of_memory(error):
+                ran_out = isinstance(error, torch.OutOfMemoryError)
+                # on a processor torch says so in words alone
+                if not ran_out and "can't allocate memory" not in str(error):
                     raise
                 self.optimizer.zero_grad(set_to_none=True)
                 if self.world.size > 1 and self.recipe.sync_bn:
@@ -144,14 +152,6 @@ class Stepper:
         device = self.world.device.partition(":")[0]
         return torch.autocast(device, kinds[self.recipe.precision])
 
-    def _strike(self, loss: float, norm: float) -> None:
-        self.strikes += 1
-        if self.strikes >= STRIKES:
-            raise ModelError(
-                f"the loss is not a finite number {STRIKES} steps in a row (loss {loss}, gradient "
-                f"norm {norm}); {diagnosis(self.model, self.parameters, self.recipe)}"
-            )
-
 
 def diagnosis(model: nn.Module, parameters: Sequence[nn.Parameter], recipe: Recipe) -> str:
     """Say where numbers stopped being finite, and what usually helps."""
@@ -165,8 +165,3 @@ def diagnosis(model: nn.Module, parameters: Sequence[nn.Parameter], recipe: Reci
     if recipe.precision == "fp16":
         advice.append("precision=bf16")
     return f"{first}try {', '.join(advice)}, or look at the labels: posewright data check"
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out, which torch says in words alone on a processor."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -78,7 +78,14 @@ def start_from(model: PoseModel, path: str | Path) -> Report:
         )
     model.load_state_dict({k: tensors[k] for k in loaded}, strict=False)
     fresh = tuple(k for k in ours if k not in loaded)
-    return Report(path, loaded, left, fresh, share, _notes(source, model.skeleton))
+    notes: tuple[str, ...] = ()
+    ours_now = model.skeleton
+    if source is not None and len(source) == len(ours_now) and source.joints != ours_now.joints:
+        notes = (
+            f"{source.name} and {ours_now.name} have as many joints but not the same: "
+            "the last layer was loaded and must learn them anew",
+        )
+    return Report(path, loaded, left, fresh, share, notes)
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], Skeleton | None]:
@@ -104,16 +111,6 @@ def _why(theirs: Tensor, ours: Tensor | None) -> str:
     if theirs.shape != ours.shape:
         return f"{tuple(theirs.shape)} for {tuple(ours.shape)}"
     return ""
-
-
-def _notes(source: Skeleton | None, skeleton: Skeleton) -> tuple[str, ...]:
-    """Say where as many joints mean others: their layers fit, but begin with the wrong ones."""
-    if source is None or len(source) != len(skeleton) or source.joints == skeleton.joints:
-        return ()
-    return (
-        f"{source.name} and {skeleton.name} have as many joints but not the same: "
-        "the last layer was loaded and must learn them anew",
-    )
 
 
 def build_network(recipe: Recipe, skeleton: Skeleton, say: Callable[[str], None]) -> PoseModel:

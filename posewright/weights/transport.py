@@ -105,16 +105,6 @@ def _bare(parts: SplitResult) -> str:
     return urlunsplit((parts.scheme, netloc, path, query, ""))
 
 
-def _request(url: str, headers: Mapping[str, str]) -> urllib.request.Request:
-    """Return a request; what stands before the host is sent as a header, and to that host alone."""
-    parts = urlsplit(url)
-    request = urllib.request.Request(_bare(parts), headers=dict(headers))
-    if parts.username is not None:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-        request.add_unredirected_header("Authorization", f"Basic {base64.b64encode(pair).decode()}")
-    return request
-
-
 class _Redirects(urllib.request.BaseHandler):
     """Follow a few redirects, each to an address that is fetched; what is secret stays behind."""
 
@@ -255,7 +245,15 @@ def open_address(
     ):
         opener.add_handler(handler)
     with _of_network():
-        response: _Response = opener.open(_request(url, headers), timeout=pace.timeout)
+        # a request; what stands before the host is sent as a header, and to that host alone
+        parts = urlsplit(url)
+        request = urllib.request.Request(_bare(parts), headers=dict(headers))
+        if parts.username is not None:
+            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+            request.add_unredirected_header(
+                "Authorization", f"Basic {base64.b64encode(pair).decode()}"
+            )
+        response: _Response = opener.open(request, timeout=pace.timeout)
     response.watched.begin()
     return response
 

@@ -75,7 +75,11 @@ class CocoForm:
     def _head(self, result: Result) -> dict[str, Any] | None:
         """Return what says where a person is; None to leave the frame out."""
         if not is_picture(result.source):
-            return self._of_video(result)
+            name = self._sequences.name(result, file_name(result.source), self._several)
+            if name:
+                return self._numbered(name, result.frame)
+            self._frames = max(self._frames, result.frame)
+            return {"image_id": result.frame}
         sequence = self._sequences.name(result, file_name(sequence_of(result)))
         name = file_name(result.source)
         path = f"{sequence}/{name}" if sequence else name
@@ -91,13 +95,6 @@ class CocoForm:
             return self._numbered(path, result.frame)
         self._taken.add(number)
         return {"image_id": number, "file_name": path} if sequence else {"image_id": number}
-
-    def _of_video(self, result: Result) -> dict[str, Any]:
-        name = self._sequences.name(result, file_name(result.source), self._several)
-        if name:
-            return self._numbered(name, result.frame)
-        self._frames = max(self._frames, result.frame)
-        return {"image_id": result.frame}
 
     def _numbered(self, name: str, frame: int) -> dict[str, Any]:
         self._running = max(self._running, self._frames) + 1
@@ -155,7 +152,9 @@ class KnownImages:
             return None
         if len(found) > 1 or found[0] in self._used:
             other = "" if len(found) > 1 else f" like {self._used[found[0]]}"
-            self._first = self._first or f"{source} fits {_listed(names)}{other}"
+            more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+            text = f"{source} fits {' and '.join(names[:2])}{more}{other}"
+            self._first = self._first or text
             self._unclear += 1
             return None
         self._used[found[0]] = source
@@ -177,11 +176,6 @@ class KnownImages:
             "agree with those of the pictures"
         )
         return [(str(self._path), fault)] if self._unclear else []
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
-    return " and ".join(names[:2]) + (more if len(names) > 1 else "")
 
 
 def _entries(people: People) -> Iterator[dict[str, Any]]:

@@ -213,13 +213,7 @@ class _Mjpg:
 
     def finish(self) -> Path:
         self._file.release()
-        self._check()
-        with self._part.guard(self.abort):
-            mark_avi(self._part.path)
-        return self._part.finish()
-
-    def _check(self) -> None:
-        """Count the frames: OpenCV says nothing when a disk is full."""
+        # the frames are counted, as OpenCV says nothing when a disk is full
         film = cv2.VideoCapture(str(self._part.path), cv2.CAP_OPENCV_MJPEG)
         found = int(film.get(cv2.CAP_PROP_FRAME_COUNT)) if film.isOpened() else 0
         film.release()
@@ -229,6 +223,9 @@ class _Mjpg:
                 f"cannot write {self._part.final}: {found} of {self._count} frames arrived on the "
                 "disk; free some space or choose another folder with -o"
             )
+        with self._part.guard(self.abort):
+            mark_avi(self._part.path)
+        return self._part.finish()
 
     def abort(self) -> None:
         self._file.release()

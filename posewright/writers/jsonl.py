@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from posewright.files.values import dumps, plain
-from posewright.people import People, triples
+from posewright.people import triples
 from posewright.results import Result
 from posewright.skeletons import Skeleton
 from posewright.writers import WriterOptions
@@ -56,6 +56,13 @@ def _header(skeleton: Skeleton | None) -> str:
 
 
 def _line(result: Result) -> dict[str, Any]:
+    columns = (
+        result.people.ids.tolist(),
+        plain(result.people.boxes),
+        plain(result.people.box_scores),
+        plain(triples(result.people)),
+    )
+    keys = ("id", "box", "box_score", "keypoints")
     return {
         "source": result.source,
         "sequence": sequence_of(result),
@@ -65,16 +72,5 @@ def _line(result: Result) -> dict[str, Any]:
         "status": result.status,
         "message": result.message,
         "speed": {stage: round(float(ms), 3) for stage, ms in result.speed.items()},
-        "people": _people(result.people),
+        "people": [dict(zip(keys, row, strict=True)) for row in zip(*columns, strict=True)],
     }
-
-
-def _people(people: People) -> list[dict[str, Any]]:
-    columns = (
-        people.ids.tolist(),
-        plain(people.boxes),
-        plain(people.box_scores),
-        plain(triples(people)),
-    )
-    keys = ("id", "box", "box_score", "keypoints")
-    return [dict(zip(keys, row, strict=True)) for row in zip(*columns, strict=True)]

@@ -101,7 +101,7 @@ class ParquetWriter:
 
     def __init__(self, path: Path, overwrite: bool) -> None:
         self.notes: list[str] = []
-        self._arrow, parquet = _pyarrow()
+        self._arrow, parquet = need("pyarrow", "Parquet"), need("pyarrow.parquet", "Parquet")
         kinds = {"string": "utf8", "float": "float32", "double": "float64"}
         fields = [(name, getattr(self._arrow, kinds.get(k, k))()) for name, k in COLUMNS.items()]
         version = {"posewright.table": str(TABLE_VERSION)}
@@ -159,7 +159,3 @@ class _Sink(io.RawIOBase):
         if not self.deaf:
             self.part.write(bytes(data))
         return len(data)
-
-
-def _pyarrow() -> tuple[Any, Any]:
-    return need("pyarrow", "Parquet"), need("pyarrow.parquet", "Parquet")

@@ -16,17 +16,13 @@ _BY_JOINT = re.compile(r"(?P<start>(.*\.)?offset_(feature_layers|final_layer))\.
 
 def _authors(state: State) -> State:
     """Make the modules of the joints the groups of one."""
-    return _affine(_joined(state))
-
-
-def _joined(state: State) -> State:
-    """Concatenate what the joints have one by one; grids are stacked."""
+    # concatenate what the joints have one by one; grids are stacked
     whole: dict[str, list[Tensor]] = {}
     for key, value in state.items():  # joints come in order
         match = _BY_JOINT.match(key)
         new = key if match is None else f"{match['start']}.{key[match.end() :]}"
         whole.setdefault(new, []).append(value)
-    return {key: _join(key, values) for key, values in whole.items()}
+    return _affine({key: _join(key, values) for key, values in whole.items()})
 
 
 def _join(key: str, values: list[Tensor]) -> Tensor:

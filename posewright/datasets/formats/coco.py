@@ -82,7 +82,8 @@ def parse_coco(
             by_image[image].append(_Person(annotation, fields, len(skeleton)))
         except BROKEN as error:
             place = annotation.get("id", annotation) if isinstance(annotation, dict) else annotation
-            notes.add(f"annotation left out: {_why(error)}", f"id {str(place)[:60]}")
+            why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+            notes.add(f"annotation left out: {why}", f"id {str(place)[:60]}")
     entries = [e for e in data["images"] if _is_image(e, notes)]
     find = picture_finder(path, [str(e["file_name"]) for e in entries], images, notes)
     samples = tuple(
@@ -215,13 +216,11 @@ def _polygons(value: Any) -> tuple[Floats, ...]:
         return ()
 
 
-def _why(error: Exception) -> str:
-    return f"it has no {error}" if isinstance(error, KeyError) else str(error)
-
-
 def _sample(entry: dict[str, Any], people: list[_Person], image: Path, joints: int) -> Sample:
     """Return one picture with its people."""
     outlines: Outlines = tuple(p.outline for p in people)
+    # the name of a video; "" for null and NaN, which name none
+    value = entry.get("vid_id")
     return Sample.of(
         image,
         (_integer(entry.get("width")), _integer(entry.get("height"))),
@@ -235,16 +234,11 @@ def _sample(entry: dict[str, Any], people: list[_Person], image: Path, joints: i
         outlines,
         [p.head for p in people],
         ignore=_ignored(entry),
-        video=_video(entry.get("vid_id")),
+        video="" if value is None or value != value else str(value),
         frame=_integer(entry.get("frame_id"), 1 << 62),
         fps=_rate(entry.get("fps")),
         crowd_index=crowding(entry.get("crowdIndex")),
     )
-
-
-def _video(value: Any) -> str:
-    """Return the name of a video; "" for null and NaN, which name none."""
-    return "" if value is None or value != value else str(value)
 
 
 def _integer(value: Any, below: int = 1 << 31) -> int:

@@ -13,7 +13,6 @@ from posewright.datasets.folders import Progress, copy_picture, output_names, si
 from posewright.files.part import reserve
 from posewright.files.values import dumps, plain
 from posewright.people import xywh
-from posewright.skeletons import Skeleton
 
 __all__ = ["to_coco", "write_coco", "write_labels"]
 
@@ -62,10 +61,22 @@ def to_coco(dataset: Dataset, names: Sequence[str] | None = None) -> dict[str, A
         images.append(_image(sample, name, image_id))
         people += _annotations(sample, image_id, numbers[at : at + len(sample)])
         at += len(sample)
+    skeleton = dataset.skeleton
+    category = {
+        "id": 1,
+        "name": dataset.class_name,
+        "supercategory": dataset.class_name,
+        "keypoints": list(skeleton.joints),
+        "skeleton": [[a + 1, b + 1] for a, b in skeleton.links],
+        # COCO's evaluator knows its own 17 sigmas only; others are read from here.
+        "sigmas": plain(skeleton.oks_sigmas),
+    }
+    if skeleton.mirror:
+        category["flip_index"] = list(skeleton.mirror)
     return {
         "info": {"description": dataset.name, "version": "1.0"},
         "licenses": [],
-        "categories": [_category(dataset.skeleton, dataset.class_name)],
+        "categories": [category],
         "images": images,
         "annotations": people,
     }
@@ -78,19 +89,6 @@ def _image_ids(dataset: Dataset, names: Sequence[str]) -> list[int]:
         own = [int(stem) for stem in stems]
     whole = [i for i in own if isinstance(i, int)]
     return whole if len(set(whole)) == len(own) else list(range(1, len(own) + 1))
-
-
-def _category(skeleton: Skeleton, class_name: str) -> dict[str, Any]:
-    category = {
-        "id": 1,
-        "name": class_name,
-        "supercategory": class_name,
-        "keypoints": list(skeleton.joints),
-        "skeleton": [[a + 1, b + 1] for a, b in skeleton.links],
-        # COCO's evaluator knows its own 17 sigmas only; others are read from here.
-        "sigmas": plain(skeleton.oks_sigmas),
-    }
-    return category | {"flip_index": list(skeleton.mirror)} if skeleton.mirror else category
 
 
 def _image(sample: Sample, name: str, image_id: int) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.folders import Progress, copy_picture, output_names, sized, write_text
 from posewright.files.part import reserve
 from posewright.files.values import plain
-from posewright.skeletons import Skeleton
 
 __all__ = ["write_cvat"]
 
@@ -28,7 +27,14 @@ def write_cvat(
     notes: list[str] = []
     root = ET.Element("annotations")
     ET.SubElement(root, "version").text = "1.1"
-    root.append(_labels(dataset.skeleton, dataset.class_name))
+    # <meta> with the names, which keep their order where a joint is never labelled
+    meta = ET.Element("meta")
+    label = ET.SubElement(ET.SubElement(ET.SubElement(meta, "task"), "labels"), "label")
+    ET.SubElement(label, "name").text = dataset.class_name
+    ET.SubElement(label, "type").text = "skeleton"
+    for joint in dataset.skeleton.joints:
+        ET.SubElement(ET.SubElement(label, "sublabel"), "name").text = joint
+    root.append(meta)
     names = output_names(dataset.samples)
     for number, (sample, name) in enumerate(zip(map(sized, dataset), names, strict=True)):
         if progress:
@@ -42,17 +48,6 @@ def write_cvat(
     ET.indent(root)
     write_text(out / "annotations.xml", _NO_XML.sub("\ufffd", ET.tostring(root, "unicode")) + "\n")
     return notes
-
-
-def _labels(skeleton: Skeleton, class_name: str) -> ET.Element:
-    """Return <meta> with the names, which keep their order where a joint is never labelled."""
-    meta = ET.Element("meta")
-    label = ET.SubElement(ET.SubElement(ET.SubElement(meta, "task"), "labels"), "label")
-    ET.SubElement(label, "name").text = class_name
-    ET.SubElement(label, "type").text = "skeleton"
-    for joint in skeleton.joints:
-        ET.SubElement(ET.SubElement(label, "sublabel"), "name").text = joint
-    return meta
 
 
 def _image(sample: Sample, dataset: Dataset, number: int, name: str) -> ET.Element:

@@ -59,7 +59,11 @@ def read_labelme(
     `open_dataset`.
     """
     notes = Notes(folder)
-    files = [folder] if folder.is_file() else _sorted(folder)
+    files = (
+        [folder]
+        if folder.is_file()
+        else sorted(folder.rglob("*.json"), key=lambda p: natural(p.as_posix()))
+    )
     pages = [(file, page) for file in files if (page := _page(file, notes)) is not None]
     if not pages:
         raise SourceError(f"{folder} holds no labelme json (with a list 'shapes'); check the name")
@@ -102,10 +106,6 @@ def skeleton_from_names(names: list[str], order: list[str] | None = None) -> Ske
             return known
     first = [joint for joint in COCO17.joints if joint in found]
     return skeleton_of([*first, *sorted(found - set(first))])
-
-
-def _sorted(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.json"), key=lambda p: natural(p.as_posix()))
 
 
 def _page(file: Path, notes: Notes) -> dict[str, Any] | None:
@@ -158,9 +158,14 @@ def _sample(
         if (people)
         else ((), ())
     )
+    # the size that the json says was labelled, else the picture's own
+    try:
+        size = int(page["imageWidth"]), int(page["imageHeight"])
+    except BROKEN:
+        size = 0, 0
     return Sample.of(
         picture,
-        _size(page, picture),
+        size if 0 < min(size) and max(size) < 1 << 31 else header_size(picture),
         image_id(file.stem),
         points,
         np.reshape(boxes, (-1, 4)),
@@ -168,15 +173,6 @@ def _sample(
         crowd=[p.crowd for p in people],
         outlines=tuple(p.polygons for p in people),
     )
-
-
-def _size(page: dict[str, Any], picture: Path) -> tuple[int, int]:
-    """Return the size that the json says was labelled, else the picture's own."""
-    try:
-        size = int(page["imageWidth"]), int(page["imageHeight"])
-    except BROKEN:
-        size = 0, 0
-    return size if 0 < min(size) and max(size) < 1 << 31 else header_size(picture)
 
 
 def _picture(

@@ -122,7 +122,8 @@ def people_of(entries: list[Any], notes: Notes, place: str) -> list[Person]:
     people: dict[str, Person] = {}
     for shape in shapes:
         if shape.group is not None:
-            _add(people.setdefault(shape.group, Person()), shape)
+            person = people.setdefault(shape.group, Person())
+            (person.points if shape.kind == "point" else person.outlines).append(shape)
     loose = [s for s in shapes if s.group is None]
     found = list(people.values())
     outlines = [s for s in loose if s.kind != "point"]
@@ -132,11 +133,18 @@ def people_of(entries: list[Any], notes: Notes, place: str) -> list[Person]:
     else:
         found += [Person(outlines=[s]) for s in outlines]
     points = [s for s in loose if s.kind == "point"]
-    if points and len(found) < 2 and not any(_may_own(person, points) for person in found):
+    # points without group_id may be those of somebody
+    owners = [p for p in found if not p.outlines or any(_is_around(o, points) for o in p.outlines)]
+    if points and len(found) < 2 and not owners:
         found.append(Person(points=points))
         points = []
     for shape in points:
-        _place(shape, found, notes, place)
+        # a point without group_id is that of the only person, or of the only one around it
+        inside = found if len(found) == 1 else [p for p in found if _around(p, shape)]
+        if len(inside) == 1:
+            inside[0].points.append(shape)
+        else:
+            notes.add("point left out: no group_id, and not inside exactly one person", place)
     return found
 
 
@@ -144,24 +152,6 @@ def _is_around(outline: Shape, points: list[Shape]) -> bool:
     """Tell whether an outline may be that of these points: a person's, or one that holds most."""
     held = sum(_around(Person([outline]), point) for point in points)
     return outline.label.lower() in (PERSON, "") or held * 2 > len(points)
-
-
-def _may_own(person: Person, points: list[Shape]) -> bool:
-    """Tell whether points without group_id may be those of somebody."""
-    return not person.outlines or any(_is_around(o, points) for o in person.outlines)
-
-
-def _add(person: Person, shape: Shape) -> None:
-    (person.points if shape.kind == "point" else person.outlines).append(shape)
-
-
-def _place(point: Shape, people: list[Person], notes: Notes, place: str) -> None:
-    """Give a point without group_id to the only person, or to the only one around it."""
-    inside = people if len(people) == 1 else [p for p in people if _around(p, point)]
-    if len(inside) == 1:
-        inside[0].points.append(point)
-    else:
-        notes.add("point left out: no group_id, and not inside exactly one person", place)
 
 
 def _around(person: Person, point: Shape) -> bool:

@@ -72,13 +72,15 @@ def _yaml(subsets: list[str], skeleton: Skeleton, class_name: str) -> str:
     first = subsets[0]
     train = "train" if "train" in subsets else first
     val = "val" if "val" in subsets else first
+    # the table of mirror images; none where neither names nor labels tell of any
+    pairs = skeleton.flip_index.tolist()
     lines = [
         "path: .",
         f"train: images/{train}",
         f"val: images/{val}",
         *(["test: images/test"] if "test" in subsets else []),
         f"kpt_shape: [{len(skeleton)}, 3]",
-        *_flips(skeleton),
+        *([f"flip_idx: {pairs}"] if skeleton.mirror or pairs != sorted(pairs) else []),
         "names:",
         f"  0: {json.dumps(class_name)}",
         "kpt_names:",
@@ -86,9 +88,3 @@ def _yaml(subsets: list[str], skeleton: Skeleton, class_name: str) -> str:
         *(f"    - {json.dumps(joint)}" for joint in skeleton.joints),
     ]
     return "\n".join(lines) + "\n"
-
-
-def _flips(skeleton: Skeleton) -> list[str]:
-    """Return the table of mirror images; none where neither names nor labels tell of any."""
-    pairs = skeleton.flip_index.tolist()
-    return [f"flip_idx: {pairs}"] if skeleton.mirror or pairs != sorted(pairs) else []

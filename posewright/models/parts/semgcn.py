@@ -83,20 +83,17 @@ class SemGraphConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, K, inputs) -> (B, K, outputs)."""
-        weights = self._weights()  # (1 or outputs, K, K)
+        # (1 or outputs, K, K) rows that sum to 1 over a joint and its neighbours
+        rows, k = len(self.e), self.joints
+        empty = self.e.new_full((rows, k * k), -torch.inf)
+        filled = empty.scatter(1, self.index.expand(rows, -1), self.e)
+        weights = filled.view(rows, k, k).softmax(2)  # (1 or outputs, K, K)
         itself = weights.diagonal(dim1=1, dim2=2).T  # (K, 1 or outputs)
         others = weights * (1 - torch.eye(self.joints, dtype=x.dtype, device=x.device))
         near = x @ self.W[1]
         mixed = others[0] @ near if len(others) == 1 else torch.einsum("cij,bjc->bic", others, near)
         y: Tensor = itself * (x @ self.W[0]) + mixed + self.bias
         return y
-
-    def _weights(self) -> Tensor:
-        """Return (1 or outputs, K, K) rows that sum to 1 over a joint and its neighbours."""
-        rows, k = len(self.e), self.joints
-        empty = self.e.new_full((rows, k * k), -torch.inf)
-        filled = empty.scatter(1, self.index.expand(rows, -1), self.e)
-        return filled.view(rows, k, k).softmax(2)
 
 
 class GraphConv(nn.Module):

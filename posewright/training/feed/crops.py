@@ -75,7 +75,17 @@ class CropCache:
         part, (w, h) = self._part(frame.size, box)
         if path is None or not 0 < w * h <= WORTH * frame.size[0] * frame.size[1]:
             return Cut.whole(frame.image)
-        entry = _entry(frame.image, part, (w, h))
+        # the bytes of an entry
+        size = (w, h)
+        x1, y1, x2, y2 = part
+        crop = cv2.cvtColor(frame.image[y1:y2, x1:x2], cv2.COLOR_RGB2BGR)
+        if size != (x2 - x1, y2 - y1):
+            crop = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
+        how = [cv2.IMWRITE_JPEG_QUALITY, QUALITY, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
+        _, jpeg = cv2.imencode(".jpg", crop, how)
+        data = jpeg.tobytes()
+        height, width = frame.image.shape[:2]
+        entry = data + _NUMBERS.pack(*part, width, height, zlib.adler32(data), VERSION)
         self._write(path, entry)
         made = _parsed(entry)
         return Cut.whole(frame.image) if made is None else made
@@ -141,19 +151,6 @@ def _reach(codec: Codec, augment: Augmentation, skeleton: Skeleton) -> tuple[flo
 def _corners(warp: Warp) -> NDArray[np.float64]:
     """(4, 2) picture px of a view's corners."""
     return corners(np.vstack([warp.matrix, [0, 0, 1]])[None], warp.size)[0]
-
-
-def _entry(image: NDArray[np.uint8], part: Part, size: tuple[int, int]) -> bytes:
-    """Return the bytes of an entry."""
-    x1, y1, x2, y2 = part
-    crop = cv2.cvtColor(image[y1:y2, x1:x2], cv2.COLOR_RGB2BGR)
-    if size != (x2 - x1, y2 - y1):
-        crop = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
-    how = [cv2.IMWRITE_JPEG_QUALITY, QUALITY, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
-    _, jpeg = cv2.imencode(".jpg", crop, how)
-    data = jpeg.tobytes()
-    height, width = image.shape[:2]
-    return data + _NUMBERS.pack(*part, width, height, zlib.adler32(data), VERSION)
 
 
 def _read(path: str) -> Cut | None:
