@@ -79,8 +79,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def options(parser: argparse.ArgumentParser) -> set[str]:
-    """Return the long options of a verb and of its actions."""
-    known = {o for a in parser._actions for o in a.option_strings if o.startswith("--")}
+    """Return the long options of a verb and of its actions, earlier names left out."""
+    shown = [a for a in parser._actions if a.help != argparse.SUPPRESS]
+    known = {o for a in shown for o in a.option_strings if o.startswith("--")}
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             known |= {o for sub in action.choices.values() for o in options(sub)}
