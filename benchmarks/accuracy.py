@@ -1,4 +1,4 @@
-"""Key point AP of the embedded pair on COCO pictures, by pycocotools from our COCO-results file.
+"""Key point AP of the embedded pair on COCO images, by pycocotools from our COCO-results file.
 
     python benchmarks/accuracy.py [--study] [--data DIR]
 
@@ -31,7 +31,7 @@ EVERYBODY: dict[str, Any] = {"min_score": 0.0, "det_score": 0.1}
 
 
 class Evaluator:
-    """Runs a Pose over the pictures and scores the file that it writes."""
+    """Runs a Pose over the images and scores the file that it writes."""
 
     def __init__(self, data: Path) -> None:
         self.images = data / "images"
@@ -39,7 +39,7 @@ class Evaluator:
             self.truth = COCO(str(data / "person_keypoints.json"))
 
     def boxes(self, folder: Path) -> BoxFile:
-        """The boxes of the people that have key points, in a COCO detection file."""
+        """The boxes of the people that have keypoints, in a COCO detection file."""
         known = [
             {"image_id": a["image_id"], "category_id": 1, "bbox": a["bbox"], "score": 1.0}
             for a in self.truth.loadAnns(self.truth.getAnnIds())
@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA)
     args = parser.parse_args()
     evaluator = Evaluator(args.data)
-    print(f"{len(evaluator.truth.imgs)} pictures")
+    print(f"{len(evaluator.truth.imgs)} images")
     for name, pose, truth in study() if args.study else defaults():
         print(f"{name:48} {evaluator.score(pose, truth=truth)}", flush=True)
 

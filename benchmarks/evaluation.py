@@ -1,4 +1,4 @@
-"""Time of COCO key point evaluation beside pycocotools: python benchmarks/evaluation.py
+"""Time of COCO keypoint evaluation beside pycocotools: python benchmarks/evaluation.py
 
 A made-up set of COCO's size, crowds and people without joints included; both evaluate it in the
 same process, taking turns, and must agree to the last bit.

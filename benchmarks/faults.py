@@ -200,7 +200,7 @@ def _refused(source: str, out: Path) -> bool:
 
 
 def stream(folder: Path, chance: random.Random, count: int = 100) -> bool:
-    """Hang up on a reader `count` times, in the middle of pictures as well."""
+    """Hang up on a reader `count` times, in the middle of images as well."""
     pictures = [cv2.imencode(".jpg", image)[1].tobytes() for image in _images(10)]
     back: list[float] = []
     with hanging_up(pictures, chance, back) as url, open_source(url) as source:
@@ -231,7 +231,7 @@ def _loose_ends() -> tuple[int, int]:
 
 
 def threads(folder: Path, chance: random.Random, count: int = 500) -> bool:
-    """Let eight threads share a `Pose`, `count` pictures each."""
+    """Let eight threads share a `Pose`, `count` images each."""
     images = _images(50)
     pose = Pose(runtime="onnxruntime")
     expected = [_bits(pose(image, color="bgr")) for image in images]
@@ -255,7 +255,7 @@ def _bits(result: Result | list[Result]) -> bytes:
 
 
 def places(folder: Path, chance: random.Random) -> bool:
-    """Predict pictures under odd names and in odd environments; compare their rows."""
+    """Predict images under odd names and in odd environments; compare their rows."""
     data = cv2.imencode(".png", _images(1)[0])[1].tobytes()
     long = "/".join(["a folder with a long name"] * 14)
     names = [
@@ -299,7 +299,7 @@ def places(folder: Path, chance: random.Random) -> bool:
 
 
 def _people(sources: list[Path], out: Path, changes: dict[str, str | None]) -> list[int]:
-    """Return the number of people in each picture."""
+    """Return the number of people in each image."""
     merged = {**os.environ, **changes}
     environment = {key: value for key, value in merged.items() if value is not None}
     code = subprocess.run(

@@ -12,7 +12,7 @@ interrupt: the same run is stopped by Ctrl-C instead, which must end it within t
 code 130, every finished step saved.
 
 predict: runs over the frames of the demo's clip, as a folder and as a video, end by SIGKILL,
-SIGTERM and SIGHUP in turn.  Every row, drawn picture and table line that stood in a file at the
+SIGTERM and SIGHUP in turn.  Every row, drawn image and table line that stood in a file at the
 moment of the signal must be readable afterwards, in the parts that SIGKILL leaves and in the
 results that the others finish.
 """
@@ -109,7 +109,7 @@ def _stop(
 
 
 def _standing(out: Path) -> dict[str, int]:
-    """Count the whole lines and the pictures of a run; the last picture may be in work."""
+    """Count the whole lines and the images of a run; the last image may be in work."""
     lines = {
         name: sum(path.read_bytes().count(b"\n") for path in out.glob(f"poses*.{name}"))
         for name in ("jsonl", "csv")
@@ -120,7 +120,7 @@ def _standing(out: Path) -> dict[str, int]:
 
 
 def _readable(out: Path) -> dict[str, int]:
-    """Count the rows, table lines and pictures that can be read, in results or in their parts."""
+    """Count the rows, table lines and images that can be read, in results or in their parts."""
     [rows], [table] = out.glob("poses*.jsonl"), out.glob("poses*.csv")
     pictures = [cv2.imread(str(path)) is not None for path in out.glob("images*/*")]
     results = list(read_results(rows))

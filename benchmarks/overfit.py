@@ -88,8 +88,8 @@ TOP_DOWN = ("heatmap", "udp", "simcc", "rle", "movenet", "posefix")
 FIRST = {
     "yolo_pose": ("yolo_pose_wide", ["epochs=300"]),
     "movenet": ("movenet_wide_view", ["epochs=300"]),  # a warm restart of the cosine
-    # twice as many steps for the time; but then batch normalisation must see all pictures at once,
-    # as its running means fit no picture that moves those of its batch
+    # twice as many steps for the time; but then batch normalisation must see all images at once,
+    # as its running means fit no image that moves those of its batch
     "dekr": ("dekr_square", ["epochs=300", "batch=13", "lr=1e-3"]),
 }
 
@@ -149,7 +149,7 @@ def main() -> int:
     """Run the named ones, all by default; return 1 where one stays below the bar."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help=", ".join(RUNS))
-    parser.add_argument("--data", type=Path, required=True, help="COCO's labels of some pictures")
+    parser.add_argument("--data", type=Path, required=True, help="COCO's labels of some images")
     parser.add_argument("--out", type=Path, default=Path("runs/overfit"))
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--perfect", action="store_true", help="train nothing; read the targets")
@@ -230,7 +230,7 @@ def likeness(codec: Codec, sample: Sample) -> list[float]:
 
 
 def singles(data: Dataset) -> Dataset:
-    """Return the pictures of the 32 largest people with ten joints or more, others left out."""
+    """Return the images of the 32 largest people with ten joints or more, others left out."""
     people = [
         (float(sample.areas[i]), number, i)
         for number, sample in enumerate(data)
@@ -246,7 +246,7 @@ def singles(data: Dataset) -> Dataset:
 
 
 def alone(data: Dataset) -> Dataset:
-    """Return 32 pictures with their largest person, of ten joints or more, others left out.
+    """Return 32 images with their largest person, of ten joints or more, others left out.
 
     So that none of PoseFix's mistakes takes a joint of somebody else: the pose it is given frames
     its crop, which then shows both.
@@ -271,7 +271,7 @@ def extents(data: Dataset) -> Dataset:
 
 
 def crowd(data: Dataset) -> Dataset:
-    """Return the pictures with 32 people in which the smallest person is largest."""
+    """Return the images with 32 people in which the smallest person is largest."""
     samples, count = [], 0
     whole = [s for s in data if len(s) and (s.labelled >= 5).all() and not s.crowd.any()]
     for sample in sorted(whole, key=_smallest, reverse=True):
@@ -282,7 +282,7 @@ def crowd(data: Dataset) -> Dataset:
 
 
 def _smallest(sample: Sample) -> float:
-    """Return the height of the smallest person's box in longer sides of the picture."""
+    """Return the height of the smallest person's box in longer sides of the image."""
     boxes = sample.people.boxes
     return float((boxes[:, 3] - boxes[:, 1]).min() / max(sample.size))
 

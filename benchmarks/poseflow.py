@@ -2,7 +2,7 @@
 
 FOLDER: the Bonn PoseTrack data, with videos/NAME/*.jpg and annolist/{train,test}/annolist.mat.  The
 labelled poses of its clip are perturbed and tracked with each kind of correspondences; those of all
-its videos, of which there are no pictures, without any.
+its videos, of which there are no images, without any.
 """
 
 from __future__ import annotations
@@ -50,20 +50,20 @@ def median(work: Callable[[], object], rounds: int = 21) -> float:
 
 
 def crowd(count: int, rng: np.random.Generator) -> People:
-    """Return `count` made-up poses in a picture of 1280x720."""
+    """Return `count` made-up poses in an image of 1280x720."""
     place = rng.uniform([50, 50], [1150, 500], (count, 1, 2))
     points = place + rng.uniform(0, 1, (count, 17, 2)) * [80, 200]
     return People.of(None, np.ones(count), points, np.ones((count, 17)))
 
 
 def picture(rng: np.random.Generator) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Return a 1280x720 picture of blurred noise, which has corners everywhere."""
+    """Return a 1280x720 image of blurred noise, which has corners everywhere."""
     noise = rng.integers(0, 256, (180, 320, 3)).astype(np.uint8)
     return np.asarray(cv2.resize(noise, (1280, 720), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def print_times(count: int = 20) -> None:
-    """Print medians for `count` people in a 720p picture."""
+    """Print medians for `count` people in a 720p image."""
     rng = np.random.default_rng(0)
     people, image = crowd(count, rng), picture(rng)
     moved = people.replace(keypoints=people.keypoints + np.array([6, 3], np.float32))
@@ -75,7 +75,7 @@ def print_times(count: int = 20) -> None:
         "orb, as published": Orb(10_000, side=0),
     }
     print(f"{count} people, 1280x720, one thread; medians of processor time in ms")
-    print("correspondences    picture   pairs   number   scores")
+    print("correspondences    image   pairs   number   scores")
     for name, way in ways.items():
         rounds = 3 if "published" in name else 21
         look = median(partial(way.look, later), rounds)
@@ -153,7 +153,7 @@ def _box(points: Doubles, there: Any) -> Doubles:
 def follow(
     track: Tracker, labels: Iterable[Labels], images: list[Path], seed: int, step: int = 1
 ) -> list[PoseFrame]:
-    """Track a video's perturbed labels; frames without pictures where there are no `images`."""
+    """Track a video's perturbed labels; frames without images where there are no `images`."""
     rng, result = np.random.default_rng(seed), []
     for index, (truth, heads, names) in enumerate(labels):
         people = perturbed(truth, rng)
@@ -170,7 +170,7 @@ def follow(
 def _picture(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     if image is None:
-        raise SourceError(f"cannot read {path} as a picture; give the folder of the Bonn data")
+        raise SourceError(f"cannot read {path} as an image; give the folder of the Bonn data")
     return np.asarray(image, np.uint8)
 
 
@@ -203,13 +203,13 @@ def print_identities(folder: Path, seeds: int) -> None:
     images = sorted(clip.glob("*.jpg"))
     print("tracker                     MOTA   IDF1  switches per 100")
     for step in (1, 4, 8):
-        print(f"clip {clip.name}, {len(images)} pictures, one of {step}; {seeds} runs")
+        print(f"clip {clip.name}, {len(images)} images, one of {step}; {seeds} runs")
         for name, make in trackers().items():
             runs = [follow(make(), videos[clip.name], images, s, step) for s in range(seeds)]
             print(f"{name:25} {numbers(runs)}", flush=True)
-    print(f"{len(videos)} videos of labels, no pictures")
+    print(f"{len(videos)} videos of labels, no images")
     for name, make in trackers().items():
-        if name not in ("poseflow, flow", "poseflow, orb"):  # without pictures these are as "none"
+        if name not in ("poseflow, flow", "poseflow, orb"):  # without images these are as "none"
             runs = [follow(make(), labels, [], 0) for labels in videos.values()]
             print(f"{name:25} {numbers(runs)}", flush=True)
 

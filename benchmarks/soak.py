@@ -5,7 +5,7 @@
 One `Pose` streams a clip again and again, with a tracker, and writes rows and a table as `predict`
 does.  Memory after a tenth of the frames is the beginning; what it gains until the end, and the
 slope of a line through its samples, are held against the limits.  The negative control does the
-same over fewer frames and keeps each result with its picture, as a leak would: it must be found.
+same over fewer frames and keeps each result with its image, as a leak would: it must be found.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def main() -> int:
 
 
 def run(video: Path, frames: int, leak: bool) -> list[Sample]:
-    """Stream `frames` frames; return a hundred samples.  leak: keep results and their pictures."""
+    """Stream `frames` frames; return a hundred samples.  leak: keep results and their images."""
     pose, kept, samples, seen = Pose(), [], [], 0
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:

@@ -2,7 +2,7 @@
 
     python benchmarks/sstn.py --lspet ../shared/data/lspet --coco ../shared/data/coco
 
-MoveNet Thunder, as embedded, is frozen; only the localisation network learns, from LSPET's pictures
+MoveNet Thunder, as embedded, is frozen; only the localisation network learns, from LSPET's images
 without the last 200, shown in boxes that are shifted and scaled: once with RMPE's parallel branch,
 once from the labelled boxes themselves.  Printed are the share of views in which the branch's first
 gradient points the right way, and the main number of the 200 and of COCO in the labelled boxes, in
@@ -82,7 +82,7 @@ class BadBoxes:
         self._shift, self._scale = BAD[kind]
 
     def people(self, frame: Frame) -> People:
-        """Return the boxes of the picture with the number of the frame."""
+        """Return the boxes of the image with the number of the frame."""
         people = self._labelled.people(frame)
         rng = np.random.default_rng(frame.index)
         low, high = people.boxes[:, :2], people.boxes[:, 2:]

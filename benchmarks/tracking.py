@@ -1,7 +1,7 @@
 """Every tracker on the same people: python benchmarks/tracking.py --data FOLDER [--seeds 3]
 
 Prints the tables of docs/tracking.md: labelled videos with perturbed labels, one clip through the
-networks, and scripted scenes.  FOLDER holds bonn_posetrack (annolist and one clip's pictures).  The
+networks, and scripted scenes.  FOLDER holds bonn_posetrack (annolist and one clip's images).  The
 appearance tracker has no network here: in the clip it compares colours, elsewhere it is told who is
 who, as tracking_scenes.Looks says.
 """
@@ -68,7 +68,7 @@ def videos_table(videos: list[Video], seeds: int) -> Iterator[list[str]]:
     for name in trackers():
         try:
             yield [title(name), *_videos_row(name, videos, seeds)]
-        except PosewrightError as error:  # one that needs pictures
+        except PosewrightError as error:  # one that needs images
             yield [name, f"not run: {error}"]
 
 
@@ -120,7 +120,7 @@ def colours(frame: Frame, people: People) -> NDArray[np.float32]:
 
 
 def clip_frames(folder: Path) -> list[Frame]:
-    """Read the pictures of the clip."""
+    """Read the images of the clip."""
     files = sorted((folder / "videos" / CLIP).glob("*.jpg"))
     images = [cv2.cvtColor(cv2.imread(str(f)), cv2.COLOR_BGR2RGB) for f in files]
     return [Frame(image, n, n / FPS) for n, image in enumerate(images)]

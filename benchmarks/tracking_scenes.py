@@ -193,5 +193,5 @@ def _cell(name: str, script: Script, seeds: int) -> str:
             tracker = create_tracker(name, skeleton=COCO17, fps=FPS, embed=looks)
             follow(tracker, scene(script, seed), out, looks)
     except PosewrightError:
-        return "needs pictures"
+        return "needs images"
     return f"{out.wrong + out.taken} ({out.nameless}) of {out.shown}"

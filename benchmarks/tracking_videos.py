@@ -133,7 +133,7 @@ def perturbed(video: Video, rng: np.random.Generator) -> Iterator[tuple[Frame, P
 
 
 def _invented(video: Video, count: int, rng: np.random.Generator) -> People:
-    """Return people who are not there, anywhere in the picture."""
+    """Return people who are not there, anywhere in the image."""
     reach = video.points.max((0, 1, 2))
     middle, width = rng.uniform(0, reach, (count, 1, 2)), rng.uniform(30, 120, (count, 1, 1))
     points = middle + rng.uniform(-0.5, 0.5, (count, 14, 2)) * width * [1, 2.2]

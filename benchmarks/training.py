@@ -1,11 +1,11 @@
 """Speed of training: python benchmarks/training.py --data FOLDER [--part feed|loop|all]
 
-feed: pictures of 640x480 px, made of those in FOLDER (COCO labels person_keypoints.json and the
-pictures beside them), to views of 192x256 px with targets, on one core.  A plain cv2 and numpy
+feed: images of 640x480 px, made of those in FOLDER (COCO labels person_keypoints.json and the
+images beside them), to views of 192x256 px with targets, on one core.  A plain cv2 and numpy
 writing of the HRNet recipe (arXiv:1902.09212) makes the same in the same process, taking turns.
 
 loop: what posewright.train's own loop takes for a step whose batch is in memory already (so without
-pictures, saving and validation, but with targets, checks of the loss and of the gradients, the
+images, saving and validation, but with targets, checks of the loss and of the gradients, the
 learning rate, signals and the log), on simcc_mobilenetv2 at 96x128, 16 views.  Beside it, taking
 turns in the same process: forward, loss, backward and update of a second such network on random
 tensors.  It needs no data.  All times are those of one core's work, not of the clock.
@@ -54,7 +54,7 @@ UPPER = range(11)
 
 
 def pictures(source: Path, folder: Path) -> Dataset:
-    """Write the pictures with labelled people at SIZE, quality 92; return their labels."""
+    """Write the images with labelled people at SIZE, quality 92; return their labels."""
     dataset = open_dataset(source / "person_keypoints.json")
     samples = []
     for number, sample in enumerate(dataset):
@@ -96,7 +96,7 @@ class Plain:
         return count
 
     def person(self, number: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], ...]:
-        """Return the normalised picture (3, h, w), the target (K, h, w) and the weight (K, 1)."""
+        """Return the normalised image (3, h, w), the target (K, h, w) and the weight (K, 1)."""
         path, points, seen, box = self.people[number]
         image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
         points, seen = points.copy(), seen > 0
@@ -305,7 +305,7 @@ def loop_speed(rounds: int, steps: int = 8) -> None:
 def main() -> None:
     """Print what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", type=Path, help="folder of COCO pictures, for the feed")
+    parser.add_argument("--data", type=Path, help="folder of COCO images, for the feed")
     parser.add_argument("--part", choices=("feed", "loop", "all"), default="all")
     parser.add_argument("--rounds", type=int, default=7, help="turns of the feed")
     parser.add_argument("--turns", type=int, default=25, help="turns of the loop")

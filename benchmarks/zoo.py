@@ -64,7 +64,7 @@ def measure(name: str, batch: int, rounds: int) -> list[float]:
     """Print one line; return the two ratios, ours over plain."""
     model = create(name).to(memory_format=torch.channels_last)
     width, height = model.codec.input_size
-    # PoseFix is given a pose, a map for each joint, besides the picture
+    # PoseFix is given a pose, a map for each joint, besides the image
     channels = 3 + len(model.skeleton) * isinstance(model.codec, PoseFix)
     x = torch.rand(batch, channels, height, width).to(memory_format=torch.channels_last)
     other = plain(model, x)

@@ -1,4 +1,4 @@
-"""Drawing: people on a picture, and heat maps over it, for human eyes."""
+"""Drawing: people on an image, and heat maps over it, for human eyes."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Style:
 
     ids: a tag with each tracked person's identity.  scores: the person's score in the tag.  boxes:
     draw them.  joint_threshold: joints with a lower score are left out.  thickness: of limbs in
-    px; None takes it from the sizes of the picture and the person.  alpha: opacity in (0, 1].
+    px; None takes it from the sizes of the image and the person.  alpha: opacity in (0, 1].
     """
 
     ids: bool = True
@@ -93,10 +93,10 @@ class Style:
 
 
 def draw(image: Pixels, people: People, skeleton: Skeleton, style: Style | None = None) -> Pixels:
-    """(H, W, 3) RGB -> a new picture with everybody on it.
+    """(H, W, 3) RGB -> a new image with everybody on it.
 
     Limbs are blue on the person's left, orange on the right, white in the middle, all with a dark
-    outline; the head is drawn as dots.  Who stands lower in the picture is nearer and drawn last.
+    outline; the head is drawn as dots.  Who stands lower in the image is nearer and drawn last.
     """
     style = style or Style()
     canvas = np.array(image, np.uint8, order="C")
@@ -165,7 +165,7 @@ def _dot(joint: str) -> float:
 
 
 def _widths(people: People, shape: tuple[int, ...], style: Style) -> Floats:
-    """(N,) px thickness of limbs: grows with the person, within bounds set by the picture."""
+    """(N,) px thickness of limbs: grows with the person, within bounds set by the image."""
     if style.thickness is not None:
         return np.full(len(people), style.thickness, np.float32)
     unit = np.sqrt(shape[0] * shape[1]) / 400
@@ -228,7 +228,7 @@ def _anchor(people: People, number: int, style: Style) -> tuple[float, float, fl
 
 
 def _tag(canvas: Pixels, text: str, anchor: tuple[float, float, float], colour: Colour) -> None:
-    """Write dark letters on a filled tag above an anchor, moved so that it lies in the picture."""
+    """Write dark letters on a filled tag above an anchor, moved so that it lies in the image."""
     height, width = canvas.shape[:2]
     middle, top, person = anchor
     tall = float(np.clip(min(np.sqrt(height * width) / 45, person / 6), 10, 64))  # px of a digit
@@ -245,11 +245,11 @@ def _tag(canvas: Pixels, text: str, anchor: tuple[float, float, float], colour: 
 
 
 def heatmap_overlay(image: Pixels, heatmaps: Floats, warp: Warp, alpha: float = 0.65) -> Pixels:
-    """(H, W, 3) RGB, (K, h, w) heat maps of a view -> a new picture with the heat over it.
+    """(H, W, 3) RGB, (K, h, w) heat maps of a view -> a new image with the heat over it.
 
     The largest value over the joints, relative to the highest of all, coloured and mapped back
     through `warp`, the one that cut the view; a map is the view at a lower resolution, with the
-    same edges.  The picture shows through where there is no heat; alpha: opacity of the hottest.
+    same edges.  The image shows through where there is no heat; alpha: opacity of the hottest.
     """
     heat = np.asarray(heatmaps, np.float32)
     if heat.size == 0 or image.size == 0:

@@ -2,7 +2,7 @@
 
 PosewrightError
 ├── UsageError         2  an argument, option or name that cannot be meant; says the nearest
-├── SourceError        3  a picture, video or stream that cannot be read
+├── SourceError        3  an image, video or stream that cannot be read
 ├── ModelError         4  a network file that is broken or not understood
 ├── MissingError       4  an optional package, runtime or device that is not on this machine
 └── OutputError        4  a result that cannot be written: disk full, folder read-only
@@ -70,7 +70,7 @@ class UsageError(PosewrightError, ValueError):
 
 
 class SourceError(PosewrightError):
-    """A picture, video or stream that cannot be read."""
+    """An image, video or stream that cannot be read."""
 
     exit_code = 3
 

@@ -61,11 +61,11 @@ def box_nms(people: People, iou: float = 0.6) -> People:
 
 
 def oks(a: People, b: People, sigmas: ArrayLike, *, weighted: bool = False) -> Floats:
-    """Return the (N, M) object key point similarity of each of `a` with each of `b`.
+    """Return the (N, M) object keypoint similarity of each of `a` with each of `b`.
 
     sigmas: (K,) standard deviations in units of the square root of the area, which is the mean of
     the two boxes' areas.  weighted: joints count by the product of their scores instead of equally;
-    0 where no joint counts.  Source: the COCO key point metric.
+    0 where no joint counts.  Source: the COCO keypoint metric.
     """
     gap = _bounded(a.keypoints)[:, None] - _bounded(b.keypoints)[None]  # (N, M, K, 2)
     squares = np.einsum("nmkc,nmkc->nmk", gap, gap)
@@ -219,12 +219,12 @@ def ppose_nms(people: People, settings: PPoseNMS = PPoseNMS()) -> People:
 
     A merged joint is the score-weighted mean of the group's joints near the kept one's, its score
     the score-weighted mean score.  Boxes, box scores and ids stay those of the kept pose.  A
-    UsageError says when there are people without key points.
+    UsageError says when there are people without keypoints.
     """
     if len(people) == 0:
         return people
     if people.keypoints.shape[1] == 0:
-        raise UsageError("ppose_nms needs key points, these people have boxes only; use box_nms")
+        raise UsageError("ppose_nms needs keypoints, these people have boxes only; use box_nms")
     reach = settings.alpha * people.sides.max(1)  # (N,) px
     ranks = settings.ranks(people)
     owner = _greedy(ranks, _duplicates(people, settings, reach))
@@ -345,5 +345,5 @@ def _area(boxes: Floats | NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _bounded(keypoints: Floats) -> Floats:
-    """Return key points cut off where a square would overflow, which keeps all numbers finite."""
+    """Return keypoints cut off where a square would overflow, which keeps all numbers finite."""
     return np.clip(keypoints, -1e9, 1e9)

@@ -35,10 +35,10 @@ Status = Literal["ok", "decode_error", "gap", "truncated", "model_error"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture of a source.
+    """One image of a source.
 
     image: (H, W, 3) uint8 RGB.  index: number of the frame in its source, from 0.
-    time: seconds from the start of the source (0 for pictures without a rate).  name: where it
+    time: seconds from the start of the source (0 for images without a rate).  name: where it
     came from.  status, message: anything but "ok" means that `image` is not to be used, and why; a
     source yields such a frame instead of stopping a batch.  sequence: the video, stream or folder
     whose frames follow one another and are numbered together; "" where nobody says.  pixel_aspect:
@@ -118,7 +118,7 @@ class People:
         scores: ArrayLike | None = None,
         ids: ArrayLike | None = None,
     ) -> People:
-        """Build from what is known: boxes alone have K = 0, key points alone get their extent."""
+        """Build from what is known: boxes alone have K = 0, keypoints alone get their extent."""
         if keypoints is None:
             n = len(np.asarray(boxes, np.float32).reshape(-1, 4)) if boxes is not None else 0
             points = np.zeros((n, 0, 2), np.float32)
@@ -179,7 +179,7 @@ class People:
 
 
 def extent(keypoints: Floats) -> Floats:
-    """(N, K, 2) px -> (N, 4) px: the smallest box round each person's key points."""
+    """(N, K, 2) px -> (N, 4) px: the smallest box round each person's keypoints."""
     if keypoints.shape[1] == 0:
         return np.zeros((len(keypoints), 4), np.float32)
     return np.concatenate([keypoints.min(1), keypoints.max(1)], 1)

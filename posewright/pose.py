@@ -1,4 +1,4 @@
-"""Pose: pictures, videos and cameras in, everybody's joints out."""
+"""Pose: images, videos and cameras in, everybody's joints out."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ class Pose:
         return self.model.skeleton
 
     def __call__(self, source: Any, **options: Any) -> Result | list[Result]:
-        """Return the result of one picture, or the list of those of many; options as `predict`."""
+        """Return the result of one image, or the list of those of many; options as `predict`."""
         results = self.predict(source, **options)
         single = len(results) == 1 and not isinstance(source, (list, tuple))
         return results[0] if single else results
@@ -204,7 +204,7 @@ class Pose:
     def predict(self, source: Any, **options: Any) -> list[Result]:
         """Return the results of all frames at once; options as `stream`.
 
-        Pictures are kept for `Result.plot` when there is only one; say keep_images to change that.
+        Images are kept for `Result.plot` when there is only one; say keep_images to change that.
         """
         opened, rest = self._open(source, options)
         with opened:
@@ -234,9 +234,9 @@ class Pose:
         return predict_to(self, [source], Path(out), save=save, **options)
 
     def explain(self, source: Any, **options: Any) -> NDArray[np.uint8]:
-        """Return the RGB picture with the heatmaps that the joints were read from laid over it.
+        """Return the RGB image with the heatmaps that the joints were read from laid over it.
 
-        source: one picture; options: color, max_pixels.  UsageError for models without heatmaps.
+        source: one image; options: color, max_pixels.  UsageError for models without heatmaps.
         """
         from posewright.draw import heatmap_overlay
 

@@ -107,7 +107,7 @@ def _files(pose: Pose, writing: WriterOptions | None, boxes: Any) -> list[Path]:
 
 
 def _follows(tracker: Tracker | None, chosen: Iterable[Format], options: dict[str, Any]) -> bool:
-    """Tell whether it matters which pictures follow one another."""
+    """Tell whether it matters which images follow one another."""
     timed = tracker is not None or options.get("fps") is not None
     return timed or any(form.ordered for form in chosen)
 
@@ -120,7 +120,7 @@ def _nobody(pose: Pose, summary: Summary, boxes: object) -> list[str]:
     if pose.detector_note and boxes is None:
         return [f"nobody was found in {frames}: {pose.detector_note}"]
     lower = "--det-score or --min-score" if callable(pose.detector) else "--min-score"
-    other = "" if boxes or pose.detector is None else "; for small people, give larger pictures"
+    other = "" if boxes or pose.detector is None else "; for small people, give larger images"
     return [f"nobody was found in {frames}; try a lower {lower}{other}"]
 
 
@@ -252,7 +252,7 @@ def track_to(
     """
     asking = [f"--save {name}" for name, form in formats(save).items() if form.pixels]
     for option in [*asking, *(["--tracker appearance"] if tracker == "appearance" else [])]:
-        raise UsageError(f"{option} needs pictures, which saved poses do not hold; use predict")
+        raise UsageError(f"{option} needs images, which saved poses do not hold; use predict")
     check_rate(fps)
     summary, start = Summary(), time.perf_counter()
     smoothing = _Smoothing(smooth, gap)

@@ -84,11 +84,11 @@ class Result:
         return replace(self, **changes)
 
     def plot(self, **style: Any) -> NDArray[np.uint8]:
-        """Return the frame's RGB picture with everybody drawn on it; `style` as in draw.Style."""
+        """Return the frame's RGB image with everybody drawn on it; `style` as in draw.Style."""
         from posewright.draw import Style, draw  # which needs OpenCV
 
         if self.image is None:
-            raise ValueError("this result kept no picture; ask for it with keep_images=True")
+            raise ValueError("this result kept no image; ask for it with keep_images=True")
         return draw(self.image, self.people, self.skeleton, Style(**style))
 
     def to_supervision(self) -> supervision.KeyPoints:

@@ -1,4 +1,4 @@
-"""Training: from labelled pictures to a network, in one loop that can be read from top to bottom.
+"""Training: from labelled images to a network, in one loop that can be read from top to bottom.
 
 A run folder holds recipe.toml, environment.json, data.json, targets.jpg (what the network is
 asked for), log.csv, log.jsonl, validation.csv, last.safetensors and best.safetensors (what
@@ -28,8 +28,8 @@ class Outcome:
     """What a run came to.
 
     folder: of the run.  metric, best: name and value of the validation's main number, "" and None
-    where nothing was held back.  skipped: pictures that could not be read.  exit_code: 0, 3 with
-    unreadable pictures, or 128 and the number of the signal that asked to stop.
+    where nothing was held back.  skipped: images that could not be read.  exit_code: 0, 3 with
+    unreadable images, or 128 and the number of the signal that asked to stop.
     """
 
     folder: Path

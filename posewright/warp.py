@@ -55,7 +55,7 @@ class Warp:
     def stretch(cls, box: ArrayLike, size: tuple[int, int]) -> Warp:
         """Return the view that a box, x1, y1, x2, y2 px, fills, whatever its aspect.
 
-        As cutting a picture out and resizing it: the box's outer edges become the view's.  A side
+        As cutting an image out and resizing it: the box's outer edges become the view's.  A side
         shorter than a pixel counts as one.
         """
         low, high = np.asarray(box, np.float64).reshape(2, 2)
@@ -139,7 +139,7 @@ class Warp:
         return Warp(np.hstack([linear, -linear @ self.matrix[:, 2:]]), self.size, self.fill)
 
     def people(self, people: People) -> People:
-        """Map everybody's key points and boxes; a turned box becomes the box round its corners."""
+        """Map everybody's keypoints and boxes; a turned box becomes the box round its corners."""
         corners = self.points(people.boxes[:, [[0, 1], [2, 1], [2, 3], [0, 3]]])  # (N, 4, 2)
         boxes = np.concatenate([corners.min(1), corners.max(1)], 1)
         return people.replace(boxes=boxes, keypoints=self.points(people.keypoints))

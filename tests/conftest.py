@@ -47,7 +47,7 @@ def clip_frames() -> list[np.ndarray]:
 
 @pytest.fixture(scope="session")
 def people_jpg(tmp_path_factory: pytest.TempPathFactory, clip_frames: list[np.ndarray]) -> Path:
-    """A picture of three people."""
+    """An image of three people."""
     path = tmp_path_factory.mktemp("picture") / "000000000042.jpg"
     cv2.imwrite(str(path), clip_frames[0][..., ::-1])
     return path
@@ -55,7 +55,7 @@ def people_jpg(tmp_path_factory: pytest.TempPathFactory, clip_frames: list[np.nd
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """The folder of real pictures, videos and labels; the test is skipped where it is absent."""
+    """The folder of real images, videos and labels; the test is skipped where it is absent."""
     folder = Path(os.environ.get("POSEWRIGHT_TEST_DATA", SHARED / "data"))
     if not folder.is_dir():
         pytest.skip(f"no test data at {folder}; set POSEWRIGHT_TEST_DATA")

@@ -162,5 +162,5 @@ def test_nothing_unpacks_an_archive_to_disk() -> None:
         assert not called & {"extract", "extractall", "unpack_archive"}, file
         if "zipfile" in imported:
             opened[file.relative_to(PACKAGE).as_posix()] = text
-    assert set(opened) == {"checkpoints/files.py", "sources/pictures.py", "sources/planning.py"}
+    assert set(opened) == {"checkpoints/files.py", "sources/images.py", "sources/planning.py"}
     assert "ZipFile(" not in opened["sources/planning.py"]

@@ -19,7 +19,7 @@ from posewright.skeletons import COCO17, Skeleton, get_skeleton
 from posewright.warp import Warp
 
 Pixels = NDArray[np.uint8]
-# A person of 240 px facing the camera: the left side is on the picture's right.
+# A person of 240 px facing the camera: the left side is on the image's right.
 UPRIGHT = np.array(
     [
         [100, 30],

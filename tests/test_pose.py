@@ -66,7 +66,7 @@ def test_colour_order_must_be_said_and_matters(pose: Pose, image: np.ndarray) ->
 def test_several_pictures_are_a_list(pose: Pose, image: np.ndarray) -> None:
     results = pose([image, image[::2, ::2].copy()], color="rgb")
     assert [len(r) for r in results] == [3, 3] and [r.frame for r in results] == [0, 1]
-    assert results[0].image is None  # a list of results keeps no pictures unless asked
+    assert results[0].image is None  # a list of results keeps no images unless asked
     kept = pose.predict([image, image], color="rgb", keep_images=True)
     assert all(r.image is not None for r in kept)
 

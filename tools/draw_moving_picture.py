@@ -1,4 +1,4 @@
-"""Write docs/demo.webp, the moving picture of the README, from what `posewright demo` writes.
+"""Write docs/demo.webp, the moving image of the README, from what `posewright demo` writes.
 
 posewright demo -o posewright-demo
 python tools/draw_moving_picture.py posewright-demo/three-people.mp4

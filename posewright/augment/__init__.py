@@ -1,4 +1,4 @@
-"""Augmentation: random views of a labelled picture, and the people in them."""
+"""Augmentation: random views of a labelled image, and the people in them."""
 
 from posewright.augment.augmentation import Augmentation
 from posewright.augment.views import Views

@@ -42,7 +42,7 @@ class Augmentation:
     """How the views of training differ from the codec's; the defaults are HRNet's for COCO.
 
     flip: probability of the mirror image.  scale: a view shows a region larger by a factor within
-    `scale_middle` +- scale.  rotate: degrees, about the person's or the picture's centre, with
+    `scale_middle` +- scale.  rotate: degrees, about the person's or the image's centre, with
     `rotate_probability`.  scale_draw: "normal" draws the factor with deviation `scale`, cut there,
     and the angle with deviation `rotate`, cut at twice that (HRNet); "uniform" draws evenly up to
     both.  shift: largest share of the view's sides.  half_body: probability that people with more
@@ -97,9 +97,9 @@ class Augmentation:
         skeleton: Skeleton,
         rng: np.random.Generator,
     ) -> Views:
-        """Return random views: one for each of `people` (top-down) or one of the whole picture.
+        """Return random views: one for each of `people` (top-down) or one of the whole image.
 
-        sample_size: width, height px of the picture.  Every view has the codec's `input_size`; with
+        sample_size: width, height px of the image.  Every view has the codec's `input_size`; with
         everything off it is the codec's own.  What is drawn depends on `rng` and the number of
         views only.
         """
@@ -173,10 +173,10 @@ def _centres(base: Doubles, boxes: Floats) -> Doubles:
 
 
 def _whole(codec: Codec, size: tuple[int, int]) -> tuple[Doubles, Doubles, int]:
-    """Return the (1, 3, 3) view of a picture, (1, 2) where its centre is, and the fill.
+    """Return the (1, 3, 3) view of an image, (1, 2) where its centre is, and the fill.
 
-    A codec whose view takes the picture's shape has targets of `input_size` only: such a view is
-    cut to that about the picture's centre, as in DEKR.
+    A codec whose view takes the image's shape has targets of `input_size` only: such a view is
+    cut to that about the image's centre, as in DEKR.
     """
     warp: Warp = codec.warps(size, None)[0]
     base = np.eye(3)[None]

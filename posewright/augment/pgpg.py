@@ -28,7 +28,7 @@ _LEAST = 2  # px, side of a box
 def proposals(
     kind: str, people: People, size: tuple[int, int], skeleton: Skeleton, draws: Draws
 ) -> Floats:
-    """(N, 4) px boxes as a detector might find them in a picture of `size`.
+    """(N, 4) px boxes as a detector might find them in an image of `size`.
 
     kind: "alphapose", or the path of a fitted file.  SourceError: the file cannot be read.
     """
@@ -54,7 +54,7 @@ def alphapose_boxes(boxes: Floats, size: tuple[int, int], draws: Draws) -> Float
     """(N, 4) px -> (N, 4) px drawn from AlphaPose's fixed distribution.
 
     With probability 0.15 a patch of the box with the same aspect, 0.85 to 1 of its sides long;
-    otherwise the edges move by normal offsets, and the box is cut to the picture.
+    otherwise the edges move by normal offsets, and the box is cut to the image.
     """
     true = boxes.astype(np.float64)
     sides = true[:, 2:] - true[:, :2]
@@ -66,7 +66,7 @@ def alphapose_boxes(boxes: Floats, size: tuple[int, int], draws: Draws) -> Float
 
 
 def _inside(boxes: Floats | Doubles, size: tuple[int, int], edge: int) -> Floats:
-    """Cut boxes to a picture but for `edge` pixels; a side stays at least 2 px long."""
+    """Cut boxes to an image but for `edge` pixels; a side stays at least 2 px long."""
     last = np.maximum(np.array(size) - 1 - 2 * edge, edge)
     low = np.clip(boxes[:, :2], edge, last)
     high = np.maximum(np.minimum(boxes[:, 2:], last), low + _LEAST)

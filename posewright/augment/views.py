@@ -1,4 +1,4 @@
-"""Random views: a map from the picture's pixels to those of each view, mirror included."""
+"""Random views: a map from the image's pixels to those of each view, mirror included."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _NEAR = 0.05  # of the scale at the view; points nearer to the horizon or behind
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Views:
-    """B views of one picture: one for each person (`single`) or one for all of them.
+    """B views of one image: one for each person (`single`) or one for all of them.
 
     matrices: (B, 3, 3) image -> view pixels, affine where the last row is 0, 0, 1.  size: width,
     height px of each view.  flipped: (B,) whether the view is mirrored.  mirror: (K,) joint that
-    each joint becomes then.  fill: grey level of what lies outside of the picture.
+    each joint becomes then.  fill: grey level of what lies outside of the image.
     """
 
     matrices: Doubles

@@ -74,7 +74,7 @@ def build_parser() -> Parser:
     """Return the parser of all verbs."""
     parser = Parser(
         prog="posewright",
-        description="2D multi-person human pose: everybody's joints from pictures and video.",
+        description="2D multi-person human pose: everybody's joints from images and video.",
         epilog="exit codes: 0 ok, 2 usage, 3 bad inputs, 4 environment; stopped by a signal: "
         "129 SIGHUP, 130 Ctrl-C, 138 SIGUSR1, 143 SIGTERM",
     )

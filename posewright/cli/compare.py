@@ -1,7 +1,7 @@
-"""Compare models on one data set: size, speed, memory, accuracy, and what bad pictures cost.
+"""Compare models on one data set: size, speed, memory, accuracy, and what bad images cost.
 
 MODELS: .safetensors files, exported .onnx or .xml files, or embedded names.  --degrade repeats the
-evaluation on degraded pictures; see docs/compare.md.
+evaluation on degraded images; see docs/compare.md.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=None,
         metavar="DIR",
-        help="folder of the pictures (default: found near the labels)",
+        help="folder of the images (default: found near the labels)",
     )
     add_class(parser)
     parser.add_argument(
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ":3), with commas between",
     )
     parser.add_argument(
-        "--limit", type=int, default=0, metavar="N", help="the first N pictures (default: all)"
+        "--limit", type=int, default=0, metavar="N", help="the first N images (default: all)"
     )
     parser.add_argument(
         "--flip", action="store_true", help="average with the mirrored view, in all numbers"
@@ -80,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _dataset(args: argparse.Namespace) -> Dataset:
-    """Return the labelled pictures; what stands before a colon is their kind if there is such."""
+    """Return the labelled images; what stands before a colon is their kind if there is such."""
     from posewright.datasets.layouts import layouts
     from posewright.datasets.opening import open_part
 
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     from posewright.machine import cpu_name
 
     if args.limit < 0:
-        raise UsageError(f"--limit must not be below 0, not {args.limit}; 0 takes all pictures")
+        raise UsageError(f"--limit must not be below 0, not {args.limit}; 0 takes all images")
     degradations = parse(args.degrade)
     for text in args.model:
         if network(text) == text:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from posewright.datasets import Dataset
 
 _FORMS = ("coco", "labelme", "yolo", "cvat")
-_RATIO = 0.2  # of a labelme folder that is kept for validation: 4 of 20 pictures
+_RATIO = 0.2  # of a labelme folder that is kept for validation: 4 of 20 images
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         sub.add_argument(
             "-o", "--out", type=Path, required=True, metavar="DIR", help="folder to write"
         )
-    for sub, what in ((view, "pictures, spread over the set"), (synth, "pictures to draw")):
+    for sub, what in ((view, "images, spread over the set"), (synth, "images to draw")):
         sub.add_argument(
             "--count", type=int, default=20, metavar="N", help=f"{what} (default %(default)s)"
         )
@@ -137,7 +137,7 @@ def _check(args: argparse.Namespace) -> int:
         print(json.dumps(report.to_dict()))
         return 3 if report.errors else 0
     print(
-        f"{args.data}: {report.pictures} pictures, {report.people} people, {report.skeleton}"
+        f"{args.data}: {report.pictures} images, {report.people} people, {report.skeleton}"
         + (f", class {report.class_name}" if report.class_name != "person" else "")
     )
     for finding in report.findings:
@@ -187,7 +187,7 @@ def _view(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"folder": str(args.out), "files": written, "notes": notes}))
     else:
-        print(f"{len(written)} pictures in {args.out}")
+        print(f"{len(written)} images in {args.out}")
     return left_out([*dataset.notes, *notes], dataset.remarks)
 
 
@@ -249,7 +249,7 @@ def _write(
 
 
 class _Counter:
-    """Prints at most about a hundred lines of progress, each with the picture that is written."""
+    """Prints at most about a hundred lines of progress, each with the image that is written."""
 
     def __init__(self, total: int) -> None:
         self._total = total

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _self_test() -> str:
-    """Run both embedded networks on a grey picture, where nobody is to be found."""
+    """Run both embedded networks on a grey image, where nobody is to be found."""
     import time
 
     import numpy as np

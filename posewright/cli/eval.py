@@ -1,8 +1,8 @@
 """Measure a model, or a result file, as the data set's own evaluator does.
 
-DATA: coco (key points; result files of boxes, too), coco-wholebody, crowdpose, ochuman, halpe,
+DATA: coco (keypoints; result files of boxes, too), coco-wholebody, crowdpose, ochuman, halpe,
 mpii, lsp, posetrack, mot (result files alone), or pck: labels of any skeleton in any layout that
-posewright reads.  With -m the model runs over the pictures; with --predictions a file is scored.
+posewright reads.  With -m the model runs over the images; with --predictions a file is scored.
 See docs/evaluation.md.
 """
 
@@ -97,7 +97,7 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
         action=Once,
         type=Path,
         metavar="DIR",
-        help="folder of the pictures (default: found near the labels)",
+        help="folder of the images (default: found near the labels)",
     )
     group.add_argument(
         "--boxes",
@@ -143,7 +143,7 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--batch", type=int, metavar="N", help="views a call (default 32)")
     group.add_argument("--device", metavar="DEVICE", help="cpu, cuda, ...")
-    group.add_argument("--limit", type=int, metavar="N", help="the first N pictures (default: all)")
+    group.add_argument("--limit", type=int, metavar="N", help="the first N images (default: all)")
     group.add_argument(
         "-o",
         "--out",
@@ -171,7 +171,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    """Run a model over the pictures; return the exit code."""
+    """Run a model over the images; return the exit code."""
     from posewright.evaluation.evaluate import evaluate
 
     for name, value in _RUNNING.items():
@@ -260,7 +260,7 @@ def _duplicates(
 
 
 def _dataset(args: argparse.Namespace, pose: Pose) -> tuple[Dataset, bool]:
-    """Return the pictures, and whether they are labelled."""
+    """Return the images, and whether they are labelled."""
     from posewright.errors import UsageError
     from posewright.evaluation.label_sets import open_labelled, with_heads
 

@@ -179,7 +179,7 @@ def _fit_nms(args: argparse.Namespace) -> int:
 
 
 def _crowded(dataset: Dataset, args: argparse.Namespace) -> list[int]:
-    """Return the numbers, by ascending id, of the pictures with enough labelled people."""
+    """Return the numbers, by ascending id, of the images with enough labelled people."""
     from posewright.evaluation.arrays import in_order
 
     samples = [dataset.samples[i] for i in in_order(dataset.samples)]
@@ -200,7 +200,7 @@ def _show_nms(fit: Fit, files: list[str], as_json: bool) -> None:
         print(f"{name:<8}  {value:>7.4f}{unseen}")
     words = (f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in settings.items())
     print(", ".join(w for w in words if not w.startswith("parts")))
-    print(f"{fit.pictures} pictures, {fit.people} people; {fit.count} settings tried")
+    print(f"{fit.pictures} images, {fit.people} people; {fit.count} settings tried")
     for file in files:
         print(f"  {file}")
 

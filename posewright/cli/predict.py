@@ -178,7 +178,7 @@ def _add_source_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_drawing_options(parser: argparse.ArgumentParser) -> None:
-    """Add how annotated pictures and videos look."""
+    """Add how annotated images and videos look."""
     group = parser.add_argument_group("drawing, for --save images,video")
     group.add_argument("--draw-boxes", action="store_true", help="draw bounding boxes")
     group.add_argument("--draw-scores", action="store_true", help="draw the score of each person")
@@ -292,7 +292,7 @@ def _check_formats(args: argparse.Namespace, save: list[str]) -> None:
 
 
 def _is_pictures(source: str) -> bool:
-    """Tell by the name alone whether a source is made of pictures."""
+    """Tell by the name alone whether a source is made of images."""
     from posewright.sources.order import PICTURES
 
     if "://" in source:
@@ -309,7 +309,7 @@ def _boxes(args: argparse.Namespace) -> BoxFile | None:
 
 
 def _report_boxes(boxes: BoxFile, summary: Any) -> None:
-    """Say how boxes and pictures went together; no match or an unclear one is a bad input."""
+    """Say how boxes and images went together; no match or an unclear one is a bad input."""
     report = boxes.report()
     if boxes.unclear:
         advice = "name their folders in it as they are"

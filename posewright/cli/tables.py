@@ -25,7 +25,7 @@ def summary(evaluation: Evaluation, labelled: bool, files: list[str]) -> list[st
         lines.append(f"measured on {evaluation.scoring.more['measured']}")
     lines += [
         f"{evaluation.model} ({evaluation.runtime}): {how}",
-        f"{len(evaluation.samples) - bad} pictures in {evaluation.seconds:.1f} s"
+        f"{len(evaluation.samples) - bad} images in {evaluation.seconds:.1f} s"
         + (f"; {bad} could not be read and are not in the numbers" if bad else ""),
     ]
     return lines + [f"  {path}" for path in files]

@@ -75,7 +75,7 @@ def picked(
 ) -> list[People]:
     """Return the people that NMS leaves of each view's proposals, boxes cut at the view's edge.
 
-    found: boxes (M, 4), scores (M,), key points (M, K, 2) in px, joint scores (M, K); who has a
+    found: boxes (M, 4), scores (M,), keypoints (M, K, 2) in px, joint scores (M, K); who has a
     number that is not finite is left out.
     """
     good = np.logical_and.reduce([np.isfinite(a).all(tuple(range(1, a.ndim))) for a in found])

@@ -1,4 +1,4 @@
-"""PoseFix: a given pose goes in with the picture, a better one comes out (arXiv:1812.03595)."""
+"""PoseFix: a given pose goes in with the image, a better one comes out (arXiv:1812.03595)."""
 
 from __future__ import annotations
 

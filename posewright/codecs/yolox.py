@@ -127,7 +127,7 @@ class RTMO:
         return picked(view, found, views, self.input_size, self.iou, self.max_people)
 
     def unflip(self, outputs: Outputs, skeleton: Skeleton) -> dict[str, Array]:
-        """Mirror boxes and key points about the view's middle, exchange left and right joints."""
+        """Mirror boxes and keypoints about the view's middle, exchange left and right joints."""
         boxes, right = outputs["boxes"], self.input_size[0] - 1
         points = outputs["keypoints"][:, :, skeleton.flip_index]
         xp = namespace(boxes)

@@ -34,7 +34,7 @@ __all__ = ["Cost", "counted", "measure", "measure_cost"]
 
 _PICTURES = 24  # that are timed
 _WARM_UP = 3  # calls before
-_SECONDS = 20.0  # after which no further picture is timed, unless fewer than _LEAST were
+_SECONDS = 20.0  # after which no further image is timed, unless fewer than _LEAST were
 _LEAST = 5
 _HANGS = 1800  # seconds after which the process is given up
 
@@ -44,9 +44,9 @@ class Cost:
     """parameters: of the network.  gflops: multiply-accumulates of one view / 1e9, as the tables of
     AlphaPose and mmpose count.  None where a runtime's file does not tell.
 
-    picture_ms: median time of a picture with all its people on one core (or the device), crops and
+    picture_ms: median time of an image with all its people on one core (or the device), crops and
     decoding included, without reading the file; low and high: its quartiles.  person_ms: median
-    time of a picture by the number of its people.  memory_mb: highest resident memory of the
+    time of an image by the number of its people.  memory_mb: highest resident memory of the
     process, MiB; None where the system does not tell.  runtime: what ran it.
     """
 
@@ -74,14 +74,14 @@ def measure_cost(
     device: str = "auto",
     own: Sequence[str] = (),
 ) -> Cost:
-    """Run a model over up to 24 pictures with labelled people, spread over `samples`.
+    """Run a model over up to 24 images with labelled people, spread over `samples`.
 
     own: files of the user's, as they were typed on the command line, see models.own.load_own.
-    SourceError: no picture has people.  ModelError: the process failed.
+    SourceError: no image has people.  ModelError: the process failed.
     """
     full = [part for part in map(counted, samples) if len(part)]
     if not full:
-        raise SourceError("no picture has people with joints to time a model on; give others")
+        raise SourceError("no image has people with joints to time a model on; give others")
     chosen = [full[int(i)] for i in np.linspace(0, len(full) - 1, min(_PICTURES, len(full)))]
     task = {
         "model": model,
@@ -148,7 +148,7 @@ def _open(task: Mapping[str, Any]) -> Model:
 
 
 def _times(model: Model, pictures: Sequence[Any], flip: bool) -> tuple[list[float], list[int]]:
-    """Return the seconds and people of each picture, of fewer where all take too long."""
+    """Return the seconds and people of each image, of fewer where all take too long."""
     from posewright.pipeline.estimate import estimate
 
     seconds: list[float] = []
@@ -165,14 +165,14 @@ def _times(model: Model, pictures: Sequence[Any], flip: bool) -> tuple[list[floa
         if time.perf_counter() - begin > _SECONDS and len(counts) >= _LEAST:
             break
     if not counts:
-        raise SourceError(f"{pictures[0][0]} cannot be read, nor can any other picture")
+        raise SourceError(f"{pictures[0][0]} cannot be read, nor can any other image")
     return seconds, counts
 
 
 def _read(pictures: Sequence[Any]) -> Iterator[tuple[Frame, People]]:
-    """Yield the pictures that can be read with their people, one in memory at a time."""
+    """Yield the images that can be read with their people, one in memory at a time."""
     from posewright.people import People
-    from posewright.sources.pictures import file_frame
+    from posewright.sources.images import file_frame
 
     for path, boxes in pictures:
         frame = file_frame(path, 100_000_000)

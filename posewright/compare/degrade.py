@@ -1,13 +1,13 @@
-"""Degraded pictures, to see what a model loses by them: image -> image, the same in every run.
+"""Degraded images, to see what a model loses by them: image -> image, the same in every run.
 
-`grey`, `blur`, `noise` and `jpeg` change the whole picture before anything is cut out of it.  The
+`grey`, `blur`, `noise` and `jpeg` change the whole image before anything is cut out of it.  The
 strengths of the last three are the severities 1 to 5 of ImageNet-C (Hendrycks and Dietterich,
 arXiv:1903.12261): Gaussian blur, Gaussian noise and JPEG compression; 3 if none is given.
 
 `lowres:N` leaves no more detail than a crop of N pixels has: N is the long side of the person's
 crop in pixels, as in the low-resolution table of SimCC (arXiv:2107.03332), but the network stays
 the one it is and gets the small crop enlarged.  A top-down model's views are reduced so that their
-longer side is N and enlarged again; for a model that looks at whole pictures the picture is reduced
+longer side is N and enlarged again; for a model that looks at whole images the image is reduced
 by the same rule for its largest labelled person (box and margin of 1.25) and enlarged again.
 """
 
@@ -71,8 +71,8 @@ class Degradation:
     def image(self, image: Pixels, seed: str = "", people: People | None = None) -> Pixels:
         """(H, W, 3) RGB -> the same size, degraded.
 
-        seed: decides the noise, the picture's name.  people: whose largest person `lowres` goes by;
-        nobody leaves the picture as it is.
+        seed: decides the noise, the image's name.  people: whose largest person `lowres` goes by;
+        nobody leaves the image as it is.
         """
         if image.size == 0:
             return image
@@ -113,12 +113,12 @@ def degraded(model: Model, dataset: Dataset, change: Degradation) -> tuple[Model
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _DegradedSample(Sample):
-    """A sample whose picture is degraded as it is read; its labels stay true."""
+    """A sample whose image is degraded as it is read; its labels stay true."""
 
     change: Degradation = Degradation("grey")
 
     def load(self) -> Frame:
-        """Read the picture and degrade it."""
+        """Read the image and degrade it."""
         frame = Sample.load(self)
         if frame.status != "ok":
             return frame

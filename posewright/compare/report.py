@@ -42,7 +42,7 @@ def markdown(study: Study) -> str:
     parts = [_about(study), _pipes(*_main_table(study))]
     if study.degradations:
         parts += [
-            f"{study.metric} on degraded pictures, and the difference from clean ones:",
+            f"{study.metric} on degraded images, and the difference from clean ones:",
             _pipes(*_robust_table(study)),
         ]
     return "\n\n".join(parts) + "\n"
@@ -107,7 +107,7 @@ def comparison_page(study: Study) -> str:
     if study.degradations:
         parts.append(
             page.section(
-                "Degraded pictures",
+                "Degraded images",
                 page.columns(_robust_plot(study)),
                 page.table(*_robust_table(study)),
             )
@@ -119,7 +119,7 @@ def comparison_page(study: Study) -> str:
 
 _HOW = (
     "Times are medians on one core (or the device) with warm caches, crops and decoding included, "
-    "the quartiles of a picture in brackets; memory is the peak of a process that runs this model "
+    "the quartiles of an image in brackets; memory is the peak of a process that runs this model "
     "alone, its runtime included; GFLOPs are multiply-accumulates / 1e9. A dash: the file does not "
     "tell, or there was nothing to measure."
 )
@@ -128,7 +128,7 @@ _HOW = (
 def _about(study: Study) -> str:
     flip = ", flip test" if study.flip else ""
     return (
-        f"{study.data}: {study.pictures} pictures, {study.people} people, labelled boxes{flip}; "
+        f"{study.data}: {study.pictures} images, {study.people} people, labelled boxes{flip}; "
         f"on {study.machine}"
     )
 
@@ -140,7 +140,7 @@ def _main_table(study: Study) -> tuple[list[str], list[list[str]]]:
         "params (M)",
         "GFLOPs",
         "ms a person",
-        "ms a picture",
+        "ms an image",
         "memory (MiB)",
         study.metric or "score",
     ]
@@ -169,7 +169,7 @@ def _robust_table(study: Study) -> tuple[list[str], list[list[str]]]:
 
 
 def _changed(row: Row, name: str) -> str:
-    """Return the metric and in brackets how it differs from that on clean pictures."""
+    """Return the metric and in brackets how it differs from that on clean images."""
     drop = row.drop(name)
     if drop is None:
         return number(row.degraded[name])
@@ -186,7 +186,7 @@ def _robust_plot(study: Study) -> str:
         ]
         for row in study.rows[:_COLUMNS]
     }
-    title = f"{study.metric} on degraded pictures"
+    title = f"{study.metric} on degraded images"
     return plots.lines(series, title, "", "", x_labels=names)
 
 

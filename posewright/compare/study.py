@@ -1,4 +1,4 @@
-"""Models compared on one data set: what they cost, how good they are, and what bad pictures do."""
+"""Models compared on one data set: what they cost, how good they are, and what bad images do."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Row:
 class Study:
     """The models in the order asked for, and what they were compared on.
 
-    people: those with labelled joints, crowds left out.  unreadable: a line for each picture that
+    people: those with labelled joints, crowds left out.  unreadable: a line for each image that
     was left out.
     """
 
@@ -90,7 +90,7 @@ def compare(
     """Evaluate and time models, one after the other, on a labelled set.
 
     models: files (.safetensors, .onnx, .xml) or embedded names.  People come from the labels'
-    boxes.  degradations: repeat the evaluation on degraded pictures.  machine: its name, for the
+    boxes.  degradations: repeat the evaluation on degraded images.  machine: its name, for the
     tables.  own: files of the user's, as they were typed, see models.own.load_own.  say: takes a
     line on what is being done.  UsageError: no model, or one that does not find joints by itself.
     SourceError: nobody is labelled.
@@ -156,12 +156,12 @@ def _row(
     own: Sequence[str],
     say: Say,
 ) -> tuple[str, Row, Sequence[str]]:
-    """Return the metric's name, the model's row and the pictures that could not be read."""
+    """Return the metric's name, the model's row and the images that could not be read."""
     from posewright.evaluation.evaluate import evaluate
     from posewright.evaluation.scoring import main_metric
 
     model = _open(name, *where)
-    say(f"{label}: evaluating on {len(dataset)} pictures")
+    say(f"{label}: evaluating on {len(dataset)} images")
     clean = evaluate(model, dataset, flip=flip)
     metric, value = main_metric(clean.scoring)
     worse: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""Data sets: labelled pictures in the native layout of each, one file a layout."""
+"""Data sets: labelled images in the native layout of each, one file a layout."""
 
 from posewright.datasets.base import Dataset, Sample, concat
 from posewright.datasets.folders import split

@@ -1,4 +1,4 @@
-"""Labelled pictures: a Sample is one picture with its truth, a Dataset a sequence of them."""
+"""Labelled images: a Sample is one image with its truth, a Dataset a sequence of them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ MAX_PIXELS = 100_000_000  # the limit of posewright.sources
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """One picture's truth of N people with K joints each.
+    """One image's truth of N people with K joints each.
 
-    image: the picture's path, which may not exist.  size: width, height px; 0, 0 if the labels do
+    image: the image's path, which may not exist.  size: width, height px; 0, 0 if the labels do
     not say.  people: truth; a joint's score is 1 where it is labelled and 0 where not (then its
     place means nothing), ids are track identities.  visibility: (N, K) 0 not labelled, 1 labelled
     but hidden, 2 visible.  areas: (N,) px^2, for OKS.  crowd: (N,) a region of many, never a match.
@@ -59,7 +59,7 @@ class Sample:
                     f"Sample.{name} must have shape {shape}, not {getattr(self, name).shape}"
                 )
         if not all(0 <= side < 1 << 31 for side in self.size):
-            raise ValueError(f"a picture of {str(self.size)[:60]} px cannot be")
+            raise ValueError(f"an image of {str(self.size)[:60]} px cannot be")
         if len(self.outlines) != n:
             raise ValueError(f"Sample.outlines must have {n} entries, not {len(self.outlines)}")
 
@@ -130,7 +130,7 @@ class Sample:
         return np.asarray((self.labelled > 0) & ~self.crowd)
 
     def __getitem__(self, index: Any) -> Sample:
-        """Return the same picture with the people at `index`: a slice, mask or array of ints."""
+        """Return the same image with the people at `index`: a slice, mask or array of ints."""
         at = np.arange(len(self))[index].reshape(-1)
         return replace(
             self,
@@ -148,8 +148,8 @@ class Sample:
         return replace(self, **changes)
 
     def load(self) -> Frame:
-        """Read the picture; a frame with a status and a message where that fails."""
-        from posewright.sources.pictures import file_frame
+        """Read the image; a frame with a status and a message where that fails."""
+        from posewright.sources.images import file_frame
 
         return file_frame(self.image, MAX_PIXELS)
 
@@ -218,7 +218,7 @@ class Dataset(Sequence[Sample]):
 def concat(parts: Sequence[Dataset], skeleton: Skeleton | None = None) -> Dataset:
     """Return all samples of `parts` (at least one) with one skeleton: the first part's if None.
 
-    Picture and annotation ids stay those of the parts, so they may repeat; `to_coco` renumbers.
+    Image and annotation ids stay those of the parts, so they may repeat; `to_coco` renumbers.
     """
     if not parts:
         raise ValueError("concat needs at least one data set; give it some")

@@ -27,11 +27,11 @@ __all__ = ["Finding", "Report", "check"]
 Level = Literal["error", "warning"]
 _STRAY, _TWICE = "box elsewhere", "labelled twice"
 _SOME = 0.01  # share of the people from which on people labelled twice are an error
-_SHARE = 1.5  # px: what lies below are shares, some of which reach out of the picture
+_SHARE = 1.5  # px: what lies below are shares, some of which reach out of the image
 _VALIDATION = re.compile(r"val(id(ation)?)?[-_]?\d*")  # names of folders
 _MANY = 0.2  # share of the people from which on stray boxes are a mistake of the file
 _MEASURES_NOTHING = (
-    "nobody in the validation pictures has a labelled joint: it measures nothing, AP -1"
+    "nobody in the validation images has a labelled joint: it measures nothing, AP -1"
 )
 
 
@@ -80,7 +80,7 @@ def check(
             raise
         found.add("unreadable", "error", str(error), path)
         return Report(path.stem, "", class_name or "", 0, 0, found.lines())
-    with np.errstate(over="ignore", invalid="ignore"):  # of numbers beyond any picture
+    with np.errstate(over="ignore", invalid="ignore"):  # of numbers beyond any image
         check_dataset(dataset, found)
         if split is None and images is None:
             _check_parts(path, kind, class_name, found)
@@ -116,7 +116,7 @@ def _check_raw(path: Path, kind: str | None, found: Findings) -> None:
 
 
 def _check_parts(path: Path, kind: str | None, class_name: str | None, found: Findings) -> None:
-    """Add that the part val of a set measures nothing, or has the pictures of train alone."""
+    """Add that the part val of a set measures nothing, or has the images of train alone."""
     from posewright.datasets.opening import open_dataset, parts_of
 
     parts = {"train", "val"} & set(parts_of(path, kind))
@@ -127,8 +127,8 @@ def _check_parts(path: Path, kind: str | None, class_name: str | None, found: Fi
     trained = read.get("train", ())
     first = same_picture([*trained, *held])[len(trained) :]
     if trained and held and (first < len(trained)).all():
-        text = "every picture of val is one of train: training holds back a share of them instead"
-        found.add("validation is train", "warning", text, f"{len(held)} pictures")
+        text = "every image of val is one of train: training holds back a share of them instead"
+        found.add("validation is train", "warning", text, f"{len(held)} images")
 
 
 def check_dataset(dataset: Dataset, found: Findings) -> None:
@@ -143,7 +143,7 @@ def check_dataset(dataset: Dataset, found: Findings) -> None:
             text = "something is left out because of its class"
             found.add("other classes", "warning", text, remark, remark)
     if len(dataset) == 0:
-        found.add("no pictures", "error", "AP is -1: the set has no pictures", dataset.name)
+        found.add("no images", "error", "AP is -1: the set has no images", dataset.name)
     _check_skeleton(dataset.skeleton, found)
     for sample in dataset:
         _check_picture(sample, found)
@@ -179,7 +179,7 @@ def _check_skeleton(skeleton: Skeleton, found: Findings) -> None:
 
 
 def _check_counting(dataset: Dataset, found: Findings) -> None:
-    """Add that nobody counts: in the whole set, or in its validation pictures."""
+    """Add that nobody counts: in the whole set, or in its validation images."""
     counts = [int(sample.counting.sum()) for sample in dataset]
     if len(dataset) and not any(counts):
         text = "AP is -1: nobody (outside of crowd regions) has a labelled joint"
@@ -194,42 +194,42 @@ def _check_counting(dataset: Dataset, found: Findings) -> None:
 
 
 def _check_doubles(dataset: Dataset, found: Findings) -> None:
-    """Add pictures that are there under several ids."""
+    """Add images that are there under several ids."""
     for row, first in enumerate(same_picture(dataset.samples)):
         one, other = dataset.samples[first], dataset.samples[row]
         still = one.video and one.video == other.video  # frames in which nothing moves
         if first != row and one.image_id != other.image_id and not still:
-            text = "one picture under several ids: its people are trained on and measured twice"
+            text = "one image under several ids: its people are trained on and measured twice"
             place = f"{one.image} (id {one.image_id}) and {other.image} (id {other.image_id})"
-            found.add("picture twice", "error", text, place)
+            found.add("image twice", "error", text, place)
 
 
 def _check_ids(dataset: Dataset, found: Findings) -> None:
     seen: set[int | str] = set()
     for sample in dataset:
         if sample.image_id in seen:
-            text = "two pictures share an id: their people are scored against each other"
+            text = "two images share an id: their people are scored against each other"
             found.add("image ids", "error", text, sample.image_id)
         seen.add(sample.image_id)
 
 
 def _check_picture(sample: Sample, found: Findings) -> None:
-    """Add a picture that is missing or unreadable, or of another size than stated."""
+    """Add an image that is missing or unreadable, or of another size than stated."""
     if not sample.image.is_file():
-        text = "the picture is not there; give its folder with --images"
-        return found.add("missing picture", "error", text, sample.image)
+        text = "the image is not there; give its folder with --images"
+        return found.add("missing image", "error", text, sample.image)
     size, stored = header_sizes(sample.image)
     if size == (0, 0):
-        text = "the picture cannot be read"
-        found.add("broken picture", "error", text, sample.image)
+        text = "the image cannot be read"
+        found.add("broken image", "error", text, sample.image)
     elif size != stored and of_stored(sample, size, stored):
         text = (
-            "the labels are of the unrotated pixels: the picture's EXIF orientation exchanges "
+            "the labels are of the unrotated pixels: the image's EXIF orientation exchanges "
             "width and height; label the upright view, or remove the orientation from the files"
         )
         found.add("orientation", "error", text, f"{sample.image}: {stored} labelled, {size} shown")
     elif min(sample.size) > 0 and size != sample.size:
-        text = "width and height are not the picture's: labels will lie elsewhere"
+        text = "width and height are not the image's: labels will lie elsewhere"
         found.add("size", "error", text, f"{sample.image}: {sample.size} stated, {size} found")
 
 
@@ -242,7 +242,7 @@ def _people_faults(sample: Sample) -> Iterator[tuple[str, Level, str, Any]]:
     yield "empty box", "error", "the box has no extent: no crop, no match", np.flatnonzero(flat)
     text = "the same person again: only one of the two can be matched"
     yield _TWICE, "warning", text, labelled_twice(sample)
-    text = "coordinates are shares of the picture (0 to 1) in place of pixels"
+    text = "coordinates are shares of the image (0 to 1) in place of pixels"
     yield "shares", "error", text, np.flatnonzero(_shares(sample) & real)
     zero = real & ~flat & (sample.areas <= 0)
     text = "area is 0: OKS is 0 for whatever is predicted, so AP is 0 (-1 if all are)"
@@ -250,18 +250,18 @@ def _people_faults(sample: Sample) -> Iterator[tuple[str, Level, str, Any]]:
     if min(sample.size) > 0:
         limit = np.array(sample.size, np.float32)
         outside = (boxes[:, :2] < -OUT).any(1) | (boxes[:, 2:] > limit + OUT).any(1)
-        text = "the box reaches outside the picture"
+        text = "the box reaches outside the image"
         yield "box outside", "warning", text, np.flatnonzero(outside & real)
         points = sample.people.keypoints
         beyond = ((points < -OUT) | (points > limit + OUT)).any(2) & (sample.visibility > 0)
-        text = "a labelled joint lies outside the picture"
+        text = "a labelled joint lies outside the image"
         yield "joint outside", "warning", text, np.flatnonzero(beyond.any(1))
     if sample.visibility.shape[1] > 1:
         yield from _joint_faults(sample)
 
 
 def _shares(sample: Sample) -> NDArray[np.bool_]:
-    """Return (N,) whether box or joints lie within about one pixel of the picture's corner."""
+    """Return (N,) whether box or joints lie within about one pixel of the image's corner."""
     boxes, points, seen = sample.people.boxes, sample.people.keypoints, sample.visibility > 0
     low, high = -_SHARE / 2, _SHARE
     box = (boxes >= low).all(1) & (boxes <= high).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1)

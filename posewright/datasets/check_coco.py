@@ -28,7 +28,7 @@ def coco_findings(data: dict[str, Any], found: Findings) -> None:
 
 
 class _Ids:
-    """The ids of pictures or categories, in the form that they mean and as the file writes them."""
+    """The ids of images or categories, in the form that they mean and as the file writes them."""
 
     def __init__(self, entries: list[dict[str, Any]], what: str, found: Findings) -> None:
         written_ids = [entry.get("id") for entry in entries]
@@ -50,7 +50,7 @@ class _Ids:
         return _known(written) in self._meant
 
     def match(self, written: Any) -> bool:
-        """Tell whether an id is written as its picture's or category's, as strict tools ask."""
+        """Tell whether an id is written as its image's or category's, as strict tools ask."""
         return written in self._literal
 
 
@@ -131,7 +131,7 @@ def _annotation(
 ) -> None:
     place = f"annotation {annotation.get('id')}"
     if annotation.get("image_id") not in images:
-        found.add("image_id", "error", "image_id is of no picture: never scored", place)
+        found.add("image_id", "error", "image_id is of no image: never scored", place)
     if len(categories) and annotation.get("category_id") not in categories:
         text = "category_id is of no category: never scored"
         found.add("category_id", "error", text, place)

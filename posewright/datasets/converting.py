@@ -24,7 +24,7 @@ _Write = Callable[[_Parts, Path, bool, Progress | None], list[str]]
 
 @dataclass(frozen=True)
 class Conversion:
-    """What was written: people and pictures of each subset, the joints, and what was left out.
+    """What was written: people and images of each subset, the joints, and what was left out.
 
     notes: of what is broken.  remarks: of what is of another class.
     """
@@ -55,7 +55,7 @@ def subsets(dataset: Dataset, ratio: float, seed: int, form: str) -> dict[str, D
 def named_parts(parts: _Parts, form: str) -> dict[str, Dataset]:
     """Return a set's own parts train, val and test by the names that a form gives them.
 
-    A part whose pictures are all in train as well is left out: it would measure what was learned.
+    A part whose images are all in train as well is left out: it would measure what was learned.
     """
     trained = {sample.image for sample in parts.get("train", ())}
     own = {
@@ -78,14 +78,14 @@ def convert(
 ) -> Conversion:
     """Write a data set into the folder `out` as coco, yolo, labelme or cvat.
 
-    ratio: share of the pictures that go into a validation part, 0 for none; labelme and CVAT
+    ratio: share of the images that go into a validation part, 0 for none; labelme and CVAT
     folders have no parts.  The same seed gives the same parts.  parts: those of `dataset` by the
     names that the form gives them, in place of a split by ratio.
     """
     if form not in FORMS:
         raise UsageError(f"cannot write {form!r}{nearest(form, FORMS)}; known: {', '.join(FORMS)}")
     if len(dataset) == 0:
-        raise UsageError(f"{dataset.name} has no pictures; there is nothing to convert")
+        raise UsageError(f"{dataset.name} has no images; there is nothing to convert")
     if ratio and form in ("labelme", "cvat"):
         raise UsageError(f"a {form} folder has no parts; leave --ratio out")
     parts = parts or subsets(dataset, ratio, seed, form)

@@ -1,4 +1,4 @@
-"""What a set holds twice: people within a picture, and pictures under several ids."""
+"""What a set holds twice: people within an image, and images under several ids."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HEAD, _CHUNK = 4096, 1 << 20  # bytes that are compared before whole files, and
 
 
 def labelled_twice(sample: Sample) -> list[int]:
-    """Return the numbers of the people who repeat an earlier one of the picture.
+    """Return the numbers of the people who repeat an earlier one of the image.
 
     Their joints lie within 3 % of their size of one another; where one of them has none, their
     boxes are the same (IoU of at least 0.95).  Crowd regions are no people.
@@ -40,7 +40,7 @@ def labelled_twice(sample: Sample) -> list[int]:
 
 
 def _same(sample: Sample, one: int, other: int, overlap: float) -> bool:
-    """Tell whether two people of a picture are one; overlap: the IoU of their boxes."""
+    """Tell whether two people of an image are one; overlap: the IoU of their boxes."""
     seen = sample.visibility[[one, other]] > 0
     if not seen.any(1).all():
         return overlap >= _ALONE
@@ -54,9 +54,9 @@ def _same(sample: Sample, one: int, other: int, overlap: float) -> bool:
 
 
 def same_picture(samples: Sequence[Sample]) -> NDArray[np.int64]:
-    """Return (P,) for each sample the number of the first that shows the same picture.
+    """Return (P,) for each sample the number of the first that shows the same image.
 
-    The same file, by whatever path, or another one of the same bytes.  Pictures of a single colour
+    The same file, by whatever path, or another one of the same bytes.  Images of a single colour
     tell nothing and count as different.
     """
     paths = [_real(sample.image) for sample in samples]
@@ -111,8 +111,8 @@ def _digest(path: str) -> bytes:
 
 
 def _blank(path: str) -> bool:
-    """Tell a picture of one colour, and what is no picture."""
-    from posewright.sources.pictures import file_frame
+    """Tell an image of one colour, and what is no image."""
+    from posewright.sources.images import file_frame
 
     frame = file_frame(Path(path), MAX_PIXELS)
     return frame.status != "ok" or bool((frame.image == frame.image[:1, :1]).all())

@@ -1,4 +1,4 @@
-"""Data sets on their way out: names of pictures, copies, files that are renamed when complete."""
+"""Data sets on their way out: names of images, copies, files that are renamed when complete."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CHUNK = 1 << 20
 
 
 def output_names(samples: Sequence[Sample]) -> list[str]:
-    """Return a legal file name for each picture; no two share a stem, in any case of letters.
+    """Return a legal file name for each image; no two share a stem, in any case of letters.
 
     Label files are named by the stem.  The second of two equal stems gets its folder in front,
     then a number.
@@ -47,9 +47,9 @@ def output_names(samples: Sequence[Sample]) -> list[str]:
 
 
 def copy_picture(source: Path, target: Path) -> bool:
-    """Copy a picture under a temporary name first; tell whether the source could be read.
+    """Copy an image under a temporary name first; tell whether the source could be read.
 
-    Only a file that begins as a picture does is copied: labels may name any other.
+    Only a file that begins as an image does is copied: labels may name any other.
     """
     if header_size(source) == (0, 0):
         return False
@@ -80,7 +80,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def sized(sample: Sample) -> Sample:
-    """Return the sample with its picture's size from the header where the labels give none."""
+    """Return the sample with its image's size from the header where the labels give none."""
     return sample if min(sample.size) > 0 else sample.replace(size=header_size(sample.image))
 
 
@@ -88,8 +88,8 @@ def split(dataset: Dataset, ratio: float, seed: int = 0) -> tuple[Dataset, Datas
     """Return training and validation parts: `ratio` is the share of the second.
 
     The same data, ratio and seed give the same parts, whatever the order of the samples.  All
-    frames of a video go to one part, and so does a picture that is there several times.  Each part
-    gets one picture or video at least, where there are two and 0 < ratio < 1, else the first part
+    frames of a video go to one part, and so does an image that is there several times.  Each part
+    gets one image or video at least, where there are two and 0 < ratio < 1, else the first part
     has all and a remark that says so; a ValueError for any other ratio.
     """
     if not 0 < ratio < 1:
@@ -104,16 +104,14 @@ def split(dataset: Dataset, ratio: float, seed: int = 0) -> tuple[Dataset, Datas
     train, val = dataset[mine], dataset[other]
     if len(dataset) > 1 and not len(val):
         what = f"video {dataset[0].video!r}" if dataset[0].video else "picture"
-        text = (
-            f"{dataset.name}: nothing is held back: all {len(dataset)} pictures are of one {what}"
-        )
+        text = f"{dataset.name}: nothing is held back: all {len(dataset)} images are of one {what}"
         train = replace(train, remarks=(*train.remarks, text))
     return train, val
 
 
 def _keys(samples: Sequence[Sample]) -> list[tuple[str, str]]:
     """Return for each sample the key that all samples share which go to the same part."""
-    # what is never torn apart by a split: a video, or one picture
+    # what is never torn apart by a split: a video, or one image
     keys = [
         (sample.video, "") if sample.video else ("", str(sample.image_id) + sample.image.name)
         for sample in samples

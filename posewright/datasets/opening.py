@@ -15,7 +15,7 @@ from posewright.errors import PosewrightError, SourceError, UsageError, near, ne
 
 __all__ = ["guess_kind", "located", "open_dataset", "open_part", "parts_of"]
 
-_LOOKED_AT = 200  # pictures whose headers are read before training and evaluation
+_LOOKED_AT = 200  # images whose headers are read before training and evaluation
 _LARGE = 8 << 20  # bytes of a JSON file from which on its kind is told by its beginning
 
 
@@ -29,7 +29,7 @@ def open_dataset(
     """Read a labelled set.
 
     path: annotation file or folder.  kind: one of `layouts`; told by the content if None.  images:
-    folder of the pictures; found near the labels if None.  class_name: of those that are labelled,
+    folder of the images; found near the labels if None.  class_name: of those that are labelled,
     or several with commas between; by default person where there is such a class, else the only one
     with joints.  split: the part to read, one of `parts_of`; all of them if None.  SourceError
     where nothing can be read, UsageError for a kind, class or part that does not exist.
@@ -66,9 +66,9 @@ def open_part(
 ) -> Dataset:
     """Read the first of the `wanted` parts that a set has; a set without parts whole.
 
-    A UsageError where it has others only: pictures of another part are not taken in their place.
-    With `images` the pictures are those of that folder, whatever their part.  A remark tells of
-    labels that some pictures are turned against.
+    A UsageError where it has others only: images of another part are not taken in their place.
+    With `images` the images are those of that folder, whatever their part.  A remark tells of
+    labels that some images are turned against.
     """
     from posewright.datasets.turned import turned_labels
 

@@ -1,6 +1,6 @@
-"""Where the pictures of an annotation file lie, and how large they are.
+"""Where the images of an annotation file lie, and how large they are.
 
-A label file may come from anybody, so that the names in it lead to pictures of its own set alone:
+A label file may come from anybody, so that the names in it lead to images of its own set alone:
 `picture_finder` and `picture_below` look at no place outside.
 """
 
@@ -27,7 +27,7 @@ __all__ = [
     "set_folder",
 ]
 
-OUTSIDE = "picture not looked for, its name leads out of the set: give its folder with --images"
+OUTSIDE = "image not looked for, its name leads out of the set: give its folder with --images"
 _PROBES = 30  # names that are looked for before a folder is chosen
 _UP = 3  # levels above the annotation file that are searched
 _OF_LABELS = re.compile(r"(annot(ation)?|label|json|xml|ann|gt)s?")  # names of folders
@@ -64,12 +64,12 @@ def picture_below(root: Path, name: str, home: Path, drop: int = 0) -> Path | No
 def picture_finder(
     labels: Path, names: Sequence[str], images: Path | None, notes: Notes
 ) -> Callable[[str], Path]:
-    """Return the function from a name in `labels` to its picture's path.
+    """Return the function from a name in `labels` to its image's path.
 
     The folder is the one of `images`, the folders near `labels` and their usual children that holds
     most of the first names, whole or without their leading folders, as long as different names stay
     different.  A path that leads nowhere is returned all the same: whoever opens it says that it is
-    missing.  A name that leads out of the set is noted, and its picture missing; so is
+    missing.  A name that leads out of the set is noted, and its image missing; so is
     that of an address with a secret, which stays out of the path.
     """
     home = set_folder(labels) if images is None else images
@@ -99,7 +99,7 @@ def picture_finder(
 
 
 def public_place(place: Path | None, root: Path, name: str) -> Path:
-    """Return `place`, or one below `root` that no picture has where it is None or has a secret.
+    """Return `place`, or one below `root` that no image has where it is None or has a secret.
 
     name: as in the labels.  An address stands for a local copy, if there is one.
     """
@@ -115,7 +115,7 @@ def _parts(name: str) -> tuple[str, ...]:
 
 
 def _near(labels: Path) -> Iterable[Path]:
-    """Yield the folders in which the pictures of such a file usually lie."""
+    """Yield the folders in which the images of such a file usually lie."""
     folder = labels if labels.is_dir() else labels.parent
     words = labels.stem.replace(".", "_").split("_")
     above = [up for up in list(folder.absolute().parents)[:_UP] if up.parent != up]
@@ -129,7 +129,7 @@ def _near(labels: Path) -> Iterable[Path]:
 
 
 def header_size(path: Path) -> tuple[int, int]:
-    """Return (width, height) px of the upright picture, as it is decoded; 0, 0 where that fails.
+    """Return (width, height) px of the upright image, as it is decoded; 0, 0 where that fails.
 
     From the file's header: its size and its EXIF orientation.
     """
@@ -137,7 +137,7 @@ def header_size(path: Path) -> tuple[int, int]:
 
 
 def header_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return (width, height) px of the upright picture, and of its pixels as they are stored."""
+    """Return (width, height) px of the upright image, and of its pixels as they are stored."""
     from posewright.sources.guard import BadPicture, shown_sizes
 
     try:
@@ -148,7 +148,7 @@ def header_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """Return all pictures under a folder, sorted by path."""
+    """Return all images under a folder, sorted by path."""
     from posewright.sources.order import PICTURES
 
     found = [

@@ -14,7 +14,7 @@ _SMALL, _LARGE = 32.0**2, 96.0**2  # px^2, COCO's bounds of medium
 
 
 def statistics(dataset: Dataset) -> dict[str, Any]:
-    """Return counts of pictures, people and joints, and the spread of people's sizes.
+    """Return counts of images, people and joints, and the spread of people's sizes.
 
     Crowd regions are counted apart and enter nothing else.  Heights are px at 5, 50 and 95 %.
     """

@@ -55,7 +55,7 @@ _REACH = 0.05  # of a person's height: how far the drawing goes beyond the joint
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn picture (H, W, 3) RGB with keypoints (N, 17, 3), outlines by box (N, 4) px."""
+    """A drawn image (H, W, 3) RGB with keypoints (N, 17, 3), outlines by box (N, 4) px."""
 
     image: Pixels
     keypoints: Floats
@@ -69,7 +69,7 @@ def synth(
     size: tuple[int, int] = (320, 256),
     overwrite: bool = False,
 ) -> Dataset:
-    """Draw `count` pictures into out/images and return their data set; the seed decides them all.
+    """Draw `count` images into out/images and return their data set; the seed decides them all.
 
     size: width, height px.  An OutputError where the folder is in use or the disk full.
     """
@@ -113,7 +113,7 @@ def draw_picture(rng: np.random.Generator, size: tuple[int, int]) -> Picture:
 
 
 def _pose(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Floats, float]:
-    """Return 17 joints (17, 2) px of a person somewhere in the picture, and their height."""
+    """Return 17 joints (17, 2) px of a person somewhere in the image, and their height."""
     joints = _STANDING.copy()
     for root, moved, most in _TURNS:
         angle = rng.uniform(-most, most)
@@ -121,7 +121,7 @@ def _pose(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Floats, floa
     joints = _turned(joints, np.zeros(2), rng.uniform(-0.4, 0.4))
     height = float(rng.uniform(0.4, 0.85) * size[1])
     place = rng.uniform([0.2, 0.45], [0.8, 0.6]) * size
-    if rng.random() < 0.3:  # seen from behind: the person's left is the picture's left
+    if rng.random() < 0.3:  # seen from behind: the person's left is the image's left
         joints[:, 0] *= -1
     return (joints * height + place).astype(np.float32), height
 
@@ -134,7 +134,7 @@ def _turned(
 
 
 def _box(xy: Floats, height: float, size: tuple[int, int]) -> Floats:
-    """Return (4,) px round the drawn person, inside the picture."""
+    """Return (4,) px round the drawn person, inside the image."""
     margin = height * _REACH
     low, high = xy.min(0) - margin, xy.max(0) + margin
     limit = np.array(size, np.float32)

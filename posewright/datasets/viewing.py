@@ -1,4 +1,4 @@
-"""Pictures with their labels drawn, to see at a glance what a set says."""
+"""Images with their labels drawn, to see at a glance what a set says."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["view"]
 def view(
     dataset: Dataset, out: Path, count: int = 20, overwrite: bool = False
 ) -> tuple[list[str], list[str]]:
-    """Draw `count` pictures with people, evenly spread over the set, into the folder `out`.
+    """Draw `count` images with people, evenly spread over the set, into the folder `out`.
 
-    Return the files written, and one line for each picture that cannot be read.
+    Return the files written, and one line for each image that cannot be read.
     """
     reserve(out, overwrite, folder=True)
     full = [i for i, sample in enumerate(dataset) if len(sample)] or list(range(len(dataset)))

@@ -1,7 +1,7 @@
-"""Evaluation: people found on labelled pictures, and what that is worth.
+"""Evaluation: people found on labelled images, and what that is worth.
 
 evaluate      a model over a data set, and its numbers
-running       a model over the pictures of a data set
+running       a model over the images of a data set
 rescoring     what ranks the people found
 arrays        data sets and people as the arrays that metrics compare
 videos        the videos of a data set and the identities in them

@@ -27,9 +27,9 @@ __all__ = [
 
 
 def in_order(samples: Sequence[Sample]) -> Ints:
-    """Return (P,) the pictures by ascending id, the order in which evaluators take them.
+    """Return (P,) the images by ascending id, the order in which evaluators take them.
 
-    It decides which of two equal scores comes first.  Pictures whose ids are not all integers stay
+    It decides which of two equal scores comes first.  Images whose ids are not all integers stay
     as they are.
     """
     ids = [sample.image_id for sample in samples]
@@ -42,7 +42,7 @@ def in_order(samples: Sequence[Sample]) -> Ints:
 def labels_of(dataset: Dataset, path: Path | None = None, shared: Mask | None = None) -> Labels:
     """Return the labels of a data set, as `read_truth` returns those of a COCO file.
 
-    The cell of a person is the number of the picture in the data set.  path: of the labels, for
+    The cell of a person is the number of the image in the data set.  path: of the labels, for
     errors.  shared: (K,) joints that are measured, by default all.
     """
     points = _stacked([s.keypoints for s in dataset], (len(dataset.skeleton), 3))
@@ -71,7 +71,7 @@ def labels_of(dataset: Dataset, path: Path | None = None, shared: Mask | None = 
 
 
 def _stacked(parts: Sequence[np.typing.ArrayLike], shape: tuple[int, ...]) -> Doubles:
-    """Return everybody of all pictures in float64; (0, *shape) where there is none."""
+    """Return everybody of all images in float64; (0, *shape) where there is none."""
     return np.concatenate([np.zeros((0, *shape)), *(np.asarray(p, np.float64) for p in parts)])
 
 
@@ -95,7 +95,7 @@ def in_skeleton(people: People, own: Skeleton, other: Skeleton) -> People:
 def detections_of(results: Sequence[People], ranks: Sequence[Floats], joints: int) -> Detections:
     """Return people found as `read_detections` would, had they been written to a file.
 
-    ranks: of each picture, (N,) the score of each of its people.  joints: of everybody.
+    ranks: of each image, (N,) the score of each of its people.  joints: of everybody.
     """
     sizes = [len(people) for people in results]
     if not sum(sizes):
@@ -116,7 +116,7 @@ def detections_of(results: Sequence[People], ranks: Sequence[Floats], joints: in
 
 
 def lsp_persons(dataset: Dataset, shared: Mask) -> Persons:
-    """Return one person for each picture of LSP; sizes are torsos, 0 where an end is unlabelled."""
+    """Return one person for each image of LSP; sizes are torsos, 0 where an end is unlabelled."""
     points = _stacked([s.keypoints for s in dataset], (len(LSP14), 3))
     labelled = points[:, :, 2] > 0
     ends = labelled[:, [LSP14["left_shoulder"], LSP14["right_hip"]]].all(1)
@@ -125,7 +125,7 @@ def lsp_persons(dataset: Dataset, shared: Mask) -> Persons:
 
 
 def mpii_persons(dataset: Dataset, shared: Mask) -> Persons:
-    """Return everybody of MPII, picture by picture; people without head box count for nothing."""
+    """Return everybody of MPII, image by image; people without head box count for nothing."""
     points = _stacked([s.keypoints for s in dataset], (len(MPII16), 3))
     sizes = head_sizes(_stacked([s.heads for s in dataset], (4,)))
     labelled = (points[:, :, 2] > 0) & shared & (sizes > 0)[:, None]

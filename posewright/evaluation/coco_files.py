@@ -50,7 +50,7 @@ class Labels:
     ascending order; of boxes, the cell is that of the image plus the number of images for each
     category before.  crowd_index: (images,) CrowdPose's, 0 where the file has none.  notes,
     remarks: lines about what was left out because it is broken, and because of its class.
-    otherwise: the category of key points that is read where results have none of `categories`, as a
+    otherwise: the category of keypoints that is read where results have none of `categories`, as a
     network of one class may number it 1, whatever the labels do.
     """
 
@@ -78,7 +78,7 @@ class Labels:
         if unknown:
             raise UsageError(
                 f"{path}: {len(unknown)} of {len(known)} image_ids are not in {self.path}, e.g. "
-                f"{unknown[0]!r}; give the labels of the same pictures"
+                f"{unknown[0]!r}; give the labels of the same images"
             )
         return np.array([known[i] for i in ids], np.int64)
 
@@ -90,7 +90,7 @@ class Labels:
         names = index.find(image)
         rows = set[int]().union(*(self.names[name] for name in names))
         if len(rows) > 1:
-            both = f"{names[0]} and {names[1]}" if len(names) > 1 else f"{len(rows)} pictures"
+            both = f"{names[0]} and {names[1]}" if len(names) > 1 else f"{len(rows)} images"
             hint = "name the folders, too" if len(names) > 1 else "give their ids"
             raise UsageError(f"{path}: image_id {image!r} fits {both} of {self.path}; {hint}")
         return rows.pop() if rows else where.get(image_id(image))
@@ -99,7 +99,7 @@ class Labels:
 def read_truth(
     path: str | Path, joints: int, whole_body: bool = False, class_name: str | None = None
 ) -> Labels:
-    """Read people with `joints` key points from COCO labels.
+    """Read people with `joints` keypoints from COCO labels.
 
     whole_body: the joints may be in COCO-WholeBody's five fields.  class_name: of the category to
     read; by default person where there is one, else the only one with joints.  A box that is absent
@@ -155,7 +155,7 @@ def read_box_truth(path: str | Path, class_name: str | None = None) -> Labels:
 
 
 def read_detections(path: str | Path, labels: Labels, whole_body: bool = False) -> Detections:
-    """Read COCO key point results of the pictures of `labels`.
+    """Read COCO keypoint results of the images of `labels`.
 
     An area is that of the box where the
     first entry has one, otherwise that of all joints, as pycocotools has it.  People of another
@@ -213,7 +213,7 @@ def box_detections(entries: list[Any], labels: Labels, path: Path) -> Detections
 
 
 def _labels(path: Path) -> tuple[dict[str, list[Any]], list[str]]:
-    """Return a parsed file without the pictures that have no id, and lines about these."""
+    """Return a parsed file without the images that have no id, and lines about these."""
     data = load(path)
     parts = ("images", "annotations", "categories")
     if not isinstance(data, dict) or not all(isinstance(data.get(p), list) for p in parts):
@@ -222,15 +222,15 @@ def _labels(path: Path) -> tuple[dict[str, list[Any]], list[str]]:
     each(data["categories"], lambda c: image_id(c["id"]), path)
     good = [i for i in data["images"] if isinstance(i, dict) and _id(i, "id") is not None]
     known, lost = {_id(i, "id") for i in good}, len(data["images"]) - len(good)
-    notes = [f"{path}: {lost} pictures left out: they have no id"] if lost else []
+    notes = [f"{path}: {lost} images left out: they have no id"] if lost else []
     of_none = sum(1 for a in data["annotations"] if _id(a, "image_id") not in known)
     if of_none:
-        notes.append(f"{path}: {of_none} annotations left out: their image_id is of no picture")
+        notes.append(f"{path}: {of_none} annotations left out: their image_id is of no image")
     return {**data, "images": good}, notes
 
 
 def read_entries(path: Path) -> list[Any]:
-    """Return the list of a result file; arrays stand for its lists of key points where they can."""
+    """Return the list of a result file; arrays stand for its lists of keypoints where they can."""
     split = split_lists(_bytes(path), "keypoints")
     if split is not None:
         for entry, points in zip(*split, strict=True):
@@ -251,7 +251,7 @@ def _bytes(path: Path) -> bytes:
 
 def _images(data: Mapping[str, Any], path: Path) -> list[int | str]:
     if not data["images"]:
-        raise UsageError(f"{path} names no pictures; give a label file with some")
+        raise UsageError(f"{path} names no images; give a label file with some")
     return _ids(data["images"])
 
 
@@ -282,7 +282,7 @@ def _by_image(entries: list[Any], images: list[int | str], path: Path) -> list[A
     kept = [entries[n] for n in order]
     if entries and not kept:
         raise UsageError(
-            f"{path}: no annotation is of one of its pictures, e.g. image_id "
+            f"{path}: no annotation is of one of its images, e.g. image_id "
             f"{entries[0]['image_id']!r}; make the ids agree"
         )
     return kept
@@ -325,7 +325,7 @@ def _made(
 
 
 def rows_of_names(pairs: Iterable[tuple[str, int]]) -> dict[str, frozenset[int]]:
-    """Return the numbers of the pictures that have a name: several where it is not their own."""
+    """Return the numbers of the images that have a name: several where it is not their own."""
     rows: dict[str, set[int]] = {}
     for name, row in pairs:
         rows.setdefault(name, set()).add(row)

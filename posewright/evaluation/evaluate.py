@@ -1,4 +1,4 @@
-"""Evaluation: a model over labelled pictures, by estimate(), and what it is worth."""
+"""Evaluation: a model over labelled images, by estimate(), and what it is worth."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Evaluation:
     """What a model finds on a data set.
 
     scoring: the numbers, tables and curves.  model, runtime: what was run.  skeleton, found: joints
-    of the labels and of the model.  samples: the labelled pictures.  results: people found on each,
+    of the labels and of the model.  samples: the labelled images.  results: people found on each,
     with the model's joints, in pixels; ids are their identities with a tracker, otherwise the rows
     of the labelled people in whose boxes they were found, -1 with other boxes.  likeness: of each
-    picture, (N,) OKS of each labelled person with whoever was found for them, 0 for nobody, -1
-    where the person does not count.  settings: how it was run.  unreadable: a line for each picture
+    image, (N,) OKS of each labelled person with whoever was found for them, 0 for nobody, -1
+    where the person does not count.  settings: how it was run.  unreadable: a line for each image
     that could not be read; these are not in the numbers.  category: the number of the labelled
-    class in result files.  failed: a line for each picture for which a network returned NaN or
+    class in result files.  failed: a line for each image for which a network returned NaN or
     infinity; these are, without the people concerned.
     """
 
@@ -71,7 +71,7 @@ class Evaluation:
 def data_of(dataset: Dataset) -> str:
     """Return the one of MEASURES that fits the labels, by their joints and by what it needs.
 
-    PCKh and PoseTrack's AP need head boxes, PCK of torsos one person a picture; "pck" fits all.
+    PCKh and PoseTrack's AP need head boxes, PCK of torsos one person an image; "pck" fits all.
     """
     joints = dataset.skeleton.joints
     lacking = set[str]()
@@ -106,7 +106,7 @@ def evaluate(
     metrics: Sequence[str] = (),
     progress: Report | None = None,
 ) -> Evaluation:
-    """Run a model over labelled pictures and score what it finds.
+    """Run a model over labelled images and score what it finds.
 
     data: one of MEASURES; "" is that of `data_of`.  boxes: a detector, or a
     source of Boxes; None takes the labels' boxes for a top-down model.  flip: average with mirrored
@@ -116,7 +116,7 @@ def evaluate(
     measures.METRICS, for posetrack: joints (the default), boxes ("mot") or both.  A model of other
     joints is measured on those that it shares with the labels, which the scoring says.  UsageError:
     no joint is shared, the data set lacks what the measure needs, or has no use for an option.
-    SourceError: not one of the pictures can be read.
+    SourceError: not one of the images can be read.
     """
     data = data or data_of(dataset)
     _check(data, model, dataset)
@@ -173,10 +173,10 @@ def evaluate(
 
 
 def _readable(samples: Sequence[Sample], bad: Mapping[int, str]) -> list[int]:
-    """Return the numbers of the pictures that could be read; a SourceError where none could."""
+    """Return the numbers of the images that could be read; a SourceError where none could."""
     if samples and len(bad) == len(samples):
         raise SourceError(
-            f"none of the {len(samples)} pictures can be read, e.g. {samples[0].image}: {bad[0]}; "
+            f"none of the {len(samples)} images can be read, e.g. {samples[0].image}: {bad[0]}; "
             "give their folder with --images (images=...)"
         )
     return [i for i in range(len(samples)) if i not in bad]

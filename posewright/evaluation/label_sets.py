@@ -1,4 +1,4 @@
-"""Data sets for evaluation: labels with what a measure needs, or the pictures of a test set."""
+"""Data sets for evaluation: labels with what a measure needs, or the images of a test set."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def open_labelled(
     class_name: str | None = None,
     split: str | None = None,
 ) -> tuple[Dataset, bool]:
-    """Return the pictures of a data set, and whether they are labelled.
+    """Return the images of a data set, and whether they are labelled.
 
     data: one of MEASURES.  A COCO file without the list of annotations is that of a test set;
     its people would have the joints of `skeleton`.  class_name: as of `open_dataset`.  split: the

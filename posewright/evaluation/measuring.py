@@ -1,4 +1,4 @@
-"""People found on the pictures of a data set, measured by what the data set publishes."""
+"""People found on the images of a data set, measured by what the data set publishes."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ __all__ = ["Measured"]
 
 @dataclass(frozen=True)
 class Measured:
-    """Labels and people found of the pictures that could be read, by ascending id.
+    """Labels and people found of the images that could be read, by ascending id.
 
-    data: whose measure is taken.  pictures: (P,) their numbers in the data set that was given.
+    data: whose measure is taken.  images: (P,) their numbers in the data set that was given.
     people: with the labels' joints.  shared: (K,) joints that the model has, too.  owned: the ids
     of people found are the rows of the labelled people in whose boxes they were.  tracked: they are
     identities.  metrics: what they are measured by, where there is a choice.
@@ -61,7 +61,7 @@ class Measured:
         tracked: bool = False,
         metrics: Sequence[str] = (),
     ) -> Measured:
-        """Put the pictures whose numbers are `read` in order; skeleton: that of the results."""
+        """Put the images whose numbers are `read` in order; skeleton: that of the results."""
         pictures = np.array(read, np.int64)
         pictures = pictures[in_order([dataset.samples[i] for i in pictures])]
         there = [results[i] for i in pictures]
@@ -88,7 +88,7 @@ class Measured:
         return matched(self.labels.truth, self.found, sigmas_of(self.dataset.skeleton))
 
     def likeness(self, samples: Sequence[Sample]) -> tuple[Doubles, ...]:
-        """Return of each of all pictures the OKS of its people; -1 of those who do not count."""
+        """Return of each of all images the OKS of its people; -1 of those who do not count."""
         values = np.where(self.labels.truth.ignored, -1.0, self.matches[1])
         each = [np.full(len(sample), -1.0) for sample in samples]
         first = 0
@@ -117,7 +117,7 @@ class Measured:
         return chosen
 
     def best(self) -> Ints:
-        """Return (P,) the row of each picture's best person; -1 for none."""
+        """Return (P,) the row of each image's best person; -1 for none."""
         best = np.full(len(self.dataset), -1)
         order = np.argsort(self.found.scores, kind="stable")
         best[self.found.cells[order]] = order  # the last, best one stays

@@ -93,7 +93,7 @@ def read_persons(path: str | Path, people: Persons, skeleton: Skeleton) -> Doubl
     """Read one pose for each person: (N, K, 2) px, NaN where there is none.
 
     path: a MATLAB file with `preds` (N, K, 2), or COCO results whose image_id is the number of the
-    person (LSP: of its picture, or its name); the best score of several counts.  UsageError for
+    person (LSP: of its image, or its name); the best score of several counts.  UsageError for
     another number of people or joints.
     """
     path = Path(path)

@@ -61,7 +61,7 @@ def write_results(evaluation: Evaluation, path: Path, overwrite: bool = False) -
 def _entries(
     evaluation: Evaluation, data: str, sample: Sample, people: People
 ) -> Iterator[dict[str, Any]]:
-    """Yield the people of one picture."""
+    """Yield the people of one image."""
     ranks = plain(rescored(people, evaluation.settings["rescore"]))
     people = in_skeleton(people, evaluation.found, evaluation.skeleton)
     points, ids = triples(people), [sample.image_id] * len(people)

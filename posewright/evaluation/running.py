@@ -1,4 +1,4 @@
-"""A model over the pictures of a data set, by the pipeline that predicts, too."""
+"""A model over the images of a data set, by the pipeline that predicts, too."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ __all__ = ["FileBoxes", "LabelledBoxes", "everybody", "run"]
 Report = Callable[[Progress], None]
 Cleaner = Callable[[People], People]
 
-_AT_ONCE = 32  # pictures in memory, however many threads there are
-_AHEAD = 8  # pictures that are read before they are asked for
+_AT_ONCE = 32  # images in memory, however many threads there are
+_AHEAD = 8  # images that are read before they are asked for
 _UNLIKELY = 0.1  # score of a box from which somebody is looked for in it
 _TRACKED = 0.2  # mean joint score from which somebody is tracked, as by default in prediction
 _READERS = 2  # threads that read them
@@ -41,27 +41,27 @@ _READERS = 2  # threads that read them
 class LabelledBoxes:
     """The labels' boxes of those who count: no crowds, nobody without labelled joints.
 
-    People found in them have the number of the person in the picture for an id.
+    People found in them have the number of the person in the image for an id.
     """
 
     def __init__(self, samples: Sequence[Sample]) -> None:
         self._samples = samples
 
     def people(self, frame: Frame) -> People:
-        """Return the boxes of the picture with the number of the frame."""
+        """Return the boxes of the image with the number of the frame."""
         sample = self._samples[frame.index]
         rows = np.flatnonzero(sample.counting)
         return People.of(sample.people.boxes[rows], ids=rows)
 
 
 class FileBoxes:
-    """Boxes from a file, found by a picture's id and otherwise by its name."""
+    """Boxes from a file, found by an image's id and otherwise by its name."""
 
     def __init__(self, samples: Sequence[Sample], file: BoxFile) -> None:
         self._samples, self._file = samples, file
 
     def people(self, frame: Frame) -> People:
-        """Return the boxes of the picture with the number of the frame."""
+        """Return the boxes of the image with the number of the frame."""
         image_id = self._samples[frame.index].image_id
         if image_id not in self._file.boxes:
             return self._file.people(frame)
@@ -89,13 +89,13 @@ def run(
     progress: Report | None = None,
     source: str = "",
 ) -> tuple[list[People], dict[int, str], dict[int, str]]:
-    """Return the people found on each picture, what was wrong with those that cannot be read, and
+    """Return the people found on each image, what was wrong with those that cannot be read, and
     with those for which a network returned NaN or infinity.
 
     boxes: where people come from, None for a model that finds them by itself.  batch: views a call.
     threads: calls at once; 0 is 2 for torch, which spreads a call itself, else all processors.
     tracker, embed: of create_tracker; each video has one of its own, which gives people their ids.
-    Pictures are read a few ahead; memory does not grow with their number.
+    Images are read a few ahead; memory does not grow with their number.
     """
     start, found = time.perf_counter(), [People.empty()] * len(samples)
     bad, failed = dict[int, str](), dict[int, str]()
@@ -129,7 +129,7 @@ def _pipeline(
     threads: int,
 ) -> Pipeline:
     threads = threads or (2 if model.runtime.startswith("torch") else os.cpu_count() or 1)
-    # a window of frames has about a batch of views: three people to a picture, or one view
+    # a window of frames has about a batch of views: three people to an image, or one view
     views = 3 if model.codec.top_down else 1
     window = max(1, min(batch // views, _AT_ONCE // threads))
     return Pipeline(
@@ -145,7 +145,7 @@ def _through(pipeline: Pipeline, frames: Iterable[Frame]) -> Iterator[tuple[int,
 def _followed(
     pipeline: Pipeline, samples: Sequence[Sample], tracker: str, embed: Embed | None
 ) -> Iterator[tuple[int, Result]]:
-    """Yield the number of each picture and who is in it, video by video.
+    """Yield the number of each image and who is in it, video by video.
 
     Frames have the numbers and times that they would have if the video itself were read, and the
     unlikely are left out: where tracks are measured, they are not at the end of a ranking.
@@ -173,7 +173,7 @@ def _followed(
 
 
 class _Renumbered:
-    """Boxes of pictures, found by the number of a video's frame; nobody in them has a name yet."""
+    """Boxes of images, found by the number of a video's frame; nobody in them has a name yet."""
 
     def __init__(self, boxes: Boxes, rows: Mapping[int, int]) -> None:
         self._boxes, self._rows = boxes, rows
@@ -185,7 +185,7 @@ class _Renumbered:
 
 
 def _frames(samples: Sequence[Sample], rows: Iterable[int]) -> Iterator[Frame]:
-    """Yield the pictures of the samples at `rows`, so numbered, reading a few ahead."""
+    """Yield the images of the samples at `rows`, so numbered, reading a few ahead."""
     with ThreadPoolExecutor(_READERS, "posewright-read") as pool:
         rest = iter(rows)
         pending: deque[tuple[int, Future[Frame]]] = deque(

@@ -123,7 +123,7 @@ def _sequence(labels: Path, found: Path, make: Callable[[Entries, Entries], T]) 
         if unknown:
             raise UsageError(
                 f"{found}: {len(unknown)} of {len(poses)} image_ids are not in {labels}, e.g. "
-                f"{unknown[0]!r}; give the labels of the same pictures"
+                f"{unknown[0]!r}; give the labels of the same images"
             )
         videos: dict[Any, list[T]] = {}
         for image in sorted(images, key=lambda i: i["id"]):
@@ -164,7 +164,7 @@ def _names(entries: Entries) -> Ints:
     """Return (N,) identities of a frame, each of them once."""
     names = np.array([p["track_id"] for p in entries], np.int64)
     if len(np.unique(names)) < len(names):
-        raise ValueError(f"a track_id twice in picture {entries[0]['image_id']}")
+        raise ValueError(f"a track_id twice in image {entries[0]['image_id']}")
     return names
 
 
@@ -195,7 +195,7 @@ def _points(lists: list[list[float]]) -> Doubles:
         return np.zeros((0, len(JOINTS), 3))
     points = np.array(lists, np.float64).reshape(len(lists), -1, 3)
     if not np.isfinite(points).all() or points.shape[1] != len(POSETRACK17):
-        raise ValueError(f"key points of shape {points.shape[1:]}, (17, 3) finite was expected")
+        raise ValueError(f"keypoints of shape {points.shape[1:]}, (17, 3) finite was expected")
     return points[:, JOINTS]
 
 

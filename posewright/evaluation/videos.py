@@ -23,7 +23,7 @@ _FOUND = 0.3  # score from which a joint is there; mAP ranks all of them
 
 
 def videos(samples: Sequence[Sample]) -> list[Ints]:
-    """Return the numbers of each video's pictures, in their order.
+    """Return the numbers of each video's images, in their order.
 
     A video is what has one name and one folder: PoseTrack's numbers repeat from source to source.
     """
@@ -34,9 +34,9 @@ def videos(samples: Sequence[Sample]) -> list[Ints]:
 
 
 def frame_numbers(samples: Sequence[Sample]) -> Ints:
-    """Return (P,) the number of each picture of a video, from 0.
+    """Return (P,) the number of each image of a video, from 0.
 
-    It counts from picture to picture unless all of the labels' own numbers rise.
+    It counts from image to image unless all of the labels' own numbers rise.
     """
     numbers = np.array([sample.frame for sample in samples], np.int64)
     rising = bool((np.diff(numbers) > 0).all())
@@ -49,7 +49,7 @@ def check_identities(dataset: Dataset) -> None:
         ids = sample.people.ids[sample.counting]
         if (ids < 0).any() or len(np.unique(ids)) < len(ids):
             raise UsageError(
-                f"{dataset.name}: picture {sample.image_id} labels people without a track_id of "
+                f"{dataset.name}: image {sample.image_id} labels people without a track_id of "
                 "their own, by which identities are measured; leave the tracker out"
             )
 
@@ -110,7 +110,7 @@ def box_frames(
 
 
 def _labelled(dataset: Dataset) -> list[Ints]:
-    """Return the numbers of the pictures of each video in which somebody is labelled."""
+    """Return the numbers of the images of each video in which somebody is labelled."""
     there = np.array([len(sample) > 0 for sample in dataset], bool)
     return [rows[there[rows]] for rows in videos(dataset.samples) if there[rows].any()]
 

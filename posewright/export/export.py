@@ -72,10 +72,10 @@ def export(
     info: codec, licence and origin of the weights, as of `saving.describe`.  fixed_batch: views of
     every call, 0 for any number.  seed_input: the graph's input is `input`, normalised float32
     (B, 3, h, w), instead of uint8 views (B, h, w, 3), and the normalisation is left to the caller.
-    calibrate: a folder of pictures of people; weights and activations become int8 (openvino).
+    calibrate: a folder of images of people; weights and activations become int8 (openvino).
     tolerance: mean distance of joints in view pixels above which the file is refused, unless its
     outputs are equal up to rounding; so it is where those of a file that is not int8 differ.
-    A codec whose views follow the picture is `square` in the file, whose graph has one size.
+    A codec whose views follow the image is `square` in the file, whose graph has one size.
     Errors: ModelError (the file differs), OutputError, MissingError (a package is not installed),
     UsageError (a number below 0, or NaN).
     """
@@ -245,7 +245,7 @@ def _refuse_fixed(proto: Any, fixed_batch: int) -> None:
 def ascend_commands(path: Path, model: PoseModel, batch: int) -> Sequence[str]:
     """Return the `atc` line that compiles an exported file for Ascend, and its AIPP settings.
 
-    The file must be of `seed_input`: float32 `input`, which AIPP fills from uint8 RGB pictures.
+    The file must be of `seed_input`: float32 `input`, which AIPP fills from uint8 RGB images.
     """
     if not path.suffix == ".onnx":
         raise UsageError(f"{path}: atc reads .onnx files")

@@ -1,4 +1,4 @@
-"""OpenVINO files, in 8 bits where pictures to calibrate with are given."""
+"""OpenVINO files, in 8 bits where images to calibrate with are given."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Pixels", "crops_of", "write_openvino"]
 
 
 def crops_of(folder: Path | None, codec: Any, count: int = 300) -> Pixels | None:
-    """Return views of the people in a folder's pictures, for the calibration of int8."""
+    """Return views of the people in a folder's images, for the calibration of int8."""
     if folder is None:
         return None
     folder = Path(os.path.abspath(folder))  # "3" is no camera, nor is "rtsp:" an address
@@ -36,7 +36,7 @@ def crops_of(folder: Path | None, codec: Any, count: int = 300) -> Pixels | None
             if len(views) >= count:
                 break
     if not views:
-        raise UsageError(f"{folder}: no picture with people to calibrate with")
+        raise UsageError(f"{folder}: no image with people to calibrate with")
     return np.stack(views[:count])
 
 

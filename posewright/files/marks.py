@@ -1,4 +1,4 @@
-"""The mark in what was drawn: a comment that tells it from the pictures that it was drawn on.
+"""The mark in what was drawn: a comment that tells it from the images that it was drawn on.
 
 JPEG: a comment segment (ITU-T T.81, B.2.4.5) after the JFIF header.  PNG: a tEXt chunk (PNG
 specification, 11.3.3.3) after the header.  Both stand in the first bytes of a file.  MP4 and AVI:
@@ -37,7 +37,7 @@ def marked(data: bytes) -> bytes:
 
 
 def mark_avi(path: str | os.PathLike[str]) -> None:
-    """Put the mark into an AVI file, in place of filling before its pictures; OSError if it fails.
+    """Put the mark into an AVI file, in place of filling before its images; OSError if it fails.
 
     A file without filling stays as it is.
     """
@@ -59,7 +59,7 @@ def mark_avi(path: str | os.PathLike[str]) -> None:
 
 
 def is_drawn(path: str | os.PathLike[str]) -> bool:
-    """Tell a picture that bears the mark; False for what cannot be read."""
+    """Tell an image that bears the mark; False for what cannot be read."""
     try:
         if not os.path.isfile(path):
             return False
@@ -72,7 +72,7 @@ def is_drawn(path: str | os.PathLike[str]) -> bool:
 
 
 def drawn_among(paths: Iterable[str]) -> list[str]:
-    """Return those of the pictures that bear the mark and lie where a run puts them.
+    """Return those of the images that bear the mark and lie where a run puts them.
 
     That is a folder "images": in others no file is opened.
     """

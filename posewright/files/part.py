@@ -189,7 +189,7 @@ class PartFolder(_Part):
         """Write one file; where the name is taken, under the next free one: "name_2.jpg"."""
         with self.guard(self.abort):
             path, number = self.path / name, 1
-            while path.exists():  # frame 12 of walk.mp4, and a picture walk_000012.jpg
+            while path.exists():  # frame 12 of walk.mp4, and an image walk_000012.jpg
                 number += 1
                 path = self.path / f"{Path(name).stem}_{number}{Path(name).suffix}"
             path.write_bytes(data)

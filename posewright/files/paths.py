@@ -1,4 +1,4 @@
-"""Which of the pictures that a file names is the one of a path: by the longest matching tail."""
+"""Which of the images that a file names is the one of a path: by the longest matching tail."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _parts(path: str, suffix: bool = True) -> list[str]:
 
 
 class PathIndex:
-    """Finds the names that mean the same picture as a path.
+    """Finds the names that mean the same image as a path.
 
     names: as a file of labels or results has them, with or without folders.  suffix: ".jpg" and its
     like are a part of a name.

@@ -63,7 +63,7 @@ def _text(path: Path) -> str:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error
     if len(data) > MOST_BYTES:
         raise SourceError(
-            f"{path} is larger than {MOST_BYTES} bytes; list pictures in a .txt file that it names"
+            f"{path} is larger than {MOST_BYTES} bytes; list images in a .txt file that it names"
         )
     text = data.decode("utf-8-sig")
     depth = 0

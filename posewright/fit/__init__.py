@@ -1,6 +1,6 @@
-"""What is learned from labelled pictures besides networks.
+"""What is learned from labelled images besides networks.
 
-ppose         the constants of p-Pose NMS, measured on pictures they have not seen
+ppose         the constants of p-Pose NMS, measured on images they have not seen
 ppose_search  the search for them
 boxes         how far a detector's boxes are from the labelled ones, for PGPG
 """

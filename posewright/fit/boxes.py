@@ -28,7 +28,7 @@ def detected(
     """Match a detector's boxes to the people of a set.
 
     Returns the N people found, (N, 4) offsets of their boxes in widths and heights of the true
-    ones, and how many could have been found.  In each picture the best score comes first and takes
+    ones, and how many could have been found.  In each image the best score comes first and takes
     the free person with the highest IoU, at least `iou`; crowd regions do not count.
     """
     people, offsets, count = [People.empty(dataset.skeleton)], [np.zeros((0, 4))], 0
@@ -81,7 +81,7 @@ def fit_offsets(
     if len(people) < _EACH:
         raise SourceError(
             f"{source}: {len(people)} boxes match a labelled person, at least {_EACH} are needed; "
-            "give boxes of the same pictures, or lower the IoU"
+            "give boxes of the same images, or lower the IoU"
         )
     rng = np.random.default_rng(seed)
     everybody = fit_mixture(offsets, _parts(len(offsets), components), rng)

@@ -1,4 +1,4 @@
-"""p-Pose NMS learned from labelled pictures: fit, measured on pictures it has not seen, kept.
+"""p-Pose NMS learned from labelled images: fit, measured on images it has not seen, kept.
 
 The search is nms_fit's; here are data sets and files round it.
 """
@@ -45,9 +45,9 @@ _HEADER = 100 << 20  # bytes; safetensors allows no longer header
 class Fit:
     """What was learned, and what it is worth.
 
-    numbers: way to remove duplicates -> AP on the pictures of the fit.  unseen: the same for
-    pictures that the settings they went by were not fitted on; empty without folds.  settings of
-    the folds in `folds`.  pictures, people: how many.
+    numbers: way to remove duplicates -> AP on the images of the fit.  unseen: the same for
+    images that the settings they went by were not fitted on; empty without folds.  settings of
+    the folds in `folds`.  images, people: how many.
     """
 
     skeleton: Skeleton
@@ -101,9 +101,9 @@ def read_settings(path: str | Path) -> PPoseNMS:
 
 
 def read_candidates(dataset: Dataset, path: Path, crowdpose: bool = False) -> Candidates:
-    """Return the people of a result file on the pictures of a labelled set.
+    """Return the people of a result file on the images of a labelled set.
 
-    path: COCO key point results from which duplicates have not been removed (`--nms none`), with
+    path: COCO keypoint results from which duplicates have not been removed (`--nms none`), with
     the joints of the labels.  A score is taken for box score times mean joint score, as posewright
     writes it; where it is larger than that can be, the box score counts as 1.  crowdpose: areas are
     0.53 of the boxes'.  Errors: those of `readers.instances.detections`.
@@ -142,25 +142,25 @@ def fit(
     source: str = "",
     say: Callable[[str], None] | None = None,
 ) -> Fit:
-    """Return the constants of p-Pose NMS that give these pictures the highest OKS AP.
+    """Return the constants of p-Pose NMS that give these images the highest OKS AP.
 
-    folds: pictures are dealt out into so many parts, and each is also measured with what the others
+    folds: images are dealt out into so many parts, and each is also measured with what the others
     have taught, which is the number to believe; 0 leaves that out.  say: called with each line of
-    progress.  UsageError: nobody is labelled or found, or there are fewer pictures than folds.
+    progress.  UsageError: nobody is labelled or found, or there are fewer images than folds.
     """
     start, count = PPoseNMS.usual(len(skeleton)), len(candidates)
     people = sum(map(len, candidates.people))
     if not people or not (~candidates.truth.ignored).any():
         raise UsageError(
             f"{people} people found and {int((~candidates.truth.ignored).sum())} labelled on "
-            f"{count} pictures; both are needed to learn p-Pose NMS"
+            f"{count} images; both are needed to learn p-Pose NMS"
         )
     if folds == 1 or folds > count:
-        raise UsageError(f"{folds} folds of {count} pictures; give 2 to {count}, or 0 for none")
+        raise UsageError(f"{folds} folds of {count} images; give 2 to {count}, or 0 for none")
     say = say or (lambda line: None)
     numbers = compare(candidates, skeleton, [start] * count)
     best = search(candidates, start)
-    say(f"all {count} pictures: AP {numbers['fixed']:.4f} -> {best.value:.4f}")
+    say(f"all {count} images: AP {numbers['fixed']:.4f} -> {best.value:.4f}")
     parts = [np.arange(count)[f::folds] for f in range(folds)]
     seen = [_without(candidates, part, start) for part in parts]
     unseen: dict[str, float] = {}
@@ -190,7 +190,7 @@ def _without(candidates: Candidates, part: Ints, start: PPoseNMS) -> Search:
 def compare(
     candidates: Candidates, skeleton: Skeleton, learned: Sequence[PPoseNMS]
 ) -> dict[str, float]:
-    """Return the AP of each way to remove duplicates; learned: the settings of each picture.
+    """Return the AP of each way to remove duplicates; learned: the settings of each image.
 
     order is the published constants with the better one of two told by box*mean.
     """

@@ -1,4 +1,4 @@
-"""The constants of p-Pose NMS that give labelled pictures the highest average precision.
+"""The constants of p-Pose NMS that give labelled images the highest average precision.
 
 As the paper has it (arXiv:1612.00137, section 3.3): two parameters at a time, the others fixed, in
 turn until none of the pairs gains.
@@ -48,7 +48,7 @@ _FAR = 50.0
 _STEPS = (2.0, 2**0.5, 2**0.25)  # factor from one value to the next, coarse to fine
 _REACH = np.arange(-3, 4)  # steps either way: 49 points a pair
 # Least gain of average precision, times the number of labelled people.  One person more or less is
-# about 1: what is less is chance, and does worse on other pictures.
+# about 1: what is less is chance, and does worse on other images.
 _GAIN = 0.4
 _MOST = 500_000  # outcomes kept, of about a kilobyte each
 
@@ -57,10 +57,10 @@ Outcome = tuple[NDArray[np.int8], Doubles]  # (D, T) what detections are worth, 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """People found on labelled pictures before duplicates went.
+    """People found on labelled images before duplicates went.
 
-    truth: labels by ascending picture.  people: of each picture; box scores in [0, 1].  ranks: of
-    each picture, (N,) the scores by which the file ranks them, of any scale.  sigmas: (K,) of OKS.
+    truth: labels by ascending image.  people: of each image; box scores in [0, 1].  ranks: of
+    each image, (N,) the scores by which the file ranks them, of any scale.  sigmas: (K,) of OKS.
     """
 
     truth: Truth
@@ -72,7 +72,7 @@ class Candidates:
         return len(self.people)
 
     def __getitem__(self, pictures: Sequence[int] | Ints) -> Candidates:
-        """Return some of the pictures, numbered anew."""
+        """Return some of the images, numbered anew."""
         numbers = np.sort(np.asarray(pictures, np.int64))
         row = np.full(len(self), -1)
         row[numbers] = np.arange(len(numbers))
@@ -85,9 +85,9 @@ class Candidates:
         )
 
     def outcome(self, picture: int, left: People, rows: Ints) -> Outcome:
-        """Return what the people left of a picture are worth at each threshold.
+        """Return what the people left of an image are worth at each threshold.
 
-        rows: (M,) who of the picture they are.  -1 finds nobody, 0 somebody who counts, 1 somebody
+        rows: (M,) who of the image they are.  -1 finds nobody, 0 somebody who counts, 1 somebody
         who is ignored.  A person's score changes as the mean of the joint scores does.
         """
         before = np.maximum(self.people[picture].pose_scores[rows], 1e-9)
@@ -104,7 +104,7 @@ class Candidates:
         return worth.astype(np.int8), scores[best]
 
     def precision(self, outcomes: Sequence[Outcome]) -> float:
-        """Return the average precision of all pictures together; -1 where there is nobody."""
+        """Return the average precision of all images together; -1 where there is nobody."""
         worth = np.concatenate([o[0] for o in outcomes]).astype(np.int64)
         order = np.argsort(-np.concatenate([o[1] for o in outcomes]), kind="stable")
         nothing = np.zeros(len(worth), bool)
@@ -112,7 +112,7 @@ class Candidates:
         return average(curve(worth, np.array([False, True]), nothing, order, to_find).precision)
 
     def cleaned(self, settings: Sequence[PPoseNMS | None]) -> float:
-        """Return the average precision after `ppose_nms`, each picture by its own settings.
+        """Return the average precision after `ppose_nms`, each image by its own settings.
 
         None leaves everybody.
         """
@@ -125,10 +125,10 @@ class Candidates:
 
 
 class _Near:
-    """Every pair of people of a picture that may be duplicates, of all pictures in a row.
+    """Every pair of people of an image that may be duplicates, of all images in a row.
 
-    first, second: (P,) numbers of the better and the worse one, were it so, over all pictures.
-    ends: (pictures + 1,) where each picture's pairs begin.
+    first, second: (P,) numbers of the better and the worse one, were it so, over all images.
+    ends: (images + 1,) where each image's pairs begin.
     """
 
     def __init__(self, people: Sequence[People], start: PPoseNMS) -> None:

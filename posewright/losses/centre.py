@@ -75,7 +75,7 @@ class AdaptivePoseLoss(nn.Module):
         gap = joints - targets["joints"]
         l1 = (gap.abs() * weight[..., None]).sum() / (2 * weight.sum() + 1e-4)
         people = (weight.sum(2) > 0).sum().clamp(min=1)
-        # object key point similarity
+        # object keypoint similarity
         variance = (2 * self.sigmas).square().to(gap.dtype)
         near = (-gap.square().sum(3) / (2 * variance * targets["area"][..., None])).exp()
         similar = (near * weight).sum(2) / weight.sum(2).clamp(min=1)  # (B, S)

@@ -86,7 +86,7 @@ def _cells_near(at: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
 
 
 class YoloPoseLoss(OKSLoss):
-    """Box, objectness, class, key point and visibility losses of YOLO-Pose (arXiv:2204.06806).
+    """Box, objectness, class, keypoint and visibility losses of YOLO-Pose (arXiv:2204.06806).
 
     outputs: as `YoloPose`, of views of its input size.  targets: as `padded`.  Anchors that answer
     for a person have 0.05 (1 - CIoU), 0.1 times the mean over labelled joints of 1 - exp(-d^2 / (4

@@ -142,7 +142,7 @@ def _visibility(logits: Tensor, weight: Tensor) -> Tensor:
 
 
 class YoloxPoseLoss(OKSLoss):
-    """Score, objectness, box, key point and visibility losses of mmpose's YOLOX-Pose.
+    """Score, objectness, box, keypoint and visibility losses of mmpose's YOLOX-Pose.
 
     outputs: as `YoloxPose`, of views of its input size.  targets: as `padded`.  With S cells
     matched: BCE of cls with sqrt(OKS) and 5 (1 - IoU^2) on matched cells, BCE of objectness on all,
@@ -197,7 +197,7 @@ class RTMOStage:
 
 
 class RTMOLoss(OKSLoss):
-    """Score, box, visibility and key point losses of RTMO (arXiv:2312.07526).
+    """Score, box, visibility and keypoint losses of RTMO (arXiv:2312.07526).
 
     outputs: of a network in train() mode, of views of the codec's input size: scores (B, N) and
     visibility (B, N, K), logits; boxes (B, N, 4) and proxy (B, N, K, 2) in px; pose (B, N, C).

@@ -2,7 +2,7 @@
 
 instances  labels and detections of a data set as arrays
 ranking    detections by score, matched to labels: precision and recall
-oks        COCO, OCHuman, CrowdPose and COCO-WholeBody key points
+oks        COCO, OCHuman, CrowdPose and COCO-WholeBody keypoints
 boxes      COCO boxes
 pck        PCK, PCKh, area under its curve, error in pixels
 tracking   MOTA, MOTP, IDF1

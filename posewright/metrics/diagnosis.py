@@ -1,4 +1,4 @@
-"""What kind of mistakes key points make, and how like the truth each person is.
+"""What kind of mistakes keypoints make, and how like the truth each person is.
 
 Kinds as in Ronchi and Perona, "Benchmarking and Error Diagnosis in Multi-Instance Pose Estimation"
 (arXiv:1707.05388), by the similarity s = exp(-d² / (2 area (2 sigma)²)) of a joint.

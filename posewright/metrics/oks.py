@@ -1,4 +1,4 @@
-"""Average precision and recall of key points by object key point similarity (OKS).
+"""Average precision and recall of keypoints by object keypoint similarity (OKS).
 
 COCO's rules (cocodataset.org/#keypoints-eval), which OCHuman shares; CrowdPose (arXiv:1812.00324)
 takes 0.53 of the box for the area and splits images by how crowded they are; COCO-WholeBody
@@ -61,7 +61,7 @@ MOST = 20  # detections of an image that count
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
-    """What COCO's key point evaluation finds.
+    """What COCO's keypoint evaluation finds.
 
     curves: area range -> precision and recall at the ten thresholds.  numbers: the published names,
     -1 where there is nothing to find.

@@ -1,4 +1,4 @@
-"""Percentage of correct key points, by any size of reference, and errors in pixels.
+"""Percentage of correct keypoints, by any size of reference, and errors in pixels.
 
 PCK: Yang and Ramanan, TPAMI 2013.  PCKh: Andriluka et al., CVPR 2014 (MPII).
 """

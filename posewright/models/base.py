@@ -28,7 +28,7 @@ def as_skeleton(skeleton: Skeleton | str) -> Skeleton:
 class PoseModel(nn.Module):
     """Backbone, neck and head, with the codec, skeleton and normalisation that belong to them.
 
-    `forward` takes views as they come from a picture, `compute` takes what the layers take.
+    `forward` takes views as they come from an image, `compute` takes what the layers take.
     loss: a module called with (outputs, targets); it may own parameters (RLE's flow).  `backbone`,
     `neck` and `head` may be any modules: `compute` is head(neck(backbone(x))), and the head returns
     the arrays that the codec documents.
@@ -64,7 +64,7 @@ class PoseModel(nn.Module):
     def forward(self, views: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:
         """(B, h, w, 3) RGB, uint8 or 0 to 255 -> the outputs that the codec documents.
 
-        condition: (B, C, h, w), which a network that refines a pose takes besides the picture, as
+        condition: (B, C, h, w), which a network that refines a pose takes besides the image, as
         its codec's `condition` makes it; a UsageError if it is left out there.
         """
         if condition is None and refines(self.codec):
@@ -98,7 +98,7 @@ class PoseModel(nn.Module):
 
     @property
     def black(self) -> Tensor:
-        """(1, 3, 1, 1) what a black pixel is after `normalise`: what lies outside of a picture."""
+        """(1, 3, 1, 1) what a black pixel is after `normalise`: what lies outside of an image."""
         return -self.mean / self.std
 
     @property

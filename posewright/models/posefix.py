@@ -45,7 +45,7 @@ def _posefix(depth: int, input_size: tuple[int, int], skeleton: Skeleton | str) 
     skeleton = as_skeleton(skeleton)
     joints = len(skeleton)
     backbone = ResNet(depth)
-    # picture and one rendered map per joint
+    # image and one rendered map per joint
     backbone.conv1 = nn.Conv2d(3 + joints, 64, 7, 2, 3, bias=False)
     head, codec = PoseFixHead(2048, joints), PoseFix(input_size)
     loss = loss_for(codec, skeleton)

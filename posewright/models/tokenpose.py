@@ -206,7 +206,7 @@ def tokenpose_t(
     skeleton: Skeleton | str = "coco17",
     codec: Codec | str = "heatmap",
 ) -> PoseModel:
-    """TokenPose-T: patches of the picture itself, no convolution."""
+    """TokenPose-T: patches of the image itself, no convolution."""
     return _tokenpose((nn.Identity(), 3, 1), Shape((12,), 16), input_size, patch, skeleton, codec)
 
 

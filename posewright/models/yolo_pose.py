@@ -1,4 +1,4 @@
-"""YOLO-Pose: YOLOv5-P6 with a branch of key points beside the boxes (arXiv:2204.06806).
+"""YOLO-Pose: YOLOv5-P6 with a branch of keypoints beside the boxes (arXiv:2204.06806).
 
 Layers are numbered as in the published state dicts, in which concatenations and resizings count.
 """
@@ -222,7 +222,7 @@ def _joint_layers(width: int, outputs: int, act: Act) -> nn.Sequential:
 class YoloPoseHead(nn.Module):
     """Maps of all strides -> the numbers of every anchor, as `YoloPose` documents them.
 
-    depthwise: key points have layers of their own before the last.
+    depthwise: keypoints have layers of their own before the last.
     """
 
     def __init__(
@@ -254,8 +254,8 @@ class YoloPoseHead(nn.Module):
     def _flat(self, x: Tensor) -> Tensor:
         """(B, A n, h, w) -> (B, A h w, n): the first n channels are the first anchor's.
 
-        The channels are those of both branches one after the other, so that an anchor's key points
-        do not begin where those of the key points' branch do.
+        The channels are those of both branches one after the other, so that an anchor's keypoints
+        do not begin where those of the keypoints' branch do.
         """
         return x.unflatten(1, (self.anchors, -1)).flatten(3).transpose(2, 3).flatten(1, 2)
 
@@ -300,7 +300,7 @@ def yolo_pose_s6(
 ) -> PoseModel:
     """YOLO-Pose s6: half of the width, a third of the depth.
 
-    depthwise: key points have layers of their own, as in the published weights.
+    depthwise: keypoints have layers of their own, as in the published weights.
     """
     return _yolo_pose(SMALL, 1, input_size, skeleton, depthwise=depthwise)
 
@@ -314,7 +314,7 @@ def yolo_pose_m6(
 ) -> PoseModel:
     """YOLO-Pose m6: three quarters of the width, two thirds of the depth.
 
-    depthwise: key points have layers of their own, as in the published weights.
+    depthwise: keypoints have layers of their own, as in the published weights.
     """
     return _yolo_pose(MEDIUM, 2, input_size, skeleton, depthwise=depthwise)
 
@@ -328,7 +328,7 @@ def yolo_pose_l6(
 ) -> PoseModel:
     """YOLO-Pose l6: YOLOv5l6 as it is.
 
-    depthwise: key points have layers of their own, as in the published weights.
+    depthwise: keypoints have layers of their own, as in the published weights.
     """
     return _yolo_pose(LARGE, 3, input_size, skeleton, depthwise=depthwise)
 
@@ -342,7 +342,7 @@ def yolo_pose_s6_ti_lite(
 ) -> PoseModel:
     """YOLO-Pose s6 of ReLU and plain convolutions, for small devices.
 
-    depthwise: key points have layers of their own, unlike in the published weights.
+    depthwise: keypoints have layers of their own, unlike in the published weights.
     """
     return _yolo_pose(SMALL, 1, input_size, skeleton, depthwise=depthwise, lite=True)
 
@@ -356,7 +356,7 @@ def yolo_pose_m6_ti_lite(
 ) -> PoseModel:
     """YOLO-Pose m6 of ReLU and plain convolutions, for small devices.
 
-    depthwise: key points have layers of their own, unlike in the published weights.
+    depthwise: keypoints have layers of their own, unlike in the published weights.
     """
     return _yolo_pose(MEDIUM, 2, input_size, skeleton, depthwise=depthwise, lite=True)
 
@@ -370,6 +370,6 @@ def yolo_pose_l6_ti_lite(
 ) -> PoseModel:
     """YOLO-Pose l6 of ReLU and plain convolutions, for small devices.
 
-    depthwise: key points have layers of their own, unlike in the published weights.
+    depthwise: keypoints have layers of their own, unlike in the published weights.
     """
     return _yolo_pose(LARGE, 3, input_size, skeleton, depthwise=depthwise, lite=True)

@@ -128,7 +128,7 @@ def predictors(
 
 
 class YoloxPoseHead(nn.Module):
-    """Three branches of convolutions on each level: score; box and objectness; key points."""
+    """Three branches of convolutions on each level: score; box and objectness; keypoints."""
 
     def __init__(self, width: int, joints: int, levels: int = 3) -> None:
         super().__init__()

@@ -53,7 +53,7 @@ class Peaks:
 def associate(people: People, peaks: Peaks, sigmas: ArrayLike) -> People:
     """Return people with the joints that are theirs; without those to whom none is left.
 
-    people: N boxes with their scores; key points of N people that stand in where a joint goes to
+    people: N boxes with their scores; keypoints of N people that stand in where a joint goes to
     somebody else, with a score of 0.  sigmas: (K,) OKS sigmas.  A joint is the score-weighted mean
     of its node's candidates, its score the person's own.  Somebody found twice loses all joints to
     the better of the two, so that duplicates go, too.

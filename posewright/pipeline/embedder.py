@@ -46,9 +46,7 @@ class Embedder:
         if not len(people):
             return np.zeros((0, 0), np.float32)
         if not frame.image.size:
-            raise UsageError(
-                "appearance is in pictures, which saved poses do not hold; use predict"
-            )
+            raise UsageError("appearance is in images, which saved poses do not hold; use predict")
         warps = self.codec.warps(frame.size, people)
         views = np.stack([warp.image(frame.image) for warp in warps])  # (N, h, w, 3)
         size = min(self.batch, -(-len(views) // self.threads))

@@ -1,4 +1,4 @@
-"""estimate() and Pipeline: the one inference path, for a picture and for a day of video."""
+"""estimate() and Pipeline: the one inference path, for an image and for a day of video."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ __all__ = ["Refiner"]
 
 
 class Refiner:
-    """A network that looks at a picture and a pose in it and returns a better pose.
+    """A network that looks at an image and a pose in it and returns a better pose.
 
     Boxes, scores and ids of the people stay; their joints move.  UsageError: the model is no
     refiner.

@@ -26,7 +26,7 @@ def read_boxes(path: str | Path, category: int = 1) -> BoxFile:
     `category` are read, by default people; where none has it, as of a detector of one class, those
     of 1.  Others are left out.  An AlphaPose idx is not read: without tracking it is no identity.
     Entries that make no sense are left out and counted.  SourceError for a file that is broken,
-    holds no usable box although it has entries, or more than 1,000 of a picture.
+    holds no usable box although it has entries, or more than 1,000 of an image.
     """
     path = Path(path)
     data = load(path)
@@ -100,7 +100,7 @@ class BoxFile:
     def people(self, frame: Frame) -> People:
         """Return the boxes of a frame.
 
-        A picture is found by its name, with or without folder and suffix, or by the last integer in
+        An image is found by its name, with or without folder and suffix, or by the last integer in
         it; a video's frame by its number.  Of equal names in several folders the one with the most
         folders in common counts.  No boxes in the file, or no telling which: nobody.
         """
@@ -123,11 +123,11 @@ class BoxFile:
         """Return one line on what did not match so far; "" where everything did."""
         parts = []
         if self.missing:
-            parts.append(f"{self.missing} of {self.asked} pictures have no boxes in it")
+            parts.append(f"{self.missing} of {self.asked} images have no boxes in it")
         if self.unclear:
-            parts.append(f"{self.unclear} of {self.asked} pictures fit several of its image_ids")
+            parts.append(f"{self.unclear} of {self.asked} images fit several of its image_ids")
         if self.unused():
-            parts.append(f"{self.unused()} of its {len(self.boxes)} image_ids match no picture")
+            parts.append(f"{self.unused()} of its {len(self.boxes)} image_ids match no image")
         if self.bad:
             parts.append(f"{len(self.bad)} entries are no boxes ({self.bad[0]})")
         return f"{self.path}: {'; '.join(parts)}" if parts else ""

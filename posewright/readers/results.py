@@ -44,7 +44,7 @@ def read_results(path: str | Path, skeleton: Skeleton | None = None) -> Iterator
 
     path: `poses.jsonl`, `coco-results.json`, `alphapose-results.json` (of any flavour) or the
     folder `openpose`.  The last three name no joints: `skeleton` does, by default the usual one
-    of as many joints.  They hold no picture size either, (0, 0) then, and only frames with
+    of as many joints.  They hold no image size either, (0, 0) then, and only frames with
     people; image ids are in natural order, 2.jpg before 10.jpg.  Box scores of COCO and AlphaPose
     are worked out from the written score.  Where OpenPose files state no boxes, these are what the
     joints span, scored by their mean.  SourceError for a file that is broken, UsageError for one
@@ -187,7 +187,7 @@ def _lists(path: Path, data: Any, skeleton: Skeleton | None) -> Iterator[Result]
             bad.append(f"entry {number}: {error!r}")
     if bad:
         raise SourceError(
-            f"{path}: {len(bad)} of {len(data)} entries are not people with key points "
+            f"{path}: {len(bad)} of {len(data)} entries are not people with keypoints "
             f"({bad[0]}); write it again"
         )
     counts = {len(p.points) for p in chain.from_iterable(groups.values())}
@@ -248,7 +248,7 @@ class _Place:
 
     @property
     def sequence(self) -> str:
-        """The folder of a picture, a video's name, or "" for numbers and names without folder."""
+        """The folder of an image, a video's name, or "" for numbers and names without folder."""
         if isinstance(self.image, int):
             return ""
         if is_picture(self.image):
@@ -263,8 +263,8 @@ class _Place:
 def _numbered(places: list[_Place]) -> Iterator[tuple[_Place, int]]:
     """Yield the places of a sequence in order with the numbers of their frames.
 
-    The numbers are those in the names of pictures where these grow, and otherwise count the
-    pictures that are there.
+    The numbers are those in the names of images where these grow, and otherwise count the
+    images that are there.
     """
     stated = [
         p.image

@@ -1,6 +1,6 @@
 """The families of the zoo with their recipes, and where each is written; on COCO unless said.
 
-Where a recipe uses what is not built (mosaic, mixing of pictures), its source says so.
+Where a recipe uses what is not built (mosaic, mixing of images), its source says so.
 """
 
 from __future__ import annotations

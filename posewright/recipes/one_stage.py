@@ -39,7 +39,7 @@ def adaptivepose(model: str) -> Recipe:
 
 
 def yoloxpose(model: str) -> Recipe:
-    # Five epochs of warm-up are 1,100 steps of 256 of COCO's 56,599 pictures with people.
+    # Five epochs of warm-up are 1,100 steps of 256 of COCO's 56,599 images with people.
     return Recipe(
         model,
         epochs=300,
@@ -67,7 +67,7 @@ def rtmo(model: str) -> Recipe:
 
 
 def yolo_pose(model: str) -> Recipe:
-    # Three epochs of warm-up are 2,650 steps of 64 of the same pictures.
+    # Three epochs of warm-up are 2,650 steps of 64 of the same images.
     return Recipe(
         model,
         epochs=300,

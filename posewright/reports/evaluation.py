@@ -24,7 +24,7 @@ _ON_TOP = 6  # numbers written large
 def evaluation_report(evaluation: Evaluation, dataset: Dataset, folder: Path) -> Path:
     """Write report.html into a folder, which is made where it is not there; return its path.
 
-    dataset: what was evaluated on, whose pictures are read again for the gallery.
+    dataset: what was evaluated on, whose images are read again for the gallery.
     """
     figures = worst_people(
         dataset.samples,
@@ -43,7 +43,7 @@ def evaluation_report(evaluation: Evaluation, dataset: Dataset, folder: Path) ->
     text = page.page(
         f"{evaluation.model} on {dataset.name}",
         page.note(
-            f"{read} pictures{bad} with {dataset.people} people in the labels; {found} found in "
+            f"{read} images{bad} with {dataset.people} people in the labels; {found} found in "
             f"{evaluation.seconds:.1f} s by {evaluation.runtime}"
         ),
         *scoring_parts(evaluation.scoring),

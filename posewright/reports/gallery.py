@@ -30,7 +30,7 @@ def worst_people(
     """Return figures of the `count` people with the lowest likeness: labels left, found right.
 
     results, likeness: of each sample, its people as found and (N,) OKS or the like of its labelled
-    people, -1 where one does not count.  labelled, found: skeletons of the two.  Pictures that
+    people, -1 where one does not count.  labelled, found: skeletons of the two.  Images that
     cannot be read are passed over.
     """
     worst = sorted(
@@ -53,7 +53,7 @@ def worst_people(
 def _tile(
     sample: Sample, number: int, people: People, labelled: Skeleton, found: Skeleton
 ) -> Pixels | None:
-    """Return the two crops beside each other; None where the picture cannot be read."""
+    """Return the two crops beside each other; None where the image cannot be read."""
     from posewright.draw import draw
     from posewright.warp import Warp
 

@@ -1,4 +1,4 @@
-"""HTML: a page, its sections, tables and pictures.  Every text is escaped here and nowhere else."""
+"""HTML: a page, its sections, tables and images.  Every text is escaped here and nowhere else."""
 
 from __future__ import annotations
 

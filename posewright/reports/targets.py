@@ -29,11 +29,11 @@ def draw_targets(
     codec: Codec,
     skeleton: Skeleton,
 ) -> Pixels:
-    """(B, h, w, 3) RGB training views -> one RGB picture of the first 16 with their joints.
+    """(B, h, w, 3) RGB training views -> one RGB image of the first 16 with their joints.
 
     people: of each view, in view px.  targets: as of the codec, arrays or tensors; where they are
     maps ("heatmap" (B, C, h, w), otherwise "centre"), each view stands a second time beside itself
-    with its maps over it.  No views give a picture of no size.
+    with its maps over it.  No views give an image of no size.
     """
     count = min(len(views), _MOST)
     maps = _maps(targets, count, skeleton)
@@ -81,7 +81,7 @@ def _overlaid(view: Pixels, maps: Floats, codec: Codec) -> Pixels:
 
 
 def _sized(picture: Pixels) -> Pixels:
-    """Return the picture at most _SIDE px long."""
+    """Return the image at most _SIDE px long."""
     import cv2
 
     height, width = picture.shape[:2]

@@ -38,7 +38,7 @@ def training_report(folder: Path) -> Path:
         page.facts(_facts(log, held)),
         page.section("Curves", _curves(log, held) or page.note("No step has been logged yet.")),
         page.section("Validation", _validation(held)),
-        page.section("Training pictures with their targets", _targets(folder / "targets.jpg")),
+        page.section("Training images with their targets", _targets(folder / "targets.jpg")),
         page.section("Data", _json_table(folder / "data.json")),
         page.section(
             "Recipe", page.code(recipe) if recipe else page.note("The recipe was not written.")
@@ -63,7 +63,7 @@ def _facts(log: Columns, held: Columns) -> dict[str, Any]:
             found["in epoch"] = epoch
     rates = [v for v in log.get("images_per_second", ()) if math.isfinite(v)]
     if rates:
-        found["pictures a second"] = float(np.median(rates))
+        found["images a second"] = float(np.median(rates))
     seconds, waited = (np.nansum(log.get(k, [])) for k in ("seconds", "data_wait"))
     if seconds > 0:
         hours, rest = divmod(round(float(seconds)), 3600)
@@ -112,8 +112,8 @@ def _curves(log: Columns, held: Columns) -> str:
         names = _alike(held, main)
         others = {m: _series(epochs, held[m]) for m in names}
         drawn.append(plots.lines(others, "Validation: all", "epoch", "", _from_0(held, names)))
-    speed = {"pictures a second": _series(steps, log.get("images_per_second", []))}
-    drawn.append(plots.lines(speed, "Speed", "step", "pictures a second"))
+    speed = {"images a second": _series(steps, log.get("images_per_second", []))}
+    drawn.append(plots.lines(speed, "Speed", "step", "images a second"))
     return page.columns(*drawn)
 
 
@@ -153,7 +153,7 @@ def _validation(held: Columns) -> str:
 
 def _targets(path: Path) -> str:
     if not path.is_file():
-        return page.note("No picture of the targets was written.")
+        return page.note("No image of the targets was written.")
     return page.jpeg(path.read_bytes(), "What the network sees, and what it is asked for.")
 
 

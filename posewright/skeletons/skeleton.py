@@ -1,4 +1,4 @@
-"""Skeleton: joint names, limbs, mirror pairs and sigmas of one set of key points."""
+"""Skeleton: joint names, limbs, mirror pairs and sigmas of one set of keypoints."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_JOINTS = 1000  # that a file may state; the largest published skeletons hav
 
 @dataclass(frozen=True)
 class Skeleton:
-    """Joint names, limbs, mirror pairs and OKS sigmas of one key point set.
+    """Joint names, limbs, mirror pairs and OKS sigmas of one keypoint set.
 
     joints: K names, left and right ones beginning with "left_" and "right_".  links: pairs of joint
     numbers to draw.  sigmas: K per-joint standard deviations of the OKS metric (COCO), in units of

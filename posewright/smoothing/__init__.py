@@ -32,7 +32,7 @@ __all__ = [
 
 GAP = 0.2  # seconds, for whoever asks for smoothing and says no gap
 MAX_GAP = 10.0
-MAX_PICTURES = 1.0  # seconds of pictures that may wait for their poses
+MAX_PICTURES = 1.0  # seconds of images that may wait for their poses
 
 
 class Stage(Protocol):
@@ -93,7 +93,7 @@ def create_smoother(
     smooth: a method, see parse_smoothing.  gap: seconds between two sights of a person or joint
     that are filled in and bridged; 0 fills nothing, None is 0.2 where `smooth` is given and the
     source is not live.  fps: frames a second, for results without times.  live: the source has no
-    end, so that results may wait for seconds only.  pictures: results carry pictures, which take
+    end, so that results may wait for seconds only.  images: results carry images, which take
     memory while they wait.  UsageError for what cannot be meant or done.
     """
     method = parse_smoothing(smooth) if isinstance(smooth, str) else smooth
@@ -112,13 +112,13 @@ def create_smoother(
             )
         if pictures:
             raise UsageError(
-                f"{method.name} works on a thousand frames at a time, whose pictures do not fit in "
+                f"{method.name} works on a thousand frames at a time, whose images do not fit in "
                 "memory; save without images and video, or smooth with one-euro or kalman"
             )
     lag = method.settings.get("lag", 0.0) if method is not None else 0.0
     if pictures and gap + lag > MAX_PICTURES:
         raise UsageError(
-            f"pictures cannot wait {gap + lag:g} seconds for their poses; take a gap and lag of "
+            f"images cannot wait {gap + lag:g} seconds for their poses; take a gap and lag of "
             f"{MAX_PICTURES:g} second together, or save without images and video"
         )
     fill: list[Stage] = [Gaps(gap, fps)] if gap > 0 else []

@@ -39,7 +39,7 @@ class Blocks:
     The sides are as long as the filter's memory: results equal those of the whole sequence to a
     thousandth of a pixel.  Each joint of an identity is cut into runs where it was unseen for more
     than `gap` seconds; what was not seen stays.  Runs of unequal times are interpolated to equal
-    ones and back.  Memory: the thousand frames and both sides, without pictures.
+    ones and back.  Memory: the thousand frames and both sides, without images.
     """
 
     def __init__(self, method: Smoothing, gap: float, fps: float) -> None:

@@ -19,7 +19,7 @@ class OneEuro:
     """Casiez, Roussel, Vogel 2012: a low-pass filter whose cutoff grows with the joint's speed.
 
     min_cutoff: Hz at rest; lower trembles less.  beta: Hz per px/s of speed (both directions
-    together, so that the picture may be turned); higher lags less.  Causal: every result leaves at
+    together, so that the image may be turned); higher lags less.  Causal: every result leaves at
     once.  Unequal times are respected.  A joint unseen for more than `gap` seconds begins anew;
     joints with a low score are left where they are and teach nothing.
     """

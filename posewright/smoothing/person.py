@@ -27,9 +27,9 @@ def choose(results: Iterable[Result], choice: str) -> int:
     """Return the identity that `choice` means in one sequence; -1 where nobody has one.
 
     Every frame adds to each person's sum: "longest" 1, "largest" the area of the box, "central" the
-    closeness of its middle to the picture's (1 there, 0 in a corner); the highest sum is it, the
+    closeness of its middle to the image's (1 there, 0 in a corner); the highest sum is it, the
     lowest identity of equal ones.  Being away adds nothing.  An identity that does not occur gives
-    -1.  UsageError for "central" without the pictures' sizes.
+    -1.  UsageError for "central" without the images' sizes.
     """
     check_choice(choice)
     sums: dict[int, float] = {}
@@ -59,7 +59,7 @@ def _values(result: Result, choice: str) -> Floats:
     middle = np.array(result.size, np.float32) / 2
     if not middle.all():
         raise UsageError(
-            "the most central person needs the pictures' sizes, which these poses do not hold; "
+            "the most central person needs the images' sizes, which these poses do not hold; "
             "take longest or largest, or poses.jsonl"
         )
     away = np.linalg.norm(corners.mean(1) - middle, axis=1) / np.linalg.norm(middle)

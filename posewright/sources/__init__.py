@@ -1,4 +1,4 @@
-"""Where frames come from: pictures, folders, archives, videos, cameras, streams and arrays."""
+"""Where frames come from: images, folders, archives, videos, cameras, streams and arrays."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ from posewright.sources.address import (
 )
 from posewright.sources.arrays import Color, memory_loads
 from posewright.sources.base import Frames, Kind, Source, check_rate
-from posewright.sources.numbered import is_numbered, numbered_loads
-from posewright.sources.order import PICTURES, UNREAD, gathered, together
-from posewright.sources.pictures import (
+from posewright.sources.images import (
     Load,
     file_frame,
     folder_loads,
@@ -37,12 +35,14 @@ from posewright.sources.pictures import (
     pictures,
     zip_loads,
 )
+from posewright.sources.numbered import is_numbered, numbered_loads
+from posewright.sources.order import PICTURES, UNREAD, gathered, together
 from posewright.sources.skipped import RAW
 
 __all__ = ["Color", "Frames", "Kind", "Source", "gathered", "open_source", "together"]
 
 SUPPORTED = (
-    "a picture, a folder, a glob, a pattern (img_%04d.jpg), a .txt list, a .zip of pictures, a "
+    "an image, a folder, a glob, a pattern (img_%04d.jpg), a .txt list, a .zip of images, a "
     "video, a camera number, a stream's address, an array, a PIL image, a Frame or a list of "
     "pictures"
 )
@@ -58,21 +58,21 @@ def open_source(
     fps: float | None = None,
     stopped: Callable[[], int] = lambda: 0,
 ) -> Source:
-    """Open whatever holds pictures as an iterator of RGB frames; the content decides, not the name.
+    """Open whatever holds images as an iterator of RGB frames; the content decides, not the name.
 
-    spec: a path of a picture (JPEG, PNG, WebP, TIFF, BMP), folder, glob, .txt list, .zip or video;
-    a pattern of numbered pictures ("img_%04d.jpg"), whose frames have the numbers in the names;
+    spec: a path of an image (JPEG, PNG, WebP, TIFF, BMP), folder, glob, .txt list, .zip or video;
+    a pattern of numbered images ("img_%04d.jpg"), whose frames have the numbers in the names;
     a camera (3, "camera:3", or "3" where no file has that name); an address rtsp:// http:// rtmp://
     udp://; a uint8 array (H, W), (H, W, 3) or (N, H, W, 3); a PIL image; a Frame; an iterable of
-    such pictures; a Source.
-    color: channel order of arrays.  max_pixels: a larger picture or video is not decoded.
-    latest: cameras and streams yield the newest picture and drop what is late.  retry_s: seconds
-    without a picture after which a camera or stream is given up.  fps: pictures a second, which
-    gives the pictures of a folder, list, archive or glob times; videos and streams have their own.
+    such images; a Source.
+    color: channel order of arrays.  max_pixels: a larger image or video is not decoded.
+    latest: cameras and streams yield the newest image and drop what is late.  retry_s: seconds
+    without an image after which a camera or stream is given up.  fps: images a second, which
+    gives the images of a folder, list, archive or glob times; videos and streams have their own.
     stopped: asked several times a second while a camera or stream is waited for; true ends it.
 
-    A picture that cannot be read is a frame with a status and stops nothing.  SourceError: nothing
-    is there, or it holds no pictures.  UsageError: the arguments cannot be meant.
+    An image that cannot be read is a frame with a status and stops nothing.  SourceError: nothing
+    is there, or it holds no images.  UsageError: the arguments cannot be meant.
     """
     if color not in (None, "rgb", "bgr"):
         raise UsageError(
@@ -133,7 +133,7 @@ def _open_name(name: str, max_pixels: int, fps: float | None, live: dict[str, An
 def _path_loads(
     name: str, max_pixels: int, resources: ExitStack, notes: list[str]
 ) -> list[Load] | None:
-    """Return the pictures that a path stands for; None for a video, SourceError for nothing.
+    """Return the images that a path stands for; None for a video, SourceError for nothing.
 
     notes: what else is there is added to them.
     """
@@ -181,10 +181,10 @@ def _file_loads(
 def _open_many(
     spec: Iterable[Any], color: Color | None, max_pixels: int, fps: float | None
 ) -> Frames:
-    """Open an iterable of pictures: a list at once, so that its length is known; others lazily.
+    """Open an iterable of images: a list at once, so that its length is known; others lazily.
 
     What is made lazily may be one buffer filled again and again, and frames are read ahead of their
-    use, so those pictures are copied.
+    use, so those images are copied.
     """
     resources, notes = ExitStack(), list[str]()
     listed = isinstance(spec, (list, tuple))
@@ -209,14 +209,12 @@ def _copied(item: Any) -> Any:
 def _item_loads(
     item: Any, color: Color | None, max_pixels: int, resources: ExitStack, notes: list[str]
 ) -> Sequence[Load]:
-    """Return the pictures of one item of a list; a path that is wrong is a failed frame."""
+    """Return the images of one item of a list; a path that is wrong is a failed frame."""
     loads = memory_loads(item, color, max_pixels)
     if loads is not None:
         return loads
     if not isinstance(item, (str, os.PathLike)):
-        raise UsageError(
-            f"{type(item).__name__} in a list is no picture; a list holds pictures only"
-        )
+        raise UsageError(f"{type(item).__name__} in a list is no image; a list holds images only")
     name = os.fsdecode(item)
     if is_address(name):
         return [lambda _: Frame.failed(without_secrets(name), NOT_LISTED)]
@@ -231,4 +229,4 @@ def _item_loads(
         return failed(str(error))
     if found is not None:
         return found
-    return failed("it is no picture; open videos one by one, not in a list")
+    return failed("it is no image; open videos one by one, not in a list")

@@ -11,7 +11,7 @@ from posewright.files.address import is_address, without_secrets
 
 __all__ = ["NOT_LISTED", "PLAYLISTS", "is_address", "is_stream", "protocols", "without_secrets"]
 
-NOT_LISTED = "it is a network address; open it by itself, not in a list of pictures"
+NOT_LISTED = "it is a network address; open it by itself, not in a list of images"
 PLAYLISTS = frozenset(".m3u8 .m3u .ffconcat .concat .sdp .mpd .pls .xspf .smil".split())
 
 STREAMS = ("rtsp", "rtsps", "http", "https", "rtmp", "udp")

@@ -1,4 +1,4 @@
-"""Pictures that are in memory already: numpy arrays, PIL images, frames."""
+"""Images that are in memory already: numpy arrays, PIL images, frames."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from posewright.errors import UsageError
 from posewright.people import Frame
 from posewright.sources.depth import Depths, eight_bits
 from posewright.sources.guard import BadPicture, allowed
-from posewright.sources.pictures import Load
+from posewright.sources.images import Load
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -25,7 +25,7 @@ Color = Literal["rgb", "bgr"]
 
 
 def memory_loads(spec: Any, color: Color | None, max_pixels: int) -> Sequence[Load] | None:
-    """Return the pictures of an array, a PIL image or a Frame; None for anything else."""
+    """Return the images of an array, a PIL image or a Frame; None for anything else."""
     if isinstance(spec, Frame):
         return [lambda _: spec]
     if isinstance(spec, np.ndarray):
@@ -37,7 +37,7 @@ def memory_loads(spec: Any, color: Color | None, max_pixels: int) -> Sequence[Lo
 
 
 def array_loads(array: NDArray[Any], color: Color | None) -> list[Load]:
-    """Return the pictures of a (H, W) grey, (H, W, 3) or (N, H, W, 3) uint8 array."""
+    """Return the images of a (H, W) grey, (H, W, 3) or (N, H, W, 3) uint8 array."""
     shape = array.shape
     colored = array.ndim in (3, 4) and shape[-1] == 3
     if (
@@ -46,7 +46,7 @@ def array_loads(array: NDArray[Any], color: Color | None) -> list[Load]:
         or 0 in shape[-3 + (not colored) :]
     ):
         raise UsageError(
-            f"an array of shape {shape} and type {array.dtype} is no picture; pass (H, W, 3), "
+            f"an array of shape {shape} and type {array.dtype} is no image; pass (H, W, 3), "
             f"(N, H, W, 3) or grey (H, W) of uint8"
         )
     if colored and color is None:

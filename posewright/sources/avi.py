@@ -1,4 +1,4 @@
-"""The index of an AVI file: it lists every picture, also one whose chunk cannot be found."""
+"""The index of an AVI file: it lists every image, also one whose chunk cannot be found."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from av.video.stream import VideoStream
 __all__ = ["ChunkIndex"]
 
 HEADER = 8  # bytes of a chunk before its content
-MOST_PASSED = 10_000  # pictures in a row that may be missing; more are a broken index
+MOST_PASSED = 10_000  # images in a row that may be missing; more are a broken index
 
 
 class ChunkIndex:
     """What the index lists, compared with the packets as they come.
 
-    count: pictures that are listed; 0 where there is no index, which stands at the end of the file.
+    count: images that are listed; 0 where there is no index, which stands at the end of the file.
     FFmpeg counts packets to tell their times: `passed_over` corrects those after a missing one.
     Empty chunks, which a recorder writes for a frame that it dropped, are not listed.
     """
@@ -30,11 +30,11 @@ class ChunkIndex:
 
     @property
     def complete(self) -> bool:
-        """Whether there is an index and every picture of it has come or is known as missing."""
+        """Whether there is an index and every image of it has come or is known as missing."""
         return 0 < self.count <= self._next
 
     def passed_over(self, packet: av.Packet[VideoStream]) -> list[float]:
-        """Return the times (s) of the pictures listed before this packet that did not come."""
+        """Return the times (s) of the images listed before this packet that did not come."""
         if not self.count or packet.pos is None or packet.dts is None or packet.time_base is None:
             return []
         at = self._next

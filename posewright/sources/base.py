@@ -29,7 +29,7 @@ class Source(Protocol):
 
     name: what the user called it, a password left out.  total: the declared number of frames.
     fps: frames a second of a video or stream.  size: (width, height) px of a video or stream as
-    it is shown; of a stream that turns its pictures, once the first has come.  total, fps and
+    it is shown; of a stream that turns its images, once the first has come.  total, fps and
     size are None where nobody knows them.  dropped: frames that a stream opened with
     latest=True left out because newer ones had come.  notes: what the user should know about
     what was left out so far, one line each.

@@ -1,4 +1,4 @@
-"""The pictures of a container in the order in which they are shown, the lost ones among them."""
+"""The images of a container in the order in which they are shown, the lost ones among them."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from posewright.sources.waiting import REORDERED, Lost, Waiting, time_of
 __all__ = ["Decoder", "Lost"]
 
 MOST_FAILURES = 8  # in a row, of a demuxer that may find its way again
-NEAR = 20  # packets round a damaged place in which pictures may be missing without a packet
-LONGEST_HOLE = 10.0  # seconds without a packet that are counted as lost pictures
-SPARE_BYTES = 1024  # that Matroska may put between two pictures
+NEAR = 20  # packets round a damaged place in which images may be missing without a packet
+LONGEST_HOLE = 10.0  # seconds without a packet that are counted as lost images
+SPARE_BYTES = 1024  # that Matroska may put between two images
 MOST_HELD = 8  # frames that are put in order behind a damaged place
 
 Item = VideoFrame | Lost
 
 
 class Decoder:
-    """The frames of a container in order, with a Lost for each picture that damage took away.
+    """The frames of a container in order, with a Lost for each image that damage took away.
 
     packets, lost: read, and not decoded.  broken: places where the container could not be read.
     reached: end of the last packet in seconds of the stream's clock.  index: what an AVI says that
     it holds.
 
-    A lost picture has a packet of its own, or an entry in an AVI's index.  In a transport stream or
+    A lost image has a packet of its own, or an entry in an AVI's index.  In a transport stream or
     Matroska file its packet may be gone, too: near a damaged place the times tell, if the frames
     come at a constant rate.  Packets that hold nothing to be shown are normal in many formats.
     """
@@ -67,7 +67,7 @@ class Decoder:
         return not self._keeps_packets and self.packets - self._hurt <= NEAR
 
     def _in_order(self) -> Iterator[Item]:
-        """Yield each lost picture before the first frame that is shown later."""
+        """Yield each lost image before the first frame that is shown later."""
         for frame in self._frames():
             due = self._waiting.overdue() if frame is None else self._waiting.show(frame)
             if due is None:
@@ -187,7 +187,7 @@ def _filled(
     steps: deque[float] = deque(maxlen=8)
     taken: deque[float] = deque(maxlen=NEAR)
     last: float | None = None
-    near = 0.0  # seconds within which two times are of one picture
+    near = 0.0  # seconds within which two times are of one image
     for item in items:
         time = item.time
         if last is not None and time is not None:
@@ -204,7 +204,7 @@ def _filled(
 
 
 def _hole(last: float, time: float, steps: Sequence[float], fps: float | None) -> list[float]:
-    """Return the times between two pictures that a constant frame rate would have filled."""
+    """Return the times between two images that a constant frame rate would have filled."""
     step = 1 / fps if fps else None
     if len(steps) > 1:
         mean = sum(steps) / len(steps)

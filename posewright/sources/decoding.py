@@ -1,4 +1,4 @@
-"""FFmpeg through PyAV, fenced in: its containers, protocols, picture sizes and threads."""
+"""FFmpeg through PyAV, fenced in: its containers, protocols, image sizes and threads."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def open_container(
         "protocol_whitelist": protocols,
         "format_whitelist": CONTAINERS,
         "max_pixels": str(max_pixels),
-        "rtsp_transport": "tcp",  # over UDP pictures lose slices
+        "rtsp_transport": "tcp",  # over UDP images lose slices
     }
     try:
         container = av.open(url, options=options, timeout=timeout, metadata_errors="replace")
     except AV_ERRORS as error:
         raise SourceError(
-            f"cannot open {name}: {why(error)}; it must be a picture (JPEG, PNG, WebP, TIFF, BMP), "
-            f"a .zip or .txt list of pictures, a video or a video stream"
+            f"cannot open {name}: {why(error)}; it must be an image (JPEG, PNG, WebP, TIFF, BMP), "
+            f"a .zip or .txt list of images, a video or a video stream"
         ) from error
     try:
         stream = _video_stream(container, name)
@@ -68,7 +68,7 @@ def _video_stream(container: InputContainer, name: str) -> VideoStream:
         if not cover and stream.codec_context is not None:
             return stream
     kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-    raise SourceError(f"no video in {name}, only {kinds}; name a file with pictures")
+    raise SourceError(f"no video in {name}, only {kinds}; name a file with images")
 
 
 def why(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Pictures of more than 8 bits, cut down to 8."""
+"""Images of more than 8 bits, cut down to 8."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEPTHS = (8, 10, 12, 14, 16)  # of sensors, whose values stand in files of 16 bi
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """How a picture stores values of 9 to 16 bits.
+    """How an image stores values of 9 to 16 bits.
 
     bits: of each; 0 for 8 and fewer, and for fractions.  least: the file says that it uses so many
     of them.  planes: each colour stands by itself.  negative: 0 is white.
@@ -27,9 +27,9 @@ class Values:
 
 
 class Depths:
-    """The bits that the values of each sequence need, as far as its pictures have been read.
+    """The bits that the values of each sequence need, as far as its images have been read.
 
-    Cameras of 10 and 12 bits leave the upper bits of a 16-bit file empty.  A dark picture does not
+    Cameras of 10 and 12 bits leave the upper bits of a 16-bit file empty.  A dark image does not
     tell how many: the brightest one before it does, if it has the same size.
     """
 
@@ -39,7 +39,7 @@ class Depths:
     def of(self, sequence: str, image: NDArray[np.uint16], least: int = 0) -> int:
         """Return the least of 8, 10, 12, 14 and 16 that holds every value so far.
 
-        least: bits that the picture needs whatever its values are.
+        least: bits that the image needs whatever its values are.
         """
         key = sequence, image.shape
         needed = max(int(image.max(initial=0)).bit_length(), least, self._bits.get(key, 0))
@@ -48,5 +48,5 @@ class Depths:
 
 
 def eight_bits(image: NDArray[np.uint16], bits: int) -> NDArray[np.uint8]:
-    """Return a picture whose values have so many bits in 8 bits."""
+    """Return an image whose values have so many bits in 8 bits."""
     return (image >> np.uint16(bits - 8)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""How a video's stored pictures are shown: turned, mirrored, and with which shape of pixel."""
+"""How a video's stored images are shown: turned, mirrored, and with which shape of pixel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture on a server: fetched once, within a limit of bytes, and decoded as one on the disk."""
+"""An image on a server: fetched once, within a limit of bytes, and decoded as one on the disk."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from posewright.people import Frame
 from posewright.sources.base import Frames
 from posewright.sources.depth import Depths
 from posewright.sources.guard import BadPicture, decode, picture_format
+from posewright.sources.images import pictures
 from posewright.sources.order import PICTURES
-from posewright.sources.pictures import pictures
 from posewright.weights.transport import Pace, WatchedHttp, WatchedHttps
 
 __all__ = ["open_picture"]
 
-MOST_BYTES = 256 << 20  # of a picture: 8 bits of 100 million pixels fit, packed
-LONGEST = 60.0  # seconds that a picture may take; what takes longer is a stream
+MOST_BYTES = 256 << 20  # of an image: 8 bits of 100 million pixels fit, packed
+LONGEST = 60.0  # seconds that an image may take; what takes longer is a stream
 _CHUNK = 1 << 16
 _NEXT = b"\xff\xd9\xff\xd8"  # the end of a JPEG and the begin of another: a film
 
@@ -31,7 +31,7 @@ _NEXT = b"\xff\xd9\xff\xd8"  # the end of a JPEG and the begin of another: a fil
 def open_picture(
     url: str, name: str, max_pixels: int, timeout: float, stopped: Callable[[], int]
 ) -> Frames | None:
-    """Return the source of the one picture at an http address; None where there is none.
+    """Return the source of the one image at an http address; None where there is none.
 
     The server says so (image/...), or its first bytes do.  name: the address without secrets.
     timeout: seconds to wait for an answer with its headers, and for the next data.  SourceError for
@@ -69,7 +69,7 @@ def open_picture(
 def _body(
     response: HTTPResponse, name: str, suffix: str, stopped: Callable[[], int]
 ) -> tuple[bytes, int] | None:
-    """Return a picture and how many bytes of it are missing; None for what is not one picture."""
+    """Return an image and how many bytes of it are missing; None for what is not one image."""
     kind = response.headers.get_content_type()
     sure = kind.startswith("image/") or suffix in PICTURES
     if kind.startswith(("multipart/", "video/")) or (suffix in (".mjpg", ".mjpeg") and not sure):
@@ -77,7 +77,7 @@ def _body(
     data = bytearray()
     length = response.length or 0  # 0 where the server does not say
     if sure and length > MOST_BYTES:
-        raise SourceError(f"{name} has {length} bytes, more than the {MOST_BYTES} of a picture")
+        raise SourceError(f"{name} has {length} bytes, more than the {MOST_BYTES} of an image")
     while chunk := response.read1(_CHUNK):
         data += chunk
         if len(data) >= 16 and not picture_format(bytes(data[:16])):

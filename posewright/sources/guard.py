@@ -1,6 +1,6 @@
-"""Guarded decoding of one picture: its size is read from the header before a pixel is decoded.
+"""Guarded decoding of one image: its size is read from the header before a pixel is decoded.
 
-A few hundred kilobytes can declare a picture of several gigabytes, so nothing reaches OpenCV before
+A few hundred kilobytes can declare an image of several gigabytes, so nothing reaches OpenCV before
 its width and height are known and allowed.
 """
 
@@ -25,13 +25,13 @@ MOST_SEGMENTS = 10_000  # of a JPEG before its size
 MOST_CHUNKS = 1_000_000  # of a PNG
 SPARE_BYTES = 64 << 20  # room for metadata: colour profiles, thumbnails, a film at the end
 DARKEST = 1 << 6  # of 8 bits, below which 16 bits hold values of at most 14
-FIRST_BYTES = 1 << 20  # of a picture file that are read at once; most have no more
+FIRST_BYTES = 1 << 20  # of an image file that are read at once; most have no more
 
 Size = tuple[int, int]
 
 
 class BadPicture(ValueError):
-    """Why a picture cannot be read, in one line that does not name it."""
+    """Why an image cannot be read, in one line that does not name it."""
 
 
 def picture_format(head: bytes) -> str | None:
@@ -48,7 +48,7 @@ def picture_format(head: bytes) -> str | None:
 
 
 def picture_size(file: IO[bytes]) -> Size:
-    """Return the (width, height) px that a picture's header declares; BadPicture without one.
+    """Return the (width, height) px that an image's header declares; BadPicture without one.
 
     As the pixels are stored: `decode` turns them.  Of a tiled TIFF at least the size of a tile,
     because a whole one is decoded at a time.
@@ -84,7 +84,7 @@ def shown_sizes(file: IO[bytes]) -> tuple[Size, Size]:
 
 
 def allowed(size: Size, max_pixels: int) -> None:
-    """Raise BadPicture where a picture or video of `size` is over the limit."""
+    """Raise BadPicture where an image or video of `size` is over the limit."""
     width, height = size
     if width * height > max_pixels:
         raise BadPicture(
@@ -96,11 +96,11 @@ def allowed(size: Size, max_pixels: int) -> None:
 def decode(
     file: IO[bytes], max_pixels: int, sequence: str = "", depths: Depths | None = None
 ) -> tuple[NDArray[np.uint8], str]:
-    """Return the (H, W, 3) RGB pixels of an open picture file; BadPicture says why it has none.
+    """Return the (H, W, 3) RGB pixels of an open image file; BadPicture says why it has none.
 
     Beside them one line about what else the file holds, "" for nothing.  Grey, 16-bit, palette and
-    CMYK pictures are converted, an alpha channel is dropped, of several pages the first is taken.
-    The picture is turned as its EXIF orientation says.  depths: what the pictures of its `sequence`
+    CMYK images are converted, an alpha channel is dropped, of several pages the first is taken.
+    The image is turned as its EXIF orientation says.  depths: what the images of its `sequence`
     before it told about the bits of 16 that are used.
     """
     name, data = _checked(file, max_pixels)
@@ -137,7 +137,7 @@ def _checked(file: IO[bytes], max_pixels: int) -> tuple[str, bytes]:
 
 
 def _pixels(name: str, data: bytes, sequence: str, depths: Depths) -> NDArray[np.uint8]:
-    """Decode the first picture of a file -> (H, W, 3) RGB."""
+    """Decode the first image of a file -> (H, W, 3) RGB."""
     values = inside.values(name, data)
     # In OpenCV 5 more than 8 bits come out wrong in the order RGB, and from planes.
     deep = values.bits > 0 and not values.planes

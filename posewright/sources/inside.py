@@ -1,4 +1,4 @@
-"""What a picture file holds beside its first picture, and damage that OpenCV does not report."""
+"""What an image file holds beside its first image, and damage that OpenCV does not report."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def raw_format(head: bytes) -> str:
 
 
 def not_the_picture(name: str, file: IO[bytes]) -> str:
-    """Say why the first picture of a file of format `name` is not the one that it is for, or ""."""
+    """Say why the first image of a file of format `name` is not the one that it is for, or ""."""
     return tiff.not_the_picture(file) if name == "TIFF" else ""
 
 
@@ -90,7 +90,7 @@ def _short_bmp(data: bytes) -> str:
 
 
 def more(name: str, data: bytes) -> str:
-    """Say in one line what a file holds besides its first picture, or ""."""
+    """Say in one line what a file holds besides its first image, or ""."""
     if name == "TIFF":
         count, kind = tiff.more_pages(BytesIO(data)), "page(s)"
     elif name == "WebP":
@@ -99,7 +99,7 @@ def more(name: str, data: bytes) -> str:
         count, kind = _apng(data) - 1, "frame(s) of an animation"
     else:
         return ""
-    return f"only the first picture was read; {count} further {kind} left out" if count > 0 else ""
+    return f"only the first image was read; {count} further {kind} left out" if count > 0 else ""
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -21,9 +21,9 @@ TIMEOUT = 10.0  # seconds for an answer, and for the next data
 
 
 class Link(Protocol):
-    """A connection that delivers pictures until it breaks.
+    """A connection that delivers images until it breaks.
 
-    pixel_aspect: width of a pixel over its height, of the last picture.
+    pixel_aspect: width of a pixel over its height, of the last image.
     """
 
     fps: float | None
@@ -46,14 +46,14 @@ class NetworkLink:
         self.pixel_aspect = self._stored_aspect = pixel_aspect(stream)
 
     def images(self) -> Iterator[NDArray[np.uint8]]:
-        """Yield (H, W, 3) RGB pictures; the end of the iteration is the end of the link."""
+        """Yield (H, W, 3) RGB images; the end of the iteration is the end of the link."""
         for frame in Decoder(self._container, self._stream):
             if isinstance(frame, Lost):
                 continue
             shown = Orientation.of(frame)
             try:
                 image = shown.pixels(frame)
-            except AV_ERRORS:  # the next picture may be whole
+            except AV_ERRORS:  # the next image may be whole
                 continue
             self.pixel_aspect = shown.aspect(self._stored_aspect)
             yield image
@@ -78,7 +78,7 @@ class CameraLink:
         self.size = (width, height) if width > 0 and height > 0 else None
 
     def images(self) -> Iterator[NDArray[np.uint8]]:
-        """Yield (H, W, 3) RGB pictures until the camera gives none."""
+        """Yield (H, W, 3) RGB images until the camera gives none."""
         while True:
             good, image = self._capture.read()
             if not good:

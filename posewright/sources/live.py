@@ -40,7 +40,7 @@ def live(
     """Return the source of a live stream; SourceError where the first connection fails.
 
     An interruption becomes one frame of status "gap" once the stream is back, and "truncated" when
-    it stayed away for `retry_s` seconds, which ends the source.  latest: only the newest picture is
+    it stayed away for `retry_s` seconds, which ends the source.  latest: only the newest image is
     kept for whoever asks.  stopped: see `open_source`.
     """
     link = first if first is not None else connect(TIMEOUT)
@@ -74,7 +74,7 @@ class _Feed:
         self._reason = "the connection ended"
 
     def frames(self) -> Generator[Frame]:
-        """Yield pictures as they come, with a word for each interruption."""
+        """Yield images as they come, with a word for each interruption."""
         try:
             while not self.stop.is_set():
                 yield from self._connected()
@@ -94,7 +94,7 @@ class _Feed:
             link.close()
 
     def _connected(self) -> Iterator[Frame]:
-        """Yield the pictures of one connection; the first tells how long there was none."""
+        """Yield the images of one connection; the first tells how long there was none."""
         link = self._link
         assert link is not None
         for image in link.images():
@@ -118,7 +118,7 @@ class _Feed:
             self._seen = time.monotonic()  # the time that the asker took is no interruption
 
     def _reconnect(self) -> bool:
-        """Try again, waiting longer each time, until `retry_s` after the last picture."""
+        """Try again, waiting longer each time, until `retry_s` after the last image."""
         self.hang_up()
         while not self.stop.is_set():
             left = self._seen + self._retry_s - time.monotonic()
@@ -148,7 +148,7 @@ class _Feed:
 class _Reader:
     """A thread that reads frames and holds one with pixels at most until it is asked for.
 
-    latest: that is the newest; else the thread waits until it was taken.  dropped: pictures that
+    latest: that is the newest; else the thread waits until it was taken.  dropped: images that
     nobody took before the next one came.
     """
 

@@ -1,4 +1,4 @@
-"""Numbered pictures: "frames/img_%04d.jpg" stands for img_0000.jpg, img_0001.jpg and so on."""
+"""Numbered images: "frames/img_%04d.jpg" stands for img_0000.jpg, img_0001.jpg and so on."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from posewright.errors import SourceError, counted
 from posewright.files.marks import drawn_among
 from posewright.people import Frame
 from posewright.sources.depth import Depths
+from posewright.sources.images import Load, file_frame
 from posewright.sources.order import PICTURES, UNREAD
-from posewright.sources.pictures import Load, file_frame
 
 __all__ = ["is_numbered", "numbered_files", "numbered_loads"]
 
@@ -22,7 +22,7 @@ _LONGEST = 18  # digits of a number that an integer of 64 bits holds
 
 
 def is_numbered(name: str) -> bool:
-    """Tell a pattern of numbered pictures; what has this very name is not one, nor is a glob."""
+    """Tell a pattern of numbered images; what has this very name is not one, nor is a glob."""
     folder, base = os.path.split(name)
     if all(place[0] == "%%" for place in _PLACE.finditer(base)) or os.path.lexists(name):
         return False
@@ -30,7 +30,7 @@ def is_numbered(name: str) -> bool:
 
 
 def numbered_files(pattern: str) -> list[tuple[int, str]]:
-    """Return (number, path) of the pictures that a pattern stands for, in order of the numbers.
+    """Return (number, path) of the images that a pattern stands for, in order of the numbers.
 
     SourceError without a match, and for a pattern with two numbers.
     """
@@ -52,13 +52,13 @@ def numbered_files(pattern: str) -> list[tuple[int, str]]:
     found = sorted((int(match[1]), path) for match, path in matches if match and _is_picture(path))
     if not found:
         raise SourceError(
-            f"no picture matches {pattern}; check the name and how many digits its numbers have"
+            f"no image matches {pattern}; check the name and how many digits its numbers have"
         )
     return found
 
 
 def numbered_loads(pattern: str, max_pixels: int, notes: list[str]) -> list[Load]:
-    """Return how to read the pictures; each has the number in its name.
+    """Return how to read the images; each has the number in its name.
 
     notes: a line for numbers that are not there, and one for what posewright drew.
     """
@@ -67,10 +67,10 @@ def numbered_loads(pattern: str, max_pixels: int, notes: list[str]) -> list[Load
     kept = [(number, path) for number, path in found if path not in drawn]
     if not kept:
         raise SourceError(
-            f"{pattern} matches no pictures but those that posewright drew; name the originals"
+            f"{pattern} matches no images but those that posewright drew; name the originals"
         )
     if drawn:
-        notes.append(f"{pattern}: {len(drawn)} pictures that posewright drew are left out")
+        notes.append(f"{pattern}: {len(drawn)} images that posewright drew are left out")
     notes += _gaps(pattern, [number for number, _ in kept])
     return [partial(_frame, number, path, max_pixels) for number, path in kept]
 

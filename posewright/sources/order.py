@@ -1,4 +1,4 @@
-"""The order in which pictures are read: a folder is a sequence, one is read after the other."""
+"""The order in which images are read: a folder is a sequence, one is read after the other."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any
 __all__ = ["PICTURES", "UNREAD", "folder_of", "gathered", "natural", "together"]
 
 PICTURES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .bmp .dib".split())
-UNREAD = frozenset(".heic .heif .avif".split())  # pictures too: reported, not passed over
+UNREAD = frozenset(".heic .heif .avif".split())  # images too: reported, not passed over
 Chunks = list[tuple[int, str]]
 
 
 def folder_of(name: str) -> str:
-    """Return the sequence that a picture belongs to."""
+    """Return the sequence that an image belongs to."""
     return str(PurePath(name).parent)
 
 
 def gathered(sources: Iterable[Any]) -> list[Any]:
-    """Put pictures of a folder that are named one by one into one list, one source.
+    """Put images of a folder that are named one by one into one list, one source.
 
-    So the pictures that a shell finds for "walk/*.jpg" are a sequence, as the folder is; it stands
+    So the images that a shell finds for "walk/*.jpg" are a sequence, as the folder is; it stands
     where the first of them stands.  Lists of paths are put in the order of `together`.
     """
     found: list[list[Any]] = []
@@ -41,9 +41,9 @@ def gathered(sources: Iterable[Any]) -> list[Any]:
 
 
 def together(source: Any) -> Any:
-    """Return a list of paths with the pictures of each folder one after the other.
+    """Return a list of paths with the images of each folder one after the other.
 
-    The folders keep the order of their first pictures, and the pictures that of the list.  Any
+    The folders keep the order of their first images, and the images that of the list.  Any
     other source is returned as it is.
     """
     paths = (str, os.PathLike)
@@ -57,7 +57,7 @@ def together(source: Any) -> Any:
 
 
 def _picture_folder(source: Any) -> str | None:
-    """Return the folder of a picture that is there; None for any other source."""
+    """Return the folder of an image that is there; None for any other source."""
     if not isinstance(source, (str, os.PathLike)):
         return None
     path = os.fsdecode(source)

@@ -1,4 +1,4 @@
-"""Which way up a picture is stored: the EXIF orientation of JPEG, PNG, WebP and TIFF files.
+"""Which way up an image is stored: the EXIF orientation of JPEG, PNG, WebP and TIFF files.
 
 Pixels, sizes and with them all labels follow this one reading of the tag (EXIF 2.32, 4.6.4): 1 is
 upright, 2 to 4 are mirrored or upside down, 5 to 8 exchange width and height besides.
@@ -42,12 +42,12 @@ def orientation_of(file: IO[bytes], form: str) -> int:
 
 
 def upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
-    """Return (width, height) px of the upright picture from those of the stored one."""
+    """Return (width, height) px of the upright image from those of the stored one."""
     return size[::-1] if orientation >= SIDEWAYS else size
 
 
 def turned(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """(H, W, 3) as stored -> the upright picture."""
+    """(H, W, 3) as stored -> the upright image."""
     if orientation >= SIDEWAYS:
         image = np.asarray(cv2.transpose(image), np.uint8)
     flip = _FLIPS.get(orientation)

@@ -17,15 +17,15 @@ from posewright.files.marks import MARK, drawn_among, is_drawn
 from posewright.sources.address import is_address, is_stream, without_secrets
 from posewright.sources.base import Source
 from posewright.sources.decoding import open_container
-from posewright.sources.numbered import is_numbered, numbered_files
-from posewright.sources.order import PICTURES, UNREAD, folder_of
-from posewright.sources.pictures import (
+from posewright.sources.images import (
     folder_files,
     glob_files,
     kind_of,
     list_files,
     zip_files,
 )
+from posewright.sources.numbered import is_numbered, numbered_files
+from posewright.sources.order import PICTURES, UNREAD, folder_of
 from posewright.sources.skipped import RAW
 
 __all__ = ["Plan", "picture_files", "plan", "sequences", "shown"]
@@ -114,7 +114,7 @@ def picture_files(spec: Any) -> list[str]:
 def sequences(spec: Any) -> list[tuple[str, bool]]:
     """Return the sequences that a source holds as far as its name tells, in order.
 
-    Each with whether it is one of pictures.  Nothing for what cannot be read, and for arrays.
+    Each with whether it is one of images.  Nothing for what cannot be read, and for arrays.
     """
     if isinstance(spec, (list, tuple)):
         return list(dict.fromkeys(found for item in spec for found in sequences(item)))
@@ -130,7 +130,7 @@ def sequences(spec: Any) -> list[tuple[str, bool]]:
 
 
 def _inside_file(path: str) -> list[str] | None:
-    """Return the pictures that a file is, names or packs; None for a video."""
+    """Return the images that a file is, names or packs; None for a video."""
     suffix = PurePath(path).suffix.lower()
     try:
         kind, _ = kind_of(path)
@@ -173,7 +173,7 @@ def _is_live(spec: Any, opening: Callable[[Any], Source]) -> bool:
 
 
 def _is_drawn(path: str) -> bool:
-    """Tell a picture or a video that posewright drew; a pipe would be waited for."""
+    """Tell an image or a video that posewright drew; a pipe would be waited for."""
     if not os.path.isfile(path):
         return False
     if PurePath(path).suffix.lower() not in (".mp4", ".avi"):

@@ -1,4 +1,4 @@
-"""What a folder, glob or archive holds besides its pictures, and how that is said."""
+"""What a folder, glob or archive holds besides its images, and how that is said."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LISTED = 5  # suffixes named of each kind
 
 
 class Skipped:
-    """Counts what is passed over; files that nobody takes for a picture do not count."""
+    """Counts what is passed over; files that nobody takes for an image do not count."""
 
     def __init__(self) -> None:
         self._suffixes: Counter[str] = Counter()
@@ -30,7 +30,7 @@ class Skipped:
         self.closed = 0  # folders that cannot be opened
 
     def add(self, name: str) -> None:
-        """Count a file that is no picture of a kind that is read."""
+        """Count a file that is no image of a kind that is read."""
         self._suffixes[PurePath(name).suffix.lower()] += 1
 
     def close(self) -> None:
@@ -42,7 +42,7 @@ class Skipped:
         parts = [
             self._files(RAW, "raw photo(s)", "convert them to JPEG or TIFF"),
             self._files(MOVING, "video(s) or animation(s)", "name each as a source of its own"),
-            self._files(OTHERS, "file(s) of other kinds", "convert pictures to JPEG, PNG or TIFF"),
+            self._files(OTHERS, "file(s) of other kinds", "convert images to JPEG, PNG or TIFF"),
             (self.links, "link(s) to folders", "name the folders themselves"),
             (self.closed, "folder(s) that cannot be opened", "check their rights"),
         ]

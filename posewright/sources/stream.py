@@ -1,4 +1,4 @@
-"""Cameras and addresses opened: as a live source, a picture, or a video."""
+"""Cameras and addresses opened: as a live source, an image, or a video."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def open_url(
     retry_s: float = 30.0,
     stopped: Callable[[], int] = lambda: 0,
 ) -> Frames:
-    """Open an address: a live stream, a picture, or a video where the server says how long it is.
+    """Open an address: a live stream, an image, or a video where the server says how long it is.
 
     HTTP tells the bytes of a file, and of a file alone; a multipart stream has no end.
     """

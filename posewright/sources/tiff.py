@@ -1,4 +1,4 @@
-"""What a TIFF says about its pictures: raw photos, previews, further pages and damage.
+"""What a TIFF says about its images: raw photos, previews, further pages and damage.
 
 TIFF 6.0; Adobe's Technical Note 1 for SubIFDs; DNG 1.7; BigTIFF has wider fields.
 """
@@ -65,7 +65,7 @@ _MAKERS = {
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """The tags of one picture.
+    """The tags of one image.
 
     order: "<" or ">".  big: of a BigTIFF.  places: tag -> form, count and offset of its numbers.
     following: offset of the place that names the next directory.
@@ -100,7 +100,7 @@ class Directory:
 
     @property
     def reduced(self) -> bool:
-        """Whether it is a smaller version or the mask of another picture."""
+        """Whether it is a smaller version or the mask of another image."""
         return bool(self.number(_SUBFILE) & 0b101) or self.number(_OLD_SUBFILE) == 2
 
 
@@ -148,7 +148,7 @@ def _number(file: IO[bytes], at: int, form: str) -> int:
 def _directory(file: IO[bytes], at: int, order: str, big: bool) -> Directory:
     """Read one directory; of a tag that is there twice the first counts, as for libtiff.
 
-    ValueError where that could let libtiff see another size than ours: the picture would be larger
+    ValueError where that could let libtiff see another size than ours: the image would be larger
     than what the limit of pixels was compared with.
     """
     if at > FARTHEST:
@@ -180,7 +180,7 @@ def _directory(file: IO[bytes], at: int, order: str, big: bool) -> Directory:
 
 
 def not_the_picture(file: IO[bytes]) -> str:
-    """Say why the first page is not the picture that the file is for; "" where it is.
+    """Say why the first page is not the image that the file is for; "" where it is.
 
     Raw photos hold a small preview first and the sensor's values in directories inside of it.
     """
@@ -206,7 +206,7 @@ def _raw(file: IO[bytes], page: Directory) -> str:
 
 
 def _larger_inside(page: Directory) -> bool:
-    """Tell whether the first picture is a preview of one in the directories inside of it."""
+    """Tell whether the first image is a preview of one in the directories inside of it."""
     width, height = page.size
     for at in page.numbers(_SUBS)[:MOST_SUBS]:
         inside = _directory(page.file, at, page.order, page.big).size
@@ -221,12 +221,12 @@ def _preview(first: Directory) -> str:
     width, height = first.size
     return (
         f"its first page is marked as a preview or mask ({width} x {height} px) of another; save "
-        "the full picture as a file of its own"
+        "the full image as a file of its own"
     )
 
 
 def more_pages(file: IO[bytes]) -> int:
-    """Return how many further pictures there are; previews and masks do not count."""
+    """Return how many further images there are; previews and masks do not count."""
     return sum(not page.reduced for page in islice(directories(file), 1, None))
 
 

@@ -1,4 +1,4 @@
-"""A second opinion on a picture's data, by FFmpeg, where OpenCV passes over damage in silence."""
+"""A second opinion on an image's data, by FFmpeg, where OpenCV passes over damage in silence."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def strip_damaged(data: bytes, compression: int, width: int, rows: int) -> bool:
     """Tell whether a TIFF's packed strip or tile does not hold `rows` rows of `width` bytes.
 
     compression: the TIFF's number of one that FFmpeg knows.  The strip is unpacked as the only one
-    of a grey picture, because FFmpeg's strict reading also refuses tags that it does not know.
+    of a grey image, because FFmpeg's strict reading also refuses tags that it does not know.
     """
     tags = {
         256: width,

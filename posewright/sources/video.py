@@ -1,4 +1,4 @@
-"""Video files: numbers and times from the file, and a word for every picture that is lost."""
+"""Video files: numbers and times from the file, and a word for every image that is lost."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["open_video", "video"]
 
 LENGTH_IN_HEADER = frozenset(("mov", "matroska", "avi", "flv", "asf", "mxf", "ivf"))
 MOST_BEHIND, FARTHEST_BEHIND = 3, 8  # frames in the wrong order: how many, and by how many
-MOST_WAITING = 10_000  # lost pictures in a row that are remembered
+MOST_WAITING = 10_000  # lost images in a row that are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def open_video(path: str, max_pixels: int) -> Frames:
 
 
 def video(name: str, container: InputContainer, stream: VideoStream) -> Frames:
-    """Return the source of an open container; its first picture is decoded at once."""
+    """Return the source of an open container; its first image is decoded at once."""
     resources = ExitStack()
     resources.callback(container.close)
     declared = _Declared.of(container, stream)
@@ -59,7 +59,7 @@ def video(name: str, container: InputContainer, stream: VideoStream) -> Frames:
             break
     if not begin or isinstance(begin[-1], Lost):
         resources.close()
-        raise SourceError(f"no picture of the video {name} can be decoded; get the file again")
+        raise SourceError(f"no image of the video {name} can be decoded; get the file again")
     first = begin[-1].image
     frames = _frames(name, chain(begin, found), decoder, declared)
     return Frames(
@@ -90,7 +90,7 @@ def _pictures(decoder: Decoder, stored_aspect: float) -> Iterator[_Picture | Los
 def _frames(
     name: str, items: Iterable[_Picture | Lost], decoder: Decoder, declared: _Declared
 ) -> Generator[Frame]:
-    """Yield every picture under its own number; what is lost at the end may be a file's cut."""
+    """Yield every image under its own number; what is lost at the end may be a file's cut."""
     clock = _Clock(1 / (declared.fps or 30.0))
     lost: deque[Lost] = deque()
     index = decoded = 0
@@ -168,7 +168,7 @@ class _Declared:
         return cls(count, _duration(container, stream), rate(stream), unshown)
 
     def total(self, index: ChunkIndex | None) -> int | None:
-        """Return the number of pictures to expect."""
+        """Return the number of images to expect."""
         listed = index.count if index is not None else 0
         if listed or self.count:
             return listed or self.count - self.unshown
@@ -177,7 +177,7 @@ class _Declared:
     def missing(self, decoded: int, decoder: Decoder) -> str:
         """Say in one line what is not there; "" for a video that holds what it declares.
 
-        Packets are compared rather than pictures, because some formats hold packets that are not
+        Packets are compared rather than images, because some formats hold packets that are not
         to be shown.
         """
         if not (self._is_cut(decoder) or decoder.broken):

@@ -1,4 +1,4 @@
-"""Packets that wait for their pictures: which have none, told by the times of those that have."""
+"""Packets that wait for their images: which have none, told by the times of those that have."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from av.video.stream import VideoStream
 
 __all__ = ["REORDERED", "Lost", "Waiting", "time_of"]
 
-REORDERED = 32  # packets after which a picture has been shown, in every format
+REORDERED = 32  # packets after which an image has been shown, in every format
 MOST_WAITING = 2 * REORDERED
 MOST_HIDDEN = 0.01  # of the packets before any damage, in a format that shows them all
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A picture of the source that cannot be decoded: its time in seconds where known, and why."""
+    """An image of the source that cannot be decoded: its time in seconds where known, and why."""
 
     time: float | None
     reason: str
@@ -27,9 +27,9 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A packet without a picture so far: its number, section and pts, and what is said of it.
+    """A packet without an image so far: its number, section and pts, and what is said of it.
 
-    pts: None where the picture is known to be lost.  key: it refers to no other.
+    pts: None where the image is known to be lost.  key: it refers to no other.
     """
 
     number: int
@@ -45,14 +45,14 @@ class _Entry:
 
 
 class Waiting:
-    """The packets whose pictures have not come.
+    """The packets whose images have not come.
 
-    A decoder refuses a damaged packet, but drops the pictures that refer to it without a word: they
+    A decoder refuses a damaged packet, but drops the images that refer to it without a word: they
     are lost as soon as a later one is shown.  A packet that holds nothing to be shown is normal in
-    some formats, and so is a picture before the first that can be decoded.  So those before the
-    first damage never count, and none counts where packets without pictures were usual before it.
+    some formats, and so is an image before the first that can be decoded.  So those before the
+    first damage never count, and none counts where packets without images were usual before it.
 
-    every: each packet holds a picture to be shown, and the decoder may not tell a damaged one, as
+    every: each packet holds an image to be shown, and the decoder may not tell a damaged one, as
     with HEVC: each counts behind the first frame.
     """
 
@@ -77,13 +77,13 @@ class Waiting:
         self._damaged = self.sent if self._damaged is None else self._damaged
 
     def expect(self, packet: av.Packet[VideoStream]) -> None:
-        """Wait for the picture of the last packet."""
+        """Wait for the image of the last packet."""
         if packet.pts is not None:
             lost = Lost(time_of(packet), "it refers to a damaged frame")
             self._add(packet.pts, lost, packet.is_keyframe)
 
     def lose(self, lost: Lost, pts: int | None = None) -> None:
-        """Wait for the place of a picture that is lost; the decoder may show what is left of it."""
+        """Wait for the place of an image that is lost; the decoder may show what is left of it."""
         self._add(None, lost)
         self._replaced += [] if pts is None else [pts]
 
@@ -100,7 +100,7 @@ class Waiting:
         return next((e for e in self._entries if e.pts is not None and e.pts == frame.pts), None)
 
     def show(self, frame: VideoFrame) -> list[Lost] | None:
-        """Return the lost pictures that come before a frame; None where its place is taken."""
+        """Return the lost images that come before a frame; None where its place is taken."""
         own = self._own(frame)
         if own is not None and own.pts is not None:
             self._entries.remove(own)
@@ -114,12 +114,12 @@ class Waiting:
         return self._take(due)
 
     def overdue(self) -> list[Lost]:
-        """Return the lost pictures that waited for too long, as nothing is shown."""
+        """Return the lost images that waited for too long, as nothing is shown."""
         count = max(len(self._entries) - MOST_WAITING, 0)
         return self._take(sorted(self._entries, key=lambda entry: entry.place)[:count])
 
     def rest(self) -> list[Lost]:
-        """Return the lost pictures after the last frame."""
+        """Return the lost images after the last frame."""
         return self._take(list(self._entries))
 
     def _take(self, due: list[_Entry]) -> list[Lost]:

@@ -48,7 +48,7 @@ class ByteTracker:
     def predict(self, frame: Frame) -> People:
         """Return those seen in the last frame, moved to this coming one and cut off at its edges.
 
-        Their key points move along; a person of whom nothing is left inside is left out.
+        Their keypoints move along; a person of whom nothing is left inside is left out.
         """
         self._clock.expect(frame)
         last = self._tracks[np.flatnonzero(self._tracks.away == 0)]

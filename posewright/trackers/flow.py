@@ -1,4 +1,4 @@
-"""Correspondences between two pictures: which point of the first is which of the second."""
+"""Correspondences between two images: which point of the first is which of the second."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ __all__ = [
     "runs",
 ]
 
-Pairs = tuple[Floats, Floats]  # (M, 2) x, y px in the first picture, (M, 2) in the second
+Pairs = tuple[Floats, Floats]  # (M, 2) x, y px in the first image, (M, 2) in the second
 Members = tuple[Ints, Ints]  # numbers of a shape and of a point in it
 
 _STRIP = 48.0  # px, width of the strips in which points are sorted
 
 
 class Correspondences(Protocol):
-    """A way to find pairs of points; what `look` returns of a picture is kept for the next one."""
+    """A way to find pairs of points; what `look` returns of an image is kept for the next one."""
 
     def look(self, image: NDArray[np.uint8]) -> Any:
-        """(H, W, 3) RGB -> what is needed of the picture."""
+        """(H, W, 3) RGB -> what is needed of the image."""
 
     def pairs(self, before: Any, after: Any, points: Floats) -> Pairs:
-        """Return pairs of two pictures; points: (P, 2) px of the first that are of interest."""
+        """Return pairs of two images; points: (P, 2) px of the first that are of interest."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Grey:
-    """A picture in grey, smaller than the frame by `ratio` (frame px per px)."""
+    """An image in grey, smaller than the frame by `ratio` (frame px per px)."""
 
     pixels: NDArray[np.uint8]
     ratio: float
@@ -49,8 +49,8 @@ class _Grey:
 class OpticalFlow:
     """Pyramidal Lucas-Kanade flow of the points of interest themselves.
 
-    side: px to which the picture's longer side is brought, which bounds the time; in a small
-    picture large movements are found.  window: px of that picture round a point.  levels: of the
+    side: px to which the image's longer side is brought, which bounds the time; in a small
+    image large movements are found.  window: px of that image round a point.  levels: of the
     pyramid above it.
     """
 
@@ -59,7 +59,7 @@ class OpticalFlow:
     levels: int = 3
 
     def look(self, image: NDArray[np.uint8]) -> _Grey:
-        """(H, W, 3) RGB -> the small grey picture."""
+        """(H, W, 3) RGB -> the small grey image."""
         return _grey(image, self.side)
 
     def pairs(self, before: _Grey, after: _Grey, points: Floats) -> Pairs:
@@ -97,7 +97,7 @@ class _Features:
 class Orb:
     """ORB features whose nearest neighbour is much nearer than the second.
 
-    count: most features of a picture.  side: px to which its longer side is brought; 0 = as it is.
+    count: most features of an image.  side: px to which its longer side is brought; 0 = as it is.
     nearest: largest share that the nearest distance may have of the second.
     """
 
@@ -117,7 +117,7 @@ class Orb:
         return _Features(places * np.float32(grey.ratio), marks)
 
     def pairs(self, before: _Features, after: _Features, points: Floats) -> Pairs:
-        """Return the features that are in both pictures, wherever the points of interest are."""
+        """Return the features that are in both images, wherever the points of interest are."""
         import cv2
 
         if len(before.points) == 0 or len(after.points) < 2:
@@ -168,7 +168,7 @@ def runs(first: Ints, stop: Ints) -> tuple[Ints, Ints]:
 
 
 def _grey(image: NDArray[np.uint8], side: int) -> _Grey:
-    """Return the picture in grey, its longer side at most `side` px where that is not 0."""
+    """Return the image in grey, its longer side at most `side` px where that is not 0."""
     import cv2
 
     grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)

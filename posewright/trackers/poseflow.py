@@ -91,13 +91,13 @@ class PoseFlowTracker:
         """Forget everybody; ids that were given are still not used again."""
         self._tracks = _Tracks(People.empty(self._joints), np.zeros(0))
         self._clock.reset()
-        self._view: Any = None  # of the last frame's picture
+        self._view: Any = None  # of the last frame's image
         self._coming: tuple[tuple[int, float], Any, Pairs] | None = None
 
     def predict(self, frame: Frame) -> People:
         """Return those seen in the last frame, moved as their correspondences are.
 
-        Their boxes are those of their joints, a little wider, cut off at the picture's edges; a
+        Their boxes are those of their joints, a little wider, cut off at the image's edges; a
         person of whom nothing is left inside is left out.
         """
         people = self._tracks.people[self._tracks.adjacent]
@@ -130,7 +130,7 @@ class PoseFlowTracker:
         return people.replace(ids=ids)
 
     def _look(self, frame: Frame) -> tuple[Any, Pairs]:
-        """Return what is kept of the frame's picture, and its pairs with the last one."""
+        """Return what is kept of the frame's image, and its pairs with the last one."""
         now = frame.index, frame.time
         if self._coming is not None and self._coming[0] == now:
             return self._coming[1:]
@@ -158,7 +158,7 @@ class PoseFlowTracker:
 def poseflow_original(
     skeleton: Skeleton, fps: float = 30.0, buffer: float = 1.0
 ) -> PoseFlowTracker:
-    """Return PoseFlow as published: 10,000 ORB features of the whole picture, squares of 60 px.
+    """Return PoseFlow as published: 10,000 ORB features of the whole image, squares of 60 px.
 
     Nearest features are exact where the program's were approximate, which is all that differs.
     """

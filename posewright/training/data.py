@@ -1,4 +1,4 @@
-"""The data of a run: which pictures train, which are held back, and a fingerprint of both."""
+"""The data of a run: which images train, which are held back, and a fingerprint of both."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ __all__ = ["check_validation", "fingerprint", "left_out", "names", "open_sets"]
 def open_sets(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
     """Return the set to train on and the one to validate on, with one skeleton; None without one.
 
-    recipe.val: a path, "last:N" for the last N pictures, or "" for the validation part that the
+    recipe.val: a path, "last:N" for the last N images, or "" for the validation part that the
     sets declare (data.yaml of YOLO), else to hold back the share `val_split`, chosen by the seed as
     `data split` does: all frames of a video on one side.  Of sets with parts only `train` trains,
-    and only `val` validates; no picture does both, unless all of `val` do.  Joints of several sets
+    and only `val` validates; no image does both, unless all of `val` do.  Joints of several sets
     are matched by name.
     """
     if not recipe.data:
@@ -36,7 +36,7 @@ def open_sets(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
     data = concat(parts, _skeleton(recipe))
     train, held = _split(data, recipe)
     if recipe.limit:
-        # the first pictures, up to that many labelled people
+        # the first images, up to that many labelled people
         kept, left = [], recipe.limit
         for sample in train:
             counts = (sample.visibility > 0).any(1) & ~sample.crowd
@@ -66,19 +66,19 @@ def _skeleton(recipe: Recipe) -> Skeleton | None:
 
 
 def _split(data: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset | None]:
-    """Return what trains and what validates, of which no picture is in both."""
+    """Return what trains and what validates, of which no image is in both."""
     if recipe.val:
         train, named = _by_hand(data, recipe)
         held = _untrained(train, named)
         if len(held) or not len(named):
             return train, held
-        text = f"all {len(named)} pictures are trained on as well, by path or by content"
+        text = f"all {len(named)} images are trained on as well, by path or by content"
         if recipe.val.startswith("last:"):
             raise UsageError(f"val={recipe.val!r}: {text}; give a larger N")
         # who names the training set itself asks how well a network learns it by heart
         text = f"val={recipe.val!r}: {text}: validation measures what was learned by heart"
         return train, replace(named, remarks=(*named.remarks, text))
-    # the validation parts of the sets, without pictures of `data`; None without parts
+    # the validation parts of the sets, without images of `data`; None without parts
     kind = recipe.kind or None
     sets = () if recipe.images else recipe.data
     chosen = recipe.class_name or None
@@ -88,13 +88,13 @@ def _split(data: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset | None]:
     if declared is not None and len(declared):
         return data, declared
     if declared is not None:
-        text = "val names pictures of train alone: the share val_split of them is held back instead"
+        text = "val names images of train alone: the share val_split of them is held back instead"
         data = replace(data, remarks=(*data.remarks, text))
     count = round(recipe.val_split * len(data))
     if not count:
         return data, None
     if count >= len(data):
-        raise UsageError(f"val_split={recipe.val_split:g} leaves none of {len(data)} pictures")
+        raise UsageError(f"val_split={recipe.val_split:g} leaves none of {len(data)} images")
     train, held = split(data, recipe.val_split, recipe.seed)
     return train, held if len(held) else None
 
@@ -106,18 +106,18 @@ def _by_hand(data: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset]:
         return data, held.to(data.skeleton)
     last = recipe.val.removeprefix("last:")
     if not last.isdigit() or not 0 < int(last) < len(data):
-        raise UsageError(f"val={recipe.val!r}; last:N needs 0 < N < {len(data)} pictures")
+        raise UsageError(f"val={recipe.val!r}; last:N needs 0 < N < {len(data)} images")
     return data[: -int(last)], data[-int(last) :]
 
 
 def _untrained(train: Dataset, held: Dataset) -> Dataset:
-    """Return `held` without the pictures, by path or by content, that are in `train`; say so."""
+    """Return `held` without the images, by path or by content, that are in `train`; say so."""
     first = same_picture([*train.samples, *held.samples])[len(train) :]
     kept = np.flatnonzero(first >= len(train)).tolist()
     lost = len(held) - len(kept)
     if not lost:
         return held
-    text = f"{held.name}: {lost} of {len(held)} pictures are not validated on: they are trained on"
+    text = f"{held.name}: {lost} of {len(held)} images are not validated on: they are trained on"
     return replace(held[kept], remarks=(*held.remarks, text))
 
 
@@ -135,7 +135,7 @@ def check_validation(held: Dataset) -> None:
     if counted and not any(held[i].load().status == "ok" for i in counted):
         first = held[counted[0]]
         raise SourceError(
-            f"{held.name}: none of the {len(counted)} pictures with people to validate on can be "
+            f"{held.name}: none of the {len(counted)} images with people to validate on can be "
             f"read, e.g. {first.image}: {first.load().message}; give their folder with "
             "val_images=..."
         )
@@ -145,14 +145,14 @@ def check_validation(held: Dataset) -> None:
     name, value = main_metric(measured.scoring())
     if not value >= 0:
         raise SourceError(
-            f"{held.name}: {name} would measure nothing: nobody in the {len(held)} pictures to "
+            f"{held.name}: {name} would measure nothing: nobody in the {len(held)} images to "
             f"validate on has a labelled joint of {held.skeleton.name} that counts; give other "
-            "pictures with val=..., val_split=... or seed=..., or none with val_split=0"
+            "images with val=..., val_split=... or seed=..., or none with val_split=0"
         )
 
 
 def fingerprint(data: Dataset | None) -> dict[str, Any]:
-    """Return counts and the SHA-256 of all picture names, sizes and labels, folders left out."""
+    """Return counts and the SHA-256 of all image names, sizes and labels, folders left out."""
     if data is None:
         return {"pictures": 0, "people": 0, "sha256": ""}
     digest = hashlib.sha256()
@@ -173,7 +173,7 @@ def fingerprint(data: Dataset | None) -> dict[str, Any]:
 
 
 def names(data: Dataset | None) -> list[str]:
-    """Return the file names of a split's pictures, for the run folder."""
+    """Return the file names of a split's images, for the run folder."""
     return [] if data is None else [Path(sample.image).name for sample in data]
 
 

@@ -94,7 +94,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         was, then = (str(v).partition(":")[0][:12] for v in (old, now[key]))
         if was != then and key == "validation":
             lines.append(
-                "resumed with other pictures to validate on: the best so far was found on the "
+                "resumed with other images to validate on: the best so far was found on the "
                 "earlier ones"
             )
         elif was != then:

@@ -341,6 +341,6 @@ class Run:
         start = f" from step {self.place.step}" if self.place.step else ""
         return left_out(self.train_set, self.held) + (
             f"{self.recipe.model}: {count / 1e6:.2f} M parameters to train on {len(self.train_set)}"
-            f" pictures{held}; {self.recipe.epochs} epochs of {len(self.feed)} steps of "
+            f" images{held}; {self.recipe.epochs} epochs of {len(self.feed)} steps of "
             f"{self.recipe.batch} views on {self.world.size} x {self.world.device}{start}"
         )

@@ -79,7 +79,7 @@ class TrueBoxes:
 
 
 def theta_between(view: Warp, wanted: Warp) -> NDArray[np.float32]:
-    """Return theta (2, 3) by which a view becomes the wanted one of the same picture and size."""
+    """Return theta (2, 3) by which a view becomes the wanted one of the same image and size."""
     span = (np.array(view.size) - 1) / 2
     to_pixels = _square(np.column_stack([np.diag(span), span]))  # of -1 to 1
     here, there = (_square(warp.inverse().matrix) @ to_pixels for warp in (view, wanted))

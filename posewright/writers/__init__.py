@@ -118,9 +118,9 @@ class WriterOptions:
 
     overwrite: replace files of an earlier run.  several: the run has more than one source, so that
     a frame's number alone does not name it.  coco_images: an annotation file of COCO's layout
-    whose images give the image ids, by the pictures' paths.  separate: the AlphaPose flavours "cmu"
-    and "open" write a file for each picture too.  openpose_order: order of the joints; "own" is the
-    skeleton's.  style: look of the images and the video.  fps: of a video made of pictures.
+    whose images give the image ids, by the images' paths.  separate: the AlphaPose flavours "cmu"
+    and "open" write a file for each image too.  openpose_order: order of the joints; "own" is the
+    skeleton's.  style: look of the images and the video.  fps: of a video made of images.
     video_codecs: tried in turn.
     """
 

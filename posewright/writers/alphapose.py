@@ -43,10 +43,10 @@ def create(name: str, folder: Path, options: WriterOptions) -> TextWriter | Grou
 
 
 class ImageIds:
-    """AlphaPose's image_id: a picture's file name, "12.jpg" for frame 12 of a video.
+    """AlphaPose's image_id: an image's file name, "12.jpg" for frame 12 of a video.
 
     Where there are several sources, a video's name stands in front: "walk/12.jpg".  So does the
-    folder's name of pictures from a second folder: "b/1.jpg".
+    folder's name of images from a second folder: "b/1.jpg".
     """
 
     def __init__(self, several: bool) -> None:
@@ -68,7 +68,7 @@ class ListForm:
     """A list of people: image_id, category_id, keypoints, score, box (x, y, w, h), idx.
 
     score is AlphaPose's proposal score, mean + box + 1.25 max, which exceeds 1.  idx is always an
-    integer: the track's id, or for a person without one -1, -2, ... by its place in the picture,
+    integer: the track's id, or for a person without one -1, -2, ... by its place in the image,
     so that a running number is never taken for an identity.
     """
 
@@ -106,10 +106,10 @@ def _entries(result: Result, image_id: str) -> list[dict[str, Any]]:
 
 
 class TableForm:
-    """A dict of pictures, each with its people in OpenPose's 18-joint order.
+    """A dict of images, each with its people in OpenPose's 18-joint order.
 
     flavour "cmu": {version, bodies: [{joints}]}; "open": {version, people: [{pose_keypoints_2d}]}.
-    Pictures without people stand in it with an empty list.
+    Images without people stand in it with an empty list.
     """
 
     def __init__(self, flavour: str, several: bool = False) -> None:
@@ -132,7 +132,7 @@ class TableForm:
 
 
 class PicturePage:
-    """The same as TableForm in a file for each picture, `sep-json/NAME.json`."""
+    """The same as TableForm in a file for each image, `sep-json/NAME.json`."""
 
     def __init__(self, flavour: str, several: bool = False) -> None:
         self.notes: list[str] = []
@@ -141,7 +141,7 @@ class PicturePage:
         self._names = Names()
 
     def page(self, result: Result) -> tuple[str, bytes] | None:
-        """Return a picture's file; None for one that could not be read."""
+        """Return an image's file; None for one that could not be read."""
         if result.status != "ok":
             return None
         if is_picture(result.source):

@@ -9,9 +9,9 @@ __all__ = ["CLOCK", "Clock"]
 CLOCK = (
     60_000  # ticks a second; MPEG-4 has room for 65,535, and 24, 25, 29.97, 30, 60 fps divide it
 )
-# MP4 counts the ticks between two pictures, and between decoding and showing one, in 31 bits, which
-# is 9.9 hours; an encoder may show a picture five pictures after its turn to be decoded.
-LONGEST = 1.0  # hours that one picture is shown
+# MP4 counts the ticks between two images, and between decoding and showing one, in 31 bits, which
+# is 9.9 hours; an encoder may show an image five images after its turn to be decoded.
+LONGEST = 1.0  # hours that one image is shown
 MOST = 720.0  # hours; a longer jump is a clock that was set, not a gap
 
 
@@ -29,7 +29,7 @@ class Clock:
         self._last = -1
 
     def ticks(self, time: float) -> list[int]:
-        """Return the tick of a frame, last; before it, those at which the picture before repeats.
+        """Return the tick of a frame, last; before it, those at which the image before repeats.
 
         Repeats cut a gap that the container cannot hold.
         """

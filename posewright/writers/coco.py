@@ -36,8 +36,8 @@ def person_scores(people: People) -> Floats:
 class CocoForm:
     """One entry a person: image_id, category_id, keypoints (x, y, score), score, bbox (x, y, w, h).
 
-    image_id: by `known` where it is given, and pictures that are not in it are left out; else the
-    last integer in a picture's name, or the number of a video's frame.  Where there is none or it
+    image_id: by `known` where it is given, and images that are not in it are left out; else the
+    last integer in an image's name, or the number of a video's frame.  Where there is none or it
     is taken, a running number, with the file's name and frame in the entry.  Entries of a second
     folder or video have file_name, too.  track_id stands in the entries of tracked people only.
     """
@@ -89,7 +89,7 @@ class CocoForm:
         if self._known is None and (number in self._taken or number <= self._frames):
             self._note(
                 "clash",
-                f"image_id {number} stands for a picture already, so that {result.source} and "
+                f"image_id {number} stands for an image already, so that {result.source} and "
                 "others have running numbers; name them apart or use --coco-images",
             )
             return self._numbered(path, result.frame)
@@ -103,7 +103,7 @@ class CocoForm:
         self._taken.add(self._running)
         self._note(
             "running",
-            "image_id is a running number where a picture's name holds no integer or several "
+            "image_id is a running number where an image's name holds no integer or several "
             "videos share frame numbers; file_name and frame say which it is",
         )
         return {"image_id": self._running, "file_name": name, "frame": frame}
@@ -116,7 +116,7 @@ class CocoForm:
 
 
 class KnownImages:
-    """The image ids of an annotation file, found by the pictures' paths."""
+    """The image ids of an annotation file, found by the images' paths."""
 
     def __init__(self, path: Path, images: Iterable[tuple[str, int]]) -> None:
         self._path = path
@@ -144,7 +144,7 @@ class KnownImages:
         return cls(path, known)
 
     def number(self, source: str) -> int | None:
-        """Return the id of a picture; None where it is not in the file or not clear which it is."""
+        """Return the id of an image; None where it is not in the file or not clear which it is."""
         names = self._index.find(source)
         found = sorted({number for name in names for number in self._ids[name]})
         if not found:
@@ -163,7 +163,7 @@ class KnownImages:
     def notes(self) -> list[str]:
         """Return what was left out without harm."""
         note = (
-            f"{self._unknown} pictures are not in the annotation file of --coco-images and were "
+            f"{self._unknown} images are not in the annotation file of --coco-images and were "
             "left out"
         )
         return [note] if self._unknown else []
@@ -171,9 +171,9 @@ class KnownImages:
     def faults(self) -> list[tuple[str, str]]:
         """Return what cannot be told apart: the file and one line."""
         fault = (
-            f"--coco-images {self._path}: {self._unclear} picture(s) left out, because it is not "
+            f"--coco-images {self._path}: {self._unclear} image(s) left out, because it is not "
             f"clear which of its images they are ({self._first}); make the folders in file_name "
-            "agree with those of the pictures"
+            "agree with those of the images"
         )
         return [(str(self._path), fault)] if self._unclear else []
 

@@ -39,7 +39,7 @@ class EncoderError(OutputError):
 
 
 class Encoder(Protocol):
-    """Takes pictures of one size with their times.
+    """Takes images of one size with their times.
 
     EncoderError for what the encoder does not take, OutputError where the disk is at fault; the
     temporary file is gone then.

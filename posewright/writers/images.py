@@ -1,4 +1,4 @@
-"""Annotated pictures: the folder `images` with one file a frame."""
+"""Annotated images: the folder `images` with one file a frame."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def create(_: str, folder: Path, options: WriterOptions) -> PagesWriter:
 
 
 def pixels(result: Result, what: str) -> NDArray[np.uint8]:
-    """Return the picture that a result kept; a UsageError says how to keep it."""
+    """Return the image that a result kept; a UsageError says how to keep it."""
     if result.image is None:
         raise UsageError(
-            f"{what} need the pictures, and frame {result.frame} of {result.source!r} kept none; "
+            f"{what} need the images, and frame {result.frame} of {result.source!r} kept none; "
             "run the pipeline with keep_images=True"
         )
     return result.image
 
 
 class PicturePage:
-    """`NAME.jpg` of a picture (`NAME.png` of a PNG), `NAME_000012.jpg` of frame 12 of a video.
+    """`NAME.jpg` of an image (`NAME.png` of a PNG), `NAME_000012.jpg` of frame 12 of a video.
 
     What is too wide or too high for JPEG becomes a PNG.
     """
@@ -69,7 +69,7 @@ class PicturePage:
 
 
 def _encoded(picture: NDArray[np.uint8], name: str) -> bytes:
-    """Return the picture's file with the mark of a drawn one."""
+    """Return the image's file with the mark of a drawn one."""
     suffix = PurePath(name).suffix
     quality = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY] if suffix == ".jpg" else []
     try:

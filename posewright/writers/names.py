@@ -12,16 +12,16 @@ __all__ = ["Names", "Sequences", "film_name", "sequence_of"]
 
 
 def sequence_of(result: Result) -> str:
-    """Return the sequence that a result belongs to: a picture's folder, else the source itself."""
+    """Return the sequence that a result belongs to: an image's folder, else the source itself."""
     source = result.source
     return result.sequence or (str(PurePath(source).parent) if is_picture(source) else source)
 
 
 class Names:
-    """Gives each picture and each video a name of its own, in the order of their coming.
+    """Gives each image and each video a name of its own, in the order of their coming.
 
     A name that is taken gets its folder's name in front ("b_1" for b/1.jpg), then a number.  Names
-    of pictures are remembered; for a video, however long, one.
+    of images are remembered; for a video, however long, one.
     """
 
     def __init__(self) -> None:
@@ -38,10 +38,10 @@ class Names:
         return name
 
     def frame(self, result: Result) -> str:
-        """Return the stem of a frame's own file: "name" of a picture, "name_000012" of a video."""
+        """Return the stem of a frame's own file: "name" of an image, "name_000012" of a video."""
         name = safe(stem(result.source))
         if "://" in result.source and result.sequence not in ("", result.source):
-            return self._new(result.source, name)  # of a picture on a server; a stream is its own
+            return self._new(result.source, name)  # of an image on a server; a stream is its own
         name = self.of(result.source, name)
         return name if is_picture(result.source) else f"{name}_{result.frame:06d}"
 
@@ -64,7 +64,7 @@ class Names:
 
 
 def film_name(names: Names, sequence: str, pictures: bool) -> str:
-    """Return the name of a sequence's video: of a folder of pictures, "take.1", or of a video."""
+    """Return the name of a sequence's video: of a folder of images, "take.1", or of a video."""
     return names.of(sequence, safe(file_name(sequence) if pictures else stem(sequence)))
 
 

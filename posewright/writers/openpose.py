@@ -36,7 +36,7 @@ def create(_: str, folder: Path, options: WriterOptions) -> PagesWriter:
 
 
 class OpenPosePage:
-    """`NAME_000000000012_keypoints.json` of frame 12 of a video or of a folder of pictures.
+    """`NAME_000000000012_keypoints.json` of frame 12 of a video or of a folder of images.
 
     The number is the last one in the name: pose2sim takes that for the frame.  Beside OpenPose's
     fields a file names its `source` and `sequence` (the video or folder), by which it is read back.

@@ -27,10 +27,10 @@ def create(_: str, folder: Path, options: WriterOptions) -> VideoWriter:
 
 
 class VideoWriter:
-    """One video for each video among the sources, and one for each folder of pictures.
+    """One video for each video among the sources, and one for each folder of images.
 
-    Frames keep their times (variable frame rate); pictures and arrays without times follow one
-    another at `fps`.  In gaps of hours the picture before is repeated every hour, which MP4 cannot
+    Frames keep their times (variable frame rate); images and arrays without times follow one
+    another at `fps`.  In gaps of hours the image before is repeated every hour, which MP4 cannot
     do without.  The first frame decides the size, made even, and the shape of a pixel; later ones
     of another size are fitted into it.  Frames that could not be read are left out: the one before
     stays on the screen.  `notes` name the codec and why an earlier one of `video_codecs` was not
@@ -109,7 +109,7 @@ class VideoWriter:
         if source in self._begun:
             self.errors.append(
                 f"{source}: its video has ended, so that frames which come after those of another "
-                "source are not in it; name the pictures of a folder one after the other"
+                "source are not in it; name the images of a folder one after the other"
             )
             return
         self._begun.add(source)
@@ -134,7 +134,7 @@ class VideoWriter:
 
 
 def _fitted(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """(H, W, 3) -> a picture of `size` (width, height): one more row or column, or scaled down."""
+    """(H, W, 3) -> an image of `size` (width, height): one more row or column, or scaled down."""
     height, width = picture.shape[:2]
     right, below = size[0] - width, size[1] - height
     if right == below == 0:

@@ -261,7 +261,7 @@ def test_names_tell_the_upper_body_from_the_lower() -> None:
 
 
 def half_boxes(people: People, skeleton: Skeleton, least: int = 8) -> np.ndarray:
-    """(N, 4) region of the picture that each view shows, without the padding."""
+    """(N, 4) region of the image that each view shows, without the padding."""
     augment = Augmentation(flip=0, scale=0, rotate=0, half_body=1, half_body_joints=least)
     codec = Heatmap(padding=1.0)
     views = augment.views(codec, SIZE, people, skeleton, generator(5))

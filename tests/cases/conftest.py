@@ -37,7 +37,7 @@ class Case:
 
     @property
     def picture(self) -> Path:
-        """A picture with people."""
+        """An image with people."""
         return self.data / "coco" / "images" / "000000000785.jpg"
 
     def posewright(self, *words: str | Path, **env: str) -> Done:

@@ -345,7 +345,7 @@ def test_pictures_of_an_earlier_run(case: Any) -> None:
         done = here.posewright("predict", "walk.mp4", "-o", "o", "--save", "images", *WHOLE, *extra)
         assert done.code == 0, done.err
         assert len(list((here.folder / "o/images").iterdir())) == count
-    here.say("8 pictures, then 3")
+    here.say("8 images, then 3")
 
 
 @pytest.mark.parametrize("name", ["sev-coco.json", "sev-alpha.json"])

@@ -192,7 +192,7 @@ def test_paths_of_yolo(case: Any) -> None:
     here.run("make.py")
     for name in ("cfg/c.yaml", "b.yaml"):
         done = here.posewright("data", "check", name)
-        assert done.code == 0 and f"{name}: 4 pictures, 6 people, coco17" in done.out, done
+        assert done.code == 0 and f"{name}: 4 images, 6 people, coco17" in done.out, done
         images = [sample.image for sample in open_dataset(here.folder / name)]
         assert len(images) == 4 and all("own17" in path.parts for path in images)
-    here.say("4 pictures of own17")
+    here.say("4 images of own17")

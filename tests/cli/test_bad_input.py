@@ -121,7 +121,7 @@ def test_one_corrupt_picture_in_a_thousand(
 
 
 def _no_boxes(folder: Path) -> Path:
-    """A box file for the first picture only, so that a thousand pictures cost no network."""
+    """A box file for the first image only, so that a thousand images cost no network."""
     path = folder / "boxes.json"
     box = {"image_id": 0, "category_id": 1, "bbox": [0, 0, 40, 60], "score": 1}
     path.write_text(json.dumps([box]))

@@ -21,7 +21,7 @@ DOGS = 3
 
 @pytest.fixture
 def labels(tmp_path: Path) -> Path:
-    """Four pictures, of which the first three hold one dog each and else people."""
+    """Four images, of which the first three hold one dog each and else people."""
     write_labels(synth(tmp_path, 4, 1), tmp_path / "labels.json")
     page = json.loads((tmp_path / "labels.json").read_text())
     page["categories"].append({**page["categories"][0], "id": 2, "name": "dog"})

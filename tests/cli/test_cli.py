@@ -59,7 +59,7 @@ def test_a_picture_to_every_format(tmp_path: Path, people_jpg: Path) -> None:
     drawn = cv2.imread(str(tmp_path / "images" / "000000000042.jpg"))
     assert drawn.shape == (960, 544, 3)
     assert np.abs(drawn.astype(int) - cv2.imread(str(people_jpg))).max() > 100
-    (video,) = tmp_path.glob("*.mp4")  # pictures make a video named after their folder
+    (video,) = tmp_path.glob("*.mp4")  # images make a video named after their folder
     assert video.stem == people_jpg.parent.name and video.stat().st_size > 1000
 
 
@@ -137,7 +137,7 @@ EFFECTS = {
 
 @pytest.fixture(scope="session")
 def plain(tmp_path_factory: pytest.TempPathFactory, people_jpg: Path) -> list[dict]:
-    """The people of the picture without any option."""
+    """The people of the image without any option."""
     out = tmp_path_factory.mktemp("plain")
     assert predict(out, people_jpg, "--save", "jsonl") == 0
     return people(out)
@@ -411,7 +411,7 @@ def test_retry_and_latest_have_an_effect(tmp_path: Path) -> None:
     options = ["--save", "jsonl", "--detector", "whole-image", "--threads", "1"]
     seconds = {}
     for retry in ("0", "1.5"):
-        with serve(shots(3), None) as server:  # three pictures, then nobody answers
+        with serve(shots(3), None) as server:  # three images, then nobody answers
             start = time.monotonic()
             out = tmp_path / f"retry{retry}"
             assert predict(out, server.url, "--retry", retry, *options) == 3

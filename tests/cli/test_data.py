@@ -38,9 +38,9 @@ def test_check_exits_with_3_and_says_why(drawn: Path, capsys: pytest.CaptureFixt
     (drawn / "images" / "000004.png").unlink()
     assert main(["data", "check", str(drawn)]) == 3
     out = capsys.readouterr().out
-    assert "error 1 x missing picture" in out and "000004.png" in out
+    assert "error 1 x missing image" in out and "000004.png" in out
     assert main(["data", "check", str(drawn), "--json"]) == 3
-    assert json.loads(capsys.readouterr().out)["findings"][0]["kind"] == "missing picture"
+    assert json.loads(capsys.readouterr().out)["findings"][0]["kind"] == "missing image"
 
 
 def test_view_draws_people(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

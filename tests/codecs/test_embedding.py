@@ -21,7 +21,7 @@ def test_a_view_is_the_box_cut_out_and_resized() -> None:
     view = warp.image(image)
     cut = cv2.resize(image[30:250, 20:90], (128, 256), interpolation=cv2.INTER_LINEAR)
     assert view.shape == (256, 128, 3)
-    inner = np.abs(view.astype(int) - cut)[2:-2, 2:-2]  # at the edges the picture goes on
+    inner = np.abs(view.astype(int) - cut)[2:-2, 2:-2]  # at the edges the image goes on
     assert inner.max() <= 2
 
 

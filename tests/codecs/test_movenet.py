@@ -26,7 +26,7 @@ RENAMES = {
 
 
 def heads(folder: Path, model: str, picture: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The head tensors of one picture as our graphs emit them, and the original's final answer."""
+    """The head tensors of one image as our graphs emit them, and the original's final answer."""
     with np.load(folder / model / "reference.npz") as file:
         maps = {
             ours: file[f"{picture}/{theirs}"].transpose(0, 3, 1, 2)

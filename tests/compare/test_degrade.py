@@ -1,4 +1,4 @@
-"""Degraded pictures: what each kind does, that it is the same in every run, and bad input."""
+"""Degraded images: what each kind does, that it is the same in every run, and bad input."""
 
 from __future__ import annotations
 

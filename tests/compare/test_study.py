@@ -56,7 +56,7 @@ def handmade() -> Study:
 def test_markdown_says_what_each_model_costs_and_loses() -> None:
     text = markdown(handmade())
     lines = text.splitlines()
-    assert lines[0] == "<val>: 10 pictures, 25 people, labelled boxes; on a machine"
+    assert lines[0] == "<val>: 10 images, 25 people, labelled boxes; on a machine"
     cells = [[c.strip() for c in line.strip("|").split(" | ")] for line in lines if "w32" in line]
     assert cells[0] == [
         "w32.safetensors",
@@ -110,7 +110,7 @@ def test_files_are_written_whole(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def stick_people(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Labels of five drawn pictures."""
+    """Labels of five drawn images."""
     folder = tmp_path_factory.mktemp("synth")
     write_labels(synth(folder, 5, 3, overwrite=True), folder / "annotations.json")
     return folder / "annotations.json"
@@ -157,7 +157,7 @@ def test_peak_memory_is_the_model_s_own_not_the_caller_s(stick_people: Path) -> 
 
 
 def test_cost_needs_people_and_pictures(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="no picture has people with joints"):
+    with pytest.raises(SourceError, match="no image has people with joints"):
         measure_cost("movenet-thunder", [])
     gone = Sample.of(tmp_path / "gone.png", (64, 64), 1, np.ones((1, 17, 3)))
     with pytest.raises(ModelError, match=r"gone\.png cannot be read"):
@@ -183,7 +183,7 @@ def test_a_model_that_hangs_is_given_up(
 
 @pytest.fixture(scope="module")
 def some_people(data_dir: Path) -> Dataset:
-    """Five real pictures with people."""
+    """Five real images with people."""
     labels = open_dataset(data_dir / "coco" / "person_keypoints.json")
     part: Dataset = labels[[i for i, s in enumerate(labels) if s.labelled.any()][:5]]
     return part

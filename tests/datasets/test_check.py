@@ -70,10 +70,10 @@ FAULTS = [
     ("left out", "error", lambda p: p["annotations"][0].update(bbox=[4, 4, -3, 2])),
     ("box outside", "warning", lambda p: all_people(p, bbox=[-50, 0, 400, 250])),
     ("box elsewhere", "error", corners),
-    ("missing picture", "error", lambda p: p["images"][0].update(file_name="none.png")),
+    ("missing image", "error", lambda p: p["images"][0].update(file_name="none.png")),
     ("size", "error", lambda p: p["images"][0].update(width=999)),
     ("no labels", "error", lambda p: all_people(p, keypoints=[0] * 51, num_keypoints=0)),
-    ("no pictures", "error", lambda p: p.update(images=[], annotations=[])),
+    ("no images", "error", lambda p: p.update(images=[], annotations=[])),
     (
         "joint at 0, 0",
         "warning",
@@ -92,7 +92,7 @@ FAULTS = [
     ("iscrowd", "error", lambda p: p["annotations"][0].update(iscrowd="?")),
     ("ids as text", "warning", lambda p: p["images"][0].update(id=str(p["images"][0]["id"]))),
     ("form of image_id", "error", lambda p: p["images"][0].update(id=str(p["images"][0]["id"]))),
-    ("picture id", "error", lambda p: p["images"][0].update(id=None)),
+    ("image id", "error", lambda p: p["images"][0].update(id=None)),
     ("category id", "error", lambda p: p["categories"].append({"name": "dog"})),
     (
         "other classes",
@@ -108,7 +108,7 @@ FAULTS = [
         "error",
         lambda p: p["annotations"].append({**p["annotations"][0], "id": 10**6}),
     ),
-    ("picture twice", "error", lambda p: p["images"].append({**p["images"][0], "id": 10**6})),
+    ("image twice", "error", lambda p: p["images"].append({**p["images"][0], "id": 10**6})),
     ("left out", "error", lambda p: p["annotations"][0].update(keypoints=[1, 1, 2] * 16)),
     ("num_keypoints 0", "error", lambda p: all_people(p, num_keypoints=0, iscrowd="0")),
     ("iscrowd", "error", lambda p: p["annotations"][0].update(iscrowd=2)),
@@ -127,7 +127,7 @@ FAULTS = [
 
 
 def shares(page: dict[str, Any], names: tuple[str, ...]) -> None:
-    """Write coordinates as shares of the width and height of their picture."""
+    """Write coordinates as shares of the width and height of their image."""
     sizes = {i["id"]: (i["width"], i["height"]) for i in page["images"]}
     for annotation in page["annotations"]:
         width, height = sizes[annotation["image_id"]]
@@ -224,7 +224,7 @@ def test_a_broken_picture_is_named(labels: Path) -> None:
     picture = labels.parent / "images" / "000001.png"
     picture.write_bytes(b"no picture")
     found = {f.kind: f for f in check(labels).findings}
-    assert found["broken picture"].first == str(picture)
+    assert found["broken image"].first == str(picture)
 
 
 def test_validation_pictures_that_measure_nothing(labels: Path) -> None:

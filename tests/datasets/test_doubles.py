@@ -1,4 +1,4 @@
-"""People labelled twice, one picture under several ids, and parts that share none."""
+"""People labelled twice, one image under several ids, and parts that share none."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_real_people_are_not_labelled_twice(data_dir: Path) -> None:
 
 
 def drawn(folder: Path, count: int = 12) -> Dataset:
-    """Pictures of which the last three are copies of the first, a link and a path to it."""
+    """Images of which the last three are copies of the first, a link and a path to it."""
     data = synth(folder, count, 1)
     first = data[0].image
     shutil.copy(first, folder / "copy.png")
@@ -120,7 +120,7 @@ def test_a_video_and_a_picture_out_of_it_stay_together(tmp_path: Path) -> None:
 
 
 def twice(folder: Path, labels: str = "twice.json") -> Path:
-    """Write a set in which each picture is there under two ids; return its labels."""
+    """Write a set in which each image is there under two ids; return its labels."""
     write_labels(synth(folder, 6, 1), folder / labels)
     page = json.loads((folder / labels).read_text())
     page["images"] += [{**i, "id": i["id"] + 10**5} for i in page["images"]]
@@ -133,7 +133,7 @@ def twice(folder: Path, labels: str = "twice.json") -> Path:
 
 def test_check_names_both_kinds(tmp_path: Path) -> None:
     found = {f.kind: f for f in check(twice(tmp_path)).findings}
-    assert list(found) == ["picture twice"] and found["picture twice"].count == 6
+    assert list(found) == ["image twice"] and found["image twice"].count == 6
     page = json.loads((tmp_path / "twice.json").read_text())
     half = len(page["images"]) // 2
     page["images"] = page["images"][:half]

@@ -43,7 +43,7 @@ def written(path: Path, data: Any) -> Path:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A set with one picture, beside a folder with another."""
+    """A set with one image, beside a folder with another."""
     picture(tmp_path / "elsewhere" / "secret.png")
     picture(tmp_path / "set" / "good.png")
     return tmp_path / "set"
@@ -113,7 +113,7 @@ def test_folders_of_a_set() -> None:
 
 def test_only_regular_files_with_a_picture_are_read(home: Path, tmp_path: Path) -> None:
     os.mkfifo(home / "pipe.png")
-    (home / "text.png").write_text("no picture")
+    (home / "text.png").write_text("no image")
     labels = written(home / "a.json", coco("good.png", "pipe.png", "text.png"))
     assert main(["data", "stats", str(labels)]) == 0
     assert main(["data", "check", str(labels)]) == 3

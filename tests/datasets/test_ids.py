@@ -26,7 +26,7 @@ FORMS: dict[str, Change] = {
     "fraction": float,
     "text of a fraction": lambda i: f"{i}.0",
     "padded": lambda i: f"{i:06d}",
-    "name": lambda i: f"picture {i}",
+    "name": lambda i: f"image {i}",
 }
 
 
@@ -47,7 +47,7 @@ def kinds(file: Path) -> set[str]:
 
 
 def same(file: Path) -> tuple[int, int]:
-    """Return the pictures and people of a file, for training and evaluation alike."""
+    """Return the images and people of a file, for training and evaluation alike."""
     data, labels = open_dataset(file), read_truth(file, 17)
     train, _ = open_sets(Recipe(data=(str(file),), val_split=0))
     assert len(data) == len(train) == len(labels.images) == check(file).pictures
@@ -103,8 +103,8 @@ def test_null_is_no_picture(tmp_path: Path, page: dict[str, Any]) -> None:
     page["images"][0]["id"] = None
     assert same(saved(tmp_path, page)) == (3, people - 1 - lost)
     labels = read_truth(tmp_path / "labels.json", 17)
-    assert "1 pictures left out" in labels.notes[0]
-    assert {"picture id", "image_id", "left out"} <= kinds(tmp_path / "labels.json")
+    assert "1 images left out" in labels.notes[0]
+    assert {"image id", "image_id", "left out"} <= kinds(tmp_path / "labels.json")
 
 
 @pytest.mark.parametrize("value", ["0", "false", "", None, 0.0, False, "1", "True", 1, 1.0])

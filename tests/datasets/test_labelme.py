@@ -155,7 +155,7 @@ def test_shapes_that_mean_nothing_here_are_noted(tmp_path: Path) -> None:
 
 def test_names_that_are_no_numbers_and_paths_of_another_system(tmp_path: Path) -> None:
     page(tmp_path, "Straße 3", [shape("nose", "point", [[20, 12]])])
-    page(tmp_path, "b", [shape("nose", "point", [[20, 12]])], imagePath="..\\pictures\\b.jpg")
+    page(tmp_path, "b", [shape("nose", "point", [[20, 12]])], imagePath="..\\images\\b.jpg")
     page(tmp_path, "c", [], imagePath=None, imageData=None)
     (tmp_path / "other.json").write_text("{}")
     (tmp_path / "broken.json").write_text("{")
@@ -181,7 +181,7 @@ def twenty(folder: Path) -> None:
     for i in range(20):
         page(
             folder,
-            f"picture {i}",
+            f"image {i}",
             [shape("person", "polygon", SQUARE, 1), shape("nose", "point", [[20, 12 + i]], 1)],
         )
 

@@ -16,7 +16,7 @@ from posewright.datasets.formats.cvat import parse_xml
 from posewright.errors import PosewrightError, SourceError, UsageError
 from posewright.skeletons import COCO17, CROWDPOSE14, MPII16
 
-# file, kind, skeleton, pictures, people, pictures that are there
+# file, kind, skeleton, images, people, images that are there
 REAL = [
     ("aic/test_aic.json", None, "aic14", 3, 9, 3),
     ("coco/test_coco.json", None, "coco17", 4, 14, 4),
@@ -176,7 +176,7 @@ def test_label_studio(tmp_path: Path) -> None:
     }
     (tmp_path / "export.json").write_text(json.dumps([task]))
     data = open_dataset(tmp_path / "export.json")
-    assert data.skeleton is COCO17 and data[0].image.name == "my picture.jpg"
+    assert data.skeleton is COCO17 and data[0].image.name == "my image.jpg"
     assert data[0].keypoints[1, COCO17["nose"]].tolist() == [120, 10, 2]
     assert data[0].keypoints[0, COCO17["left_eye"]].tolist() == [120, 20, 2]
     assert data[0].people.boxes[1].tolist() == [100, 0, 200, 50] and len(data.notes) == 1

@@ -153,7 +153,7 @@ def test_label_studio_classes(tmp_path: Path) -> None:
         {"photo": "/data/upload/1/a%20b.jpg"},
         {"caption": "two people", "img": "s3://x/a b.jpg"},
         {"id": "17", "text": "a.b", "picture_url": "https://x/y/a%20b.jpg?sig=1.2", "n": 3},
-        {"image": "/data/local-files/?d=set/a%20b.jpg", "alt": "no picture"},
+        {"image": "/data/local-files/?d=set/a%20b.jpg", "alt": "no image"},
     ],
 )
 def test_label_studio_field_of_the_picture(tmp_path: Path, data: dict[str, Any]) -> None:
@@ -162,7 +162,7 @@ def test_label_studio_field_of_the_picture(tmp_path: Path, data: dict[str, Any])
 
 def test_label_studio_picture_within_the_file_is_said(tmp_path: Path) -> None:
     data = studio(tmp_path, point("1", "nose", 5), image="data:image/png;base64,AAAA")
-    assert len(data) == 0 and "no path of a picture" in data.notes[0]
+    assert len(data) == 0 and "no path of an image" in data.notes[0]
 
 
 def test_label_studio_people_tied_by_relations(tmp_path: Path) -> None:

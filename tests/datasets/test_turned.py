@@ -1,4 +1,4 @@
-"""Labels of the unrotated pixels of turned pictures are told by every verb that uses them."""
+"""Labels of the unrotated pixels of turned images are told by every verb that uses them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STATED = {"stored": (40, 30), "upright": (30, 40), "none": (0, 0)}
 
 
 def labelled(folder: Path, stated: str, box: list[int], count: int = 1) -> Path:
-    """A COCO file of pictures that are 40 x 30 as stored and 30 x 40 as shown."""
+    """A COCO file of images that are 40 x 30 as stored and 30 x 40 as shown."""
     width, height = STATED[stated]
     images = []
     for number in range(1, count + 1):
@@ -65,7 +65,7 @@ def test_labels_of_stored_pixels(
     assert any("unrotated pixels" in remark for remark in remarks) == turned
     for form in ("yolo", "coco", "labelme", "cvat"):
         code = main(["data", "convert", str(path), str(tmp_path / form), "--to", form])
-        told = "1 x labels of the unrotated pixels of a turned picture" in capsys.readouterr().err
+        told = "1 x labels of the unrotated pixels of a turned image" in capsys.readouterr().err
         assert (code, told) == ((3, True) if turned else (0, False))
 
 

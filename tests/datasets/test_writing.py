@@ -22,12 +22,12 @@ from posewright.errors import OutputError, UsageError
 from posewright.skeletons import COCO17, CROWDPOSE14, Skeleton
 
 OWN = Skeleton("custom", ("tail", "left_paw", "right_paw"))
-PLACES = st.integers(1, 6399).map(lambda n: n / 100)  # px inside a picture of 64 x 64
+PLACES = st.integers(1, 6399).map(lambda n: n / 100)  # px inside an image of 64 x 64
 
 
 @st.composite
 def people(draw: st.DrawFn) -> Dataset:
-    """One or two pictures with up to three people, each with at least one labelled joint."""
+    """One or two images with up to three people, each with at least one labelled joint."""
     skeleton = draw(st.sampled_from([COCO17, CROWDPOSE14, OWN]))
     samples = []
     for number in range(draw(st.integers(1, 2))):
@@ -124,7 +124,7 @@ def test_a_folder_in_use_is_not_written_into(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "mine.txt").read_text() == "mine"
     with pytest.raises(UsageError, match="did you mean 'coco'"):
         convert(data, tmp_path / "o", "cocoo")
-    with pytest.raises(UsageError, match="no pictures"):
+    with pytest.raises(UsageError, match="no images"):
         convert(data[:0], tmp_path / "o")
 
 

@@ -21,7 +21,7 @@ FOUR = "kpt_shape: [4, 3]\nnames: {0: person}\nflip_idx: [1, 0, 2, 3]\n"
 
 
 def picture(path: Path, line: str = LINE, labels: bool = True) -> None:
-    """Write a picture, and its labels where the layout of YOLO sets has them."""
+    """Write an image, and its labels where the layout of YOLO sets has them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (40, 30)).save(path)
     if labels:
@@ -33,7 +33,7 @@ def picture(path: Path, line: str = LINE, labels: bool = True) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """The set `own` with 3, 2 and 1 pictures, and another set beside it."""
+    """The set `own` with 3, 2 and 1 images, and another set beside it."""
     for part, count in (("train", 3), ("val", 2), ("test", 1)):
         for i in range(count):
             picture(tmp_path / "own/images" / part / f"{part}{i}.png")
@@ -118,7 +118,7 @@ def test_lines_of_a_list_that_name_no_picture_are_told(root: Path) -> None:
     assert [s.image.name for s in data] == ["none.png", "train0.png"]
     assert len(data.notes) == 1 and "2 x line of a list left out" in data.notes[0]
     found = {f.kind for f in check(root / "own/data.yaml").findings}
-    assert {"left out", "missing picture"} <= found
+    assert {"left out", "missing image"} <= found
 
 
 def test_several_entries_of_a_part_and_a_picture_in_two(root: Path) -> None:
@@ -162,7 +162,7 @@ def test_a_part_that_a_set_has_not_is_refused(root: Path, data_of_one: Path) -> 
         open_dataset(file, split="val")
     with pytest.raises(UsageError, match="without parts"):
         open_dataset(data_of_one, split="val")
-    with pytest.raises(UsageError, match="no part 'train', only val"):  # never on pictures of val
+    with pytest.raises(UsageError, match="no part 'train', only val"):  # never on images of val
         open_part(described(root, "val: images/val\n"), None, None, "train")
 
 
@@ -362,7 +362,7 @@ def test_the_verbs_read_the_part_that_is_asked_for(
 ) -> None:
     file = str(described(root, USUAL))
     assert main(["data", "check", file, "--split", "val"]) == 0
-    assert "2 pictures, 2 people" in capsys.readouterr().out
+    assert "2 images, 2 people" in capsys.readouterr().out
     assert main(["data", "convert", file, str(root / "out")]) == 0
     written = sorted(p.name for p in (root / "out/annotations").iterdir())
     assert written == [f"person_keypoints_{part}2017.json" for part in ("test", "train", "val")]
@@ -370,7 +370,7 @@ def test_the_verbs_read_the_part_that_is_asked_for(
     assert main(["data", "convert", file, str(again), "--to", "yolo"]) == 0
     assert (stems(again, "train"), stems(again, "val"), stems(again, "test")) == (TRAIN, VAL, TEST)
     assert main(["data", "stats", str(root / "own"), "--split", "test"]) == 0
-    assert "pictures           1" in capsys.readouterr().out
+    assert "images           1" in capsys.readouterr().out
 
 
 def test_a_part_that_repeats_train_is_not_converted_as_another(root: Path) -> None:

@@ -1,4 +1,4 @@
-"""Models over labelled pictures: every measure, against pycocotools and by hand."""
+"""Models over labelled images: every measure, against pycocotools and by hand."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ OWN = Skeleton("own", ("tail", "left_paw", "right_paw"))
 
 
 def labelled(folder: Path, skeleton: Skeleton, people: list[int], **more: Any) -> Dataset:
-    """Pictures with random people, their ids falling; the last joint of the first is unlabelled."""
+    """Images with random people, their ids falling; the last joint of the first is unlabelled."""
     rng = np.random.default_rng(5)
     samples = []
     for i, count in enumerate(people):
@@ -134,7 +134,7 @@ def test_a_call_takes_several_pictures_and_order_stays(tmp_path: Path) -> None:
 def test_main_metric_and_kind(tmp_path: Path) -> None:
     assert main_metric(Scoring("lsp", {"EPE": 3.0, "PCK@0.2": 70.0})) == ("PCK@0.2", 70)
     assert data_of(labelled(tmp_path, MPII16, [1])) == "pck"  # no head boxes
-    assert data_of(labelled(tmp_path, LSP14, [1, 2])) == "pck"  # not one person a picture
+    assert data_of(labelled(tmp_path, LSP14, [1, 2])) == "pck"  # not one person an image
     assert data_of(labelled(tmp_path, HALPE26, [1])) == "pck"
 
 
@@ -212,7 +212,7 @@ def test_unreadable_pictures_are_left_out_and_named(tmp_path: Path) -> None:
     assert found.scoring.numbers["AP"] == pytest.approx(1)
     assert found.scoring.more["labelled"] == 3
     assert [v.tolist() for v in found.likeness] == [[1, 1], [-1], [1]]
-    with pytest.raises(SourceError, match="none of the 1 pictures can be read"):
+    with pytest.raises(SourceError, match="none of the 1 images can be read"):
         evaluate(model, dataset[1:2])
 
 
@@ -327,7 +327,7 @@ def test_verb_with_a_corrupt_picture_and_a_report(
 
 @pytest.fixture(scope="module")
 def some(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Labels of 24 COCO pictures with people."""
+    """Labels of 24 COCO images with people."""
     data = json.loads((data_dir / "coco" / "person_keypoints.json").read_text())
     busy = {a["image_id"] for a in data["annotations"] if a.get("num_keypoints")}
     data["images"] = [i for i in data["images"] if i["id"] in busy][:24]
@@ -362,7 +362,7 @@ def test_every_number_is_that_of_pycocotools(
         run.summarize()
     numbers = measured[0].scoring.numbers
     assert list(numbers.values()) == run.stats.tolist()
-    assert 0.35 < numbers["AP"] < 0.65  # .493 on all pictures
+    assert 0.35 < numbers["AP"] < 0.65  # .493 on all images
     assert score_files("coco", some, file).to_dict() == measured[0].scoring.to_dict()
 
 
@@ -470,7 +470,7 @@ def test_verb_mistakes(some: Path, tmp_path: Path, capsys: pytest.CaptureFixture
             )
         ),
         ("crowdpose", (*model,), 2, "pck measures any joints"),
-        ("coco", (*model, "--images", tmp_path), 3, "none of the 24 pictures"),
+        ("coco", (*model, "--images", tmp_path), 3, "none of the 24 images"),
     ]
     for data, options, code, message in cases:
         assert call(data, some, *options) == code, options

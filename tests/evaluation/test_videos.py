@@ -37,7 +37,7 @@ BOTH = ("posetrack", "mot")
 
 @pytest.fixture()
 def labels(tmp_path: Path) -> Path:
-    """One file of labels and the pictures, each of the grey level of its number."""
+    """One file of labels and the images, each of the grey level of its number."""
     (tmp_path / "000001").mkdir()
     for f in range(10):
         grey = np.full((SIZE[1], SIZE[0], 3), f, np.uint8)
@@ -365,7 +365,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_each_video_has_a_tracker_at_its_rate(
     labels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pictures in any order; every second frame of the first video, at 10 frames a second."""
+    """Images in any order; every second frame of the first video, at 10 frames a second."""
     calls = recorded(monkeypatch)
     dataset = dataset_of(labels)
     model = TopDown([], POSETRACK17, task="joints", top_down=True)

@@ -474,5 +474,5 @@ def test_a_folder_to_calibrate_with_is_never_a_camera(
         with pytest.raises(SourceError, match=f"no such file or folder: .*{name}"):
             crops_of(Path(name), None)
     (tmp_path / "3").mkdir()
-    with pytest.raises(SourceError, match=r"no pictures in the folder .*3"):
+    with pytest.raises(SourceError, match=r"no images in the folder .*3"):
         crops_of(Path("3"), None)

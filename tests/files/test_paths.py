@@ -108,7 +108,7 @@ def test_what_coco_images_cannot_tell_apart_is_an_error(
     ids, summary = coco(tmp_path, images, sources)
     assert ids == kept and summary.exit_code == 3
     [(name, message)] = summary.bad
-    assert name.endswith("ann.json") and "1 picture(s) left out" in message and "\n" not in message
+    assert name.endswith("ann.json") and "1 image(s) left out" in message and "\n" not in message
 
 
 def frame(name: str, index: int = 0) -> Frame:
@@ -138,7 +138,7 @@ def test_boxes_of_one_name_are_told_apart(tmp_path: Path) -> None:
         assert boxes.people(frame(name, index)).box_scores.tolist() == [pytest.approx(score)]
     assert boxes.unclear == 0
     assert len(boxes.people(frame("c/1.jpg"))) == 0
-    assert boxes.unclear == 1 and "1 of 6 pictures fit several" in boxes.report()
+    assert boxes.unclear == 1 and "1 of 6 images fit several" in boxes.report()
 
 
 def test_unclear_boxes_are_a_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -200,7 +200,7 @@ def test_a_name_of_several_pictures_is_not_guessed(
             found = [{"image_id": name, "category_id": 1, "keypoints": points, "score": 1}]
             file = put(tmp_path / "found.json", found)
             assert main(["eval", data, "--ann", str(ann), "--predictions", str(file)]) == code
-            assert ("fits 2 pictures of" in capsys.readouterr().err) == (code == 2)
+            assert ("fits 2 images of" in capsys.readouterr().err) == (code == 2)
 
 
 @pytest.mark.parametrize(("label", "disk"), [(NFC, NFD), (NFD, NFC)])

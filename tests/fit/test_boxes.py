@@ -273,7 +273,7 @@ def test_another_skeleton_shares_the_joints_of_the_same_name() -> None:
 
 
 def small_set(people: People, size: tuple[int, int] = (900, 900)) -> Dataset:
-    """One picture for each person."""
+    """One image for each person."""
     seen = (people.scores > 0) * 2.0
     samples = tuple(
         Sample.of(

@@ -26,7 +26,7 @@ from posewright.pose import Pose, _duplicates
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 from posewright.skeletons import COCO17, Skeleton
 
-PAIR = 2  # people a picture
+PAIR = 2  # people an image
 SKELETON = Skeleton("five", tuple("abcde"), sigmas=(0.08,) * 5)
 
 
@@ -90,7 +90,7 @@ def candidates(files: tuple[Path, Path]) -> Candidates:
 
 
 def test_value_is_that_of_the_evaluator(candidates: Candidates) -> None:
-    """Whole route by hand: ppose_nms on each picture, scores, COCO's evaluation of all together."""
+    """Whole route by hand: ppose_nms on each image, scores, COCO's evaluation of all together."""
     settings = PPoseNMS(gamma=9.0, delta2=4.0, order="box*mean")
     left = [ppose_nms(p, settings) for p in candidates.people]
     everybody = People.concat(left)
@@ -164,7 +164,7 @@ def test_nobody_cannot_teach(candidates: Candidates) -> None:
     assert empty.cleaned([PPoseNMS()] * len(empty)) == 0
     with pytest.raises(UsageError, match="0 people found and 48 labelled"):
         fit(empty, COCO17)
-    with pytest.raises(UsageError, match="25 folds of 24 pictures"):
+    with pytest.raises(UsageError, match="25 folds of 24 images"):
         fit(candidates, COCO17, folds=25)
 
 

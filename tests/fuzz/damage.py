@@ -1,6 +1,6 @@
 """Damage to files: random, but the same for the same seed.
 
-Text, JSON and bytes are damaged here, pictures in `headers`, files with others in them in `parts`.
+Text, JSON and bytes are damaged here, images in `headers`, files with others in them in `parts`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Damaged pictures in a folder with good ones: each has its row, good ones the same as without."""
+"""Damaged images in a folder with good ones: each has its row, good ones the same as without."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["damaged_folder", "rows_of"]
 
 
 def damaged_folder(rng: random.Random, good: Sequence[Path], folder: Path, count: int) -> None:
-    """Write `count` damaged copies of the pictures into a folder, and each good one once."""
+    """Write `count` damaged copies of the images into a folder, and each good one once."""
     folder.mkdir()
     for number in range(count):
         file = good[number % len(good)]
@@ -27,7 +27,7 @@ def damaged_folder(rng: random.Random, good: Sequence[Path], folder: Path, count
 
 
 def rows_of(run: Bounded, source: Path, out: Path) -> tuple[Outcome, dict[str, dict[str, Any]]]:
-    """Run `predict` on a folder; return what came of it, and the rows by the pictures' names.
+    """Run `predict` on a folder; return what came of it, and the rows by the images' names.
 
     A row is without its number in the sequence and the time that it took, which depend on others.
     """
@@ -46,7 +46,7 @@ def rows_of(run: Bounded, source: Path, out: Path) -> tuple[Outcome, dict[str, d
     )
     lines = (out / "poses.jsonl").read_text(encoding="utf-8").splitlines()[1:]
     rows = {Path(row["source"]).name: row for row in map(json.loads, lines)}
-    assert len(rows) == len(lines), "two rows of one picture"
+    assert len(rows) == len(lines), "two rows of one image"
     for row in rows.values():
         del row["frame"], row["speed"], row["time"]
     return outcome, rows

@@ -1,4 +1,4 @@
-"""Damage to the headers of pictures, field by field, where checksums and lengths stay right."""
+"""Damage to the headers of images, field by field, where checksums and lengths stay right."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["damaged_picture"]
 
 
 def damaged_picture(rng: random.Random, data: bytes) -> bytes:
-    """Return a picture with fields of its header damaged; of other formats any numbers."""
+    """Return an image with fields of its header damaged; of other formats any numbers."""
     for magic, damage in _FORMATS.items():
         if data.startswith(magic):
             return damage(rng, data)

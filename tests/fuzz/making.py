@@ -126,7 +126,7 @@ def _run(*words: str | Path) -> None:
 
 
 def _results(folder: Path) -> dict[str, list[Path]]:
-    """Write what `predict` finds in the pictures, and the boxes of it."""
+    """Write what `predict` finds in the images, and the boxes of it."""
     out = folder / "results"
     seen = [folder / "pictures" / name for name in ("a.jpg", "a.png", "deep.png")]
     _run("predict", *seen, "-o", out, "--save", "jsonl,coco,alphapose,openpose")
@@ -249,7 +249,7 @@ def _small(folder: Path, pictures: list[Path]) -> dict[str, list[Path]]:
     with contextlib.redirect_stdout(out):
         assert main(["train", "-m", "hrnet_w32", "nothing.json", "--show"]) == 0
     return {
-        "lists": _written(folder / "lists" / "list.txt", f"# two pictures\n{names}\n"),
+        "lists": _written(folder / "lists" / "list.txt", f"# two images\n{names}\n"),
         "archives": [archive],
         "recipes": _written(recipe, out.getvalue()),
     }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["READERS", "SETS", "opened"]
 
-_PIXELS = 1_000_000  # of a picture that is decoded; the examples have 16,128
+_PIXELS = 1_000_000  # of an image that is decoded; the examples have 16,128
 
 
 def _used_up(values: Iterable[Any]) -> None:
@@ -37,7 +37,7 @@ def _picture_header(file: Path) -> None:
 
 
 def _picture(file: Path) -> None:
-    from posewright.sources.pictures import file_frame
+    from posewright.sources.images import file_frame
 
     frame = file_frame(file, _PIXELS)
     if frame.status != "ok":
@@ -45,7 +45,7 @@ def _picture(file: Path) -> None:
 
 
 def _frames(file: Path) -> None:
-    """Read all frames of a picture, clip or archive; those that are broken have a status."""
+    """Read all frames of an image, clip or archive; those that are broken have a status."""
     from posewright.sources import open_source
 
     with open_source(file, max_pixels=_PIXELS) as frames:
@@ -97,7 +97,7 @@ def _model(file: Path) -> None:
 
 
 def _graph(file: Path, runtime: Runtime) -> None:
-    """Load a network and look at one picture of its own size with it.
+    """Load a network and look at one image of its own size with it.
 
     Not so with OpenVINO: it computes some odd graphs wrongly, and then or in the next graph its
     process may crash, which nothing here can catch (docs/reliability.md).

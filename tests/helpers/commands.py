@@ -59,7 +59,7 @@ _SET = "{in}/set/annotations.json"
 COMMANDS: dict[str, list[Command]] = {
     "demo": [Command("demo -o {out}/demo")],
     "predict": [
-        Command("predict {in}/people.jpg -o {out}/picture --save jsonl,csv,images,coco"),
+        Command("predict {in}/people.jpg -o {out}/image --save jsonl,csv,images,coco"),
         Command("predict {in}/clip.mp4 --track --smooth one-euro -o {out}/clip"),
         Command("predict {in}/people.jpg -o {out}/rows --save parquet", needs="pyarrow"),
         Command("predict {in}/people.jpg --runtime openvino -o {out}/ov", needs="openvino"),
@@ -161,7 +161,7 @@ def make_inputs(folder: Path) -> Path:
 
 
 def _pictures(folder: Path) -> None:
-    """Write a picture of three people and seven frames of the clip that it is from."""
+    """Write an image of three people and seven frames of the clip that it is from."""
     with av.open(str(CLIP)) as file, av.open(str(folder / "clip.mp4"), "w") as out:
         stream = out.add_stream("libx264", rate=30)
         stream.width, stream.height, stream.pix_fmt = 272, 480, "yuv420p"

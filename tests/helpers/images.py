@@ -57,7 +57,7 @@ def only(spec: Any, **options: Any) -> Frame:
 
 
 def tiff(pages: list[tuple[NDArray[Any], dict[int, int]]], big_endian: bool = False) -> bytes:
-    """Make an uncompressed TIFF; each page has its picture and further tags of one number.
+    """Make an uncompressed TIFF; each page has its image and further tags of one number.
 
     The number of tag 330 is the page (counted from 1) that goes inside, not into the chain.
     """

@@ -17,7 +17,7 @@ __all__ = ["Knowing"]
 
 @dataclass
 class Knowing:
-    """A model that finds people by itself: a picture's grey level is the number of its answer."""
+    """A model that finds people by itself: an image's grey level is the number of its answer."""
 
     answers: list[People]
     skeleton: Skeleton

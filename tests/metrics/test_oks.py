@@ -1,4 +1,4 @@
-"""COCO, CrowdPose, OCHuman and COCO-WholeBody key points, and COCO boxes."""
+"""COCO, CrowdPose, OCHuman and COCO-WholeBody keypoints, and COCO boxes."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def random_set(seed: int, folder: Path, boxes: bool = False) -> tuple[Path, Path
     kinds = 3 if boxes else 1
     truth, found = [], []
     for image in range(images + 1):
-        if image == images and seed % 2:  # a picture without anybody
+        if image == images and seed % 2:  # an image without anybody
             break
         for _ in range(int(rng.integers(0, 7))):
             size = float(rng.choice([20, 60, 200]))

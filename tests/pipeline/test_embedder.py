@@ -209,7 +209,7 @@ def test_reid_on_the_command_line(
     assert "is for --tracker appearance" in capsys.readouterr().err
     saved = str(tmp_path / "a" / "poses.jsonl")
     assert main(["track", saved, "--tracker", "appearance", "-o", str(tmp_path / "d")]) == 2
-    assert "--tracker appearance needs pictures, which saved poses do" in capsys.readouterr().err
+    assert "--tracker appearance needs images, which saved poses do" in capsys.readouterr().err
 
 
 def test_pull_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from tests.helpers.spots import TWO, Known, SpotModel
 
 
 def picture(*spots: tuple[int, int, int], size: tuple[int, int] = (200, 150)) -> np.ndarray:
-    """A black picture with (x, y, channel) spots of 5 by 5 pixels."""
+    """A black image with (x, y, channel) spots of 5 by 5 pixels."""
     image = np.zeros((size[1], size[0], 3), np.uint8)
     for x, y, channel in spots:
         image[y - 2 : y + 3, x - 2 : x + 3, channel] = 255

@@ -297,7 +297,7 @@ def test_report_counts_both_kinds_of_mismatch(tmp_path: Path) -> None:
         boxes.people(frame(name))
     assert boxes.unused() == 1 and (boxes.asked, boxes.missing) == (4, 2)
     report = boxes.report()
-    assert "2 of 4 pictures have no boxes" in report and "1 of its 3 image_ids" in report
+    assert "2 of 4 images have no boxes" in report and "1 of its 3 image_ids" in report
     assert "\n" not in report
     whole = read_boxes(put(tmp_path / "c.json", [box(1)]))
     whole.people(frame("1.jpg"))

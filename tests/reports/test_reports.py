@@ -248,12 +248,12 @@ def test_training_report_tells_the_run(tmp_path: Path) -> None:
         "best AP 0.6250",
         "in epoch 2",
         "steps 40",
-        "pictures a second 64.50",
+        "images a second 64.50",
         "25.0%",
         "1 min 20 s",
         'weights = "<none>"',
         "packages.torch 2.13",
-        "train.pictures 40",
+        "train.images 40",
         "0.jpg, 1.jpg",
         "and 12 more",
         "Loss",
@@ -347,7 +347,7 @@ def test_evaluation_report_of_a_run(tmp_path: Path) -> None:
     text = " ".join(" ".join(found.text).split())
     for expected in (
         "movenet-thunder on synthetic",
-        "3 pictures (1 cannot be read)",
+        "3 images (1 cannot be read)",
         "Precision over recall",
         "People by OKS",
         "Mistakes by joint",

@@ -63,7 +63,7 @@ def test_secrets_are_masked(address: str, shown: str) -> None:
         "rtsp://h:554/cam/realmonitor?channel=1&subtype=0",
         "http://h:8080/@me/a.mp4?t=10&quality=high&size=1920x1080",
         "http://[::1]:80/a.ts",
-        "pictures/a?token=x",
+        "images/a?token=x",
         "C:/films/a=b/key=1.mp4",
         "user:pw@host",
     ],

@@ -97,7 +97,7 @@ def check_numbers(found: list[Frame], missing: list[int], count: int = COUNT, fp
 
 
 def check_content(found: list[Frame]) -> None:
-    """Look whether the frames hold the pictures that were written under their numbers."""
+    """Look whether the frames hold the images that were written under their numbers."""
     first = [scene(64, 48, f.index) // 8 + grey(f.index) for f in found]
     for frame, written in zip(found, first, strict=True):
         if frame.status == "ok":
@@ -156,7 +156,7 @@ def test_frames_that_refer_to_a_damaged_one_keep_their_numbers(
         path.write_bytes(whole)
         damage(path, [number], "zeros")
         if number == 0 and "gop" not in options:  # everything refers to it
-            with pytest.raises(SourceError, match="no picture"):
+            with pytest.raises(SourceError, match="no image"):
                 open_source(path)
             continue
         found = frames(path)
@@ -204,7 +204,7 @@ def test_frames_that_come_in_the_wrong_order_behind_damage_are_put_in_order(tmp_
 def told(
     waiting: Waiting, number: int, *, shown: bool, key: bool = False
 ) -> list[float | None] | None:
-    """Send a packet, and show its frame -> the times of the lost pictures before it."""
+    """Send a packet, and show its frame -> the times of the lost images before it."""
     packet = av.Packet(b"x")
     frame = av.VideoFrame(16, 16, "gray")
     for item in (packet, frame):
@@ -234,7 +234,7 @@ def test_packets_without_a_picture_count_where_all_had_one_before_damage(
 
 def test_pictures_before_the_first_that_can_be_decoded_are_no_damage() -> None:
     waiting = Waiting()
-    for number in (5, 2, 3, 4):  # those that lead an open group of pictures
+    for number in (5, 2, 3, 4):  # those that lead an open group of images
         assert told(waiting, number, shown=False) == []
     assert told(waiting, 6, shown=True) == []
     waiting.hurt()

@@ -96,7 +96,7 @@ def test_the_matrix_of_a_track_header_takes_each_pixel_to_its_place(
     found = frames(tmp_path / "a.mp4")[0].image
     y, x = np.mgrid[:32, :16]
     across, down = a * x + c * y, b * x + d * y
-    across, down = across - across.min(), down - down.min()  # the picture begins at 0, 0
+    across, down = across - across.min(), down - down.min()  # the image begins at 0, 0
     assert found.shape[:2] == (down.max() + 1, across.max() + 1)
     assert (found[down, across] == stored).all()
 
@@ -131,7 +131,7 @@ def test_scales_and_other_angles_go_to_the_nearest(
 def test_the_shape_of_a_pixel_is_told(
     tmp_path: Path, name: str, codec: str, aspect: Fraction
 ) -> None:
-    if codec == "mpeg2video":  # it holds the shape of the picture, of a few
+    if codec == "mpeg2video":  # it holds the shape of the image, of a few
         film_mpeg2(tmp_path / name)
         aspect = Fraction(4, 3) / Fraction(720, 576)
     else:

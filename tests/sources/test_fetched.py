@@ -1,4 +1,4 @@
-"""Pictures on a server: one frame each, whatever their addresses look like."""
+"""Images on a server: one frame each, whatever their addresses look like."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_a_picture_that_is_cut_off_says_so() -> None:
 def test_a_server_that_sends_a_byte_now_and_then_is_left(
     headers: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of its headers as of the picture: each byte would be waited for anew."""
+    """Of its headers as of the image: each byte would be waited for anew."""
     png = encoded(".png")
     begin = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n"
     sent = begin + b"X: " if headers else begin + b"\r\n" + png[:-50]

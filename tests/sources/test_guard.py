@@ -1,4 +1,4 @@
-"""Pictures that lie: bombs, cut and senseless headers, damage anywhere."""
+"""Images that lie: bombs, cut and senseless headers, damage anywhere."""
 
 from __future__ import annotations
 

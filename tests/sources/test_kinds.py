@@ -110,7 +110,7 @@ def test_many_files_with_pages_are_one_note(tmp_path: Path) -> None:
     with open_source(tmp_path / "in") as source:
         assert len(list(source)) == 5
         [note] = source.notes
-    assert "0.tif" in note and "4 other picture(s)" in note
+    assert "0.tif" in note and "4 other image(s)" in note
 
 
 # --- depth ---------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ def test_sensors_of_fewer_bits_are_scaled(tmp_path: Path, make: Any, bits: int) 
 
 
 def level(frame: Frame) -> int:
-    """Return the grey of a plain picture's middle."""
+    """Return the grey of a plain image's middle."""
     return int(frame.image[20, 30, 0])
 
 
@@ -147,7 +147,7 @@ def levels(spec: Any) -> list[int]:
 
 
 def test_dark_pictures_of_a_sequence_have_the_depth_of_the_bright_ones(tmp_path: Path) -> None:
-    """Grey 160 of 12 bits; a value of the second picture tells the depth, none of a later one."""
+    """Grey 160 of 12 bits; a value of the second image tells the depth, none of a later one."""
     paths = []
     for number in range(5):
         values = np.full((40, 60, 3), 160, np.uint16)

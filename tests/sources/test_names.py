@@ -1,4 +1,4 @@
-"""Names that lead to no picture: pipes, which never end, and names that the disk refuses."""
+"""Names that lead to no image: pipes, which never end, and names that the disk refuses."""
 
 from __future__ import annotations
 

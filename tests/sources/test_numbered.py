@@ -1,4 +1,4 @@
-"""Patterns of numbered pictures: img_%04d.jpg is a sequence, with the numbers in the names."""
+"""Patterns of numbered images: img_%04d.jpg is a sequence, with the numbers in the names."""
 
 from __future__ import annotations
 
@@ -124,4 +124,4 @@ def test_predict_writes_the_numbers(tmp_path: Path, capsys: pytest.CaptureFixtur
     ]
     assert "1 number is not there between 3 and 5, the first of them 4" in capsys.readouterr().err
     assert main([*words[:1], str(tmp_path / "in" / "x_%d.png"), *words[2:], "--overwrite"]) == 3
-    assert "no picture matches" in capsys.readouterr().err
+    assert "no image matches" in capsys.readouterr().err

@@ -22,11 +22,11 @@ from posewright.datasets.formats.coco_out import write_coco, write_labels
 from posewright.datasets.formats.yolo_out import write_yolo
 from posewright.datasets.places import header_size
 from posewright.skeletons import Skeleton
-from posewright.sources.pictures import file_frame
+from posewright.sources.images import file_frame
 
 Pixels = NDArray[np.uint8]
 SUFFIX = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "TIFF": ".tif"}
-# The upright picture -> the one that is stored, which EXIF 2.32 calls by where row 0 and column 0
+# The upright image -> the one that is stored, which EXIF 2.32 calls by where row 0 and column 0
 # of the stored one lie.
 STORED: dict[int, Callable[[Pixels], Pixels]] = {
     1: lambda a: a,
@@ -54,7 +54,7 @@ def tags(orientation: int, order: str = "<") -> bytes:
 
 
 def save(path: Path, orientation: int, image: Pixels | None = None) -> Path:
-    """Write a picture that is upright when its orientation is obeyed, in the suffix's format."""
+    """Write an image that is upright when its orientation is obeyed, in the suffix's format."""
     stored = Image.fromarray(
         np.ascontiguousarray(STORED[orientation](upright() if image is None else image))
     )
@@ -153,7 +153,7 @@ def test_a_tiled_tiff_has_its_own_size_not_that_of_its_tiles(tmp_path: Path) -> 
 
 @pytest.fixture(params=[5, 6, 7, 8])
 def phone(request: pytest.FixtureRequest, tmp_path: Path) -> Dataset:
-    """Two pictures stored on their side, with labels of the upright view."""
+    """Two images stored on their side, with labels of the upright view."""
     skeleton = Skeleton("own", ("tail", "left_paw", "right_paw"))
     points = [[[10, 20, 2], [90, 60, 2], [40, 8, 1]]]
     samples = tuple(

@@ -29,7 +29,7 @@ def picture(path: Path) -> Path:
     return path
 
 
-# --- pictures that posewright drew ---------------------------------------------------------------
+# --- images that posewright drew ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
@@ -96,7 +96,7 @@ def test_a_film_without_filling_stays_as_it_is(data: bytes, tmp_path: Path) -> N
 
 @pytest.fixture
 def used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of two pictures and of the drawings of an earlier run, which is the working one."""
+    """A folder of two images and of the drawings of an earlier run, which is the working one."""
     monkeypatch.chdir(tmp_path)
     for name in ("a.jpg", "b.png"):
         picture(Path(name))
@@ -116,8 +116,8 @@ def test_folders_patterns_and_lists_leave_own_pictures_out(used: Path) -> None:
     for source in (".", str(used), "**/*.*g", "list.txt", ["."]):
         with open_source(source) as opened:
             assert sorted(Path(frame.name).name for frame in opened) == ["a.jpg", "b.png"]
-            assert "2 pictures that posewright drew are left out" in opened.notes[0]
-    with pytest.raises(SourceError, match="no pictures but those that posewright drew"):
+            assert "2 images that posewright drew are left out" in opened.notes[0]
+    with pytest.raises(SourceError, match="no images but those that posewright drew"):
         open_source("earlier")
 
 
@@ -199,11 +199,11 @@ def test_arrays_in_a_list_are_not_copied() -> None:
 
 CLASHES: dict[str, tuple[list[str], str, list[str]]] = {
     "a later video": (["x/v.mkv", "v.mp4"], "video", []),
-    "a folder of pictures": (["images"], "images", []),
+    "a folder of images": (["images"], "images", []),
     "a pattern": (["images/*.jpg"], "images", []),
     "a list": (["list.txt"], "images", []),
     "a list in Python": ([["x/b.jpg", "images/a.jpg"]], "images", []),
-    "one of several pictures": (["x/b.jpg", "images/a.jpg"], "images", []),
+    "one of several images": (["x/b.jpg", "images/a.jpg"], "images", []),
     "a link": (["x/link.jpg"], "images", []),
     "boxes": (["x/b.jpg"], "coco", ["coco-results.json"]),
     "rows": (["poses.jsonl"], "jsonl", []),

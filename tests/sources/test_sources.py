@@ -1,4 +1,4 @@
-"""Pictures: files, folders, globs, lists, archives, arrays."""
+"""Images: files, folders, globs, lists, archives, arrays."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def album(tmp_path: Path) -> Path:
         (folder / name).write_bytes(encoded("JPEG"))
     (folder / "bare").write_bytes(encoded("PNG"))
     for name in ("notes.txt", "film.mp4", "README", "sub/labels.json"):
-        (folder / name).write_text("no picture")
+        (folder / name).write_text("no image")
     return folder
 
 
@@ -154,7 +154,7 @@ def test_folder_is_recursive_in_natural_order(album: Path) -> None:
         assert source.total == 5 and source.kind == "pictures" and source.fps is None
         found = list(source)
     assert names(found, album) == ["1.PNG", "2.jpg", "10.jpg", "bare", "sub/3.webp"]
-    assert [f.index for f in found] == [0, 1, 2, 3, 0]  # a folder's pictures are a sequence
+    assert [f.index for f in found] == [0, 1, 2, 3, 0]  # a folder's images are a sequence
     assert all(looks_like(f) and f.time == 0 for f in found)
 
 
@@ -313,17 +313,17 @@ def test_a_path_that_does_not_exist_suggests_the_nearest(album: Path) -> None:
 
 
 def test_nothing_to_read_is_an_error_at_open(tmp_path: Path) -> None:
-    assert "no pictures in the folder" in refused(tmp_path)
+    assert "no images in the folder" in refused(tmp_path)
     (tmp_path / "a.mp4").write_bytes(b"")
     assert ".mp4" in refused(tmp_path)
     assert "empty" in refused(tmp_path / "a.mp4")
     assert "nothing matches" in refused(f"{tmp_path}/*.jpg")
     assert "1 matches" in refused(f"{tmp_path}/*.mp4")
     (tmp_path / "list.txt").write_text("# only a comment\n")
-    assert "no pictures" in refused(tmp_path / "list.txt")
+    assert "no images" in refused(tmp_path / "list.txt")
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("readme.md", "x")
-    assert "no pictures" in refused(tmp_path / "a.zip")
+    assert "no images" in refused(tmp_path / "a.zip")
     (tmp_path / "b.zip").write_bytes(b"PK\x03\x04" + b"x" * 50)
     assert "cannot read the archive" in refused(tmp_path / "b.zip")
     (tmp_path / "data.csv").write_text("a,b\n1,2\n")

@@ -328,7 +328,7 @@ def test_schemes() -> None:
 
 
 class FakeCamera:
-    """What cv2.VideoCapture looks like; gives `count` pictures, then none."""
+    """What cv2.VideoCapture looks like; gives `count` images, then none."""
 
     def __init__(self, count: int, opens: bool = True) -> None:
         self.left, self.opens, self.released = count, opens, False

@@ -129,7 +129,7 @@ def test_a_cut_video_says_so_at_its_end(tmp_path: Path, form: str) -> None:
         *rest, last = source
     good = [f for f in rest if f.status == "ok"]
     assert 25 < len(good) < 45 and good[-1] is rest[-1]
-    # The picture that is cut in two may be shown before one that is whole.
+    # The image that is cut in two may be shown before one that is whole.
     assert len(rest) - len(good) <= 1 and [f.index for f in rest] == list(range(len(rest)))
     assert (last.status, last.index, last.image.size) == ("truncated", len(rest), 0)
     assert f"decoded {len(good)} of the declared 60 frames" in last.message

@@ -60,7 +60,7 @@ def ids(track: Tracker, script: Iterable[People]) -> list[list[int]]:
 
 
 def noise(seed: int = 0) -> np.ndarray:
-    """A 640x480 picture with details of all sizes everywhere, as natural ones have."""
+    """A 640x480 image with details of all sizes everywhere, as natural ones have."""
     rng = np.random.default_rng(seed)
     layers = [rng.random((480 // cell, 640 // cell, 3)) for cell in (4, 10, 40, 80)]
     large = [cv2.resize(layer, (640, 480), interpolation=cv2.INTER_CUBIC) for layer in layers]
@@ -240,7 +240,7 @@ def test_flow_on_a_real_picture(data_dir: Path) -> None:
 
 
 def jumped(way: str, distance: int, apart: int) -> list[int]:
-    """The ids of people, `apart` px from each other, after the picture jumped."""
+    """The ids of people, `apart` px from each other, after the image jumped."""
     image, places = noise(), [(80 + apart * i, 240) for i in range(4)]
     track = PoseFlowTracker(COCO17, correspondences=way)  # type: ignore[arg-type]
     track(Frame(image, 0), crowd(*places, size=0.4))
@@ -249,7 +249,7 @@ def jumped(way: str, distance: int, apart: int) -> list[int]:
 
 
 def test_correspondences_hold_identities_that_overlap_does_not() -> None:
-    """Small people in a picture that jumps by more than their width."""
+    """Small people in an image that jumps by more than their width."""
     assert jumped("none", 45, 130) == [5, 6, 7, 8]
     assert jumped("flow", 45, 130) == [1, 2, 3, 4]
     # A feature here and there is not on everybody's joints, where the flow begins.

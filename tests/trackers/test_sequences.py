@@ -32,7 +32,7 @@ PICTURE = cv2.imencode(".jpg", np.full((48, 64, 3), 90, np.uint8))[1].tobytes()
 
 
 def albums(tmp_path: Path, counts: dict[str, int]) -> Path:
-    """Make a folder of folders, with as many pictures as said in each."""
+    """Make a folder of folders, with as many images as said in each."""
     for folder, count in counts.items():
         (tmp_path / "seqs" / folder).mkdir(parents=True)
         for i in range(count):

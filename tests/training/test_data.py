@@ -1,4 +1,4 @@
-"""Which pictures train and which validate: a set's own parts are obeyed."""
+"""Which images train and which validate: a set's own parts are obeyed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def made(tmp_path: Path) -> Dataset:
 
 @pytest.fixture
 def yolo(made: Dataset, tmp_path: Path) -> Path:
-    """Pictures 1 to 6 train, 7 and 8 validate, 9 tests."""
+    """Images 1 to 6 train, 7 and 8 validate, 9 tests."""
     write_yolo({"train": made[:6], "val": made[6:8], "test": made[8:]}, tmp_path / "yolo")
     return tmp_path / "yolo"
 
@@ -37,7 +37,7 @@ def numbers(data: Dataset | None) -> list[int]:
 
 
 def sets(*data: Path, **settings: object) -> tuple[list[int], list[int]]:
-    """Return the numbers of the pictures that train, and of those that validate."""
+    """Return the numbers of the images that train, and of those that validate."""
     recipe = Recipe("simplepose_r18", data=tuple(map(str, data)))
     train, held = open_sets(replace(recipe, **settings))
     return numbers(train), numbers(held)
@@ -54,20 +54,20 @@ def test_val_given_by_hand(yolo: Path, tmp_path: Path) -> None:
 
 
 def test_no_picture_trains_and_validates(yolo: Path, tmp_path: Path) -> None:
-    made = tmp_path / "made"  # the same pictures as those of yolo, in other files
+    made = tmp_path / "made"  # the same images as those of yolo, in other files
     train, held = open_sets(Recipe("simplepose_r18", data=(str(yolo),), val=str(made)))
     assert (numbers(train), numbers(held)) == ([1, 2, 3, 4, 5, 6], [7, 8, 9])
-    assert held is not None and "6 of 9 pictures are not validated on" in held.remarks[-1]
+    assert held is not None and "6 of 9 images are not validated on" in held.remarks[-1]
     for val, count in ((yolo, 2), (made, 9)):  # asked for: is it learned by heart?
         train, held = open_sets(Recipe("simplepose_r18", data=(str(made),), val=str(val)))
         assert held is not None and (len(train), len(held)) == (9, count)
-        assert f"all {count} pictures are trained on as well" in held.remarks[-1]
+        assert f"all {count} images are trained on as well" in held.remarks[-1]
     for number in (8, 9):
         (made / "images" / f"00000{number}.png").write_bytes(
             (made / "images" / "000001.png").read_bytes()
         )
     assert sets(made, val="last:3") == ([1, 2, 3, 4, 5, 6], [7])
-    with pytest.raises(UsageError, match="all 2 pictures are trained on as well"):
+    with pytest.raises(UsageError, match="all 2 images are trained on as well"):
         sets(made, val="last:2")
 
 
@@ -81,7 +81,7 @@ def test_no_video_is_torn(made: Dataset, tmp_path: Path) -> None:
     one = [sample.replace(video="v") for sample in made]
     write_labels(replace(made, samples=tuple(one)), file)
     data, nothing = open_sets(Recipe("simplepose_r18", data=(str(file),), val_split=0.3))
-    assert nothing is None and "all 9 pictures are of one video 'v'" in data.remarks[-1]
+    assert nothing is None and "all 9 images are of one video 'v'" in data.remarks[-1]
 
 
 def test_without_val_a_share_of_train_is_held_back(yolo: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_val_that_is_train_measures_nothing_so_a_share_is_held_back(yolo: Path
     (yolo / "data.yaml").write_text(text.replace("images/val", "images/train"))
     train, held = open_sets(Recipe("simplepose_r18", data=(str(yolo),), val_split=0.34))
     assert sorted(numbers(train) + numbers(held)) == [1, 2, 3, 4, 5, 6] and len(held or ()) == 2
-    assert "val names pictures of train alone" in train.remarks[-1]
+    assert "val names images of train alone" in train.remarks[-1]
 
 
 def test_pictures_of_val_and_test_are_never_trained_on(yolo: Path) -> None:

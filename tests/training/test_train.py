@@ -45,7 +45,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def draw(folder: Path, count: int) -> Path:
-    """Fill a folder with pictures of stick people and their labels."""
+    """Fill a folder with images of stick people and their labels."""
     assert main(["data", "synth", "-o", str(folder / "set"), "--count", str(count)]) == 0
     return folder / "set"
 

@@ -1,4 +1,4 @@
-"""Pictures and videos that are written: names, times, sizes, codecs."""
+"""Images and videos that are written: names, times, sizes, codecs."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_the_last_frame_lasts_as_long_as_the_others(
 @pytest.mark.parametrize(
     ("times", "seconds"),
     [
-        ([0.0], 0.04),  # the frame rate of pictures, where there is nothing to go by
+        ([0.0], 0.04),  # the frame rate of images, where there is nothing to go by
         ([0.0, 0.1, 0.2, 50.0], 50.1),
         ([0.0, 0.04, 0.08, 0.16, 0.2], 0.24),  # one could not be read
     ],

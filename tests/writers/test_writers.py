@@ -128,7 +128,7 @@ def test_coco_ids_from_an_annotation_file(tmp_path: Path) -> None:
         writer.write(result(people(1), source))
     assert [e["image_id"] for e in read_json(writer.close()[0])] == [40083, 9]
     assert writer.notes == [
-        "1 pictures are not in the annotation file of --coco-images and were left out"
+        "1 images are not in the annotation file of --coco-images and were left out"
     ]
 
 
@@ -374,7 +374,7 @@ def test_the_table_says_what_a_format_makes(name: str, tmp_path: Path) -> None:
     assert names == list(form.files) or [Path(n).suffix in form.suffixes for n in names] == [True]
     blind = result().replace(image=None)
     if form.pixels:
-        with pytest.raises(UsageError, match="need the pictures"):
+        with pytest.raises(UsageError, match="need the images"):
             write(name, tmp_path / "blind", [blind])
     else:
         assert write(name, tmp_path / "blind", [blind])

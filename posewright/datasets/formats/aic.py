@@ -1,4 +1,4 @@
-"""AI Challenger key points (arXiv:1711.06475) in their native form: a list of pictures."""
+"""AI Challenger keypoints (arXiv:1711.06475) in their native form: a list of images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _VISIBILITY = np.array([0, 2, 1, 0], np.float32)  # the file: 1 visible, 2 hidde
 
 
 def read_aic(path: Path, images: Path | None = None) -> Dataset:
-    """Read image_id, human_annotations and keypoint_annotations of each picture."""
+    """Read image_id, human_annotations and keypoint_annotations of each image."""
     data = load(path)
     if not isinstance(data, list):
         raise SourceError(f"{path} is no AI Challenger file: it must be a list; check the name")

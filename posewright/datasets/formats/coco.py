@@ -1,4 +1,4 @@
-"""COCO key points and every set in that form.
+"""COCO keypoints and every set in that form.
 
 COCO, COCO-WholeBody (arXiv:2007.11858), CrowdPose, OCHuman, Halpe-26 and -136, converted AIC,
 Human-Art, MHP, ExLPose, sub-JHMDB and PoseTrack files as others ship them.
@@ -47,7 +47,7 @@ def read_coco(
 ) -> Dataset:
     """Read an annotation file; a SourceError in one line where it is not one.
 
-    images: folder of the pictures (found near the file if None).  field: the entry that holds the
+    images: folder of the images (found near the file if None).  field: the entry that holds the
     joints; "keypoints_21" reads all 21 of Human-Art.  class_name: of the categories to read; by
     default person where there is one, else the only one with joints.
     """
@@ -92,7 +92,7 @@ def parse_coco(
     )
     for image, lost in by_image.items():
         for _ in lost:
-            notes.add("annotation left out: its image_id is of no picture", image)
+            notes.add("annotation left out: its image_id is of no image", image)
     remarks = (*category.remarks, *([f"{path}: {assumed}"] if assumed else []))
     return Dataset(
         path.stem, skeleton, samples, notes.lines(), remarks, category.title, category.number
@@ -178,7 +178,7 @@ def _is_image(entry: Any, notes: Notes) -> bool:
     except BROKEN:
         good = False
     if not good:
-        notes.add("picture left out: it needs id and file_name", str(entry)[:60])
+        notes.add("image left out: it needs id and file_name", str(entry)[:60])
     return good
 
 
@@ -217,7 +217,7 @@ def _polygons(value: Any) -> tuple[Floats, ...]:
 
 
 def _sample(entry: dict[str, Any], people: list[_Person], image: Path, joints: int) -> Sample:
-    """Return one picture with its people."""
+    """Return one image with its people."""
     outlines: Outlines = tuple(p.outline for p in people)
     # the name of a video; "" for null and NaN, which name none
     value = entry.get("vid_id")

@@ -1,4 +1,4 @@
-"""COCO key points out: annotation files that pycocotools scores, and their pictures."""
+"""COCO keypoints out: annotation files that pycocotools scores, and their images."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def write_coco(
 
 
 def write_labels(dataset: Dataset, file: Path) -> None:
-    """Write the annotation file alone; its pictures stay where they are."""
+    """Write the annotation file alone; its images stay where they are."""
     write_text(file, dumps(to_coco(dataset)))
 
 
 def to_coco(dataset: Dataset, names: Sequence[str] | None = None) -> dict[str, Any]:
-    """Return the annotation file of a data set; `names` are its pictures' file names.
+    """Return the annotation file of a data set; `names` are its images' file names.
 
     Ids stay where they are integers and unique; else they are numbered from 1.
     """

@@ -228,7 +228,7 @@ def _listed(root: ET.Element, chosen: tuple[str, ...]) -> list[str]:
 def _people(
     shapes: list[_Shape], chosen: tuple[str, ...], loose: bool, notes: Notes, place: str
 ) -> list[_Person]:
-    """Return the people of one picture: groups with a shape of the chosen classes.
+    """Return the people of one image: groups with a shape of the chosen classes.
 
     loose: groups without any class are people, too.
     """
@@ -291,7 +291,7 @@ def _fitting(people: list[_Person], joints: int, place: str, notes: Notes) -> li
 
 
 def _size(entry: ET.Element) -> tuple[int, int]:
-    """Return width, height px of a picture; 0, 0 where the file does not say."""
+    """Return width, height px of an image; 0, 0 where the file does not say."""
     try:
         width, height = (int(float(entry.attrib[side])) for side in ("width", "height"))
     except BROKEN:

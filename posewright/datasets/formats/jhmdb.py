@@ -13,7 +13,7 @@ __all__ = ["LAYOUTS", "read_jhmdb"]
 
 
 def read_jhmdb(path: Path, images: Path | None = None, class_name: str | None = None) -> Dataset:
-    """Read `Sub1_train.json` and its like; each sample's video is the folder of its picture."""
+    """Read `Sub1_train.json` and its like; each sample's video is the folder of its image."""
     data = read_coco(path, images, class_name=class_name)
     samples = tuple(replace(s, video=s.video or s.image.parent.name) for s in data.samples)
     skeleton = replace(data.skeleton, name=f"jhmdb{len(data.skeleton)}")

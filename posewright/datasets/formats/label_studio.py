@@ -1,7 +1,7 @@
-"""Label Studio's JSON export: key points and rectangles in percent of the picture.
+"""Label Studio's JSON export: keypoints and rectangles in percent of the image.
 
 Points belong to the person of their parentID, of their relations, else to the smallest rectangle
-that holds them; without any rectangle or relation all points of a picture are one person's.  A
+that holds them; without any rectangle or relation all points of an image are one person's.  A
 point is hidden where its meta, or a choice made for it, says occluded or hidden.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 from posewright.datasets.base import Dataset, Sample, labelled_extent
 from posewright.datasets.classes import Classes, class_title
 from posewright.datasets.findings import Notes
-from posewright.datasets.formats.label_studio_pictures import file_name, finder, picture_key
+from posewright.datasets.formats.label_studio_images import file_name, finder, picture_key
 from posewright.datasets.formats.labelme import skeleton_from_names
 from posewright.datasets.formats.labelme_people import HIDDEN
 from posewright.datasets.layouts import Layout
@@ -104,7 +104,7 @@ def _page(task: Any, key: str | None, notes: Notes, asides: Notes) -> _Page | No
     try:
         url = task["data"][key]
         if not isinstance(url, str) or url.startswith("data:"):
-            raise ValueError(f"data.{key} is no path of a picture")
+            raise ValueError(f"data.{key} is no path of an image")
         page = _Page(file_name(url))
         done = [a for a in task["annotations"] if not a.get("was_cancelled")]
     except BROKEN as error:

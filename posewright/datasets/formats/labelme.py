@@ -1,4 +1,4 @@
-"""labelme: one json a picture; outlines named by their class and points by joint, tied by group_id.
+"""labelme: one json an image; outlines named by their class and points by joint, tied by group_id.
 
 An outline is a polygon or a rectangle.  A point is hidden (visibility 1) where its flags say
 occluded or hidden, or its description is 1, occluded or hidden; a joint without a point is 0.
@@ -143,7 +143,7 @@ def _sample(
 ) -> Sample:
     picture = _picture(file, page, images, home, notes)
     if not picture.is_file():
-        notes.add("picture not found beside its json", picture.name)
+        notes.add("image not found beside its json", picture.name)
     where = {joint: i for i, joint in enumerate(skeleton.joints)}
     points = np.zeros((len(people), len(skeleton), 3), np.float32)
     for i, person in enumerate(people):
@@ -158,7 +158,7 @@ def _sample(
         if (people)
         else ((), ())
     )
-    # the size that the json says was labelled, else the picture's own
+    # the size that the json says was labelled, else the image's own
     try:
         size = int(page["imageWidth"]), int(page["imageHeight"])
     except BROKEN:

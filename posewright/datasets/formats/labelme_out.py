@@ -1,4 +1,4 @@
-"""labelme out: a json beside each picture, and labels.txt that keeps the order of the joints."""
+"""labelme out: a json beside each image, and labels.txt that keeps the order of the joints."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["write_labelme"]
 def write_labelme(
     dataset: Dataset, out: Path, overwrite: bool = False, progress: Progress | None = None
 ) -> list[str]:
-    """Write pictures and their json files into one folder; return what was amiss."""
+    """Write images and their json files into one folder; return what was amiss."""
     reserve(out, overwrite, folder=True)
     notes: list[str] = []
     names = output_names(dataset.samples)
@@ -50,7 +50,7 @@ def _shape(label: str, kind: str, points: Any, group: int | None, **flags: bool)
 
 
 def _page(sample: Sample, dataset: Dataset, name: str) -> str:
-    """Return a picture's labelme json: groups are numbered from 1."""
+    """Return an image's labelme json: groups are numbered from 1."""
     shapes = []
     for i in range(len(sample)):
         crowd, group = bool(sample.crowd[i]), i + 1

@@ -1,4 +1,4 @@
-"""Which of a labelme picture's shapes belong to one person."""
+"""Which of a labelme image's shapes belong to one person."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def of_class(people: list[Person], chosen: tuple[str, ...], loose: bool) -> list
 
 
 def people_of(entries: list[Any], notes: Notes, place: str) -> list[Person]:
-    """Return the people of one picture, of all classes, in order of their first shape.
+    """Return the people of one image, of all classes, in order of their first shape.
 
     group_id may be any value but null and ""; 0, 0.0 and "0" are one group.  A shape without one
     belongs to the only person there is; a point, else, to the one person whose box it lies in, and

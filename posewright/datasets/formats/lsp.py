@@ -1,6 +1,6 @@
 """Leeds Sports Pose and its extension: `joints.mat` beside the folder `images`.
 
-Johnson and Everingham, BMVC 2010 and CVPR 2011.  One labelled person in each picture.
+Johnson and Everingham, BMVC 2010 and CVPR 2011.  One labelled person in each image.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MARGIN = 0.25  # of the joints' extent on each side: head, hands and feet reach
 
 
 def read_lsp(path: Path, images: Path | None = None) -> Dataset:
-    """Read joints.mat, of LSP (3, 14, N) or LSPET (14, 3, N); labels without a picture go.
+    """Read joints.mat, of LSP (3, 14, N) or LSPET (14, 3, N); labels without an image go.
 
     LSPET's third row is 1 where a joint is labelled; LSP's is 1 where it is hidden, and all of its
     joints are labelled.  Boxes, which neither labels, are the joints' extent and a quarter more.
@@ -42,9 +42,9 @@ def read_lsp(path: Path, images: Path | None = None) -> Dataset:
         if picture.is_file():
             samples.append(_sample(picture, number, person))
         else:
-            notes.add("label left out: its picture is not there", picture.name)
+            notes.add("label left out: its image is not there", picture.name)
     if not samples:
-        raise SourceError(f"no picture of {file} lies in {folder}; give their folder with --images")
+        raise SourceError(f"no image of {file} lies in {folder}; give their folder with --images")
     return Dataset(file.parent.name, LSP14, tuple(samples), notes.lines())
 
 

@@ -1,6 +1,6 @@
 """PoseTrack 2018 and 2021: one json a video, with identities, head boxes and ignore regions.
 
-Andriluka et al., arXiv:1710.10000; its key points 1 and 2 are neck and top of the head.
+Andriluka et al., arXiv:1710.10000; its keypoints 1 and 2 are neck and top of the head.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""YOLO-pose folders: data.yaml, images/SUBSET and labels/SUBSET with one text file a picture.
+"""YOLO-pose folders: data.yaml, images/SUBSET and labels/SUBSET with one text file an image.
 
 A line: class, centre x, centre y, width, height, then x, y and visibility of each joint; all but
-class and visibility are shares of the picture's width or height.
+class and visibility are shares of the image's width or height.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from posewright.skeletons import Skeleton
 __all__ = ["LAYOUTS", "read_yolo", "yolo_parts"]
 
 _MOST_JOINTS = 10_000
-_MOST_BYTES = 16 << 20  # of a picture's text file
+_MOST_BYTES = 16 << 20  # of an image's text file
 
 
 def read_yolo(
@@ -38,16 +38,16 @@ def read_yolo(
 ) -> Dataset:
     """Read a folder, or its data.yaml; a SourceError where it holds nothing.
 
-    split: train, val or test; all that there are if None.  images: folder of the pictures, in place
+    split: train, val or test; all that there are if None.  images: folder of the images, in place
     of those that data.yaml names.  The joints' names come from kpt_names, their mirror images from
-    flip_idx, else from the names.  A picture without a text file has nobody.  class_name: a name or
+    flip_idx, else from the names.  An image without a text file has nobody.  class_name: a name or
     number of data.yaml's names; see `open_dataset`.
     """
     layout = layout_of(path)
     notes = Notes(layout.file or layout.root)
     pictures = pictures_in(images) if images else pictures_of(layout, split, notes)
     if not pictures:
-        raise SourceError(f"{layout.root} holds no pictures; give their folder with --images")
+        raise SourceError(f"{layout.root} holds no images; give their folder with --images")
     labels = [_labels(picture, layout.root, images) for picture in pictures]
     joints, numbers = _kpt_shape(layout, labels)
     read = [
@@ -176,10 +176,10 @@ def _classes(names: dict[int, str], kinds: list[int]) -> Classes:
 
 
 def _labels(picture: Path, root: Path, images: Path | None) -> Path:
-    """Return the text file of a picture, which may not exist.
+    """Return the text file of an image, which may not exist.
 
     `labels` stands in place of the last `images` among its folders; else it lies beside the
-    picture, or, where the pictures lie elsewhere, in `labels` of the set under the same folders.
+    image, or, where the images lie elsewhere, in `labels` of the set under the same folders.
     """
     parts = list(picture.absolute().parts)
     beside = picture.with_suffix(".txt")
@@ -207,7 +207,7 @@ def _text(file: Path, notes: Notes) -> str:
 def _sample(
     picture: Path, file: Path, root: Path, joints: int, numbers: int, notes: Notes
 ) -> tuple[Sample, list[int]]:
-    """Return a picture with all that is labelled in it, and the class of each."""
+    """Return an image with all that is labelled in it, and the class of each."""
     width, height = header_size(picture)
     text = _text(file, notes)
     scale = np.array([width, height], np.float32)
@@ -225,7 +225,7 @@ def _sample(
         boxes.append(box * np.tile(scale, 2))
         kinds.append(kind)
     if text.strip() and not width:
-        notes.add("picture cannot be read, so its labels have no scale", picture.name)
+        notes.add("image cannot be read, so its labels have no scale", picture.name)
     stacked = np.array(points, np.float32).reshape(len(points), joints, 3)
     name = (picture.relative_to(root) if picture.is_relative_to(root) else picture).as_posix()
     sample = Sample.of(picture, (width, height), name, stacked, np.reshape(boxes, (-1, 4)))

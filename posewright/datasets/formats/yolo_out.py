@@ -24,7 +24,7 @@ def write_yolo(
 ) -> list[str]:
     """Write each part as a subset; return what was amiss.
 
-    Crowd regions are left out, because the format has none; a picture of unknown size is too.
+    Crowd regions are left out, because the format has none; an image of unknown size is too.
     """
     reserve(out, overwrite, folder=True)
     notes: list[str] = []

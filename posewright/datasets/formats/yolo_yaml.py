@@ -1,7 +1,7 @@
-"""What data.yaml of a YOLO set says of its files: the folder `path`, and the pictures of each part.
+"""What data.yaml of a YOLO set says of its files: the folder `path`, and the images of each part.
 
 `path` is relative to the folder of data.yaml, the parts train, val and test to `path`.  A part is
-a folder, a .txt list of pictures, or several of them.  `download` is never looked at.
+a folder, a .txt list of images, or several of them.  `download` is never looked at.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["PARTS", "YoloSet", "layout_of", "pictures_of"]
 
 PARTS = {"train": ("train",), "val": ("val", "validation", "valid"), "test": ("test",)}
 _KEYS = {"train", "val", "validation", "valid", "test", "kpt_shape", "kpt_names", "names", "nc"}
-_MOST_BYTES = 256 << 20  # of a list of pictures
+_MOST_BYTES = 256 << 20  # of a list of images
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class YoloSet:
 
     file: None where there is no data.yaml.  parts: name -> folders and lists as they are written.
     stated: data.yaml says the parts; else they are told from the names of folders, and other
-    pictures of the folder belong to the set as well.
+    images of the folder belong to the set as well.
     """
 
     file: Path | None
@@ -124,9 +124,9 @@ def _first(bases: Iterable[Path], text: str) -> Path | None:
 
 
 def pictures_of(layout: YoloSet, split: str | None, notes: Notes) -> list[Path]:
-    """Return the pictures of a part, sorted by path, each once; those of the whole set if None.
+    """Return the images of a part, sorted by path, each once; those of the whole set if None.
 
-    A picture that is also in val or test is none of train, unless nothing is left without them.
+    An image that is also in val or test is none of train, unless nothing is left without them.
     A UsageError for a part that the set has not, a SourceError for one that is not there; of the
     whole set a missing part is noted.
     """
@@ -157,7 +157,7 @@ def _key(picture: Path) -> str:
 
 
 def _part(layout: YoloSet, name: str, notes: Notes, strict: bool = False) -> Iterator[Path]:
-    """Yield the pictures of a part; a missing entry is noted, or a SourceError where `strict`."""
+    """Yield the images of a part; a missing entry is noted, or a SourceError where `strict`."""
     for entry in layout.parts[name]:
         place = _first([layout.root], entry)
         if place is None and entry.startswith(
@@ -178,9 +178,9 @@ def _part(layout: YoloSet, name: str, notes: Notes, strict: bool = False) -> Ite
 
 
 def _listed(file: Path, root: Path, notes: Notes) -> Iterator[Path]:
-    """Yield the pictures of a list, one a line, relative to the list or else to the set's folder.
+    """Yield the images of a list, one a line, relative to the list or else to the set's folder.
 
-    A line that names no picture of a kind that we read is noted; one that is not there is yielded.
+    A line that names no image of a kind that we read is noted; one that is not there is yielded.
     """
     from posewright.sources.order import PICTURES
 
@@ -191,7 +191,7 @@ def _listed(file: Path, root: Path, notes: Notes) -> Iterator[Path]:
         if not line or line.startswith("#"):
             continue
         if Path(line).suffix.lower() not in PICTURES or "\0" in line:
-            notes.add("line of a list left out: it names no picture", f"{file.name}: {line[:60]}")
+            notes.add("line of a list left out: it names no image", f"{file.name}: {line[:60]}")
             continue
         place = _first([file.parent, root, Path()], line)
         yield place or Path(os.path.normpath(file.parent / line))

@@ -48,7 +48,7 @@ class Shrunk(nn.Module):
 
 
 def _light() -> tuple[nn.Module, int]:
-    """Return four convolutions on a small picture, and how many features they have."""
+    """Return four convolutions on a small image, and how many features they have."""
     layers: list[nn.Module] = [Shrunk()]
     for inputs, outputs in ((3, 32), (32, 64), (64, 128), (128, 256)):
         layers.append(conv_bn(inputs, outputs, 3, 2, act=nn.ReLU))
@@ -62,7 +62,7 @@ def check_codec(name: str, codec: Codec) -> None:
     """UsageError: a network of this codec cannot stand behind a spatial transformer.
 
     SimCC's vectors along one axis cannot be turned, nor can UDP's offsets in radii without changing
-    the radius; a network that sees whole pictures has no person to move to the middle.
+    the radius; a network that sees whole images has no person to move to the middle.
     """
     if not isinstance(codec, (Heatmap, Integral, Combined, MoveNet)):
         kinds = ", ".join(c.kind for c in (Heatmap, Integral, Combined, MoveNet))

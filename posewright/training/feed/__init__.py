@@ -4,5 +4,5 @@ feed       batches in order, made ahead of their use
 instances  the labelled people, one view each
 batches    which of them come together, and when
 streams    random numbers that have no state
-crops      pictures cut to what is seen of them, kept on disk
+crops      images cut to what is seen of them, kept on disk
 """

@@ -1,7 +1,7 @@
-"""Crops on disk, so that a picture is not decoded again for every person of it in every epoch.
+"""Crops on disk, so that an image is not decoded again for every person of it in every epoch.
 
-An entry is a JPEG of a part of a picture, large enough for most of what augmentation shows, with a
-few numbers behind its end.  A view that reaches farther is cut from the picture itself."""
+An entry is a JPEG of a part of an image, large enough for most of what augmentation shows, with a
+few numbers behind its end.  A view that reaches farther is cut from the image itself."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ QUALITY = 95
 DRAWS = 256  # views that are drawn to learn how far augmentation reaches
 COVERED = 0.995  # share of them that crops are made for
 DETAIL = 0.9  # most pixels of a crop to a pixel of the view without augmentation
-WORTH = 0.7  # largest size of a crop, as a share of its picture, that saves time
+WORTH = 0.7  # largest size of a crop, as a share of its image, that saves time
 _NUMBERS = struct.Struct("<6I I 4s")  # x1 y1 x2 y2 width height, Adler-32 of the JPEG, version
 
 
@@ -62,7 +62,7 @@ class CropCache:
     def cut(self, sample: Sample, box: Floats) -> Cut | str:
         """Return the crop of a person's box, made now if it is not there; what is wrong otherwise.
 
-        box: (4,) px, of no meaning for codecs that see whole pictures.  The crop is the same to the
+        box: (4,) px, of no meaning for codecs that see whole images.  The crop is the same to the
         last bit whether it was there or not.
         """
         path = self.path(sample.image, box)
@@ -91,7 +91,7 @@ class CropCache:
         return Cut.whole(frame.image) if made is None else made
 
     def path(self, picture: Path, box: Floats) -> str | None:
-        """Return where the crop of a box lies; None for a picture that cannot be found."""
+        """Return where the crop of a box lies; None for an image that cannot be found."""
         try:
             file = os.stat(picture)
         except (OSError, ValueError):
@@ -106,7 +106,7 @@ class CropCache:
         return f"{self.folder}/{code[:2]}/{code[2:]}.jpg"
 
     def _part(self, picture: tuple[int, int], box: Floats) -> tuple[Part, tuple[int, int]]:
-        """Return which part of a picture to keep, and the (width, height) to keep it at."""
+        """Return which part of an image to keep, and the (width, height) to keep it at."""
         warp = self.codec.warps(picture, People.of([box]))[0]
         seen = _corners(warp)
         middle, half = (seen[0] + seen[2]) / 2, (seen[2] - seen[0]) / 2 * self.reach
@@ -149,7 +149,7 @@ def _reach(codec: Codec, augment: Augmentation, skeleton: Skeleton) -> tuple[flo
 
 
 def _corners(warp: Warp) -> NDArray[np.float64]:
-    """(4, 2) picture px of a view's corners."""
+    """(4, 2) image px of a view's corners."""
     return corners(np.vstack([warp.matrix, [0, 0, 1]])[None], warp.size)[0]
 
 
@@ -182,10 +182,10 @@ Bounds = tuple[float, float, float, float]
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """A part of a picture, perhaps made smaller.
+    """A part of an image, perhaps made smaller.
 
-    pixels: (h, w, 3) uint8 RGB.  part: x1, y1, x2, y2 px of the picture, ends excluded.  size:
-    (width, height) px of the picture.
+    pixels: (h, w, 3) uint8 RGB.  part: x1, y1, x2, y2 px of the image, ends excluded.  size:
+    (width, height) px of the image.
     """
 
     pixels: NDArray[np.uint8]
@@ -194,12 +194,12 @@ class Cut:
 
     @classmethod
     def whole(cls, image: NDArray[np.uint8]) -> Cut:
-        """Return all of a picture."""
+        """Return all of an image."""
         size = image.shape[1], image.shape[0]
         return cls(image, (0, 0, *size), size)
 
     def view(self, views: Views, i: int, seen: Bounds) -> NDArray[np.uint8] | None:
-        """Return view i of the picture; None if it shows more than this part.
+        """Return view i of the image; None if it shows more than this part.
 
         seen: `bounds` of that view.
         """
@@ -215,7 +215,7 @@ class Cut:
         return replace(views, matrices=views.matrices[i : i + 1] @ back).image(self.pixels, 0)
 
     def _holds(self, seen: Bounds) -> bool:
-        """Whether all of the picture between some bounds is in this part."""
+        """Whether all of the image between some bounds is in this part."""
         left, top, right, bottom = seen
         x1, y1, x2, y2 = self.part
         beyond = min(right, self.size[0]) > x2 or min(bottom, self.size[1]) > y2
@@ -223,7 +223,7 @@ class Cut:
 
 
 def corners(matrices: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
-    """(B, 3, 3) picture -> view px, size of a view -> (B, 4, 2) its corners in the picture."""
+    """(B, 3, 3) image -> view px, size of a view -> (B, 4, 2) its corners in the image."""
     w, h = size[0] - 1, size[1] - 1
     at = np.linalg.inv(matrices) @ np.array([[0, w, w, 0], [0, 0, h, h], [1, 1, 1, 1]])
     return np.asarray((at[:, :2] / at[:, 2:]).transpose(0, 2, 1))

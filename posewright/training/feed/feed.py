@@ -86,8 +86,8 @@ class Feed:
     caller's.  cache: folder of crops, "" for none.  boxes: of a detector, in place of the labelled
     ones.
 
-    A picture that cannot be read is noted once; in training the next one takes its place, in
-    validation the batch is smaller.  SourceError: nobody has a labelled joint, or no picture can be
+    An image that cannot be read is noted once; in training the next one takes its place, in
+    validation the batch is smaller.  SourceError: nobody has a labelled joint, or no image can be
     read.
     """
 
@@ -113,16 +113,16 @@ class Feed:
         self.batch, self.seed, self.workers = batch, seed, workers
         self.rank, self.world = rank, world
         self.crops = CropCache(cache, codec, self.augment, skeleton) if cache else None
-        self.bad: dict[int, str] = {}  # number of a sample, what is wrong with its picture
+        self.bad: dict[int, str] = {}  # number of a sample, what is wrong with its image
 
     @property
     def skipped(self) -> int:
-        """Number of pictures that could not be read so far."""
+        """Number of images that could not be read so far."""
         return len(self.bad)
 
     @property
     def notes(self) -> list[str]:
-        """One line for each picture that could not be read, and one for a cache that is full."""
+        """One line for each image that could not be read, and one for a cache that is full."""
         return [*self.bad.values(), *(self.crops.notes if self.crops else ())]
 
     def __len__(self) -> int:
@@ -161,8 +161,8 @@ class Feed:
                 yield _Piece(draws, augment, mine[rows], views[rows], views, i == begins[-1])
 
     def _filled(self, piece: _Piece) -> _Made:
-        """Fill a piece's views; begin again where a picture turns out to be unreadable."""
-        # with proposals a view depends on the size of its picture, which must be opened first
+        """Fill a piece's views; begin again where an image turns out to be unreadable."""
+        # with proposals a view depends on the size of its image, which must be opened first
         together = self.codec.top_down and not piece.augment.pgpg
         while True:
             owners, chosen = self._readable(piece.numbers)
@@ -173,8 +173,8 @@ class Feed:
     def _readable(self, numbers: Ints) -> tuple[Ints, Ints]:
         """Return the instances whose draws to use, and those to show.
 
-        In training the next one with a readable picture stands in, otherwise nobody does.
-        SourceError: no picture is readable.
+        In training the next one with a readable image stands in, otherwise nobody does.
+        SourceError: no image is readable.
         """
         if not self.bad:
             return numbers, numbers
@@ -188,7 +188,7 @@ class Feed:
             m = next((m for m in following if int(sample[m]) not in self.bad), None)
             if m is None:
                 first = next(iter(self.bad.values()))
-                raise SourceError(f"none of {len(self.bad)} pictures can be read; {first}")
+                raise SourceError(f"none of {len(self.bad)} images can be read; {first}")
             chosen.append(m)
         return numbers, np.array(chosen, np.int64)
 
@@ -210,7 +210,7 @@ class Feed:
         return _Made(piece, chosen, [views.people(people)], conditions)
 
     def _singly(self, piece: _Piece, owners: Ints, chosen: Ints) -> _Made | None:
-        """Draw and cut one view after the other, knowing the size of its picture."""
+        """Draw and cut one view after the other, knowing the size of its image."""
         truth, shown = self.instances.truth, []
         conditions: list[Floats] = []
         for i, (owner, number) in enumerate(zip(owners.tolist(), chosen.tolist(), strict=True)):
@@ -228,7 +228,7 @@ class Feed:
         return _Made(piece, chosen, shown, conditions)
 
     def _shown(self, piece: _Piece, shot: _Shot, cut: Cut) -> bool:
-        """Fill a row with a view; False where the picture cannot be read."""
+        """Fill a row with a view; False where the image cannot be read."""
         pixels = cut.view(shot.views, shot.i, shot.seen)
         if pixels is None:  # it reaches beyond the crop
             whole = self._loaded(shot.number)
@@ -252,7 +252,7 @@ class Feed:
         return [self.codec.condition(one.people(pose))[0]]
 
     def _opened(self, number: int) -> Cut | None:
-        """Return the picture of an instance, or a crop of it; None where it cannot be read."""
+        """Return the image of an instance, or a crop of it; None where it cannot be read."""
         if self.crops is None:
             return self._loaded(number)
         which = int(self.instances.sample[number])
@@ -275,7 +275,7 @@ class Feed:
     def _joined(self, parts: Sequence[_Made]) -> Batch:
         views = parts[0].piece.batch
         numbers = np.concatenate([made.numbers for made in parts])
-        if len(numbers) < len(views):  # pictures that cannot be read
+        if len(numbers) < len(views):  # images that cannot be read
             views = np.concatenate([made.piece.views[: len(made.numbers)] for made in parts])
         people = [one for made in parts for one in made.people]
         conditions = [one for made in parts for one in made.conditions]

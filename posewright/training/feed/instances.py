@@ -1,4 +1,4 @@
-"""Instances: what a network is trained on one at a time, people or whole pictures."""
+"""Instances: what a network is trained on one at a time, people or whole images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Instances:
     """The instances of a data set: everybody with a labelled joint, crowds left out.
 
     samples: of the data set.  sample: (M,) which one an instance is in.  person: (M,) number of the
-    person there, -1 for a whole picture.  truth: the M people, None for whole pictures.  unmatched:
+    person there, -1 for a whole image.  truth: the M people, None for whole images.  unmatched:
     people who are left out because no detected box is theirs.
     """
 
@@ -45,7 +45,7 @@ class Instances:
         if not len(sample):
             what = f" in a box of {boxes.path}" if boxes is not None else ""
             raise SourceError(
-                f"{dataset.name}: nobody with a labelled joint{what} in {len(dataset)} pictures; "
+                f"{dataset.name}: nobody with a labelled joint{what} in {len(dataset)} images; "
                 f"look at it with posewright data check"
             )
         person, corners, left = zip(*found, strict=True)
@@ -59,7 +59,7 @@ class Instances:
         return len(self.sample)
 
     def everybody(self, number: int) -> People:
-        """Return all people of an instance's picture whose joints or box are known, no crowds."""
+        """Return all people of an instance's image whose joints or box are known, no crowds."""
         sample = self.samples[self.sample[number]]
         return sample.people[_known(sample)]
 
@@ -104,7 +104,7 @@ def _people(sample: Sample, boxes: BoxFile | None) -> Found:
 
 
 def _detected(sample: Sample, boxes: BoxFile) -> Floats:
-    """Return the (M, 4) boxes of a picture, found by its id or else by its name."""
+    """Return the (M, 4) boxes of an image, found by its id or else by its name."""
     rows = boxes.boxes.get(sample.image_id)
     if rows is None:
         return boxes.people(Frame.failed(str(sample.image), "")).boxes

@@ -332,7 +332,7 @@ def test_a_branch_needs_trained_weights_and_a_transformer() -> None:
 
 
 class Bright(nn.Module):
-    """A trained network in all respects: it finds the bright spot of a picture."""
+    """A trained network in all respects: it finds the bright spot of an image."""
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         return {"heatmap": nn.functional.avg_pool2d(x.mean(1, keepdim=True), 4)}

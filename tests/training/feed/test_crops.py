@@ -28,7 +28,7 @@ BOX = np.array([150, 100, 250, 240], np.float32)
 
 @pytest.fixture
 def one(tmp_path: Path) -> Sample:
-    """A smooth picture of 640x480 px with one person in it."""
+    """A smooth image of 640x480 px with one person in it."""
     small = np.random.default_rng(0).integers(0, 256, (8, 10, 3), np.uint8)
     cv2.imwrite(str(tmp_path / "a.png"), cv2.resize(small, (640, 480)))
     points = np.full((1, 17, 3), 2.0)

@@ -35,7 +35,7 @@ BOX = np.array([20.0, 15.0, 80.0, 95.0])
 
 
 def sample(folder: Path, number: int, people: int = 1) -> Sample:
-    """Return a picture of random blocks with people at random places."""
+    """Return an image of random blocks with people at random places."""
     rng = np.random.default_rng(number)
     blocks = rng.integers(0, 256, (10, 12, 3), np.uint8)
     path = folder / f"{number}.png"
@@ -244,7 +244,7 @@ def test_a_detector_s_boxes_take_the_place_of_the_labelled_ones(tmp_path: Path) 
 
 @pytest.fixture
 def damaged(dataset: Dataset, tmp_path: Path) -> Dataset:
-    """The same set with two pictures that cannot be read."""
+    """The same set with two images that cannot be read."""
     (tmp_path / "4.png").write_bytes(Path(dataset[4].image).read_bytes()[:80])
     samples = list(dataset)
     samples[4] = samples[4].replace(image=tmp_path / "4.png")
@@ -285,7 +285,7 @@ def test_a_set_without_a_readable_picture_is_an_error(dataset: Dataset, workers:
     lost = replace(
         dataset, samples=tuple(s.replace(image=Path(f"/none/{s.image_id}.png")) for s in dataset)
     )
-    with pytest.raises(SourceError, match="none of 11 pictures can be read"):
+    with pytest.raises(SourceError, match="none of 11 images can be read"):
         list(feed(lost, workers=workers).epoch(0))
 
 

@@ -1,4 +1,4 @@
-"""Which picture a task of Label Studio is of: the field of its data, the path, and the file."""
+"""Which image a task of Label Studio is of: the field of its data, the path, and the file."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _UPLOAD = re.compile(r"(?:data/)?(?:upload/)?(?:\d+/)?[0-9a-f]{8}-([^/]+)")
 
 
 def picture_key(tasks: list[Any]) -> str | None:
-    """Return the field of `data` that holds the picture: the labelling config may call it anything.
+    """Return the field of `data` that holds the image: the labelling config may call it anything.
 
-    It is the one that most often names a picture file, of these the one called "image"; where none
+    It is the one that most often names an image file, of these the one called "image"; where none
     does, the first text of the tasks.
     """
     named: Counter[str] = Counter()
@@ -39,7 +39,7 @@ def picture_key(tasks: list[Any]) -> str | None:
 
 
 def file_name(url: str) -> str:
-    """Return the picture's name in a path, a URL, or /data/local-files/?d=PATH."""
+    """Return the image's name in a path, a URL, or /data/local-files/?d=PATH."""
     try:
         parts = urlsplit(url)
     except ValueError:  # brackets that are no IPv6 address

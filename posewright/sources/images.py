@@ -1,4 +1,4 @@
-"""Pictures from files, folders, globs, text lists and zip archives, one frame each."""
+"""Images from files, folders, globs, text lists and zip archives, one frame each."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ __all__ = [
 
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # how a text file in it begins
 
-Load = Callable[[Depths], Frame]  # reads one picture; a frame with a status where that fails
+Load = Callable[[Depths], Frame]  # reads one image; a frame with a status where that fails
 
 
 def pictures(
@@ -60,9 +60,9 @@ def pictures(
     notes: Iterable[str] = (),
     numbered: bool = False,
 ) -> Frames:
-    """Return the source of these pictures; they are read one by one as they are asked for.
+    """Return the source of these images; they are read one by one as they are asked for.
 
-    The pictures of one folder are a sequence: they are numbered from 0, and have times where `fps`
+    The images of one folder are a sequence: they are numbered from 0, and have times where `fps`
     says how many of them make a second.  notes: what was left out before the first is read.
     numbered: they have their own numbers, and the first of a sequence has the time 0.
     """
@@ -92,7 +92,7 @@ def pictures(
 
 
 class _More:
-    """Remembers which pictures hold more than was read."""
+    """Remembers which images hold more than was read."""
 
     def __init__(self) -> None:
         self._first, self._count = "", 0
@@ -105,14 +105,14 @@ class _More:
 
     def notes(self) -> list[str]:
         """Return a line that names the first of them, or none."""
-        others = f" (and so for {self._count - 1} other picture(s))" if self._count > 1 else ""
+        others = f" (and so for {self._count - 1} other image(s))" if self._count > 1 else ""
         return [self._first + others] if self._count else []
 
 
 def file_frame(path: str | Path, max_pixels: int, depths: Depths | None = None) -> Frame:
-    """Read a picture file; whatever is wrong with it becomes the frame's message.
+    """Read an image file; whatever is wrong with it becomes the frame's message.
 
-    depths: of the pictures before it.
+    depths: of the images before it.
     """
     name = str(path)
     if is_address(name):
@@ -120,7 +120,7 @@ def file_frame(path: str | Path, max_pixels: int, depths: Depths | None = None) 
     failed = partial(Frame.failed, name, sequence=folder_of(name))
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise BadPicture("it is not a file; name a picture")
+            raise BadPicture("it is not a file; name an image")
         with open(path, "rb") as file:
             return _frame(file, name, max_pixels, depths)
     except BadPicture as error:
@@ -134,32 +134,32 @@ def file_frame(path: str | Path, max_pixels: int, depths: Depths | None = None) 
 
 
 def _frame(file: IO[bytes], name: str, max_pixels: int, depths: Depths | None) -> Frame:
-    """Decode an open picture file; BadPicture where that fails."""
+    """Decode an open image file; BadPicture where that fails."""
     sequence = folder_of(name)
     image, more = decode(file, max_pixels, sequence, depths)
     return Frame(image, name=name, note=more, sequence=sequence)
 
 
 def folder_loads(folder: str, max_pixels: int, notes: list[str]) -> list[Load]:
-    """Return the pictures below a folder; `notes` says what is left out."""
+    """Return the images below a folder; `notes` says what is left out."""
     return _loads(folder, folder_files(folder, notes), max_pixels, notes)
 
 
 def _loads(name: str, paths: list[str], max_pixels: int, notes: list[str]) -> list[Load]:
-    """Return how to read each picture; those that posewright drew are left out, with a note."""
+    """Return how to read each image; those that posewright drew are left out, with a note."""
     drawn = set(drawn_among(paths))
     kept = [path for path in paths if path not in drawn]
     if not kept:
         raise SourceError(
-            f"{name} holds no pictures but those that posewright drew; name the originals"
+            f"{name} holds no images but those that posewright drew; name the originals"
         )
     if drawn:
-        notes.append(f"{name}: {len(drawn)} pictures that posewright drew are left out")
+        notes.append(f"{name}: {len(drawn)} images that posewright drew are left out")
     return [partial(file_frame, path, max_pixels) for path in kept]
 
 
 def folder_files(folder: str, notes: list[str]) -> list[str]:
-    """Find the pictures below a folder, hidden ones left out; SourceError where there are none.
+    """Find the images below a folder, hidden ones left out; SourceError where there are none.
 
     notes: a line about what else the folder holds is added to them.
     """
@@ -178,27 +178,27 @@ def folder_files(folder: str, notes: list[str]) -> list[str]:
         there = f"; it holds {', '.join(sorted(others)[:5])} files" if others else ""
         raw = " (raw photos: convert them first)" if others & RAW else ""
         raise SourceError(
-            f"no pictures in the folder {folder}{there}{raw}; name a folder of JPEG, PNG, WebP, "
-            f"TIFF or BMP pictures, or a video itself"
+            f"no images in the folder {folder}{there}{raw}; name a folder of JPEG, PNG, WebP, "
+            f"TIFF or BMP images, or a video itself"
         )
     notes += skipped.note(folder)
     return sorted(found, key=natural)
 
 
 def glob_loads(pattern: str, max_pixels: int, notes: list[str]) -> list[Load]:
-    """Return the pictures that match a pattern; `notes` says what is left out."""
+    """Return the images that match a pattern; `notes` says what is left out."""
     return _loads(pattern, glob_files(pattern, notes), max_pixels, notes)
 
 
 def glob_files(pattern: str, notes: list[str]) -> list[str]:
-    """Find the pictures that match a pattern, ** for any depth; SourceError without a match.
+    """Find the images that match a pattern, ** for any depth; SourceError without a match.
 
     notes: a line about other matches is added to them.
     """
     found = list(dict.fromkeys(glob.glob(pattern, recursive=True)))  # two ** find a file twice
     chosen = [path for path in found if _is_picture(path)]
     if not chosen:
-        what = f"none of the {len(found)} matches is a picture" if found else "nothing matches"
+        what = f"none of the {len(found)} matches is an image" if found else "nothing matches"
         raise SourceError(
             f"{what}: {pattern}; check the pattern, and name videos one by one (without quotes the "
             f"shell does it)"
@@ -247,22 +247,22 @@ def kind_of(path: str) -> tuple[str, bytes]:
 
 
 def list_loads(path: str, max_pixels: int, notes: list[str]) -> list[Load]:
-    """Return the pictures that a text list names; `notes` says what is left out."""
+    """Return the images that a text list names; `notes` says what is left out."""
     return _loads(path, list_files(path), max_pixels, notes)
 
 
 def list_files(path: str) -> list[str]:
-    """Read a text list: one picture a line, # begins a comment; SourceError where it is empty.
+    """Read a text list: one image a line, # begins a comment; SourceError where it is empty.
 
-    A picture lies beside the list, or else in the working folder.  The pictures of a folder, which
+    An image lies beside the list, or else in the working folder.  The images of a folder, which
     are a sequence, follow one another, see `together`.
     """
     if not os.path.isfile(path):  # a pipe would be waited for
-        raise SourceError(f"{path} is no file; name a list of pictures")
+        raise SourceError(f"{path} is no file; name a list of images")
     lines = [line.strip() for line in re.split("[\r\n]", _text(path))]
     names = [line for line in lines if line and not line.startswith("#")]
     if not names:
-        raise SourceError(f"the list {path} names no pictures; write one path a line")
+        raise SourceError(f"the list {path} names no images; write one path a line")
     beside = os.path.dirname(path)
     found = [name if is_address(name) else _listed(beside, name) for name in names]
     return list(together(found))
@@ -278,14 +278,14 @@ def _text(path: str) -> str:
 
 
 def _listed(folder: str, name: str) -> str:
-    """Return the path of a picture of a list: beside the list, or else in the working folder."""
+    """Return the path of an image of a list: beside the list, or else in the working folder."""
     beside = on_disk(Path(folder, name))
     # Path.exists raises for names that are too long and folders that are closed.
     return str(beside if os.path.exists(beside) else on_disk(Path(name)))
 
 
 def zip_loads(path: str, max_pixels: int, resources: ExitStack, notes: list[str]) -> list[Load]:
-    """Open a zip archive -> its pictures, never unpacked to disk; SourceError without any.
+    """Open a zip archive -> its images, never unpacked to disk; SourceError without any.
 
     A member's name is only a label: it is never used as a path.  notes: a line about other members
     is added to them.
@@ -297,20 +297,20 @@ def zip_loads(path: str, max_pixels: int, resources: ExitStack, notes: list[str]
     skipped = Skipped()
     members = sorted(_members(archive, skipped), key=lambda member: natural(member.filename))
     if not members:
-        raise SourceError(f"no pictures in the archive {path}; pack JPEG, PNG, WebP, TIFF or BMP")
+        raise SourceError(f"no images in the archive {path}; pack JPEG, PNG, WebP, TIFF or BMP")
     notes += skipped.note(path)
     return [partial(_member, archive, path, member, max_pixels) for member in members]
 
 
 def zip_files(path: str) -> list[str]:
-    """Return the names of the pictures in a zip archive, as `zip_loads` names them."""
+    """Return the names of the images in a zip archive, as `zip_loads` names them."""
     with zipfile.ZipFile(path) as archive:
         names = [member.filename for member in _members(archive, Skipped())]
     return [f"{path}/{name}" for name in sorted(names, key=natural)]
 
 
 def _members(archive: zipfile.ZipFile, skipped: Skipped) -> Iterator[zipfile.ZipInfo]:
-    """Yield the pictures of an archive; count what else it holds."""
+    """Yield the images of an archive; count what else it holds."""
     for member in archive.infolist():
         parts = PurePath(member.filename).parts
         hidden = any(part.startswith((".", "__MACOSX")) and part != ".." for part in parts)
