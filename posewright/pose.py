@@ -116,22 +116,14 @@ class Pose:
             _load_beside, runtime=runtime, device=device, precision=precision, threads=threads
         )
         network = _load(model, None if weights is None else Path(weights), **load.keywords)
-        if refines(network.codec):
-            raise UsageError(f"{model} refines the poses of another model; give it with --refine")
-        if embeds(network.codec):
-            raise UsageError(f"{model} tells people apart; give it with --reid (reid=...)")
-        if not len(network.skeleton):
-            raise UsageError(f"{model} is a detector; give it with --detector (detector=...)")
-        if flip and not network.codec.mirrors:
-            raise UsageError(
-                f"{model} lists people, which a mirrored view lists in another order; leave flip "
-                "out"
-            )
+        _check_pose(network, model, flip)
         found = _detector(detector, network, load)
         # what the user should know before anything runs; of the detector, where it is used
         self.detector_note = _misfit(network) if detector == "auto" else ""
         if det_score is not None:
-            found = _with_threshold(found, det_score)
+            if found is None or not callable(found):
+                raise UsageError("det_score needs a detector network")
+            found = found.with_threshold(det_score)
         # one frame a thread keeps all cores busy to the end; other devices want large batches
         window, batch = (1, 4) if device in ("auto", "cpu") else (8, 64)
         self.embed = Embedder(load(reid), batch=batch, threads=threads) if reid else None
@@ -284,6 +276,20 @@ class Pose:
         return pipeline.run(source)
 
 
+def _check_pose(network: Model, model: str | Path, flip: bool) -> None:
+    """Raise a UsageError where a network does not find the joints of people."""
+    if refines(network.codec):
+        raise UsageError(f"{model} refines the poses of another model; give it with --refine")
+    if embeds(network.codec):
+        raise UsageError(f"{model} tells people apart; give it with --reid (reid=...)")
+    if not len(network.skeleton):
+        raise UsageError(f"{model} is a detector; give it with --detector (detector=...)")
+    if flip and not network.codec.mirrors:
+        raise UsageError(
+            f"{model} lists people, which a mirrored view lists in another order; leave flip out"
+        )
+
+
 def _load(name: str | Path, weights: Path | None = None, **options: Any) -> Model:
     if weights is not None:
         return load_model(name, weights=weights, **options)
@@ -324,13 +330,6 @@ def _detector(
             raise UsageError(f"{detector} is a pose model; a detector yields boxes")
         return found
     return load("nanodet-g-person") if model.codec.top_down else None
-
-
-def _with_threshold(detector: Model | Boxes | None, score: float) -> Model | Boxes | None:
-    """Return the detector with another score threshold in its codec."""
-    if detector is None or not callable(detector):
-        raise UsageError("det_score needs a detector network")
-    return detector.with_threshold(score)
 
 
 def _duplicates(way: str | PPoseNMS, info: ModelInfo) -> Callable[[People], People] | None:

@@ -39,10 +39,28 @@ PUBLIC_FOR = {
     "checkpoints.tables.imagenet.load_backbone": "users: to start from ImageNet's weights",
     "checkpoints.tables.seresnet.MMPOSE_SERESNET": "registers itself when it is made",
     "checkpoints.tables.simple_pose.SIMPLE_POSE": "registers itself when it is made",
+    "codecs.boxes.DistributionBoxes": "model files: found by the kind that they state",
+    **{
+        f"evaluation.{name}": "evaluation.measures, which names it as text"
+        for name in (
+            "by_oks.score_file",
+            "by_oks.score_halpe_file",
+            "by_pck.score_lsp_file",
+            "by_pck.score_lsp_people",
+            "by_pck.score_mpii_file",
+            "by_pck.score_mpii_people",
+            "by_pck.score_own_file",
+            "by_pck.score_own_people",
+            "by_tracks.score_mot_file",
+            "by_tracks.score_posetrack_files",
+            "by_tracks.score_posetrack_people",
+        )
+    },
     "datasets.naming.canonical": "users: the one spelling of a joint's name",
     "evaluation.coco_files.read_detections": "users: reads COCO results; benchmarks",
     "fit.ppose.read_settings": "users: docs/rmpe.md shows it",
     "nms.box_nms": "users: NMS of People by their boxes, beside p-Pose and OKS NMS",
+    "recipes.lookup.families": "tools/write_recipes_page.py",
     "recipes.recipe.describe_settings": "tools/write_recipes_page.py",
 }
 

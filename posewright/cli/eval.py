@@ -1,8 +1,8 @@
-"""Measure a model, or a result file, as the data set's own evaluator does.
+"""Evaluate a model or a result file with the metrics of a data set's own evaluator.
 
-DATA: coco (keypoints; result files of boxes, too), coco-wholebody, crowdpose, ochuman, halpe,
-mpii, lsp, posetrack, mot (result files alone), or pck: labels of any skeleton in any layout that
-posewright reads.  With -m the model runs over the images; with --predictions a file is scored.
+DATA: coco (keypoints, and result files of boxes), coco-wholebody, crowdpose, ochuman, halpe,
+mpii, lsp, posetrack, mot (result files only), or pck: labels with any skeleton in any format that
+posewright reads.  With -m the model runs on the images; with --predictions a file is scored.
 See docs/evaluation.md.
 """
 
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help="labels, as the data set publishes them (posetrack: a file or a folder)",
+        help="annotation file as published with the data set (posetrack: a file or a folder)",
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action=Once,
         type=Path,
         metavar="FILE",
-        help="results, as the data set's evaluator reads them",
+        help="result file in the format of the data set's evaluator",
     )
     what.add_argument(
         "-m",
@@ -83,7 +83,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--metrics",
         default="",
         metavar="LIST",
-        help="posetrack: posetrack (joints, the default), mot (people's boxes) or both, by commas",
+        help="posetrack: posetrack (keypoints, the default), mot (bounding boxes) or both, "
+        "comma-separated",
     )
     _add_running(parser.add_argument_group("with a model"))
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -97,61 +98,79 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
         action=Once,
         type=Path,
         metavar="DIR",
-        help="folder of the images (default: found near the labels)",
+        help="image folder (default: found near the labels)",
     )
     group.add_argument(
         "--boxes",
         action=Once,
         metavar="truth|detector|FILE",
-        help="where top-down models look: the labels' boxes (default), the embedded detector's, or "
-        "COCO detection results",
+        help="boxes for top-down models: truth (labelled boxes, the default), detector (the "
+        "embedded detector), or a file of COCO detection results",
     )
     group.add_argument(
         "--split",
         choices=("train", "val", "test"),
         metavar="PART",
-        help="part of a YOLO set: train, val or test (default: val, else test)",
+        help="split of a YOLO data set: train, val or test (default: val, otherwise test)",
     )
     group.add_argument(
-        "--flip", action="store_true", default=None, help="average with the mirrored view"
+        "--flip", action="store_true", default=None, help="flip test: average with the mirror image"
     )
     group.add_argument(
         "--nms",
         choices=("oks", "ppose", "none"),
-        help="how duplicate people are removed (default: none in the labels' boxes, else oks)",
+        help="method that removes duplicate poses (default: none with labelled boxes, otherwise "
+        "oks)",
     )
     group.add_argument(
         "--rescore",
         choices=RESCORE,
-        help="what ranks people (default box*mean; hrnet: the mean of joints above 0.2)",
+        help="score that ranks people (default box*mean; hrnet: mean of the keypoint scores "
+        "above 0.2)",
     )
+    group.add_argument(
+        "--batch", type=int, metavar="N", help="batch size, in crops per forward pass (default 32)"
+    )
+    group.add_argument("--device", metavar="DEVICE", help="cpu, cuda, ...")
+    _add_tracking(group)
+    _add_written(group)
+
+
+def _add_tracking(group: argparse._ArgumentGroup) -> None:
+    """Add what single data sets need: identities, and head boxes."""
     group.add_argument(
         "--tracker",
         metavar="NAME",
-        help="posetrack: who gives people identities, as in predict (default: nobody, mAP alone)",
+        help="posetrack: tracker, as in predict (default: none, which measures mAP only)",
     )
     group.add_argument(
         "--reid",
         metavar="FILE",
-        help="a network that tells people apart, for --tracker appearance",
+        help="re-identification network, for --tracker appearance",
     )
     group.add_argument(
         "--heads",
         type=Path,
         metavar="FILE",
-        help="mpii: detections_our_format.mat, whose head boxes the JSON labels lack",
+        help="mpii: detections_our_format.mat, which has the head boxes that the JSON labels lack",
     )
-    group.add_argument("--batch", type=int, metavar="N", help="views a call (default 32)")
-    group.add_argument("--device", metavar="DEVICE", help="cpu, cuda, ...")
-    group.add_argument("--limit", type=int, metavar="N", help="the first N images (default: all)")
+
+
+def _add_written(group: argparse._ArgumentGroup) -> None:
+    """Add how many images are taken, and which files are written."""
+    group.add_argument(
+        "--limit", type=int, metavar="N", help="evaluate only the first N images (default: all)"
+    )
     group.add_argument(
         "-o",
         "--out",
         type=Path,
         metavar="FILE",
-        help="write the people found as the data set's result file, e.g. for COCO's test-dev",
+        help="also write a result file in the format of the data set, e.g. for COCO test-dev",
     )
-    group.add_argument("--report", type=Path, metavar="DIR", help="write report.html")
+    group.add_argument(
+        "--report", type=Path, metavar="DIR", help="write an HTML report, report.html, into DIR"
+    )
     group.add_argument(
         "--overwrite", action="store_true", default=None, help="replace FILE and DIR/report.html"
     )

@@ -36,6 +36,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     convert = verbs.add_parser(
         "convert", help="convert a published checkpoint to a posewright model file"
     )
+    _add_conversion(convert)
+    pull = verbs.add_parser("pull", help="download published weights and convert them")
+    pull.add_argument("--offline", action="store_true", help="never access the internet")
+    pull.add_argument(
+        "--unverified", action="store_true", help="accept weights without a published checksum"
+    )
+    pull.add_argument("--allow-http", action="store_true", help="allow unencrypted downloads")
+    verify = verbs.add_parser(
+        "verify", help="check downloaded weights against the published checksum and the receipt"
+    )
+    path = verbs.add_parser("path", help="print the path of downloaded weights")
+    for sub in (pull, verify, path):
+        sub.add_argument("name", metavar="NAME", help="an entry of models list --published")
+    for sub in (listing, info, convert, pull, verify, path):
+        sub.add_argument("--json", action="store_true", help="print JSON")
+        sub.set_defaults(parser=sub)
+
+
+def _add_conversion(convert: argparse.ArgumentParser) -> None:
+    """Add which checkpoint is converted, to which network and file."""
     convert.add_argument(
         "file",
         metavar="FILE",
@@ -78,21 +98,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="output file (default: FILE with the suffix .safetensors)",
     )
     convert.add_argument("--overwrite", action="store_true", help="replace an existing file")
-    pull = verbs.add_parser("pull", help="download published weights and convert them")
-    pull.add_argument("--offline", action="store_true", help="never access the internet")
-    pull.add_argument(
-        "--unverified", action="store_true", help="accept weights without a published checksum"
-    )
-    pull.add_argument("--allow-http", action="store_true", help="allow unencrypted downloads")
-    verify = verbs.add_parser(
-        "verify", help="check downloaded weights against the published checksum and the receipt"
-    )
-    path = verbs.add_parser("path", help="print the path of downloaded weights")
-    for sub in (pull, verify, path):
-        sub.add_argument("name", metavar="NAME", help="an entry of models list --published")
-    for sub in (listing, info, convert, pull, verify, path):
-        sub.add_argument("--json", action="store_true", help="print JSON")
-        sub.set_defaults(parser=sub)
 
 
 def run(args: argparse.Namespace) -> int:

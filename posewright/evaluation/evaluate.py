@@ -119,13 +119,8 @@ def evaluate(
     SourceError: not one of the images can be read.
     """
     data = data or data_of(dataset)
-    _check(data, model, dataset)
+    _check(data, model, dataset, flip)
     _check_tracks(data, model, dataset, tracker, metrics)
-    if flip and not model.codec.mirrors:
-        raise UsageError(
-            f"{model.info.name} lists people, which a mirrored view lists in another order; leave "
-            "flip out"
-        )
     rescored(People.empty(model.skeleton), rescore)  # a wrong word is told before hours pass
     samples, start = dataset.samples, time.perf_counter()
     labelled = refines(model.codec) or (boxes is None and model.codec.top_down)
@@ -147,14 +142,9 @@ def evaluate(
     measured = Measured.of(
         data, dataset, results, model.skeleton, rescore, read, owned, tracked, metrics
     )
-    settings = {
-        "boxes": "labels" if labelled else _name(boxes),
-        "flip": flip,
-        "duplicates": _name(duplicates),
-        "rescore": rescore,
-        "batch": batch,
-        **({"tracker": tracker} if tracked else {}),
-    }
+    settings = {"boxes": "labels" if labelled else _name(boxes), "flip": flip}
+    settings |= {"duplicates": _name(duplicates), "rescore": rescore, "batch": batch}
+    settings |= {"tracker": tracker} if tracked else {}
     return Evaluation(
         measured.scoring(),
         model.info.name,
@@ -182,8 +172,13 @@ def _readable(samples: Sequence[Sample], bad: Mapping[int, str]) -> list[int]:
     return [i for i in range(len(samples)) if i not in bad]
 
 
-def _check(data: str, model: Model, dataset: Dataset) -> None:
+def _check(data: str, model: Model, dataset: Dataset, flip: bool) -> None:
     """Raise a UsageError where the measure, the model and the labels do not fit together."""
+    if flip and not model.codec.mirrors:
+        raise UsageError(
+            f"{model.info.name} lists people, which a mirrored view lists in another order; leave "
+            "flip out"
+        )
     measure, joints = get_measure(data), dataset.skeleton
     if not measure.people:
         raise UsageError(f"{data} measures result files alone; score one with --predictions")
