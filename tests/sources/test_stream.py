@@ -136,7 +136,8 @@ def test_latest_passes_the_end_on() -> None:
 
 
 def test_a_silent_server_does_not_hold_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("posewright.sources.links.TIMEOUT", 0.5)
+    for module in ("stream", "live"):
+        monkeypatch.setattr(f"posewright.sources.{module}.TIMEOUT", 0.5)
     with serve([30.0]) as server:
         start = time.monotonic()
         with pytest.raises(SourceError, match="cannot open http"):
