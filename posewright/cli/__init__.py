@@ -6,6 +6,12 @@ exit code; its docstring is the help.
 Exit codes: 0 ok, 2 usage, 3 finished with bad inputs, 4 environment (a runtime, model or output
 that does not work); 128 + the number of the signal that stopped it: 129 SIGHUP, 130 Ctrl-C
 (SIGINT), 138 SIGUSR1, 143 SIGTERM.
+
+common     options of several verbs, and the summary
+progress   bars, lines or JSON
+stopping   signals, in one place
+published  pull, verify and path of `models`
+tables     scores as lines
 """
 
 from __future__ import annotations

@@ -1,1 +1,19 @@
-"""Files of a run: the lock of its folder, the marks of its images, what a killed run left."""
+"""Files of a run: the lock of its folder, the marks of its images, what a killed run left.
+
+part       files and folders that get their name when they are complete
+scratch    small files replaced in one step
+lock       one run in a folder
+leftovers  what a killed run left
+marks      the mark in drawn images
+names      legal file names
+paths      an image by the end of its path
+address    addresses without their secrets
+contents   regular files only
+values     checked values of JSON
+fields     checked values of metadata
+longlists  long JSON lists, read fast
+yamlfile   YAML with limits
+matfile    MATLAB files
+prefetch   work done ahead by threads
+modules    the modules of a package
+"""

@@ -1,4 +1,17 @@
-"""Losses: (outputs of a network, targets of its codec) -> a scalar.  Needs posewright[torch]."""
+"""Losses: (outputs of a network, targets of its codec) -> a scalar.  Needs posewright[torch].
+
+heatmap     mean squared error of heatmaps
+regression  distances of coordinates
+integral    integral regression
+rle         residual log-likelihood
+simcc       classification along the axes
+oks         YOLO-Pose
+yolox       YOLOX-Pose and RTMO
+centre      DEKR and AdaptivePose
+movenet     MoveNet
+posefix     PoseFix
+schedule    what changes as training goes on
+"""
 
 from __future__ import annotations
 

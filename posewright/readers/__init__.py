@@ -1,4 +1,9 @@
-"""Readers: saved poses back into results, and boxes that somebody else found."""
+"""Readers: saved poses back into results, and boxes that somebody else found.
+
+results   saved poses, of every format that keeps them
+openpose  a folder of OpenPose files
+boxes     bounding boxes of another detector
+"""
 
 from posewright.readers.boxes import BoxFile, read_boxes
 from posewright.readers.results import read_results

@@ -1,4 +1,12 @@
-"""Reports as one HTML file: no scripts, no links, legible on a phone, in light and dark."""
+"""Reports as one HTML file: no scripts, no links, legible on a phone, in light and dark.
+
+page        HTML, escaped in one place
+plots       inline SVG
+gallery     the worst people
+targets     training crops with their targets
+training    the report of a run
+evaluation  the report of an evaluation
+"""
 
 from __future__ import annotations
 

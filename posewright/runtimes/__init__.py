@@ -1,5 +1,14 @@
 """Runtimes: a network file -> a model, that is anything with `codec`, `skeleton` and
-`__call__(views (B, h, w, 3) uint8 RGB) -> {name: array}`."""
+`__call__(views (B, h, w, 3) uint8 RGB) -> {name: array}`.
+
+info         what a model file says of itself
+layouts      files that say nothing, as mmdeploy writes them
+onnx         onnxruntime
+openvino     OpenVINO
+torch        networks of the zoo
+batching     graphs with a fixed batch size
+weightcheck  NaN in the weights of ONNX files
+"""
 
 from __future__ import annotations
 

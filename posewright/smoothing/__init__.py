@@ -2,6 +2,14 @@
 
 A stage takes results one by one and returns those that are ready, in order.  `create_smoother`
 chains what was asked for; a chain without stages hands everything through.
+
+spec      what --smooth says
+gaps      interpolation over short absences
+one_euro  the one-euro filter
+kalman    a Kalman smoother with a fixed lag
+filters   Butterworth and Savitzky-Golay; blocks bounds their memory
+person    one person of each sequence
+tables    what the stages share
 """
 
 from __future__ import annotations

@@ -1,4 +1,23 @@
-"""Where frames come from: images, folders, archives, videos, cameras, streams and arrays."""
+"""Where frames come from: images, folders, archives, videos, cameras, streams and arrays.
+
+base            an iterator of frames that can be closed
+planning        what a run reads, settled before it starts
+address         which addresses are sources
+images          files, folders, globs, lists and archives
+order           which images belong to a sequence, and their order
+numbered        img_%04d.jpg
+skipped         what a folder holds besides images
+guard           decoding within limits; with inside, tiff, scans, depth, orientation, verify
+arrays          images in memory
+video           video files
+decoder         frames in order, lost ones among them; with waiting, avi
+decoding        FFmpeg, fenced in
+display_matrix  how frames are turned
+stream          cameras and addresses, opened
+links           connections that break
+live            reconnecting, and the newest frame
+fetched         an image on a server
+"""
 
 from __future__ import annotations
 

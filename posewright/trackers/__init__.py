@@ -1,6 +1,15 @@
 """Trackers: who is who from frame to frame.  (frame, People) -> People with ids.
 
 A tracker is a file: one that declares TRACKERS, a table from names to what makes them.
+
+oks         OKS and box overlap
+bytetrack   ByteTrack
+ocsort      OC-SORT
+poseflow    PoseFlow; links and flow are its parts
+appearance  motion and re-identification
+motion      Kalman filter, assignment and identities, shared
+tracks      tracks of boxes, shared
+sequences   a new start with each video
 """
 
 from __future__ import annotations

@@ -1,4 +1,12 @@
-"""The networks that the package carries, and how a name or a file becomes one."""
+"""The networks that the package carries, and how a name or a file becomes one.
+
+published  the registry of published weights
+download   verified, resumed, in place only when whole
+transport  HTTP with limits of time
+headers    what a response says
+part       a download that is not finished
+receipt    the SHA-256 of what was downloaded
+"""
 
 from __future__ import annotations
 

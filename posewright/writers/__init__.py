@@ -1,6 +1,16 @@
 """Writers: results to files, one format a file; FORMATS is the table of them.
 
 Needs the standard library alone, as the help of the command line lists the formats.
+
+outputs    what a run leaves: its files, and what became of them
+text       what formats of text share
+names      unique names of images and videos
+sparing    nothing that is read is replaced
+video      drawn video; with encoders, clock
+images     drawn images
+table      CSV and Parquet
+orders     the joint orders of OpenPose
+the rest   one file a format
 """
 
 from __future__ import annotations

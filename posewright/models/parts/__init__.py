@@ -6,4 +6,14 @@ backbones.  branches: HRNet's exchange of resolutions.  graph, semgcn, graformer
 skeleton.
 necks: what stands between backbone and head, by name.  heads: maps, vectors, and `top_down`, which
 puts a network together.  stn: the spatial transformer before a network.
+
+layers          blocks
+resnet, mobilenetv2, cspnext, branches  backbones; branches are HRNet's
+necks           between backbone and head
+attention       attention over maps
+graph, semgcn, graformer  graph convolutions over a skeleton
+gau             gated attention unit
+heads           heads of top-down networks
+stn             the spatial transformer of RMPE
+deform          deformable convolution and attention
 """
