@@ -78,9 +78,9 @@ def defaults() -> Iterator[tuple[str, Pose, bool]]:
     """The pair as it ships."""
     for runtime, precision in (("onnxruntime", "auto"), ("openvino", "auto")):
         options: dict[str, Any] = {"runtime": runtime, "precision": precision, **EVERYBODY}
-        pose = Pose(**options, duplicates="none")
+        pose = Pose(**options, nms="none")
         yield f"ground-truth boxes, {pose.model.runtime}", pose, True
-        yield "  + flip", Pose(**options, duplicates="none", flip=True), True
+        yield "  + flip", Pose(**options, nms="none", flip=True), True
         yield "our detector", Pose(**options), False
         yield "  + flip", Pose(**options, flip=True), False
     yield "our detector, as predict runs by default", Pose(), False
@@ -91,11 +91,11 @@ def study() -> Iterator[tuple[str, Pose, bool]]:
     for size in ((192, 256), (224, 288), (256, 256)):
         for padding in (1.0, 1.1, 1.15, 1.25):
             pose = with_codec(
-                Pose(duplicates="none", **EVERYBODY), "model", input_size=size, padding=padding
+                Pose(nms="none", **EVERYBODY), "model", input_size=size, padding=padding
             )
             yield f"truth, crop {size[0]}x{size[1]}, padding {padding}", pose, True
     for nearness in (1.8, 3.0, 4.0, 8.0):
-        pose = with_codec(Pose(duplicates="none", **EVERYBODY), "model", nearness=nearness)
+        pose = with_codec(Pose(nms="none", **EVERYBODY), "model", nearness=nearness)
         yield f"truth, nearness {nearness}", pose, True
     for size in ((416, 416), (512, 512), (640, 640)):
         yield (
@@ -111,7 +111,7 @@ def study() -> Iterator[tuple[str, Pose, bool]]:
             False,
         )
     for way in ("ppose", "oks", "none"):
-        yield f"detector, duplicates {way}", Pose(**EVERYBODY, duplicates=way), False
+        yield f"detector, duplicates {way}", Pose(**EVERYBODY, nms=way), False
     for least in (0.0, 0.1, 0.2, 0.3):
         for det in (0.1, 0.2, 0.3):
             yield f"min_score {least}, det_score {det}", Pose(min_score=least, det_score=det), False

@@ -197,7 +197,9 @@ def run(name: str, recipe: Recipe, few: Dataset, folder: Path) -> float:
 def trained(recipe: Recipe, folder: Path) -> Outcome:
     """Train, or go on where it stopped; an interrupt ends everything."""
     resume = (folder / "state.safetensors").exists()
-    outcome = train(recipe, folder, resume=resume, say=lambda line: print(f"  {line}", flush=True))
+    outcome = train(
+        recipe, folder, resume=resume, progress=lambda line: print(f"  {line}", flush=True)
+    )
     if outcome.exit_code > 128:
         raise SystemExit(outcome.exit_code)
     return outcome

@@ -160,7 +160,7 @@ def learn(lspet: Path, out: Path, teacher: str, kind: str, extra: Sequence[str])
     }
     recipe = recipe_of("movenet_thunder", lspet, settings).with_overrides(list(extra))
     folder = out / time.strftime("run-%Y%m%d-%H%M%S")
-    train(replace(recipe, augment=BADLY), folder, device="cpu", say=print)
+    train(replace(recipe, augment=BADLY), folder, device="cpu", progress=print)
     return folder / "last.safetensors"
 
 

@@ -89,14 +89,14 @@ def disk(folder: Path, chance: random.Random, count: int = 100) -> bool:
             print("disk: left out; a small file system can be mounted by root alone")
             return True
         recipe = _recipe("simcc_mobilenetv2", folder, "save_every=1", "epochs=100")
-        train(recipe, place / "run", say=_interrupting(2))
+        train(recipe, place / "run", progress=_interrupting(2))
         written = sum(file.stat().st_size for file in (place / "run").iterdir())
         told = kept = 0
         for _ in range(count):
             before = read_state(place / "run" / "state.safetensors")[1]["place"]["step"]
             _fill(place, chance.randrange(written))
             try:
-                train(recipe, place / "run", resume=True, say=_interrupting(before + 3))
+                train(recipe, place / "run", resume=True, progress=_interrupting(before + 3))
             except OutputError:
                 told += 1
             (place / "filler").unlink()
@@ -151,7 +151,7 @@ def memory(folder: Path, chance: random.Random, count: int = 200) -> bool:
     for turn in range(count):
         lines: list[str] = []
         with _out_of_memory(chance.randrange(steps), backwards=chance.random() < 0.5):
-            train(recipe, folder / f"memory{turn}", say=lines.append)
+            train(recipe, folder / f"memory{turn}", progress=lines.append)
         told += any("out of memory" in line for line in lines)
         most = max(most, _apart(load_file(folder / f"memory{turn}" / "last.safetensors"), expected))
         shutil.rmtree(folder / f"memory{turn}")
@@ -196,7 +196,7 @@ def resume(folder: Path, chance: random.Random, count: int = 20) -> bool:
         steps = train(recipe, folder / model).place.step
         for turn in range(count):
             run = folder / f"{model}{turn}"
-            train(recipe, run, say=_interrupting(chance.randint(1, steps - 1)))
+            train(recipe, run, progress=_interrupting(chance.randint(1, steps - 1)))
             train(recipe, run, resume=True)
             same += _equal(folder / model, run)
             shutil.rmtree(run)

@@ -34,9 +34,9 @@ from posewright.weights import find_model
 if TYPE_CHECKING:
     from posewright.writers.outputs import Summary
 
-__all__ = ["Duplicates", "Pose", "Stream"]
+__all__ = ["NMS", "Pose", "Stream"]
 
-Duplicates = Literal["ppose", "oks", "crowd", "none"]
+NMS = Literal["ppose", "oks", "crowd", "none"]
 
 
 class Stream(Iterator[Result]):
@@ -78,7 +78,7 @@ class Pose:
     asked for each network: with "torch", .onnx files beside the model run as with "auto".
     threads: processors to use, 0 = all.  flip: average with the mirrored view, twice the work.
     min_score: drop people whose mean joint score is lower.  det_score: drop boxes below it.
-    duplicates: "oks" (OKS-NMS), "ppose" (pose NMS of RMPE, with what the model's file has learned
+    nms: "oks" (OKS-NMS), "ppose" (pose NMS of RMPE, with what the model's file has learned
     for it, else its usual constants), settings of that, "crowd" (joints are shared out among people
     who overlap; heatmaps only) or "none".
     refine: the file of a network that moves the joints afterwards (PoseFix).
@@ -98,7 +98,7 @@ class Pose:
         flip: bool = False,
         min_score: float = 0.2,
         det_score: float | None = None,
-        duplicates: Duplicates | PPoseNMS = "oks",
+        nms: NMS | PPoseNMS = "oks",
         refine: str | Path | None = None,
         reid: str | Path | None = None,
         max_people: int = 0,
@@ -130,7 +130,7 @@ class Pose:
         self.pipeline = Pipeline(
             network,
             found,
-            _duplicates(duplicates, network.info),
+            _duplicates(nms, network.info),
             Refiner(load(refine), flip=flip, batch=batch) if refine else None,
             flip=flip,
             min_score=min_score,
@@ -138,7 +138,7 @@ class Pose:
             threads=threads,
             window=window,
             batch=batch,
-            estimate=crowd_estimate_all if duplicates == "crowd" else estimate_all,
+            estimate=crowd_estimate_all if nms == "crowd" else estimate_all,
         )
 
     @classmethod
@@ -150,22 +150,22 @@ class Pose:
         *,
         resume: bool = False,
         device: str = "auto",
-        say: Callable[[str], None] | None = print,
+        progress: Callable[[str], None] | None = print,
         **settings: Any,
     ) -> Pose:
         """Train a network of the zoo on labelled sets; return it, at its best, ready to predict.
 
         data: what `posewright data check` reads.  folder: of the run, see posewright.train.
-        settings: of the recipe, e.g. epochs=50, val="last:400", augment={"rotate": 30}.  say:
-        called with each line of progress, None for silence.  UsageError: a setting that does not
-        exist, or a run that was asked to stop before there was anything to return.
+        settings: of the recipe, e.g. epochs=50, val="last:400", augment={"rotate": 30}.
+        progress: called with each line of progress, None for silence.  UsageError: a setting that
+        does not exist, or a run that was asked to stop before there was anything to return.
         """
         with naming_extras("training"):
             from posewright.recipes.lookup import recipe_of
             from posewright.train import train
 
         recipe = recipe_of(model, data, settings)
-        outcome = train(recipe, folder, resume=resume, device=device, say=say)
+        outcome = train(recipe, folder, resume=resume, device=device, progress=progress)
         files = [outcome.folder / f"{name}.safetensors" for name in ("best", "last")]
         file = next((file for file in files if file.is_file()), None)
         if file is None:
@@ -343,5 +343,5 @@ def _duplicates(way: str | PPoseNMS, info: ModelInfo) -> Callable[[People], Peop
         return partial(oks_nms, skeleton=info.skeleton)
     if way == "ppose":
         return partial(ppose_nms, settings=info.ppose or PPoseNMS.usual(len(info.skeleton)))
-    known = get_args(Duplicates)
+    known = get_args(NMS)
     raise UsageError(f"no duplicate removal {way!r}{nearest(way, known)}; {', '.join(known)}")

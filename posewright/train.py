@@ -46,13 +46,13 @@ def train(
     *,
     resume: bool = False,
     device: str = "auto",
-    say: Callable[[str], None] | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Train the network of `recipe`; write everything to `folder`.
 
     resume: go on from the folder's state; on the same device and number of processes the weights
-    become those of a run that was never interrupted, to the last bit.  say: called with each line
-    of progress, in the first process alone.  UsageError: the folder holds a run and `resume` is
+    become those of a run that was never interrupted, to the last bit.  progress: called with
+    each line of progress, in the first process only.  UsageError: the folder holds a run and `resume` is
     off, or it holds none and `resume` is on.
     """
     import cv2
@@ -61,7 +61,7 @@ def train(
     cv2.setNumThreads(1)  # the feed's own threads share the cores; OpenCV's would fight with them
     try:
         with listening() as stop, joined(device) as world:
-            run = Run.open(recipe, Path(folder), world, say or (lambda line: None), resume)
+            run = Run.open(recipe, Path(folder), world, progress or (lambda line: None), resume)
             if not has_recipe(recipe.model):
                 run.say(f"no recipe is published for {recipe.model}: what was not set is HRNet's")
             with closing(run):

@@ -124,7 +124,7 @@ def test_what_cannot_be_meant(pose: Pose) -> None:
     with pytest.raises(SourceError, match="no such file"):
         pose("nobody.jpg")
     with pytest.raises(UsageError, match="did you mean 'oks'"):
-        Pose(duplicates="oksnms")  # type: ignore[arg-type]
+        Pose(nms="oksnms")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="did you mean 'oks'"):
         pose.predict(CLIP, tracker="okss")
     with pytest.raises(UsageError, match="is a detector"):

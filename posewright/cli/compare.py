@@ -119,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
         machine=cpu_name(),
         own=args.model,
-        say=lambda line: print(line, file=sys.stderr),
+        progress=lambda line: print(line, file=sys.stderr),
     )
     files = write_study(study, args.out) if args.out is not None else []
     print(json.dumps(study.to_dict(), allow_nan=False) if args.json else markdown(study))

@@ -207,7 +207,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         data=args.data,
         boxes=None if truth else _boxes(args, pose, dataset),
         flip=args.flip,
-        duplicates=_duplicates(args, pose, truth),
+        nms=_duplicates(args, pose, truth),
         rescore=args.rescore,
         batch=args.batch,
         tracker=args.tracker,
@@ -262,7 +262,7 @@ def _pose(args: argparse.Namespace) -> Pose:
         detector="auto" if args.boxes == "detector" else "whole-image",
         device=args.device,
         flip=args.flip,
-        duplicates=args.nms or "oks",
+        nms=args.nms or "oks",
         reid=args.reid,
     )
     if args.boxes and not pose.model.codec.top_down:
@@ -275,7 +275,7 @@ def _duplicates(
 ) -> Callable[[People], People] | None:
     """Return how duplicates go; by default not at all where each person has a labelled box."""
     alone = truth and pose.model.codec.top_down and args.nms is None
-    return None if alone else pose.pipeline.duplicates
+    return None if alone else pose.pipeline.nms
 
 
 def _dataset(args: argparse.Namespace, pose: Pose) -> tuple[Dataset, bool]:

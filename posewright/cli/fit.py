@@ -168,7 +168,7 @@ def _fit_nms(args: argparse.Namespace) -> int:
         dataset.skeleton,
         folds=args.folds,
         source=args.detections.name,
-        say=None if args.json else lambda line: print(line, file=sys.stderr),
+        progress=None if args.json else lambda line: print(line, file=sys.stderr),
     )
     files = [str(learned.write(args.out, args.overwrite))]
     if args.into:

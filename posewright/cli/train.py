@@ -89,7 +89,9 @@ def run(args: argparse.Namespace) -> int:
         if not args.quiet:
             print(line, flush=True)
 
-    outcome = train(recipe, folder, resume=args.resume is not None, device=args.device, say=say)
+    outcome = train(
+        recipe, folder, resume=args.resume is not None, device=args.device, progress=say
+    )
     if int(os.environ.get("RANK", 0)) == 0:
         print("\n".join(_lines(outcome)))
     if os.environ.get("POSEWRIGHT_MEETING"):

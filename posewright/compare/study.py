@@ -85,14 +85,14 @@ def compare(
     device: str = "auto",
     machine: str = "",
     own: Sequence[str] = (),
-    say: Say | None = None,
+    progress: Say | None = None,
 ) -> Study:
     """Evaluate and time models, one after the other, on a labelled set.
 
     models: files (.safetensors, .onnx, .xml) or embedded names.  People come from the labels'
     boxes.  degradations: repeat the evaluation on degraded images.  machine: its name, for the
-    tables.  own: files of the user's, as they were typed, see models.own.load_own.  say: takes a
-    line on what is being done.  UsageError: no model, or one that does not find joints by itself.
+    tables.  own: files of the user's, as they were typed, see models.own.load_own.  progress:
+    called with a line on what is being done.  UsageError: no model, or one that does not find joints by itself.
     SourceError: nobody is labelled.
     """
     if not models:
@@ -105,7 +105,7 @@ def compare(
     metric, rows, bad = "", [], dict[str, None]()
     for model, label in zip(models, _labels(models), strict=True):
         metric, row, unreadable = _row(
-            model, label, dataset, degradations, flip, (runtime, device), own, say or _silent
+            model, label, dataset, degradations, flip, (runtime, device), own, progress or _silent
         )
         rows.append(row)
         bad |= dict.fromkeys(unreadable)

@@ -97,7 +97,7 @@ def evaluate(
     data: str = "",
     boxes: Boxes | Model | None = None,
     flip: bool = False,
-    duplicates: Callable[[People], People] | None = None,
+    nms: Callable[[People], People] | None = None,
     rescore: str = "box*mean",
     batch: int = 32,
     threads: int = 0,
@@ -110,7 +110,7 @@ def evaluate(
 
     data: one of MEASURES; "" is that of `data_of`.  boxes: a detector, or a
     source of Boxes; None takes the labels' boxes for a top-down model.  flip: average with mirrored
-    views.  duplicates: People -> People.  rescore: see `rescored`.  batch: views a call.  threads:
+    views.  nms: People -> People.  rescore: see `rescored`.  batch: views a call.  threads:
     calls at once, 0 chooses.  tracker, embed: who gives people identities in posetrack's videos, as
     of trackers.create_tracker; a new one for each, at its labels' fps or 25.  metrics: of
     measures.METRICS, for posetrack: joints (the default), boxes ("mot") or both.  A model of other
@@ -129,7 +129,7 @@ def evaluate(
         samples,
         LabelledBoxes(samples) if labelled else boxes,
         flip=flip,
-        duplicates=duplicates,
+        nms=nms,
         batch=batch,
         threads=threads,
         tracker=tracker,
@@ -138,12 +138,12 @@ def evaluate(
         source=dataset.name,
     )
     read, tracked = _readable(samples, bad), tracker is not None
-    owned = labelled and duplicates is None and not tracked
+    owned = labelled and nms is None and not tracked
     measured = Measured.of(
         data, dataset, results, model.skeleton, rescore, read, owned, tracked, metrics
     )
     settings = {"boxes": "labels" if labelled else _name(boxes), "flip": flip}
-    settings |= {"duplicates": _name(duplicates), "rescore": rescore, "batch": batch}
+    settings |= {"duplicates": _name(nms), "rescore": rescore, "batch": batch}
     settings |= {"tracker": tracker} if tracked else {}
     return Evaluation(
         measured.scoring(),

@@ -81,7 +81,7 @@ def run(
     boxes: Boxes | Model | None,
     *,
     flip: bool,
-    duplicates: Cleaner | None,
+    nms: Cleaner | None,
     batch: int,
     threads: int = 0,
     tracker: str | None = None,
@@ -103,7 +103,7 @@ def run(
     if refines(model.codec):
         results = _refined(model, samples, flip, batch)
     else:
-        pipeline = _pipeline(model, boxes, flip, duplicates, batch, threads)
+        pipeline = _pipeline(model, boxes, flip, nms, batch, threads)
         results = (
             _through(pipeline, _frames(samples, range(len(samples))))
             if tracker is None
@@ -124,7 +124,7 @@ def _pipeline(
     model: Model,
     boxes: Boxes | Model | None,
     flip: bool,
-    duplicates: Cleaner | None,
+    nms: Cleaner | None,
     batch: int,
     threads: int,
 ) -> Pipeline:
@@ -132,9 +132,7 @@ def _pipeline(
     # a window of frames has about a batch of views: three people to an image, or one view
     views = 3 if model.codec.top_down else 1
     window = max(1, min(batch // views, _AT_ONCE // threads))
-    return Pipeline(
-        model, boxes, flip=flip, duplicates=duplicates, threads=threads, window=window, batch=batch
-    )
+    return Pipeline(model, boxes, flip=flip, nms=nms, threads=threads, window=window, batch=batch)
 
 
 def _through(pipeline: Pipeline, frames: Iterable[Frame]) -> Iterator[tuple[int, Result]]:

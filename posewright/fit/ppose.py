@@ -140,13 +140,13 @@ def fit(
     *,
     folds: int = 0,
     source: str = "",
-    say: Callable[[str], None] | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Fit:
     """Return the constants of p-Pose NMS that give these images the highest OKS AP.
 
     folds: images are dealt out into so many parts, and each is also measured with what the others
-    have taught, which is the number to believe; 0 leaves that out.  say: called with each line of
-    progress.  UsageError: nobody is labelled or found, or there are fewer images than folds.
+    have taught, which is the number to believe; 0 leaves that out.  progress: called with each line
+    of progress.  UsageError: nobody is labelled or found, or there are fewer images than folds.
     """
     start, count = PPoseNMS.usual(len(skeleton)), len(candidates)
     people = sum(map(len, candidates.people))
@@ -157,7 +157,7 @@ def fit(
         )
     if folds == 1 or folds > count:
         raise UsageError(f"{folds} folds of {count} images; give 2 to {count}, or 0 for none")
-    say = say or (lambda line: None)
+    say = progress or (lambda line: None)
     numbers = compare(candidates, skeleton, [start] * count)
     best = search(candidates, start)
     say(f"all {count} images: AP {numbers['fixed']:.4f} -> {best.value:.4f}")

@@ -39,7 +39,7 @@ class Pipeline:
     """Detector, pose model, duplicate removal and tracker over a run of frames.
 
     model: the pose model.  detector: a model whose codec yields boxes, a source of Boxes, or None
-    for a model that finds people by itself.  duplicates: People -> People.  tracker: called on
+    for a model that finds people by itself.  nms: People -> People.  tracker: called on
     every frame that could be read, also when it is empty, and reset at the start of every further
     sequence.  flip: average with mirrored views.
     min_score: people whose mean joint score is lower are dropped.  det_every: run the detector on
@@ -53,7 +53,7 @@ class Pipeline:
 
     model: Model
     detector: Model | Boxes | None = None
-    duplicates: Callable[[People], People] | None = None
+    nms: Callable[[People], People] | None = None
     refine: Refine | None = None
     tracker: Tracker | None = None
     flip: bool = False
@@ -203,7 +203,7 @@ class Pipeline:
         """Drop the unlikely, then the duplicates."""
         if len(people) and self.min_score > 0:
             people = people[people.pose_scores >= self.min_score]
-        return self.duplicates(people) if self.duplicates and len(people) else people
+        return self.nms(people) if self.nms and len(people) else people
 
     def _result(self, frame: Frame, people: People, speed: dict[str, float]) -> Result:
         image = frame.image if self.keep_images and frame.status == "ok" else None

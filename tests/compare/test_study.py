@@ -195,7 +195,7 @@ def test_compare_measures_every_model_on_every_degradation(
     said: list[str] = []
     models = ["movenet-thunder", str(EMBEDDED["movenet-thunder"].path)]
     changes = parse("grey,lowres:16,noise:5")
-    study = compare(models, some_people, degradations=changes, say=said.append)
+    study = compare(models, some_people, degradations=changes, progress=said.append)
     assert [row.model for row in study.rows] == ["movenet-thunder", "movenet-thunder.onnx"]
     assert study.metric == "AP" and study.degradations == ["grey", "lowres:16", "noise:5"]
     assert study.pictures == 5

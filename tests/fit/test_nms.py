@@ -287,8 +287,8 @@ def test_pose_takes_what_the_file_has_learned() -> None:
     usual, own = _duplicates("ppose", info), _duplicates("ppose", replace(info, ppose=LEARNED))
     assert usual.keywords["settings"] == PPoseNMS()  # type: ignore[union-attr]
     assert own.keywords["settings"] == LEARNED  # type: ignore[union-attr]
-    pose = Pose(duplicates=LEARNED, runtime="onnxruntime")
-    assert pose.pipeline.duplicates.keywords["settings"] == LEARNED  # type: ignore[union-attr]
+    pose = Pose(nms=LEARNED, runtime="onnxruntime")
+    assert pose.pipeline.nms.keywords["settings"] == LEARNED  # type: ignore[union-attr]
 
 
 # --- the verb ------------------------------------------------------------------------------------

@@ -200,5 +200,5 @@ def test_the_sum_of_scores_is_the_largest() -> None:
 
 def test_pose_shares_out_joints_where_asked() -> None:
     with pytest.raises(UsageError, match="needs heatmaps"):
-        Pose(duplicates="crowd")  # MoveNet's codec has another way to read its maps
+        Pose(nms="crowd")  # MoveNet's codec has another way to read its maps
     assert Pose().pipeline.estimate is not estimate_all

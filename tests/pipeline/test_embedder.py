@@ -170,7 +170,7 @@ def test_a_detector_that_finds_and_embeds_at_once() -> None:
     joint = Joint()
     track = create_tracker("appearance", skeleton=COCO17, embed=joint.features)
     images = [painted(LEFT, RIGHT, colours=[RED, BLUE]).image] * 5
-    pose = Pose(min_score=0, duplicates="none", threads=2)
+    pose = Pose(min_score=0, nms="none", threads=2)
     results = pose.predict(images, color="rgb", boxes=joint, tracker=track)
     order = [r.ids[np.argsort(r.boxes[:, 0])].tolist() for r in results]
     assert order == [[1, 2]] * 5 and not joint.found

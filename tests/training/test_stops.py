@@ -76,7 +76,7 @@ def after_a_step(name: str) -> Callable[[str], None]:
 def test_stopped_before_a_validation_there_is_a_network(
     name: str, data: Path, tmp_path: Path
 ) -> None:
-    outcome = train(small(data, "epochs=9"), tmp_path / "run", say=after_a_step(name))
+    outcome = train(small(data, "epochs=9"), tmp_path / "run", progress=after_a_step(name))
     assert outcome.exit_code == 128 + getattr(signal, name) and outcome.place.step == 1
     model = TorchModel.load(tmp_path / "run/last.safetensors")
     assert model.codec.input_size == (64, 64)
@@ -90,7 +90,7 @@ def test_every_save_leaves_a_network(data: Path, tmp_path: Path) -> None:
             raise RuntimeError("killed")
 
     with pytest.raises(RuntimeError, match="killed"):
-        train(small(data, "save_every=1", "epochs=9"), tmp_path / "run", say=say)
+        train(small(data, "save_every=1", "epochs=9"), tmp_path / "run", progress=say)
     assert TorchModel.load(tmp_path / "run/last.safetensors").codec.input_size == (64, 64)
 
 
@@ -207,7 +207,7 @@ def test_a_command_ends_with_the_code_of_its_signal(
 def test_under_nohup_a_hang_up_stops_nothing(data: Path, tmp_path: Path) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        outcome = train(small(data, "epochs=1"), tmp_path / "run", say=after_a_step("SIGHUP"))
+        outcome = train(small(data, "epochs=1"), tmp_path / "run", progress=after_a_step("SIGHUP"))
         with raising():
             os.kill(os.getpid(), signal.SIGHUP)
     finally:
@@ -255,7 +255,7 @@ def test_a_validation_of_nothing_is_an_error_before_the_first_step(
     recipe = small(data, f"val={val}", f"val_images={pictures}")
     lines: list[str] = []
     with pytest.raises(SourceError, match=words) as caught:
-        train(recipe, tmp_path / "run", say=lines.append)
+        train(recipe, tmp_path / "run", progress=lines.append)
     assert "\n" not in str(caught.value) and not lines
     assert not (tmp_path / "run").exists()
 

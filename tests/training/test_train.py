@@ -177,7 +177,7 @@ def same_after_stops(recipe: Recipe, tmp_path: Path) -> None:
                 os.kill(os.getpid(), signal.SIGTERM)
 
         resume = (tmp_path / "cut/state.safetensors").exists()
-        outcome = train(recipe, tmp_path / "cut", resume=resume, say=stop_at)
+        outcome = train(recipe, tmp_path / "cut", resume=resume, progress=stop_at)
         assert outcome.exit_code == 143
     last = train(recipe, tmp_path / "cut", resume=True)
     assert last.exit_code == 0 and last.place.step == whole.place.step
@@ -243,7 +243,9 @@ def test_memory_that_runs_out_halves_the_parts(
 
     monkeypatch.setattr(PoseModel, "forward", small_memory)
     lines: list[str] = []
-    outcome = train(small("simcc_mobilenetv2", data, "epochs=1"), tmp_path / "r", say=lines.append)
+    outcome = train(
+        small("simcc_mobilenetv2", data, "epochs=1"), tmp_path / "r", progress=lines.append
+    )
     assert outcome.place.step > 0
     assert sizes[0] == 4 and set(sizes[1:]) == {2}
     assert any("computed in 2 parts" in line for line in lines)
@@ -273,7 +275,7 @@ def test_a_loss_that_is_not_finite_is_left_out_then_diagnosed(
 
     monkeypatch.setattr(PoseModel, "forward", sometimes)
     lines: list[str] = []
-    train(small("simcc_mobilenetv2", data, "epochs=1"), tmp_path / "a", say=lines.append)
+    train(small("simcc_mobilenetv2", data, "epochs=1"), tmp_path / "a", progress=lines.append)
     assert any("1 steps left out" in line for line in lines)
     weights = TorchModel.load(tmp_path / "a/last.safetensors").network.state_dict()
     assert all(bool(torch.isfinite(value).all()) for value in weights.values())
@@ -349,7 +351,7 @@ def test_frozen_parts_and_transfer(data: Path, tmp_path: Path) -> None:
     train(
         small("simcc_mobilenetv2", data, "epochs=1", weights, "freeze=[backbone]"),
         tmp_path / "b",
-        say=lines.append,
+        progress=lines.append,
     )
     a, b = (TorchModel.load(tmp_path / r / "last.safetensors").network.state_dict() for r in "ab")
     changed = {key.partition(".")[0] for key in a if not torch.equal(a[key], b[key])}
@@ -418,7 +420,7 @@ def test_from_python_a_trained_pose_comes_back(data: Path, tmp_path: Path) -> No
         val_split=0,
         options={"input_size": (64, 64)},
         augment={"rotate": 0},
-        say=lines.append,
+        progress=lines.append,
     )
     assert pose.model.codec.input_size == (64, 64)
     recipe = Recipe.read(tmp_path / "r/recipe.toml")
