@@ -52,8 +52,8 @@ def train(
 
     resume: go on from the folder's state; on the same device and number of processes the weights
     become those of a run that was never interrupted, to the last bit.  progress: called with
-    each line of progress, in the first process only.  UsageError: the folder holds a run and `resume` is
-    off, or it holds none and `resume` is on.
+    each line of progress, in the first process only.  UsageError: the folder holds a run and
+    `resume` is off, or it holds none and `resume` is on.
     """
     import cv2
 

@@ -92,8 +92,8 @@ def compare(
     models: files (.safetensors, .onnx, .xml) or embedded names.  People come from the labels'
     boxes.  degradations: repeat the evaluation on degraded images.  machine: its name, for the
     tables.  own: files of the user's, as they were typed, see models.own.load_own.  progress:
-    called with a line on what is being done.  UsageError: no model, or one that does not find joints by itself.
-    SourceError: nobody is labelled.
+    called with a line on what is being done.  UsageError: no model, or one that does not find
+    joints by itself.  SourceError: nobody is labelled.
     """
     if not models:
         raise UsageError("there is nothing to compare; name a model")
