@@ -1,1 +1,1 @@
-"""Files of a run: the lock of its folder, the marks of its images, what a killed run left."""
+"""Files of a run: the lock of its folder, the marks in its images, leftovers of killed runs."""

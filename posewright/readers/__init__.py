@@ -1,4 +1,4 @@
-"""Readers: saved poses back into results, and boxes that somebody else found."""
+"""Readers: saved poses as results, and bounding boxes from other detectors."""
 
 from posewright.readers.boxes import BoxFile, read_boxes
 from posewright.readers.results import read_results
