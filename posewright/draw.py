@@ -1,4 +1,4 @@
-"""Drawing: people on an image, and heat maps over it, for human eyes."""
+"""Drawing: people on an image, and heatmaps over it."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ _FONT = cv2.FONT_HERSHEY_DUPLEX
 
 @dataclass(frozen=True)
 class Style:
-    """How people look.
+    """The appearance of drawn people.
 
     ids: a tag with each tracked person's identity.  scores: the person's score in the tag.  boxes:
-    draw them.  joint_threshold: joints with a lower score are left out.  thickness: of limbs in
-    px; None takes it from the sizes of the image and the person.  alpha: opacity in (0, 1].
+    draw them.  joint_threshold: joints with a lower score are not drawn.  thickness: of limbs in
+    px; None derives it from the sizes of the image and the person.  alpha: opacity in (0, 1].
     """
 
     ids: bool = True
@@ -93,10 +93,10 @@ class Style:
 
 
 def draw(image: Pixels, people: People, skeleton: Skeleton, style: Style | None = None) -> Pixels:
-    """(H, W, 3) RGB -> a new image with everybody on it.
+    """(H, W, 3) RGB -> a new image with all people drawn on it.
 
     Limbs are blue on the person's left, orange on the right, white in the middle, all with a dark
-    outline; the head is drawn as dots.  Who stands lower in the image is nearer and drawn last.
+    outline; the head is drawn as dots.  People lower in the image are nearer and drawn last.
     """
     style = style or Style()
     canvas = np.array(image, np.uint8, order="C")
@@ -245,7 +245,7 @@ def _tag(canvas: Pixels, text: str, anchor: tuple[float, float, float], colour: 
 
 
 def heatmap_overlay(image: Pixels, heatmaps: Floats, warp: Warp, alpha: float = 0.65) -> Pixels:
-    """(H, W, 3) RGB, (K, h, w) heat maps of a view -> a new image with the heat over it.
+    """(H, W, 3) RGB, (K, h, w) heatmaps of a view -> a new image with the heatmap over it.
 
     The largest value over the joints, relative to the highest of all, coloured and mapped back
     through `warp`, the one that cut the view; a map is the view at a lower resolution, with the

@@ -1,10 +1,10 @@
 """Everything that posewright raises on purpose.
 
 PosewrightError
-├── UsageError         2  an argument, option or name that cannot be meant; says the nearest
+├── UsageError         2  an invalid argument, option or name; suggests the nearest
 ├── SourceError        3  an image, video or stream that cannot be read
-├── ModelError         4  a network file that is broken or not understood
-├── MissingError       4  an optional package, runtime or device that is not on this machine
+├── ModelError         4  a network file that is damaged or of an unknown format
+├── MissingError       4  an optional package, runtime or device that this machine lacks
 └── OutputError        4  a result that cannot be written: disk full, folder read-only
 
 The number is the exit code of the command line.
@@ -64,7 +64,7 @@ class PosewrightError(Exception):
 
 
 class UsageError(PosewrightError, ValueError):
-    """An argument that cannot be meant."""
+    """An argument, option or name that is invalid."""
 
     exit_code = 2
 
@@ -76,11 +76,11 @@ class SourceError(PosewrightError):
 
 
 class ModelError(PosewrightError):
-    """A network file that is broken or not understood."""
+    """A network file that is damaged or of an unknown format."""
 
 
 class MissingError(PosewrightError, ImportError):
-    """An optional package, runtime or device that is not on this machine."""
+    """An optional package, runtime or device that this machine lacks."""
 
 
 class OutputError(PosewrightError, OSError):
@@ -95,7 +95,7 @@ def counted(number: int, one: str, many: str) -> str:
 def not_finite(counts: Iterable[tuple[str, int]]) -> str:
     """Return one line about networks, by name and number of views, whose outputs are not finite.
 
-    "" where none of them has such a view.
+    "" where all outputs are finite.
     """
     parts = [
         f"{name} returned NaN or infinity for {counted(count, 'view', 'views')}"
@@ -113,11 +113,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def near(path: str | os.PathLike[str]) -> str:
-    """Return the remedy for a path that cannot be opened: the nearest name there, if it is not."""
+    """Return the remedy for a path that cannot be opened: the nearest existing name, if missing."""
     if os.path.lexists(path):
-        return "; check what it is and who may read it"
+        return "; check the file type and the permissions"
     folder, base = os.path.split(os.fspath(path))
     try:
         return nearest(base, os.listdir(folder or ".")) or "; check the name"
     except OSError:
-        return f"; the folder {folder} is not there either"
+        return f"; the folder {folder} does not exist either"

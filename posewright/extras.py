@@ -1,4 +1,4 @@
-"""The optional packages: which extra of posewright brings each, and what is said without it."""
+"""The optional packages: which extra of posewright installs each, and the error without it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def missing(package: str, what: str) -> MissingError:
 
 
 def installed(package: str) -> bool:
-    """Whether an optional package could be imported; it is not imported for the answer."""
+    """Whether an optional package could be imported; it is not imported to find out."""
     from importlib.util import find_spec
 
     try:
@@ -54,7 +54,7 @@ def need(package: str, what: str) -> Any:
 def naming_extras(what: str) -> Iterator[None]:
     """Turn the failed import of an optional package into a MissingError; also a decorator.
 
-    Any other ModuleNotFoundError is a fault of posewright or of another package, and passes.
+    Any other ModuleNotFoundError is a bug of posewright or of another package, and passes through.
     """
     try:
         yield

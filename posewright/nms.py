@@ -44,9 +44,9 @@ def box_iou(a: Floats, b: Floats) -> Floats:
 
 
 def box_nms_indices(boxes: Floats, scores: Floats, iou: float) -> Ints:
-    """(N, 4) boxes, (N,) scores -> indices of the boxes to keep, by falling score.
+    """(N, 4) boxes, (N,) scores -> indices of the boxes to keep, by descending score.
 
-    Greedy: a box goes when it overlaps a better kept one by more than `iou`.  Of equal scores the
+    Greedy: a box is removed when its IoU with a better kept one exceeds `iou`.  Of equal scores the
     first is the better.  Boxes that are not finite are dropped.
     """
     good = np.flatnonzero(np.isfinite(boxes).all(1) & np.isfinite(scores))
@@ -56,7 +56,7 @@ def box_nms_indices(boxes: Floats, scores: Floats, iou: float) -> Ints:
 
 
 def box_nms(people: People, iou: float = 0.6) -> People:
-    """Return the people left by greedy box NMS, by falling box score."""
+    """Return the people that greedy box NMS keeps, by descending box score."""
     return people[box_nms_indices(people.boxes, people.box_scores, iou)]
 
 
@@ -108,9 +108,9 @@ class Part:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Part:
-        """Read the plain form, that of dataclasses.asdict; ValueError or KeyError if it is none."""
+        """Read the plain form, that of dataclasses.asdict; ValueError or KeyError if invalid."""
         if not isinstance(data, Mapping):
-            raise ValueError(f"a part {ascii(data)[:40]} is no object")
+            raise ValueError(f"a part {ascii(data)[:40]} is not an object")
         hints = get_type_hints(cls)
         return cls(**{name: typed(value, hints[name]) for name, value in data.items()})
 
@@ -132,7 +132,7 @@ class PPoseNMS:
     parts: empty, all joints alike; else the similarity is a weighted sum of the parts' means, and
     only joints at which the better pose scores at least `score` count.  The original's score term
     counts exactly the joints *below* that threshold, while its distance term counts those above;
-    no reason is given and it rewards garbage, so here both terms count those above.
+    no reason is given and it rewards wrong joints, so here both terms count those above.
     """
 
     delta1: float = 1.0
@@ -152,14 +152,14 @@ class PPoseNMS:
     def from_dict(cls, data: Mapping[str, Any]) -> PPoseNMS:
         """Read the plain form, that of dataclasses.asdict; a UsageError names what is wrong."""
         if not isinstance(data, Mapping):
-            raise UsageError(f"p-Pose NMS settings {ascii(data)[:40]} are no object")
+            raise UsageError(f"p-Pose NMS settings {ascii(data)[:40]} are not an object")
         known = {f.name for f in fields(cls)}
         parts, order = data.get("parts", ()), data.get("order", "mean")
         numbers = {k: v for k, v in data.items() if k not in ("parts", "order")}
         wrong = [k for k, v in numbers.items() if k not in known or not _positive(v)]
         if wrong or order not in get_args(Order):
             raise UsageError(
-                f"p-Pose NMS settings {wrong or [order]} cannot be meant; it has {sorted(known)}, "
+                f"p-Pose NMS settings {wrong or [order]} are invalid; expected {sorted(known)}, "
                 f"finite numbers from 0 and an order of {', '.join(get_args(Order))}"
             )
         floats = {k: float(v) for k, v in numbers.items()}
@@ -167,11 +167,11 @@ class PPoseNMS:
 
     @classmethod
     def usual(cls, joints: int) -> PPoseNMS:
-        """Return the published constants: those of the full body for 133 and 136 joints."""
+        """Return the published constants; the whole-body ones for 133 and 136 joints."""
         return cls.wholebody() if joints in (133, 136) else cls()
 
     def ranks(self, people: People) -> Floats:
-        """(N,) by which the better one of two duplicates is told."""
+        """(N,) scores that rank duplicates."""
         scores = people.pose_scores
         return scores * people.box_scores if self.order == "box*mean" else scores
 
@@ -203,7 +203,8 @@ class PPoseNMS:
             run = weights[:, part.start : part.stop]
             if run.shape[1] == 0 or joints <= 110:
                 raise UsageError(
-                    f"full-body pose NMS needs a skeleton with face and hands (133 or 136 joints), "
+                    "whole-body pose NMS needs a skeleton with face and hands (133 or 136 "
+                    "joints), "
                     f"not {joints} joints; use PPoseNMS()"
                 )
             run[:] = np.array([[part.score], [part.distance * self.mu]]) * part.factor
@@ -224,7 +225,7 @@ def ppose_nms(people: People, settings: PPoseNMS = PPoseNMS()) -> People:
     if len(people) == 0:
         return people
     if people.keypoints.shape[1] == 0:
-        raise UsageError("ppose_nms needs keypoints, these people have boxes only; use box_nms")
+        raise UsageError("ppose_nms needs keypoints, but these people have only boxes; use box_nms")
     reach = settings.alpha * people.sides.max(1)  # (N,) px
     ranks = settings.ranks(people)
     owner = _greedy(ranks, _duplicates(people, settings, reach))

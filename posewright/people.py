@@ -1,4 +1,4 @@
-"""What every part hands on: a Frame, and the People in it."""
+"""The data that all parts exchange: a Frame, and the People in it."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Frame:
 
     image: (H, W, 3) uint8 RGB.  index: number of the frame in its source, from 0.
     time: seconds from the start of the source (0 for images without a rate).  name: where it
-    came from.  status, message: anything but "ok" means that `image` is not to be used, and why; a
+    came from.  status, message: anything but "ok" means that `image` must not be used, and why; a
     source yields such a frame instead of stopping a batch.  sequence: the video, stream or folder
-    whose frames follow one another and are numbered together; "" where nobody says.  pixel_aspect:
+    whose frames are consecutive and numbered together; "" where it is unknown.  pixel_aspect:
     width of a pixel over its height where it is shown; x and y are pixels of `image` whatever their
     shape.  note: what the file holds besides this image, "" for nothing.
     """
@@ -78,13 +78,13 @@ class Frame:
         time: float = 0.0,
         sequence: str = "",
     ) -> Frame:
-        """Return the frame without pixels that stands for one that could not be read."""
+        """Return a frame without pixels in place of one that could not be read."""
         return cls(np.zeros((0, 0, 3), np.uint8), index, time, name, status, message, sequence)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class People:
-    """N people of one frame, truth or prediction; arrays are never changed in place.
+    """N people of one frame, ground truth or prediction; arrays are never changed in place.
 
     boxes: (N, 4) x1, y1, x2, y2 px.  box_scores: (N,) in [0, 1].  keypoints: (N, K, 2) x, y px.
     scores: (N, K) in [0, 1].  ids: (N,) int, -1 = none.  All numbers are finite: a ValueError says
@@ -118,7 +118,7 @@ class People:
         scores: ArrayLike | None = None,
         ids: ArrayLike | None = None,
     ) -> People:
-        """Build from what is known: boxes alone have K = 0, keypoints alone get their extent."""
+        """Build from boxes, keypoints or both: boxes alone have K = 0, keypoints their extent."""
         if keypoints is None:
             n = len(np.asarray(boxes, np.float32).reshape(-1, 4)) if boxes is not None else 0
             points = np.zeros((n, 0, 2), np.float32)
@@ -136,13 +136,13 @@ class People:
 
     @classmethod
     def empty(cls, joints: Skeleton | int = 0) -> People:
-        """Return nobody, with the array shapes of a skeleton of that many joints."""
+        """Return no people, with the array shapes of a skeleton of that many joints."""
         count = joints if isinstance(joints, int) else len(joints)
         return cls.of(keypoints=np.zeros((0, count, 2)))
 
     @classmethod
     def concat(cls, parts: Sequence[People]) -> People:
-        """Return everybody of `parts` (at least one) in order."""
+        """Return all people of `parts` (at least one) in order."""
         names = ("boxes", "box_scores", "keypoints", "scores", "ids")
         return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
@@ -167,7 +167,7 @@ class People:
 
     @property
     def sides(self) -> Floats:
-        """(N, 2) width, height px of everybody's box."""
+        """(N, 2) width, height px of the boxes."""
         return self.boxes[:, 2:] - self.boxes[:, :2]
 
     @property
@@ -191,5 +191,5 @@ def triples(people: People) -> Floats:
 
 
 def xywh(people: People) -> Floats:
-    """(N, 4) left, top, width, height px of everybody's box."""
+    """(N, 4) left, top, width, height px of the boxes."""
     return np.concatenate([people.boxes[:, :2], np.maximum(people.sides, 0)], 1)

@@ -1,4 +1,4 @@
-"""Pose: images, videos and cameras in, everybody's joints out."""
+"""Pose: images, videos and cameras in, the joints of all people out."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Stream(Iterator[Result]):
         self.close()
 
     def close(self) -> None:
-        """Stop the work in hand and close the source."""
+        """Stop the work in progress and close the source."""
         close = getattr(self._results, "close", None)
         if close is not None:
             close()
@@ -69,20 +69,20 @@ class Stream(Iterator[Result]):
 
 
 class Pose:
-    """Find everybody's joints.  Immutable once loaded; several threads may use one object.
+    """Find the joints of all people.  Immutable once loaded; several threads may use one object.
 
-    model: an embedded name, the path of an ONNX file ("rtmpose:FILE" for a file whose layout its
-    name does not say) or of a .safetensors file of ours, or a network of the zoo together with the
+    model: an embedded name, the path of an ONNX file ("rtmpose:FILE" for a file whose name does not
+    tell its layout) or of a posewright .safetensors file, or a network of the zoo together with the
     file of its weights.  detector: likewise, or "whole-image", or "auto" for the embedded one (none
     for a model that finds people by itself).  runtime, device, precision: see runtimes.load_model;
-    asked for each network: with "torch", .onnx files beside the model run as with "auto".
-    threads: processors to use, 0 = all.  flip: average with the mirrored view, twice the work.
-    min_score: drop people whose mean joint score is lower.  det_score: drop boxes below it.
-    nms: "oks" (OKS-NMS), "ppose" (pose NMS of RMPE, with what the model's file has learned
-    for it, else its usual constants), settings of that, "crowd" (joints are shared out among people
-    who overlap; heatmaps only) or "none".
-    refine: the file of a network that moves the joints afterwards (PoseFix).
-    reid: the file of a network that tells people apart, which the tracker "appearance" needs.
+    they apply to each network: with "torch", further .onnx files run as with "auto".  threads:
+    processors to use, 0 = all.  flip: average with the mirrored view (flip test), which doubles the
+    work.  min_score: drop people whose mean joint score is lower.  det_score: drop boxes below it.
+    nms: "oks" (OKS-NMS), "ppose" (pose NMS of RMPE, with constants fitted for the model if
+    its file has them, else the published ones), its settings, "crowd" (joints are assigned among
+    people who overlap; heatmaps only) or "none".  refine: the file of a network that refines the
+    joints afterwards (PoseFix).  reid: the file of a re-identification network, which the tracker
+    "appearance" needs.
     """
 
     def __init__(
@@ -153,12 +153,12 @@ class Pose:
         progress: Callable[[str], None] | None = print,
         **settings: Any,
     ) -> Pose:
-        """Train a network of the zoo on labelled sets; return it, at its best, ready to predict.
+        """Train a network of the zoo on annotated data; return the best checkpoint for predicting.
 
         data: what `posewright data check` reads.  folder: of the run, see posewright.train.
         settings: of the recipe, e.g. epochs=50, val="last:400", augment={"rotate": 30}.
         progress: called with each line of progress, None for silence.  UsageError: a setting that
-        does not exist, or a run that was asked to stop before there was anything to return.
+        does not exist, or a run that was stopped before the first validation.
         """
         with naming_extras("training"):
             from posewright.recipes.lookup import recipe_of
@@ -169,7 +169,9 @@ class Pose:
         files = [outcome.folder / f"{name}.safetensors" for name in ("best", "last")]
         file = next((file for file in files if file.is_file()), None)
         if file is None:
-            raise UsageError(f"{folder}: stopped before the first validation; resume=True goes on")
+            raise UsageError(
+                f"{folder}: stopped before the first validation; resume=True continues"
+            )
         return cls(file, device=device)
 
     @property
@@ -179,12 +181,12 @@ class Pose:
 
     @property
     def detector(self) -> Model | Boxes | None:
-        """What finds the boxes; None where the pose network finds people by itself."""
+        """The source of boxes; None where the pose network finds people by itself."""
         return self.pipeline.detector
 
     @property
     def skeleton(self) -> Skeleton:
-        """The joints that the model finds."""
+        """The joints that the model predicts."""
         return self.model.skeleton
 
     def __call__(self, source: Any, **options: Any) -> Result | list[Result]:
@@ -196,7 +198,7 @@ class Pose:
     def predict(self, source: Any, **options: Any) -> list[Result]:
         """Return the results of all frames at once; options as `stream`.
 
-        Images are kept for `Result.plot` when there is only one; say keep_images to change that.
+        Images are kept for `Result.plot` when there is only one; keep_images changes that.
         """
         opened, rest = self._open(source, options)
         with opened:
@@ -219,14 +221,14 @@ class Pose:
     def predict_to(
         self, source: Any, out: str | Path, *, save: str | Sequence[str] = "jsonl", **options: Any
     ) -> Summary:
-        """Write result files, `save` in a list or with commas between; see predict.predict_to."""
+        """Write result files; `save` is a list or comma-separated; see predict.predict_to."""
         from posewright.predict import predict_to
 
         save = [name.strip() for name in save.split(",")] if isinstance(save, str) else save
         return predict_to(self, [source], Path(out), save=save, **options)
 
     def explain(self, source: Any, **options: Any) -> NDArray[np.uint8]:
-        """Return the RGB image with the heatmaps that the joints were read from laid over it.
+        """Return the RGB image with an overlay of the heatmaps that the joints were decoded from.
 
         source: one image; options: color, max_pixels.  UsageError for models without heatmaps.
         """
@@ -281,12 +283,12 @@ def _check_pose(network: Model, model: str | Path, flip: bool) -> None:
     if refines(network.codec):
         raise UsageError(f"{model} refines the poses of another model; give it with --refine")
     if embeds(network.codec):
-        raise UsageError(f"{model} tells people apart; give it with --reid (reid=...)")
+        raise UsageError(f"{model} re-identifies people; give it with --reid (reid=...)")
     if not len(network.skeleton):
         raise UsageError(f"{model} is a detector; give it with --detector (detector=...)")
     if flip and not network.codec.mirrors:
         raise UsageError(
-            f"{model} lists people, which a mirrored view lists in another order; leave flip out"
+            f"{model} lists people, and a mirrored view lists them in another order; remove flip"
         )
 
 
@@ -312,7 +314,7 @@ def _misfit(model: Model) -> str:
     some = ", ".join(model.skeleton.joints[:3])
     return (
         f"{model.info.name} finds the joints of {model.skeleton.name} ({some} ...), which are not "
-        "those of a whole person: the embedded person detector does not fit; use -d whole-image, "
+        "those of a whole person: the embedded person detector is unsuitable; use -d whole-image, "
         "--boxes FILE or a detector of your own with -d (detector=, boxes=)"
     )
 
@@ -336,7 +338,7 @@ def _duplicates(way: str | PPoseNMS, info: ModelInfo) -> Callable[[People], Peop
     if isinstance(way, PPoseNMS):
         return partial(ppose_nms, settings=way)
     if way == "crowd" and not finds_peaks(info.codec):
-        raise UsageError(f"crowd matching needs heatmaps, which {info.name} has not; try oks")
+        raise UsageError(f"crowd matching needs heatmaps, which {info.name} does not have; use oks")
     if way in ("none", "crowd"):
         return None
     if way == "oks":

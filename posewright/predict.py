@@ -1,4 +1,4 @@
-"""predict_to(): from sources to result files, and what became of them."""
+"""predict_to(): from sources to result files, with a summary."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["Progress", "predict_to", "track_to"]
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands, for bars and logs; total is None where nobody knows it."""
+    """Progress of a run, for bars and logs; total is None where it is unknown."""
 
     source: str
     done: int
@@ -57,18 +57,17 @@ def predict_to(
 ) -> Summary:
     """Run `pose` over all sources and write every format of `save` into the folder `out`.
 
-    A source that cannot be opened is noted and the others go on; so is a writer that fails.  What
-    posewright drew itself and what is named twice is left out with a note.  OutputError, before
-    anything is written, where a result would replace something that the run reads or that is there
-    and not to be overwritten, or another run writes into the folder.
-    smooth, gap: see smoothing.create_smoother; both need a tracker.  stopped: asked after every
-    frame, and while a camera or stream is waited for; True, or the number of a signal, finishes the
-    files at hand.
+    A source that cannot be opened is noted and the others continue; so is a writer that fails.
+    Images that posewright drew and duplicates are skipped with a note.  OutputError, before
+    anything is written, where a result would replace an input or an existing file without
+    overwrite, or another run is writing into the folder.  smooth, gap: see
+    smoothing.create_smoother; both need a tracker.  stopped: asked after every frame, and while a
+    camera or stream is waited for; True, or the number of a signal, finishes the open files.
     options: see Pose.stream.
     """
     summary, start = Summary(), time.perf_counter()
     if tracker is None and (smooth is not None or gap is not None):
-        raise UsageError("smoothing and gaps need identities; add --track (tracker=...)")
+        raise UsageError("smoothing and gap filling need identities; add --track (tracker=...)")
     if isinstance(tracker, str):
         tracker = create_tracker(tracker, skeleton=pose.skeleton, embed=pose.embed)
     chosen = formats(save).values()
@@ -113,15 +112,15 @@ def _follows(tracker: Tracker | None, chosen: Iterable[Format], options: dict[st
 
 
 def _nobody(pose: Pose, summary: Summary, boxes: object) -> list[str]:
-    """Return a hint where frames could be read, and nobody was found in any of them."""
+    """Return a hint where frames could be read, and no person was found in any of them."""
     if summary.people or not summary.frames:
         return []
     frames = counted(summary.frames, "frame", "frames")
     if pose.detector_note and boxes is None:
-        return [f"nobody was found in {frames}: {pose.detector_note}"]
+        return [f"no person was found in {frames}: {pose.detector_note}"]
     lower = "--det-score or --min-score" if callable(pose.detector) else "--min-score"
     other = "" if boxes or pose.detector is None else "; for small people, give larger images"
-    return [f"nobody was found in {frames}; try a lower {lower}{other}"]
+    return [f"no person was found in {frames}; try a lower {lower}{other}"]
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,7 @@ class _Asked:
         return self.summary.interrupted
 
     def until(self, results: Iterable[Result]) -> Iterator[Result]:
-        """Yield results as long as nobody asks to stop; the one at hand is the last."""
+        """Yield results until a stop is requested; the current one is the last."""
         for result in results:
             yield result
             if self():
@@ -241,18 +240,18 @@ def track_to(
     person: str | None = None,
     stopped: Callable[[], int] = lambda: 0,
 ) -> Summary:
-    """Read saved poses, give people identities, write them again; no network runs.
+    """Read saved poses, assign identities, write them again; no network runs.
 
-    fps: frames a second of results that carry no times, which get them by it.  A new sequence
-    starts with another video or folder, and where the frames' numbers start again; everybody in it
-    is new.  tracker: a name, or "none" to keep the
-    identities of the file.  smooth, gap: see smoothing.create_smoother.  person: keep one of each
-    sequence only, see smoothing.choose; the file is read twice then, and nothing is written where
-    the first time was stopped.  stopped: as for predict_to.
+    fps: frame rate of results without timestamps, from which they get them.  A new sequence
+    starts with another video or folder, and where the frame numbers restart; everyone in it gets a
+    new identity.  tracker: a name, or "none" to keep the identities of the file.  smooth, gap: see
+    smoothing.create_smoother.  person: keep only one per sequence, see smoothing.choose; the file
+    is read twice then, and nothing is written if the first pass was stopped.  stopped: as for
+    predict_to.
     """
     asking = [f"--save {name}" for name, form in formats(save).items() if form.pixels]
     for option in [*asking, *(["--tracker appearance"] if tracker == "appearance" else [])]:
-        raise UsageError(f"{option} needs images, which saved poses do not hold; use predict")
+        raise UsageError(f"{option} needs images, which saved poses do not contain; use predict")
     check_rate(fps)
     summary, start = Summary(), time.perf_counter()
     smoothing = _Smoothing(smooth, gap)
@@ -282,7 +281,7 @@ class _Saved:
     fps: float
 
     def sequences(self) -> Iterator[tuple[int, Iterator[Result]]]:
-        """Yield the number and the results of each sequence; take one before the next."""
+        """Yield the number and the results of each sequence; consume each before the next."""
         for number, pairs in groupby(self._numbered(), lambda pair: pair[0]):
             yield number, (result for _, result in pairs)
 
@@ -296,8 +295,8 @@ class _Saved:
                 return chosen
         if person.isdecimal() and chosen and max(chosen) < 0:
             raise UsageError(
-                f"{self.path} has no person {person}; its identities stand in the results of "
-                "`posewright track` without --person"
+                f"{self.path} has no person {person}; run `posewright track` without --person to "
+                "see the identities"
             )
         return chosen
 

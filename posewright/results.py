@@ -1,4 +1,4 @@
-"""What was found in one frame: the people, where the frame came from, and how it went."""
+"""The result of one frame: the people, the source of the frame, and its status."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = ["Result"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Result:
-    """Everybody in one frame, and where that frame came from.
+    """All people in one frame, and the source of that frame.
 
-    size: (width, height) px of the frame.  source: path or name.  frame, time: number and second in
-    the sequence.  status: "ok", "decode_error" (nothing could be read), "gap" (a stream was away),
-    "truncated" (the source ended before its declared end) or "model_error" (a network returned NaN
-    or infinity, so that nothing is known of the frame); `message` says more, and with "ok" of whom
-    a network returned NaN or infinity.
-    speed: milliseconds spent on this frame by stage.  image: the RGB pixels where they were kept.
-    sequence: the video, stream or folder that the frame belongs to, see Frame; identities never
-    cross from one to another.  pixel_aspect: width of a pixel over its height where it is shown.
+    size: (width, height) px of the frame.  source: path or name.  frame, time: frame number and
+    timestamp in the sequence.  status: "ok", "decode_error" (nothing could be read), "gap" (a
+    stream was interrupted), "truncated" (the source ended before its declared end) or "model_error"
+    (a network returned NaN or infinity for the frame); `message` says more, and with "ok" for which
+    people a network returned NaN or infinity.  speed: milliseconds spent on this frame by stage.
+    image: the RGB pixels where they were kept.  sequence: the video, stream or folder that the
+    frame belongs to, see Frame; identities never cross from one to another.  pixel_aspect: width of
+    a pixel over its height where it is shown.
     """
 
     people: People
@@ -71,7 +71,7 @@ class Result:
 
     @property
     def ids(self) -> NDArray[np.int64]:
-        """(N,) identities; -1 where nobody tracked."""
+        """(N,) identities; -1 without tracking."""
         return self.people.ids
 
     @property
@@ -84,15 +84,15 @@ class Result:
         return replace(self, **changes)
 
     def plot(self, **style: Any) -> NDArray[np.uint8]:
-        """Return the frame's RGB image with everybody drawn on it; `style` as in draw.Style."""
+        """Return the frame's RGB image with all people drawn on it; `style` as in draw.Style."""
         from posewright.draw import Style, draw  # which needs OpenCV
 
         if self.image is None:
-            raise ValueError("this result kept no image; ask for it with keep_images=True")
+            raise ValueError("this result has no image; run with keep_images=True")
         return draw(self.image, self.people, self.skeleton, Style(**style))
 
     def to_supervision(self) -> supervision.KeyPoints:
-        """Return the people as `supervision.KeyPoints`; nobody stays nobody.
+        """Return the people as `supervision.KeyPoints`; no people give empty arrays.
 
         xy (N, K, 2) px, confidence of the joints (N, K) and, where the installed version has a
         place for it, of the detections (N,); class_id 0; data["id"] (N,) the identities, -1 = none.

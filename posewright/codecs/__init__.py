@@ -1,5 +1,4 @@
-"""Codecs: people in image pixels <-> what a network takes and emits.  `codec_from_dict` reads the
-form that a model file carries.
+"""Codecs: people in image pixels <-> inputs and outputs of a network.
 
 A codec is a class with a `kind` of its own in a file of this folder; there is no table of them.  A
 file may declare NAMED, as below, for what `create(codec=...)` takes by name.
@@ -106,7 +105,7 @@ def _kinds() -> dict[str, Any]:
             ours = isinstance(value, type) and value.__module__ == module.__name__
             kind = vars(value).get("kind") if ours else None
             if isinstance(kind, str) and found.setdefault(kind, value) is not value:
-                raise ValueError(f"two codecs are of the kind {kind!r}")
+                raise ValueError(f"two codecs have the kind {kind!r}")
     return found
 
 
@@ -139,13 +138,13 @@ def codec_to_dict(codec: Codec) -> dict[str, Any]:
 def codec_from_dict(data: Mapping[str, Any]) -> Codec:
     """Build a codec from its plain form.
 
-    ModelError: a kind or a field that is not known, or a value that no field can have.
+    ModelError: an unknown kind or field, or an invalid value.
     """
     kind = data.get("kind") if isinstance(data, Mapping) else data
     known = _kinds()
     if not isinstance(kind, str) or kind not in known:
         word = ascii(kind)[:40]
-        raise ModelError(f"codec {word} is not known{nearest(word.strip(chr(39)), known)}")
+        raise ModelError(f"codec {word} is unknown{nearest(word.strip(chr(39)), known)}")
     try:
         fields = stated_fields(known[kind], {k: v for k, v in data.items() if k != "kind"})
         codec: Codec = known[kind](**fields)

@@ -52,12 +52,12 @@ def parts_of(skeleton: Skeleton) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class AdaptivePose:
-    """Everybody in one view of the whole image, `stride` view pixels to a cell.
+    """All people in one view of the whole image, `stride` view pixels to a cell.
 
     outputs: centre (B, 1, h, w) logits; offset (B, 2 K, h, w) x, y in cells from centre to joint;
-    points (B, 2 P, h, w) likewise of the adaptive points, which nothing is decoded from.
+    points (B, 2 P, h, w) likewise of the adaptive points, which are not decoded.
     input_size: its shorter side is what an image's shorter side is scaled to; the other follows, in
-    multiples of 32, unless `square`.  slots: people that targets have room for.
+    multiples of 32, unless `square`.  slots: maximum number of people in the targets.
     """
 
     kind: ClassVar[str] = "adaptivepose"
@@ -82,9 +82,9 @@ class AdaptivePose:
         """Return centre (1, 1, h, w) in [0, 1] and the joints of at most `slots` people.
 
         cell (1, S) int64 number of the centre's cell; joints (1, S, K, 2) x, y in cells from there;
-        weight (1, S, K); area (1, S) in cells, 1 where nobody is.  People without two joints inside
-        of the view, of which neither lies above nor beside the other, are left out, the smallest
-        are if there are more than slots.
+        weight (1, S, K); area (1, S) in cells, 1 in empty slots.  People without two joints inside
+        of the view, of which neither lies above nor beside the other, are dropped, and the smallest
+        ones if there are more than slots.
         """
         w, h = (side // self.stride for side in self.input_size)
         at = people.keypoints / np.float32(self.stride)  # (N, K, 2) cells

@@ -1,4 +1,4 @@
-"""What codecs of networks share that propose people at every cell, or anchor, of a grid."""
+"""Shared by the codecs of networks that propose people at every cell, or anchor, of a grid."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Found = tuple[Floats, Floats, Floats, Floats]
 
 
 def padded(people: People, count: int) -> dict[str, Floats]:
-    """Return people of one view (the largest, if more than `count`) padded with nobody to `count`.
+    """Return the people of one view (the largest, if more than `count`) padded to `count` rows.
 
     boxes (1, P, 4) and keypoints (1, P, K, 2) in view px; weight (1, P, K): 1 for labelled joints;
-    area (1, P) in px^2: 0.53 of the box, COCO's mean share of a person in the own box; person
+    area (1, P) in px^2: 0.53 of the box, COCO's mean ratio of a person's area to its box; person
     (1, P): 1 for people, 0 for padding.
     """
     sides = people.sides
@@ -56,7 +56,7 @@ def proposals(outputs: Outputs, places: int, threshold: float) -> tuple[Ints, In
     """
     count = outputs["cls"].shape[1]
     if count != places:
-        raise ModelError(f"outputs have {count} cells or anchors, a view {places}")
+        raise ModelError(f"outputs have {count} cells or anchors, but a view has {places}")
     scores = sigmoid(outputs["cls"])[..., 0] * sigmoid(outputs["objectness"])[..., 0]
     at = namespace(scores).argwhere(scores > threshold)  # (M, 2) view, place; NaN is never above
     view, place = at[:, 0], at[:, 1]
@@ -73,10 +73,10 @@ def proposals(outputs: Outputs, places: int, threshold: float) -> tuple[Ints, In
 def picked(
     view: Ints, found: Found, views: int, size: tuple[int, int], iou: float, most: int
 ) -> list[People]:
-    """Return the people that NMS leaves of each view's proposals, boxes cut at the view's edge.
+    """Return the people that NMS keeps of each view's proposals, boxes clipped to the view.
 
-    found: boxes (M, 4), scores (M,), keypoints (M, K, 2) in px, joint scores (M, K); who has a
-    number that is not finite is left out.
+    found: boxes (M, 4), scores (M,), keypoints (M, K, 2) in px, joint scores (M, K); people with a
+    number that is not finite are dropped.
     """
     good = np.logical_and.reduce([np.isfinite(a).all(tuple(range(1, a.ndim))) for a in found])
     edge = np.array([size[0] - 1, size[1] - 1] * 2, np.float32)

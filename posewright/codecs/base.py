@@ -1,4 +1,4 @@
-"""What a codec is: the one object that knows a network's views, targets and outputs."""
+"""The codec protocol: one object defines a network's views, targets and outputs."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ Task = Literal["boxes", "joints", "people", "refine", "embed"]
 
 
 class Codec(Protocol):
-    """People in image pixels <-> the arrays that a network takes and emits.
+    """People in image pixels <-> input and output arrays of a network.
 
     A codec is a frozen dataclass; its fields and `kind` are what a model file carries.
 
-    task: what its networks are for.  top_down: one view per person; otherwise one per image.
+    task: purpose of its networks.  top_down: one view per person; otherwise one per image.
     mirrors: outputs of a mirrored view, after `unflip`, may be averaged with those of the plain
-    view; not where they list people, which a mirrored view lists in another order.
+    view; not where they list people, as a mirrored view lists them in another order.
 
     Some codecs have more, each a protocol below with the function that asks for it: `encode` where
     networks are trained (`trains`), a condition that goes in with the views (`refines`), features
@@ -71,19 +71,17 @@ class Codec(Protocol):
         """Return a view for each of `people` (top-down) or one for the whole image."""
 
     def decode(self, outputs: Outputs) -> list[People]:
-        """Return everybody of each view in view pixels: top-down codecs exactly one person each,
-        or none where the network's numbers are not finite."""
+        """Return the people of each view, in view pixels: one if top-down, none if not finite."""
 
     def unflip(self, outputs: Outputs, skeleton: Skeleton) -> dict[str, Array]:
-        """Return what `outputs` of mirrored views would be without the mirror; twice = identity."""
+        """Convert `outputs` of mirrored views to those of plain views; twice = identity."""
 
 
 class TrainingCodec(Codec, Protocol):
-    """A codec that makes the targets of a training."""
+    """A codec that makes training targets."""
 
     def encode(self, people: People) -> Mapping[str, Array]:
-        """Return what a loss compares the outputs with, of people in view pixels: a row for each
-        person of a top-down codec, otherwise for the one view."""
+        """Return training targets, people in view pixels: one row per person, or per view."""
 
 
 class RefiningCodec(TrainingCodec, Protocol):
@@ -93,7 +91,7 @@ class RefiningCodec(TrainingCodec, Protocol):
         """Return `people` with the boxes that they are refined in."""
 
     def condition(self, people: People) -> Floats:
-        """Return (N, C, h, w), the given poses of N people, each in its own view."""
+        """Return (N, C, h, w), the input poses of N people, each in its own view."""
 
     def condition_shape(self, joints: int) -> tuple[int, int, int]:
         """Return (C, h, w) of a condition for people of that many joints."""
@@ -101,14 +99,14 @@ class RefiningCodec(TrainingCodec, Protocol):
     def synthesise(
         self, people: People, rng: np.random.Generator, skeleton: Skeleton | None = None
     ) -> People:
-        """Return the people of one view with the mistakes of a pose network."""
+        """Return the people of one view with synthetic errors of a pose network."""
 
 
 class EmbeddingCodec(Codec, Protocol):
     """A codec of task "embed"."""
 
     def features(self, outputs: Outputs) -> Floats:
-        """Return (B, D) of length 1, whose products are cosines; 0 where not finite."""
+        """Return (B, D) unit vectors, whose dot products are cosines; 0 where not finite."""
 
 
 class PeaksCodec(Codec, Protocol):
@@ -127,17 +125,17 @@ class ListingCodec(Codec, Protocol):
 
 
 def trains(codec: Codec) -> TypeGuard[TrainingCodec]:
-    """Tell whether a codec makes targets."""
+    """Tell whether a codec makes training targets."""
     return hasattr(codec, "encode")
 
 
 def refines(codec: Codec) -> TypeGuard[RefiningCodec]:
-    """Tell whether a codec's networks improve poses that they are given."""
+    """Tell whether a codec's networks refine given poses."""
     return codec.task == "refine"
 
 
 def embeds(codec: Codec) -> TypeGuard[EmbeddingCodec]:
-    """Tell whether a codec's networks tell people apart."""
+    """Tell whether a codec's networks re-identify people."""
     return codec.task == "embed"
 
 
@@ -152,12 +150,12 @@ def lists_people(codec: Codec) -> TypeGuard[ListingCodec]:
 
 
 def condition_shape(codec: Codec, joints: int) -> tuple[int, int, int] | None:
-    """Return (C, h, w) of what a network takes besides each view; None for nothing."""
+    """Return (C, h, w) of the condition that a network takes besides each view; None for none."""
     return codec.condition_shape(joints) if refines(codec) else None
 
 
 def finite_views(outputs: Outputs, count: int) -> Mask:
-    """(count,) whether all outputs of each view are finite; an output of no view is of all."""
+    """(count,) whether the outputs of each view are finite; one without views counts for all."""
     good = np.ones(count, np.bool_)
     for array in outputs.values():
         finite = namespace(array).isfinite(array)

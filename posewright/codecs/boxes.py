@@ -22,7 +22,7 @@ class DistributionBoxes:
 
     outputs: "p<stride>" (B, 1 + 4 * bins, h / stride, w / stride) for each stride: the person
     logit, then the logits of the distances left, top, right, bottom in strides.  input_size: the
-    largest view; an image's is no larger than needed, in multiples of 32, unless `square`.
+    largest view; an image's view is no larger than needed, in multiples of 32, unless `square`.
     """
 
     kind: ClassVar[str] = "distribution_boxes"
@@ -78,10 +78,10 @@ class DistributionBoxes:
 
 @dataclass(frozen=True)
 class Boxes:
-    """Finished boxes, the layout that mmdeploy publishes for RTMDet and YOLOX.
+    """Decoded boxes, the layout that mmdeploy publishes for RTMDet and YOLOX.
 
     outputs: dets (B, N, 5) x1, y1, x2, y2 in view px and score; labels (B, N), 0 = person (may be
-    absent in files that know people only).
+    absent in files with people only).
     """
 
     kind: ClassVar[str] = "boxes"

@@ -20,13 +20,13 @@ _LONGEST = 4  # a view's long side, in short sides; longer images are made small
 
 @dataclass(frozen=True)
 class DEKR:
-    """Everybody in one view of the whole image, `stride` view pixels to a cell.
+    """All people in one view of the whole image, `stride` view pixels to a cell.
 
     outputs: heatmap (B, K + 1, h, w), the last the centres; offset (B, 2 K, h, w) x, y in cells
     from joint to centre.  input_size: its shorter side is what an image's shorter side is scaled
     to; the other side follows, in multiples of 64, unless `square`.  sigma, centre_sigma: cells, of
     the targets' Gaussians.  radius: cells about a centre that have an offset.  background: weight
-    of a map's cells far from everybody.  threshold: of a centre.  near, alike: a pose is one with
+    of a map's cells far from all people.  threshold: of a centre.  near, alike: a pose duplicates
     another if more than `alike` joints are nearer than `near` of its extent's diagonal.  outward:
     offsets lead from centre to joint instead, as in mmpose 1.x.
     """

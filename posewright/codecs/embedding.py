@@ -1,4 +1,4 @@
-"""Looks: a person's box in, features out that are alike for the same person."""
+"""Appearance: a person's crop in, features out that are similar for the same person."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["Embedding"]
 class Embedding:
     """Features of each person's box, stretched to the view.
 
-    outputs: features (B, D).  What a network of this codec finds out about somebody is `features`,
-    of which People has no array; `decode` only says who could be looked at, so that export,
-    comparison and `estimate` treat it as any other.
+    outputs: features (B, D).  The result of a network of this codec is `features`, which People has
+    no array for; `decode` only tells which people have features, so that export, comparison and
+    `estimate` treat it as any other.
     """
 
     kind: ClassVar[str] = "embedding"
@@ -31,7 +31,7 @@ class Embedding:
     input_size: tuple[int, int] = (128, 256)
 
     def warps(self, image_size: tuple[int, int], people: People | None) -> list[Warp]:
-        """Return the view of each person: what of the box lies in the image, sides not kept."""
+        """Return the view of each person: the clipped box, stretched to the view."""
         if people is None:
             return []
         width, height = image_size
@@ -39,19 +39,18 @@ class Embedding:
         return [Warp.stretch(box, self.input_size) for box in boxes]
 
     def features(self, outputs: Outputs) -> Floats:
-        """Return (B, D) of length 1, whose products are cosines; 0 where numbers are not finite."""
+        """Return (B, D) unit vectors, whose dot products are cosines; 0 where not finite."""
         found = to_numpy(outputs["features"]).astype(np.float64)
         found[~np.isfinite(found).all(1)] = 0
         length = np.linalg.norm(found, axis=1, keepdims=True)
         return np.asarray(found / np.where(length > 0, length, 1), np.float32)
 
     def decode(self, outputs: Outputs) -> list[People]:
-        """Return one person without joints per view, its box the whole view; nobody where numbers
-        are not finite."""
+        """Return one person without joints per view, its box the whole view; none if not finite."""
         good = np.asarray(np.isfinite(to_numpy(outputs["features"])).all(1))
         view = People.of([[0, 0, *self.input_size]])
         return [view if yes else view[:0] for yes in good]
 
     def unflip(self, outputs: Outputs, skeleton: Skeleton) -> dict[str, Array]:
-        """Return them as they are: in a mirror everybody looks the same."""
+        """Return the features unchanged: mirroring does not change the appearance."""
         return dict(outputs)

@@ -1,4 +1,4 @@
-"""Heatmaps: a joint is the peak of its own map, refined below the stride.
+"""Heatmaps: a joint is the peak of its own map, with sub-cell refinement.
 
 `peaks`, `quarter_shift`, `dark` and `dark_udp` take numpy arrays and torch tensors on any device
 and return the same kind; all of them work on every person and joint at once.
@@ -37,11 +37,11 @@ class Heatmap:
     """One map per joint (arXiv:1804.06208), `stride` view pixels to a cell.
 
     outputs: heatmap (B, K, h / stride, w / stride).  sigma: cells, of the target's Gaussian.
-    refine: below the cell by nothing, by a quarter towards the higher neighbour, by DARK
+    refine: sub-cell position by nothing, by a quarter towards the higher neighbour, by DARK
     (arXiv:1910.06278) or by DARK with UDP's differences (arXiv:1911.07524).  unbiased: UDP's crop
     and targets, in which the outer pixel centres of image, view and map coincide.  quantised: the
-    target's centre is rounded to a cell (Simple Baselines) and its Gaussian cut at 3 sigma; left
-    out for DARK and UDP.  kernel: cells, odd, of the Gaussian that DARK blurs with.
+    target's centre is rounded to a cell (Simple Baselines) and its Gaussian cut at 3 sigma; not for
+    DARK and UDP.  kernel: cells, odd, of the Gaussian that DARK blurs with.
     """
 
     kind: ClassVar[str] = "heatmap"
@@ -107,9 +107,9 @@ class Heatmap:
         return np.asarray(bell, np.float32)
 
     def decode(self, outputs: Outputs) -> list[People]:
-        """Return one person per view, its box the whole view; nobody where a peak is not finite.
+        """Return one person per view, its box the whole view; none where a peak is not finite.
 
-        Scores are the peaks cut to [0, 1]; a map without a value above 0 keeps its peak with
+        Scores are the peaks clipped to [0, 1]; a map without a value above 0 keeps its peak with
         score 0.  ModelError: the maps do not have this codec's size.
         """
         maps = outputs["heatmap"]
@@ -159,7 +159,7 @@ class Heatmap:
 
 
 def usual_widths(input_size: tuple[int, int]) -> dict[str, Any]:
-    """Return the fields sigma and kernel of `Heatmap` that are published for views of a size.
+    """Return the published fields sigma and kernel of `Heatmap` for views of a size.
 
     sigma is 1, 2 and 3 cells for a longer side of 128, 256 and 384 px (HRNet, DARK, mmpose), and
     not below 1; kernel 3 at 128 px and 11 from 256 px on (DARK).
@@ -171,7 +171,7 @@ def usual_widths(input_size: tuple[int, int]) -> dict[str, Any]:
 def one_person_per_view(points: Floats, scores: Floats, size: tuple[int, int]) -> list[People]:
     """(B, K, 2) view px, (B, K) scores -> B times one person whose box is the view of `size`.
 
-    Nobody where a number is not finite.  Scores are cut to [0, 1].
+    None where a number is not finite.  Scores are clipped to [0, 1].
     """
     box = np.array([[0, 0, size[0] - 1, size[1] - 1]], np.float32)
     finite = np.array(np.isfinite(points).all((1, 2)) & np.isfinite(scores).all(1))
@@ -247,8 +247,8 @@ def dark(maps: Array, xy: Array, kernel: int = 11) -> Array:
 def dark_udp(maps: Array, xy: Array, kernel: int = 11) -> Array:
     """Move peaks by one Newton step with UDP's one-cell differences (arXiv:1911.07524).
 
-    maps, xy, kernel: as of `dark`.  The map is cut to [0.001, 50] before the log, and continued by
-    its outermost cells, so that every peak moves.
+    maps, xy, kernel: as of `dark`.  The map is clipped to [0.001, 50] before the log, and continued
+    by its outermost cells, so that every peak moves.
     """
     h, w = maps.shape[2:]
     x, y, _ = _inner(xy, (w, h), first=0, last=1)
@@ -302,7 +302,7 @@ def _blurred(maps: Array, x: Array, y: Array, reach: int, kernel: int) -> Array:
 
 
 def gaussian(kernel: int) -> Floats:
-    """Return the (kernel,) weights, of sum 1, of the blur that published decoders have of OpenCV.
+    """Return the (kernel,) weights, of sum 1, of OpenCV's blur, which published decoders use.
 
     Its sigma follows from its size; the smallest ones are rounded to fractions.
     """

@@ -1,4 +1,4 @@
-"""Integral regression: a joint is the mean position under its own map (arXiv:1711.08229).
+"""Integral regression: a joint is the expected position of its own map (arXiv:1711.08229).
 
 All functions take numpy arrays and torch tensors on any device and return the same kind; torch
 differentiates through `normalised` and `expectation`.
@@ -68,9 +68,9 @@ class Integral:
         }
 
     def decode(self, outputs: Outputs) -> list[People]:
-        """Return one person per view, its box the whole view; nobody where a map is not finite.
+        """Return one person per view, its box the whole view; none where a map is not finite.
 
-        A score is the highest weight of the map before the division by the sum, cut to [0, 1]:
+        A score is the highest weight of the map before the division by the sum, clipped to [0, 1]:
         under softmax and "sum" it is small for a map that is wide.  ModelError: the maps do not
         have this codec's size.
         """
@@ -115,7 +115,10 @@ class Combined:
 
     def __post_init__(self) -> None:
         if self.integrals < 1:
-            raise UsageError(f"integrals={self.integrals}; it must be positive, or use heatmap")
+            raise UsageError(
+                f"integrals={self.integrals}; it must be positive; without integrals "
+                "use the codec heatmap"
+            )
         _check_kind(self.normalise)
 
     @property
@@ -143,7 +146,7 @@ class Combined:
         return {"heatmap": maps["heatmap"], "points": points["points"], "weight": weight}
 
     def decode(self, outputs: Outputs) -> list[People]:
-        """Return one person per view, its box the whole view; nobody where a map is not finite.
+        """Return one person per view, its box the whole view; none where a map is not finite.
 
         Scores are those of `Heatmap` and `Integral`.  ModelError: the maps do not have this
         codec's size.

@@ -60,12 +60,12 @@ class Megvii:
         return {"heatmap": maps.astype(np.float32), "weight": seen.astype(np.float32)}
 
     def decode(self, outputs: Outputs) -> list[People]:
-        """Return one person per view, its box the whole view; nobody where a map is not finite.
+        """Return one person per view, its box the whole view; none where a map is not finite.
 
         Peaks of the blurred map move a quarter cell towards the higher neighbour and half a cell
         further, because the target's cell is the one that the joint lies in.  Scores are the peak
-        / 255 cut to [0, 1]; the published 0.5 on top would make most of them 1.  ModelError: the
-        maps do not have this codec's size.
+        / 255 clipped to [0, 1]; the published 0.5 on top would make most of them 1.  ModelError:
+        the maps do not have this codec's size.
         """
         maps = outputs["heatmap"]
         if tuple(maps.shape[2:]) != self.map_size[::-1]:

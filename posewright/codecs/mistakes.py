@@ -1,7 +1,7 @@
-"""Synthetic mistakes: what a pose network might have found instead of the truth (arXiv:1812.03595).
+"""Synthetic errors: plausible mistakes of a pose network (arXiv:1812.03595).
 
 A joint is well placed, jittered, missed, or confused with its mirror image or another person; the
-classes are those of arXiv:1707.05388, told apart by the joint's own OKS: .85, .50 and .10.
+classes are those of arXiv:1707.05388, distinguished by the joint's own OKS: .85, .50 and .10.
 """
 
 from __future__ import annotations
@@ -103,8 +103,8 @@ def with_mistakes(
 ) -> tuple[People, Ints]:
     """Return the people of one view with mistakes, and (N, K) numbers in MISTAKES, -1 for none.
 
-    Joints that are not labelled (score 0) stay as they are; those that no mistake fits, since
-    others are too near, lose their score.  Distances follow from the area of a person's box.
+    Joints that are not labelled (score 0) stay as they are; those for which no mistake is possible,
+    since others are too near, lose their score.  Distances follow from the area of a person's box.
     """
     labelled = people.scores > 0  # (N, K)
     if not len(people):

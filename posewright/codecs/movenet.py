@@ -49,7 +49,7 @@ class MoveNet:
         return [Warp.crop(box, self.input_size, self.padding) for box in boxes]
 
     def encode(self, people: People) -> dict[str, Targets]:
-        """Return targets of N people, each alone in an own view.
+        """Return targets of N people, each alone in its own view.
 
         centre (N, 1, h, w) and heatmap (N, K, h, w) in [0, 1]; cell (N, 1) int64 number of the
         centre's cell, that of the mean of the labelled joints; joint_cell (N, 1, K) int64; dy, dx
@@ -59,7 +59,7 @@ class MoveNet:
         return _targets(people, self.input_size, self.stride, self.sigma)
 
     def decode(self, outputs: Outputs) -> list[People]:
-        """Return one person per view, its box the whole view; nobody where a map is not finite."""
+        """Return one person per view, its box the whole view; none where a map is not finite."""
         maps = [outputs[k] for k in ("centre", "heatmap", "regression", "offset")]
         if not len(maps[0]):
             return []
@@ -84,8 +84,8 @@ class MoveNetMulti:
     """Up to six people of one view of the whole image (MoveNet MultiPose).
 
     outputs: as MoveNet, and box_scale, box_offset (B, 2, h, w) in cells, y then x.  Any view whose
-    sides are multiples of 32 goes in.  sigma: cells, of the targets' Gaussians.  slots: people that
-    targets have room for.
+    sides are multiples of 32 is accepted.  sigma: cells, of the targets' Gaussians.  slots: maximum
+    number of people in the targets.
     """
 
     kind: ClassVar[str] = "movenet_multi"
@@ -107,7 +107,7 @@ class MoveNetMulti:
         """Return targets of all people of one view, of the S largest if there are more than slots.
 
         As those of `MoveNet`, the S people beside each other instead of N views: maps (1, C, h, w),
-        the rest (1, S, ...), weight and person (1, S) 0 where nobody is; box_scale and box_offset
+        the rest (1, S, ...), weight and person (1, S) 0 in empty slots; box_scale and box_offset
         (1, S, 2) y, x in cells.  A person without labelled joints has the box's middle as centre.
         """
         sides = people.sides

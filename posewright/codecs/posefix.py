@@ -1,4 +1,4 @@
-"""PoseFix: a given pose goes in with the image, a better one comes out (arXiv:1812.03595)."""
+"""PoseFix: refine an input pose with the image (arXiv:1812.03595)."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ HEIGHT = 255.0  # of a rendered Gaussian, about the range of a pixel
 
 @dataclass(frozen=True)
 class PoseFix:
-    """Coordinates as the mean of a map's softmax, of a network that is given a pose.
+    """Coordinates as the mean of a map's softmax, of a network that takes a pose as input.
 
     outputs: heatmap (B, K, h / stride, w / stride), before the softmax.  The network takes, besides
     the views, what `condition` makes of the pose.  sigma: view pixels, of its Gaussians; None: the
-    authors', 7 for views up to 256 pixels high, 9 for higher ones.
+    published ones, 7 for views up to 256 pixels high, 9 for higher ones.
     """
 
     kind: ClassVar[str] = "posefix"
@@ -53,7 +53,7 @@ class PoseFix:
         return self._integral.warps(image_size, people)
 
     def framed(self, people: People) -> People:
-        """Return `people` with the boxes that the authors refine in: 1.2 times the pose's extent.
+        """Return `people` with the boxes of the published refinement: 1.2 times the pose's extent.
 
         Joints of score 0 do not count; a person without any other keeps the box.
         """
@@ -69,7 +69,7 @@ class PoseFix:
         return people.replace(boxes=boxes.astype(np.float32))
 
     def condition(self, people: People) -> Floats:
-        """Return (N, K, h, w), the given poses of N people, each in its own view, as Gaussians.
+        """Return (N, K, h, w), the input poses of N people, each in its own view, as Gaussians.
 
         Their peaks are 255; the maps of joints of score 0 are empty.  For a mirrored view reverse
         the columns and exchange left and right joints: [:, flip_index, :, ::-1].
@@ -110,7 +110,7 @@ class PoseFix:
         }
 
     def decode(self, outputs: Outputs) -> list[People]:
-        """Return one person per view, its box the whole view; nobody where a map is not finite.
+        """Return one person per view, its box the whole view; none where a map is not finite.
 
         A score is the highest weight of the softmax, which says more about a map's width than
         about the joint; the authors keep the scores of the given pose.  ModelError: the maps do not
@@ -126,10 +126,10 @@ class PoseFix:
     def synthesise(
         self, people: People, rng: np.random.Generator, skeleton: Skeleton | None = None
     ) -> People:
-        """Return the people of one view with the mistakes of a pose network, to be trained on.
+        """Return the people of one view with synthetic errors of a pose network, for training.
 
-        people: everybody in the view, its boxes those of the truth, since joints are also confused
-        with those of others (`mistakes`).  skeleton: coco17 if None.
+        people: all people in the view, with ground-truth boxes, since joints are also
+        confused with those of others (`mistakes`).  skeleton: coco17 if None.
         """
         skeleton = get_skeleton("coco17") if skeleton is None else skeleton
         return with_mistakes(people, rng, skeleton)[0]

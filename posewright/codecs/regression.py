@@ -1,4 +1,4 @@
-"""Regression: a network says coordinates (DeepPose, arXiv:1312.4659; RLE, arXiv:2107.11291)."""
+"""Regression: a network outputs coordinates (DeepPose, arXiv:1312.4659; RLE, arXiv:2107.11291)."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ class Regression:
         return {"coordinates": coordinates, "weight": seen.astype(np.float32)}
 
     def decode(self, outputs: Outputs) -> list[People]:
-        """Return one person per view, its box the whole view; nobody where one is not finite.
+        """Return one person per view, its box the whole view; none where one is not finite.
 
         Points outside of the view stay there.  ModelError: coordinates do not have two axes, or
         sigma is missing.
         """
         at = to_numpy(outputs["coordinates"])
         if at.ndim != 3 or at.shape[2] != 2:
-            raise ModelError(f"coordinates are {at.shape}, but must be (B, K, 2)")
+            raise ModelError(f"coordinates have shape {at.shape}, but must be (B, K, 2)")
         points = (at - np.float32(self._origin)) * np.array(self.input_size, np.float32)
         return one_person_per_view(points, self._scores(outputs, at), self.input_size)
 

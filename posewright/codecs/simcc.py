@@ -28,7 +28,7 @@ class SimCC:
     RTMPose) or the greater (SimDR) of the two axes' peaks.  The defaults are RTMPose's.
 
     A network that returns its target scores 1: peaks of unnormalised outputs are taken as they are,
-    those of normalised ones are the softmax's over the target's; both are cut to [0, 1].
+    those of normalised ones are the softmax's over the target's; both are clipped to [0, 1].
     """
 
     kind: ClassVar[str] = "simcc"
@@ -73,7 +73,7 @@ class SimCC:
         return {"x": x, "y": y, "weight": ((people.scores > 0) & inside).astype(np.float32)}
 
     def decode(self, outputs: Outputs) -> list[People]:
-        """Return one person per view, its box the whole view; nobody where a peak is not finite.
+        """Return one person per view, its box the whole view; none where a peak is not finite.
 
         A coordinate is the greatest bin / split.  Peaks at or below 0 have score 0 and stay where
         they are.  ModelError: the vectors do not have this codec's length.

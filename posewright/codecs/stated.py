@@ -1,4 +1,4 @@
-"""The fields of a codec as a file states them: of their types, and in ranges that can be meant."""
+"""The fields of a codec in a file: checked types and valid ranges."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _RANGES: dict[str, tuple[float, float]] = {
 def stated_fields(codec: type[Any], data: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a codec's class from their plain form, lists as tuples.
 
-    ValueError: a field that it has not, a value of another type, or one out of range.
+    ValueError: an unknown field, a value of another type, or one out of range.
     """
     known = [field.name for field in fields(codec)]
     unknown = sorted(set(data) - set(known))

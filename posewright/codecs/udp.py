@@ -1,4 +1,4 @@
-"""UDP's combined target: for each joint a disc, and inside of it the way to the joint."""
+"""UDP's combined target: for each joint a disc, and inside of it the offsets to the joint."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class CombinedUDP:
         }
 
     def decode(self, outputs: Outputs) -> list[People]:
-        """Return one person per view, its box the whole view; nobody where a map is not finite.
+        """Return one person per view, its box the whole view; none where a map is not finite.
 
         Scores are the peak of the blurred disc relative to that of an ideal one.  ModelError: the
         maps do not have this codec's size.
@@ -108,7 +108,7 @@ class CombinedUDP:
         return float(bell @ (steps[:, None] + steps <= self.radius**2) @ bell)
 
     def unflip(self, outputs: Outputs, skeleton: Skeleton) -> dict[str, Array]:
-        """Reverse the columns, exchange left and right joints, turn dx round."""
+        """Reverse the columns, exchange left and right joints, negate dx."""
         maps = outputs["heatmap"]
         order = (3 * np.asarray(skeleton.flip_index)[:, None] + np.arange(3)).reshape(-1)
         sign = np.tile(np.array([1, -1, 1], np.float32), len(skeleton))[:, None, None]

@@ -26,8 +26,8 @@ class YoloPose:
     cell's first pixel, width and height in those of the anchor; keypoints (B, N, 2K): x, y of each
     joint in strides from the cell's first pixel; visibility (B, N, K), logits.  Levels by
     `strides`, in each all cells of the first anchor, row by row, before those of the next.
-    anchors: width, height of each anchor in px, equally many of each level.  threshold: least cls *
-    objectness of a person; AP is counted at 0.001.
+    anchors: width, height of each anchor in px, equally many of each level.  threshold: lowest cls
+    * objectness of a person; AP is measured at 0.001.
     """
 
     kind: ClassVar[str] = "yolo_pose"
@@ -70,8 +70,8 @@ class YoloPose:
     def __post_init__(self) -> None:
         if not self.anchors or len(self.anchors) % (2 * len(self.strides)):
             raise UsageError(
-                f"{len(self.anchors)} anchor numbers are not a width and a height for equally many "
-                f"anchors of {len(self.strides)} strides"
+                f"{len(self.anchors)} anchor numbers are not width and height of equally many "
+                f"anchors for each of {len(self.strides)} strides"
             )
         if any(side % stride for side in self.input_size for stride in self.strides):
             raise UsageError(

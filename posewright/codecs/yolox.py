@@ -31,7 +31,7 @@ class YoloxPose:
     outputs: cls and objectness (B, N, 1), logits; box (B, N, 4): centre x, y in strides from the
     cell's first pixel, then log of width and height in strides; keypoints (B, N, 2K): x, y of each
     joint in strides; visibility (B, N, K), logits.  Cells row by row, levels by `strides`.
-    threshold: least cls * objectness of a person; mmpose counts AP at 0.001.
+    threshold: lowest cls * objectness of a person; mmpose measures AP at 0.001.
     """
 
     kind: ClassVar[str] = "yolox_pose"
@@ -77,12 +77,12 @@ class YoloxPose:
 
 @dataclass(frozen=True)
 class RTMO:
-    """Finished people of the M cells with the highest scores (arXiv:2312.07526).
+    """Decoded people of the M cells with the highest scores (arXiv:2312.07526).
 
     outputs: scores (B, M), logits; boxes (B, M, 4) x1, y1, x2, y2 and keypoints (B, M, K, 2), both
     in view px; visibility (B, M, K), logits.  A joint's bins depend on the box and on the network's
     weights, so that the network itself turns them to pixels, for its best cells only; threshold
-    and NMS are left to `decode`.  threshold: least score of a person; mmpose counts AP at 0.1.
+    and NMS are left to `decode`.  threshold: lowest score of a person; mmpose measures AP at 0.1.
 
     Cells of a mirrored view come in another order, so that their mean with the plain view's has no
     meaning: `unflip` mirrors people, and flip tests are not for this codec.

@@ -21,7 +21,7 @@ def coco_findings(data: dict[str, Any], found: Findings) -> None:
     categories = [c for c in data.get("categories") or [] if isinstance(c, dict)]
     _categories(categories, annotations, found)
     pictures = [e for e in data["images"] if isinstance(e, dict)]
-    images, known = _Ids(pictures, "picture", found), _Ids(categories, "category", found)
+    images, known = _Ids(pictures, "image", found), _Ids(categories, "category", found)
     _repeated([a.get("id") for a in annotations], found)
     for annotation in annotations:
         _annotation(annotation, images, known, found)

@@ -103,7 +103,7 @@ def split(dataset: Dataset, ratio: float, seed: int = 0) -> tuple[Dataset, Datas
     other = [i for i, key in enumerate(own) if key in held]
     train, val = dataset[mine], dataset[other]
     if len(dataset) > 1 and not len(val):
-        what = f"video {dataset[0].video!r}" if dataset[0].video else "picture"
+        what = f"video {dataset[0].video!r}" if dataset[0].video else "image"
         text = f"{dataset.name}: nothing is held back: all {len(dataset)} images are of one {what}"
         train = replace(train, remarks=(*train.remarks, text))
     return train, val

@@ -1,4 +1,4 @@
-"""Files of a run: the lock of its folder, the marks of its images, what a killed run left.
+"""Files of a run: the lock of its folder, the marks in its images, leftovers of killed runs.
 
 part       files and folders that get their name when they are complete
 scratch    small files replaced in one step

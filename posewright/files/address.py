@@ -1,4 +1,4 @@
-"""Addresses as they may be shown and saved: without passwords, tokens and keys."""
+"""Network addresses without passwords, tokens and keys, so that they can be shown and saved."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LONGEST = 4000
 
 
 def is_address(name: str) -> bool:
-    """Tell a network address from a path."""
+    """Tell whether a text is a network address and not a path."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", name) is not None
 
 
@@ -35,7 +35,7 @@ def without_secrets(address: str) -> str:
     """Return a network address with *** for its secrets; anything else as it is.
 
     Masked are the user and the password in front of the host, and the values of parameters whose
-    name or look says that they are secret.
+    name or appearance says that they are secret.
     """
     scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/+", address)
     if scheme is None:

@@ -1,4 +1,4 @@
-"""Files that are named to be read: never a device or a pipe, whose end may never come."""
+"""Input files: regular files only, as a device or a pipe may never end."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _MOST = 4 << 30  # bytes; the largest published files of labels have a quarter o
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a file for reading; an OSError with a reason for anything else, and no waiting for it.
+    """Open a regular file for reading; anything else is an OSError with a reason, without waiting.
 
-    A ValueError for a name that no file can have.
+    ValueError: the name is invalid for a file.
     """
     kind = os.stat(path).st_mode
     if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):  # open() says what a folder is
@@ -25,7 +25,7 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def contents(path: str | os.PathLike[str], most: int = _MOST) -> bytes:
-    """Return what a file holds; errors as of `open_regular`, and one for more than `most` bytes."""
+    """Return what a file contains; errors as of `open_regular`, and one above `most` bytes."""
     with open_regular(Path(path)) as file:
         if os.fstat(file.fileno()).st_size > most:
             raise OSError(errno.EFBIG, f"it has more than {most} bytes", os.fspath(path))

@@ -1,4 +1,4 @@
-"""Values that a file states, held against what each of them may be: its type and its range."""
+"""Values of a file, checked against the type and the range of each field."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ LARGEST = 1e6  # of any number that describes a network; views have at most thou
 
 
 def parsed(text: str | bytes) -> dict[str, Any]:
-    """Return the object that a text of JSON holds; ValueError for anything else, nested too deep
-    and NaN included."""
+    """Return the object in a JSON text; ValueError for anything else, deep nesting and NaN too."""
     try:
         data = json.loads(text, parse_constant=_refused)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     if not isinstance(data, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     return data
 
 
 def _refused(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
+    raise ValueError(f"{constant} is not a number")
 
 
 def text_of(value: Any, most: int = 10_000) -> str:
@@ -33,7 +32,7 @@ def text_of(value: Any, most: int = 10_000) -> str:
     A lone surrogate is refused too, unless it stands for a byte of a file's name, as in Python.
     """
     if not isinstance(value, str):
-        raise ValueError(f"{_shown(value)} is no text")
+        raise ValueError(f"{_shown(value)} is not a text")
     if len(value) > most:
         raise ValueError(f"a text of {len(value)} characters")
     value.encode("utf-8", "surrogateescape")  # UnicodeEncodeError is a ValueError
@@ -41,7 +40,7 @@ def text_of(value: Any, most: int = 10_000) -> str:
 
 
 def typed(value: Any, hint: Any) -> Any:
-    """Return a value of JSON as a field's type has it, lists as tuples; ValueError if it is not.
+    """Return a JSON value as the type of its field, lists as tuples; ValueError if it differs.
 
     Numbers are finite and at most `LARGEST`; a whole number stands for a float as well.
     """
@@ -64,7 +63,7 @@ def typed(value: Any, hint: Any) -> Any:
     elif isinstance(value, int if hint is int else (int, float)):
         if abs(value) <= LARGEST:  # which NaN is not
             return value
-    raise ValueError(f"{_shown(value)} cannot be meant")
+    raise ValueError(f"{_shown(value)} is invalid")
 
 
 def _any_of(value: Any, hints: tuple[Any, ...]) -> Any:
@@ -73,12 +72,12 @@ def _any_of(value: Any, hints: tuple[Any, ...]) -> Any:
             return typed(value, hint)
         except ValueError:
             continue
-    raise ValueError(f"{_shown(value)} cannot be meant")
+    raise ValueError(f"{_shown(value)} is invalid")
 
 
 def _items(value: Any, hints: tuple[Any, ...]) -> tuple[Any, ...]:
     if not isinstance(value, (list, tuple)):
-        raise ValueError(f"{_shown(value)} is no list")
+        raise ValueError(f"{_shown(value)} is not a list")
     if len(hints) == 2 and hints[1] is Ellipsis:
         hints = (hints[0],) * len(value)
     if len(value) != len(hints):

@@ -1,4 +1,4 @@
-"""Temporary files of results, and how to tell which result one belongs to."""
+"""Temporary files of results, and how to find the result that each belongs to."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def part_name(final: str) -> str:
 
 
 def part_place(folder: Path) -> Path:
-    """Return where the temporary folder of a folder lies: beside it, where it can be renamed.
+    """Return the path of a folder's temporary folder: beside it, where it can be renamed.
 
-    Within it where it is a link or another disk, as nothing beside it can be moved there.
+    Inside it where it is a link or on another disk, as nothing beside it can be moved there.
     """
     try:
         disks = {folder.stat().st_dev, folder.parent.stat().st_dev}
@@ -36,13 +36,13 @@ def part_place(folder: Path) -> Path:
 
 
 def final_name(part: str) -> str | None:
-    """Return the name that a temporary file was to get; None for any other file."""
+    """Return the final name of a temporary file; None for any other file."""
     match = _PART.fullmatch(part)
     return None if match is None else match[1] + (match[2] or "")
 
 
 def find(folder: Path) -> list[Path]:
-    """Return the temporary files and folders that are there, sorted."""
+    """Return the temporary files and folders in a folder, sorted."""
     try:
         return sorted(path for path in folder.iterdir() if final_name(path.name))
     except FileNotFoundError:
@@ -50,7 +50,7 @@ def find(folder: Path) -> list[Path]:
 
 
 def remove(path: Path) -> None:
-    """Remove a temporary file or folder; an OSError says why it stays."""
+    """Remove a temporary file or folder; an OSError says why it cannot be removed."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -1,4 +1,4 @@
-"""A lock that one process holds on a folder, and that its end releases however it comes.
+"""A lock that one process holds on a folder; it is released however the process ends.
 
 The kernel holds the lock, not the file: a file that a killed process left locks nothing.
 """
@@ -25,10 +25,10 @@ class Held(Exception):
 
 
 class FolderLock:
-    """The lock of a folder that exists; `release` gives it back and removes its file.
+    """The lock of a folder that exists; `release` unlocks it and removes the file.
 
     Held where another run, of this or of another process, has it.  OSError where the file cannot be
-    made.  certain: False on a file system that knows no locks, where nothing is locked.
+    made.  certain: False on a file system without locks, where nothing is locked.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -44,9 +44,9 @@ class FolderLock:
             raise
 
     def release(self) -> None:
-        """Give the lock back; may be called again.
+        """Release the lock; may be called again.
 
-        Its file stays where it cannot be removed, and locks nothing.
+        A file that cannot be removed stays and locks nothing.
         """
         if self._file < 0:
             return

@@ -24,7 +24,7 @@ def split_lists(text: bytes, field: str) -> tuple[list[Any], NDArray[np.float64]
     """Read a JSON list of objects whose `field` is a list of equally many plain decimal numbers.
 
     Return the objects, with 0 in place of the lists, and the lists as (objects, length).  None for
-    any other text, valid or not: the json module is to read that.
+    any other text, valid or not, which the json module must read.
     """
     parts = re.split(rb'"' + field.encode() + rb'"\s*:\s*\[([^\]]*)\]', text)
     lists = parts[1::2]

@@ -1,4 +1,4 @@
-"""The mark in what was drawn: a comment that tells it from the images that it was drawn on.
+"""The mark in drawn images and videos: a comment that distinguishes them from the originals.
 
 JPEG: a comment segment (ITU-T T.81, B.2.4.5) after the JFIF header.  PNG: a tEXt chunk (PNG
 specification, 11.3.3.3) after the header.  Both stand in the first bytes of a file.  MP4 and AVI:
@@ -27,7 +27,7 @@ _CHUNK = struct.pack(">I", len(_TEXT) - 4) + _TEXT + struct.pack(">I", zlib.crc3
 
 
 def marked(data: bytes) -> bytes:
-    """Return a JPEG or PNG file with the mark in it."""
+    """Return a JPEG or PNG file with the mark added."""
     if data.startswith(_PNG):
         return data[:_PNG_HEADER] + _CHUNK + data[_PNG_HEADER:]
     place = 2  # behind the JFIF header, which comes first where there is one
@@ -37,9 +37,9 @@ def marked(data: bytes) -> bytes:
 
 
 def mark_avi(path: str | os.PathLike[str]) -> None:
-    """Put the mark into an AVI file, in place of filling before its images; OSError if it fails.
+    """Write the mark into an AVI file, over the padding before its images; OSError if it fails.
 
-    A file without filling stays as it is.
+    A file without padding stays unchanged.
     """
     text = MARK.encode() + b"\0" * (2 - len(MARK) % 2)
     info = b"INFOICMT" + struct.pack("<I", len(text)) + text
@@ -59,7 +59,7 @@ def mark_avi(path: str | os.PathLike[str]) -> None:
 
 
 def is_drawn(path: str | os.PathLike[str]) -> bool:
-    """Tell an image that bears the mark; False for what cannot be read."""
+    """Tell whether an image has the mark; False for a file that cannot be read."""
     try:
         if not os.path.isfile(path):
             return False
@@ -72,9 +72,9 @@ def is_drawn(path: str | os.PathLike[str]) -> bool:
 
 
 def drawn_among(paths: Iterable[str]) -> list[str]:
-    """Return those of the images that bear the mark and lie where a run puts them.
+    """Return those of the images that have the mark and lie where a run writes them.
 
-    That is a folder "images": in others no file is opened.
+    That is a folder "images"; files elsewhere are not opened.
     """
     known: dict[str, bool] = {}
     found = []

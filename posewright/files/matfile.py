@@ -61,7 +61,7 @@ _UNPACKED = 256 << 20  # bytes of all its variables
 _MEMORY = 512 << 20  # bytes that the values may take
 _VALUE = 192  # bytes of memory that a value takes beside its content
 
-_TOO_LARGE = "it holds more than {} MB, which no labels have"
+_TOO_LARGE = "it holds more than {} MB, too much for annotations"
 _USUAL = 40  # bytes before the content of a variable of two axes without a name
 
 Array = NDArray[Any]
@@ -155,7 +155,7 @@ class _Reader:
     def matrix(self, depth: int) -> tuple[str, Any]:
         """Read the inside of a matrix element: its name and its value."""
         if depth > _DEEPEST:
-            raise ValueError(f"structs nested deeper than {_DEEPEST}")
+            raise ValueError(f"structs are nested deeper than {_DEEPEST}")
         self._memory.take(1)
         if not self._data:
             return "", np.zeros((0, 0))
@@ -181,7 +181,7 @@ class _Reader:
             return name, _filled(
                 shape, [{f: self._inner(depth) for f in fields} for _ in range(count)]
             )
-        raise ValueError(f"class {kind} of {name!r} is not numbers, text, cell or struct")
+        raise ValueError(f"class {kind} of {name!r} is none of numbers, text, cell and struct")
 
     def _head(self) -> _Head:
         """Read class, shape and name."""

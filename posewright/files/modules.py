@@ -1,4 +1,4 @@
-"""The modules of a package, so that what is added as a file is found."""
+"""The modules of a package: an added file is found without being listed anywhere."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _LONGEST = 200  # bytes; file systems take 255 with what the writers add
 
 
 def is_picture(source: str) -> bool:
-    """Tell an image, whose name stands for one frame, from a video or a stream."""
+    """Tell whether a name is that of an image, i.e. one frame, and not of a video or a stream."""
     return "://" not in source and PurePath(source).suffix.lower() in _PICTURES
 
 

@@ -1,4 +1,4 @@
-"""Files that get their final name only once they are complete, and errors that say what to do."""
+"""Files that get their final name only when they are complete, and errors that say what to do."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _REMEDIES = {
     errno.EFBIG: "the file grew larger than this file system or limit allows; choose another "
     "folder with -o",
     errno.EROFS: "the folder is read-only; choose another with -o",
-    errno.EACCES: "the folder may not be written to; choose another with -o",
-    errno.EPERM: "the folder may not be written to; choose another with -o",
+    errno.EACCES: "writing to the folder is not permitted; choose another with -o",
+    errno.EPERM: "writing to the folder is not permitted; choose another with -o",
     errno.ENOTDIR: "a part of this path is a file, not a folder; choose another with -o",
-    errno.EEXIST: "a file of that name is in the way; choose another folder with -o",
+    errno.EEXIST: "a file of that name exists; choose another folder with -o",
     errno.ENAMETOOLONG: "the path is too long; choose a shorter folder with -o",
 }
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
 
 
 class PlaceError(OutputError):
-    """A result that cannot have its name; others may be written all the same."""
+    """A result that cannot be written under its name; other results still can."""
 
 
 def explain(path: Path, error: OSError) -> OutputError:
@@ -46,9 +46,9 @@ def explain(path: Path, error: OSError) -> OutputError:
 
 
 def reserve(path: Path, overwrite: bool, folder: bool = False) -> None:
-    """Make the folder of `path` and refuse, with a PlaceError, to replace what is there already.
+    """Create the folder of `path`; a PlaceError refuses to replace what already exists.
 
-    Folders count as there when they hold something.  A folder is never replaced by a file, nor
+    An existing folder counts only if it is not empty.  A folder is never replaced by a file, nor
     anything else by a folder.
     """
     try:
@@ -60,17 +60,17 @@ def reserve(path: Path, overwrite: bool, folder: bool = False) -> None:
         raise explain(path, error) from error
     if there and not fits:
         raise PlaceError(
-            f"{path} is {'no folder' if folder else 'no file'}, and this run would put one there; "
-            "move it away or choose another folder with -o"
+            f"{path} is {'not a folder' if folder else 'not a file'}, and this run would create "
+            f"one there; move it away or choose another folder with -o"
         )
     if there and not overwrite:
         raise PlaceError(
-            f"{path} exists already; replace it with --overwrite or choose another folder with -o"
+            f"{path} already exists; replace it with --overwrite or choose another folder with -o"
         )
 
 
 def spare_source(path: Path, source: str | PurePath) -> None:
-    """Refuse, with an OutputError, to write where a frame comes from: its file, or its folder."""
+    """Refuse, with an OutputError, to write over the source of a frame: its file, or its folder."""
     try:
         same = os.path.samefile(path, source)
     except (OSError, ValueError):  # one of the two is not there, or no name of a file
@@ -91,7 +91,7 @@ class _Part:
 
     @contextmanager
     def guard(self, give_up: Callable[[], None]) -> Iterator[None]:
-        """Turn an OSError into an OutputError after `give_up`; every later use raises it again."""
+        """Convert an OSError to an OutputError after `give_up`; every later use raises it again."""
         if self._error is not None:
             raise self._error
         try:
@@ -106,7 +106,7 @@ class _Part:
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
-        """Leave the complete result under its temporary name where it cannot get its own."""
+        """Keep the complete result under its temporary name where it cannot get its final one."""
         try:
             yield
         except OSError as error:
@@ -114,16 +114,16 @@ class _Part:
             if error.errno in _TAKEN:
                 why = f"{self.final} appeared while this run was writing and is not replaced"
             self._kept = True
-            self._error = PlaceError(f"{why}; what is not there yet is kept in {self.path}")
+            self._error = PlaceError(f"{why}; the rest of the result is kept in {self.path}")
             raise self._error from error
 
 
 class PartFile(_Part):
     """A file that is written under a temporary name beside `final` and renamed by `finish`.
 
-    What was written can be read by others at once, and a killed process leaves it.  OutputError
-    where the disk is full, the folder read-only, or `final` exists and is not to be overwritten;
-    the temporary file is removed then, or kept and named where it is complete.
+    Other processes can read what was written at once, and it survives a killed process.
+    OutputError where the disk is full, the folder read-only, or `final` exists and is not to be
+    overwritten; the temporary file is removed then, or kept and named where it is complete.
     """
 
     def __init__(self, final: Path, overwrite: bool) -> None:
@@ -135,7 +135,7 @@ class PartFile(_Part):
         self._synced = time.monotonic()
 
     def write(self, data: bytes) -> None:
-        """Append; the system has the data at once, the disk after some seconds."""
+        """Append; the operating system has the data at once, the disk some seconds later."""
         with self.guard(self.abort):
             if self._file is None:
                 self._file = self.path.open("ab")
@@ -154,7 +154,7 @@ class PartFile(_Part):
         return self.final
 
     def abort(self) -> None:
-        """Remove the temporary file; it stays where the folder does not let it go."""
+        """Remove the temporary file; it stays where the folder does not permit removal."""
         with suppress(OSError):  # what could not be flushed is thrown away here anyway
             self._close()
         if not self._kept:
@@ -172,7 +172,7 @@ class PartFile(_Part):
 class PartFolder(_Part):
     """A folder whose files appear in `final` together, when `finish` is called.
 
-    stale: tells which files that are there an earlier run wrote; those go when `final` is
+    stale: tells which existing files an earlier run wrote; those are removed when `final` is
     overwritten, and all others stay.  OutputError as for PartFile.
     """
 
@@ -237,7 +237,7 @@ def _rename(part: Path, final: Path, overwrite: bool) -> None:
         raise
     except OSError as error:  # a file system without hard links
         if os.path.lexists(final):
-            raise FileExistsError(errno.EEXIST, "a file of that name is there") from error
+            raise FileExistsError(errno.EEXIST, "a file of that name exists") from error
         os.rename(part, final)
     else:
         with suppress(OSError):  # the result has its name

@@ -1,4 +1,4 @@
-"""Which of the images that a file names is the one of a path: by the longest matching tail."""
+"""Match image names in a file with paths on the disk, by the longest common tail."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _UNSURE = 2_000_000_000  # ns: FAT tells the time of a change to two seconds
 
 
 def normal(name: str) -> str:
-    """Return a name in the one form of Unicode in which equal names are equal (NFC)."""
+    """Return a name in normal form C of Unicode, in which equal names compare equal."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def on_disk(path: Path) -> Path:
-    """Return a path as the disk spells it, where only the form of Unicode is another.
+    """Return a path as the disk spells it, where only the Unicode normal form differs.
 
-    A path that leads nowhere is returned as it is.
+    A path that does not exist is returned unchanged.
     """
     if str(path).isascii() or os.path.lexists(path):
         return path
@@ -63,8 +63,8 @@ def _parts(path: str, suffix: bool = True) -> list[str]:
 class PathIndex:
     """Finds the names that mean the same image as a path.
 
-    names: as a file of labels or results has them, with or without folders.  suffix: ".jpg" and its
-    like are a part of a name.
+    names: as a file of annotations or results has them, with or without folders.  suffix: ".jpg"
+    and its like are a part of a name.
     """
 
     def __init__(self, names: Iterable[str], suffix: bool = True) -> None:
@@ -78,8 +78,8 @@ class PathIndex:
     def find(self, path: str) -> list[str]:
         """Return the names that fit best: one, several that fit equally well, or none.
 
-        The file names must be equal.  Of several the one counts that has the most folders in common
-        with the path, counted from its end; then one that is not contradicted by a folder.
+        The file names must be equal.  Of several, those with the most folders in common with the
+        path, counted from its end, fit best; then one that no folder contradicts.
         """
         candidates = self._by_last.get(next(iter(_parts(path, self._suffix)), ""), [])
         if len(candidates) < 2:

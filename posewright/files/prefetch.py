@@ -1,4 +1,4 @@
-"""Work done ahead of its use, by threads: decoding and warping run outside of Python's lock."""
+"""Prefetching by threads: decoding and warping release Python's global interpreter lock."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Done = TypeVar("Done")
 def ahead(
     work: Callable[[Job], Done], jobs: Iterable[Job], workers: int, most: int
 ) -> Generator[Done, None, None]:
-    """Yield work(job) of each job in order, done by `workers` threads; by the caller's with 0.
+    """Yield work(job) of each job in order, computed by `workers` threads; with 0, by the caller's.
 
-    At most `most` jobs are taken before they are asked for.  What a worker raises is raised here.
+    At most `most` jobs run ahead of the consumer.  An exception of a worker is raised here.
     When the iterator is closed, jobs that were not begun are dropped and the threads end.
     """
     if not workers:

@@ -1,4 +1,4 @@
-"""Folders for files that are being written, which a killed process leaves and the next one removes.
+"""Temporary folders for files in progress; the next process removes those of a killed one.
 
 The writer of NAME holds the lock of the folder .NAME.writing-1a2b3c4d beside it, so that the folder
 of a living process is never taken for that of a dead one.
@@ -23,9 +23,9 @@ _FOLDER = re.compile(r"\.(.+)\.writing-[0-9a-f]{8}", re.DOTALL)
 
 @contextmanager
 def scratch(final: Path) -> Iterator[Path]:
-    """Yield a new folder beside `final`, on the same disk; it goes with all that is left in it.
+    """Yield a new folder beside `final`, on the same disk; it is removed with all its content.
 
-    Those that killed writers of `final` have left go first.  OSError: it cannot be made.
+    Leftovers of killed writers of `final` are removed first.  OSError: it cannot be created.
     """
     remove_abandoned(final.parent, final.name)
     folder, lock = _make(final)
@@ -40,7 +40,7 @@ def scratch(final: Path) -> Iterator[Path]:
 def replacing(final: Path) -> Iterator[Path]:
     """Yield the path of an empty file that becomes `final` once it is written and on the disk.
 
-    Where the block raises, `final` stays as it was.  OSError: the file cannot be written.
+    If the block raises, `final` stays unchanged.  OSError: the file cannot be written.
     """
     with scratch(final) as folder:
         part = folder / final.name
@@ -52,14 +52,14 @@ def replacing(final: Path) -> Iterator[Path]:
 
 
 def move(part: Path, final: Path) -> None:
-    """Write a file to the disk's end, then give it its name: never half a file under it."""
+    """Flush a file to the disk, then rename it; an incomplete file never has the final name."""
     with part.open("r+b") as file:
         os.fsync(file.fileno())  # a rename must not overtake the bytes when power fails
     os.replace(part, final)
 
 
 def remove_abandoned(folder: Path, name: str | None = None) -> None:
-    """Remove what killed writers of `name`, or of any file, have left in a folder.
+    """Remove the leftovers of killed writers of `name`, or of any file, from a folder.
 
     What cannot be removed, or belongs to a living process, stays.
     """

@@ -1,4 +1,4 @@
-"""Checked values of files that others wrote."""
+"""Checked values of files from other tools."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def corners(box: Any) -> Floats:
     """Return x1, y1, x2, y2 of left, top, width, height."""
     x, y, width, height = finite(box)
     if width < 0 or height < 0:
-        raise ValueError(f"a box of size {width:g} x {height:g}")
+        raise ValueError(f"invalid bounding box of size {width:g} x {height:g}")
     return np.array([x, y, x + width, y + height], np.float32)
 
 
@@ -107,7 +107,7 @@ def turned_extent(
 
 
 def crowding(value: Any) -> float | None:
-    """Return CrowdPose's crowdIndex; None for null, text and whatever else is no finite number."""
+    """Return CrowdPose's crowdIndex; None for anything but a finite number."""
     try:
         number = float(value)
     except BROKEN:
@@ -116,7 +116,7 @@ def crowding(value: Any) -> float | None:
 
 
 def reach(points: Floats) -> Floats:
-    """(K, 3) -> the box round the joints with a score, or round all of them."""
+    """(K, 3) -> the bounding box of the joints with a score, or of all joints."""
     seen = points[points[:, 2] > 0]
     return np.asarray(extent((seen if len(seen) else points)[None, :, :2])[0], np.float32)
 
@@ -124,7 +124,7 @@ def reach(points: Floats) -> Floats:
 def image_id(value: Any) -> int | str:
     """Return an id as an integer where it is a whole number: of 785, 785.0, "785" and "000785".
 
-    Any other text is kept as it is.  ValueError: null, true or false, a fraction, or no number.
+    Any other text is kept as it is.  ValueError: null, true or false, a fraction, or not a number.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         return value
@@ -132,7 +132,7 @@ def image_id(value: Any) -> int | str:
         return int(value.partition(".")[0]) if _WHOLE.fullmatch(value) else value
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    raise ValueError(f"{value!r} is no id")
+    raise ValueError(f"{value!r} is not an id")
 
 
 def number_id(value: Any) -> int:
@@ -145,12 +145,12 @@ def number_id(value: Any) -> int:
 
 
 def identity(value: Any) -> int:
-    """Return a track's number; -1 for nobody's, as of a negative one or of what is no number."""
+    """Return a track id; -1 for a negative one and for anything that is not a number."""
     return max(number_id(value), -1)
 
 
 def switch(value: Any) -> bool:
-    """Return a yes or no that files write as 0, 1, true, "0", "1", "true" or null (which is no).
+    """Return a flag that files write as 0, 1, true, "0", "1", "true" or null (which is no).
 
     ValueError for what is neither.
     """
@@ -173,7 +173,7 @@ def natural(name: int | str) -> tuple[tuple[int, int, str], ...]:
 
 
 def skeleton_of(path: Path, counts: set[int], given: Skeleton | None) -> Skeleton:
-    """Return the given skeleton, or the one that people of so many joints usually have."""
+    """Return the given skeleton, or the usual one for people of so many joints."""
     if len(counts) > 1:
         raise SourceError(f"{path} mixes people of {sorted(counts)} joints; write it again")
     [count] = counts
@@ -184,7 +184,7 @@ def skeleton_of(path: Path, counts: set[int], given: Skeleton | None) -> Skeleto
         )
     fitting = [name for name in list_skeletons() if len(get_skeleton(name)) == count]
     if given is None and not fitting:
-        raise UsageError(f"{path} has people of {count} joints; no known skeleton has as many")
+        raise UsageError(f"{path} has people of {count} joints; no known skeleton has that many")
     return given or get_skeleton(_USUAL.get(count, fitting[0]))
 
 

@@ -1,4 +1,4 @@
-"""YAML files that others wrote: read by PyYAML's safe loader, with bounds on what they may hold."""
+"""YAML files from other tools: read by PyYAML's safe loader, with limits on their content."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ LONGEST = 1 << 14  # characters of one value: numbers to base 60 take time with 
 def load_yaml(path: Path) -> dict[str, Any]:
     """Return the mapping in a file; an empty one for an empty file.
 
-    Nothing in it can construct an object.  SourceError, in one line, for what is no YAML, no
-    mapping, larger than 256 KiB, or more than 100,000 values with those that aliases repeat.
+    Nothing in it can construct an object.  SourceError, in one line, for a file that is not YAML,
+    not a mapping, larger than 256 KiB, or more than 100,000 values with those that aliases repeat.
     """
     import yaml
 
@@ -41,15 +41,15 @@ def load_yaml(path: Path) -> dict[str, Any]:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         place = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        why = ", ".join(filter(None, [error.context, error.problem])) or "it is no YAML"
-        raise SourceError(f"{path} cannot be read: {why}{place}; mend it") from error
+        why = ", ".join(filter(None, [error.context, error.problem])) or "it is not valid YAML"
+        raise SourceError(f"{path} cannot be read: {why}{place}; correct it") from error
     except (yaml.YAMLError, ValueError, TypeError, OverflowError) as error:
         why = " ".join(str(error).split())[:200]
         raise SourceError(f"{path} cannot be read: {why}; write it again") from error
     except RecursionError as error:
         raise SourceError(f"{path} is nested too deep; write it again") from error
     if not isinstance(found, dict):
-        raise SourceError(f"{path} holds no keys with values; write it again")
+        raise SourceError(f"{path} is not a mapping of keys to values; write it again")
     return found
 
 
@@ -81,17 +81,19 @@ def _weight(node: Node, known: dict[int, int]) -> int:
     """
     if id(node) in known:
         if not known[id(node)]:
-            raise ValueError("an alias stands for the list or mapping that holds it")
+            raise ValueError("an alias refers to the list or mapping that contains it")
         return known[id(node)]
     known[id(node)] = 0
     if isinstance(node.value, str):
         if len(node.value) > LONGEST:
-            raise ValueError(f"a value of more than {LONGEST} characters")
+            raise ValueError(f"a value has more than {LONGEST} characters")
         weight = 1
     else:
         parts = [p for v in node.value for p in (v if isinstance(v, tuple) else (v,))]
         weight = 1 + sum(_weight(part, known) for part in parts)
     if weight > MOST_NODES:
-        raise ValueError(f"more than {MOST_NODES} values, with those that aliases repeat")
+        raise ValueError(
+            f"it has more than {MOST_NODES} values, counting those that aliases repeat"
+        )
     known[id(node)] = weight
     return weight

@@ -20,9 +20,9 @@ _SMALLEST = 10.0  # px, of an extent whose joints lie on one line
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoxFrame:
-    """One labelled frame: T people of the truth, F found.
+    """One labelled frame: T people of the ground truth, F predicted.
 
-    truth, found: (T, 4), (F, 4) left, top, width, height px; people without a size are nowhere.
+    truth, found: (T, 4), (F, 4) left, top, width, height px; people without a size match nothing.
     truth_ids, found_ids: (T,), (F,) identities within the sequence.
     """
 
@@ -32,7 +32,7 @@ class BoxFrame:
     found_ids: Ints
 
     def sight(self, least: float) -> Sight:
-        """Return who may be whom; least: the overlap from which a pair may be the same."""
+        """Return the distances of all pairs; least: lowest overlap of a possible match."""
         a, b = self.truth[:, 2:].min(1) > 0, self.found[:, 2:].min(1) > 0
         distances = box_distances(self.truth[a], self.found[b], least)
         return Sight(self.truth_ids[a], self.found_ids[b], distances)
@@ -51,7 +51,7 @@ def grown_extents(points: Doubles) -> Doubles:
     """(N, K, 3) -> (N, 4) left, top, width, height px of the box round each person's joints.
 
     points: x, y px and more than 0 for a joint that is there.  An eighth of the extent (at least
-    1.25 px) is added on each side; 0 for somebody with fewer than three joints.
+    1.25 px) is added on each side; 0 for a person with fewer than three joints.
     """
     boxes = np.zeros((len(points), 4))
     there = points[:, :, 2:] > 0

@@ -22,7 +22,7 @@ _MOST = (1, 10, 100)  # detections of a category in an image
 def iou_pairs(truth: Truth, found: Detections) -> Pairs:
     """Return the IoU of every detection with every instance of its cell.
 
-    With a crowd it is the share of the detection that lies inside.
+    With a crowd region it is the fraction of the detection inside it.
     """
     which, whose = candidates(truth, found)
     a, b = found.boxes[which], truth.boxes[whose]
@@ -38,7 +38,7 @@ def evaluate_boxes(truth: Truth, found: Detections, images: int) -> dict[str, fl
     """Return COCO's twelve numbers: AP, AP50, AP75, APS, APM, APL, AR1, AR10, AR100, ARS, ARM, ARL.
 
     Cells are numbers of image + `images` x number of category; precision is averaged over the
-    categories that have instances.  -1 where there is nothing to find.
+    categories that have instances.  -1 without ground truth.
     """
     order = np.argsort(truth.cells, kind="stable")
     truth = truth[order]

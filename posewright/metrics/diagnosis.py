@@ -1,4 +1,4 @@
-"""What kind of mistakes keypoints make, and how like the truth each person is.
+"""Error types of keypoints, and the OKS of each person.
 
 Kinds as in Ronchi and Perona, "Benchmarking and Error Diagnosis in Multi-Instance Pose Estimation"
 (arXiv:1707.05388), by the similarity s = exp(-d² / (2 area (2 sigma)²)) of a joint.
@@ -39,7 +39,7 @@ def matched(truth: Truth, found: Detections, sigmas: Doubles) -> tuple[Ints, Dou
 
 
 def oks_histogram(truth: Truth, found: Detections, sigmas: Doubles, bins: int = 20) -> Ints:
-    """Return how many people that count (bins,) reach an OKS in equal ranges from 0 to 1."""
+    """Return the number of evaluated people (bins,) whose OKS is in equal ranges from 0 to 1."""
     likeness = matched(truth, found, sigmas)[1][~truth.ignored]
     return np.histogram(likeness, bins, (0.0, 1.0))[0].astype(np.int64)
 
@@ -102,7 +102,7 @@ def _stand_ins(truth: Truth, people: Ints) -> Detections:
 def joint_table(truth: Truth, found: Detections, sigmas: Doubles) -> Doubles:
     """Return (K, 5) the share of each of KINDS among a joint's labels; -1 without any.
 
-    Joints of people whom nothing matched are misses.
+    Joints of unmatched people are misses.
     """
     kinds, _ = mistakes(truth, found, sigmas)
     labelled = (truth.keypoints[~truth.ignored, :, 2] > 0).sum(0)

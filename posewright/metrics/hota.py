@@ -37,7 +37,7 @@ class Hota:
 
     @property
     def detection_accuracy(self) -> Doubles:
-        """(19,) DetA in [0, 1]: matches among everything that is labelled or found."""
+        """(19,) DetA in [0, 1]: matches among all labelled and predicted objects."""
         return self.matches / np.maximum(self.objects + self.predictions - self.matches, 1)
 
     @property
@@ -57,8 +57,8 @@ class Hota:
 def hota(frames: Sequence[Sight]) -> Hota:
     """Count the matches of one sequence at every threshold.
 
-    The frames' distances are 1 - similarity, so in [0, 1]; NaN is no similarity at all.  Take all
-    overlaps (box_distances with least=0), as thresholds begin at 0.05.
+    The frames' distances are 1 - similarity, so in [0, 1]; NaN means no similarity at all.  Take
+    all overlaps (box_distances with least=0), as thresholds begin at 0.05.
     """
     truth, found = _Names.of([f.truth for f in frames]), _Names.of([f.found for f in frames])
     alike = [np.nan_to_num(1 - f.distances, nan=0.0) for f in frames]
@@ -118,7 +118,7 @@ def _best(gain: Doubles) -> tuple[Ints, Ints]:
 
 
 def hota_numbers(counts: Hota) -> dict[str, float]:
-    """Return HOTA, DetA and AssA, means over ALPHAS in [0, 1]; -1 with nothing to measure."""
+    """Return HOTA, DetA and AssA, means over ALPHAS in [0, 1]; -1 without anything to measure."""
     if counts.objects + counts.predictions == 0:
         return {"HOTA": -1.0, "DetA": -1.0, "AssA": -1.0}
     detection, association = counts.detection_accuracy, counts.association_accuracy

@@ -17,7 +17,8 @@ class Truth:
     cells: (G,) ascending number of the image (of the image and category, where there are several):
     instances are compared within one cell only.  keypoints: (G, K, 3) x, y px and visibility.
     boxes: (G, 4) left, top, width, height px.  areas: (G,) px².  ignored: (G,) neither found nor
-    missed counts.  crowd: (G,) stands for many, so that any number of detections may match it.
+    missed counts.  crowd: (G,) a region of several people, which any number of detections may
+    match.
     """
 
     cells: Ints

@@ -61,10 +61,10 @@ MOST = 20  # detections of an image that count
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
-    """What COCO's keypoint evaluation finds.
+    """The result of COCO's keypoint evaluation.
 
     curves: area range -> precision and recall at the ten thresholds.  numbers: the published names,
-    -1 where there is nothing to find.
+    -1 without ground truth.
     """
 
     curves: dict[str, Curve]
@@ -194,7 +194,7 @@ def crowdpose_numbers(
 def part_of(name: str, truth: Truth, found: Detections) -> tuple[Truth, Detections, Doubles]:
     """Return one of the PARTS of 133 joints, and its sigmas.
 
-    People without labels there are ignored; detections whose scores there are all 0 are left out.
+    People without labels there are ignored; detections whose scores there are all 0 are skipped.
     """
     rows = PARTS[name]
     points = truth.keypoints[:, rows]

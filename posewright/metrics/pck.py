@@ -1,4 +1,4 @@
-"""Percentage of correct keypoints, by any size of reference, and errors in pixels.
+"""Percentage of correct keypoints, normalised by any reference size, and errors in pixels.
 
 PCK: Yang and Ramanan, TPAMI 2013.  PCKh: Andriluka et al., CVPR 2014 (MPII).
 """
@@ -34,9 +34,9 @@ _MEASURED = [i for i, j in enumerate(MPII16.joints) if j not in ("mid_hip", "tho
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pck:
-    """Shares of joints that are right, in [0, 1].
+    """Fractions of correct joints, in [0, 1].
 
-    joints: (K,), -1 where nobody has the joint labelled.  counts: (K,) labelled ones.
+    joints: (K,), -1 where the joint is never labelled.  counts: (K,) labelled ones.
     """
 
     joints: Doubles
@@ -44,13 +44,13 @@ class Pck:
 
     @property
     def mean_of_joints(self) -> float:
-        """Mean over the joints, each as heavy as another; -1 of none."""
+        """Mean over the joints, equally weighted; -1 for none."""
         known = self.joints[self.counts > 0]
         return float(known.mean()) if len(known) else -1.0
 
     @property
     def mean_by_count(self) -> float:
-        """Mean over all labelled joints of all people; -1 of none."""
+        """Mean over all labelled joints of all people; -1 for none."""
         total = int(self.counts.sum())
         return float((self.joints * self.counts).sum() / total) if total else -1.0
 
@@ -62,7 +62,7 @@ class Pck:
 def normalised(found: Doubles, truth: Doubles, sizes: Doubles) -> Doubles:
     """(N, K, 2) px, (N, K, 2) px, (N,) px -> (N, K) distances in units of the sizes.
 
-    Infinite where nothing was found (NaN), and for a person whose size is 0.
+    Infinite where there is no prediction (NaN), and for a person whose size is 0.
     """
     away = np.linalg.norm(np.asarray(found, np.float64) - truth, axis=-1)
     known = np.isfinite(away) & (sizes[:, None] > 0)
@@ -83,16 +83,16 @@ def pck(errors: Doubles, labelled: Mask, threshold: float) -> Pck:
 
 
 def auc(errors: Doubles, labelled: Mask, most: float) -> float:
-    """Return the area under PCK over thresholds from 0 to `most`, in [0, 1]; -1 of nothing.
+    """Return the area under PCK over thresholds from 0 to `most`, in [0, 1]; -1 for none.
 
-    The exact area, not a sum over steps: each joint is right from its own error on.
+    The exact area, not a sum over steps: each joint is correct from its own error on.
     """
     values = errors[labelled]
     return float(np.clip(1 - values / most, 0, 1).mean()) if len(values) else -1.0
 
 
 def epe(found: Doubles, truth: Doubles, labelled: Mask) -> float:
-    """Return the mean distance in px of labelled joints (end-point error); -1 of none."""
+    """Return the mean distance in px of labelled joints (end-point error); -1 for none."""
     away = np.linalg.norm(np.asarray(found, np.float64) - truth, axis=-1)[labelled]
     return float(away.mean()) if len(away) else -1.0
 

@@ -1,7 +1,7 @@
-"""PoseTrack: average precision and tracking accuracy joint by joint (arXiv:1710.10000).
+"""PoseTrack: average precision and tracking accuracy per joint (arXiv:1710.10000).
 
-Distances are in head sizes (0.6 of the head box's diagonal) and a joint is right within half of
-one.  Regions that PoseTrack says to ignore are not taken out of the predictions here.
+Distances are in head sizes (0.6 of the head box's diagonal) and a joint is correct within half of
+one.  PoseTrack's ignore regions are not removed from the predictions here.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ THRESHOLD = 0.5  # head sizes
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PoseFrame:
-    """One labelled frame: T people of the truth, F found.
+    """One labelled frame: T people of the ground truth, F predicted.
 
     truth: (T, K, 3) x, y px and whether labelled.  heads: (T,) head sizes in px.
-    found: (F, K, 3) x, y px and score, 0 for a joint that was not found.
+    found: (F, K, 3) x, y px and score, 0 for a joint that was not predicted.
     truth_ids, found_ids: (T,), (F,) identities within the sequence.
     """
 
@@ -63,7 +63,7 @@ def joint_ap(frames: Iterable[PoseFrame], joints: int) -> Doubles:
     """Return (K,) average precision in [0, 1] of each joint; -1 where it is never labelled.
 
     A found person belongs to the labelled one with the largest share of joints near, and a labelled
-    one keeps the best of those; every joint of anybody else is false.
+    one keeps the best of those; every joint of other people is a false positive.
     """
     scores: list[Doubles] = [np.zeros((0, joints))]
     right: list[Mask] = [np.zeros((0, joints), bool)]

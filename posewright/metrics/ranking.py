@@ -1,4 +1,4 @@
-"""Detections ranked by score, matched to truth, and what that makes of precision and recall.
+"""Detections ranked by score, matched to ground truth, and the resulting precision and recall.
 
 The rules are those of the COCO evaluator (cocodataset.org/#detection-eval), for all images at once;
 every number equals pycocotools' to the last bit.
@@ -53,7 +53,7 @@ class Pairs:
 class Curve:
     """precision: (T, R) at each threshold and recall level.  recall: (T,) the highest reached.
 
-    All -1 where there is nothing to find.
+    All -1 without ground truth.
     """
 
     precision: Doubles
@@ -88,9 +88,9 @@ def match(
 ) -> Ints:
     """Return (D, T) the instance that each detection takes at each threshold; -1 for none.
 
-    Best score first, each takes the likest instance that is still free, one that counts before an
-    ignored one; of equally like ones the last.  A crowd is always free.  ranks: (D,) of `ranked`.
-    ignored, crowd: (G,).
+    Best score first, each takes the most similar instance that is still free, evaluated before
+    ignored ones; of equally similar ones the last.  A crowd is always free.  ranks: (D,) of
+    `ranked`.  ignored, crowd: (G,).
     """
     order = np.lexsort(
         (pairs.truth, pairs.likeness, ~ignored[pairs.truth], pairs.found, ranks[pairs.found])
@@ -123,8 +123,8 @@ def curve(
 ) -> Curve:
     """Precision over recall of matched detections.
 
-    taken: (D, T) of `match`.  ignored: (G,).  outside: (D,) does not count where it matches
-    nothing.  order: rows of D by falling score.  to_find: number of instances that count.
+    taken: (D, T) of `match`.  ignored: (G,).  outside: (D,) is ignored where it matches nothing.
+    order: rows of D by falling score.  to_find: number of instances that count.
     """
     levels = taken.shape[1]
     if to_find == 0:
@@ -156,7 +156,7 @@ def _levels(false: Ints, to_find: int, recalls: Doubles) -> tuple[Doubles, float
 
 
 def average(values: Doubles | Sequence[float]) -> float:
-    """Return the mean of all values but the -1 of those with nothing to find; -1 of none."""
+    """Return the mean of all values except -1 (no ground truth); -1 for none."""
     flat = np.ravel(values)
     flat = flat[flat > -1]
     return float(np.mean(flat)) if len(flat) else -1.0

@@ -1,7 +1,7 @@
 """Multiple object tracking: CLEAR MOT (Bernardin and Stiefelhagen 2008) and IDF1 (Ristani 2016).
 
-Correspondences and counts are those of py-motmetrics: a pair of the past is kept as long as it
-fits, the rest is assigned at the least total distance.
+Correspondences and counts are those of py-motmetrics: an earlier pair is kept as long as it is
+valid, the rest is assigned at minimum total distance.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _MOSTLY, _BARELY = 0.8, 0.2  # shares of an object's frames from which it is tra
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sight:
-    """One frame: the truth's identities (T,), the tracker's (F,), and distances (T, F).
+    """One frame: ground-truth identities (T,), those of the tracker (F,), and distances (T, F).
 
-    A distance is NaN where the two may not be the same.
+    A distance is NaN where a match is not allowed.
     """
 
     truth: Ints
@@ -53,12 +53,12 @@ class Tally:
 
     @property
     def misses(self) -> int:
-        """Objects that nothing matched."""
+        """Number of objects without a match."""
         return self.objects - self.matches
 
     @property
     def false(self) -> int:
-        """Detections that matched nothing."""
+        """Number of detections without a match."""
         return self.predictions - self.matches
 
     @property
@@ -81,7 +81,7 @@ class Tally:
 
 
 def tally(frames: Iterable[Sight]) -> Tally:
-    """Follow everybody through the frames of one sequence, in order."""
+    """Count matches over the frames of one sequence, in order."""
     result = Tally()
     last: dict[int, int] = {}  # object -> the identity that it had when last matched
     seen: dict[int, list[bool]] = {}  # object -> followed or not, frame by frame
@@ -164,7 +164,7 @@ def box_distances(truth: Doubles, found: Doubles, least: float = 0.5) -> Doubles
 def mot_numbers(counts: Tally) -> dict[str, float]:
     """Return the numbers of MOT under their names, shares in [0, 1], -1 where undefined.
 
-    MOTP is the mean distance of matches, as py-motmetrics has it: less is better.
+    MOTP is the mean distance of matches, as in py-motmetrics: lower is better.
     """
     spans = np.array(counts.spans)
     return {
@@ -186,7 +186,7 @@ def mot_numbers(counts: Tally) -> dict[str, float]:
 def in_percent(numbers: Mapping[str, float]) -> dict[str, float]:
     """Return numbers of `mot_numbers` (and HOTA's) as they are published; undefined ones stay -1.
 
-    MOTA can be below -1: it is undefined only where nobody is labelled, and so is Rcll.
+    MOTA can be below -1: it is undefined only where no person is labelled, and so is Rcll.
     """
     missing = {k for k, v in numbers.items() if v == -1 and (k != "MOTA" or numbers["Rcll"] == -1)}
     return {k: 100 * v if k in _PERCENT and k not in missing else v for k, v in numbers.items()}

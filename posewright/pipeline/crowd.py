@@ -1,4 +1,4 @@
-"""Joints shared out among people who overlap: CrowdPose's global association (arXiv:1812.00324).
+"""Joints assigned among people who overlap: CrowdPose's global association (arXiv:1812.00324).
 
 A crop of one person in a crowd shows the neighbours' joints, too, and often more clearly.  Instead
 of the highest peak, all peaks of a map are candidates; those of several crops that lie together are
@@ -45,18 +45,18 @@ class Peaks:
     def __post_init__(self) -> None:
         if self.points.shape != (*self.scores.shape, 2):
             raise UsageError(
-                f"candidates of shape {self.points.shape} do not go with scores of "
+                f"candidates of shape {self.points.shape} do not match scores of "
                 f"{self.scores.shape}; give (N, K, M, 2) and (N, K, M)"
             )
 
 
 def associate(people: People, peaks: Peaks, sigmas: ArrayLike) -> People:
-    """Return people with the joints that are theirs; without those to whom none is left.
+    """Return people with the joints assigned to them; people without any are dropped.
 
-    people: N boxes with their scores; keypoints of N people that stand in where a joint goes to
-    somebody else, with a score of 0.  sigmas: (K,) OKS sigmas.  A joint is the score-weighted mean
-    of its node's candidates, its score the person's own.  Somebody found twice loses all joints to
-    the better of the two, so that duplicates go, too.
+    people: N boxes with their scores; keypoints of N people that replace a joint assigned to
+    another person, with a score of 0.  sigmas: (K,) OKS sigmas.  A joint is the score-weighted mean
+    of its node's candidates, its score the person's own.  A duplicate loses all joints to the
+    better of the two, so duplicates are removed, too.
     """
     if len(people) == 0:
         return people
@@ -125,14 +125,14 @@ def estimate_all(
     spread: Spread = map,
     faults: Counter[int] | None = None,
 ) -> list[People]:
-    """Do what `pipeline.estimate_all` does, with joints shared out among the people of a frame.
+    """Do what `pipeline.estimate_all` does, with joints assigned among the people of a frame.
 
     UsageError: a model without heatmaps, or no boxes.
     """
     if not finds_peaks(model.codec) or people is None:
         raise UsageError(
-            f"{model.info.name} has no heatmap of each person's joints to share them out by; "
-            "choose a top-down heatmap network, or another way to remove duplicates"
+            f"{model.info.name} has no heatmap of each person's joints to assign them by; choose "
+            "a top-down heatmap network, or another way to remove duplicates"
         )
     jobs = [
         (number, warp)

@@ -1,4 +1,4 @@
-"""Tell people apart by their looks, with a network of codec Embedding."""
+"""Re-identify people by appearance, with a network of codec Embedding."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ __all__ = ["Embedder"]
 class Embedder:
     """What `AppearanceTracker` takes as `embed`: the features of the people of a frame.
 
-    batch: views a call.  threads: calls at once; a call has fewer views where that keeps more of
-    them busy.  UsageError: the model is of another kind.
+    batch: crops per forward pass. threads: concurrent calls; a call has fewer crops where that
+    keeps more threads busy.  UsageError: the model is of another kind.
     """
 
     def __init__(self, model: Model, *, batch: int = 4, threads: int = 1) -> None:
         if not embeds(model.codec):
             raise UsageError(
-                f"{model.info.name} does not tell people apart; OSNet and other networks of codec "
-                "embedding do: posewright models list"
+                f"{model.info.name} is not a re-identification network; OSNet and other networks "
+                "of codec embedding are: posewright models list"
             )
         self.model = model
         self.codec = model.codec
@@ -46,7 +46,9 @@ class Embedder:
         if not len(people):
             return np.zeros((0, 0), np.float32)
         if not frame.image.size:
-            raise UsageError("appearance is in images, which saved poses do not hold; use predict")
+            raise UsageError(
+                "the appearance tracker needs images, which saved poses do not contain; use predict"
+            )
         warps = self.codec.warps(frame.size, people)
         views = np.stack([warp.image(frame.image) for warp in warps])  # (N, h, w, 3)
         size = min(self.batch, -(-len(views) // self.threads))

@@ -24,7 +24,7 @@ Faults = Counter[int]  # number of a frame -> its views for which a network gave
 
 
 class Boxes(Protocol):
-    """Where people are found without a network: a file of boxes, or the whole image."""
+    """Boxes of people without a network: from a file, or the whole image."""
 
     def people(self, frame: Frame) -> People:
         """Return the boxes of a frame."""
@@ -50,10 +50,10 @@ def estimate_all(
     spread: Spread = map,
     faults: Faults | None = None,
 ) -> list[People]:
-    """Run `model` on everybody of several frames at once -> the people of each frame, in order.
+    """Run `model` on all people of several frames at once -> the people of each frame, in order.
 
-    batch: views a call.  spread: how the calls run; a pool's map uses several processors.  faults:
-    counts the views of each frame whose outputs are not finite.
+    batch: views per forward pass.  spread: how the calls run; a pool's map uses several processors.
+    faults: counts the views of each frame whose outputs are not finite.
     """
     asked: Sequence[People | None] = people if people is not None else [None] * len(frames)
     jobs = [
@@ -138,7 +138,7 @@ def _clipped(people: People, frame: Frame) -> People:
 
 
 class WholeImage:
-    """The detector that takes every image for one person."""
+    """The detector that returns the whole image as one person's box."""
 
     def people(self, frame: Frame) -> People:
         """Return one box, the whole image."""

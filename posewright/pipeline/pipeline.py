@@ -1,4 +1,4 @@
-"""estimate() and Pipeline: the one inference path, for an image and for a day of video."""
+"""estimate() and Pipeline: one inference path, for an image and for a day of video."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = ["Pipeline", "Refine"]
 
 
 class Refine(Protocol):
-    """Moves the joints of the people of a frame, by a network."""
+    """Refines the joints of the people of a frame with a network."""
 
     @property
     def model(self) -> Model:
         """The network."""
 
     def refined(self, frame: Frame, people: People) -> tuple[People, int]:
-        """Return the people, and how many of them keep their joints for want of numbers."""
+        """Return the people, and how many keep their joints because outputs are not finite."""
 
 
 @dataclass
@@ -43,10 +43,10 @@ class Pipeline:
     every frame that could be read, also when it is empty, and reset at the start of every further
     sequence.  flip: average with mirrored views.
     min_score: people whose mean joint score is lower are dropped.  det_every: run the detector on
-    every n-th frame only and follow the tracker's boxes in between.  refine: moves the joints of
-    the people that are kept.  estimate: how the model is run on people; `crowd.estimate_all` shares
-    joints out among those who overlap.  threads: frames in work at once, one core each.  window:
-    frames of one piece of work.  keep_images: results carry pixels.
+    every n-th frame only and follow the tracker's boxes in between.  refine: refines the joints of
+    the people that are kept.  estimate: how the model is run on people; `crowd.estimate_all`
+    assigns joints among those who overlap.  threads: frames processed at once, one core each.
+    window: frames per work item.  keep_images: results carry pixels.
 
     Memory is bounded: at most (threads + 1) * window frames are held, whatever the source's length.
     """
@@ -71,7 +71,7 @@ class Pipeline:
         if self.det_every < 1:
             raise UsageError(f"det_every must be at least 1, not {self.det_every}")
         if self.det_every > 1 and self.tracker is None:
-            raise UsageError("det_every needs a tracker, whose boxes stand in between detections")
+            raise UsageError("det_every needs a tracker, whose boxes replace detections in between")
         if self.det_every > 1 and self.detector is None:
             raise UsageError("det_every needs a detector; this model finds people by itself")
         if self.tracker is not None:

@@ -1,4 +1,4 @@
-"""Refine the poses of any model with a network that is given them (PoseFix)."""
+"""Refine the poses of any model with a network that takes them as input (PoseFix)."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["Refiner"]
 class Refiner:
     """A network that looks at an image and a pose in it and returns a better pose.
 
-    Boxes, scores and ids of the people stay; their joints move.  UsageError: the model is no
+    Boxes, scores and ids of the people stay; their joints move.  UsageError: the model is not a
     refiner.
     """
 
     def __init__(self, model: Model, *, flip: bool = False, batch: int = 4) -> None:
         if not refines(model.codec):
-            raise UsageError(f"{model.info.name} does not refine poses; PoseFix networks do")
+            raise UsageError(f"{model.info.name} does not refine poses; use a PoseFix network")
         self.model = model
         self.codec = model.codec
         self.flip = flip
@@ -40,8 +40,8 @@ class Refiner:
             return people, 0
         if people.keypoints.shape[1] != len(self.model.skeleton):
             raise UsageError(
-                f"{self.model.info.name} refines {len(self.model.skeleton)} joints, "
-                f"the poses have {people.keypoints.shape[1]}"
+                f"{self.model.info.name} refines {len(self.model.skeleton)} joints, but the poses "
+                f"have {people.keypoints.shape[1]}"
             )
         framed = self.codec.framed(people)
         warps = self.codec.warps(frame.size, framed)

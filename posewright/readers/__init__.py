@@ -1,4 +1,4 @@
-"""Readers: saved poses back into results, and boxes that somebody else found.
+"""Readers: saved poses as results, and bounding boxes from other detectors.
 
 results   saved poses, of every format that keeps them
 openpose  a folder of OpenPose files

@@ -1,4 +1,4 @@
-"""Boxes of people from a file, in place of a detector."""
+"""Bounding boxes of people from a file, in place of a detector."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def read_boxes(path: str | Path, category: int = 1) -> BoxFile:
 
     A list of {image_id, bbox [x, y, w, h] px, score} with an optional category_id.  Entries of
     `category` are read, by default people; where none has it, as of a detector of one class, those
-    of 1.  Others are left out.  An AlphaPose idx is not read: without tracking it is no identity.
-    Entries that make no sense are left out and counted.  SourceError for a file that is broken,
-    holds no usable box although it has entries, or more than 1,000 of an image.
+    of 1.  Others are skipped.  An AlphaPose idx is ignored: without tracking it is not an identity.
+    Invalid entries are skipped and counted.  SourceError for a file that is broken,
+    has entries but no usable box, or more than 1,000 of an image.
     """
     path = Path(path)
     data = load(path)
@@ -48,7 +48,7 @@ def read_boxes(path: str | Path, category: int = 1) -> BoxFile:
         if len(rows) > MOST_PEOPLE:
             raise SourceError(
                 f"{path}: image {image} has {len(rows)} boxes of people, more than {MOST_PEOPLE}; "
-                "leave out those of low scores"
+                "remove those with low scores"
             )
     if data and not boxes:
         raise SourceError(f"{path}: {_none_of(data, wanted, bad)}")
@@ -75,9 +75,9 @@ def _category(entry: Any) -> int | None:
 class BoxFile:
     """Boxes by image; a source of Boxes for the pipeline.
 
-    boxes: image id or name -> (N, 5) x1, y1, x2, y2 px, score.  bad: what was left out, and why.
-    It remembers which of them were asked for, so that `report` can say what did not match; it may
-    be used by several threads.
+    boxes: image id or name -> (N, 5) x1, y1, x2, y2 px, score. bad: what was skipped, and why.
+    It records which of them were used, so that `report` can tell what did not match; several
+    threads may use it.
     """
 
     def __init__(
@@ -102,7 +102,8 @@ class BoxFile:
 
         An image is found by its name, with or without folder and suffix, or by the last integer in
         it; a video's frame by its number.  Of equal names in several folders the one with the most
-        folders in common counts.  No boxes in the file, or no telling which: nobody.
+        folders in common counts.  No people where the file has no boxes of the frame or the match
+        is ambiguous.
         """
         found = self._find(frame.name, frame.index)
         image = found[0] if len(found) == 1 else None
@@ -125,11 +126,11 @@ class BoxFile:
         if self.missing:
             parts.append(f"{self.missing} of {self.asked} images have no boxes in it")
         if self.unclear:
-            parts.append(f"{self.unclear} of {self.asked} images fit several of its image_ids")
+            parts.append(f"{self.unclear} of {self.asked} images match several of its image_ids")
         if self.unused():
             parts.append(f"{self.unused()} of its {len(self.boxes)} image_ids match no image")
         if self.bad:
-            parts.append(f"{len(self.bad)} entries are no boxes ({self.bad[0]})")
+            parts.append(f"{len(self.bad)} entries are not valid bounding boxes ({self.bad[0]})")
         return f"{self.path}: {'; '.join(parts)}" if parts else ""
 
     def _find(self, source: str, index: int) -> Sequence[int | str]:

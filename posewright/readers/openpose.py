@@ -1,4 +1,4 @@
-"""A folder of OpenPose files back into results."""
+"""Read a folder of OpenPose files as results."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class _Page:
             raise SourceError(f"{file} is not an OpenPose file ({error}); write it again") from None
 
     def result(self, skeleton: Skeleton) -> Result:
-        """Return who is in the frame."""
+        """Return the people of the frame."""
         _, poses = _poses(self._file)
         people = People.empty(skeleton)
         if poses:

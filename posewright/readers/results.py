@@ -1,4 +1,4 @@
-"""Saved poses back into results, frame by frame."""
+"""Read saved poses as results, frame by frame."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def read_results(path: str | Path, skeleton: Skeleton | None = None) -> Iterator
     """Yield what a writer saved, frame by frame in order.
 
     path: `poses.jsonl`, `coco-results.json`, `alphapose-results.json` (of any flavour) or the
-    folder `openpose`.  The last three name no joints: `skeleton` does, by default the usual one
-    of as many joints.  They hold no image size either, (0, 0) then, and only frames with
+    folder `openpose`.  The last three do not name the joints: `skeleton` does, by default the usual
+    one with that many joints.  They hold no image size either, (0, 0) then, and only frames with
     people; image ids are in natural order, 2.jpg before 10.jpg.  Box scores of COCO and AlphaPose
-    are worked out from the written score.  Where OpenPose files state no boxes, these are what the
-    joints span, scored by their mean.  SourceError for a file that is broken, UsageError for one
+    are derived from the written score.  Where OpenPose files state no boxes, each is the extent
+    of the joints, scored by their mean.  SourceError for a file that is broken, UsageError for one
     that holds something else.  Addresses in the names are read without their secrets.
     """
     path = Path(path)
@@ -60,7 +60,9 @@ def _read(path: Path, skeleton: Skeleton | None) -> Iterator[Result]:
     if is_jsonl(path):
         return _lines(path)
     if path.suffix.lower() in {".csv", ".parquet"}:
-        raise UsageError(f"{path}: tables are not read back; give the poses.jsonl of --save jsonl")
+        raise UsageError(
+            f"{path}: tables cannot be read as results; give the poses.jsonl of --save jsonl"
+        )
     return _lists(path, load(path), skeleton)
 
 
@@ -69,7 +71,7 @@ def _allowed(path: Path, result: Result) -> Result:
     if len(result) > MOST_PEOPLE:
         raise SourceError(
             f"{path}: frame {result.frame} has {len(result)} people, more than {MOST_PEOPLE}; "
-            "keep the best of them"
+            "keep those with the highest scores"
         )
     if "://" not in result.source + result.sequence + result.message:
         return result
@@ -110,17 +112,17 @@ def _lines(path: Path) -> Iterator[Result]:
                 elif skeleton is not None:
                     yield _result(data, skeleton)
                 else:
-                    raise ValueError("a frame before the header that names its joints")
+                    raise ValueError("a frame precedes the header that names its joints")
             except BROKEN as error:
                 why = str(error) if type(error) is ValueError else repr(error)[:200]
                 raise SourceError(
-                    f"{path}, line {number} is broken ({why}); write the file again"
+                    f"{path}, line {number} is invalid ({why}); write the file again"
                 ) from error
 
 
 def _result(data: dict[str, Any], skeleton: Skeleton) -> Result:
     if not isinstance(data["speed"], dict) or not isinstance(data["people"], list):
-        raise ValueError("speed is no object or people are no list")
+        raise ValueError("speed is not an object or people is not a list")
     result = Result(
         _jsonl_people(data["people"], skeleton),
         skeleton,

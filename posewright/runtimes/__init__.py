@@ -34,19 +34,19 @@ class Model(Protocol):
 
     @property
     def info(self) -> ModelInfo:
-        """What the file says of itself."""
+        """The metadata of the file."""
 
     @property
     def codec(self) -> Codec:
-        """How its views are cut and its outputs read."""
+        """How views are cropped and outputs decoded."""
 
     @property
     def skeleton(self) -> Skeleton:
-        """The joints that it finds; none for a detector."""
+        """The joints that it predicts; none for a detector."""
 
     @property
     def runtime(self) -> str:
-        """What runs it, for reports."""
+        """The runtime and precision, for reports."""
 
     def with_threshold(self, score: float) -> Model:
         """Return the same network with another score threshold; UsageError: its codec has none."""
@@ -59,19 +59,19 @@ class Model(Protocol):
 
 
 def decoded(model: Model, outputs: Mapping[str, Array]) -> list[People]:
-    """Return the people of each view; a ModelError where outputs are not what the codec reads."""
+    """Return the people of each view; a ModelError where the outputs do not match the codec."""
     try:
         found = model.codec.decode(outputs)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         shapes = {name: array.shape for name, array in outputs.items()}
         raise ModelError(
-            f"{model.info.name}: outputs {str(shapes)[:200]} are not those of the codec "
-            f"{model.codec.kind!r}, which its file states; export it again"
+            f"{model.info.name}: outputs {str(shapes)[:200]} do not match the codec "
+            f"{model.codec.kind!r} in its metadata; export it again"
         ) from error
     joints = {people.keypoints.shape[1] for people in found} - {0, len(model.skeleton)}
     if joints:
         raise ModelError(
-            f"{model.info.name}: it finds {joints.pop()} joints, and its file names "
+            f"{model.info.name}: it outputs {joints.pop()} joints, but its metadata names "
             f"{len(model.skeleton)}; export it again"
         )
     return found
@@ -88,12 +88,12 @@ def load_model(
     threads: int = 1,
 ) -> Model:
     """Open a network: an ONNX file with our metadata or in a layout that mmdeploy publishes, a
-    .safetensors file of ours, or a network of the zoo by name, filled from `weights`.
+    posewright .safetensors file, or a network of the zoo by name with `weights`.
 
-    layout: "rtmpose", "rtmdet" or "yolox" for a file without metadata whose name does not say it.
-    runtime: "auto" takes OpenVINO where it is installed and the device is a CPU.  precision: "auto"
-    takes bf16 in OpenVINO where the processor has it.  threads: calls that may run at once.
-    Errors: UsageError (unknown option), MissingError (runtime or device not here), ModelError.
+    layout: "rtmpose", "rtmdet" or "yolox", for a file without metadata whose name does not tell.
+    runtime: "auto" uses OpenVINO where it is installed and the device is a CPU.  precision: "auto"
+    uses bf16 in OpenVINO where the processor supports it.  threads: number of concurrent calls.
+    Errors: UsageError (unknown option), MissingError (runtime or device not available), ModelError.
     """
     for word, known in ((runtime, get_args(Runtime)), (precision, get_args(Precision))):
         if word not in known:
@@ -110,7 +110,7 @@ def load_model(
         return TorchModel.load(path, weights=weights, device=device, precision=precision)
     path = Path(path)
     if weights is not None:
-        raise UsageError(f"{path} carries its weights; leave out {weights}")
+        raise UsageError(f"{path} already contains its weights; remove {weights}")
     if _choose(runtime, device, precision) == "openvino":
         from posewright.runtimes.openvino import OpenVinoModel
 
@@ -136,12 +136,12 @@ def _choose(runtime: str, device: str, precision: str) -> str:
     if runtime == "openvino" and not here:
         raise missing("openvino", "runtime openvino")
     if runtime == "openvino" and device not in ("auto", "cpu"):
-        raise UsageError(f"the openvino runtime runs on the cpu only, not on {device!r}")
+        raise UsageError(f"the openvino runtime supports only the cpu, not {device!r}")
     if runtime == "auto":
         runtime = "openvino" if here and device in ("auto", "cpu") else "onnxruntime"
     if runtime == "onnxruntime" and precision == "bf16":
         raise MissingError(
             "bf16 needs the openvino runtime; run: pip install "
-            '"posewright[openvino]" or ask for --precision fp32'
+            '"posewright[openvino]" or use --precision fp32'
         )
     return runtime

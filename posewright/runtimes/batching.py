@@ -1,4 +1,4 @@
-"""Graphs that take a fixed number of views, called with any number."""
+"""Calls of graphs with a fixed batch size, with any number of views."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ Arrays = list[NDArray[Any]]
 
 
 def fixed_batch(shape: Sequence[Any]) -> int:
-    """Return how many views a graph with an input of that shape takes; 0 for any number.
+    """Return the batch size of a graph with an input of that shape; 0 for a dynamic one.
 
-    ModelError for a number that would take all memory: calls are filled up to it.
+    ModelError for a batch size that would exhaust the memory: calls are padded to it.
     """
     views = shape[0] if shape and isinstance(shape[0], int) else 0
     if views > MOST_VIEWS:
-        raise ModelError(f"it takes {views} views a call, more than {MOST_VIEWS}; export it again")
+        raise ModelError(f"its batch size is {views}, more than {MOST_VIEWS}; export it again")
     return views
 
 
 def in_batches(given: Sequence[NDArray[Any]], size: int, run: Callable[[Arrays], Arrays]) -> Arrays:
     """Call `run` with `size` rows of each array at a time; 0 is all at once.
 
-    The last call is filled up with the last row, whose outputs are cut off again.
+    The last call is padded with copies of the last row, whose outputs are removed again.
     """
     count = len(given[0])
     if size in (0, count):

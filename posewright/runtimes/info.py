@@ -1,4 +1,4 @@
-"""What a network file says of itself; `layouts` knows files that say nothing."""
+"""The metadata of a network file; `layouts` recognises files without metadata."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class Input:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Input:
-        """Read the plain form that a file carries; ValueError for what cannot be meant."""
+        """Read the plain form that a file carries; ValueError for an invalid one."""
         if not isinstance(data, Mapping):
-            raise ValueError(f"input {ascii(data)[:40]} is no description of one")
+            raise ValueError(f"input {ascii(data)[:40]} is not a valid description")
         of_input = get_type_hints(cls)
         found = cls(**{name: typed(data[name], hint) for name, hint in of_input.items()})
         if min(found.std) <= 0:
@@ -56,7 +56,7 @@ class Input:
 
     @property
     def raw(self) -> bool:
-        """Whether views go in as they are, because the graph normalises by itself."""
+        """Whether views are passed unchanged, because the graph normalises them itself."""
         return self == Input()
 
     def prepare(self, views: NDArray[np.uint8]) -> NDArray[Any]:
@@ -76,7 +76,7 @@ class Input:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """The self-description of a network file.
+    """The metadata of a network file.
 
     outputs: names that the codec knows, for each output of the graph in order.
     ppose: what `posewright fit nms` has learned for it; files without take the usual constants.
@@ -95,7 +95,7 @@ class ModelInfo:
 
     @property
     def of_people(self) -> bool:
-        """Whether two joints or more have names of a person's body, and none those of an animal."""
+        """Whether at least two joints are named as of a human body and none as of an animal."""
         names = [joint.lower() for joint in self.skeleton.joints]
         body = sum(_BODY.search(name) is not None for name in names)
         return body > 1 and not any(_ANIMAL.search(name) for name in names)
@@ -103,7 +103,7 @@ class ModelInfo:
     def with_threshold(self, score: float) -> ModelInfo:
         """Return the same description with another score threshold; UsageError: there is none."""
         if not hasattr(self.codec, "threshold"):
-            raise UsageError(f"{self.name} has no score threshold; give that of a detector")
+            raise UsageError(f"{self.name} has no score threshold; set that of a detector")
         codec = replace(self.codec, threshold=score)  # type: ignore[type-var]
         return replace(self, codec=codec)
 
@@ -125,9 +125,9 @@ class ModelInfo:
                 ppose=PPoseNMS.from_dict(data["ppose"]) if "ppose" in data else None,
             )
         except KeyError as error:
-            raise ModelError(f"{path}: its posewright metadata lack {error}") from error
+            raise ModelError(f"{path}: its posewright metadata lacks {error}") from error
         except (ModelError, TypeError, ValueError, OverflowError) as error:
-            raise ModelError(f"{path}: its posewright metadata cannot be read: {error}") from error
+            raise ModelError(f"{path}: its posewright metadata is invalid: {error}") from error
 
     def to_json(self) -> str:
         """Return the metadata entry, the same text for the same model."""

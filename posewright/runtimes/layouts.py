@@ -1,8 +1,8 @@
-"""Files without metadata: the layouts that mmdeploy publishes, told by a graph's own description.
+"""Files without metadata: layouts that mmdeploy publishes, recognised by inputs and outputs.
 
 RTMPose, RTMW, DWPose and the hand and face networks: input (B, 3, h, w), outputs simcc_x
-(B, K, w * split) and simcc_y (B, K, h * split).  RTMDet and YOLOX: dets (B, N, 5) and labels
-(B, N), and masks, which nobody reads.
+(B, K, w * split) and simcc_y (B, K, h * split).  RTMDet and YOLOX: dets (B, N, 5) and labels (B,
+N), and masks, which are ignored.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ Shapes = Mapping[str, Shape]
 
 @dataclass(frozen=True)
 class Graph:
-    """What a graph says of its inputs and outputs.
+    """The inputs and outputs of a graph.
 
-    inputs, outputs: names -> shapes, where an axis is a number, or a name or None if it is open.
+    inputs, outputs: names -> shapes, where an axis is a number, or a name or None if it is dynamic.
     types: names of the inputs -> element types.  run: the shapes of the outputs for one blank view
-    of (width, height), which tells the open axes.
+    of (width, height), which resolves the dynamic axes.
     """
 
     inputs: Shapes
@@ -52,7 +52,7 @@ class Graph:
 
 
 def infer_info(path: Path, layout: str, graph: Graph) -> ModelInfo:
-    """Return what is known of a file without metadata; ModelError: it has none of the layouts.
+    """Return the metadata inferred for a file without any; ModelError: its layout is unknown.
 
     RTMDet and YOLOX differ in normalisation only, which the file does not tell: the layout, or
     else the file's name, does.
@@ -101,7 +101,7 @@ def _skeleton(path: Path, joints: int) -> Skeleton:
     if skeleton is None:
         raise ModelError(
             f"{path}: no skeleton is known for {joints} joints; export it with posewright, whose "
-            "files state their joints"
+            "files name their joints"
         )
     return skeleton
 
@@ -145,7 +145,7 @@ def _view_size(path: Path, shape: Shape) -> tuple[int, int]:
         size = int(named[2]), int(named[1])
     else:
         raise ModelError(
-            f"{path}: the input is {list(shape)}, so its size is not known; put HEIGHTxWIDTH "
+            f"{path}: the input is {list(shape)}, so its size is unknown; put HEIGHTxWIDTH "
             "into the file's name, as in rtmpose-m_256x192.onnx"
         )
     if not all(1 <= side <= _LONGEST for side in size) or size[0] * size[1] > MOST_PIXELS:
@@ -160,7 +160,8 @@ def _named(path: Path) -> str:
     found = [name for name in ("rtmdet", "yolox") if name in path.stem.lower()]
     if len(found) != 1:
         raise ModelError(
-            f"{path}: RTMDet and YOLOX files differ only in normalisation; say which it is with "
+            f"{path}: RTMDet and YOLOX files differ only in normalisation; specify which it is "
+            "with "
             f"rtmdet:{path.name} or yolox:{path.name}"
         )
     return found[0]

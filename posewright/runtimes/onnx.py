@@ -1,4 +1,4 @@
-"""onnxruntime: runs everywhere the core is installed."""
+"""onnxruntime: the runtime that every installation has."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _PROVIDERS = {
 class OnnxModel:
     """A network in an onnxruntime session of one thread; the pipeline calls it from several.
 
-    broken: its weights hold NaN; then all outputs are NaN.
+    broken: its weights contain NaN; then all outputs are NaN.
     """
 
     info: ModelInfo
@@ -49,17 +49,17 @@ class OnnxModel:
 
     @property
     def codec(self) -> Codec:
-        """How its views are cut and its outputs read."""
+        """How views are cropped and outputs decoded."""
         return self.info.codec
 
     @property
     def skeleton(self) -> Skeleton:
-        """The joints that it finds."""
+        """The joints that it predicts."""
         return self.info.skeleton
 
     @property
     def runtime(self) -> str:
-        """What runs it, for reports."""
+        """The runtime and precision, for reports."""
         return f"onnxruntime {ort.__version__} {self.session.get_providers()[0]} fp32"
 
     def with_threshold(self, score: float) -> OnnxModel:
@@ -68,7 +68,7 @@ class OnnxModel:
 
     @classmethod
     def load(cls, path: Path, *, layout: str = "", device: str = "auto") -> OnnxModel:
-        """Open a file on a device; a device that is not here is an error, never a fallback."""
+        """Open a file on a device; a device that is missing is an error, never a fallback."""
         name = "cpu" if device == "auto" else device
         if name not in _PROVIDERS:
             raise UsageError(
@@ -82,7 +82,9 @@ class OnnxModel:
         provider = _PROVIDERS[name]
         session = _open(path, provider)
         if session.get_providers()[0] != provider:
-            raise MissingError(f"{provider} did not start; onnxruntime would fall back to the cpu")
+            raise MissingError(
+                f"{provider} did not start, and onnxruntime would fall back to the cpu"
+            )
         return cls(read_info(path, session, layout), session, has_nan(path))
 
     def __call__(
@@ -102,13 +104,13 @@ class OnnxModel:
             arrays = in_batches(given, fixed_batch(inputs[0].shape), run)
         except Exception as error:  # onnxruntime's own errors derive from nothing narrower
             raise ModelError(
-                f"{self.info.name} failed on views of shape {views.shape}: {error}"
+                f"{self.info.name} failed on an input of shape {views.shape}: {error}"
             ) from error
         return dict(zip(names, without_numbers(arrays) if self.broken else arrays, strict=True))
 
 
 def read_info(path: Path, session: Any, layout: str = "") -> ModelInfo:
-    """Return what a file says of itself, or what its inputs and outputs tell."""
+    """Return the metadata of a file, or what its inputs and outputs tell."""
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if text is not None:
         return ModelInfo.from_json(text, path)
@@ -129,12 +131,12 @@ def _run_blank(path: Path, session: Any, size: tuple[int, int]) -> dict[str, tup
     try:
         arrays = session.run(None, {inputs[0].name: np.zeros((1, 3, *size[::-1]), np.float32)})
     except Exception as error:  # onnxruntime's own errors derive from nothing narrower
-        raise ModelError(f"{path} failed on a blank view of {size}: {error}") from error
+        raise ModelError(f"{path} failed on a blank input of {size}: {error}") from error
     return {port.name: array.shape for port, array in zip(outputs, arrays, strict=True)}
 
 
 def data_beside(path: Path) -> Path:
-    """Return where the weights of an .onnx lie that is too large for one file."""
+    """Return the path of the external weights of an .onnx that is too large for one file."""
     return path.with_name(f"{path.name}.data")
 
 
@@ -144,7 +146,7 @@ def open_unoptimised(path: Path) -> Any:
 
 
 def providers() -> list[str]:
-    """Return the execution providers of the onnxruntime that is installed."""
+    """Return the execution providers of the installed onnxruntime."""
     return list(ort.get_available_providers())
 
 

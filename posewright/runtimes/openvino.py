@@ -1,4 +1,4 @@
-"""OpenVINO: the fastest runtime on a CPU, in bf16 where the processor has it."""
+"""OpenVINO: the fastest runtime on a CPU, in bf16 where the processor supports it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _REFUSED = (RuntimeError, IndexError, UnicodeDecodeError)
 
 @cache
 def the_core() -> Any:
-    """Return OpenVINO's Core, the same one for as long as the process lives.
+    """Return OpenVINO's Core, one for the lifetime of the process.
 
     Its CPU plugin gives the thread a stack for signals, and takes it away when the Core goes.  Of
     two that go in another order than the reverse, the second puts back what the first has freed,
@@ -46,7 +46,7 @@ def the_core() -> Any:
 class OpenVinoModel:
     """A compiled network; each calling thread has its own inference request.
 
-    batch: views that the graph takes, 0 for any number.  broken: its weights hold NaN; then all
+    batch: batch size of the graph, 0 for a dynamic one.  broken: its weights contain NaN; then all
     outputs are NaN.
     """
 
@@ -60,17 +60,17 @@ class OpenVinoModel:
 
     @property
     def codec(self) -> Codec:
-        """How its views are cut and its outputs read."""
+        """How views are cropped and outputs decoded."""
         return self.info.codec
 
     @property
     def skeleton(self) -> Skeleton:
-        """The joints that it finds."""
+        """The joints that it predicts."""
         return self.info.skeleton
 
     @property
     def runtime(self) -> str:
-        """What runs it, for reports."""
+        """The runtime and precision, for reports."""
         return f"openvino {ov.__version__.split('-')[0]} cpu {self.precision}"
 
     def with_threshold(self, score: float) -> OpenVinoModel:
@@ -81,7 +81,7 @@ class OpenVinoModel:
     def load(
         cls, path: Path, *, layout: str = "", precision: str = "auto", threads: int = 1
     ) -> OpenVinoModel:
-        """Compile a file for `threads` calls at once, one core each."""
+        """Compile a file for `threads` concurrent calls, one core each."""
         core = the_core()
         if path.suffix == ".xml":
             info = _ir_info(core, path)
@@ -90,7 +90,7 @@ class OpenVinoModel:
         if precision == "auto":
             precision = "bf16" if has_bf16() else "fp32"
         elif precision == "bf16" and not has_bf16():
-            raise MissingError("this processor has no bf16; ask for --precision fp32")
+            raise MissingError("this processor does not support bf16; use --precision fp32")
         config = {
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
             "NUM_STREAMS": threads,
@@ -119,7 +119,7 @@ class OpenVinoModel:
             arrays = in_batches(given, self.batch, self._infer)
         except _REFUSED as error:
             raise ModelError(
-                f"{self.info.name} failed on views of shape {views.shape}: {error}"
+                f"{self.info.name} failed on an input of shape {views.shape}: {error}"
             ) from error
         if self.broken:
             arrays = without_numbers(arrays)
@@ -140,7 +140,7 @@ def _ir_info(core: Any, path: Path) -> ModelInfo:
         # OpenVINO takes anything else for a network of TensorFlow, and prints what it is not.
         with open_regular(path) as file:
             if b"<net" not in file.read(_HEAD):
-                raise RuntimeError("it has no network in it")
+                raise RuntimeError("it contains no network")
         text = core.read_model(path).get_rt_info(METADATA_KEY).astype(str)
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}{near(path)}") from error

@@ -1,4 +1,4 @@
-"""torch: runs the networks of the zoo as they are, on a processor or a GPU."""
+"""torch: runs the networks of the zoo without export, on a CPU or a GPU."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ class TorchModel:
 
     @property
     def codec(self) -> Codec:
-        """How its views are cut and its outputs read."""
+        """How views are cropped and outputs decoded."""
         return self.info.codec
 
     @property
     def skeleton(self) -> Skeleton:
-        """The joints that it finds."""
+        """The joints that it predicts."""
         return self.info.skeleton
 
     @property
     def runtime(self) -> str:
-        """What runs it, for reports."""
+        """The runtime and precision, for reports."""
         return f"torch {torch.__version__} {self.device} {self.precision}"
 
     def with_threshold(self, score: float) -> TorchModel:
@@ -64,12 +64,14 @@ class TorchModel:
 
         name: a .safetensors file that describes itself, or a network of the zoo with `weights`.
         options: of `create`, before those that the file states.  UsageError: a name without
-        weights, which would find nobody.
+        weights, which would find no person.
         """
         if Path(name).suffix == ".safetensors":
             network, info = load_model(Path(name))
         elif weights is None and Path(name).is_file():
-            raise UsageError(f"{name} is not a file of ours; run: posewright models convert {name}")
+            raise UsageError(
+                f"{name} is not a posewright file; run: posewright models convert {name}"
+            )
         elif weights is None:
             raise UsageError(f"{name} has no weights of its own; add --weights FILE (.safetensors)")
         else:
@@ -104,7 +106,7 @@ class TorchModel:
                 outputs = self.network(*x)
         except RuntimeError as error:
             raise ModelError(
-                f"{self.info.name} failed on views of shape {views.shape}: {error}"
+                f"{self.info.name} failed on an input of shape {views.shape}: {error}"
             ) from error
         return {key: value.float().cpu().numpy() for key, value in outputs.items()}
 
@@ -122,5 +124,7 @@ def _device(name: str) -> str:
     if kind not in here:
         raise UsageError(f"torch has no device {name!r}{nearest(kind, here)}; {', '.join(here)}")
     if not here[kind]:
-        raise MissingError(f"device {name!r} is not on this machine, or this torch cannot use it")
+        raise MissingError(
+            f"device {name!r} is missing on this machine, or this torch cannot use it"
+        )
     return name

@@ -1,7 +1,7 @@
-"""Whether the weights of an ONNX file hold NaN, without the package that reads such files.
+"""Detect NaN in the weights of an ONNX file, without the onnx package.
 
-Runtimes may turn NaN into numbers, as OpenVINO does where it clamps.  A network with such weights
-has no output at all, so that what a runtime makes of it must not be taken for one.
+Runtimes may turn NaN into numbers, as OpenVINO does where it clamps.  The outputs of such a network
+are meaningless, whatever numbers a runtime returns.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _NAN_BYTES = {  # of floats in 8 bits: E4M3FN, E4M3FNUZ, E5M2, E5M2FNUZ, E8M0
 def has_nan(path: Path) -> bool:
     """Tell whether a floating number in the file, or in those beside it, is NaN.
 
-    Tensors and attributes count, those of branches, loops and functions too.  A file that is no
+    Tensors and attributes count, those of branches, loops and functions too.  A file that is not an
     ONNX file holds none.
     """
     try:

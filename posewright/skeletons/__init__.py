@@ -1,4 +1,4 @@
-"""Skeletons: what a joint's number means.  Nothing else in the package knows it.
+"""Skeletons: the meaning of joint indices.  No other part of the package defines it.
 
 One name per joint in all of them, so that `Skeleton.mapping` works between any two: what data
 sets call head, head top or top of the head is top_head; upper neck, head bottom and neck are neck;

@@ -25,7 +25,7 @@ class Skeleton:
     joints: K names, left and right ones beginning with "left_" and "right_".  links: pairs of joint
     numbers to draw.  sigmas: K per-joint standard deviations of the OKS metric (COCO), in units of
     the square root of the person's area.  mirror: K numbers of the joints' mirror images, where
-    they do not follow from the names; a ValueError where they are no pairs.
+    they do not follow from the names; a ValueError where they are not pairs.
     """
 
     name: str
@@ -97,18 +97,18 @@ class Skeleton:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Skeleton:
-        """Read what `to_dict` wrote; ValueError for anything else, KeyError where a key is not."""
+        """Read what `to_dict` wrote; ValueError for anything else, KeyError for a missing key."""
         if not isinstance(data, Mapping):
-            raise ValueError(f"{ascii(data)[:40]} is no skeleton")
+            raise ValueError(f"{ascii(data)[:40]} is not a skeleton")
         joints = typed(data["joints"], tuple[str, ...])
         if len(joints) > MOST_JOINTS:
             raise ValueError(f"a skeleton of {len(joints)} joints")
         links = typed(data.get("links", ()), tuple[tuple[int, int], ...])
         if not all(0 <= end < len(joints) for link in links for end in link):
-            raise ValueError(f"a link to another than joints 0 to {len(joints) - 1}")
+            raise ValueError(f"a link has a joint outside of 0 to {len(joints) - 1}")
         sigmas = typed(data.get("sigmas", ()), tuple[float, ...])
         if not all(sigma > 0 for sigma in sigmas):
-            raise ValueError("a sigma that is not positive")
+            raise ValueError("a sigma is not positive")
         mirror = typed(data.get("mirror", ()), tuple[int, ...])
         return cls(text_of(data["name"]), joints, links, sigmas, mirror)
 

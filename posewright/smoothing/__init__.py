@@ -1,7 +1,7 @@
-"""Smoothing: joints that do not tremble, and short absences filled in; identity by identity.
+"""Smoothing: less jitter of joints, and short gaps filled in, separately for each identity.
 
 A stage takes results one by one and returns those that are ready, in order.  `create_smoother`
-chains what was asked for; a chain without stages hands everything through.
+chains those requested; a chain without stages passes everything through.
 
 spec      what --smooth says
 gaps      interpolation over short absences
@@ -54,11 +54,11 @@ class Stage(Protocol):
         """Take one result; return those that are ready, none or several."""
 
     def finish(self) -> list[Result]:
-        """Return what was held back, and forget everybody: another source may follow."""
+        """Return the results held back, and reset the state: another source may follow."""
 
 
 class Chain:
-    """Stages one after the other, as one stage; they start afresh with every sequence."""
+    """Stages in series, as one stage; they are reset at every new sequence."""
 
     def __init__(self, stages: Sequence[Stage] = ()) -> None:
         self._stages = list(stages)
@@ -66,7 +66,7 @@ class Chain:
 
     @property
     def notes(self) -> list[str]:
-        """What the stages have to say."""
+        """Notes of the stages."""
         return [note for stage in self._stages for note in stage.notes]
 
     def push(self, result: Result) -> list[Result]:
@@ -96,13 +96,13 @@ def create_smoother(
     live: bool = False,
     pictures: bool = False,
 ) -> Chain:
-    """Return the stages that fill gaps and smooth, in this order; none where nothing is asked.
+    """Return the stages that fill gaps and smooth, in this order; none where nothing is requested.
 
-    smooth: a method, see parse_smoothing.  gap: seconds between two sights of a person or joint
-    that are filled in and bridged; 0 fills nothing, None is 0.2 where `smooth` is given and the
-    source is not live.  fps: frames a second, for results without times.  live: the source has no
-    end, so that results may wait for seconds only.  images: results carry images, which take
-    memory while they wait.  UsageError for what cannot be meant or done.
+    smooth: a method, see parse_smoothing.  gap: seconds between two observations of a person or
+    joint that are filled in and bridged; 0 fills nothing, None is 0.2 where `smooth` is given and
+    the source is not live.  fps: frame rate, for results without timestamps.  live: the source has
+    no end, so that results may wait for seconds only.  images: results carry images, which take
+    memory while they wait.  UsageError for an invalid or unsupported setting.
     """
     method = parse_smoothing(smooth) if isinstance(smooth, str) else smooth
     if gap is None:
@@ -115,19 +115,20 @@ def create_smoother(
         # raise the UsageError of a method that needs frames which have not come yet
         if live:
             raise UsageError(
-                f"{method.name} needs the whole sequence, a live source has none; smooth with "
+                f"{method.name} needs the whole sequence, and a live source has no end; smooth "
+                "with "
                 "one-euro or kalman, or save poses and run `posewright track` on them"
             )
         if pictures:
             raise UsageError(
-                f"{method.name} works on a thousand frames at a time, whose images do not fit in "
+                f"{method.name} processes a thousand frames at a time, whose images do not fit in "
                 "memory; save without images and video, or smooth with one-euro or kalman"
             )
     lag = method.settings.get("lag", 0.0) if method is not None else 0.0
     if pictures and gap + lag > MAX_PICTURES:
         raise UsageError(
-            f"images cannot wait {gap + lag:g} seconds for their poses; take a gap and lag of "
-            f"{MAX_PICTURES:g} second together, or save without images and video"
+            f"images cannot be kept {gap + lag:g} seconds for their poses; reduce gap plus lag to "
+            f"{MAX_PICTURES:g} second, or save without images and video"
         )
     fill: list[Stage] = [Gaps(gap, fps)] if gap > 0 else []
     return Chain(fill if method is None else [*fill, _stage(method, gap, fps)])

@@ -34,12 +34,13 @@ class _Held:
 
 
 class Blocks:
-    """Runs Butterworth or Savitzky-Golay over a thousand frames and what lies on both sides.
+    """Applies Butterworth or Savitzky-Golay to blocks of a thousand frames with context.
 
-    The sides are as long as the filter's memory: results equal those of the whole sequence to a
-    thousandth of a pixel.  Each joint of an identity is cut into runs where it was unseen for more
-    than `gap` seconds; what was not seen stays.  Runs of unequal times are interpolated to equal
-    ones and back.  Memory: the thousand frames and both sides, without images.
+    The context on both sides is as long as the filter's memory: results equal those of the whole
+    sequence to a thousandth of a pixel.  Each joint of an identity is cut into runs where it was
+    unobserved for more than `gap` seconds; unobserved joints stay unchanged.  Runs of unequal times
+    are interpolated to equal ones and back.  Memory: the thousand frames and both sides, without
+    images.
     """
 
     def __init__(self, method: Smoothing, gap: float, fps: float) -> None:
@@ -59,7 +60,7 @@ class Blocks:
         return self._leave(stop, side) if stop - self._done >= _CORE else []
 
     def finish(self) -> list[Result]:
-        """Return what is left, and forget everybody."""
+        """Return the remaining results, and reset the state."""
         ready = self._leave(len(self._held), 0)
         self._held, self._done, self._clock = [], 0, Clock(self._fps)
         return ready
@@ -95,8 +96,8 @@ class Blocks:
         if cutoff < 0.49 * rate:
             return lambda values: butterworth(values, rate, cutoff, order)
         note = (
-            f"butterworth: {rate:.3g} frames a second hold nothing above {rate / 2:.3g} Hz, so "
-            f"that a cutoff of {cutoff:g} Hz left them as they were; choose a lower one"
+            f"butterworth: {rate:.3g} frames per second contain no frequency above {rate / 2:.3g} "
+            f"Hz, so a cutoff of {cutoff:g} Hz had no effect; choose a lower one"
         )
         if note not in self.notes:
             self.notes.append(note)

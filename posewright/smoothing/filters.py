@@ -12,9 +12,9 @@ _Section = tuple[tuple[float, float, float], tuple[float, float]]
 
 
 def butterworth(values: Doubles, rate: float, cutoff: float, order: int = 4) -> Doubles:
-    """Low-pass (T, ...) values forwards and backwards, so that nothing is delayed.
+    """Low-pass (T, ...) values forwards and backwards, without phase delay.
 
-    rate: values a second.  cutoff: Hz, below rate / 2; half of the amplitude is left there (-3 dB
+    rate: values per second.  cutoff: Hz, below rate / 2; half of the amplitude is left there (-3 dB
     each way).  order: of both passes together, 2, 4 or 8, as movement science counts.  The ends are
     continued by their point reflections (Gustafsson 1996 names the alternatives).
     """
@@ -69,8 +69,8 @@ def _filtered(values: Doubles, section: _Section) -> Doubles:
 def savgol(values: Doubles, window: int = 9, order: int = 2) -> Doubles:
     """Fit a polynomial to each window of (T, ...) values and take its middle.
 
-    The first and last half window take the places of the first and last fit.  Fewer values than
-    the window have a smaller one; too few for the order stay (Savitzky, Golay 1964).
+    The first and last half window take the places of the first and last fit.  Fewer values than the
+    window get a smaller one; too few for the order stay unchanged (Savitzky, Golay 1964).
     """
     count = len(values)
     window = min(window, count - 1 + count % 2)

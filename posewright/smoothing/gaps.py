@@ -1,4 +1,4 @@
-"""Gaps: who or what is away for a moment stands on the line between the two sights."""
+"""Gaps: people and joints missing for a moment are interpolated between two observations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Held:
     time: float
 
     def add(self, person: People) -> None:
-        """Put somebody behind all others."""
+        """Append a person."""
         people = People.concat([self.result.people, person])
         self.result = self.result.replace(people=people)
 
@@ -52,11 +52,11 @@ class _Sight:
 
 
 class Gaps:
-    """Fills in people and joints between two sights that lie at most `gap` seconds apart.
+    """Fills in people and joints between two observations that are at most `gap` seconds apart.
 
-    Nothing is added before the first or after the last sight.  A person who is filled in comes last
-    in the frame, in the box between both boxes; joints without two sights have the score 0 there.
-    Results leave `gap` seconds later; memory: as many frames.
+    Nothing is added before the first or after the last observation.  A person who is filled in
+    comes last in the frame, in the box between both boxes; joints without two observations have the
+    score 0 there.  Results leave `gap` seconds later; memory: as many frames.
     """
 
     def __init__(self, gap: float, fps: float) -> None:
@@ -68,7 +68,7 @@ class Gaps:
         self._clock = Clock(fps)
 
     def push(self, result: Result) -> list[Result]:
-        """Take a frame; return those that nobody seen from now on can change."""
+        """Take a frame; return those that later observations cannot change."""
         now = self._clock(result)
         if result.status == "ok":
             for row in followed(result.people).tolist():
@@ -83,7 +83,7 @@ class Gaps:
         return ready
 
     def finish(self) -> list[Result]:
-        """Return the frames that waited, and forget everybody."""
+        """Return the frames that waited, and reset the state."""
         ready = [held.result for held in self._held]
         self._held.clear()
         self._sights, self._clock = {}, Clock(self._fps)

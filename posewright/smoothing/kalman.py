@@ -1,4 +1,4 @@
-"""A Kalman smoother with a fixed lag: joints of constant velocity but for random pushes."""
+"""A Kalman smoother with a fixed lag: constant velocity with white-noise acceleration."""
 
 from __future__ import annotations
 
@@ -47,11 +47,12 @@ class _Held:
 class Kalman:
     """Filters forwards and, over the last `lag` seconds, back again (Rauch, Tung, Striebel 1965).
 
-    cutoff: Hz, at which half of the amplitude is left.  Pushes are white, so that with much lag the
-    response is 1 / (1 + (f / cutoff)^4), that of a Butterworth filter of order 2 run both ways; a
-    lag of one period of the cutoff comes close.  Sights count by their scores.  Unequal times are
-    respected.  Results leave `lag` seconds later; memory: as many frames.  A joint unseen for more
-    than `gap` seconds begins anew; joints with a low score are left where they are.
+    cutoff: Hz, at which half of the amplitude is left.  Accelerations are white noise, so that with
+    much lag the response is 1 / (1 + (f / cutoff)^4), that of a Butterworth filter of order 2 run
+    both ways; a lag of one period of the cutoff comes close.  Observations are weighted by their
+    scores.  Unequal times are respected.  Results leave `lag` seconds later; memory: as many
+    frames.  A joint unobserved for more than `gap` seconds is reset; joints with a low score stay
+    unchanged.
     """
 
     def __init__(self, gap: float, fps: float, cutoff: float = 6.0, lag: float = 0.1) -> None:
@@ -80,7 +81,7 @@ class Kalman:
         return self._leave(count)
 
     def finish(self) -> list[Result]:
-        """Return the frames that waited, and forget everybody."""
+        """Return the frames that waited, and reset the state."""
         ready = self._leave(len(self._held))
         self._table, self._clock = Table.empty(0, len(_UNKNOWN)), Clock(self._fps)
         self._last = 0.0

@@ -1,4 +1,4 @@
-"""The one-euro filter: still joints are held still, fast ones are followed at once."""
+"""The one-euro filter: strong smoothing of slow joints, little lag of fast ones."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _SPEED_CUTOFF = 1.0  # Hz, of the speed that decides about the cutoff
 class OneEuro:
     """Casiez, Roussel, Vogel 2012: a low-pass filter whose cutoff grows with the joint's speed.
 
-    min_cutoff: Hz at rest; lower trembles less.  beta: Hz per px/s of speed (both directions
-    together, so that the image may be turned); higher lags less.  Causal: every result leaves at
-    once.  Unequal times are respected.  A joint unseen for more than `gap` seconds begins anew;
-    joints with a low score are left where they are and teach nothing.
+    min_cutoff: Hz at rest; a lower one reduces jitter.  beta: Hz per px/s of speed (both directions
+    together, so that the image may be turned); a higher one reduces lag.  Causal: every result is
+    returned immediately.  Unequal times are respected.  A joint unobserved for more than `gap`
+    seconds is reset; joints with a low score stay unchanged and do not update the filter.
     """
 
     def __init__(self, gap: float, fps: float, min_cutoff: float = 1.0, beta: float = 0.01) -> None:
@@ -52,7 +52,7 @@ class OneEuro:
         ]
 
     def finish(self) -> list[Result]:
-        """Forget everybody; nothing was held back."""
+        """Reset the state; nothing was held back."""
         self._table, self._clock = Table.empty(0, len(_UNKNOWN)), Clock(self._fps)
         return []
 

@@ -1,4 +1,4 @@
-"""Choosing one person of a sequence: the longest seen, the largest, the most central, or an id."""
+"""Choose one person of a sequence: seen longest, largest, most central, or by identity."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ RULES = ("longest", "largest", "central")
 
 
 def check_choice(choice: str) -> None:
-    """Raise a UsageError for what is neither a rule nor an identity."""
+    """Raise a UsageError unless the choice is a rule or an identity."""
     if choice not in RULES and not choice.isdecimal():
         raise UsageError(
-            f"no person {choice!r}{nearest(choice, RULES)}; say {', '.join(RULES)} or an identity"
+            f"no person {choice!r}{nearest(choice, RULES)}; choose {', '.join(RULES)} or an "
+            "identity"
         )
 
 
 def choose(results: Iterable[Result], choice: str) -> int:
-    """Return the identity that `choice` means in one sequence; -1 where nobody has one.
+    """Return the identity that `choice` means in one sequence; -1 where no person has one.
 
     Every frame adds to each person's sum: "longest" 1, "largest" the area of the box, "central" the
     closeness of its middle to the image's (1 there, 0 in a corner); the highest sum is it, the
-    lowest identity of equal ones.  Being away adds nothing.  An identity that does not occur gives
+    lowest identity of equal ones.  Absence adds nothing.  An identity that does not occur gives
     -1.  UsageError for "central" without the images' sizes.
     """
     check_choice(choice)
@@ -45,7 +46,7 @@ def choose(results: Iterable[Result], choice: str) -> int:
 
 
 def only(people: People, person: int) -> People:
-    """Return that person, or nobody."""
+    """Return that person, or no people."""
     return people[np.flatnonzero((people.ids == person) & (people.ids >= 0))[:1]]
 
 
@@ -59,8 +60,8 @@ def _values(result: Result, choice: str) -> Floats:
     middle = np.array(result.size, np.float32) / 2
     if not middle.all():
         raise UsageError(
-            "the most central person needs the images' sizes, which these poses do not hold; "
-            "take longest or largest, or poses.jsonl"
+            "the most central person needs the images' sizes, which these poses do not contain; "
+            "choose longest or largest, or use poses.jsonl"
         )
     away = np.linalg.norm(corners.mean(1) - middle, axis=1) / np.linalg.norm(middle)
     return np.asarray(np.maximum(1 - away, 0), np.float32)

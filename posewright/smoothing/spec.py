@@ -1,4 +1,4 @@
-"""What --smooth says: a method's name and its settings."""
+"""The value of --smooth: a method and its settings."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Smoothing:
 
     @property
     def whole(self) -> bool:
-        """Whether it needs what comes later, more than a short lag of it."""
+        """Whether it needs later frames beyond a short lag."""
         return self.name in ("butterworth", "savgol")
 
 
 def parse_smoothing(text: str) -> Smoothing:
     """Read "one-euro", "butterworth:6" or "kalman:cutoff=4,lag=0.2".
 
-    A number without a name belongs to the setting of that place.  UsageError for a method or
-    setting that does not exist (it suggests the nearest) and for numbers that cannot be meant.
+    A number without a name sets the setting at that position.  UsageError for a method or
+    setting that does not exist (it suggests the nearest) and for invalid numbers.
     """
     name, _, rest = text.strip().partition(":")
     if name not in METHODS:
@@ -47,10 +47,13 @@ def parse_smoothing(text: str) -> Smoothing:
     # check what takes few values only, or depends on another setting
     order, window = settings.get("order", 2), settings.get("window", 3)
     if name == "butterworth" and order not in (2, 4, 8):
-        raise UsageError(f"butterworth's order is 2, 4 or 8, both passes together, not {order:g}")
+        raise UsageError(
+            f"butterworth's order must be 2, 4 or 8, for both passes together, not {order:g}"
+        )
     if name == "savgol" and (window % 2 != 1 or order % 1 or order >= window):
         raise UsageError(
-            f"savgol needs an odd window and a whole order below it, not {window:g} and {order:g}"
+            f"savgol needs an odd window and an integer order below it, not {window:g} and "
+            f"{order:g}"
         )
     return Smoothing(name, settings)
 
@@ -71,5 +74,7 @@ def _setting(name: str, place: int, word: str) -> tuple[str, float]:
     except ValueError:
         value = float("nan")
     if not least <= value <= most:
-        raise UsageError(f"{name}'s {key} is a number from {least:g} to {most:g}, not {number!r}")
+        raise UsageError(
+            f"{name}'s {key} must be a number from {least:g} to {most:g}, not {number!r}"
+        )
     return key, value

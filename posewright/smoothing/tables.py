@@ -1,4 +1,4 @@
-"""What the stages share: when a frame was, who is to be smoothed, and what is known of people."""
+"""Shared by the stages: the time of a frame, the people to smooth, and the state of identities."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NEVER = -np.inf  # the time of what was not seen yet
 
 
 class Clock:
-    """Tells the seconds of frames, always growing; from numbers where frames carry no times."""
+    """Tells the time of frames in seconds, always increasing; by number without timestamps."""
 
     def __init__(self, fps: float) -> None:
         self.interval = 1 / fps  # seconds between the last two frames
@@ -38,21 +38,21 @@ class Clock:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """What is known of M identities.  ids: (M,), each once.  data: (M, K, C) per joint."""
+    """The state of M identities.  ids: (M,), each once.  data: (M, K, C) per joint."""
 
     ids: Ints
     data: Doubles
 
     @classmethod
     def empty(cls, joints: int, channels: int) -> Table:
-        """Return the table of nobody."""
+        """Return an empty table."""
         return cls(np.zeros(0, np.int64), np.zeros((0, joints, channels)))
 
     def __getitem__(self, rows: NDArray[np.bool_]) -> Table:
         return Table(self.ids[rows], self.data[rows])
 
     def take(self, ids: Ints, unknown: Doubles) -> Doubles:
-        """Return (N, K, C): what is known of `ids`; (C,) `unknown` of those without a row."""
+        """Return (N, K, C): the state of `ids`; (C,) `unknown` for those without a row."""
         same = self.ids[:, None] == ids
         found = same.any(0)
         joints = self.data.shape[1]
@@ -61,7 +61,7 @@ class Table:
         return data
 
     def put(self, ids: Ints, data: Doubles) -> Table:
-        """Return the table in which (N, K, C) `data` is what is known of `ids`."""
+        """Return the table in which (N, K, C) `data` is the state of `ids`."""
         others = self[~np.isin(self.ids, ids)]
         return Table(np.concatenate([others.ids, ids]), np.concatenate([others.data, data]))
 

@@ -62,8 +62,7 @@ __all__ = ["Color", "Frames", "Kind", "Source", "gathered", "open_source", "toge
 
 SUPPORTED = (
     "an image, a folder, a glob, a pattern (img_%04d.jpg), a .txt list, a .zip of images, a "
-    "video, a camera number, a stream's address, an array, a PIL image, a Frame or a list of "
-    "pictures"
+    "video, a camera number, a stream's address, an array, a PIL image, a Frame or a list of images"
 )
 
 
@@ -77,7 +76,7 @@ def open_source(
     fps: float | None = None,
     stopped: Callable[[], int] = lambda: 0,
 ) -> Source:
-    """Open whatever holds images as an iterator of RGB frames; the content decides, not the name.
+    """Open anything that contains images as an iterator of RGB frames, by content, not by name.
 
     spec: a path of an image (JPEG, PNG, WebP, TIFF, BMP), folder, glob, .txt list, .zip or video;
     a pattern of numbered images ("img_%04d.jpg"), whose frames have the numbers in the names;
@@ -85,13 +84,13 @@ def open_source(
     udp://; a uint8 array (H, W), (H, W, 3) or (N, H, W, 3); a PIL image; a Frame; an iterable of
     such images; a Source.
     color: channel order of arrays.  max_pixels: a larger image or video is not decoded.
-    latest: cameras and streams yield the newest image and drop what is late.  retry_s: seconds
-    without an image after which a camera or stream is given up.  fps: images a second, which
-    gives the images of a folder, list, archive or glob times; videos and streams have their own.
-    stopped: asked several times a second while a camera or stream is waited for; true ends it.
+    latest: cameras and streams yield the newest image and drop late ones.  retry_s: seconds without
+    an image after which a camera or stream is abandoned.  fps: frame rate that gives timestamps to
+    the images of a folder, list, archive or glob; videos and streams have their own.  stopped:
+    asked several times per second while waiting for a camera or stream; true ends it.
 
-    An image that cannot be read is a frame with a status and stops nothing.  SourceError: nothing
-    is there, or it holds no images.  UsageError: the arguments cannot be meant.
+    An image that cannot be read becomes a frame with a status; the iteration continues.
+    SourceError: the source does not exist or holds no images.  UsageError: an argument is invalid.
     """
     if color not in (None, "rgb", "bgr"):
         raise UsageError(
@@ -100,7 +99,7 @@ def open_source(
     if max_pixels < 1:
         raise UsageError(f"max_pixels must be at least 1, not {max_pixels}")
     if not (retry_s >= 0 and math.isfinite(retry_s)):
-        raise UsageError(f"retry_s must be 0 or more seconds, not {retry_s}")
+        raise UsageError(f"retry_s must be at least 0 seconds, not {retry_s}")
     if fps is not None:
         check_rate(fps)
     if isinstance(spec, Frames):
@@ -123,7 +122,7 @@ def _open_camera(number: int, **live: Any) -> Frames:
     from posewright.sources.stream import open_camera
 
     if number < 0:
-        raise UsageError(f"a camera's number is 0 or more, not {number}")
+        raise UsageError(f"a camera number must be at least 0, not {number}")
     return open_camera(number, **live)
 
 
@@ -152,7 +151,7 @@ def _open_name(name: str, max_pixels: int, fps: float | None, live: dict[str, An
 def _path_loads(
     name: str, max_pixels: int, resources: ExitStack, notes: list[str]
 ) -> list[Load] | None:
-    """Return the images that a path stands for; None for a video, SourceError for nothing.
+    """Return the images of a path; None for a video, SourceError where there are none.
 
     notes: what else is there is added to them.
     """
@@ -168,10 +167,10 @@ def _path_loads(
         return _file_loads(name, max_pixels, resources, notes)
     except OSError as error:
         raise SourceError(
-            f"cannot read {name}: {error.strerror}; check it and its rights"
+            f"cannot read {name}: {error.strerror}; check the path and its permissions"
         ) from error
     except ValueError as error:
-        raise SourceError(f"{name!r} is no name of a file: {error}") from error
+        raise SourceError(f"{name!r} is not a valid file name: {error}") from error
 
 
 def _file_loads(
@@ -182,7 +181,7 @@ def _file_loads(
     suffix = PurePath(name).suffix.lower()
     if kind == "playlist" or suffix in PLAYLISTS:
         raise SourceError(
-            f"{name} is a playlist, which is not followed; name the videos themselves"
+            f"{name} is a playlist, which posewright does not follow; name the videos themselves"
         )
     if kind == "zip":
         return zip_loads(name, max_pixels, resources, notes)
@@ -193,7 +192,7 @@ def _file_loads(
     if not os.path.isfile(name):
         raise SourceError(f"{name} is a device or pipe, not a file; cameras are named camera:0")
     if not head:
-        raise SourceError(f"{name} is empty (0 bytes); get the file again")
+        raise SourceError(f"{name} is empty (0 bytes); download or copy it again")
     return None
 
 
@@ -233,7 +232,7 @@ def _item_loads(
     if loads is not None:
         return loads
     if not isinstance(item, (str, os.PathLike)):
-        raise UsageError(f"{type(item).__name__} in a list is no image; a list holds images only")
+        raise UsageError(f"{type(item).__name__} in a list is not an image; pass images only")
     name = os.fsdecode(item)
     if is_address(name):
         return [lambda _: Frame.failed(without_secrets(name), NOT_LISTED)]
@@ -248,4 +247,4 @@ def _item_loads(
         return failed(str(error))
     if found is not None:
         return found
-    return failed("it is no image; open videos one by one, not in a list")
+    return failed("it is not an image; open videos one by one, not in a list")

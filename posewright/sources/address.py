@@ -1,4 +1,4 @@
-"""Which addresses are sources, and which are none."""
+"""Which network addresses are valid sources."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def protocols(address: str) -> str:
 
 
 def is_stream(name: str) -> bool:
-    """Tell an address that is read from a path, which may hold a colon.
+    """Tell whether a name is an address to read and not a path, which may hold a colon.
 
     UsageError for an address of any other kind.
     """
@@ -50,7 +50,8 @@ def is_stream(name: str) -> bool:
         raise UsageError(f"an address begins with {scheme}://; write both slashes")
     if mark == "://" or scheme in (*COMMANDS, "camera"):
         raise UsageError(
-            f"{scheme}: is no kind of source{nearest(scheme, STREAMS)}; use {', '.join(STREAMS)}, "
+            f"{scheme}: is not a supported protocol{nearest(scheme, STREAMS)}; use "
+            f"{', '.join(STREAMS)}, "
             f"camera:NUMBER, or the path itself for a file"
         )
     return False

@@ -46,12 +46,12 @@ def array_loads(array: NDArray[Any], color: Color | None) -> list[Load]:
         or 0 in shape[-3 + (not colored) :]
     ):
         raise UsageError(
-            f"an array of shape {shape} and type {array.dtype} is no image; pass (H, W, 3), "
+            f"an array of shape {shape} and type {array.dtype} is not an image; pass (H, W, 3), "
             f"(N, H, W, 3) or grey (H, W) of uint8"
         )
     if colored and color is None:
         raise UsageError(
-            f"the colour order of an array of shape {shape} is not known; say color='rgb' or "
+            f"the channel order of an array of shape {shape} is unknown; specify color='rgb' or "
             f"color='bgr' (OpenCV's order)"
         )
     rows = array if array.ndim == 4 else array[None]
@@ -82,13 +82,15 @@ def _pil_frame(image: Image, max_pixels: int, depths: Depths) -> Frame:
 
 def _rgb(image: Image, depths: Depths) -> NDArray[np.uint8]:
     if min(image.size) < 1:
-        raise BadPicture(f"it has {image.size[0]} x {image.size[1]} pixels; leave it out")
+        raise BadPicture(f"it has {image.size[0]} x {image.size[1]} pixels; remove it")
     if image.mode.startswith("I;16"):  # PIL would clip at 255
         values = np.asarray(image, np.uint16)
         grey = eight_bits(values, depths.of("", values))
         return np.repeat(grey[..., None], 3, 2)
     if image.mode in ("I", "F"):
-        raise BadPicture(f"PIL images of mode {image.mode!r} have no known range; convert to 'RGB'")
+        raise BadPicture(
+            f"PIL images of mode {image.mode!r} have an unknown value range; convert to 'RGB'"
+        )
     if "transparency" in image.info:  # PIL wants such palettes to pass through RGBA
         image = image.convert("RGBA")
     return np.array(image.convert("RGB"), np.uint8)

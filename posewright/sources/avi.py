@@ -1,4 +1,4 @@
-"""The index of an AVI file: it lists every image, also one whose chunk cannot be found."""
+"""The index of an AVI file; it lists every frame, even those whose chunk cannot be found."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ SLOWEST, FASTEST = 1e-6, 1000.0  # frames a second: one in 12 days
 
 
 def check_rate(fps: float) -> None:
-    """Raise a UsageError for a frame rate that no source has."""
+    """Raise a UsageError for a frame rate outside of the valid range."""
     if not SLOWEST <= fps <= FASTEST:
         raise UsageError(f"fps must lie between {SLOWEST:g} and {FASTEST:g}, not {fps}")
 
@@ -27,12 +27,12 @@ def check_rate(fps: float) -> None:
 class Source(Protocol):
     """An iterator of frames and a context manager; a frame that cannot be read has a status.
 
-    name: what the user called it, a password left out.  total: the declared number of frames.
-    fps: frames a second of a video or stream.  size: (width, height) px of a video or stream as
+    name: as the user gave it, without a password.  total: the declared number of frames.
+    fps: frame rate of a video or stream.  size: (width, height) px of a video or stream as
     it is shown; of a stream that turns its images, once the first has come.  total, fps and
-    size are None where nobody knows them.  dropped: frames that a stream opened with
-    latest=True left out because newer ones had come.  notes: what the user should know about
-    what was left out so far, one line each.
+    size are None where they are unknown.  dropped: frames that a stream opened with
+    latest=True dropped because newer ones had arrived. notes: what the user should know about what
+    was skipped so far, one line each.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Frames:
     """The source that yields what a generator yields, and frees `resources` at its end.
 
     stop: called first by `close`; wakes a generator that waits for a stream.  late: tells how many
-    frames were dropped so far.  notes: tells what was left out so far.  All frames of a video or
+    frames were dropped so far.  notes: tells what was skipped so far.  All frames of a video or
     stream belong to one sequence, which has the source's name.
     """
 
@@ -92,12 +92,12 @@ class Frames:
 
     @property
     def dropped(self) -> int:
-        """Frames left out because newer ones had come."""
+        """Number of frames dropped because newer ones had arrived."""
         return self._late()
 
     @property
     def notes(self) -> list[str]:
-        """What was left out so far, one line each."""
+        """What was skipped so far, one line each."""
         return self._notes()
 
     def __iter__(self) -> Iterator[Frame]:

@@ -1,4 +1,4 @@
-"""The images of a container in the order in which they are shown, the lost ones among them."""
+"""The frames of a container in presentation order, lost ones included."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ Item = VideoFrame | Lost
 
 
 class Decoder:
-    """The frames of a container in order, with a Lost for each image that damage took away.
+    """The frames of a container in order, with a Lost for each frame that damage made undecodable.
 
-    packets, lost: read, and not decoded.  broken: places where the container could not be read.
-    reached: end of the last packet in seconds of the stream's clock.  index: what an AVI says that
-    it holds.
+    packets, lost: numbers of packets read and of frames not decoded.  broken: places where the
+    container could not be read.  reached: end of the last packet in seconds of the stream's clock.
+    index: of an AVI file.
 
     A lost image has a packet of its own, or an entry in an AVI's index.  In a transport stream or
-    Matroska file its packet may be gone, too: near a damaged place the times tell, if the frames
-    come at a constant rate.  Packets that hold nothing to be shown are normal in many formats.
+    Matroska file its packet may be missing, too: near a damaged place the timestamps tell, if the
+    frame rate is constant.  Packets that hold nothing to be shown are normal in many formats.
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
@@ -55,7 +55,7 @@ class Decoder:
 
     @property
     def packets(self) -> int:
-        """Packets that were read."""
+        """Number of packets that were read."""
         return self._waiting.sent
 
     def __iter__(self) -> Iterator[Item]:

@@ -1,4 +1,4 @@
-"""FFmpeg through PyAV, fenced in: its containers, protocols, image sizes and threads."""
+"""FFmpeg through PyAV, with restrictions on containers, protocols, image sizes and threads."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def open_container(
 ) -> tuple[InputContainer, VideoStream]:
     """Open a file or stream -> the container and its first video stream; SourceError without one.
 
-    protocols: the only ones that FFmpeg may use.  timeout: seconds to wait, for the opening and for
-    the next data.
+    protocols: those that FFmpeg may use, and no other.  timeout: seconds to wait, for the opening
+    and for the next data.
     """
     options = {
         "protocol_whitelist": protocols,
@@ -78,6 +78,6 @@ def why(error: Exception) -> str:
 
 
 def rate(stream: VideoStream) -> float | None:
-    """Return a stream's frames a second; None where it does not say."""
+    """Return the frame rate of a stream; None where it states none."""
     declared = stream.average_rate or stream.guessed_rate
     return float(declared) if declared and 0 < declared < 10_000 else None

@@ -1,4 +1,4 @@
-"""Images of more than 8 bits, cut down to 8."""
+"""Images of more than 8 bits, converted to 8."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Values:
     """How an image stores values of 9 to 16 bits.
 
     bits: of each; 0 for 8 and fewer, and for fractions.  least: the file says that it uses so many
-    of them.  planes: each colour stands by itself.  negative: 0 is white.
+    of them.  planes: each colour channel is stored separately.  negative: 0 is white.
     """
 
     bits: int = 0

@@ -1,4 +1,4 @@
-"""How a video's stored images are shown: turned, mirrored, and with which shape of pixel."""
+"""How the stored frames of a video are displayed: rotation, mirroring and pixel aspect ratio."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Orientation:
 
 
 def pixel_aspect(stream: VideoStream) -> float:
-    """Return the width of a stored pixel over its height; 1 where the file does not say."""
+    """Return the width of a stored pixel over its height; 1 where the file does not state it."""
     declared = stream.sample_aspect_ratio
     known = declared and 1 / MOST_ASPECT < declared < MOST_ASPECT
     return float(declared) if declared and known else 1.0

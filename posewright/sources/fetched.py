@@ -1,4 +1,4 @@
-"""An image on a server: fetched once, within a limit of bytes, and decoded as one on the disk."""
+"""An image on a server: downloaded once, up to a size limit, and decoded like a local file."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def open_picture(
 ) -> Frames | None:
     """Return the source of the one image at an http address; None where there is none.
 
-    The server says so (image/...), or its first bytes do.  name: the address without secrets.
-    timeout: seconds to wait for an answer with its headers, and for the next data.  SourceError for
-    more than 256 MB.
+    The content type (image/...) or the first bytes tell that it is one.  name: the address without
+    secrets.  timeout: seconds to wait for an answer with its headers, and for the next data.
+    SourceError for more than 256 MB.
     """
     try:
         opener = _opener(url, Pace(timeout, 0, LONGEST))

@@ -31,11 +31,11 @@ Size = tuple[int, int]
 
 
 class BadPicture(ValueError):
-    """Why an image cannot be read, in one line that does not name it."""
+    """An image that cannot be read; one line says why, without the file name."""
 
 
 def picture_format(head: bytes) -> str | None:
-    """Tell the format from a file's first 16 bytes; None for anything but the five that we read."""
+    """Detect the format from a file's first 16 bytes; None for all but the five supported ones."""
     if head.startswith(b"\xff\xd8\xff"):
         return "JPEG"
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -48,7 +48,7 @@ def picture_format(head: bytes) -> str | None:
 
 
 def picture_size(file: IO[bytes]) -> Size:
-    """Return the (width, height) px that an image's header declares; BadPicture without one.
+    """Return the (width, height) px in an image's header; BadPicture if it declares none.
 
     As the pixels are stored: `decode` turns them.  Of a tiled TIFF at least the size of a tile,
     because a whole one is decoded at a time.
@@ -64,7 +64,9 @@ def picture_size(file: IO[bytes]) -> Size:
     try:
         size = _PARSERS[name](file)
     except (struct.error, OverflowError, EOFError) as error:
-        raise BadPicture(f"the {name} header is cut off; get the file again") from error
+        raise BadPicture(
+            f"the {name} header is truncated; download or copy the file again"
+        ) from error
     if min(size) < 1:
         raise BadPicture(f"the {name} header declares {size[0]} x {size[1]} pixels; it is damaged")
     return size
@@ -98,10 +100,10 @@ def decode(
 ) -> tuple[NDArray[np.uint8], str]:
     """Return the (H, W, 3) RGB pixels of an open image file; BadPicture says why it has none.
 
-    Beside them one line about what else the file holds, "" for nothing.  Grey, 16-bit, palette and
+    Also one line about what else the file holds, "" for nothing.  Grey, 16-bit, palette and
     CMYK images are converted, an alpha channel is dropped, of several pages the first is taken.
-    The image is turned as its EXIF orientation says.  depths: what the images of its `sequence`
-    before it told about the bits of 16 that are used.
+    The image is turned as its EXIF orientation says.  depths: the used bits of 16, as learned from
+    earlier images of its `sequence`.
     """
     name, data = _checked(file, max_pixels)
     image = _pixels(name, data, sequence, Depths() if depths is None else depths)
@@ -147,7 +149,9 @@ def _pixels(name: str, data: bytes, sequence: str, depths: Depths) -> NDArray[np
     except cv2.error as error:
         raise BadPicture(f"OpenCV cannot decode this {name}: {error.err}") from error
     if image is None:
-        raise BadPicture(f"the {name} is damaged, cut off or of an unusual kind; save it again")
+        raise BadPicture(
+            f"the {name} is damaged, truncated or of an unsupported kind; save it again"
+        )
     if image.dtype == np.uint16:  # OpenCV moves 10, 12 and 14 packed bits up to 16
         full = np.asarray(image, np.uint16)
         bits = depths.of(sequence, full, values.least) if values.bits == 16 else 16
@@ -157,8 +161,8 @@ def _pixels(name: str, data: bytes, sequence: str, depths: Depths) -> NDArray[np
         found = np.asarray(image, np.uint8)
         if values.planes and found.max() < DARKEST:
             raise BadPicture(
-                f"its planes of {values.bits} bits hold values of fewer, which OpenCV cuts off; "
-                "save it with interleaved colours (PlanarConfiguration 1)"
+                f"its {values.bits}-bit planes use fewer bits, which OpenCV truncates; "
+                "save it with interleaved channels (PlanarConfiguration 1)"
             )
     # OpenCV turns a TIFF whatever it is told; all others are turned here.
     return found if name == "TIFF" else turned(found, orientation_of(io.BytesIO(data), name))
@@ -216,7 +220,7 @@ def _check_chunks(data: bytes) -> None:
             break
         pixels |= kind == b"IDAT"
         at += 12 + length
-    raise BadPicture("the PNG is cut off or a part of it is damaged; save it again")
+    raise BadPicture("the PNG is truncated or damaged; save it again")
 
 
 def _webp(file: IO[bytes]) -> Size:

@@ -60,11 +60,11 @@ def pictures(
     notes: Iterable[str] = (),
     numbered: bool = False,
 ) -> Frames:
-    """Return the source of these images; they are read one by one as they are asked for.
+    """Return the source of these images; they are read one by one on demand.
 
-    The images of one folder are a sequence: they are numbered from 0, and have times where `fps`
-    says how many of them make a second.  notes: what was left out before the first is read.
-    numbered: they have their own numbers, and the first of a sequence has the time 0.
+    The images of one folder are a sequence: they are numbered from 0, and have timestamps where
+    `fps` gives the frame rate.  notes: what was skipped before the first is read.  numbered: they
+    have their own numbers, and the first of a sequence has the time 0.
     """
     more, depths = _More(), Depths()
 
@@ -120,7 +120,7 @@ def file_frame(path: str | Path, max_pixels: int, depths: Depths | None = None) 
     failed = partial(Frame.failed, name, sequence=folder_of(name))
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise BadPicture("it is not a file; name an image")
+            raise BadPicture("it is not a file; give the path of an image")
         with open(path, "rb") as file:
             return _frame(file, name, max_pixels, depths)
     except BadPicture as error:
@@ -128,9 +128,9 @@ def file_frame(path: str | Path, max_pixels: int, depths: Depths | None = None) 
     except FileNotFoundError:
         return failed("there is no such file; check the name")
     except OSError as error:
-        return failed(f"it cannot be read: {error.strerror}; check the file's rights")
+        return failed(f"it cannot be read: {error.strerror}; check the file's permissions")
     except ValueError:  # a NUL in the name
-        return failed("this is no name of a file; check the list")
+        return failed("this is not a valid file name; check the list")
 
 
 def _frame(file: IO[bytes], name: str, max_pixels: int, depths: Depths | None) -> Frame:
@@ -141,7 +141,7 @@ def _frame(file: IO[bytes], name: str, max_pixels: int, depths: Depths | None) -
 
 
 def folder_loads(folder: str, max_pixels: int, notes: list[str]) -> list[Load]:
-    """Return the images below a folder; `notes` says what is left out."""
+    """Return the images below a folder; `notes` says what is skipped."""
     return _loads(folder, folder_files(folder, notes), max_pixels, notes)
 
 
@@ -150,16 +150,14 @@ def _loads(name: str, paths: list[str], max_pixels: int, notes: list[str]) -> li
     drawn = set(drawn_among(paths))
     kept = [path for path in paths if path not in drawn]
     if not kept:
-        raise SourceError(
-            f"{name} holds no images but those that posewright drew; name the originals"
-        )
+        raise SourceError(f"{name} holds only images that posewright drew; give the originals")
     if drawn:
-        notes.append(f"{name}: {len(drawn)} images that posewright drew are left out")
+        notes.append(f"{name}: {len(drawn)} images that posewright drew are skipped")
     return [partial(file_frame, path, max_pixels) for path in kept]
 
 
 def folder_files(folder: str, notes: list[str]) -> list[str]:
-    """Find the images below a folder, hidden ones left out; SourceError where there are none.
+    """Find the images below a folder except hidden ones; SourceError where there are none.
 
     notes: a line about what else the folder holds is added to them.
     """
@@ -186,7 +184,7 @@ def folder_files(folder: str, notes: list[str]) -> list[str]:
 
 
 def glob_loads(pattern: str, max_pixels: int, notes: list[str]) -> list[Load]:
-    """Return the images that match a pattern; `notes` says what is left out."""
+    """Return the images that match a pattern; `notes` says what is skipped."""
     return _loads(pattern, glob_files(pattern, notes), max_pixels, notes)
 
 
@@ -200,8 +198,8 @@ def glob_files(pattern: str, notes: list[str]) -> list[str]:
     if not chosen:
         what = f"none of the {len(found)} matches is an image" if found else "nothing matches"
         raise SourceError(
-            f"{what}: {pattern}; check the pattern, and name videos one by one (without quotes the "
-            f"shell does it)"
+            f"{what}: {pattern}; check the pattern, and name videos one by one (without quotes, "
+            "the shell expands the pattern)"
         )
     skipped = Skipped()
     for path in set(found).difference(chosen):
@@ -247,7 +245,7 @@ def kind_of(path: str) -> tuple[str, bytes]:
 
 
 def list_loads(path: str, max_pixels: int, notes: list[str]) -> list[Load]:
-    """Return the images that a text list names; `notes` says what is left out."""
+    """Return the images that a text list names; `notes` says what is skipped."""
     return _loads(path, list_files(path), max_pixels, notes)
 
 
@@ -258,7 +256,7 @@ def list_files(path: str) -> list[str]:
     are a sequence, follow one another, see `together`.
     """
     if not os.path.isfile(path):  # a pipe would be waited for
-        raise SourceError(f"{path} is no file; name a list of images")
+        raise SourceError(f"{path} is not a file; give the path of a list of images")
     lines = [line.strip() for line in re.split("[\r\n]", _text(path))]
     names = [line for line in lines if line and not line.startswith("#")]
     if not names:
@@ -293,7 +291,7 @@ def zip_loads(path: str, max_pixels: int, resources: ExitStack, notes: list[str]
     try:
         archive = resources.enter_context(zipfile.ZipFile(path))
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
-        raise SourceError(f"cannot read the archive {path}: {error}; make it again") from error
+        raise SourceError(f"cannot read the archive {path}: {error}; create it again") from error
     skipped = Skipped()
     members = sorted(_members(archive, skipped), key=lambda member: natural(member.filename))
     if not members:
@@ -330,12 +328,12 @@ def _member(
     failed = partial(Frame.failed, name, sequence=folder_of(name))
     try:
         if info.file_size > HIGHEST_RATIO * max(info.compress_size, 1):
-            raise BadPicture(f"it is packed more than {HIGHEST_RATIO} to 1; unpack it by hand")
+            raise BadPicture(f"its compression ratio exceeds {HIGHEST_RATIO}:1; unpack it by hand")
         with archive.open(info) as file:
             return _frame(file, name, max_pixels, depths)
     except BadPicture as error:
         return failed(str(error))
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError) as error:
-        return failed(f"the archive is damaged here: {error}; make it again")
+        return failed(f"the archive is damaged here: {error}; create it again")
     except RuntimeError as error:  # encrypted, or packed in a way that Python cannot read
         return failed(f"it cannot be unpacked: {error}; pack it without a password")

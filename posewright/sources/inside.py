@@ -1,4 +1,4 @@
-"""What an image file holds beside its first image, and damage that OpenCV does not report."""
+"""What an image file holds besides its first image, and damage that OpenCV does not report."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ _MAGIC = {
 }
 HIGHEST_RATIO = 1100  # deflate cannot pack tighter than 1 : 1032
 _PNG_SAMPLES = {2: 3, 4: 2, 6: 4}  # by the kind of its colours; 1 for others
-_TOO_SHORT = "the {} has too little data for the pixels that it declares; get the file again"
+_TOO_SHORT = (
+    "the {} has too little data for the pixels that it declares; download or copy the file again"
+)
 _ANIMATED = 0x02  # flag of a WebP's header
 
 
 def raw_format(head: bytes) -> str:
-    """Tell a raw photo that is no TIFF by the first 16 bytes; "" for anything else."""
+    """Detect a raw photo other than a TIFF by its first 16 bytes; "" for anything else."""
     if head[4:12] == b"ftypcrx ":
         return "CR3"
     if head[6:14] == b"HEAPCCDR":
@@ -38,7 +40,7 @@ def raw_format(head: bytes) -> str:
 
 
 def not_the_picture(name: str, file: IO[bytes]) -> str:
-    """Say why the first image of a file of format `name` is not the one that it is for, or ""."""
+    """Say why the first image of a file of format `name` is not its main image, or ""."""
     return tiff.not_the_picture(file) if name == "TIFF" else ""
 
 
@@ -53,12 +55,12 @@ def values(name: str, data: bytes) -> Values:
 
 
 def damage(name: str, data: bytes) -> str:
-    """Say in one line what is wrong with a file that OpenCV would read all the same, or ""."""
+    """Say in one line what is wrong with a file that OpenCV would read anyway, or ""."""
     check = _DAMAGE.get(name)
     try:
         return "" if check is None else check(data)
     except struct.error:
-        return f"the {name} header is cut off; get the file again"
+        return f"the {name} header is truncated; download or copy the file again"
 
 
 def _damaged_tiff(data: bytes) -> str:
@@ -99,7 +101,7 @@ def more(name: str, data: bytes) -> str:
         count, kind = _apng(data) - 1, "frame(s) of an animation"
     else:
         return ""
-    return f"only the first image was read; {count} further {kind} left out" if count > 0 else ""
+    return f"only the first image was read; {count} further {kind} skipped" if count > 0 else ""
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -128,7 +130,7 @@ def _cut_webp(data: bytes) -> str:
     chunks = _chunks(inside)
     last = max((start + length for _, start, length in chunks), default=0)
     if 8 + declared > len(data) + 1 or last > len(inside):
-        return "the WebP is shorter than it declares; get the file again"
+        return "the WebP is shorter than it declares; download or copy the file again"
     return ""
 
 

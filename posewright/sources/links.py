@@ -1,4 +1,4 @@
-"""Links to cameras and streams: opened, read, closed."""
+"""Connections to cameras and streams: open, read and close."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class NetworkLink:
         self.pixel_aspect = self._stored_aspect = pixel_aspect(stream)
 
     def images(self) -> Iterator[NDArray[np.uint8]]:
-        """Yield (H, W, 3) RGB images; the end of the iteration is the end of the link."""
+        """Yield (H, W, 3) RGB images; the iteration ends when the connection does."""
         for frame in Decoder(self._container, self._stream):
             if isinstance(frame, Lost):
                 continue
@@ -59,7 +59,7 @@ class NetworkLink:
             yield image
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._container.close()
 
 
@@ -86,5 +86,5 @@ class CameraLink:
             yield np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
     def close(self) -> None:
-        """Give the camera back."""
+        """Release the camera."""
         self._capture.release()

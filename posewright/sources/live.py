@@ -1,7 +1,7 @@
-"""Live sources: reconnected when they go away, and either complete or up to date.
+"""Live sources: reconnected when they drop, and either complete or up to date.
 
-A thread of its own reads, as a server that is silent or does not answer holds whoever waits for it
-inside FFmpeg for seconds, where no signal is heard.
+A separate thread reads, because a server that does not answer blocks its reader inside FFmpeg for
+seconds, where no signal is handled.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def live(
     """Return the source of a live stream; SourceError where the first connection fails.
 
     An interruption becomes one frame of status "gap" once the stream is back, and "truncated" when
-    it stayed away for `retry_s` seconds, which ends the source.  latest: only the newest image is
-    kept for whoever asks.  stopped: see `open_source`.
+    it stayed interrupted for `retry_s` seconds, which ends the source.  latest: only the newest
+    image is kept for the consumer.  stopped: see `open_source`.
     """
     link = first if first is not None else connect(TIMEOUT)
     feed = _Feed(name, connect, link, retry_s)
@@ -74,7 +74,7 @@ class _Feed:
         self._reason = "the connection ended"
 
     def frames(self) -> Generator[Frame]:
-        """Yield images as they come, with a word for each interruption."""
+        """Yield images as they arrive, with a message for each interruption."""
         try:
             while not self.stop.is_set():
                 yield from self._connected()
@@ -82,13 +82,13 @@ class _Feed:
                     break
             if not self.stop.is_set():
                 yield self._failed(
-                    "truncated", "and did not come back; raise --retry to wait longer"
+                    "truncated", "and did not reconnect; raise --retry to wait longer"
                 )
         finally:
             self.hang_up()
 
     def hang_up(self) -> None:
-        """Close the connection there is; by who reads it, as it must not go meanwhile."""
+        """Close the connection; the reading thread does it, as it must not close during a read."""
         link, self._link = self._link, None
         if link is not None:
             link.close()
@@ -101,7 +101,7 @@ class _Feed:
             if self.stop.is_set():
                 return
             if self._attempts:
-                yield self._failed("gap", f"and came back at attempt {self._attempts}")
+                yield self._failed("gap", f"and reconnected at attempt {self._attempts}")
             self._attempts = 0
             now = time.monotonic()
             if self._count == 0:
@@ -138,7 +138,7 @@ class _Feed:
 
     def _failed(self, status: Any, end: str) -> Frame:
         away = time.monotonic() - self._seen
-        message = f"stream away for {away:.1f} s {end} ({self._reason})"
+        message = f"stream interrupted for {away:.1f} s {end} ({self._reason})"
         self._reason = "the connection ended"
         self._count += 1
         at = self._seen - self._begin
@@ -163,7 +163,7 @@ class _Reader:
         self._thread.start()
 
     def frames(self, stopped: Callable[[], int]) -> Generator[Frame]:
-        """Yield what is there when it is asked for, and wait where nothing is, unless `stopped`."""
+        """Yield what has arrived, and wait where nothing has, unless `stopped`."""
         while True:
             with self._changed:
                 while not self._changed.wait_for(lambda: self._held or self._done, ASK_EVERY):
@@ -178,14 +178,14 @@ class _Reader:
             raise self._error
 
     def stop(self) -> None:
-        """Ask the thread to end and wake whoever waits."""
+        """Ask the thread to end and wake the consumer."""
         self._stop.set()
         with self._changed:
             self._done = True
             self._changed.notify_all()
 
     def join(self) -> None:
-        """Wait for the thread; one that a silent server holds hangs up when it comes back."""
+        """Wait for the thread; one that a silent server blocks disconnects when it returns."""
         self._thread.join(LINGER)
 
     def _read(self) -> None:

@@ -22,7 +22,7 @@ _LONGEST = 18  # digits of a number that an integer of 64 bits holds
 
 
 def is_numbered(name: str) -> bool:
-    """Tell a pattern of numbered images; what has this very name is not one, nor is a glob."""
+    """Tell whether a name is a pattern of numbered images; an existing file or a glob is none."""
     folder, base = os.path.split(name)
     if all(place[0] == "%%" for place in _PLACE.finditer(base)) or os.path.lexists(name):
         return False
@@ -42,7 +42,7 @@ def numbered_files(pattern: str) -> list[tuple[int, str]]:
         at, places = place.end(), places + (place[0] != "%%")
         text += "%" if place[0] == "%%" else _digits(int(place[1] or 1))
     if places > 1:
-        raise SourceError(f"{pattern} has {places} numbers; a sequence is counted by one")
+        raise SourceError(f"{pattern} has {places} numbers; a sequence needs exactly one")
     form = re.compile(text + re.escape(base[at:]), re.DOTALL)
     try:
         names = os.listdir(folder or ".")
@@ -60,17 +60,15 @@ def numbered_files(pattern: str) -> list[tuple[int, str]]:
 def numbered_loads(pattern: str, max_pixels: int, notes: list[str]) -> list[Load]:
     """Return how to read the images; each has the number in its name.
 
-    notes: a line for numbers that are not there, and one for what posewright drew.
+    notes: a line for missing numbers, and one for what posewright drew.
     """
     found = numbered_files(pattern)
     drawn = set(drawn_among([path for _, path in found]))
     kept = [(number, path) for number, path in found if path not in drawn]
     if not kept:
-        raise SourceError(
-            f"{pattern} matches no images but those that posewright drew; name the originals"
-        )
+        raise SourceError(f"{pattern} matches only images that posewright drew; give the originals")
     if drawn:
-        notes.append(f"{pattern}: {len(drawn)} images that posewright drew are left out")
+        notes.append(f"{pattern}: {len(drawn)} images that posewright drew are skipped")
     notes += _gaps(pattern, [number for number, _ in kept])
     return [partial(_frame, number, path, max_pixels) for number, path in kept]
 
@@ -99,4 +97,4 @@ def _gaps(pattern: str, numbers: list[int]) -> list[str]:
         return []
     gap = next(n + 1 for n, after in pairwise(numbers) if after > n + 1)
     count = counted(missing, "number is", "numbers are")
-    return [f"{pattern}: {count} not there between {first} and {last}, the first of them {gap}"]
+    return [f"{pattern}: {count} missing between {first} and {last}, the first of them {gap}"]

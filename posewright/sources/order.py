@@ -24,8 +24,8 @@ def folder_of(name: str) -> str:
 def gathered(sources: Iterable[Any]) -> list[Any]:
     """Put images of a folder that are named one by one into one list, one source.
 
-    So the images that a shell finds for "walk/*.jpg" are a sequence, as the folder is; it stands
-    where the first of them stands.  Lists of paths are put in the order of `together`.
+    So the images that a shell expands "walk/*.jpg" to are a sequence, as the folder is, at the
+    place of the first of them.  Lists of paths are put in the order of `together`.
     """
     found: list[list[Any]] = []
     by_folder: dict[str, list[Any]] = {}

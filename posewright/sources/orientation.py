@@ -28,7 +28,7 @@ _PREFIX = b"Exif\0\0"
 
 
 def orientation_of(file: IO[bytes], form: str) -> int:
-    """Return 1 to 8; 1 where the file does not say, or says what cannot be.
+    """Return 1 to 8; 1 where the file states none or an invalid one.
 
     form: what `posewright.sources.guard.picture_format` returns.
     """

@@ -1,4 +1,4 @@
-"""What a run settles before it opens anything: which of its sources it can and should read."""
+"""What a run decides before it opens anything: which of its sources it can and should read."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ ENDLESS = ("rtsp", "rtsps", "rtmp", "udp")
 
 @dataclass(frozen=True)
 class Plan:
-    """The sources to read, in order, and a line for each that is left out."""
+    """The sources to read, in order, and a line for each that is skipped."""
 
     sources: list[Any]
     notes: list[str]
 
 
 def plan(sources: Sequence[Any], opening: Callable[[Any], Source]) -> Plan:
-    """Leave out what is named twice and what posewright drew, where something else is named.
+    """Skip duplicates, and images that posewright drew where there are other sources.
 
     opening: opens an address, to learn whether its end is known.  UsageError for an address that is
-    no source, and where a live source, which has no end, stands before another one; SourceError
+    not a source, and where a live source, which has no end, stands before another one; SourceError
     where nothing is left.
     """
     for spec in sources:
@@ -65,9 +65,9 @@ def plan(sources: Sequence[Any], opening: Callable[[Any], Source]) -> Plan:
         path = _path(spec)
         real = None if path is None else os.path.realpath(path)
         if path is not None and _is_drawn(path):
-            notes.append(f"{path} was drawn by posewright and is left out; name the original")
+            notes.append(f"{path} was drawn by posewright and is skipped; give the original")
         elif real is not None and real in seen:
-            notes.append(f"{path} is {seen[real]}, which is read once")
+            notes.append(f"{path} is the same as {seen[real]} and is read once")
         else:
             kept.append(spec)
             if real is not None and path is not None:
@@ -78,16 +78,16 @@ def plan(sources: Sequence[Any], opening: Callable[[Any], Source]) -> Plan:
 
 
 def shown(spec: Any) -> str:
-    """Return a source as it may be printed: an address without what may be a password."""
+    """Return a source in printable form: an address without its password."""
     if isinstance(spec, (str, os.PathLike)):
         return without_secrets(os.fsdecode(spec))
     return f"camera {spec}" if isinstance(spec, (int, np.integer)) else type(spec).__name__
 
 
 def picture_files(spec: Any) -> list[str]:
-    """Return the files that a path stands for, those left out by `plan` or a folder not counted.
+    """Return the files that a path stands for, except those that `plan` or a folder skips.
 
-    An empty list for what is no path; its errors are those of its opening, later.
+    An empty list for a source that is not a path; its errors are raised when it is opened.
     """
     if isinstance(spec, (list, tuple)):
         return [file for item in spec for file in picture_files(item)]
@@ -114,7 +114,7 @@ def picture_files(spec: Any) -> list[str]:
 def sequences(spec: Any) -> list[tuple[str, bool]]:
     """Return the sequences that a source holds as far as its name tells, in order.
 
-    Each with whether it is one of images.  Nothing for what cannot be read, and for arrays.
+    Each with whether it consists of images.  Nothing for what cannot be read, and for arrays.
     """
     if isinstance(spec, (list, tuple)):
         return list(dict.fromkeys(found for item in spec for found in sequences(item)))

@@ -1,4 +1,4 @@
-"""The scans of a JPEG: each is worked through at full size, however few bytes it has."""
+"""The scans of a JPEG: each is decoded at full size, however few bytes it has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a folder, glob or archive holds besides its images, and how that is said."""
+"""What a folder, glob or archive holds besides its images, and how a note reports it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LISTED = 5  # suffixes named of each kind
 
 
 class Skipped:
-    """Counts what is passed over; files that nobody takes for an image do not count."""
+    """Counts skipped files, except those that nobody would take for an image."""
 
     def __init__(self) -> None:
         self._suffixes: Counter[str] = Counter()
@@ -30,7 +30,7 @@ class Skipped:
         self.closed = 0  # folders that cannot be opened
 
     def add(self, name: str) -> None:
-        """Count a file that is no image of a kind that is read."""
+        """Count a file that is not an image of a supported format."""
         self._suffixes[PurePath(name).suffix.lower()] += 1
 
     def close(self) -> None:
@@ -38,16 +38,16 @@ class Skipped:
         self.closed += 1
 
     def note(self, where: str) -> list[str]:
-        """Return one line about what was left out of `where`, or none."""
+        """Return one line about what was skipped in `where`, or none."""
         parts = [
             self._files(RAW, "raw photo(s)", "convert them to JPEG or TIFF"),
             self._files(MOVING, "video(s) or animation(s)", "name each as a source of its own"),
             self._files(OTHERS, "file(s) of other kinds", "convert images to JPEG, PNG or TIFF"),
             (self.links, "link(s) to folders", "name the folders themselves"),
-            (self.closed, "folder(s) that cannot be opened", "check their rights"),
+            (self.closed, "folder(s) that cannot be opened", "check their permissions"),
         ]
         said = [f"{count} {what} ({remedy})" for count, what, remedy in parts if count]
-        return [f"{where}: left out {', '.join(said)}"] if said else []
+        return [f"{where}: skipped {', '.join(said)}"] if said else []
 
     def _files(self, kinds: frozenset[str], what: str, remedy: str) -> tuple[int, str, str]:
         found = sorted(kinds & self._suffixes.keys())

@@ -1,4 +1,4 @@
-"""Cameras and addresses opened: as a live source, an image, or a video."""
+"""Open cameras and addresses: as a live source, an image or a video."""
 
 from __future__ import annotations
 
@@ -60,13 +60,15 @@ def open_url(
     retry_s: float = 30.0,
     stopped: Callable[[], int] = lambda: 0,
 ) -> Frames:
-    """Open an address: a live stream, an image, or a video where the server says how long it is.
+    """Open an address: a live stream, an image, or a video where the server states its length.
 
     HTTP tells the bytes of a file, and of a file alone; a multipart stream has no end.
     """
     name = without_secrets(url)
     if PurePosixPath(urlsplit(url).path).suffix.lower() in PLAYLISTS:
-        raise SourceError(f"{name} is a playlist, which is not followed; name the stream itself")
+        raise SourceError(
+            f"{name} is a playlist, which posewright does not follow; name the stream itself"
+        )
 
     silence = min(TIMEOUT, max(retry_s, 1.0))  # after which a connection counts as broken
 

@@ -107,7 +107,7 @@ class Directory:
 def first(file: IO[bytes]) -> Directory:
     """Return the first page.
 
-    struct.error where the file ends before; ValueError says in what way the header is senseless.
+    struct.error where the file ends before; ValueError says in what way the header is invalid.
     """
     order, big = _kind(file)
     at = _number(file, 8 if big else 4, order + ("Q" if big else "I"))
@@ -119,7 +119,7 @@ def _kind(file: IO[bytes]) -> tuple[str, bool]:
     file.seek(0)
     order = {b"II": "<", b"MM": ">"}.get(file.read(2))
     if order is None:
-        raise ValueError("names no order of bytes")
+        raise ValueError("states no byte order")
     return order, _number(file, 2, order + "H") == 43
 
 
@@ -152,7 +152,7 @@ def _directory(file: IO[bytes], at: int, order: str, big: bool) -> Directory:
     than what the limit of pixels was compared with.
     """
     if at > FARTHEST:
-        raise ValueError("points outside of the file")
+        raise ValueError("points outside the file")
     word, wide = order + ("Q" if big else "H"), order + ("Q" if big else "I")
     count = _number(file, at, word)
     if count > MOST_ENTRIES:
@@ -180,7 +180,7 @@ def _directory(file: IO[bytes], at: int, order: str, big: bool) -> Directory:
 
 
 def not_the_picture(file: IO[bytes]) -> str:
-    """Say why the first page is not the image that the file is for; "" where it is.
+    """Say why the first page is not the main image of the file; "" where it is.
 
     Raw photos hold a small preview first and the sensor's values in directories inside of it.
     """
@@ -202,7 +202,7 @@ def _raw(file: IO[bytes], page: Directory) -> str:
     elif page.number(_PHOTOMETRIC) not in _SENSOR and not _larger_inside(page):
         return ""
     of = f" ({kind})" if kind else ""
-    return f"it is a raw photo{of}, which is not developed here; convert it to JPEG or TIFF first"
+    return f"it is a raw photo{of}, which posewright does not develop; convert it to JPEG or TIFF"
 
 
 def _larger_inside(page: Directory) -> bool:
@@ -253,15 +253,17 @@ def damage(file: IO[bytes]) -> str:
         page = first(file)
         if (compression := page.number(_COMPRESSION, 1)) not in _READ:
             return (
-                f"the TIFF is packed in a way that is not read here (compression {compression}); "
+                f"the TIFF uses an unsupported compression ({compression}); "
                 "save it with LZW or Deflate"
             )
         wrong = _first_wrong(page, compression)
     except (struct.error, OverflowError, ValueError):
-        return "the TIFF's list of strips is damaged; get the file again"
+        return "the TIFF's list of strips is damaged; download or copy the file again"
     if wrong is None:
         return ""
-    return f"strip {wrong} of the TIFF's data is damaged or cut off; get the file again"
+    return (
+        f"strip {wrong} of the TIFF's data is damaged or truncated; download or copy the file again"
+    )
 
 
 def _first_wrong(page: Directory, compression: int) -> int | None:

@@ -1,4 +1,4 @@
-"""A second opinion on an image's data, by FFmpeg, where OpenCV passes over damage in silence."""
+"""A second check of an image's data, by FFmpeg, where OpenCV ignores damage silently."""
 
 from __future__ import annotations
 

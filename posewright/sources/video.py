@@ -1,4 +1,4 @@
-"""Video files: numbers and times from the file, and a word for every image that is lost."""
+"""Video files: frame numbers and timestamps from the file, and a message for every lost frame."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ def video(name: str, container: InputContainer, stream: VideoStream) -> Frames:
             break
     if not begin or isinstance(begin[-1], Lost):
         resources.close()
-        raise SourceError(f"no image of the video {name} can be decoded; get the file again")
+        raise SourceError(
+            f"no frame of the video {name} can be decoded; download or copy the file again"
+        )
     first = begin[-1].image
     frames = _frames(name, chain(begin, found), decoder, declared)
     return Frames(
@@ -168,14 +170,14 @@ class _Declared:
         return cls(count, _duration(container, stream), rate(stream), unshown)
 
     def total(self, index: ChunkIndex | None) -> int | None:
-        """Return the number of images to expect."""
+        """Return the number of frames to expect."""
         listed = index.count if index is not None else 0
         if listed or self.count:
             return listed or self.count - self.unshown
         return round(self.seconds * self.fps) if self.seconds and self.fps else None
 
     def missing(self, decoded: int, decoder: Decoder) -> str:
-        """Say in one line what is not there; "" for a video that holds what it declares.
+        """Say in one line what is missing; "" for a video that holds what it declares.
 
         Packets are compared rather than images, because some formats hold packets that are not
         to be shown.
@@ -183,8 +185,8 @@ class _Declared:
         if not (self._is_cut(decoder) or decoder.broken):
             return ""
         damaged = decoder.broken + decoder.lost
-        left_out = f" (damaged parts left out: {damaged})" if damaged else ""
-        return f"decoded {decoded} of {self._text()}{left_out}; the video is cut off or damaged"
+        left_out = f" (damaged parts skipped: {damaged})" if damaged else ""
+        return f"decoded {decoded} of {self._text()}{left_out}; the video is truncated or damaged"
 
     def _is_cut(self, decoder: Decoder) -> bool:
         if decoder.packets >= self.count > 0:

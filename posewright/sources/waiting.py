@@ -1,4 +1,4 @@
-"""Packets that wait for their images: which have none, told by the times of those that have."""
+"""Packets that wait for their frames; those without one are found by the others' timestamps."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ class _Entry:
 
 
 class Waiting:
-    """The packets whose images have not come.
+    """The packets whose frames have not arrived.
 
-    A decoder refuses a damaged packet, but drops the images that refer to it without a word: they
-    are lost as soon as a later one is shown.  A packet that holds nothing to be shown is normal in
-    some formats, and so is an image before the first that can be decoded.  So those before the
-    first damage never count, and none counts where packets without images were usual before it.
+    A decoder refuses a damaged packet, but silently drops the frames that refer to it: they are
+    lost as soon as a later one is shown.  A packet that holds nothing to be shown is normal in some
+    formats, and so is an image before the first that can be decoded.  So those before the first
+    damage never count, and none counts where packets without images were usual before it.
 
     every: each packet holds an image to be shown, and the decoder may not tell a damaged one, as
     with HEVC: each counts behind the first frame.

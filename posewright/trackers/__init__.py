@@ -1,6 +1,6 @@
-"""Trackers: who is who from frame to frame.  (frame, People) -> People with ids.
+"""Trackers: identities of people across frames.  (frame, People) -> People with ids.
 
-A tracker is a file: one that declares TRACKERS, a table from names to what makes them.
+A tracker is a file that declares TRACKERS, a table from names to factories.
 
 oks         OKS and box overlap
 bytetrack   ByteTrack
@@ -52,20 +52,20 @@ class Tracker(Protocol):
         """
 
     def predict(self, frame: Frame) -> People:
-        """Return those seen in the last frame, with ids, moved to the time of this coming one.
+        """Return the people of the last frame, with ids, predicted for the time of this coming one.
 
-        It changes nobody's identity; their boxes stand in where the detector is left out.
+        Identities do not change; the boxes replace detections where the detector is skipped.
         """
 
     def reset(self) -> None:
-        """Forget everybody; ids that were given are still not used again."""
+        """Forget all tracks; their ids are still not reused."""
 
 
 @cache
 def trackers() -> dict[str, Callable[..., Tracker]]:
-    """Return what makes each tracker, by its name, the default first.
+    """Return the factory of each tracker by name, the default first.
 
-    It is called with a skeleton and frames a second, and, where they are given, with buffer= and
+    It is called with a skeleton and a frame rate, and, where they are given, with buffer= and
     embed= as of `create_tracker`; embed only if it has such a parameter.
     """
     found = dict(declared(__name__, "TRACKERS"))
@@ -82,10 +82,10 @@ def create_tracker(
 ) -> Tracker:
     """Return a new tracker by its name.
 
-    fps: frames a second, for frames that carry no time.  buffer: seconds that somebody may be away
-    and keep the identity; None: 8 of the appearance tracker, 1 of the others.  embed: features of
-    people, which the appearance tracker needs and the others do not look at.  Errors: UsageError
-    for an unknown name (it suggests the nearest) and for numbers that cannot be meant.
+    fps: frame rate, for frames without timestamps.  buffer: seconds that a person may be missing
+    and keep the identity; None: 8 for the appearance tracker, 1 for the others.  embed: features of
+    people, which the appearance tracker needs and the others ignore.  Errors: UsageError
+    for an unknown name (it suggests the nearest) and for invalid numbers.
     """
     known = trackers()
     if name not in known:

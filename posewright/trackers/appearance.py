@@ -1,4 +1,4 @@
-"""AppearanceTracker: who looks alike is the same, where the motion allows it.
+"""AppearanceTracker: association by appearance, gated by motion.
 
 Two rounds as in JDE (arXiv:1909.12605), with the thresholds of AlphaPose (arXiv:2211.03375).
 """
@@ -55,7 +55,7 @@ class _Tracks:
         return _Tracks(self.boxes[rows], self.looks[rows], self.lasted[rows])
 
     def joined(self, other: _Tracks) -> _Tracks:
-        """Return the tracks of both, in order; nobody's features may have any width."""
+        """Return the tracks of both, in order; features of no people may have any width."""
         parts = [x.looks for x in (self, other) if len(x.looks)] or [self.looks]
         lasted = np.concatenate([self.lasted, other.lasted])
         return _Tracks(self.boxes.joined(other.boxes), np.concatenate(parts), lasted)
@@ -64,25 +64,25 @@ class _Tracks:
         return _Tracks(self.boxes.moved(frames), self.looks, self.lasted)
 
     def seen(self, people: People, looks: Floats, followed: Mask) -> _Tracks:
-        """Return the tracks after one person was seen for each of them."""
+        """Return the tracks updated with one detection each."""
         mean = _of_length_1(_KEPT * self.looks + (1 - _KEPT) * looks) if len(people) else looks
         return _Tracks(self.boxes.seen(people, followed), mean, self.lasted + self.boxes.away)
 
 
 class AppearanceTracker:
-    """Matches features of people to tracks in reach first, then boxes by their overlap.
+    """Matches features of people to tracks within the motion gate, then boxes by their overlap.
 
     A weighed distance, 0.98 of cosine and 0.02 of squared Mahalanobis, of at most 0.7 continues a
-    track, also one that is away; nobody is looked for beyond the 95 % of the motion's distribution.
-    Who is left continues a track of the last frame by an overlap of 0.5.  A box of at least 0.5
-    that matches nothing starts a track, which has its id from the second frame in a row (overlap
-    0.3), in the first frame of a source at once.  Whoever has no track has id -1.  Of two tracks
-    that turn out to be one person's, the longer one's identity stays.
+    track, also a lost one; matches outside the 95 % gate of the motion's distribution are excluded.
+    Unmatched people continue a track of the last frame by an overlap of 0.5.  A box of at least 0.5
+    that matches no track starts one, which gets its id in the second consecutive frame (overlap
+    0.3), in the first frame of a source immediately.  People without a track have id -1.  Of two
+    tracks that turn out to be one person's, the longer one's identity is kept.
 
     embed: features of people, e.g. reid.Embedder.  skeleton: of the people, who may also be boxes
-    without joints.  fps: frames a second, for frames without times.  buffer: seconds that somebody
-    may be away (AlphaPose: 240 frames at 30 a second).  Errors: UsageError for fps or buffer that
-    are not positive, for people of another skeleton, and without `embed`.
+    without joints.  fps: frame rate, for frames without timestamps.  buffer: seconds that a person
+    may be missing (AlphaPose: 240 frames at 30 per second).  Errors: UsageError for fps or buffer
+    that are not positive, for people of another skeleton, and without `embed`.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class AppearanceTracker:
     ) -> None:
         if embed is None:
             raise UsageError(
-                "the appearance tracker needs a network that tells people apart: --reid FILE "
+                "the appearance tracker needs a re-identification network: --reid FILE "
                 "(reid=...); `posewright models pull osnet_ain_x1_0-msmt17` says where to get one"
             )
         self._embed = embed
@@ -105,21 +105,21 @@ class AppearanceTracker:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everybody; ids that were given are still not used again."""
+        """Forget all tracks; their ids are still not reused."""
         self._tracks = _Tracks.start(People.empty(self._joints), np.zeros((0, 0), np.float32))
         self._clock.reset()
         self._unknown = 0
 
     @property
     def trouble(self) -> str:
-        """What is wrong with the last frame: people of whom the network told nothing."""
-        name = getattr(self._embed, "name", "the network that tells people apart")
+        """What is wrong with the last frame: people for whom the network returned no features."""
+        name = getattr(self._embed, "name", "the re-identification network")
         return not_finite([(name, self._unknown)])
 
     def predict(self, frame: Frame) -> People:
-        """Return those seen in the last frame, moved to this coming one and cut off at its edges.
+        """Return the people of the last frame, predicted for this one and clipped to the image.
 
-        Their keypoints move along; a person of whom nothing is left inside is left out.
+        Their keypoints move along; people outside of the image are dropped.
         """
         self._clock.expect(frame)
         boxes = self._tracks.boxes

@@ -1,4 +1,4 @@
-"""ByteTracker: every box is matched, sure ones first (ByteTrack, arXiv:2110.06864)."""
+"""ByteTracker: every box is matched, confident ones first (ByteTrack, arXiv:2110.06864)."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _MATCH_NEW = 0.3  # and with somebody who was seen once
 
 
 class ByteTracker:
-    """Matches boxes to moving tracks by their overlap; scores decide who goes first.
+    """Matches boxes to predicted tracks by their overlap, those with high scores first.
 
-    Box scores of at least 0.6 are matched first, with everybody; those of at least 0.1 only
-    continue who was seen in the last frame.  A box of at least 0.7 that matches nothing starts a
-    track, which has its id from the second frame in a row, in the first frame of a source at once.
-    Whoever has no track has id -1.  Joints are not looked at.
+    Box scores of at least 0.6 are matched first, with all tracks; those of at least 0.1 only
+    continue tracks of the last frame.  A box of at least 0.7 that matches no track starts one,
+    which gets its id in the second consecutive frame, in the first frame of a source immediately.
+    People without a track have id -1.  Joints are ignored.
 
-    skeleton: of the people, who may also be boxes without joints.  fps: frames a second, for frames
-    without times.  buffer: seconds that somebody may be away (the paper's 30 frames).  Errors:
-    UsageError for fps or buffer that are not positive, and for people of another skeleton.
+    skeleton: of the people, who may also be boxes without joints.  fps: frame rate, for frames
+    without timestamps.  buffer: seconds that a person may be missing (the paper's 30 frames).
+    Errors: UsageError for fps or buffer that are not positive, and for people of another skeleton.
     """
 
     def __init__(self, skeleton: Skeleton, fps: float = 30.0, buffer: float = 1.0) -> None:
@@ -41,14 +41,14 @@ class ByteTracker:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everybody; ids that were given are still not used again."""
+        """Forget all tracks; their ids are still not reused."""
         self._tracks = BoxTracks.start(People.empty(self._joints))
         self._clock.reset()
 
     def predict(self, frame: Frame) -> People:
-        """Return those seen in the last frame, moved to this coming one and cut off at its edges.
+        """Return the people of the last frame, predicted for this one and clipped to the image.
 
-        Their keypoints move along; a person of whom nothing is left inside is left out.
+        Their keypoints move along; people outside of the image are dropped.
         """
         self._clock.expect(frame)
         last = self._tracks[np.flatnonzero(self._tracks.away == 0)]

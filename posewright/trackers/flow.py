@@ -28,10 +28,10 @@ _STRIP = 48.0  # px, width of the strips in which points are sorted
 
 
 class Correspondences(Protocol):
-    """A way to find pairs of points; what `look` returns of an image is kept for the next one."""
+    """A method to find pairs of points; the result of `look` is kept for the next image."""
 
     def look(self, image: NDArray[np.uint8]) -> Any:
-        """(H, W, 3) RGB -> what is needed of the image."""
+        """(H, W, 3) RGB -> the data that `pairs` needs."""
 
     def pairs(self, before: Any, after: Any, points: Floats) -> Pairs:
         """Return pairs of two images; points: (P, 2) px of the first that are of interest."""
@@ -49,9 +49,9 @@ class _Grey:
 class OpticalFlow:
     """Pyramidal Lucas-Kanade flow of the points of interest themselves.
 
-    side: px to which the image's longer side is brought, which bounds the time; in a small
-    image large movements are found.  window: px of that image round a point.  levels: of the
-    pyramid above it.
+    side: px to which the image's longer side is resized, which bounds the time; a small image
+    allows large movements.  window: px of that image round a point.  levels: of the pyramid above
+    it.
     """
 
     side: int = 320
@@ -97,8 +97,8 @@ class _Features:
 class Orb:
     """ORB features whose nearest neighbour is much nearer than the second.
 
-    count: most features of an image.  side: px to which its longer side is brought; 0 = as it is.
-    nearest: largest share that the nearest distance may have of the second.
+    count: maximum number of features per image.  side: px to which its longer side is resized; 0 =
+    unchanged.  nearest: largest ratio of the nearest to the second-nearest distance.
     """
 
     count: int = 500
@@ -117,7 +117,7 @@ class Orb:
         return _Features(places * np.float32(grey.ratio), marks)
 
     def pairs(self, before: _Features, after: _Features, points: Floats) -> Pairs:
-        """Return the features that are in both images, wherever the points of interest are."""
+        """Return the features that are in both images, regardless of the points of interest."""
         import cv2
 
         if len(before.points) == 0 or len(after.points) < 2:

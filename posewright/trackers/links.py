@@ -1,4 +1,4 @@
-"""How much two people of different frames look like one, as PoseFlow has it.
+"""PoseFlow's similarity of two people in different frames.
 
 Source: Xiu et al., "Pose Flow: Efficient Online Pose Tracking", arXiv:1802.00977, with the weights
 and thresholds of its published program.
@@ -27,7 +27,7 @@ _TOP = 7  # joints whose overlaps count: the best ones
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shapes:
-    """What is compared of N people.
+    """The boxes and joints of N people that are compared.
 
     boxes: (N, 4) px round the joints, grown.  joints: (N, K, 2) px.  there: (N, K) joints that
     count.  reach: (N,) px, half the sides of the squares round the joints.
@@ -40,7 +40,7 @@ class Shapes:
 
     @classmethod
     def of(cls, people: People, scaled: bool = True, *, every: bool = False) -> Shapes:
-        """Return the shapes of people; of somebody without joints that count, the box as it is.
+        """Return the shapes of people; of a person without joints that count, the unchanged box.
 
         scaled: squares are of 60 px for a person of 300 px (longer side), larger for larger ones.
         every: joints count whatever their score.
@@ -71,8 +71,8 @@ def link_scores(old: Shapes, new: Shapes, adjacent: Mask, pairs: Pairs) -> Float
 
     The box overlap plus that of the joints; for those of the frame just before, (T,) `adjacent`,
     twice these plus the same two measured in correspondences: the share of pairs that begin in one
-    and end in the other, of all that do either.  Where somebody has too few, they are taken to say
-    that nothing moved, which makes both equal to the plain overlaps.  The largest score is 2, or 6.
+    and end in the other, of all that do either.  Where a person has too few, no motion is assumed,
+    which makes both equal to the plain overlaps.  The largest score is 2, or 6.
     """
     # (K, T, N) intersection over union of the squares round equal joints
     (low, high), (other_low, other_high) = old.corners, new.corners

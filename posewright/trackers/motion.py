@@ -1,4 +1,4 @@
-"""Motion of many people at once, and what trackers by motion share."""
+"""Motion models of many people at once, and what motion-based trackers share."""
 
 from __future__ import annotations
 
@@ -76,11 +76,11 @@ class Kalman:
 
 
 class Clock:
-    """Counts the frames between calls, by time, else by number, and says who waits too long.
+    """Counts the frames between calls, by timestamp, else by number, and tells which tracks expire.
 
     It also knows whether people were predicted for the frame that is dealt with.
 
-    fps: frames a second.  buffer: seconds that somebody may be away.  UsageError for numbers that
+    fps: frame rate.  buffer: seconds that a person may be missing.  UsageError for numbers that
     are not positive.
     """
 
@@ -108,9 +108,9 @@ class Clock:
         return float(max(frame.index - index, 1))
 
     def waits(self, away: Doubles, share: float | Doubles = 1.0) -> Mask:
-        """(T,) frames since somebody's last sight -> whether the identity is still kept.
+        """(T,) frames since the last detection -> whether the identity is still kept.
 
-        share: of the buffer, for which somebody waits, as a number or (T,).
+        share: of the buffer for which a track is kept, as a number or (T,).
         """
         return np.asarray(away <= self._patience * share)
 
@@ -134,12 +134,12 @@ class Clock:
         self._last = frame.index, frame.time
 
     def reset(self) -> None:
-        """Begin a new source."""
+        """Start a new source."""
         self._last = self._coming = None
 
 
 class Ids:
-    """Counts identities from 1; none is given twice."""
+    """Assigns identities from 1; none is used twice."""
 
     def __init__(self) -> None:
         self._next = 1
@@ -164,7 +164,7 @@ class Round:
 
 
 def in_rounds(rounds: Sequence[Round]) -> Ints:
-    """Return (N,) the track of each person, -1 = none; a round deals with who is left over."""
+    """Return (N,) the track of each person, -1 = none; a round matches who is left unmatched."""
     owner = np.full(len(rounds[0].people), -1)
     for each in rounds:
         free = each.tracks.copy()
@@ -184,7 +184,7 @@ def centre(boxes: Floats | Doubles) -> Doubles:
 
 
 def inside(people: People, frame: Frame) -> People:
-    """Return people with boxes cut off at the frame's edges; who is outside is left out."""
+    """Return people with boxes clipped to the image; those outside are dropped."""
     width, height = frame.size
     if width == 0:
         return people
@@ -205,8 +205,8 @@ def full(people: People, joints: int) -> People:
         return people.replace(boxes=boxes, keypoints=np.clip(people.keypoints, -1e6, 1e6))
     if count != 0:
         raise UsageError(
-            f"the tracker was made for {joints} joints and got people of {count}; "
-            "create it with the skeleton of the model"
+            f"the tracker expects {joints} joints, but people have {count}; create it with the "
+            "skeleton of the model"
         )
     points = np.zeros((n, joints, 2), np.float32)
     return people.replace(boxes=boxes, keypoints=points, scores=points[..., 0])

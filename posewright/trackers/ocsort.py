@@ -1,4 +1,4 @@
-"""OcSortTracker: motion as it was observed, not as a filter imagines it (arXiv:2203.14360)."""
+"""OcSortTracker: observation-centric motion in place of filter predictions (arXiv:2203.14360)."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class _Tracks:
         )
 
     def later(self, frames: float) -> _Tracks:
-        """Return the tracks in a coming frame, in which nobody is seen yet."""
+        """Return the tracks in a coming frame, before its detections."""
         past = np.full_like(self.past, np.nan)
         step = max(round(frames), 1)
         if step <= _PAST:
@@ -82,7 +82,7 @@ class _Tracks:
         return replace(self, away=self.away + frames, past=past)
 
     def ahead(self) -> People:
-        """Return people where the motion has led since the last sight."""
+        """Return people at the places predicted since the last detection."""
         state = self.state.moved(self.away[:, None], _DRIFT, _PUSH)
         value = state.value.copy()
         # An area that shrank to nothing is no box: it stays what it was.
@@ -99,9 +99,9 @@ class _Tracks:
         return boxes
 
     def seen(self, people: People, followed: Mask) -> _Tracks:
-        """Return the tracks after one person was seen for each of them.
+        """Return the tracks updated with one detection each.
 
-        followed: (T,) whose boxes were predicted from the track and say nothing new.
+        followed: (T,) whose boxes were predicted from the track and add no evidence.
         """
         moved = self.state.moved(self.away[:, None], _DRIFT, _PUSH)
         heading = _direction(centre(people.boxes) - centre(self.earlier()))
@@ -133,21 +133,21 @@ class _Tracks:
 
 
 class OcSortTracker:
-    """Matches boxes by overlap and direction, and trusts what was seen over what was predicted.
+    """Matches boxes by overlap and direction, and prefers observations to predictions.
 
     Three ideas of the paper.  Momentum: of two boxes that overlap alike, the one in the direction
-    of the last three frames is preferred.  Recovery: who is not where the motion led may be where
-    he was last.  Re-update: when somebody is found again, the filter is set back and run along the
-    straight line between both sights.
+    of the last three frames is preferred.  Recovery: who is not at the predicted place may be at
+    the last observed one.  Re-update: when a person is found again, the filter is reset and run
+    along the straight line between both observations.
 
     Box scores of at least 0.6 are matched first and start tracks; those of at least 0.1 continue
-    what is left (the round of ByteTrack that its authors offer).  A track has its id from the third
-    sight, in a source's first three frames at once.  Whoever has no track has id -1.  Joints are
-    not looked at.
+    what is left (the round of ByteTrack that its authors offer).  A track gets its id at the third
+    detection, in a source's first three frames immediately.  People without a track have id -1.
+    Joints are ignored.
 
-    skeleton: of the people, who may also be boxes without joints.  fps: frames a second, for frames
-    without times.  buffer: seconds that somebody may be away (the paper's 30 frames).  Errors:
-    UsageError for fps or buffer that are not positive, and for people of another skeleton.
+    skeleton: of the people, who may also be boxes without joints.  fps: frame rate, for frames
+    without timestamps.  buffer: seconds that a person may be missing (the paper's 30 frames).
+    Errors: UsageError for fps or buffer that are not positive, and for people of another skeleton.
     """
 
     def __init__(self, skeleton: Skeleton, fps: float = 30.0, buffer: float = 1.0) -> None:
@@ -157,15 +157,15 @@ class OcSortTracker:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everybody; ids that were given are still not used again."""
+        """Forget all tracks; their ids are still not reused."""
         self._tracks = _Tracks.start(People.empty(self._joints))
         self._clock.reset()
         self._frames = 0
 
     def predict(self, frame: Frame) -> People:
-        """Return those seen in the last frame, moved to this coming one and cut off at its edges.
+        """Return the people of the last frame, predicted for this one and clipped to the image.
 
-        Their keypoints move along; a person of whom nothing is left inside is left out.
+        Their keypoints move along; people outside of the image are dropped.
         """
         self._clock.expect(frame)
         last = self._tracks[np.flatnonzero(self._tracks.away == 0)]

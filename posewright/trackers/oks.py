@@ -1,4 +1,4 @@
-"""OksTracker: poses and boxes matched to moving tracks, sure people before doubtful ones."""
+"""OksTracker: poses and boxes matched to predicted tracks, confident people first."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class _Tracks:
         )
 
     def moved(self, frames: float) -> _Tracks:
-        """Return the tracks some frames later; those unseen slow down."""
+        """Return the tracks some frames later; undetected ones slow down."""
         keep, size = np.where(self.away > 0, _DRIFT**frames, 1.0), _size(self.people.boxes)
         slower = replace(self.state, speed=self.state.speed * keep[:, None])
         state = slower.moved(frames, _noise(_POSITION, size), _noise(_VELOCITY, size))
@@ -76,7 +76,7 @@ class _Tracks:
         return _Tracks(people, state, self.sights, self.away + frames)
 
     def seen(self, people: People) -> _Tracks:
-        """Return the tracks after one person was seen for each of them."""
+        """Return the tracks updated with one detection each."""
         noise = _noise(_POSITION, _size(people.boxes))
         state = self.state.corrected(centre(people.boxes), noise)
         now = people.replace(ids=self.people.ids)
@@ -86,16 +86,16 @@ class _Tracks:
 class OksTracker:
     """Matches people to tracks by the mean of OKS and box overlap at the predicted place.
 
-    As in ByteTrack (arXiv:2110.06864) sure people are matched first and doubtful ones only continue
-    what is left.  A sure person who matches nothing starts a track and has its id at once.  A track
-    waits `buffer` seconds for somebody who is out of sight, a third of that before its third sight.
-    A person's score is the geometric mean of the box score and the mean joint score.
+    As in ByteTrack (arXiv:2110.06864) confident people are matched first and others only continue
+    the tracks left.  A confident person who matches no track starts one and has an id immediately.
+    A track is kept `buffer` seconds without a detection, a third of that before its third
+    detection.  A person's score is the geometric mean of the box score and the mean joint score.
 
-    id -1 remains on a person with a score below 0.4 who continues no track, and on one who nearly
-    repeats a better person of the same frame; everybody else has an id.  Ids count from 1.
+    The id is -1 for a person with a score below 0.4 who continues no track, and for a near
+    duplicate of a better person of the same frame; all others have an id.  Ids count from 1.
 
-    skeleton: of the people, who may also be boxes without joints.  fps: frames a second, for frames
-    without times; where times or numbers have gaps, tracks are moved across them.  Errors:
+    skeleton: of the people, who may also be boxes without joints.  fps: frame rate, for frames
+    without timestamps; tracks are predicted across gaps in timestamps or frame numbers.  Errors:
     UsageError for fps or buffer that are not positive, and for people of another skeleton.
     """
 
@@ -107,14 +107,14 @@ class OksTracker:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everybody; ids that were given are still not used again."""
+        """Forget all tracks; their ids are still not reused."""
         self._tracks = _Tracks.start(People.empty(self._joints))
         self._clock.reset()
 
     def predict(self, frame: Frame) -> People:
-        """Return those seen in the last frame, moved to this coming one and cut off at its edges.
+        """Return the people of the last frame, predicted for this one and clipped to the image.
 
-        Their keypoints move along; a person of whom nothing is left inside is left out.
+        Their keypoints move along; people outside of the image are dropped.
         """
         self._clock.expect(frame)
         last = self._tracks[np.flatnonzero(self._tracks.away == 0)]

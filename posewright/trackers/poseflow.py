@@ -1,4 +1,4 @@
-"""PoseFlow: people are linked by the overlap of boxes, of joints and of what moved with them.
+"""PoseFlow: people are linked by the overlap of boxes, joints and image correspondences.
 
 Source: Xiu et al., "Pose Flow: Efficient Online Pose Tracking", arXiv:1802.00977, with the weights
 and thresholds of its published program.
@@ -48,7 +48,7 @@ class _Tracks:
         return _Tracks(self.people[rows], self.away[rows])
 
     def after(self, elapsed: float, people: People) -> _Tracks:
-        """Return those who are left and, seen just now, `people`; all of these have ids."""
+        """Return the remaining tracks and the just detected `people`; all of these have ids."""
         lost = ~np.isin(self.people.ids, people.ids)
         away = np.append(self.away[lost] + elapsed, np.zeros(len(people)))
         return _Tracks(People.concat([self.people[lost], people]), away)
@@ -57,15 +57,15 @@ class _Tracks:
 class PoseFlowTracker:
     """Links each person to the track with the highest `link_scores`, by one assignment for all.
 
-    Nothing is predicted: people are compared with where they were last seen, up to `buffer` seconds
-    ago (five times that, from one frame to the next).  Whoever links to nothing starts a track,
-    from a score of 0.3 (geometric mean of box score and mean joint score); ids count from 1.
+    Motion is not predicted: people are compared with their last detections, up to `buffer` seconds
+    ago (five times that, from one frame to the next).  A person without a link starts a track, from
+    a score of 0.3 (geometric mean of box score and mean joint score); ids count from 1.
 
     correspondences: "flow" (of the people's own joints), "orb" or "none"; frames without pixels
     always have none.  scaled: squares round joints grow with the person.  published: as the
-    published program: tracks wait 100 frames whatever `fps` and `buffer`, joints count whatever
-    their score, everybody without a link starts a track, and an empty frame repeats the one before.
-    Errors: UsageError for numbers, a name or a skeleton that cannot be meant.
+    published program: tracks are kept 100 frames whatever `fps` and `buffer`, joints count whatever
+    their score, every person without a link starts a track, and an empty frame repeats the previous
+    one.  Errors: UsageError for invalid numbers, an unknown name and another skeleton.
     """
 
     def __init__(
@@ -88,17 +88,17 @@ class PoseFlowTracker:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everybody; ids that were given are still not used again."""
+        """Forget all tracks; their ids are still not reused."""
         self._tracks = _Tracks(People.empty(self._joints), np.zeros(0))
         self._clock.reset()
         self._view: Any = None  # of the last frame's image
         self._coming: tuple[tuple[int, float], Any, Pairs] | None = None
 
     def predict(self, frame: Frame) -> People:
-        """Return those seen in the last frame, moved as their correspondences are.
+        """Return the people of the last frame, moved by their correspondences.
 
-        Their boxes are those of their joints, a little wider, cut off at the image's edges; a
-        person of whom nothing is left inside is left out.
+        Their boxes are those of their joints, slightly enlarged and clipped to the image; people
+        outside of it are dropped.
         """
         people = self._tracks.people[self._tracks.adjacent]
         pairs = self._look(frame)[1]

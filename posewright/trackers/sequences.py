@@ -1,4 +1,4 @@
-"""Tracking over several videos or folders: nobody keeps an identity from one to the next."""
+"""Tracking over several videos or folders: identities are not carried from one to the next."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["PerSequence"]
 
 
 class PerSequence:
-    """A tracker that is reset where the frames of another sequence begin."""
+    """A tracker that is reset at the first frame of another sequence."""
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
@@ -25,24 +25,24 @@ class PerSequence:
         return self._tracker(frame, people)
 
     def predict(self, frame: Frame) -> People:
-        """Return those seen in the last frame of the same sequence."""
+        """Return the people of the last frame of the same sequence."""
         self.enter(frame)
         return self._tracker.predict(frame)
 
     @property
     def trouble(self) -> str:
-        """What is wrong with the last frame, by a tracker that knows such things."""
+        """What is wrong with the last frame, if the tracker reports such problems."""
         return str(getattr(self._tracker, "trouble", ""))
 
     def reset(self) -> None:
-        """Forget everybody."""
+        """Forget all tracks."""
         self._tracker.reset()
 
     def enter(self, frame: Frame) -> bool:
-        """Reset the tracker if a sequence begins with this frame; tell whether one does.
+        """Reset the tracker if a sequence begins with this frame; return whether one does.
 
-        Nothing is reset for the first frame: whoever passes a tracker that knows people wants them
-        to be recognised.
+        The first frame resets nothing, so that a tracker passed with existing tracks continues
+        them.
         """
         last, self._sequence = self._sequence, frame.sequence
         if last is not None and last != frame.sequence:

@@ -1,5 +1,4 @@
-"""Tracks of boxes that move by the filter of DeepSORT, as ByteTrack and the appearance tracker
-have them."""
+"""Tracks of boxes with DeepSORT's Kalman filter, for ByteTrack and the appearance tracker."""
 
 from __future__ import annotations
 
@@ -22,10 +21,10 @@ _START_SPEED, _DRIFT, _PUSH = (10 * _VELOCITY, 1e-5), (_POSITION, 0.01), (_VELOC
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoxTracks:
-    """T tracks.  people: as last seen; id -1 until the second sight.
+    """T tracks.  people: as last detected; id -1 until the second detection.
 
     state: of centre x, y, aspect (width / height) and height, at the current time.
-    away: (T,) frames since the last sight.
+    away: (T,) frames since the last detection.
     """
 
     people: People
@@ -34,7 +33,7 @@ class BoxTracks:
 
     @classmethod
     def start(cls, people: People) -> BoxTracks:
-        """Return the tracks of people seen for the first time: at rest."""
+        """Return the tracks of newly detected people: at rest."""
         value = measured(people.boxes)
         known, moving = _noise(_START, value), _noise(_START_SPEED, value)
         return cls(people, Kalman.start(value, known, moving), np.zeros(len(people)))
@@ -52,7 +51,7 @@ class BoxTracks:
         return BoxTracks(people, self.state.joined(other.state), away)
 
     def moved(self, frames: float) -> BoxTracks:
-        """Return the tracks some frames later; the shape of those unseen stays."""
+        """Return the tracks some frames later; undetected ones keep their shape."""
         state, seen = self.state, (self.away == 0)[:, None]
         speed = np.where(seen, state.speed, state.speed * [1, 1, 0, 0])
         state = Kalman(state.value, speed, state.variance).moved(
@@ -64,16 +63,16 @@ class BoxTracks:
         return BoxTracks(people, state, self.away + frames)
 
     def seen(self, people: People, followed: Mask) -> BoxTracks:
-        """Return the tracks after one person was seen for each of them.
+        """Return the tracks updated with one detection each.
 
-        followed: (T,) whose boxes were predicted from the track and say nothing new.
+        followed: (T,) whose boxes were predicted from the track and add no evidence.
         """
         noise = _noise(_SEEN, self.state.value)
         corrected = self.state.corrected(measured(people.boxes), noise)
         return BoxTracks(people, self.state.where(followed, corrected), np.zeros(len(people)))
 
     def distances(self, boxes: Floats) -> Doubles:
-        """(N, 4) boxes -> (N, T) squared Mahalanobis distances of what would be measured there."""
+        """(N, 4) boxes -> (N, T) squared Mahalanobis distances from the predicted measurements."""
         noise = self.state.variance[0] + _noise(_SEEN, self.state.value)  # (T, 4)
         gaps = measured(boxes)[:, None] - self.state.value  # (N, T, 4)
         return np.asarray((np.square(gaps) / noise).sum(2))

@@ -1,4 +1,4 @@
-"""The networks that the package carries, and how a name or a file becomes one.
+"""The embedded networks, and the look-up of a network by name or file.
 
 published  the registry of published weights
 download   verified, resumed, in place only when whole
@@ -23,7 +23,7 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Embedded:
-    """One embedded network: its file and what it does; docs/benchmarks.md has its scores."""
+    """An embedded network: its file and purpose; docs/benchmarks.md has its scores."""
 
     name: str
     task: str

@@ -1,4 +1,4 @@
-"""Download a published file once: verified, resumed where it was cut, in place only when whole."""
+"""Download a published file once: verified, resumed if interrupted, in place only when complete."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class _AnotherPlace(Exception):
 
 
 def cache_folder() -> Path:
-    """Return where downloads are kept: $POSEWRIGHT_HOME, or the user's cache folder."""
+    """Return the folder of downloads: $POSEWRIGHT_HOME, or the user's cache folder."""
     home = os.environ.get("POSEWRIGHT_HOME")
     if home:
         return Path(home)
@@ -92,16 +92,16 @@ def download(
 
     sha: the first digits of the file's SHA-256 as published.  mirrors: addresses of the same file
     that are tried first.  offline: never use the network (also $POSEWRIGHT_OFFLINE).  allow_http:
-    plain http also from other machines.  limit: bytes of the largest file.  attempts: connections
-    in a row that brought fewer than `least` bytes before giving up.  timeout: seconds for an answer
-    and for the next bytes.  period: seconds in which `least` bytes must come.  pause: seconds
-    before the second attempt, doubled from then on.
+    permit plain http from other machines.  limit: largest size of a file in bytes.  attempts:
+    consecutive connections with fewer than `least` bytes before giving up.  timeout: seconds for an
+    answer and for the next bytes.  period: seconds in which `least` bytes must arrive.  pause:
+    seconds before the second attempt, doubled from then on.
 
-    A cut download continues where it stopped, also in a later run, and where the one before was
-    killed.  Two processes do not disturb each other.  The whole SHA-256 is kept beside the file
-    (`weights.receipt`), and a file that is there is compared with it.  Errors: UsageError (offline,
-    an address that is not fetched), DownloadError, ModelError (the file has another sum; a fetched
-    one is not kept), OutputError (disk).
+    An interrupted download resumes where it stopped, also in a later run and after a killed
+    process.  Concurrent processes do not disturb each other.  The full SHA-256 is kept beside the
+    file (`weights.receipt`), and an existing file is compared with it.  Errors: UsageError
+    (offline, an address that is not permitted), DownloadError, ModelError (the file has another
+    sum; a fetched one is not kept), OutputError (disk).
     """
     pace = Pace(timeout, least, period)
     job = _Job(url, path, sha.lower(), limit, pace, attempts, pause, allow_http, progress)
@@ -113,7 +113,7 @@ def download(
             raise UsageError(f"{each.shown}: {why}")
     if offline or os.environ.get("POSEWRIGHT_OFFLINE", "0") not in ("", "0"):
         raise UsageError(
-            f"offline, and {path} is not there; put the file of {job.shown} there yourself"
+            f"offline, and {path} does not exist; save the file of {job.shown} there yourself"
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -167,11 +167,13 @@ def _verified(job: _Job) -> str:
         continued = False
     if found.startswith(job.sha) and known is not None:
         raise ModelError(
-            f"{job.shown}: SHA-256 is {found}, was {known.sha256} on {known.date}; not kept. "
+            f"{job.shown}: SHA-256 is {found}, but was {known.sha256} on {known.date}; not kept. "
             f"Remove {receipt_path(job.path)} to accept another file"
         )
     digits = max(8, len(job.sha))
-    raise ModelError(f"{job.shown}: SHA-256 is {found[:digits]}, published is {job.sha}; not kept")
+    raise ModelError(
+        f"{job.shown}: SHA-256 is {found[:digits]}, but the published one is {job.sha}; not kept"
+    )
 
 
 def _fetch(job: _Job) -> None:
@@ -183,10 +185,10 @@ def _fetch(job: _Job) -> None:
         try:
             if _continue(job, ranges):
                 return
-            reason = "the connection was cut"
+            reason = "the connection was interrupted"
         except _AnotherPlace:
             job.part.drop()
-            ranges, reason = False, "the server does not send what it is asked for"
+            ranges, reason = False, "the server does not send the requested bytes"
         except urllib.error.HTTPError as error:
             reason = _refusal(job, error)
         except (OSError, HTTPException, UnicodeError) as error:
@@ -195,8 +197,8 @@ def _fetch(job: _Job) -> None:
         failures = 0 if enough and not slow else failures + 1
         if failures >= job.attempts:
             raise DownloadError(
-                f"{job.shown}: {reason}; {job.part.size} bytes are kept, "
-                "the next run continues there"
+                f"{job.shown}: {reason}; {job.part.size} bytes are kept, and the next run resumes "
+                "there"
             )
         time.sleep(job.pause * 2**failures if failures else 0)
 
@@ -209,9 +211,9 @@ def _refusal(job: _Job, error: urllib.error.HTTPError) -> str:
     elif error.code < 500 and error.code not in (408, 429):
         with suppress(ValueError):
             said = HTTPStatus(error.code).phrase
-            raise DownloadError(f"{job.shown}: the server says {error.code} {said}") from error
-        raise DownloadError(f"{job.shown}: the server says {error.code}") from error
-    return f"the server says {error.code}"
+            raise DownloadError(f"{job.shown}: the server answers {error.code} {said}") from error
+        raise DownloadError(f"{job.shown}: the server answers {error.code}") from error
+    return f"the server answers {error.code}"
 
 
 def _trouble(job: _Job, error: Exception) -> str:
@@ -222,7 +224,7 @@ def _trouble(job: _Job, error: Exception) -> str:
     if isinstance(error, (InvalidURL, UnicodeError)):  # their texts quote the address
         raise DownloadError(f"{job.shown}: it is not a valid address") from None
     if isinstance(error, IncompleteRead):
-        return "the connection was cut"
+        return "the connection was interrupted"
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, ssl.SSLCertVerificationError):
         raise DownloadError(f"{job.shown}: {cause.verify_message}") from error
@@ -267,13 +269,13 @@ def _acceptable(job: _Job, answer: Answer) -> None:
     if not job.sha and not answer.marked:
         raise DownloadError(
             f"{job.shown}: the server does not say how long the file is, and no checksum is "
-            "published, so that half of it could not be told from the whole"
+            "published, so an incomplete file could not be detected"
         )
     free = shutil.disk_usage(job.path.parent).free
     if answer.total - answer.start > free:
         raise OutputError(
             f"{job.path}: the file needs {answer.total - answer.start} bytes, {free} are free; "
-            "make room, or name another folder with POSEWRIGHT_HOME"
+            "free some space or choose another folder with POSEWRIGHT_HOME"
         )
 
 
@@ -288,7 +290,7 @@ def _append(job: _Job, response: HTTPResponse, answer: Answer) -> bool:
                 job.progress(at, answer.total)
     if at > job.limit:
         job.part.drop()
-        raise DownloadError(f"{job.shown}: more bytes came than the limit of {job.limit}; not kept")
+        raise DownloadError(f"{job.shown}: the download exceeds the limit of {job.limit}; not kept")
     return at >= answer.total
 
 

@@ -1,4 +1,4 @@
-"""What the headers of a response say about its file, as far as they can be believed."""
+"""What the headers of a response state about its file, as far as they are consistent."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 class Answer:
     """What a server says about the bytes that follow.
 
-    start: where they belong in the file.  total: size of the file, 0 where it is not said.  marked:
-    the end of the bytes is told apart from a connection that broke.  validator: name and value of
-    the header that changes with the file, () without one.
+    start: their offset in the file.  total: size of the file, 0 where it is not stated.  marked:
+    the end of the bytes can be distinguished from an interrupted connection.  validator: name and
+    value of the header that changes with the file, () without one.
     """
 
     start: int
@@ -31,21 +31,27 @@ class Answer:
 
 
 def read_answer(response: HTTPResponse, shown: str, asked: int) -> Answer:
-    """Return what the headers of a response say; DownloadError where they contradict themselves.
+    """Return what the headers of a response state; DownloadError where they are contradictory.
 
     shown: the address for messages.  asked: where the range was to start.  A range that is not
     stated as it must be starts at -1; one that is not stated at all, where it was to.
     """
     headers = response.headers
     if "text/html" in headers.get("Content-Type", "").lower():
-        raise DownloadError(f"{shown}: a web page came instead of a file; open it in a browser")
+        raise DownloadError(
+            f"{shown}: the server sent a web page instead of a file; open it in a browser"
+        )
     if response.status not in (200, 206):
-        raise DownloadError(f"{shown}: the server says {response.status} instead of sending a file")
+        raise DownloadError(
+            f"{shown}: the server answers {response.status} instead of sending a file"
+        )
     packed = headers.get("Content-Encoding", "").strip().lower()
     coded = headers.get("Transfer-Encoding", "").strip().lower()
     if packed not in ("", "identity") or coded not in ("", "chunked"):
         how = (packed or coded)[:40]
-        raise DownloadError(f"{shown}: the server sends the file packed ({how!r}), unasked")
+        raise DownloadError(
+            f"{shown}: the server sends the file compressed ({how!r}) without being asked to"
+        )
     chunked = coded == "chunked"
     length = 0 if chunked else _length(headers, shown)
     validator = _validator(headers)
@@ -69,7 +75,7 @@ def _length(headers: Message, shown: str) -> int:
         return 0
     if len(stated) > 1 or not _NUMBER.fullmatch(min(stated)):
         said = ", ".join(sorted(stated))[:80]
-        raise DownloadError(f"{shown}: the server states a length that cannot be: {said!r}")
+        raise DownloadError(f"{shown}: the server states an invalid length: {said!r}")
     return int(stated.pop())
 
 

@@ -1,4 +1,4 @@
-"""What has come of a download so far, and of which file it is."""
+"""A partial download, and the version of the file that it belongs to."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["Part"]
 
 @dataclass(frozen=True)
 class Part:
-    """The beginning of a file; beside it stands by what its server tells that file from others."""
+    """The beginning of a file; beside it is the server's version of the file (ETag or date)."""
 
     path: Path
 
     @property
     def size(self) -> int:
-        """Bytes that have come."""
+        """Number of bytes received."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     @property
@@ -27,12 +27,12 @@ class Part:
         return self.path.with_name(self.path.name + ".json")
 
     def drop(self) -> None:
-        """Remove what has come."""
+        """Remove the partial download."""
         self.path.unlink(missing_ok=True)
         self._note.unlink(missing_ok=True)
 
     def validator(self, shown: str) -> tuple[str, ...]:
-        """Return the name and value of the header that came with it from that address, or ()."""
+        """Return the name and value of the version header received from that address, or ()."""
         try:
             told = parsed(self._note.read_bytes()[:10_000])
             name, value = (told[key] for key in ("name", "value"))
@@ -42,7 +42,7 @@ class Part:
         return (name, value) if good and value.isascii() and value.isprintable() else ()
 
     def remember(self, shown: str, validator: tuple[str, ...]) -> None:
-        """Write down the name and value of that header; () removes what was written."""
+        """Save the name and value of that header; () removes what was saved."""
         if not validator:
             self._note.unlink(missing_ok=True)
             return

@@ -1,4 +1,4 @@
-"""The registry of published weights: where they are, what they are, and what may be done with them.
+"""The registry of published weights: their addresses, networks, scores and licences.
 
 `published.tsv` is written by tools/list_published.py from the lists of the projects' model zoos.
 """
@@ -23,9 +23,9 @@ __all__ = ["Published", "find_published", "published"]
 class Published:
     """One published file.
 
-    name: ours, network and data set.  sha: first digits of its SHA-256, "" where none is published.
-    family: whose key table reads it.  network, options: what `create` takes.  score: as stated by
-    its authors.
+    name: ours, network and data set.  sha: first digits of its SHA-256, "" if none is published.
+    family: the key table that reads it.  network, options: what `create` takes.  score: as stated
+    by its authors.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Published:
     def path(self) -> Path:
         """Where the file is, or will be, on this machine.
 
-        A published sum goes with a name that tells the file; several others are named "last.pt".
+        A file with a published checksum has a unique name; several others are called "last.pt".
         """
         name = self.url.rpartition("/")[2].partition("?")[0]
         return cache_folder() / "published" / (name if self.sha else self.name + Path(name).suffix)
@@ -54,7 +54,7 @@ class Published:
 
     @property
     def mirrors(self) -> tuple[str, ...]:
-        """Addresses to try first: the file in the folder $POSEWRIGHT_MIRROR, if a sum is known."""
+        """Addresses to try first: a file in $POSEWRIGHT_MIRROR, if a checksum is known."""
         folder = os.environ.get("POSEWRIGHT_MIRROR", "").rstrip("/")
         return (f"{folder}/{self.path.name}",) if folder and self.sha else ()
 

@@ -1,6 +1,6 @@
-"""What was downloaded: the whole SHA-256 of a file, written beside it and compared from then on.
+"""Receipts of downloads: the full SHA-256 of a file, written beside it and compared from then on.
 
-Many authors publish the first eight digits alone. The receipt keeps all 64 of the first download,
+Many authors publish only the first eight digits. The receipt keeps all 64 of the first download,
 so that another file with the same beginning is noticed.
 """
 
@@ -52,7 +52,7 @@ def sha256(path: Path) -> str:
 
 
 def receipt_path(path: Path) -> Path:
-    """Return where the receipt of a file is."""
+    """Return the path of a file's receipt."""
     return path.with_name(path.name + ".receipt.json")
 
 
@@ -65,7 +65,7 @@ def write_receipt(path: Path, url: str, size: int, sha: str) -> None:
 
 
 def record(path: Path, url: str) -> None:
-    """Write the receipt of a file that was made of what `url` has; OutputError if that fails."""
+    """Write the receipt of a file that was derived from `url`; OutputError if that fails."""
     try:
         write_receipt(path, url, path.stat().st_size, sha256(path))
     except OSError as error:
@@ -88,10 +88,10 @@ def read_receipt(path: Path) -> Receipt | None:
 
 
 def compare(path: Path, published: str = "") -> str:
-    """Return the SHA-256 of a file that is what was published and what was downloaded.
+    """Return the SHA-256 of a file, after comparing it with the published and the downloaded one.
 
-    published: the first digits of the sum, "" if none is.  ModelError: the file is another one, has
-    changed since its receipt was written, or cannot be read.
+    published: the first digits of the checksum, "" if there is none.  ModelError: the file is
+    another one, has changed since its receipt was written, or cannot be read.
     """
     try:
         found = sha256(path)
@@ -101,12 +101,13 @@ def compare(path: Path, published: str = "") -> str:
     receipt = read_receipt(path)
     if receipt is not None and receipt.sha256 != found:
         raise ModelError(
-            f"{path} has changed since {receipt.date}: its SHA-256 is {found}, was "
+            f"{path} has changed since {receipt.date}: its SHA-256 is {found}, but was "
             f"{receipt.sha256}; remove the file and pull it again"
         )
     if not found.startswith(published.lower()):
         raise ModelError(
-            f"{path}: SHA-256 is {found}, published begins with {published}; remove the file and "
+            f"{path}: SHA-256 is {found}, but the published one begins with {published}; remove "
+            "the file and "
             "pull it again"
         )
     return found

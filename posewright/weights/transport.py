@@ -1,8 +1,8 @@
-"""HTTP for downloads: https unless plain http is asked for, and limits of time that hold.
+"""HTTP for downloads: https unless plain http is permitted, and reliable time limits.
 
 The standard library waits for each packet anew, so that a server that sends a byte now and then
-holds its client for ever; follows redirects to any host by http and ftp; and takes a
-Content-Length that is no number for none.
+blocks its client forever; follows redirects to any host by http and ftp; and takes a Content-Length
+that is not a number for none.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ _REDIRECTS = 5
 
 
 class DownloadError(PosewrightError, OSError):
-    """A file that could not be had from its server."""
+    """A file that could not be downloaded from its server."""
 
 
 class TooSlow(TimeoutError):
-    """A server that sends, but too little to wait for the end."""
+    """A server that sends too slowly."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How slow a server may be.
+    """The slowest permitted transfer.
 
     timeout: seconds for an answer with its headers, and for the next bytes.  least: bytes that must
     come in every `period` seconds; 0: the whole body must come in them.
@@ -68,7 +68,7 @@ class Pace:
 
 
 def objection(url: str, allow_http: bool, before: str = "") -> str:
-    """Return why an address is not fetched, or "".
+    """Return why an address is not permitted, or "".
 
     before: the address that redirects to it.  Plain http is for this machine alone unless it is
     allowed, and never comes after https.
@@ -79,15 +79,15 @@ def objection(url: str, allow_http: bool, before: str = "") -> str:
     except ValueError:
         return "it is not a valid address"
     if parts.scheme not in ("http", "https"):
-        return f"only https and, where it is allowed, http are fetched, not {parts.scheme[:20]!r}"
+        return f"only https and, where permitted, http are supported, not {parts.scheme[:20]!r}"
     if not parts.hostname or re.search(r"[\x00-\x20\x7f]", url):
         return "it is not a valid address"
     if parts.scheme == "https":
         return ""
     if urlsplit(before).scheme == "https":
-        return "it is plain http, which can be changed on the way"
+        return "it is plain http, which can be modified in transit"
     if not (allow_http or _is_this_machine(parts.hostname)):
-        return "it is plain http, which can be changed on the way; --allow-http permits it"
+        return "it is plain http, which can be modified in transit; --allow-http permits it"
     return ""
 
 
@@ -115,7 +115,7 @@ class _Redirects(urllib.request.BaseHandler):
     def http_error_302(
         self, request: urllib.request.Request, body: IO[bytes], code: int, _: str, headers: Message
     ) -> Any:
-        """Open the address that the server names; DownloadError where that is not done."""
+        """Follow a redirect; DownloadError where it is not permitted."""
         body.close()
         self._seen.append(request.full_url)
         place = quote(headers.get("Location") or "", safe=string.punctuation, encoding="iso-8859-1")
@@ -125,11 +125,11 @@ class _Redirects(urllib.request.BaseHandler):
         except ValueError:
             url, why = "", "it is not a valid address"
         if not place:
-            why = "no address is given"
+            why = "it gives no address"
         elif not why and _bare(urlsplit(url)) in self._seen:
             why = "it redirects in a circle"
         elif not why and len(self._seen) > _REDIRECTS:
-            why = f"these are more than {_REDIRECTS} redirects"
+            why = f"there are more than {_REDIRECTS} redirects"
         if why:
             raise DownloadError(f"{self._shown}: a redirect ({code}) is not followed: {why}")
         onward = urllib.request.Request(_bare(urlsplit(url)), headers=dict(self._headers))
@@ -151,14 +151,14 @@ class _Watched(io.RawIOBase):
         self._raw, self._line, self._pace = raw, line, pace
         self._due = time.monotonic() + pace.timeout
         self._least, self._count = 0, 0
-        self._said = f"timed out: the headers did not come in {pace.timeout:g} s"
+        self._said = f"timed out: the headers did not arrive within {pace.timeout:g} s"
 
     def begin(self) -> None:
-        """Watch what follows as the body."""
+        """Start watching the body."""
         pace = self._pace
         self._least, self._count = pace.least, 0
         self._due = time.monotonic() + pace.period
-        self._said = f"too slow: less than {pace.least} bytes came in {pace.period:g} s"
+        self._said = f"too slow: fewer than {pace.least} bytes arrived in {pace.period:g} s"
 
     def readable(self) -> bool:
         return True
@@ -228,7 +228,7 @@ class WatchedHttps(urllib.request.HTTPSHandler):
 def open_address(
     url: str, headers: Mapping[str, str], pace: Pace, allow_http: bool = False
 ) -> HTTPResponse:
-    """Return the response of a server, whose body is watched from now on.
+    """Return the response of a server; the speed of its body is watched from now on.
 
     Errors: DownloadError (a redirect that is not followed), urllib's URLError and HTTPError,
     HTTPException, TimeoutError, ConnectionError.
@@ -259,7 +259,7 @@ def open_address(
 
 
 def read_block(response: HTTPResponse, most: int) -> bytes:
-    """Return the next bytes, at most so many, as soon as some are there; b"" at the end.
+    """Return the next bytes, at most so many, as soon as some arrive; b"" at the end.
 
     Errors: HTTPException, TimeoutError, ConnectionError.
     """

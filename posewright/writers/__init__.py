@@ -1,6 +1,6 @@
 """Writers: results to files, one format a file; FORMATS is the table of them.
 
-Needs the standard library alone, as the help of the command line lists the formats.
+Needs only the standard library, as the help of the command line lists the formats.
 
 outputs    what a run leaves: its files, and what became of them
 text       what formats of text share
@@ -91,7 +91,9 @@ def formats(names: Iterable[str]) -> dict[str, Format]:
             )
         for other, form in chosen.items():
             if other != name and set(form.files) & set(FORMATS[name].files):
-                raise UsageError(f"{other} and {name} are one file; save one of them at a time")
+                raise UsageError(
+                    f"{other} and {name} are written to the same file; save only one of them"
+                )
         chosen[name] = FORMATS[name]
     return chosen
 
@@ -102,12 +104,12 @@ def film_suffix(codec: str) -> str:
 
 
 class Writer(Protocol):
-    """Takes results in order and makes files of them.
+    """Takes results in order and writes them to files.
 
     A write that fails (disk full, folder read-only) raises OutputError, and the writer's temporary
-    files are gone by then; other writers are not touched.  A complete file that cannot get its name
-    is kept, and the error names it.  Frames that could not be read are left out where the format
-    has no place for them.  Writers of several files list those that have their names in `done`.
+    files are gone by then; other writers are not touched.  A complete file that cannot be renamed
+    is kept, and the error names it.  Frames that could not be read are skipped where the format has
+    no place for them.  Writers of several files list those that have their names in `done`.
     """
 
     notes: list[str]  # one line each: what the user should know about the files
@@ -124,14 +126,14 @@ class Writer(Protocol):
 
 @dataclass(frozen=True)
 class WriterOptions:
-    """What the writers can be told.
+    """Options of the writers.
 
     overwrite: replace files of an earlier run.  several: the run has more than one source, so that
     a frame's number alone does not name it.  coco_images: an annotation file of COCO's layout
     whose images give the image ids, by the images' paths.  separate: the AlphaPose flavours "cmu"
     and "open" write a file for each image too.  openpose_order: order of the joints; "own" is the
-    skeleton's.  style: look of the images and the video.  fps: of a video made of images.
-    video_codecs: tried in turn.
+    skeleton's.  style: look of the images and the video.  fps: frame rate of a video made of
+    images.  video_codecs: tried in turn.
     """
 
     overwrite: bool = False
@@ -148,11 +150,11 @@ class WriterOptions:
 
         check_rate(self.fps)
         if not self.video_codecs:
-            raise UsageError("video_codecs names no codec; give at least one, e.g. libx264")
+            raise UsageError("video_codecs is empty; give at least one codec, e.g. libx264")
 
 
 def create_writer(name: str, folder: Path, *, options: WriterOptions | None = None) -> Writer:
-    """Return the writer of a format, which writes into `folder` (made where it is missing).
+    """Return the writer of a format, which writes into `folder` (created if missing).
 
     UsageError for an unknown name, with the nearest known one; OutputError where the folder cannot
     be written or holds the result of an earlier run; MissingError without the package it needs.

@@ -1,4 +1,4 @@
-"""Times of a drawn video: always rising, whatever the times of the frames do."""
+"""Timestamps of a drawn video: always increasing, whatever those of the frames."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ MOST = 720.0  # hours; a longer jump is a clock that was set, not a gap
 class Clock:
     """Turns the times of frames (s) into ticks from 0.
 
-    A time that does not rise, is not finite or jumps by more than a month continues one frame after
-    the one before, and `jumps` counts it.
+    A time that does not increase, is not finite or jumps by more than a month continues one frame
+    after the one before, and `jumps` counts it.
     """
 
     def __init__(self, fps: float) -> None:

@@ -36,7 +36,7 @@ def person_scores(people: People) -> Floats:
 class CocoForm:
     """One entry a person: image_id, category_id, keypoints (x, y, score), score, bbox (x, y, w, h).
 
-    image_id: by `known` where it is given, and images that are not in it are left out; else the
+    image_id: by `known` where it is given, and images that are not in it are skipped; else the
     last integer in an image's name, or the number of a video's frame.  Where there is none or it
     is taken, a running number, with the file's name and frame in the entry.  Entries of a second
     folder or video have file_name, too.  track_id stands in the entries of tracked people only.
@@ -89,8 +89,8 @@ class CocoForm:
         if self._known is None and (number in self._taken or number <= self._frames):
             self._note(
                 "clash",
-                f"image_id {number} stands for an image already, so that {result.source} and "
-                "others have running numbers; name them apart or use --coco-images",
+                f"image_id {number} is already used by another image, so that {result.source} and "
+                "others get running numbers; rename the images or use --coco-images",
             )
             return self._numbered(path, result.frame)
         self._taken.add(number)
@@ -116,7 +116,7 @@ class CocoForm:
 
 
 class KnownImages:
-    """The image ids of an annotation file, found by the images' paths."""
+    """The image ids of an annotation file, looked up by the images' paths."""
 
     def __init__(self, path: Path, images: Iterable[tuple[str, int]]) -> None:
         self._path = path
@@ -144,7 +144,7 @@ class KnownImages:
         return cls(path, known)
 
     def number(self, source: str) -> int | None:
-        """Return the id of an image; None where it is not in the file or not clear which it is."""
+        """Return the id of an image; None where it is missing from the file or ambiguous."""
         names = self._index.find(source)
         found = sorted({number for name in names for number in self._ids[name]})
         if not found:
@@ -153,7 +153,7 @@ class KnownImages:
         if len(found) > 1 or found[0] in self._used:
             other = "" if len(found) > 1 else f" like {self._used[found[0]]}"
             more = f" and {len(names) - 2} more" if len(names) > 2 else ""
-            text = f"{source} fits {' and '.join(names[:2])}{more}{other}"
+            text = f"{source} matches {' and '.join(names[:2])}{more}{other}"
             self._first = self._first or text
             self._unclear += 1
             return None
@@ -161,18 +161,18 @@ class KnownImages:
         return found[0]
 
     def notes(self) -> list[str]:
-        """Return what was left out without harm."""
+        """Return notes on what was skipped."""
         note = (
             f"{self._unknown} images are not in the annotation file of --coco-images and were "
-            "left out"
+            "skipped"
         )
         return [note] if self._unknown else []
 
     def faults(self) -> list[tuple[str, str]]:
-        """Return what cannot be told apart: the file and one line."""
+        """Return what is ambiguous: the file and one line."""
         fault = (
-            f"--coco-images {self._path}: {self._unclear} image(s) left out, because it is not "
-            f"clear which of its images they are ({self._first}); make the folders in file_name "
+            f"--coco-images {self._path}: {self._unclear} image(s) skipped, because they match "
+            f"several of its images ({self._first}); make the folders in file_name "
             "agree with those of the images"
         )
         return [(str(self._path), fault)] if self._unclear else []

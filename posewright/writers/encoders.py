@@ -35,15 +35,14 @@ _CODECS = {
 
 
 class EncoderError(OutputError):
-    """A video that no encoder takes; others may be written all the same."""
+    """A video that no encoder accepts; other videos can still be written."""
 
 
 class Encoder(Protocol):
     """Takes images of one size with their times.
 
-    EncoderError for what the encoder does not take, OutputError where the disk is at fault; the
-    temporary file is gone then.
-    jumps: times that could not be kept, see clock.Clock.
+    EncoderError for what the encoder does not accept, OutputError where the disk fails; the
+    temporary file is removed then.  jumps: times that could not be kept, see clock.Clock.
     """
 
     @property
@@ -73,7 +72,7 @@ def open_encoder(
 
     pixel_aspect: width of a pixel over its height, which players keep.  `notes` gets a line with
     the file, its codec and why the earlier ones were not used.  EncoderError where none opens,
-    PlaceError where the file is there already, OutputError where it cannot be made.
+    PlaceError where the file already exists, OutputError where it cannot be created.
     """
     failed: list[str] = []
     for codec in codecs:
@@ -220,7 +219,7 @@ class _Mjpg:
         if found < self._count:
             self.abort()
             raise OutputError(
-                f"cannot write {self._part.final}: {found} of {self._count} frames arrived on the "
+                f"cannot write {self._part.final}: {found} of {self._count} frames reached the "
                 "disk; free some space or choose another folder with -o"
             )
         with self._part.guard(self.abort):

@@ -31,11 +31,11 @@ def create(_: str, folder: Path, options: WriterOptions) -> PagesWriter:
 
 
 def pixels(result: Result, what: str) -> NDArray[np.uint8]:
-    """Return the image that a result kept; a UsageError says how to keep it."""
+    """Return the image that a result carries; a UsageError says how to keep images."""
     if result.image is None:
         raise UsageError(
-            f"{what} need the images, and frame {result.frame} of {result.source!r} kept none; "
-            "run the pipeline with keep_images=True"
+            f"{what} need the images, and frame {result.frame} of {result.source!r} has none; run "
+            "the pipeline with keep_images=True"
         )
     return result.image
 
@@ -43,7 +43,7 @@ def pixels(result: Result, what: str) -> NDArray[np.uint8]:
 class PicturePage:
     """`NAME.jpg` of an image (`NAME.png` of a PNG), `NAME_000012.jpg` of frame 12 of a video.
 
-    What is too wide or too high for JPEG becomes a PNG.
+    An image that is too large for JPEG becomes a PNG.
     """
 
     def __init__(self, folder: Path, style: Style | None = None) -> None:
@@ -55,7 +55,7 @@ class PicturePage:
     def page(self, result: Result) -> tuple[str, bytes] | None:
         """Return a frame's file; None for one that could not be read.
 
-        An OutputError rather than a file that would replace the source itself.
+        OutputError: the file would replace the source itself.
         """
         if result.status != "ok":
             return None
@@ -74,7 +74,7 @@ def _encoded(picture: NDArray[np.uint8], name: str) -> bytes:
     quality = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY] if suffix == ".jpg" else []
     try:
         done, data = cv2.imencode(suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), quality)
-        why = "" if done else "it is not encoded"
+        why = "" if done else "OpenCV cannot encode it"
     except cv2.error as error:
         why = error.err
     if why:

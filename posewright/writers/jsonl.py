@@ -1,10 +1,10 @@
-"""JSONL: one line a frame, nothing lost; `readers.read_results` reads it back equal.
+"""JSONL: one line per frame, lossless; `readers.read_results` reads it back equal.
 
 The first line is a header: {"format": "posewright-results", "version": 1, "skeleton": {...}}; the
-skeleton is null where no frame came.  A run with a second skeleton has a second header before the
-frames it holds for.  A frame's line: source, sequence (the video or folder), frame (in the
-sequence), time (s), size [w, h] (px), status, message, speed {stage: ms}, people [{id (-1 = none),
-box [x1, y1, x2, y2], box_score, keypoints [[x, y, score], ...]}].
+skeleton is null where there were no frames.  A run with a second skeleton has a second header
+before the frames that it applies to.  A frame's line: source, sequence (the video or folder), frame
+(in the sequence), time (s), size [w, h] (px), status, message, speed {stage: ms}, people [{id (-1 =
+none), box [x1, y1, x2, y2], box_score, keypoints [[x, y, score], ...]}].
 """
 
 from __future__ import annotations

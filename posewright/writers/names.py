@@ -1,4 +1,4 @@
-"""Names of what is written: from a source's name and a frame's number, unique and legal."""
+"""Names of output files: from the source's name and the frame number, unique and valid."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def sequence_of(result: Result) -> str:
 
 
 class Names:
-    """Gives each image and each video a name of its own, in the order of their coming.
+    """Gives each image and each video a unique name, in order of appearance.
 
     A name that is taken gets its folder's name in front ("b_1" for b/1.jpg), then a number.  Names
     of images are remembered; for a video, however long, one.
@@ -71,7 +71,7 @@ def film_name(names: Names, sequence: str, pictures: bool) -> str:
 class Sequences:
     """Gives each sequence of a run a name, to stand in front of the frames' own names.
 
-    The first one needs none and is "", unless it is said that there are several.
+    The first one needs none and is "", unless several are announced.
     """
 
     def __init__(self) -> None:

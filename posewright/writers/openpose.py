@@ -42,8 +42,9 @@ class OpenPosePage:
     fields a file names its `source` and `sequence` (the video or folder), by which it is read back.
     Each person has person_id [id] (-1 = none) and pose_keypoints_2d, a flat x, y, score of every
     joint in the skeleton's own order (pose2sim names its orders after the skeletons: COCO_17,
-    HALPE_26, ...) or in OpenPose's `coco18` or `body25`.  Nobody gives an empty list.  `box` (x1,
-    y1, x2, y2) and `box_score`, which OpenPose has not, let `track` work as on poses.jsonl.
+    HALPE_26, ...) or in OpenPose's `coco18` or `body25`.  A frame without people has an empty list.
+    `box` (x1, y1, x2, y2) and `box_score`, which OpenPose lacks, let `track` work as on
+    poses.jsonl.
     """
 
     def __init__(self, order: Order = "own") -> None:

@@ -30,8 +30,8 @@ def reorder(people: People, skeleton: Skeleton, order: Order) -> Floats:
     weights = _weights(skeleton, get_skeleton(order))
     if not weights.any():
         raise UsageError(
-            f"skeleton {skeleton.name!r} has no body joint that the order {order!r} knows; write "
-            "its own order instead"
+            f"skeleton {skeleton.name!r} has no body joint of the order {order!r}; write the "
+            "skeleton's own order instead"
         )
     return np.asarray(np.einsum("mk,nkc->nmc", weights, triples(people)), np.float32)
 

@@ -1,4 +1,4 @@
-"""What a run leaves: its files, and what became of them."""
+"""The outputs of a run: its files, and whether they were written."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ MAX_LISTED = 100
 class Summary:
     """What a run did.
 
-    bad: the first hundred inputs that could not be read, with the reason.  interrupted: it was
-    asked to stop.  signal: by this one, 0 for none; asked in another way counts as Ctrl-C.
+    bad: the first hundred inputs that could not be read, with the reason.  interrupted: the run was
+    asked to stop.  signal: the one that asked, 0 for none; any other way counts as Ctrl-C.
     """
 
     frames: int = 0
@@ -62,10 +62,10 @@ class Summary:
 
 
 class Outputs:
-    """All writers of a run; one that fails is dropped, the others go on.
+    """All writers of a run; one that fails is dropped, the others continue.
 
-    A context manager: its end finishes the files, also where an error ends the run, as what was
-    good so far stays; a KeyboardInterrupt leaves nothing behind.
+    A context manager: its exit finishes the files, also after an error, as results so far are kept;
+    a KeyboardInterrupt leaves nothing behind.
     """
 
     def __init__(self, writers: list[Writer], summary: Summary, out: Path) -> None:
@@ -79,10 +79,10 @@ class Outputs:
     def open(
         cls, save: Sequence[str], out: Path, options: WriterOptions | None, summary: Summary
     ) -> Outputs:
-        """Make the writers; where one cannot be made, none leaves anything behind.
+        """Create the writers; where one cannot be created, none leaves anything behind.
 
-        OutputError where another run writes into the folder, or one that was killed left results of
-        these formats there and they are not to be overwritten.
+        OutputError where another run writes into the folder, or a killed run left results of these
+        formats there that must not be overwritten.
         """
         formats(save)  # complain before anything is written
         made = cls([], summary, out)
@@ -122,7 +122,8 @@ class Outputs:
             raise explain(self.out, error) from error
         except Held as error:
             raise OutputError(
-                f"another run writes into {self.out} ({error}); wait for its end or choose another "
+                f"another run is writing into {self.out} ({error}); wait until it ends or choose "
+                "another "
                 "folder with -o"
             ) from error
 
@@ -138,7 +139,7 @@ class Outputs:
         names = ", ".join(path.name for path in ours[:5]) + (" ..." if len(ours) > 5 else "")
         if ours and not overwrite:
             raise OutputError(
-                f"{self.out} holds results of a run that was killed: {names}; move them away to "
+                f"{self.out} holds results of a killed run: {names}; move them away to "
                 "keep them (poses.part-*.jsonl and .csv can be read as they are), choose another "
                 "folder with -o, or remove them with --overwrite"
             )
@@ -148,7 +149,7 @@ class Outputs:
             except OSError as error:
                 raise explain(path, error) from error
         for path in others:
-            self.summary.notes.append(f"{path} was left by a run that was killed, and is kept")
+            self.summary.notes.append(f"{path} was left by a killed run and is kept")
 
     def write(self, result: Result) -> None:
         """Hand a frame to every writer; OutputError where none of them is left."""
@@ -160,7 +161,7 @@ class Outputs:
                 self._drop(writer, error)
 
     def close(self) -> None:
-        """Finish the files; a run that met no frame at all leaves none."""
+        """Finish the files; a run without any frame leaves none."""
         if not self.used:
             self.abort()
             return

@@ -1,4 +1,4 @@
-"""No result replaces what the run reads or an earlier one left: what can be is checked first."""
+"""Protect input files and earlier results from being overwritten: checked before the run."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = ["spare_films", "spare_inputs"]
 def spare_inputs(
     out: Path, save: Sequence[str], sources: Sequence[Any], others: Iterable[str | Path] = ()
 ) -> None:
-    """Raise an OutputError where a result in `out` would take the place of something that is read.
+    """Raise an OutputError where a result in `out` would replace an input file.
 
-    sources: as given to the run; folders, patterns and lists stand for their files.  others: files
-    of boxes, labels, networks.
+    sources: as given to the run; folders, patterns and lists are expanded to their files.  others:
+    files of boxes, labels, networks.
     """
     if not out.is_dir():
         return
@@ -40,8 +40,8 @@ def spare_inputs(
         real = os.path.realpath(path)
         if there & {_identity(real), _identity(os.path.dirname(real))}:
             raise OutputError(
-                f"{path} is read by this run, and a result would take its place or lie beside it; "
-                "choose another folder with -o"
+                f"{path} is an input of this run, and a result would replace it or be written "
+                "beside it; choose another folder with -o"
             )
 
 
@@ -57,9 +57,9 @@ def _inside(path: str, out: Path, suffixes: tuple[str, ...]) -> bool:
 
 
 def spare_films(out: Path, sources: Sequence[Any], options: WriterOptions) -> None:
-    """Raise a PlaceError where a video that the run will draw may not have its name in `out`.
+    """Raise a PlaceError where a video that the run will draw must not replace a file in `out`.
 
-    Arrays are named as they are read only, and so are the videos of a codec that is fallen back to.
+    Arrays, and videos of a fallback codec, get their names only during the run and are not checked.
     """
     if out.is_dir():
         suffix = film_suffix(options.video_codecs[0])

@@ -125,7 +125,7 @@ class ParquetWriter:
             self._flush()
 
     def close(self) -> list[Path]:
-        """Write what waits and the file's foot."""
+        """Write the remaining rows and the footer."""
         self._flush()
         with self._sink.part.guard(self.abort):
             self._file.close()

@@ -1,4 +1,4 @@
-"""What text formats share: numbers as plain lists, and the writers of a file and of a folder."""
+"""Shared by the text formats: numbers as plain lists, and the writers of a file and of a folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Form", "Group", "Page", "PagesWriter", "TextWriter", "harmless", "st
 
 
 def harmless(cell: str) -> str:
-    """Return a text cell of a CSV file that no spreadsheet takes for a formula.
+    """Return a text cell of a CSV file that no spreadsheet interprets as a formula.
 
     An apostrophe stands before one that begins with = + - @ or a tab, as OWASP advises (CSV
     Injection); spreadsheets do not show it.
@@ -46,7 +46,7 @@ class Form(Protocol):
 
 
 class TextWriter:
-    """Writes a form into one file as the results come; nothing is kept in memory."""
+    """Writes a form into one file as results arrive; nothing is kept in memory."""
 
     def __init__(self, path: Path, form: Form, overwrite: bool) -> None:
         self.notes = form.notes
@@ -109,7 +109,7 @@ class PagesWriter:
 
 
 class Group:
-    """Writers that belong together: where one fails, all are given up; the first one has notes."""
+    """Writers that belong together: where one fails, all are aborted; the first one has notes."""
 
     def __init__(self, writers: Sequence[TextWriter | PagesWriter]) -> None:
         self._writers = writers

@@ -30,14 +30,13 @@ class VideoWriter:
     """One video for each video among the sources, and one for each folder of images.
 
     Frames keep their times (variable frame rate); images and arrays without times follow one
-    another at `fps`.  In gaps of hours the image before is repeated every hour, which MP4 cannot
-    do without.  The first frame decides the size, made even, and the shape of a pixel; later ones
-    of another size are fitted into it.  Frames that could not be read are left out: the one before
-    stays on the screen.  `notes` name the codec and why an earlier one of `video_codecs` was not
-    used.
+    another at `fps`.  In gaps of hours the previous image is repeated every hour, as MP4 requires.
+    The first frame decides the size, made even, and the shape of a pixel; later ones of another
+    size are fitted into it.  Frames that could not be read are skipped: the previous one stays on
+    the screen.  `notes` name the codec and why an earlier one of `video_codecs` was not used.
     `errors` name the sources whose video cannot be encoded or has a name that is taken, and those
-    that come again after another one, whose later frames are left out; an OutputError at the end
-    where there is no video at all.
+    that reappear after another one, whose later frames are skipped; an OutputError at the end where
+    there is no video at all.
     """
 
     def __init__(self, folder: Path, options: WriterOptions) -> None:
@@ -55,7 +54,7 @@ class VideoWriter:
         self.done: list[Path] = []
 
     def write(self, result: Result) -> None:
-        """Add one frame; a frame of another source begins another video."""
+        """Add one frame; a frame of another source starts another video."""
         if result.status != "ok":
             return
         picture = draw(pixels(result, "video"), result.people, result.skeleton, self._style)
@@ -91,12 +90,12 @@ class VideoWriter:
         self.done.append(path)
         if film.jumps:
             self.notes.append(
-                f"{path.name}: {film.jumps} frames follow the one before at once, as their times "
-                "did not rise or jumped by more than a month"
+                f"{path.name}: {film.jumps} frames follow the previous one immediately, as their "
+                "timestamps did not increase or jumped by more than a month"
             )
 
     def abort(self) -> None:
-        """Remove the video in work; those finished stay."""
+        """Remove the unfinished video; finished ones stay."""
         if self._film is not None:
             self._film.abort()
             self._film = None
@@ -108,8 +107,8 @@ class VideoWriter:
         self._source, self._count = source, 0
         if source in self._begun:
             self.errors.append(
-                f"{source}: its video has ended, so that frames which come after those of another "
-                "source are not in it; name the images of a folder one after the other"
+                f"{source}: its video is complete and lacks the frames that come after those of "
+                "another source; name the images of a folder one after the other"
             )
             return
         self._begun.add(source)

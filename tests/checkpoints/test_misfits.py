@@ -73,7 +73,7 @@ def test_a_model_of_animals_says_what_fits(
     assert predict(picture, tmp_path / "a", "-m", str(dog)) == 0
     told = capsys.readouterr().err.splitlines()
     assert "finds the joints of dog (left_ear_base" in told[0] and "-d whole-image" in told[0]
-    assert told[1].startswith("note: nobody was found in 1 frame: rtmpose_t finds")
+    assert told[1].startswith("note: no person was found in 1 frame: rtmpose_t finds")
     assert predict(picture, tmp_path / "b", "-m", str(dog), "-d", "whole-image") == 0
     assert "person detector" not in capsys.readouterr().err
 
@@ -92,9 +92,8 @@ def test_boxes_of_a_file_fit_every_model(
 def test_a_run_without_anybody_ends_with_a_hint(tmp_path: Path, picture: Path) -> None:
     summary = Pose(runtime="onnxruntime").predict_to(picture, tmp_path / "a")
     assert summary.exit_code == 0
-    assert (
-        "nobody was found in 1 frame; try a lower --det-score or --min-score" in (summary.notes[-1])
-    )
+    hint = "no person was found in 1 frame; try a lower --det-score or --min-score"
+    assert hint in summary.notes[-1]
     alone = Pose(detector="whole-image", min_score=1.0, runtime="onnxruntime")
     assert "try a lower --min-score" in alone.predict_to(picture, tmp_path / "b").notes[-1]
     found = Pose(detector="whole-image", min_score=0, runtime="onnxruntime")

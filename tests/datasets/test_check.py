@@ -167,7 +167,11 @@ def test_everything_that_is_left_out_is_told(labels: Path) -> None:
     page["annotations"][1]["keypoints"] = [1, 1, 2] * 16
     labels.write_text(json.dumps(page))
     found = [f.first for f in check(labels).findings if f.kind == "left out"]
-    assert len(found) == 2 and "a box of size" in "".join(found) and "48 numbers" in "".join(found)
+    assert (
+        len(found) == 2
+        and "bounding box of size" in "".join(found)
+        and "48 numbers" in "".join(found)
+    )
 
 
 def test_annotations_without_ids_share_none(labels: Path) -> None:

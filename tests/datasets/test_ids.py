@@ -145,7 +145,7 @@ def test_ids_of_results(tmp_path: Path, page: dict[str, Any]) -> None:
 def test_values() -> None:
     assert [image_id(v) for v in (7, 7.0, "7", "007", "7.0", "a7", "")] == [7] * 5 + ["a7", ""]
     for value in (None, True, 7.5, float("nan"), [7]):
-        with pytest.raises(ValueError, match="is no id"):
+        with pytest.raises(ValueError, match="is not an id"):
             image_id(value)
         assert number_id(value) == -1
     assert number_id("8") == 8 and number_id("x") == -1 and number_id(1 << 70) == -1

@@ -118,7 +118,7 @@ def test_a_folder_in_use_is_not_written_into(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
     for form in ("coco", "labelme", "yolo", "cvat"):
-        with pytest.raises(OutputError, match="exists already"):
+        with pytest.raises(OutputError, match="already exists"):
             convert(data, tmp_path / "out", form)
     convert(data, tmp_path / "out", "coco", overwrite=True)
     assert (tmp_path / "out" / "mine.txt").read_text() == "mine"

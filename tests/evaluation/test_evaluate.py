@@ -428,7 +428,7 @@ def test_verb(
     text = capsys.readouterr().out
     assert "\nAR75 " in text and "duplicates ppose_nms, rescore hrnet" in text
     assert call("coco", some, *model, "-o", out) == 4
-    assert "exists already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 def test_a_test_set_without_labels(

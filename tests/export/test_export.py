@@ -425,9 +425,9 @@ def test_runtimes_refuse_files_of_others(saved: Path, tmp_path: Path) -> None:
         load_runtime(saved, runtime="onnxruntime")
     with pytest.raises(UsageError, match="torch runs networks of the zoo"):
         load_runtime(tmp_path / "a.onnx", runtime="torch")
-    with pytest.raises(UsageError, match="carries its weights"):
+    with pytest.raises(UsageError, match="contains its weights"):
         load_runtime(tmp_path / "a.onnx", weights=saved)
-    with pytest.raises(MissingError, match="not on this machine"):
+    with pytest.raises(MissingError, match="missing on this machine"):
         load_runtime(saved, device="mps")
     with pytest.raises(UsageError, match="torch has no device 'cudaa'"):
         load_runtime(saved, device="cudaa")

@@ -115,7 +115,7 @@ def test_broken_files_are_one_line_errors(tmp_path: Path) -> None:
 def test_what_is_more_than_data_is_refused(tmp_path: Path) -> None:
     for kind in (3, 5, 16):  # object, sparse, function
         path = write(tmp_path / "o.mat", matrix("o", (1, 1), kind, b""))
-        with pytest.raises(SourceError, match="not numbers, text, cell or struct"):
+        with pytest.raises(SourceError, match="none of numbers, text, cell and struct"):
             read_mat(path)
     deep = doubles("", 1)
     for _ in range(40):

@@ -124,7 +124,7 @@ def test_what_has_no_heatmaps_is_refused() -> None:
         estimate_all(confused()[0], [FRAME])
     with pytest.raises(UsageError, match="same people"):
         associate(people, Peaks(np.zeros((1, 17, 2, 2)), np.zeros((1, 17, 2))), COCO17.oks_sigmas)
-    with pytest.raises(UsageError, match="do not go with"):
+    with pytest.raises(UsageError, match="do not match scores"):
         Peaks(np.zeros((1, 17, 2)), np.zeros((1, 17, 2)))
 
 

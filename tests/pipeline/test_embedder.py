@@ -1,4 +1,4 @@
-"""Tell people apart: the seam, --reid, and what cannot be meant."""
+"""Re-identification: the seam, --reid, and what is invalid."""
 
 from __future__ import annotations
 
@@ -178,15 +178,15 @@ def test_a_detector_that_finds_and_embeds_at_once() -> None:
 
 def test_what_cannot_be_meant(colours: Path) -> None:
     model = load_model(colours, runtime="onnxruntime")
-    with pytest.raises(UsageError, match="saved poses do not hold; use predict"):
+    with pytest.raises(UsageError, match="saved poses do not contain; use predict"):
         Embedder(model)(Frame(np.zeros((0, 0, 3), np.uint8)), People.of(boxes=[LEFT]))
-    with pytest.raises(UsageError, match="movenet-thunder does not tell people apart"):
+    with pytest.raises(UsageError, match="movenet-thunder is not a re-identification network"):
         Pose(reid="movenet-thunder")
     file = colours.with_name("osnet_ain_x1_0_msmt17.pth")
     file.write_bytes(b"as published")
-    with pytest.raises(UsageError, match="not a file of ours; run: posewright models convert"):
+    with pytest.raises(UsageError, match="not a posewright file; run: posewright models convert"):
         Pose(reid=file)
-    with pytest.raises(UsageError, match="tells people apart; give it with --reid"):
+    with pytest.raises(UsageError, match="re-identifies people; give it with --reid"):
         Pose(colours)
 
 

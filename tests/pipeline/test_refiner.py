@@ -58,7 +58,7 @@ def test_the_pose_that_is_given_matters(saved: Path) -> None:
     refiner, before = Refiner(model), people(1)
     moved = before.replace(keypoints=before.keypoints[:, ::-1].copy())
     assert not np.allclose(refiner(FRAME, before).keypoints, refiner(FRAME, moved).keypoints)
-    with pytest.raises(UsageError, match="refines 17 joints, the poses have 5"):
+    with pytest.raises(UsageError, match="refines 17 joints, but the poses have 5"):
         refiner(
             FRAME, before.replace(keypoints=before.keypoints[:, :5], scores=before.scores[:, :5])
         )

@@ -89,7 +89,9 @@ def test_addresses_are_read_without_their_secrets(tmp_path: Path, key: str) -> N
 def test_jsonl_comes_back_equal(tmp_path: Path) -> None:
     results = run([2, 0, 3])
     results[0] = results[0].replace(speed={"pose": 1.25})
-    results.append(results[1].replace(frame=3, status="gap", message="stream away for 1.2 s"))
+    results.append(
+        results[1].replace(frame=3, status="gap", message="stream interrupted for 1.2 s")
+    )
     results.append(results[0].replace(source="\udcff 图.jpg", frame=0))
     found = list(read_results(write("jsonl", tmp_path, results)))
     fields = ("size", "source", "frame", "time", "status", "message", "speed", "skeleton")
@@ -202,7 +204,7 @@ ENTRY = {"image_id": 1, "category_id": 1, "keypoints": [5, 6, 0.5] * 17, "score"
         ([7, None, ENTRY], "2 of 3 entries"),
         (json.dumps([{**ENTRY, "score": float("nan")}]), "NaN"),
         (json.dumps([{**ENTRY, "keypoints": [float("inf")] * 51}]), "NaN or infinity"),
-        ([{**ENTRY, "bbox": [1, 2, -3, 4]}], "a box of size -3 x 4"),
+        ([{**ENTRY, "bbox": [1, 2, -3, 4]}], "invalid bounding box of size -3 x 4"),
         ([{**ENTRY, "keypoints": [1, 2]}], "1 of 1 entries"),
         ([{**ENTRY, "image_id": None}], "neither a number nor a name"),
         ([ENTRY, {**ENTRY, "keypoints": [1, 2, 0.5]}], "mixes people of"),
@@ -222,7 +224,7 @@ def test_broken_jsonl_names_the_line(tmp_path: Path, line: str) -> None:
         file.write(line + "\n")
     results = read_results(path)
     next(results), next(results)
-    with pytest.raises(SourceError, match=r"poses.jsonl, line 4 is broken"):
+    with pytest.raises(SourceError, match=r"poses.jsonl, line 4 is invalid"):
         next(results)
 
 
@@ -318,7 +320,7 @@ def test_bad_boxes_are_counted_and_other_things_than_people_left_out(tmp_path: P
     ]
     boxes = read_boxes(put(tmp_path / "b.json", data))
     assert list(boxes.boxes) == [1] and len(boxes.boxes[1]) == 1
-    assert len(boxes.bad) == 7 and "7 entries are no boxes" in boxes.report()
+    assert len(boxes.bad) == 7 and "7 entries are not valid bounding boxes" in boxes.report()
 
 
 @pytest.mark.parametrize(
@@ -367,7 +369,7 @@ def test_any_bytes_are_refused_or_read(
 
 def test_a_table_is_named_with_what_is_read_instead(tmp_path: Path) -> None:
     (tmp_path / "poses.csv").write_text("source,frame\n")
-    with pytest.raises(UsageError, match=r"tables are not read back; give the poses\.jsonl"):
+    with pytest.raises(UsageError, match=r"tables cannot be read.*give the poses\.jsonl"):
         list(read_results(tmp_path / "poses.csv"))
 
 

@@ -85,11 +85,11 @@ def test_numbers_out_of_range_are_named() -> None:
     data = json.loads(ModelInfo("net", MoveNet(), COCO17).to_json())
     for field, value, why in (
         ("stride", 0, "stride: 0 is not between 1 and 256"),
-        ("padding", 1e308, "padding: 1e+308 cannot be meant"),
+        ("padding", 1e308, "padding: 1e+308 is invalid"),
         ("input_size", [100_000, 256], "input_size: 100000 is not between 1 and 4096"),
         ("input_size", [2048, 2048], "2048 x 2048 are more than 2,400,000 pixels"),
         ("input_size", [192], "input_size: 1 values, not 2"),
-        ("nearness", "9", "nearness: '9' cannot be meant"),
+        ("nearness", "9", "nearness: '9' is invalid"),
     ):
         text = json.dumps(data | {"codec": data["codec"] | {field: value}})
         with pytest.raises(ModelError) as caught:

@@ -205,8 +205,8 @@ def test_a_graph_of_fixed_batch_takes_any_number_of_views(
         ((1, 64, 1 << 20), "1048576 x 64 px are not between 1 and 4096"),
         ((1, 2048, 1536), "1536 x 2048 px .* more than 2,400,000 pixels"),
         ((1, 4097, 64), "64 x 4097 px are not between"),
-        ((1 << 31, 64, 64), "2147483648 views a call, more than 1024"),
-        ((1025, 64, 64), "1025 views a call"),
+        ((1 << 31, 64, 64), "batch size is 2147483648, more than 1024"),
+        ((1025, 64, 64), "batch size is 1025"),
     ],
 )
 def test_shapes_that_would_take_all_memory_are_refused(

@@ -143,7 +143,7 @@ def test_another_score_threshold(tmp_path: Path, runtime: str) -> None:
     assert len(estimate(lenient, Frame(image), None)) == 1
     assert lenient.runtime == model.runtime
     pose = load_model(rtmpose_file(tmp_path / "rtmpose.onnx"), runtime="onnxruntime")
-    with pytest.raises(UsageError, match="no score threshold; give that of a detector"):
+    with pytest.raises(UsageError, match="no score threshold; set that of a detector"):
         pose.with_threshold(0.5)
 
 
@@ -187,7 +187,7 @@ def test_metadata_with_numbers_beyond_all_integers() -> None:
     for key in ("mirror", "links"):
         endless = json.loads(text)
         endless["skeleton"][key] = [1e999] if key == "mirror" else [[1e999, 1]]
-        with pytest.raises(ModelError, match="metadata cannot be read"):
+        with pytest.raises(ModelError, match="metadata is invalid"):
             ModelInfo.from_json(json.dumps(endless), "m.onnx")
 
 
@@ -213,7 +213,7 @@ def test_what_is_asked_for_is_given_or_refused() -> None:
         load_model(path, runtime="openvin")  # type: ignore[arg-type]
     with pytest.raises(MissingError, match="bf16 needs the openvino runtime"):
         load_model(path, runtime="onnxruntime", precision="bf16")
-    with pytest.raises(UsageError, match="cpu only"):
+    with pytest.raises(UsageError, match="only the cpu"):
         load_model(path, runtime="openvino", device="cuda")
     with pytest.raises(UsageError, match="did you mean 'movenet-thunder'"):
         find_model("movenet-tunder")
@@ -229,7 +229,7 @@ def test_openvino_is_chosen_by_itself() -> None:
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_view_of_the_wrong_size_is_a_model_error(tmp_path: Path, runtime: str) -> None:
     model = load_model(detector_file(tmp_path / "rtmdet.onnx"), runtime=runtime)
-    with pytest.raises(ModelError, match=r"failed on views of shape \(1, 32, 32, 3\)"):
+    with pytest.raises(ModelError, match=r"failed on an input of shape \(1, 32, 32, 3\)"):
         model(np.zeros((1, 32, 32, 3), np.uint8))
 
 

@@ -420,7 +420,7 @@ def test_what_cannot_be_done_says_what_to_do() -> None:
             create_smoother(method, live=True)
         with pytest.raises(UsageError, match="without images and video"):
             create_smoother(method, pictures=True)
-    with pytest.raises(UsageError, match="cannot wait"):
+    with pytest.raises(UsageError, match="cannot be kept"):
         create_smoother("kalman:lag=5", pictures=True)
     for gap in (-1, 11, float("nan")):
         with pytest.raises(UsageError, match="gap"):

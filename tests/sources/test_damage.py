@@ -156,7 +156,7 @@ def test_frames_that_refer_to_a_damaged_one_keep_their_numbers(
         path.write_bytes(whole)
         damage(path, [number], "zeros")
         if number == 0 and "gop" not in options:  # everything refers to it
-            with pytest.raises(SourceError, match="no image"):
+            with pytest.raises(SourceError, match="no frame"):
                 open_source(path)
             continue
         found = frames(path)

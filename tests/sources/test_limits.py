@@ -151,7 +151,7 @@ def strips(*counts: int, rows: int = 10, size: tuple[int, int] = (20, 40)) -> by
     [
         ((200,) * 4, True),
         ((), False),
-        ((1, 3, 5, 7), True),  # and where they cannot be meant
+        ((1, 3, 5, 7), True),  # and where they is invalid
         ((19,) * 4, False),  # a row is not there
         ((200,) * 3 + (9,), False),
         ((200,) * 3, False),  # a strip is not named
@@ -181,9 +181,7 @@ def test_a_tiff_that_libtiff_cannot_unpack_is_not_black(
 ) -> None:
     data = tiff([(scene(), {259: compression})])
     message = only(put(tmp_path / "a.tif", data)).message
-    assert message.startswith(
-        f"the TIFF is packed in a way that is not read here (compression {compression})"
-    )
+    assert message.startswith(f"the TIFF uses an unsupported compression ({compression})")
 
 
 @pytest.mark.parametrize("kind", ["tiff_ccitt", "group3", "group4"])

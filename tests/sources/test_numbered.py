@@ -71,7 +71,7 @@ def test_times_leave_room_for_what_is_not_there(tmp_path: Path) -> None:
     with open_source(pattern) as source:
         assert source.total == 3
         assert source.notes == [
-            f"{pattern}: 3 numbers are not there between 1001 and 1006, the first of them 1003"
+            f"{pattern}: 3 numbers are missing between 1001 and 1006, the first of them 1003"
         ]
 
 
@@ -122,6 +122,6 @@ def test_predict_writes_the_numbers(tmp_path: Path, capsys: pytest.CaptureFixtur
         "img_0003.png",
         "img_0005.png",
     ]
-    assert "1 number is not there between 3 and 5, the first of them 4" in capsys.readouterr().err
+    assert "1 number is missing between 3 and 5, the first of them 4" in capsys.readouterr().err
     assert main([*words[:1], str(tmp_path / "in" / "x_%d.png"), *words[2:], "--overwrite"]) == 3
     assert "no image matches" in capsys.readouterr().err

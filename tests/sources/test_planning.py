@@ -116,8 +116,8 @@ def test_folders_patterns_and_lists_leave_own_pictures_out(used: Path) -> None:
     for source in (".", str(used), "**/*.*g", "list.txt", ["."]):
         with open_source(source) as opened:
             assert sorted(Path(frame.name).name for frame in opened) == ["a.jpg", "b.png"]
-            assert "2 images that posewright drew are left out" in opened.notes[0]
-    with pytest.raises(SourceError, match="no images but those that posewright drew"):
+            assert "2 images that posewright drew are skipped" in opened.notes[0]
+    with pytest.raises(SourceError, match="only images that posewright drew"):
         open_source("earlier")
 
 
@@ -141,7 +141,7 @@ def test_what_is_named_twice_is_read_once(tmp_path: Path, monkeypatch: pytest.Mo
     picture(Path("copy.jpg"))
     kept, notes = planned("d/a.jpg", "copy.jpg", "./d/a.jpg", "link.jpg", "d", Path("d"), "no.jpg")
     assert kept == ["d/a.jpg", "copy.jpg", "d", "no.jpg"]
-    assert notes[0] == "./d/a.jpg is d/a.jpg, which is read once" and len(notes) == 3
+    assert notes[0] == "./d/a.jpg is the same as d/a.jpg and is read once" and len(notes) == 3
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_no_result_replaces_what_is_read(
     Path("list.txt").write_text("x/b.jpg\nimages/a.jpg\n")
     Path("x/link.jpg").symlink_to("../images/a.jpg")
     sources, save, others = CLASHES[name]
-    with pytest.raises(OutputError, match=r"is read by this run.*another folder with -o"):
+    with pytest.raises(OutputError, match=r"is an input of this run.*another folder with -o"):
         spare_inputs(Path(), [save, "parquet"], sources, others)
     spare_inputs(Path("elsewhere"), [save, "parquet"], sources, others)
     Path("elsewhere").mkdir()
@@ -235,7 +235,7 @@ def test_a_video_of_pictures_replaces_no_source(tmp_path: Path) -> None:
     picture(tmp_path / "shots" / "1.jpg")
     film = tmp_path / "shots.mp4"
     film.write_bytes(b"content")
-    with pytest.raises(OutputError, match="is read by this run"):
+    with pytest.raises(OutputError, match="is an input of this run"):
         spare_inputs(tmp_path, ["video"], [tmp_path / "shots", film])
     spare_inputs(tmp_path, ["video"], [tmp_path / "shots", picture(tmp_path / "other.jpg")])
 

@@ -69,7 +69,7 @@ def test_an_interruption_is_one_gap_and_no_black_pictures() -> None:
     text = statuses(found)
     assert text.count("g") == 2 and "gg" not in text and set(text) == {"o", "g"}
     gaps = [f for f in found if f.status == "gap"]
-    assert all(f.image.size == 0 and "stream away for" in f.message for f in gaps)
+    assert all(f.image.size == 0 and "stream interrupted for" in f.message for f in gaps)
     assert "attempt 2" in gaps[0].message and "attempt 1" in gaps[1].message
     assert [f.index for f in found] == list(range(30))
     times = [f.time for f in found]
@@ -87,7 +87,7 @@ def test_a_stream_that_stays_away_is_given_up() -> None:
             b - a for a, b in zip(server.connections[1:], server.connections[2:], strict=False)
         ]
     assert statuses(good) == "o" * len(good) and len(good) >= 9
-    assert last.status == "truncated" and "stream away for 1.6 s" in last.message
+    assert last.status == "truncated" and "stream interrupted for 1.6 s" in last.message
     assert 1.5 < spent < 4 and 1 <= len(attempts) <= 4
     assert attempts[:-1] == sorted(attempts[:-1])  # the last one is at the end of the time
 

@@ -311,7 +311,7 @@ def test_what_cannot_be_meant() -> None:
     looks = Looks()
     looks.who = [0]
     track = create_tracker("appearance", skeleton=Skeleton("two", ("a", "b")), embed=looks)
-    with pytest.raises(UsageError, match="made for 2 joints and got people of 17"):
+    with pytest.raises(UsageError, match="expects 2 joints, but people have 17"):
         track(at(0), People.of(keypoints=np.zeros((1, 17, 2))))
 
 

@@ -283,7 +283,7 @@ def test_nobody(name: str) -> None:
 @BOTH
 def test_wrong_people_and_numbers(name: str) -> None:
     track = create_tracker(name, skeleton=Skeleton("two", ("a", "b")))
-    with pytest.raises(UsageError, match="2 joints and got people of 17"):
+    with pytest.raises(UsageError, match="2 joints, but people have 17"):
         track(at(0), People.of(keypoints=np.zeros((1, 17, 2))))
     for options in ({"fps": 0.0}, {"fps": float("nan")}, {"buffer": -1.0}):
         with pytest.raises(UsageError, match="positive number"):

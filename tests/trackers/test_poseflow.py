@@ -371,7 +371,7 @@ def test_what_cannot_be_meant() -> None:
     for options in ({"fps": 0.0}, {"fps": float("nan")}, {"buffer": -1.0}):
         with pytest.raises(UsageError, match="positive number"):
             create_tracker("poseflow", skeleton=COCO17, **options)
-    with pytest.raises(UsageError, match="2 joints and got people of 17"):
+    with pytest.raises(UsageError, match="2 joints, but people have 17"):
         create_tracker("poseflow", skeleton=Skeleton("two", ("a", "b")))(at(0), crowd((1, 1)))
 
 

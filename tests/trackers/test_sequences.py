@@ -273,7 +273,7 @@ def test_a_video_that_is_there_is_told_before_anything_is_drawn(
         out.mkdir()
         (out / film).write_text("mine")
         with pytest.raises(
-            OutputError, match=f"{film} exists already; replace it with --overwrite"
+            OutputError, match=f"{film} already exists; replace it with --overwrite"
         ):
             run(source[kind], out, save=["video"])
         assert [path.name for path in out.iterdir()] == [film]

@@ -240,7 +240,7 @@ def test_boxes_without_joints() -> None:
 
 def test_people_of_another_skeleton() -> None:
     track = create_tracker("oks", skeleton=Skeleton("two", ("a", "b")))
-    with pytest.raises(UsageError, match="2 joints and got people of 17"):
+    with pytest.raises(UsageError, match="2 joints, but people have 17"):
         track(at(0), crowd((100, 300)))
 
 

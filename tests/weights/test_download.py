@@ -143,13 +143,13 @@ def test_a_stalled_connection_is_given_up_and_tried_again(server: Server, tmp_pa
     download(server.url, tmp_path / "net.pth", SHA, timeout=0.2, pause=0)
     assert len(server.starts) == 3
     server.stalls = 9
-    with pytest.raises(DownloadError, match=r"timed out.*the next run continues"):
+    with pytest.raises(DownloadError, match=r"timed out.*the next run resumes"):
         download(server.url, tmp_path / "b.pth", SHA, timeout=0.1, pause=0, attempts=2)
 
 
 def test_a_corrupt_file_is_not_kept(server: Server, tmp_path: Path) -> None:
     server.body = b"x" + BODY[1:]
-    with pytest.raises(ModelError, match=f"published is {SHA[:8]}; not kept"):
+    with pytest.raises(ModelError, match=f"published one is {SHA[:8]}; not kept"):
         download(server.url, tmp_path / "net.pth", SHA[:8])
     assert leftovers(tmp_path) == []
 
@@ -162,7 +162,7 @@ def test_errors_of_the_server_are_said(server: Server, tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="503"):
         download(server.url, tmp_path / "net.pth", SHA, attempts=2, pause=0)
     server.status, server.kind = 200, "text/html; charset=utf-8"
-    with pytest.raises(DownloadError, match="a web page came"):
+    with pytest.raises(DownloadError, match="sent a web page"):
         download(server.url, tmp_path / "net.pth", SHA)
     with pytest.raises(DownloadError, match="refused"):
         download("http://127.0.0.1:9/a", tmp_path / "net.pth", SHA, attempts=1)

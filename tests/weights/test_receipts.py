@@ -91,7 +91,7 @@ def test_a_damaged_receipt_is_none_and_is_written_again(tmp_path: Path, text: by
     if text is not None:
         receipt_path(path).write_bytes(text)
     assert read_receipt(path) is None and compare(path, SHA[:8]) == SHA
-    with pytest.raises(ModelError, match="published begins with 00000000"):
+    with pytest.raises(ModelError, match="published one begins with 00000000"):
         download("https://h/net.pth", path, "00000000")
     assert read_receipt(path) is None
     download("https://h/net.pth?token=x", path, SHA[:8])

@@ -222,7 +222,7 @@ def test_a_source_that_comes_again_never_begins_its_video_again(tmp_path: Path) 
         ("c.mp4", 1),
     ]
     [error] = writer.errors  # type: ignore[attr-defined]
-    assert error.startswith("a: its video has ended")
+    assert error.startswith("a: its video is complete")
 
 
 @pytest.mark.parametrize("taken", ["file", "folder"])

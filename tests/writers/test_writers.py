@@ -71,7 +71,7 @@ def test_nobody_and_failed_frames_and_no_frames(name: str, tmp_path: Path) -> No
 def test_an_earlier_run_is_replaced_on_request_only(name: str, tmp_path: Path) -> None:
     write(name, tmp_path, [result(frame=0), result(frame=1)])
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
-    with pytest.raises(OutputError, match=r"exists already.*--overwrite"):
+    with pytest.raises(OutputError, match=r"already exists.*--overwrite"):
         write(name, tmp_path, [result(frame=0)])
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before
     write(name, tmp_path, [result(frame=0)], overwrite=True)
@@ -128,7 +128,7 @@ def test_coco_ids_from_an_annotation_file(tmp_path: Path) -> None:
         writer.write(result(people(1), source))
     assert [e["image_id"] for e in read_json(writer.close()[0])] == [40083, 9]
     assert writer.notes == [
-        "1 images are not in the annotation file of --coco-images and were left out"
+        "1 images are not in the annotation file of --coco-images and were skipped"
     ]
 
 
@@ -362,7 +362,7 @@ def test_to_supervision() -> None:
 def test_formats_that_are_one_file_exclude_each_other(tmp_path: Path) -> None:
     assert list(formats(["csv", "jsonl", "csv"])) == ["csv", "jsonl"]
     for one, other in (("alphapose", "alphapose-cmu"), ("alphapose-open", "alphapose-cmu")):
-        with pytest.raises(UsageError, match=f"{one} and {other} are one file"):
+        with pytest.raises(UsageError, match=f"{one} and {other} are written to the same file"):
             formats(["csv", one, "jsonl", other])
 
 
