@@ -37,7 +37,7 @@ class _Ids:
         self._literal = {w for w in written_ids if _known(w) is not None}
         for written in written_ids:
             if _known(written) is None:
-                text = f"a {what} without an id (null or a fraction): it is left out"
+                text = f"{what} without an id (null or a fraction): it is left out"
                 found.add(f"{what} id", "error", text, written)
             elif isinstance(written, str):
                 text = "ids are text: a number in text is read as that number, here and in eval"
