@@ -176,28 +176,29 @@ def _check(data: str, model: Model, dataset: Dataset, flip: bool) -> None:
     """Raise a UsageError where the measure, the model and the labels do not fit together."""
     if flip and not model.codec.mirrors:
         raise UsageError(
-            f"{model.info.name} lists people, which a mirrored view lists in another order; leave "
-            "flip out"
+            f"{model.info.name} outputs a list of people, whose order differs in a mirrored view; "
+            f"leave flip out"
         )
     measure, joints = get_measure(data), dataset.skeleton
     if not measure.people:
-        raise UsageError(f"{data} measures result files alone; score one with --predictions")
+        raise UsageError(f"{data} evaluates only result files; give one with --predictions")
     wanted = measure.skeleton
     if wanted is not None and wanted.joints != joints.joints:
         raise UsageError(
             f"{dataset.name} labels the {len(joints)} joints of {joints.name}, {data} has the "
-            f"{len(wanted)} of {wanted.name}; pck measures any joints"
+            f"{len(wanted)} of {wanted.name}; pck works with any joints"
         )
     if not (model.skeleton.mapping(joints) >= 0).any():
         raise UsageError(
-            f"{model.info.name} finds no joint that {dataset.name} labels ({joints.name}); choose "
+            f"{model.info.name} predicts none of the joints of {dataset.name} ({joints.name}); "
+            f"choose "
             "a model for these joints"
         )
     if "head boxes" in measure.needs and not any(sample.heads.any() for sample in dataset):
         more = ", e.g. detections_our_format.mat with --heads" if data == "mpii" else ""
         raise UsageError(
-            f"{dataset.name} has no head boxes, by which {data} measures; give labels that have "
-            f"them{more}, or measure by pck"
+            f"{dataset.name} has no head boxes, which {data} needs; give labels that have "
+            f"them{more}, or use pck"
         )
 
 
@@ -212,7 +213,7 @@ def _check_tracks(
         return
     if "identities" not in MEASURES[data].needs:
         raise UsageError(
-            f"--tracker {tracker}: {data} has no videos to follow people in; posetrack has"
+            f"--tracker {tracker}: {data} has no videos to track people in; use posetrack"
         )
     if refines(model.codec):
         raise UsageError(f"{model.info.name} refines labelled poses; leave the tracker out")

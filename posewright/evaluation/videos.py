@@ -49,8 +49,8 @@ def check_identities(dataset: Dataset) -> None:
         ids = sample.people.ids[sample.counting]
         if (ids < 0).any() or len(np.unique(ids)) < len(ids):
             raise UsageError(
-                f"{dataset.name}: image {sample.image_id} labels people without a track_id of "
-                "their own, by which identities are measured; leave the tracker out"
+                f"{dataset.name}: image {sample.image_id} has people without a unique track_id, "
+                f"which tracking metrics need; leave the tracker out"
             )
 
 
