@@ -1,4 +1,4 @@
-"""Whether the boxes of a set are in another form than they are read as."""
+"""Checks whether the boxes of a data set are in another form than the one they are read as."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a data set, and above all what will make its AP 0 or -1."""
+"""Checks of a data set, above all for what makes its AP 0 or -1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a COCO file says literally that pycocotools and the like will trip over."""
+"""What in a COCO file makes pycocotools and other strict tools fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From one form of labelled set to another, with a split into training and validation."""
+"""Converts a labelled data set from one format to another, with a training and validation split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluation: a model over labelled images, by estimate(), and what it is worth."""
+"""Evaluation: a model over labelled images, by estimate(), and its scores."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Evaluation:
     of the labels and of the model.  samples: the labelled images.  results: people found on each,
     with the model's joints, in pixels; ids are their identities with a tracker, otherwise the rows
     of the labelled people in whose boxes they were found, -1 with other boxes.  likeness: of each
-    image, (N,) OKS of each labelled person with whoever was found for them, 0 for nobody, -1
-    where the person does not count.  settings: how it was run.  unreadable: a line for each image
-    that could not be read; these are not in the numbers.  category: the number of the labelled
-    class in result files.  failed: a line for each image for which a network returned NaN or
-    infinity; these are, without the people concerned.
+    image, (N,) OKS of each labelled person with the matched prediction, 0 without one, -1 where the
+    person does not count.  settings: how it was run.  unreadable: a line for each image that could
+    not be read; these are not in the numbers.  category: the number of the labelled class in result
+    files.  failed: a line for each image for which a network returned NaN or infinity; these are,
+    without the people concerned.
     """
 
     scoring: Scoring
@@ -106,7 +106,7 @@ def evaluate(
     metrics: Sequence[str] = (),
     progress: Report | None = None,
 ) -> Evaluation:
-    """Run a model over labelled images and score what it finds.
+    """Run a model over labelled images and score its predictions.
 
     data: one of MEASURES; "" is that of `data_of`.  boxes: a detector, or a
     source of Boxes; None takes the labels' boxes for a top-down model.  flip: average with mirrored
