@@ -2,7 +2,7 @@
 
 A run folder holds recipe.toml, environment.json, data.json, targets.jpg (what the network is
 asked for), log.csv, log.jsonl, validation.csv, last.safetensors and best.safetensors (what
-`posewright predict -m` takes), state.safetensors (what the run goes on from) and report.html.
+`posewright predict -m` takes), state.safetensors (what the run resumes from) and report.html.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["Outcome", "train"]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run came to.
+    """The outcome of a training run.
 
     folder: of the run.  metric, best: name and value of the validation's main number, "" and None
     where nothing was held back.  skipped: images that could not be read.  exit_code: 0, 3 with
@@ -50,7 +50,7 @@ def train(
 ) -> Outcome:
     """Train the network of `recipe`; write everything to `folder`.
 
-    resume: go on from the folder's state; on the same device and number of processes the weights
+    resume: continue from the folder's state; on the same device and number of processes the weights
     become those of a run that was never interrupted, to the last bit.  progress: called with
     each line of progress, in the first process only.  UsageError: the folder holds a run and
     `resume` is off, or it holds none and `resume` is on.
@@ -63,7 +63,9 @@ def train(
         with listening() as stop, joined(device) as world:
             run = Run.open(recipe, Path(folder), world, progress or (lambda line: None), resume)
             if not has_recipe(recipe.model):
-                run.say(f"no recipe is published for {recipe.model}: what was not set is HRNet's")
+                run.say(
+                    f"no recipe is published for {recipe.model}: unset settings are those of HRNet"
+                )
             with closing(run):
                 _loop(run, stop)
                 run.report()

@@ -1,4 +1,4 @@
-"""Random numbers of a view, all drawn at once, so that no option changes another one's draws."""
+"""Random numbers of a view, drawn at once so that no option changes the draws of another."""
 
 from __future__ import annotations
 

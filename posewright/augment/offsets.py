@@ -1,4 +1,4 @@
-"""How a detector's box lies beside the true one, for each kind of pose (arXiv:1612.00137, 3.4)."""
+"""How a detected box deviates from the labelled one, by kind of pose (arXiv:1612.00137, 3.4)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BROKEN = (KeyError, TypeError, ValueError, IndexError, AttributeError, Overflow
 
 @dataclass(frozen=True, eq=False)
 class BoxOffsets:
-    """A mixture of offsets for each of C atomic poses, and one for everybody else.
+    """A mixture of offsets for each of C atomic poses, and one for all other people.
 
     poses: (C, K, 2) in torso lengths from the middle of the hips, NaN for joints never labelled.
     counts: (C,) people of each.  mixtures: C of them and that of everybody, over the offsets of
@@ -108,7 +108,7 @@ class BoxOffsets:
             return cls._from_dict(data)
         except _BROKEN as error:
             raise SourceError(
-                f"{path} is no fit of box offsets ({error}); write one with posewright fit boxes"
+                f"{path} is not a box offsets file ({error}); write one with posewright fit boxes"
             ) from error
 
     @classmethod
@@ -172,7 +172,7 @@ def _mixture(row: dict[str, Any]) -> Mixture:
     """Read a mixture; a ValueError where it is none that can be drawn from."""
     count = len(row["weights"])
     if not count:
-        raise ValueError("a mixture of nothing")
+        raise ValueError("an empty mixture")
     weights = _numbers(row["weights"], (count,))
     if (weights < 0).any() or abs(weights.sum() - 1) > 1e-6:
         raise ValueError("weights that do not add up to 1")
@@ -189,5 +189,5 @@ def _mixture(row: dict[str, Any]) -> Mixture:
 def _numbers(values: Any, shape: tuple[int, ...]) -> Doubles:
     array = np.array(values, np.float64)
     if array.shape != shape or not np.isfinite(array).all():
-        raise ValueError(f"numbers of shape {array.shape} or not finite, where {shape} are due")
+        raise ValueError(f"expected finite numbers of shape {shape}, got shape {array.shape}")
     return array

@@ -1,4 +1,4 @@
-"""What happens to a view's pixels: colours that change and a hole."""
+"""Augmentation of a view's pixels: colour jitter and erasing."""
 
 from __future__ import annotations
 

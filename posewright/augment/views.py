@@ -59,7 +59,9 @@ class Views:
         ValueError: another number of people than views.
         """
         if self.single and len(people) != len(self):
-            raise ValueError(f"{len(self)} views are of as many people, not of {len(people)}")
+            raise ValueError(
+                f"expected one person per view: {len(self)} views, but {len(people)} people"
+            )
         x, y = people.boxes[:, [0, 2, 2, 0]], people.boxes[:, [1, 1, 3, 3]]
         corners = mapped(self.matrices, np.stack([x, y], 2))  # (N, 4, 2)
         points = mapped(self.matrices, people.keypoints)

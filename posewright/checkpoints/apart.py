@@ -35,7 +35,8 @@ _ANSWER = "posewright "  # how the line begins that tells how the reading ended
 
 @dataclass(frozen=True)
 class Limits:
-    """What reading one file may take, beside what the process takes before it opens the file.
+    """Resource limits for reading one file, on top of what the process uses before it opens the
+    file.
 
     memory: bytes that it allocates, and bytes that it writes.  processor, clock: seconds.  Systems
     without rlimits (Windows) know the clock alone.
@@ -117,7 +118,7 @@ def _run(source: Path, part: Path, limits: Limits) -> None:
 
 
 def _refused(source: Path, why: str) -> ModelError:
-    return ModelError(f"{source}: reading it was stopped: {why}; get the file again from its maker")
+    return ModelError(f"{source}: reading was stopped: {why}; get the file again from its source")
 
 
 def _death(done: subprocess.CompletedProcess[str], limits: Limits) -> str:
@@ -146,7 +147,10 @@ def _main() -> None:
         kind, text = "ModelError", f"{source}: cannot allocate memory"
     if "allocate memory" in text:  # torch's own error, or Python's
         more = f"reading it takes more than {int(memory) >> 20} MB"
-        kind, text = "ModelError", f"{source}: {more}, as no good file of its size; get it again"
+        kind, text = (
+            "ModelError",
+            f"{source}: {more}, which no valid file of its size needs; get it again",
+        )
     print(f"{_ANSWER}{json.dumps([kind, text])}", flush=True)
 
 

@@ -82,9 +82,9 @@ def convert(state: State, family: Foreign, model: nn.Module) -> State:
         parts = [
             f"{what}: {', '.join(keys[:8])}{f' and {len(keys) - 8} more' if len(keys) > 8 else ''}"
             for what, keys in (
-                ("keys it does not know", unknown),
-                ("keys that are missing", missing),
-                ("shapes that differ", shapes),
+                ("unknown keys", unknown),
+                ("missing keys", missing),
+                ("different shapes", shapes),
             )
             if keys
         ]

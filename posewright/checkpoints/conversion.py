@@ -1,4 +1,4 @@
-"""Published checkpoint in, file of ours out."""
+"""Converts a published checkpoint into a posewright file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Converted", "convert_as", "convert_file"]
 
 @dataclass(frozen=True)
 class Converted:
-    """What a checkpoint was taken for; `alternatives` fit its tensors just as well."""
+    """The network a checkpoint was converted as; `alternatives` match its tensors equally well."""
 
     network: str
     variant: str

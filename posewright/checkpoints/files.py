@@ -80,7 +80,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     except _DAMAGE as error:
         raise ModelError(f"{path}: a damaged checkpoint ({error!r}); get it again") from error
     if not found:
-        raise ModelError(f"{path}: holds no tensors; it is not a checkpoint of a network")
+        raise ModelError(f"{path}: contains no tensors; it is not a checkpoint of a network")
     return found
 
 
@@ -92,14 +92,14 @@ def _float(found: dict[str, Tensor]) -> dict[str, Tensor]:
     unique = {id(v): v for v in found.values()}
     if any(v.is_complex() for v in unique.values()):
         raise ModelError(
-            "holds complex numbers, which no network of ours has; check which file it is"
+            "holds complex numbers, which no network of posewright has; check which file it is"
         )
     made = {key: v.float() if v.is_floating_point() else v for key, v in unique.items()}
     return {k: made[id(v)] for k, v in found.items()}
 
 
 def described(path: Path) -> ModelInfo | None:
-    """Return what an .onnx of ours says of itself; None of any other file."""
+    """Return the description stored in an .onnx file of posewright; None for any other file."""
     if path.suffix != ".onnx":
         return None
     from posewright.runtimes.onnx import open_unoptimised
@@ -201,9 +201,11 @@ def _read_zip(path: Path) -> Any:
             if root is None:
                 raise ModelError("a zip archive without a checkpoint in it; unpack it first")
             if any(i.compress_type != zipfile.ZIP_STORED for i in entries.values()):
-                raise ModelError("a packed zip archive, which torch.save does not write")
+                raise ModelError("a compressed zip archive, which torch.save does not write")
             if sum(i.file_size for i in archive.infolist()) > path.stat().st_size:
-                raise ModelError("a zip archive that states more than it holds; get it again")
+                raise ModelError(
+                    "a zip archive that declares more data than it contains; get it again"
+                )
             if f"{root}byteorder" in entries and archive.read(f"{root}byteorder") != b"little":
                 raise ModelError("written on a big-endian machine; save it again on another")
             cache: dict[str, Tensor] = {}
@@ -279,7 +281,7 @@ def _legacy_storages(
 
 
 def _no_storage(key: str, dtype: torch.dtype, count: int) -> Tensor:
-    raise ModelError("a damaged checkpoint: a tensor where none can be; get it again")
+    raise ModelError("a damaged checkpoint: a tensor in an invalid place; get it again")
 
 
 def is_safetensors(path: Path) -> bool:

@@ -46,8 +46,8 @@ def fitting(
         if not own:
             _refuse_other_joints(shapes, table, near, networks)
     nearest_miss = min(map(str, errors), key=len)
-    size = "; for another input size say --input-size WxH" if "shapes" in nearest_miss else ""
-    raise ModelError(f"no network of {table.name} fits; the nearest: {nearest_miss}{size}")
+    size = "; for another input size give --input-size WxH" if "shapes" in nearest_miss else ""
+    raise ModelError(f"no network of {table.name} matches; the nearest: {nearest_miss}{size}")
 
 
 def built(table: Foreign, name: str, own: Options) -> nn.Module:
@@ -177,9 +177,9 @@ def _refuse_other_joints(
             if _misfit(state, table, other):
                 continue
             raise ModelError(
-                f"a network of {count} joints, where {name} has {len(model.skeleton)}; say which "
-                "they are: --skeleton NAME, or the labels that it was trained on, or the joints' "
-                "names in order with commas between (skeleton=...)"
+                f"a network of {count} joints, where {name} has {len(model.skeleton)}; state them "
+                f"with --skeleton NAME, or the labels that it was trained on, or comma-separated "
+                f"joint names in order (skeleton=...)"
             )
 
 

@@ -66,7 +66,7 @@ def _tensor(data: bytes) -> tuple[tuple[int, ...], str, bytes]:
 
 def _joined(name: str, dims: tuple[int, ...], kind: str, contents: list[bytes]) -> Tensor:
     if kind not in _DTYPES:
-        raise ModelError(f"tensor {name!r} is of type {kind!r}, which is not known")
+        raise ModelError(f"tensor {name!r} is of unknown type {kind!r}")
     if len(dims) > _DIMENSIONS:
         raise ModelError(f"tensor {name!r} has {len(dims)} dimensions; get the file again")
     data, dtype = b"".join(contents), _DTYPES[kind]

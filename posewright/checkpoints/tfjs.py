@@ -57,7 +57,7 @@ def _weights(data: bytes, entries: Manifest) -> dict[str, Tensor]:
     for entry in entries:
         stored = np.dtype(entry.get("quantization", entry)["dtype"]).newbyteorder("<")
         if "quantization" in entry and stored.kind != "f":
-            raise ValueError(f"{entry['name']} is quantised to {stored}, only float16 is read")
+            raise ValueError(f"{entry['name']} is quantised to {stored}; only float16 can be read")
         shape = tuple(int(side) for side in entry["shape"])
         if any(side < 0 for side in shape):
             raise ValueError(f"{entry['name']} has shape {shape}")

@@ -55,13 +55,13 @@ def left_out(notes: Sequence[str], remarks: Sequence[str] = ()) -> int:
 
 
 def refuse_ignored(options: Iterable[tuple[str, object, str]]) -> None:
-    """Raise a UsageError for the first option that is given where it means nothing.
+    """Raise a UsageError for the first option that is given where it has no effect.
 
     options: its name, whether it is given there, and where that is.
     """
     for name, given, where in options:
         if given:
-            raise UsageError(f"{name} means nothing with {where}; leave it out")
+            raise UsageError(f"{name} has no effect with {where}; leave it out")
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -230,7 +230,7 @@ def network(text: str) -> str:
     Only for words of the command line: nothing that is read from a file may come here.
     """
     if text.endswith(".py"):
-        raise UsageError(f"{text}: which of its networks? name it, {text}:NAME")
+        raise UsageError(f"{text}: the file may hold several networks; name one: {text}:NAME")
     if not text.rpartition(":")[0].endswith(".py"):
         return text
     from posewright.models.own import load_own

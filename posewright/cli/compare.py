@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
-    parser.add_argument("models", nargs="+", metavar="MODELS", help="files or embedded names")
+    parser.add_argument("models", nargs="+", metavar="MODELS", help="model files or embedded names")
     parser.add_argument(
         "-m",
         "--model",
         action="append",
         default=[],
         metavar="FILE.py:NAME",
-        help="a network of your own that a file of MODELS holds the weights of; may be repeated",
+        help="network of your own file, whose weights are among MODELS; may be repeated",
     )
     parser.add_argument(
         "--data",
         action=Once,
         required=True,
         metavar="[KIND:]FILE",
-        help="labels, a file or a folder; KIND as in `posewright data` (default: guessed)",
+        help="annotation file or folder; KIND as in `posewright data` (default: guessed)",
     )
     parser.add_argument(
         "--images",
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=None,
         metavar="DIR",
-        help="folder of the images (default: found near the labels)",
+        help="image folder (default: found near the labels)",
     )
     add_class(parser)
     parser.add_argument(
@@ -50,19 +50,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="LIST",
         help="grey, lowres:N (N px of a person's crop), blur, noise, jpeg (each :1 to :5, default "
-        ":3), with commas between",
+        ":3), comma-separated",
     )
     parser.add_argument(
-        "--limit", type=int, default=0, metavar="N", help="the first N images (default: all)"
+        "--limit", type=int, default=0, metavar="N", help="use only the first N images"
     )
     parser.add_argument(
-        "--flip", action="store_true", help="average with the mirrored view, in all numbers"
+        "--flip", action="store_true", help="flip test: average with the mirror image"
     )
     parser.add_argument(
         "--runtime",
         default="auto",
         choices=("auto", "onnxruntime", "openvino", "torch"),
-        help="what runs the networks (default: openvino where installed, torch for .safetensors)",
+        help="inference runtime (default: openvino where installed, torch for .safetensors)",
     )
     parser.add_argument(
         "--device", default="auto", metavar="DEVICE", help="cpu, cuda, ... (default: auto)"
@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="write compare.md, compare.json, compare.csv and compare.html",
     )
-    parser.add_argument("--overwrite", action="store_true", help="write into a folder in use")
+    parser.add_argument("--overwrite", action="store_true", help="allow a non-empty output folder")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

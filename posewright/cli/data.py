@@ -176,7 +176,8 @@ def _print(numbers: dict[str, Any]) -> None:
             value = ", ".join(f"{k} {v}" for k, v in value.items())
         elif isinstance(value, (list, tuple)):
             value = ", ".join(map(str, value))
-        print(f"{key.replace('_', ' '):18} {value}")
+        label = key.replace("_", " ").replace("picture", "image")
+        print(f"{label:18} {value}")
 
 
 def _view(args: argparse.Namespace) -> int:
@@ -202,7 +203,9 @@ def _convert(args: argparse.Namespace) -> int:
     named = args.target or (args.source if args.input else None)
     target = args.output / args.to if args.output else named
     if source is None or target is None:
-        raise UsageError("say what to convert and where to: FROM TO, or --input DIR --output DIR")
+        raise UsageError(
+            "give what to convert and where to write it: FROM TO, or --input DIR --output DIR"
+        )
     dataset = open_dataset(source, args.kind, args.images, args.class_name, args.split)
     ratio = args.ratio
     names = () if args.split or args.images else parts_of(source, args.kind)
@@ -233,7 +236,7 @@ def _write(
     from posewright.errors import UsageError
 
     if ratio and not 0 < ratio < 1:
-        raise UsageError(f"--ratio must lie between 0 and 1, not {ratio}; 0.2 keeps a fifth aside")
+        raise UsageError(f"--ratio must lie between 0 and 1, not {ratio}; 0.2 holds back a fifth")
     if ratio:
         counts = [len(part) for part in subsets(dataset, ratio, args.seed, form).values()]
         for count, use in zip(counts, ("training", "testing"), strict=False):

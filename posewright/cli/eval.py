@@ -239,7 +239,7 @@ def _check(args: argparse.Namespace, truth: bool) -> None:
             f"{args.data} measures tracks; run posewright track, then give --predictions"
         )
     if args.heads and args.data != "mpii":
-        raise UsageError("--heads goes with mpii, whose PCKh is measured by head boxes")
+        raise UsageError("--heads works only with mpii, whose PCKh is normalised by head boxes")
     if args.reid and args.tracker != "appearance":
         raise UsageError(f"--reid {args.reid} is for --tracker appearance; add that")
     if args.batch < 1 or args.limit < 0:
@@ -287,7 +287,9 @@ def _dataset(args: argparse.Namespace, pose: Pose) -> tuple[Dataset, bool]:
         args.data, args.ann, args.images, pose.skeleton, args.class_name, args.split
     )
     if not labelled and pose.model.codec.top_down and args.boxes in (None, "truth"):
-        raise UsageError(f"{args.ann} labels nobody: say --boxes detector, or give a file of boxes")
+        raise UsageError(
+            f"{args.ann} labels no person: give --boxes detector, or give a file of boxes"
+        )
     part: Dataset = dataset[: args.limit] if args.limit else dataset
     return (with_heads(part, args.heads) if args.heads else part), labelled
 

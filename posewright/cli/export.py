@@ -186,7 +186,9 @@ def _told(result: Check, joints: int) -> str:
     if not joints:  # a network that tells people apart
         return f"checked on {result.people} crops: {outputs}"
     if not result.found:
-        return f"checked on {result.people} crops: nobody found in them, so no joints; {outputs}"
+        return (
+            f"checked on {result.people} crops: no person found, so no joints compared; {outputs}"
+        )
     return (
         f"checked on {result.people} crops: joints {result.pixels:.4f} px from torch on average, "
         f"{result.worst:.2f} at most; {outputs}"

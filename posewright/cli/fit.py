@@ -1,4 +1,4 @@
-"""Learn from labelled images what is not a network: duplicate removal and detector boxes.
+"""Fit settings from labelled images: duplicate removal and detected bounding boxes.
 
 `posewright fit nms DATA --detections FILE -o FILE.json` searches for the constants of p-Pose NMS
 with the highest average precision.  FILE is what eval or predict write with all duplicates kept

@@ -278,8 +278,8 @@ def _convert(args: argparse.Namespace) -> int:
     )
     if done.alternatives and not args.json:
         print(
-            f"note: taken for {done.variant}; {', '.join(done.alternatives)} fit as well: "
-            "say which with --variant",
+            f"note: assumed to be {done.variant}; {', '.join(done.alternatives)} match as well: "
+            f"choose with --variant",
             file=sys.stderr,
         )
     return show(

@@ -288,7 +288,9 @@ def _check_formats(args: argparse.Namespace, save: list[str]) -> None:
         given = getattr(args, option) != args.parser.get_default(option)
         if given and not set(wanted) & set(save):
             told = " or ".join(sorted(wanted))
-            raise UsageError(f"{word} is for --save {told}; add that, or leave {word} out")
+            raise UsageError(
+                f"{word} has an effect only with --save {told}; add that, or leave {word} out"
+            )
 
 
 def _is_pictures(source: str) -> bool:
@@ -312,9 +314,12 @@ def _report_boxes(boxes: BoxFile, summary: Any) -> None:
     """Say how boxes and images went together; no match or an unclear one is a bad input."""
     report = boxes.report()
     if boxes.unclear:
-        advice = "name their folders in it as they are"
+        advice = "give their folders in it as they are on disk"
         summary.add_bad(str(boxes.path), f"{report}; {advice}")
     elif boxes.asked and boxes.missing == boxes.asked:
-        summary.add_bad(str(boxes.path), f"{report}; no box was used: do its image_ids name these?")
+        summary.add_bad(
+            str(boxes.path),
+            f"{report}; no box was used: check that its image_ids name these images",
+        )
     elif report:
         summary.notes.append(report)

@@ -24,7 +24,7 @@ def pull(args: argparse.Namespace) -> int:
     if "drive.google.com" in entry.url and not entry.path.is_file():
         page = entry.url.removeprefix("https://")  # its id, which looks like a token, is shown
         raise UsageError(
-            f"{page} opens in a browser only; download it there, then run: "
+            f"{page} can only be opened in a browser; download it there, then run: "
             f"posewright models convert FILE --as {entry.family}"
         )
     if not entry.sha and not args.unverified:

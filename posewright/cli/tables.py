@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 __all__ = ["score_lines", "summary"]
 
 _BOXES = {
-    "bbox": "box_...: of people's boxes",
-    "joints": "box_...: of the extents of people's joints, an eighth added on each side",
+    "bbox": "box_...: for people's bounding boxes",
+    "joints": "box_...: for the extents of people's joints, enlarged by an eighth on each side",
 }
 
 
@@ -20,13 +20,13 @@ def summary(evaluation: Evaluation, labelled: bool, files: list[str]) -> list[st
     """Return the numbers, then how they came about."""
     how = ", ".join(f"{name} {value}" for name, value in evaluation.settings.items())
     bad = len(evaluation.unreadable)
-    lines = score_lines(evaluation.scoring) if labelled else ["no labels, so nothing is measured"]
+    lines = score_lines(evaluation.scoring) if labelled else ["no labels, so no metric is computed"]
     if "measured" in evaluation.scoring.more:
         lines.append(f"measured on {evaluation.scoring.more['measured']}")
     lines += [
         f"{evaluation.model} ({evaluation.runtime}): {how}",
         f"{len(evaluation.samples) - bad} images in {evaluation.seconds:.1f} s"
-        + (f"; {bad} could not be read and are not in the numbers" if bad else ""),
+        + (f"; {bad} could not be read and are not counted" if bad else ""),
     ]
     return lines + [f"  {path}" for path in files]
 

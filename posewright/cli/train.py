@@ -104,7 +104,10 @@ def _note_no_recipe(model: str) -> None:
     from posewright.recipes.lookup import has_recipe
 
     if not has_recipe(model):
-        print(f"note: no recipe is published for {model}: these are HRNet's", file=sys.stderr)
+        print(
+            f"note: no recipe is published for {model}: these are the settings of HRNet",
+            file=sys.stderr,
+        )
 
 
 def _end(code: int) -> NoReturn:
@@ -129,14 +132,14 @@ def _recipe(args: argparse.Namespace) -> tuple[Recipe, Path]:
     model = network(args.model) if args.model else ""
     if args.resume is not None:
         if data or model == args.model or args.out:  # a file of the user's own is named again
-            raise UsageError("--resume DIR goes on with the data, network and folder of that run")
+            raise UsageError("--resume DIR resumes with the data, network and folder of that run")
         return _resumed(args.resume, model).with_overrides(overrides), args.resume
     if len(data) == 1 and data[0].endswith(".toml"):
         recipe = Recipe.read(Path(data[0]))
         if model and model != recipe.model:
             raise UsageError(f"{data[0]} is a recipe of {recipe.model}, not of {model}")
     elif not model:
-        raise UsageError("which network? -m NAME, from: posewright models list")
+        raise UsageError("no network given; add -m NAME (posewright models list shows the names)")
     else:
         recipe = replace(recipe_for(model), data=tuple(data))
     recipe = recipe.with_overrides(overrides)

@@ -1,4 +1,4 @@
-"""What a network costs on this machine, and what a Pose does, stage by stage.
+"""The cost of a network on this machine, and the time of each stage of a Pose.
 
 A network is measured in a process of its own, because the peak of a process's memory never falls
 again, and because nothing that ran before is in the way.  `python -m posewright.compare.cost` is
@@ -81,7 +81,9 @@ def measure_cost(
     """
     full = [part for part in map(counted, samples) if len(part)]
     if not full:
-        raise SourceError("no image has people with joints to time a model on; give others")
+        raise SourceError(
+            "no image has people with labelled joints to time a model on; give other images"
+        )
     chosen = [full[int(i)] for i in np.linspace(0, len(full) - 1, min(_PICTURES, len(full)))]
     task = {
         "model": model,

@@ -55,24 +55,24 @@ class Degradation:
             raise UsageError(f"no degradation {self.kind!r}{hint}; known: {', '.join(KINDS)}")
         if self.kind == "lowres" and self.level < _SMALLEST:
             raise UsageError(
-                f"lowres:{self.level} leaves nothing to see; give the long side of a person's crop "
-                f"in px, from {_SMALLEST} on, as in lowres:64"
+                f"lowres:{self.level} is too small; give the long side of a person's crop in px, "
+                f"from {_SMALLEST} on, as in lowres:64"
             )
         if self.kind in ("blur", "noise", "jpeg") and not 1 <= self.level <= 5:
-            raise UsageError(f"{self.kind}:{self.level} has no such strength; give 1 to 5")
+            raise UsageError(f"invalid strength in {self.kind}:{self.level}; give 1 to 5")
         if self.kind == "grey" and self.level:
             raise UsageError(f"grey has no strength; leave out :{self.level}")
 
     @property
     def name(self) -> str:
-        """How it is asked for and reported, e.g. "blur:3"."""
+        """How it is written and reported, e.g. "blur:3"."""
         return f"{self.kind}:{self.level}" if self.level else self.kind
 
     def image(self, image: Pixels, seed: str = "", people: People | None = None) -> Pixels:
         """(H, W, 3) RGB -> the same size, degraded.
 
         seed: decides the noise, the image's name.  people: whose largest person `lowres` goes by;
-        nobody leaves the image as it is.
+        without people the image stays as it is.
         """
         if image.size == 0:
             return image
@@ -90,7 +90,7 @@ class Degradation:
 
 
 def parse(text: str) -> tuple[Degradation, ...]:
-    """Read "grey,lowres:64,blur,noise:5"; a UsageError for what cannot be meant."""
+    """Read "grey,lowres:64,blur,noise:5"; a UsageError for an invalid entry."""
     return tuple(_one(word.strip()) for word in text.split(",") if word.strip())
 
 

@@ -97,8 +97,8 @@ def comparison_page(study: Study) -> str:
     """Return the page: plots, then the tables."""
     head, rows = _main_table(study)
     drawn = [
-        _against(study, "Accuracy and time", "ms a person", lambda row: row.cost.person_ms),
-        _against(study, "Accuracy and work", "GFLOPs a view", lambda row: row.cost.gflops),
+        _against(study, "Accuracy and time", "ms per person", lambda row: row.cost.person_ms),
+        _against(study, "Accuracy and work", "GFLOPs per view", lambda row: row.cost.gflops),
     ]
     parts = [
         page.note(_about(study)),
@@ -113,15 +113,16 @@ def comparison_page(study: Study) -> str:
             )
         )
     unread = ", ".join(study.unreadable)
-    parts.append(page.section("Left out", page.note(f"cannot be read: {unread}") if unread else ""))
+    parts.append(page.section("Skipped", page.note(f"cannot be read: {unread}") if unread else ""))
     return page.page(f"Models on {study.data}", *parts)
 
 
 _HOW = (
     "Times are medians on one core (or the device) with warm caches, crops and decoding included, "
-    "the quartiles of an image in brackets; memory is the peak of a process that runs this model "
-    "alone, its runtime included; GFLOPs are multiply-accumulates / 1e9. A dash: the file does not "
-    "tell, or there was nothing to measure."
+    "with the quartiles per image in brackets; memory is the peak of a process that runs this "
+    "model "
+    "alone, its runtime included; GFLOPs are multiply-accumulates / 1e9. A dash means that the "
+    "value is unknown or was not measured."
 )
 
 
@@ -139,8 +140,8 @@ def _main_table(study: Study) -> tuple[list[str], list[list[str]]]:
         "view",
         "params (M)",
         "GFLOPs",
-        "ms a person",
-        "ms an image",
+        "ms per person",
+        "ms per image",
         "memory (MiB)",
         study.metric or "score",
     ]

@@ -1,4 +1,4 @@
-"""Models compared on one data set: what they cost, how good they are, and what bad images do."""
+"""Models compared on one data set: cost, accuracy and robustness to degraded images."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Study:
-    """The models in the order asked for, and what they were compared on.
+    """The models in the given order, and what they were compared on.
 
     people: those with labelled joints, crowds left out.  unreadable: a line for each image that
     was left out.
@@ -93,7 +93,7 @@ def compare(
     boxes.  degradations: repeat the evaluation on degraded images.  machine: its name, for the
     tables.  own: files of the user's, as they were typed, see models.own.load_own.  progress:
     called with a line on what is being done.  UsageError: no model, or one that does not find
-    joints by itself.  SourceError: nobody is labelled.
+    joints by itself.  SourceError: no person is labelled.
     """
     if not models:
         raise UsageError("there is nothing to compare; name a model")
@@ -131,11 +131,11 @@ def _open(name: str, runtime: str, device: str) -> Model:
     options: Any = {"runtime": runtime, "device": device, "threads": os.cpu_count() or 1}
     model = load_model(path, layout=layout, **options)
     if model.codec.task == "boxes":
-        raise UsageError(f"{name} is a detector; compare takes models that find joints")
+        raise UsageError(f"{name} is a detector; compare takes pose models")
     if model.codec.task == "embed":
-        raise UsageError(f"{name} tells people apart; compare takes models that find joints")
+        raise UsageError(f"{name} re-identifies people; compare takes pose models")
     if refines(model.codec):
-        raise UsageError(f"{name} refines the poses of another model; compare takes models alone")
+        raise UsageError(f"{name} refines the poses of another model; compare takes pose models")
     return model
 
 

@@ -59,7 +59,7 @@ class Sample:
                     f"Sample.{name} must have shape {shape}, not {getattr(self, name).shape}"
                 )
         if not all(0 <= side < 1 << 31 for side in self.size):
-            raise ValueError(f"an image of {str(self.size)[:60]} px cannot be")
+            raise ValueError(f"invalid image size: {str(self.size)[:60]} px")
         if len(self.outlines) != n:
             raise ValueError(f"Sample.outlines must have {n} entries, not {len(self.outlines)}")
 
@@ -126,7 +126,7 @@ class Sample:
 
     @property
     def counting(self) -> Mask:
-        """(N,) who is to be found: no crowds, nobody without labelled joints."""
+        """(N,) people that count in evaluation: with a labelled joint, and no crowd regions."""
         return np.asarray((self.labelled > 0) & ~self.crowd)
 
     def __getitem__(self, index: Any) -> Sample:
@@ -221,7 +221,7 @@ def concat(parts: Sequence[Dataset], skeleton: Skeleton | None = None) -> Datase
     Image and annotation ids stay those of the parts, so they may repeat; `to_coco` renumbers.
     """
     if not parts:
-        raise ValueError("concat needs at least one data set; give it some")
+        raise ValueError("concat needs at least one data set; give one or more")
     target = skeleton or parts[0].skeleton
     mapped = [part.to(target) for part in parts]
     samples = tuple(sample for part in mapped for sample in part.samples)

@@ -1,4 +1,4 @@
-"""Whether the boxes of a set are in another form than they are read as."""
+"""Checks whether the boxes of a data set are in another form than the one they are read as."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def check_box_form(dataset: Dataset, found: Findings) -> None:
     read, corners, middles = np.mean(rows, 0)
     if read > _FEW or max(corners, middles) < _MOST:
         return
-    form = "x1, y1, x2, y2" if corners >= middles else "the middle's x, y, then width, height"
-    text = f"the joints fit boxes given as {form}; they are read as left, top, width, height"
+    form = "x1, y1, x2, y2" if corners >= middles else "centre x, centre y, width, height"
+    text = f"the joints match boxes in the form {form}; boxes are read as left, top, width, height"
     found.add("box form", "error", text, dataset.name)
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a data set, and above all what will make its AP 0 or -1."""
+"""Checks of a data set, above all for what makes its AP 0 or -1."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SHARE = 1.5  # px: what lies below are shares, some of which reach out of the i
 _VALIDATION = re.compile(r"val(id(ation)?)?[-_]?\d*")  # names of folders
 _MANY = 0.2  # share of the people from which on stray boxes are a mistake of the file
 _MEASURES_NOTHING = (
-    "nobody in the validation images has a labelled joint: it measures nothing, AP -1"
+    "no person in the validation images has a labelled joint: AP cannot be computed and is -1"
 )
 
 
@@ -109,7 +109,7 @@ def _check_raw(path: Path, kind: str | None, found: Findings) -> None:
             if isinstance(data, dict) and isinstance(data.get("images"), list):
                 coco_findings(data, found)
         except BROKEN as error:
-            found.add("malformed", "error", f"an entry is not what it must be: {error!r}", file)
+            found.add("malformed", "error", f"invalid entry: {error!r}", file)
         except SourceError:
             if not folder:  # of several the reader leaves out the broken ones, and notes them
                 raise
@@ -127,23 +127,23 @@ def _check_parts(path: Path, kind: str | None, class_name: str | None, found: Fi
     trained = read.get("train", ())
     first = same_picture([*trained, *held])[len(trained) :]
     if trained and held and (first < len(trained)).all():
-        text = "every image of val is one of train: training holds back a share of them instead"
+        text = "all validation images are also training images: training holds back a share of them"
         found.add("validation is train", "warning", text, f"{len(held)} images")
 
 
 def check_dataset(dataset: Dataset, found: Findings) -> None:
     """Add the faults of a data set as it was read."""
     for note in dataset.notes:
-        found.add("left out", "error", "something was left out of the set", note, note)
+        found.add("left out", "error", "entries of the data set were skipped", note, note)
     for remark in dataset.remarks:
         if ASSUMED in remark:
-            text = "something was assumed that the set does not say"
+            text = "something was assumed that the data set does not state"
             found.add("assumed", "warning", text, remark, remark)
         else:
-            text = "something is left out because of its class"
+            text = "annotations were skipped because of their class"
             found.add("other classes", "warning", text, remark, remark)
     if len(dataset) == 0:
-        found.add("no images", "error", "AP is -1: the set has no images", dataset.name)
+        found.add("no images", "error", "AP is -1: the data set has no images", dataset.name)
     _check_skeleton(dataset.skeleton, found)
     for sample in dataset:
         _check_picture(sample, found)
@@ -164,16 +164,17 @@ def _check_skeleton(skeleton: Skeleton, found: Findings) -> None:
     for joint, name in enumerate(skeleton.joints):
         mirror, named = int(skeleton.flip_index[joint]), skeleton.named_mirror[joint]
         if skeleton.mirror and named not in (joint, mirror):
-            text = "the flip table does not pair left with right by the joints' names"
+            text = "the flip table pairs joints that do not match by their left and right names"
             found.add("flip table", "error", text, name)
         elif not skeleton.mirror and skeleton.side(joint) != "middle" and mirror == joint:
-            text = "a left or right joint without its mirror image: flip tests will blur it"
+            text = "a left or right joint without its counterpart: a flip test will blur it"
             found.add("flip", "warning", text, name)
     alone = (skeleton.flip_index == np.arange(len(skeleton))).all()
     if alone and not skeleton.mirror and len(skeleton) > 1:
         text = (
-            "no joint has a mirror image, so flipping exchanges no sides: say left and right in "
-            "the names, state flip_index (flip_idx in data.yaml), or train with augment.flip=0"
+            "no joint has a left-right counterpart, so flipping swaps no joints: use left and "
+            "right in the names, state flip_index (flip_idx in data.yaml), or train with "
+            "augment.flip=0"
         )
         found.add("flip", "warning", text, ", ".join(skeleton.joints[:3]) + " ...")
 
@@ -182,7 +183,7 @@ def _check_counting(dataset: Dataset, found: Findings) -> None:
     """Add that nobody counts: in the whole set, or in its validation images."""
     counts = [int(sample.counting.sum()) for sample in dataset]
     if len(dataset) and not any(counts):
-        text = "AP is -1: nobody (outside of crowd regions) has a labelled joint"
+        text = "AP is -1: no person outside of crowd regions has a labelled joint"
         return found.add("no labels", "error", text, dataset.name)
     held: dict[str, int] = {}
     for sample, count in zip(dataset, counts, strict=True):
@@ -199,7 +200,7 @@ def _check_doubles(dataset: Dataset, found: Findings) -> None:
         one, other = dataset.samples[first], dataset.samples[row]
         still = one.video and one.video == other.video  # frames in which nothing moves
         if first != row and one.image_id != other.image_id and not still:
-            text = "one image under several ids: its people are trained on and measured twice"
+            text = "one image has several ids: its people count twice in training and evaluation"
             place = f"{one.image} (id {one.image_id}) and {other.image} (id {other.image_id})"
             found.add("image twice", "error", text, place)
 

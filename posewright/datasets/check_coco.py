@@ -1,4 +1,4 @@
-"""What a COCO file says literally that pycocotools and the like will trip over."""
+"""What in a COCO file makes pycocotools and other strict tools fail."""
 
 from __future__ import annotations
 
@@ -37,10 +37,12 @@ class _Ids:
         self._literal = {w for w in written_ids if _known(w) is not None}
         for written in written_ids:
             if _known(written) is None:
-                text = f"{what} without an id (null or a fraction): it is left out"
+                text = f"{what} without an id (null or a fraction): it is skipped"
                 found.add(f"{what} id", "error", text, written)
             elif isinstance(written, str):
-                text = "ids are text: a number in text is read as that number, here and in eval"
+                text = (
+                    "ids are strings: a number in a string is read as that number, here and in eval"
+                )
                 found.add("ids as text", "warning", text, f"{what} {written!r}")
 
     def __len__(self) -> int:
@@ -72,7 +74,7 @@ def _repeated(ids: list[Any], found: Findings) -> None:
         text = "an annotation without an id: pycocotools stops; number them from 1"
         found.add("annotation without id", "error", text, f"annotation {row} of the list")
     if 0 in known:
-        text = "annotation id 0: pycocotools takes its match for none; number from 1"
+        text = "annotation id 0: pycocotools counts its match as unmatched; number from 1"
         found.add("id 0", "error", text, 0)
 
 
@@ -81,7 +83,7 @@ def _categories(
 ) -> None:
     """Add what is wrong with the names of joints and their sigmas."""
     if not any(_known(c.get("id")) == 1 for c in categories):
-        text = "no category has id 1: tools that score category 1 alone find nobody"
+        text = "no category has id 1: tools that score only category 1 find no person"
         found.add("category id", "warning", text, [c.get("id") for c in categories])
     for category in categories:
         if "keypoint" in category and "keypoints" not in category:
@@ -89,7 +91,7 @@ def _categories(
             found.add("category key", "error", text, category.get("name"))
         names = stated_names(category.get("keypoints"))
         if category.get("keypoints") and not names:
-            text = "the names of the joints are no list of texts: they are left out"
+            text = "the joint names are not a list of strings: they are ignored"
             found.add("joint names", "error", text, str(category["keypoints"])[:60])
         # the annotations of the category by their number of joints
         own, sole = _known(category.get("id")), len(categories) == 1
@@ -104,7 +106,7 @@ def _categories(
             len(names) if len(names) in counts else max(counts, key=counts.__getitem__, default=0)
         )
         if names and count and len(names) != count:
-            text = "the category names another number of joints than the annotations have"
+            text = "the category names a different number of joints than the annotations have"
             level: Literal["error", "warning"] = "warning" if for_joints(count) else "error"
             found.add("wrong K", level, text, f"{len(names)} names, {count} joints")
         elif names:
@@ -131,13 +133,13 @@ def _annotation(
 ) -> None:
     place = f"annotation {annotation.get('id')}"
     if annotation.get("image_id") not in images:
-        found.add("image_id", "error", "image_id is of no image: never scored", place)
+        found.add("image_id", "error", "image_id matches no image: never scored", place)
     if len(categories) and annotation.get("category_id") not in categories:
-        text = "category_id is of no category: never scored"
+        text = "category_id matches no category: never scored"
         found.add("category_id", "error", text, place)
     for name, known in (("image_id", images), ("category_id", categories)):
         if annotation.get(name) in known and not known.match(annotation[name]):
-            text = f"{name} is written in another form than the id that it means: strict tools"
+            text = f"{name} and the id it refers to are of different types: strict tools"
             text += " such as pycocotools never score it"
             found.add(f"form of {name}", "error", text, f"{place}: {annotation[name]!r}")
     _crowd(annotation, found, place)
@@ -156,11 +158,11 @@ def _crowd(annotation: dict[str, Any], found: Findings, place: str) -> None:
     try:
         switch(value)
     except ValueError:
-        text = "iscrowd is neither 0 nor 1: the person is left out"
+        text = "iscrowd is neither 0 nor 1: the person is skipped"
         found.add("iscrowd", "error", text, f"{place}: {value!r}")
         return
     if isinstance(value, str):
-        text = 'iscrowd is text: here "0" is nobody\'s crowd, pycocotools takes any text for one'
+        text = 'iscrowd is a string: here "0" is no crowd, pycocotools reads any string as a crowd'
         found.add("iscrowd", "error", text, f"{place}: {value!r}")
 
 
@@ -186,7 +188,7 @@ def _numbers(annotation: dict[str, Any], found: Findings, place: str) -> None:
     labelled = sum(1 for v in seen if v)
     stated = annotation.get("num_keypoints")
     if stated is None:
-        text = "no num_keypoints: pycocotools raises KeyError (or, with 0, leaves the person out)"
+        text = "no num_keypoints: pycocotools raises KeyError (or, with 0, ignores the person)"
         found.add("num_keypoints", "error", text, place)
     elif stated == 0 and labelled and not _is_crowd(annotation):
         text = "num_keypoints is 0 although joints are labelled: the person is ignored, AP is -1"

@@ -83,7 +83,7 @@ class Classes:
             if chosen
             else f"no class is called {PERSON}, and no other has joints"
         )
-        return (f"{where}: left out {listed}{more}: {why}; {_HOW} chooses another",)
+        return (f"{where}: skipped {listed}{more}: {why}; {_HOW} chooses another",)
 
     def _named(self, word: str, where: object) -> list[str]:
         """Return the classes of that name."""
@@ -121,7 +121,7 @@ def majority(counts: Mapping[int, int], where: object, what: str) -> int:
     best = max(counts, key=lambda number: counts[number])
     if 2 * counts[best] <= sum(counts.values()):
         listed = ", ".join(f"{count} x {number}" for number, count in sorted(counts.items()))
-        raise SourceError(f"{where}: the number of {what} is unclear ({listed}); make them equal")
+        raise SourceError(f"{where}: inconsistent number of {what} ({listed}); make them equal")
     return best
 
 
@@ -130,9 +130,9 @@ class Category:
     """The categories of a COCO file that are read.
 
     title: their name.  entries: as the file has them; empty where it names none or none is read.
-    ids: their ids; None where the file names none, so that everybody is read.  sole: the id of the
-    only category of the file.  known: all ids.  number: what stands for them in results.  remarks:
-    what is left out.  nameless: number of categories without an id.
+    ids: their ids; None where the file names none, so that all people are read.  sole: the id of
+    the only category of the file.  known: all ids.  number: what stands for them in results.
+    remarks: what is left out.  nameless: number of categories without an id.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""From one form of labelled set to another, with a split into training and validation."""
+"""Converts a labelled data set from one format to another, with a training and validation split."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def convert(
     if len(dataset) == 0:
         raise UsageError(f"{dataset.name} has no images; there is nothing to convert")
     if ratio and form in ("labelme", "cvat"):
-        raise UsageError(f"a {form} folder has no parts; leave --ratio out")
+        raise UsageError(f"a {form} folder has no splits; leave --ratio out")
     parts = parts or subsets(dataset, ratio, seed, form)
     notes = FORMS[form](parts, out, overwrite, progress)
     return Conversion(
@@ -119,7 +119,7 @@ def _lost(dataset: Dataset) -> list[str]:
     skeleton = dataset.skeleton
     if tuple(skeleton.flip_index.tolist()) == skeleton.named_mirror:
         return []
-    return ["the table of mirror images is left out: only COCO and YOLO files have one"]
+    return ["the flip table is not written: only COCO and YOLO files have one"]
 
 
 FORMS: dict[str, _Write] = {

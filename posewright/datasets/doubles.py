@@ -93,7 +93,7 @@ def _size(path: str) -> int:
     """Return the bytes of a file; an OSError for a device or a pipe, which never end."""
     found = os.stat(path)
     if not stat.S_ISREG(found.st_mode):
-        raise OSError(f"{path} is no file")
+        raise OSError(f"{path} is not a file")
     return found.st_size
 
 

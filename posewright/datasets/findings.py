@@ -37,7 +37,7 @@ class Findings:
     ) -> None:
         """Count a fault; an error replaces a warning of its kind.
 
-        part: what else tells it from others of its kind, so that each is told.
+        part: what else distinguishes it from others of its kind, so that each is reported.
         """
         key = f"{kind} {part}" if part else kind
         old = self._found.get(key)

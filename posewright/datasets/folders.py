@@ -93,7 +93,7 @@ def split(dataset: Dataset, ratio: float, seed: int = 0) -> tuple[Dataset, Datas
     has all and a remark that says so; a ValueError for any other ratio.
     """
     if not 0 < ratio < 1:
-        raise ValueError(f"ratio must lie between 0 and 1, not {ratio}; 0.2 keeps a fifth aside")
+        raise ValueError(f"ratio must lie between 0 and 1, not {ratio}; 0.2 holds back a fifth")
     own = _keys(dataset.samples)
     keys = sorted(set(own))
     order = np.random.default_rng(seed).permutation(len(keys))

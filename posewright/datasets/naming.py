@@ -241,8 +241,8 @@ def unnamed(count: int, label: str, mirror: Sequence[int] = ()) -> tuple[Skeleto
     """
     known = for_joints(count) if label.lower() in ("", "person") else None
     if known is not None and (not mirror or tuple(mirror) == known.named_mirror):
-        text = f"{ASSUMED}: taken for those of {known.name}, which has {count} as well"
-        return known, "" if mirror else f"{text}; name them if they are others"
+        text = f"{ASSUMED}: assumed to be those of {known.name}, which also has {count}"
+        return known, "" if mirror else f"{text}; name them if they are different"
     own = Skeleton(f"joints{count}", tuple(f"joint_{i}" for i in range(count)))
     return mirrored(own, mirror, own.name), ""
 
@@ -263,7 +263,7 @@ def stated_mirror(table: Any, joints: int, notes: Notes, place: object) -> tuple
     whole = isinstance(table, list) and all(type(i) is int for i in table)
     if whole and is_mirror(table, joints):
         return tuple(table)
-    notes.add(f"flip table left out: it must pair the numbers 0 to {joints - 1}", place)
+    notes.add(f"flip table ignored: it must pair the numbers 0 to {joints - 1}", place)
     return ()
 
 

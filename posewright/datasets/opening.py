@@ -1,4 +1,4 @@
-"""Any labelled set by its path: what lies there is told from its layout."""
+"""Open any labelled data set by its path; its format is detected from its layout."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def open_dataset(
 ) -> Dataset:
     """Read a labelled set.
 
-    path: annotation file or folder.  kind: one of `layouts`; told by the content if None.  images:
-    folder of the images; found near the labels if None.  class_name: of those that are labelled,
-    or several with commas between; by default person where there is such a class, else the only one
-    with joints.  split: the part to read, one of `parts_of`; all of them if None.  SourceError
-    where nothing can be read, UsageError for a kind, class or part that does not exist.
+    path: annotation file or folder.  kind: one of `layouts`; detected from the content if None.
+    images: folder of the images; found near the labels if None.  class_name: of those that are
+    labelled, or several with commas between; by default person where there is such a class, else
+    the only one with joints.  split: the part to read, one of `parts_of`; all of them if None.
+    SourceError where nothing can be read, UsageError for a kind, class or part that does not exist.
     """
     from posewright.files.values import BROKEN
 
@@ -40,7 +40,7 @@ def open_dataset(
     file, kind = located(path, kind)
     layout = layouts()[kind]
     if split is not None and layout.parts is None:
-        raise UsageError(f"{path} is one file of labels, without parts; leave {split!r} out")
+        raise UsageError(f"{path} is a single annotation file, without splits; leave {split!r} out")
     chosen: dict[str, str | None] = {} if split is None else {"split": split}
     if layout.classes:
         chosen["class_name"] = class_name
@@ -53,7 +53,7 @@ def open_dataset(
         raise
     except (*BROKEN, OSError) as error:  # damage of a sort that the reader does not pass over
         raise SourceError(
-            f"{file} is not understood as {kind}: {error!r}; write it again"
+            f"{file} cannot be parsed as {kind}: {error!r}; write it again"
         ) from error
 
 
@@ -95,9 +95,9 @@ def located(path: Path, kind: str | None) -> tuple[Path, str]:
         raise SourceError(f"{path} is not there{near(path)}")
     known = layouts()
     if kind is not None and kind not in known:
-        raise UsageError(f"no kind {kind!r}{nearest(kind, known)}; known: {', '.join(known)}")
+        raise UsageError(f"unknown kind {kind!r}{nearest(kind, known)}; known: {', '.join(known)}")
     if path.is_dir() and not any(path.iterdir()):
-        raise SourceError(f"the folder {path} is empty; give that of the labels")
+        raise SourceError(f"the folder {path} is empty; give the folder of the labels")
     file, kind = _annotation_file(path, kind)
     return file, kind or guess_kind(file)
 
@@ -105,7 +105,7 @@ def located(path: Path, kind: str | None) -> tuple[Path, str]:
 def _check_person(class_name: str | None, kind: str) -> None:
     """Raise a UsageError for a class of a layout that labels people alone."""
     if class_name and class_name.casefold() != "person":
-        raise UsageError(f"{kind} labels people alone; leave class {class_name!r} out")
+        raise UsageError(f"{kind} labels only people; leave class {class_name!r} out")
 
 
 def _annotation_file(path: Path, kind: str | None) -> tuple[Path, str | None]:
@@ -128,7 +128,7 @@ def guess_kind(path: Path) -> str:
         kind = _folder_kind(path) if path.is_dir() else _file_kind(path)
     if kind is None:
         raise SourceError(
-            f"cannot tell what {path} holds; say its kind (--kind K, in a recipe kind=K), one of: "
+            f"cannot detect the format of {path}; state it (--kind K, in a recipe kind=K), one of: "
             + ", ".join(layouts())
         )
     return kind

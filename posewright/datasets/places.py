@@ -1,6 +1,6 @@
 """Where the images of an annotation file lie, and how large they are.
 
-A label file may come from anybody, so that the names in it lead to images of its own set alone:
+A label file may come from anywhere, so the names in it may only lead to images of its own set:
 `picture_finder` and `picture_below` look at no place outside.
 """
 
@@ -27,7 +27,7 @@ __all__ = [
     "set_folder",
 ]
 
-OUTSIDE = "image not looked for, its name leads out of the set: give its folder with --images"
+OUTSIDE = "image skipped, its path leads out of the data set: give its folder with --images"
 _PROBES = 30  # names that are looked for before a folder is chosen
 _UP = 3  # levels above the annotation file that are searched
 _OF_LABELS = re.compile(r"(annot(ation)?|label|json|xml|ann|gt)s?")  # names of folders

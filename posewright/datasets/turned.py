@@ -41,6 +41,6 @@ def turned_labels(where: object, samples: Sequence[Sample], most: int = 0) -> tu
     for sample in samples[::step]:
         size, stored = header_sizes(sample.image)
         if size != stored and of_stored(sample, size, stored):
-            what = "labels of the unrotated pixels of a turned image, see posewright data check"
+            what = "labels of the unrotated pixels of a rotated image; see posewright data check"
             notes.add(what, sample.image)
     return notes.lines()

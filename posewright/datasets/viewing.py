@@ -1,4 +1,4 @@
-"""Images with their labels drawn, to see at a glance what a set says."""
+"""Images with their labels drawn, for a visual check of a data set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluation: people found on labelled images, and what that is worth.
+"""Evaluation: the predictions of a model on labelled images, and their scores.
 
 evaluate      a model over a data set, and its numbers
 running       a model over the images of a data set

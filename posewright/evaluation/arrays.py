@@ -125,7 +125,7 @@ def lsp_persons(dataset: Dataset, shared: Mask) -> Persons:
 
 
 def mpii_persons(dataset: Dataset, shared: Mask) -> Persons:
-    """Return everybody of MPII, image by image; people without head box count for nothing."""
+    """Return all people of MPII, image by image; people without a head box do not count."""
     points = _stacked([s.keypoints for s in dataset], (len(MPII16), 3))
     sizes = head_sizes(_stacked([s.heads for s in dataset], (4,)))
     labelled = (points[:, :, 2] > 0) & shared & (sizes > 0)[:, None]

@@ -44,7 +44,7 @@ def score_posetrack_files(
 
 
 def score_posetrack_people(measured: Measured) -> Scoring:
-    """Score people found by a model in PoseTrack's videos, by the metrics asked for."""
+    """Score the predictions of a model on PoseTrack's videos with the requested metrics."""
     found, parts = (measured.dataset, measured.people, measured.shared), []
     if "posetrack" in measured.metrics:
         tracks = posetrack_frames(*found, tracked=True) if measured.tracked else None

@@ -92,7 +92,7 @@ class Labels:
         if len(rows) > 1:
             both = f"{names[0]} and {names[1]}" if len(names) > 1 else f"{len(rows)} images"
             hint = "name the folders, too" if len(names) > 1 else "give their ids"
-            raise UsageError(f"{path}: image_id {image!r} fits {both} of {self.path}; {hint}")
+            raise UsageError(f"{path}: image_id {image!r} matches {both} of {self.path}; {hint}")
         return rows.pop() if rows else where.get(image_id(image))
 
 
@@ -177,7 +177,7 @@ def detections(
     mine = np.array([category == wanted for category in categories], bool)
     if len(entries) and not mine.any():
         raise UsageError(
-            f"{path}: none of {len(entries)} people is of category {person}, that of the class in "
+            f"{path}: none of {len(entries)} people has the category {person} of the class in "
             f"{labels.path}, e.g. {_category(entries[0], person)}; write that category_id"
         )
     entries = [e for e, m in zip(entries, mine, strict=True) if m]
@@ -222,10 +222,10 @@ def _labels(path: Path) -> tuple[dict[str, list[Any]], list[str]]:
     each(data["categories"], lambda c: image_id(c["id"]), path)
     good = [i for i in data["images"] if isinstance(i, dict) and _id(i, "id") is not None]
     known, lost = {_id(i, "id") for i in good}, len(data["images"]) - len(good)
-    notes = [f"{path}: {lost} images left out: they have no id"] if lost else []
+    notes = [f"{path}: {lost} images skipped: they have no id"] if lost else []
     of_none = sum(1 for a in data["annotations"] if _id(a, "image_id") not in known)
     if of_none:
-        notes.append(f"{path}: {of_none} annotations left out: their image_id is of no image")
+        notes.append(f"{path}: {of_none} annotations skipped: their image_id matches no image")
     return {**data, "images": good}, notes
 
 
@@ -270,7 +270,7 @@ def _category(entry: Entry, person: int | str) -> int | str | None:
 def _lost(category: Category, data: Mapping[str, Any], path: Path) -> list[str]:
     """Return a line about the annotations that are of no category."""
     count = sum(1 for a in data["annotations"] if category.lost(a))
-    text = "annotations left out: their category_id is of no category"
+    text = "annotations skipped: their category_id matches no category"
     return [f"{path}: {count} {text}"] if count else []
 
 
@@ -282,7 +282,7 @@ def _by_image(entries: list[Any], images: list[int | str], path: Path) -> list[A
     kept = [entries[n] for n in order]
     if entries and not kept:
         raise UsageError(
-            f"{path}: no annotation is of one of its images, e.g. image_id "
+            f"{path}: no annotation belongs to one of its images, e.g. image_id "
             f"{entries[0]['image_id']!r}; make the ids agree"
         )
     return kept

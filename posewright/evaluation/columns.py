@@ -53,7 +53,7 @@ def complete(
         if size in (wanted, empty)
     ]
     lost = len(entries) - len(kept)
-    text = f"{path}: {lost} annotations left out: not {sum(fields.values())} joints"
+    text = f"{path}: {lost} annotations skipped: they do not have {sum(fields.values())} joints"
     return kept, [text] if lost else []
 
 
@@ -138,13 +138,15 @@ def _points(entries: list[Any], field: str, joints: int, path: Path) -> Doubles:
     if sizes - {3 * joints}:
         wrong = max(sizes - {3 * joints})
         raise UsageError(
-            f"{path} has {wrong / 3:g} joints in {field!r}, {joints} were expected; choose the "
-            "data set that it was made for"
+            f"{path} has {wrong / 3:g} joints in {field!r}, but {joints} are expected; choose the "
+            f"data set it was made for"
         )
     try:
         if lists and isinstance(lists[0], np.ndarray):
             return np.stack(lists).reshape(-1, joints, 3)
         flat = np.fromiter(chain.from_iterable(lists), np.float64, 3 * joints * len(lists))
     except BROKEN as error:
-        raise SourceError(f"{path}: {field!r} holds more than numbers ({error})") from error
+        raise SourceError(
+            f"{path}: {field!r} contains values that are not numbers ({error})"
+        ) from error
     return _checked(flat.reshape(-1, joints, 3), path)

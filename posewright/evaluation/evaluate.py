@@ -1,4 +1,4 @@
-"""Evaluation: a model over labelled images, by estimate(), and what it is worth."""
+"""Evaluation: a model over labelled images, by estimate(), and its scores."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Evaluation:
     of the labels and of the model.  samples: the labelled images.  results: people found on each,
     with the model's joints, in pixels; ids are their identities with a tracker, otherwise the rows
     of the labelled people in whose boxes they were found, -1 with other boxes.  likeness: of each
-    image, (N,) OKS of each labelled person with whoever was found for them, 0 for nobody, -1
-    where the person does not count.  settings: how it was run.  unreadable: a line for each image
-    that could not be read; these are not in the numbers.  category: the number of the labelled
-    class in result files.  failed: a line for each image for which a network returned NaN or
-    infinity; these are, without the people concerned.
+    image, (N,) OKS of each labelled person with the matched prediction, 0 without one, -1 where the
+    person does not count.  settings: how it was run.  unreadable: a line for each image that could
+    not be read; these are not in the numbers.  category: the number of the labelled class in result
+    files.  failed: a line for each image for which a network returned NaN or infinity; these are,
+    without the people concerned.
     """
 
     scoring: Scoring
@@ -106,7 +106,7 @@ def evaluate(
     metrics: Sequence[str] = (),
     progress: Report | None = None,
 ) -> Evaluation:
-    """Run a model over labelled images and score what it finds.
+    """Run a model over labelled images and score its predictions.
 
     data: one of MEASURES; "" is that of `data_of`.  boxes: a detector, or a
     source of Boxes; None takes the labels' boxes for a top-down model.  flip: average with mirrored
@@ -176,28 +176,29 @@ def _check(data: str, model: Model, dataset: Dataset, flip: bool) -> None:
     """Raise a UsageError where the measure, the model and the labels do not fit together."""
     if flip and not model.codec.mirrors:
         raise UsageError(
-            f"{model.info.name} lists people, which a mirrored view lists in another order; leave "
-            "flip out"
+            f"{model.info.name} outputs a list of people, whose order differs in a mirrored view; "
+            f"leave flip out"
         )
     measure, joints = get_measure(data), dataset.skeleton
     if not measure.people:
-        raise UsageError(f"{data} measures result files alone; score one with --predictions")
+        raise UsageError(f"{data} evaluates only result files; give one with --predictions")
     wanted = measure.skeleton
     if wanted is not None and wanted.joints != joints.joints:
         raise UsageError(
             f"{dataset.name} labels the {len(joints)} joints of {joints.name}, {data} has the "
-            f"{len(wanted)} of {wanted.name}; pck measures any joints"
+            f"{len(wanted)} of {wanted.name}; pck works with any joints"
         )
     if not (model.skeleton.mapping(joints) >= 0).any():
         raise UsageError(
-            f"{model.info.name} finds no joint that {dataset.name} labels ({joints.name}); choose "
+            f"{model.info.name} predicts none of the joints of {dataset.name} ({joints.name}); "
+            f"choose "
             "a model for these joints"
         )
     if "head boxes" in measure.needs and not any(sample.heads.any() for sample in dataset):
         more = ", e.g. detections_our_format.mat with --heads" if data == "mpii" else ""
         raise UsageError(
-            f"{dataset.name} has no head boxes, by which {data} measures; give labels that have "
-            f"them{more}, or measure by pck"
+            f"{dataset.name} has no head boxes, which {data} needs; give labels that have "
+            f"them{more}, or use pck"
         )
 
 
@@ -212,7 +213,7 @@ def _check_tracks(
         return
     if "identities" not in MEASURES[data].needs:
         raise UsageError(
-            f"--tracker {tracker}: {data} has no videos to follow people in; posetrack has"
+            f"--tracker {tracker}: {data} has no videos to track people in; use posetrack"
         )
     if refines(model.codec):
         raise UsageError(f"{model.info.name} refines labelled poses; leave the tracker out")

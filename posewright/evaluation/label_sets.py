@@ -76,7 +76,9 @@ def with_heads(dataset: Dataset, path: Path) -> Dataset:
             rows.max() >= len(heads)
             or not _same(sample.keypoints.astype(np.float64), points[rows], known[rows])
         ):
-            raise UsageError(f"{path} is not of the people of {dataset.name}; give its own file")
+            raise UsageError(
+                f"{path} does not match the people of {dataset.name}; give the file of that set"
+            )
         samples.append(sample.replace(heads=heads[rows].astype(np.float32)))
     return replace(dataset, samples=tuple(samples))
 

@@ -1,4 +1,4 @@
-"""What each data set is measured by, in one table.
+"""The metrics of each data set, in one table.
 
 It needs the standard library alone: the command line reads the names for `--help`.
 """

@@ -84,7 +84,7 @@ class Measured:
 
     @cached_property
     def matches(self) -> tuple[Ints, Doubles]:
-        """Row of `found` (G,) for each labelled person, -1 for none, and its OKS."""
+        """Row of `found` (G,) matched to each labelled person, -1 for none, and its OKS."""
         return matched(self.labels.truth, self.found, sigmas_of(self.dataset.skeleton))
 
     def likeness(self, samples: Sequence[Sample]) -> tuple[Doubles, ...]:

@@ -108,8 +108,8 @@ def read_persons(path: str | Path, people: Persons, skeleton: Skeleton) -> Doubl
         row, score, joints = _entry(path, number, entry)
         if not 0 <= row - people.first < len(people):
             raise UsageError(
-                f"{path}: entry {number} is of person {row}, {people.path} has "
-                f"{people.first} to {people.first + len(people) - 1}; give its own results"
+                f"{path}: entry {number} refers to person {row}, but {people.path} has "
+                f"{people.first} to {people.first + len(people) - 1}; give the results for it"
             )
         if len(joints) != len(skeleton):
             raise _wrong_joints(path, len(joints), skeleton)
@@ -130,7 +130,7 @@ def _entry(path: Path, number: int, entry: Any) -> tuple[int, float, Doubles]:
             raise ValueError("NaN or infinity")
         return row, float(entry["score"]), points
     except BROKEN as error:
-        raise SourceError(f"{path}: entry {number} is no person ({error!r})") from error
+        raise SourceError(f"{path}: entry {number} is not a person ({error!r})") from error
 
 
 def _matlab(path: Path, people: Persons, skeleton: Skeleton) -> Doubles:
@@ -141,14 +141,14 @@ def _matlab(path: Path, people: Persons, skeleton: Skeleton) -> Doubles:
         raise _wrong_joints(path, points.shape[1], skeleton)
     if len(points) != len(people):
         raise UsageError(
-            f"{path} has {len(points)} people, {people.path} has {len(people)}; give its own "
-            "results"
+            f"{path} has {len(points)} people, but {people.path} has {len(people)}; give the "
+            f"results for it"
         )
     return points.astype(np.float64)
 
 
 def _wrong_joints(path: Path, count: int, skeleton: Skeleton) -> UsageError:
     return UsageError(
-        f"{path} has people of {count} joints, not the {len(skeleton)} of {skeleton.name}; choose "
-        "the data set that it was made for"
+        f"{path} has people with {count} joints, not the {len(skeleton)} of {skeleton.name}; "
+        f"choose the data set it was made for"
     )

@@ -1,4 +1,4 @@
-"""What a result file is worth: the numbers of its data set, and how two measures become one."""
+"""The scores of a result file, and how two scorings are joined."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ranks the people of a data set: box and joint scores made one number."""
+"""How people are ranked: box and joint scores combined into one score."""
 
 from __future__ import annotations
 

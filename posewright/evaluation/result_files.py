@@ -28,15 +28,15 @@ def check_results(data: str, labelled_boxes: bool) -> None:
     """Raise a UsageError where `write_results` could not write what is going to be found."""
     if data == "posetrack":
         raise UsageError(
-            "PoseTrack's result files, one for each video, are not written; eval writes --report "
+            "PoseTrack's result files, one for each video, cannot be written; eval writes --report "
             "and --json, predict --track writes tracks as jsonl, coco or csv"
         )
     if data == "mpii" and not labelled_boxes:
-        raise UsageError("MPII's results are of its labelled people; use --boxes truth")
+        raise UsageError("MPII's results are for its labelled people; use --boxes truth")
 
 
 def write_results(evaluation: Evaluation, path: Path, overwrite: bool = False) -> Path:
-    """Write everybody who was found; return the path.
+    """Write all detected people; return the path.
 
     COCO results: a list of image_id, category_id, keypoints (x, y px, score), score and bbox, with
     the joints of the labels; those that the model lacks have a score of 0.  COCO-WholeBody's joints

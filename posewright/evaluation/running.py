@@ -39,7 +39,8 @@ _READERS = 2  # threads that read them
 
 
 class LabelledBoxes:
-    """The labels' boxes of those who count: no crowds, nobody without labelled joints.
+    """Labelled bounding boxes of the people that count: no crowds, only people with labelled
+    joints.
 
     People found in them have the number of the person in the image for an id.
     """
@@ -71,7 +72,7 @@ class FileBoxes:
 
 
 def everybody(detector: Model) -> Model:
-    """Return a detector that keeps the unlikely, too: they cost nothing where people are ranked."""
+    """Return a detector that also keeps low scores: they do no harm where people are ranked."""
     return detector.with_threshold(_UNLIKELY)
 
 

@@ -30,7 +30,7 @@ def score_files(
     measure = get_measure(data)
     check_metrics(data, metrics)
     if class_name and class_name.casefold() != "person" and not measure.classes:
-        raise UsageError(f"{data} measures people alone; leave class {class_name!r} out")
+        raise UsageError(f"{data} evaluates only people; leave class {class_name!r} out")
     options: dict[str, Any] = {"class_name": class_name} if measure.classes else {}
     if metrics:
         options["metrics"] = metrics
@@ -45,8 +45,8 @@ def check_metrics(data: str, metrics: Sequence[str]) -> None:
             raise UsageError(f"no metric {name!r}{nearest(name, METRICS)}; known: {known}")
     if metrics and not MEASURES[data].metrics:
         raise UsageError(
-            f"--metrics (metrics=...) is for posetrack, whose people have boxes, too; {data} has "
-            "one measure: leave it out"
+            f"--metrics (metrics=...) works only with posetrack; {data} has a single metric: "
+            f"leave it out"
         )
 
 

@@ -73,7 +73,9 @@ def _mot(path: Path) -> Doubles:
     table = np.array(rows, np.float64).reshape(-1, 7)
     twice = len(table) - len({(f, i) for f, i in table[:, :2].tolist()})
     if twice:
-        raise SourceError(f"{path} has {twice} lines of an id that is in the frame already")
+        raise SourceError(
+            f"{path} has {twice} lines that repeat an id within a frame; keep one of them"
+        )
     return table
 
 
@@ -186,7 +188,7 @@ def _sides(entries: Entries) -> Doubles:
     """Return (N, 4) left, top, width, height."""
     boxes = np.array([p["bbox"] for p in entries], np.float64)
     if not np.isfinite(boxes).all() or (len(boxes) and boxes.shape[1:] != (4,)):
-        raise ValueError(f"bbox of shape {boxes.shape[1:]}, (4,) finite was expected")
+        raise ValueError(f"bbox of shape {boxes.shape[1:]}, expected 4 finite numbers")
     return boxes.reshape(-1, 4)
 
 
@@ -195,7 +197,9 @@ def _points(lists: list[list[float]]) -> Doubles:
         return np.zeros((0, len(JOINTS), 3))
     points = np.array(lists, np.float64).reshape(len(lists), -1, 3)
     if not np.isfinite(points).all() or points.shape[1] != len(POSETRACK17):
-        raise ValueError(f"keypoints of shape {points.shape[1:]}, (17, 3) finite was expected")
+        raise ValueError(
+            f"keypoints of shape {points.shape[1:]}, expected finite numbers of shape (17, 3)"
+        )
     return points[:, JOINTS]
 
 

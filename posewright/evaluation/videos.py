@@ -1,4 +1,4 @@
-"""Videos of a data set: their frames in order, and who is who in them."""
+"""Videos of a data set: their frames in order, and the identities in them."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def frame_numbers(samples: Sequence[Sample]) -> Ints:
 
 
 def check_identities(dataset: Dataset) -> None:
-    """Raise a UsageError where a labelled person has no identity, or one of somebody else."""
+    """Raise a UsageError where a labelled person has no identity, or that of another person."""
     for sample in dataset:
         ids = sample.people.ids[sample.counting]
         if (ids < 0).any() or len(np.unique(ids)) < len(ids):
             raise UsageError(
-                f"{dataset.name}: image {sample.image_id} labels people without a track_id of "
-                "their own, by which identities are measured; leave the tracker out"
+                f"{dataset.name}: image {sample.image_id} has people without a unique track_id, "
+                f"which tracking metrics need; leave the tracker out"
             )
 
 

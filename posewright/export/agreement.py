@@ -43,9 +43,9 @@ class Check:
 def agreement(ours: Model, theirs: Model, batches: Sequence[int]) -> Check:
     """Compare two models on `real_crops`, in calls of `batches` views; `ours` says what is right.
 
-    Calls of these sizes go on until every crop was seen, and crops are repeated until the last is
-    full.  ModelError: other outputs, outputs that are not finite, or another number of people in a
-    view, unless outputs are equal up to `ROUNDING`: of proposals with almost equal scores NMS may
+    Calls of these sizes continue until every crop was seen, and crops are repeated until the last
+    is full.  ModelError: other outputs, outputs that are not finite, or another number of people in
+    a view, unless outputs are equal up to `ROUNDING`: of proposals with almost equal scores NMS may
     then keep either.
     """
     codec = ours.codec

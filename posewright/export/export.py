@@ -81,7 +81,7 @@ def export(
     """
     if fixed_batch < 0 or not tolerance >= 0:
         raise UsageError(
-            f"a fixed batch of {fixed_batch} and a tolerance of {tolerance:g} px: give 0 or more"
+            f"invalid fixed batch {fixed_batch} or tolerance {tolerance:g} px; give 0 or more"
         )
     info = info or describe(model)
     if format == "torch":
@@ -133,8 +133,8 @@ def _folder_beside(path: Path) -> Iterator[Path]:
             folder = stack.enter_context(scratch(path))
         except OSError as error:
             raise OutputError(
-                f"{path}: cannot be written ({error.strerror}); name a folder that exists and is "
-                "yours"
+                f"{path}: cannot be written ({error.strerror}); choose an existing folder that "
+                f"you may write to"
             ) from error
         try:
             yield folder
@@ -172,7 +172,7 @@ def _refuse(path: Path, found: Check, pixels: float, error: float) -> None:
             f"{path}: the exported network differs from torch: joints by {found.pixels:.3f} px on "
             f"average (tolerance {pixels:g}), outputs by {found.error:.1e}"
             + (f" (tolerance {error:g})" if np.isfinite(error) else "")
-            + "; nothing kept"
+            + "; the file was not kept"
         )
 
 
@@ -237,7 +237,7 @@ def _refuse_fixed(proto: Any, fixed_batch: int) -> None:
     views = proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value
     if views and not fixed_batch:
         raise ModelError(
-            f"torch exports this network for exactly {views} views a call only; say so with "
+            f"torch exports this network only with a fixed batch of {views} views; give "
             f"--fixed-batch {views} (fixed_batch={views})"
         )
 

@@ -1,4 +1,4 @@
-"""Learn from a labelled set and a detector's boxes how far these are from the true ones."""
+"""Learn how far a detector's boxes are from the labelled ones."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ _HEADER = 100 << 20  # bytes; safetensors allows no longer header
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What was learned, and what it is worth.
+    """What was learned, and its scores.
 
     numbers: way to remove duplicates -> AP on the images of the fit.  unseen: the same for
     images that the settings they went by were not fitted on; empty without folds.  settings of
@@ -96,7 +96,7 @@ def read_settings(path: str | Path) -> PPoseNMS:
         return PPoseNMS.from_dict(data["settings"])
     except BROKEN as error:
         raise SourceError(
-            f"{path} is no fit of p-Pose NMS ({error}); write one with posewright fit nms"
+            f"{path} is not a p-Pose NMS settings file ({error}); write one with posewright fit nms"
         ) from error
 
 
@@ -144,9 +144,9 @@ def fit(
 ) -> Fit:
     """Return the constants of p-Pose NMS that give these images the highest OKS AP.
 
-    folds: images are dealt out into so many parts, and each is also measured with what the others
-    have taught, which is the number to believe; 0 leaves that out.  progress: called with each line
-    of progress.  UsageError: nobody is labelled or found, or there are fewer images than folds.
+    folds: number of cross-validation folds, whose score on unseen images is the reliable one; 0
+    disables it.  progress: called with each line of progress.  UsageError: no person is labelled
+    or found, or there are fewer images than folds.
     """
     start, count = PPoseNMS.usual(len(skeleton)), len(candidates)
     people = sum(map(len, candidates.people))
@@ -156,7 +156,9 @@ def fit(
             f"{count} images; both are needed to learn p-Pose NMS"
         )
     if folds == 1 or folds > count:
-        raise UsageError(f"{folds} folds of {count} images; give 2 to {count}, or 0 for none")
+        raise UsageError(
+            f"{folds} folds are impossible with {count} images; give 2 to {count}, or 0 for none"
+        )
     say = progress or (lambda line: None)
     numbers = compare(candidates, skeleton, [start] * count)
     best = search(candidates, start)
@@ -241,7 +243,7 @@ def _changed(path: Path, edit: Callable[[Mapping[str, str]], str]) -> bytes:
     """Return what the file is to hold."""
     edits = {".safetensors": _safetensors, ".onnx": _onnx}
     if path.suffix not in edits or not path.is_file():
-        raise UsageError(f"{path} is no .safetensors or .onnx file; give the model's own")
+        raise UsageError(f"{path} is not a .safetensors or .onnx file; give the file of the model")
     return edits[path.suffix](path, edit)
 
 
@@ -252,8 +254,8 @@ def _edited(path: Path, settings: PPoseNMS, joints: int, metadata: Mapping[str, 
     info = ModelInfo.from_json(metadata[METADATA_KEY], path)
     if len(info.skeleton) != joints:
         raise UsageError(
-            f"{path} finds {len(info.skeleton)} joints, the settings are for {joints}; fit on its "
-            "own results"
+            f"{path} predicts {len(info.skeleton)} joints, but the settings are for {joints}; fit "
+            f"on the results of this model"
         )
     return replace(info, ppose=settings).to_json()
 

@@ -57,7 +57,7 @@ Outcome = tuple[NDArray[np.int8], Doubles]  # (D, T) what detections are worth, 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """People found on labelled images before duplicates went.
+    """People found on labelled images before duplicates are removed.
 
     truth: labels by ascending image.  people: of each image; box scores in [0, 1].  ranks: of
     each image, (N,) the scores by which the file ranks them, of any scale.  sigmas: (K,) of OKS.

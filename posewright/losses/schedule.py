@@ -1,4 +1,4 @@
-"""What changes in a loss as a training goes on."""
+"""What changes in a loss during training."""
 
 from __future__ import annotations
 

@@ -320,9 +320,7 @@ def _adaptivepose(
     head = AdaptivePoseHead(features[0], skeleton, features[1])
     codec = codec_named(codec, input_size) if isinstance(codec, str) else codec
     if not isinstance(codec, AdaptivePose):
-        raise UsageError(
-            f"codec {codec.kind!r} cannot be that of AdaptivePose; use codec='adaptivepose'"
-        )
+        raise UsageError(f"AdaptivePose cannot use codec {codec.kind!r}; use codec='adaptivepose'")
     return PoseModel(
         backbone, head, codec, skeleton, loss=loss_for(codec, skeleton), pixels=CENTERNET
     )

@@ -1,4 +1,4 @@
-"""PoseModel: a network with what one must know to use it."""
+"""PoseModel: a network with the codec, skeleton and normalisation that it is used with."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class RescoreNet(nn.Module):
         # the limbs in the order in which the published rescoring networks take them
         if skeleton.name not in _LINKS:
             raise UsageError(
-                f"rescoring knows no limbs of {skeleton.name!r}; known: {', '.join(_LINKS)}"
+                f"rescoring has no limbs for {skeleton.name!r}; known: {', '.join(_LINKS)}"
             )
         links = list(zip(*_LINKS[skeleton.name], strict=True))
         self.register_buffer("links", torch.tensor(links), persistent=False)
@@ -149,7 +149,7 @@ def _dekr(
     head = DEKRHead(15 * width, width if width == 32 else 48, skeleton, rescore=rescore)
     codec = codec_named(codec, input_size) if isinstance(codec, str) else codec
     if not isinstance(codec, DEKR):
-        raise UsageError(f"codec {codec.kind!r} cannot be that of DEKR; use codec='dekr'")
+        raise UsageError(f"DEKR cannot use codec {codec.kind!r}; use codec='dekr'")
     return PoseModel(backbone, head, codec, skeleton, loss=loss_for(codec, skeleton))
 
 

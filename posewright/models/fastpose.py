@@ -109,7 +109,7 @@ def unshuffled(backbone: ResNet) -> ResNet:
 
 
 class DeformableConv(nn.Module):
-    """3x3 convolution that looks where a second one says (arXiv:1703.06211); at first as usual."""
+    """3x3 convolution whose offsets a second one predicts (arXiv:1703.06211); they start at 0."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()

@@ -77,7 +77,7 @@ class LocalAttention(nn.Module):
 
 
 class ConvMLP(nn.Module):
-    """1x1, 3x3 per channel and 1x1 convolutions, which carry news over the windows' edges."""
+    """1x1, 3x3 per channel and 1x1 convolutions, which mix adjacent windows."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class ConvMLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Local attention and convolutions, each added to its input.  drop: chance to leave one out."""
+    """Local attention and convolutions, each added to its input.  drop: chance to skip one."""
 
     def __init__(self, width: int, heads: int, drop: float) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ def _exchange(
 class HRFormer(nn.Module):
     """Stem, two bottlenecks, three stages of window attention -> (B, width, h / 4, w / 4).
 
-    drop: chance of the last block to be left out in training; it grows linearly with depth.
+    drop: probability of skipping the last block in training; it grows linearly with depth.
     """
 
     def __init__(self, width: int, heads: Sequence[int], drop: float) -> None:

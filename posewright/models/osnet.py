@@ -1,4 +1,4 @@
-"""Networks that tell people apart by their looks: OSNet (arXiv:1905.00953), with instance norm
+"""Re-identification networks: OSNet (arXiv:1905.00953), with instance norm
 (arXiv:1910.06827), and ResNet-50.
 
 Module names are torchreid's, but for the streams of a block, which have one layout here.
@@ -70,7 +70,7 @@ class LightConv(nn.Module):
 
 
 class Gate(nn.Module):
-    """Weigh each channel by what the mean of all channels says of it."""
+    """Weigh each channel by a gate computed from the means of all channels."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

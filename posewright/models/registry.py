@@ -30,8 +30,8 @@ class Variant:
 
     name: what `create` takes.  family: the file in posewright/models that holds it.  paper: where
     the network comes from.  published: accuracy that its authors state, with the conditions.
-    task: "pose", or "embedding" for networks that tell people apart.  recipe: what it is trained
-    with; None where `posewright.recipes.lookup` has it, or nobody has.
+    task: "pose", or "embedding" for re-identification networks.  recipe: what it is trained
+    with; None where `posewright.recipes.lookup` has it, or none is known.
     """
 
     name: str
@@ -120,4 +120,4 @@ def _check_size(size: Any) -> None:
     """
     sides = size if isinstance(size, (tuple, list)) else ()
     if len(sides) != 2 or not all(isinstance(side, Integral) and int(side) > 0 for side in sides):
-        raise UsageError(f"input_size={size!r}; give width and height, two whole numbers above 0")
+        raise UsageError(f"input_size={size!r}; give width and height as two whole numbers above 0")

@@ -1,5 +1,5 @@
-"""Networks that say coordinates: DeepPose (arXiv:1312.4659), RLE (arXiv:2107.11291) and integral
-pose regression (arXiv:1711.08229).
+"""Networks that regress coordinates: DeepPose (arXiv:1312.4659), RLE (arXiv:2107.11291) and
+integral pose regression (arXiv:1711.08229).
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _regression(
     codec = codec_named(codec, input_size) if isinstance(codec, str) else codec
     if not isinstance(codec, Regression):
         raise UsageError(
-            f"codec {codec.kind!r} cannot be read off coordinates; use regression, rle, mmpose_rle"
+            f"coordinate outputs cannot use codec {codec.kind!r}; use regression, rle or mmpose_rle"
         )
     head: nn.Module
     if codec.sigma and codec.centred:

@@ -60,7 +60,9 @@ def _codec(codec: Codec | str, input_size: tuple[int, int]) -> SimCC:
         return SimCC(input_size=input_size, sigma=sigma)
     codec = codec_named(codec, input_size) if isinstance(codec, str) else codec
     if not isinstance(codec, SimCC):
-        raise UsageError(f"codec {codec.kind!r}: RTMPose classifies coordinates; use 'simcc'")
+        raise UsageError(
+            f"RTMPose cannot use codec {codec.kind!r}: it classifies coordinates; use 'simcc'"
+        )
     return codec
 
 

@@ -57,7 +57,7 @@ def save_model(model: PoseModel, path: Path, info: ModelInfo | None = None) -> N
     """Write the weights, to a temporary folder first.
 
     info: as of `describe`.  OutputError: the file cannot be written.  UsageError: the network was
-    not made by `create`, so that nobody could build it again.
+    not made by `create`, so it could not be built again.
     """
     if not model.name:
         raise UsageError("only networks made by create() can be saved with their description")
@@ -89,9 +89,10 @@ def load_model(
 ) -> tuple[PoseModel, ModelInfo]:
     """Build the network that a file of `save_model` describes, with its weights.
 
-    name: which network it must be; a file that does not say is taken for that one's weights.
+    name: which network it must be; a file without this information is read as the weights of that
+    network.
     options: of `create`, that count before the file's own.  ModelError: the file holds another
-    network's weights, or says of none whose.
+    network's weights, or does not say whose they are.
     """
     metadata, tensors = _read(path)
     found, told = _described(metadata, path)
@@ -114,7 +115,7 @@ def load_model(
             raise ValueError(f"{odd} holds complex numbers")
         model.load_state_dict(dict(tensors))
     except (RuntimeError, ValueError) as error:  # types that torch only stores
-        raise ModelError(f"{path}: its weights cannot be taken: {error}") from error
+        raise ModelError(f"{path}: its weights cannot be loaded: {error}") from error
     info = stated or describe(model)
     if _OF_CODEC & (options or {}).keys():
         return model, replace(info, codec=model.codec, skeleton=model.skeleton)
@@ -142,7 +143,7 @@ def _created(
         raise
     except Exception as error:  # whatever options that are not of the network's kind come to
         why = error if isinstance(error, PosewrightError) else repr(error)[:200]
-        raise ModelError(f"{path}: the network that it states cannot be built: {why}") from error
+        raise ModelError(f"{path}: the network that it describes cannot be built: {why}") from error
 
 
 def _described(metadata: Mapping[str, str], path: Path) -> tuple[str | None, dict[str, Any]]:

@@ -80,7 +80,9 @@ def _upsample_free(
     skeleton = as_skeleton(skeleton)
     codec = codec_named(codec, input_size) if isinstance(codec, str) else codec
     if not isinstance(codec, SimCC):
-        raise UsageError(f"codec {codec.kind!r}: a network without deconvolutions takes SimCC's")
+        raise UsageError(
+            f"codec {codec.kind!r}: a network without deconvolutions needs a SimCC codec"
+        )
     width, height = codec.input_size
     if width % 32 or height % 32:
         raise UsageError(f"input size {codec.input_size}: sides must be multiples of 32")

@@ -87,7 +87,9 @@ class JointTokens(nn.Module):
     def __init__(self, channels: int, size: Size, patch: Size, joints: int, shape: Shape) -> None:
         super().__init__()
         if size[0] % patch[0] or size[1] % patch[1]:
-            raise UsageError(f"patch={patch}: a map of {size} (width, height) is no multiple of it")
+            raise UsageError(
+                f"patch={patch}: a map of {size} (width, height) is not a multiple of it"
+            )
         self.patch = patch
         self.joints = joints
         grid = size[0] // patch[0], size[1] // patch[1]

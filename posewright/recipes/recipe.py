@@ -36,55 +36,59 @@ _EPOCH = "epochs, counted from the beginning"
 class Recipe:
     """Every training setting; the defaults are HRNet's (arXiv:1902.09212).
 
-    UsageError: a value that cannot be, with the setting's name and what it may be.
+    UsageError: an invalid value, with the setting's name and its allowed values.
     """
 
     model: str = _setting("hrnet_w32", text(), "network of the zoo")
     options: Mapping[str, Any] = _setting(
         {}, table(plain()), "options of the network, for `create`"
     )
-    data: tuple[str, ...] = _setting((), texts(), "labelled sets to train on")
-    val: str = _setting("", text(), 'set to validate on, or "last:N" for the last N images')
+    data: tuple[str, ...] = _setting((), texts(), "labelled data sets to train on")
+    val: str = _setting("", text(), 'data set to validate on, or "last:N" for the last N images')
     val_split: float = _setting(0.1, number(0, 0.99), "share of the data held back without `val`")
-    kind: str = _setting("", text(), "kind of the sets; told from their layout if empty")
-    class_name: str = _setting("", text(), "class to train on; person, or the only one, if empty")
-    images: str = _setting("", text(), "folder of the images; found near the labels if empty")
-    val_images: str = _setting("", text(), "as `images`, of `val`")
+    kind: str = _setting("", text(), "format of the data sets; detected if empty")
+    class_name: str = _setting("", text(), "class to train on; if empty, person or the only one")
+    images: str = _setting("", text(), "image folder; found near the labels if empty")
+    val_images: str = _setting("", text(), "as `images`, for `val`")
     boxes: str = _setting("truth", text(), '"truth", or the file of a detector\'s boxes')
     limit: int = _setting(0, number(0, whole=True), "train on so many people only; 0: on all")
-    cache: str = _setting("", text(), "folder that keeps cut-out people, for a faster feed")
+    cache: str = _setting("", text(), "folder of cached person crops, for faster data loading")
     workers: int = _setting(4, number(0, whole=True), "threads that read images")
 
-    epochs: int = _setting(210, number(1, whole=True), "times that everybody is seen")
-    batch: int = _setting(128, number(1, whole=True), "views a step, over all devices together")
-    accumulate: int = _setting(1, number(1, whole=True), "parts that a batch is computed in")
-    lr: float = _setting(1e-3, number(0), "learning rate at the peak")
-    optimizer: str = _setting("adam", one_of("adam", "adamw", "sgd", "rmsprop"), "the update rule")
+    epochs: int = _setting(210, number(1, whole=True), "passes over the training data")
+    batch: int = _setting(
+        128, number(1, whole=True), "batch size, in crops over all devices together"
+    )
+    accumulate: int = _setting(1, number(1, whole=True), "gradient accumulation: parts of a batch")
+    lr: float = _setting(1e-3, number(0), "peak learning rate")
+    optimizer: str = _setting("adam", one_of("adam", "adamw", "sgd", "rmsprop"), "the optimizer")
     betas: tuple[float, ...] = _setting(
         (0.9, 0.999), number(0, 0.999999).pair(), "of adam and adamw"
     )
     momentum: float = _setting(0.9, number(0, 0.999999), "of sgd (Nesterov's) and rmsprop")
     weight_decay: float = _setting(0.0, number(0), "L2 penalty; decoupled in adamw")
     no_decay: tuple[str, ...] = _setting(
-        (), texts(), 'without weight decay: "norm", "bias", or parts of parameter names'
+        (), texts(), 'excluded from weight decay: "norm", "bias", or parts of parameter names'
     )
     lr_multipliers: Mapping[str, float] = _setting(
-        {}, table(number(0)), "factor of `lr` by part of a parameter's name; the longest counts"
+        {},
+        table(number(0)),
+        "factor of `lr` by part of a parameter's name; the longest match applies",
     )
     layer_decay: float = _setting(
         1.0, number(1e-6, 1), "factor of `lr` from a transformer's block to the one before it"
     )
-    clip: float = _setting(0.0, number(0), "largest norm of the gradient; 0: any")
+    clip: float = _setting(0.0, number(0), "maximum gradient norm (gradient clipping); 0: off")
 
     schedule: str = _setting(
-        "step", one_of("step", "cosine", "linear", "constant"), "how the learning rate falls"
+        "step", one_of("step", "cosine", "linear", "constant"), "learning rate schedule"
     )
     milestones: tuple[int, ...] = _setting(
-        (170, 200), number(0, whole=True).many(), f"step: {_EPOCH}, when it falls"
+        (170, 200), number(0, whole=True).many(), f"step: {_EPOCH}, when the learning rate drops"
     )
     gamma: float = _setting(0.1, number(0, 1), "step: the factor at each milestone")
     restart: int = _setting(
-        0, number(0, whole=True), f"step: {_EPOCH}, when it starts anew; 0: never"
+        0, number(0, whole=True), f"step: {_EPOCH}, when the schedule restarts; 0: never"
     )
     cosine_from: int = _setting(0, number(0, whole=True), f"cosine: {_EPOCH}, flat before")
     cosine_until: int = _setting(
@@ -92,16 +96,22 @@ class Recipe:
     )
     final_factor: float = _setting(0.0, number(0, 1), "cosine, linear: the factor at the end")
     warmup: int = _setting(
-        0, number(0, whole=True), "steps of a linear rise at the start, at most a tenth of all"
+        0, number(0, whole=True), "steps of linear warm-up, at most a tenth of all"
     )
-    warmup_factor: float = _setting(0.001, number(0, 1), "the factor that the rise starts from")
+    warmup_factor: float = _setting(0.001, number(0, 1), "the factor that the warm-up starts from")
 
-    ema: float = _setting(0.0, number(0, 0.999999), "decay of the averaged weights; 0: none")
-    precision: str = _setting("fp32", one_of("fp32", "bf16", "fp16"), "of the computation")
-    channels_last: bool = _setting(True, flag(), "keep maps in the order of pixels")
+    ema: float = _setting(
+        0.0, number(0, 0.999999), "decay of the exponential moving average of the weights; 0: off"
+    )
+    precision: str = _setting(
+        "fp32", one_of("fp32", "bf16", "fp16"), "precision of the computation"
+    )
+    channels_last: bool = _setting(True, flag(), "use the channels-last memory format")
     compile: bool = _setting(False, flag(), "torch.compile")
-    sync_bn: bool = _setting(False, flag(), "normalise over all devices' parts of a batch")
-    freeze: tuple[str, ...] = _setting((), texts(), 'parts that stay as they are, as "backbone"')
+    sync_bn: bool = _setting(False, flag(), "synchronise batch normalisation across devices")
+    freeze: tuple[str, ...] = _setting(
+        (), texts(), 'modules that are not trained, such as "backbone"'
+    )
     parallel: float = _setting(
         1.0, number(0), "options.stn: factor of the parallel branch's loss; 0: without the branch"
     )
@@ -109,7 +119,7 @@ class Recipe:
         "centred",
         one_of("centred", "cropped", "boxes"),
         "its poses: moved to the middle (RMPE), or as in the codec's crop of the labelled box; "
-        "boxes: no branch, the transformer itself is asked for that crop",
+        "boxes: no branch, the transformer itself learns that crop",
     )
     oks_width: float = _setting(
         1.0,
@@ -125,7 +135,7 @@ class Recipe:
     )
     weights: str = _setting("", text(), "safetensors file to start from; what fits is loaded")
 
-    seed: int = _setting(0, number(0, 2**63 - 1, whole=True), "of every random draw")
+    seed: int = _setting(0, number(0, 2**63 - 1, whole=True), "seed of all random numbers")
     save_every: int = _setting(500, number(0, whole=True), "steps between saves; 0: epochs only")
     eval_every: int = _setting(1, number(1, whole=True), "epochs between validations")
     log_every: int = _setting(50, number(1, whole=True), "steps between rows of the log")
@@ -141,11 +151,11 @@ class Recipe:
                 object.__setattr__(self, setting.name, value)
         if self.model.rpartition(":")[0].endswith(".py"):
             raise UsageError(
-                f"model={self.model!r} cannot be: no recipe names a file of code, which would run; "
-                "name it on the command line, with -m"
+                f"invalid model={self.model!r}: a recipe cannot name a Python file, which would "
+                f"be run; give it on the command line, with -m"
             )
         if not isinstance(self.augment, Augmentation):
-            raise UsageError(f"augment={self.augment!r} cannot be; it is an Augmentation")
+            raise UsageError(f"invalid augment: expected an Augmentation, got {self.augment!r}")
 
     def with_overrides(self, assignments: Sequence[str]) -> Recipe:
         """Return a copy with settings replaced, each as "key=value".
@@ -185,13 +195,13 @@ class Recipe:
         values = dict(data)
         if "augment" in values:
             if not isinstance(values["augment"], Mapping):
-                raise UsageError(f"augment={values['augment']!r} cannot be; augment is a table")
+                raise UsageError(f"invalid augment: expected a table, got {values['augment']!r}")
             values["augment"] = _augmented(Augmentation(), values["augment"])
         return cls(**values)
 
     @classmethod
     def read(cls, path: str | Path) -> Recipe:
-        """Read a recipe file; UsageError: it is not there, not TOML or says what cannot be."""
+        """Read a recipe file; UsageError: it is missing, not TOML or has an invalid value."""
         try:
             data = toml.load(path)
         except OSError as error:
@@ -238,7 +248,7 @@ def _assigned(recipe: Recipe, key: str, value: str) -> Recipe:
         raise UsageError("augment is a group of settings; set one of them: augment.rotate=30")
     rule: Rule = known[name].metadata["rule"]
     if dot and not rule.is_table:
-        raise UsageError(f"{key!r}: {name} is {rule.allowed}, without parts")
+        raise UsageError(f"{key!r}: {name} is {rule.allowed} and has no entries")
     if dot:
         new: Any = _merged(getattr(recipe, name), rest, _literal(value), deep=name == "options")
     else:
@@ -251,10 +261,10 @@ def _merged(entries: Mapping[str, Any], key: str, value: Any, deep: bool) -> dic
     """Return a table with one entry replaced; deep: dots lead into tables within it."""
     first, dot, rest = key.partition(".") if deep else (key, "", "")
     if not first:
-        raise UsageError(f"{key!r} lacks a name beside its dot")
+        raise UsageError(f"{key!r} has an empty name before or after the dot")
     inner = entries.get(first, {})
     if dot and not isinstance(inner, Mapping):
-        raise UsageError(f"{key!r}: {first} is {inner!r}, without parts")
+        raise UsageError(f"{key!r}: {first} is {inner!r} and has no entries")
     if dot:
         value = _merged(inner, rest, value, deep)
     return {**entries, first: value}

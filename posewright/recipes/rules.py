@@ -31,7 +31,7 @@ class Rule:
             return self.convert(value)
         except ValueError as error:
             raise UsageError(
-                f"{key}={value!r} cannot be; {key} is {self.allowed}{error}"
+                f"invalid {key}={value!r}; {key} must be {self.allowed}{error}"
             ) from error
 
     def many(self) -> Rule:

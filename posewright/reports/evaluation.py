@@ -1,4 +1,4 @@
-"""The report of an evaluation: curves, joints, mistakes and the people that went most wrong."""
+"""The report of an evaluation: curves, joints, errors and the people with the worst predictions."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def scoring_parts(scoring: Scoring) -> list[str]:
     """Return the sections that follow from the numbers alone."""
     numbers = {k: v for k, v in scoring.numbers.items() if v != -1}
     if not numbers:
-        return [page.note("There was nothing to measure.")]
+        return [page.note("There were no labels to measure against.")]
     first = dict(list(scoring.numbers.items())[:_ON_TOP])
     return [
         page.facts(first),

@@ -1,4 +1,4 @@
-"""The people that a model got most wrong, beside what they are labelled as."""
+"""The people with the worst predictions, beside their labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sheet of training views: what the network sees, and what it is asked for."""
+"""A sheet of training views: the network's inputs and its training targets."""
 
 from __future__ import annotations
 

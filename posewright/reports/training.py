@@ -36,7 +36,9 @@ def training_report(folder: Path) -> Path:
     text = page.page(
         f"Training: {folder.resolve().name}",
         page.facts(_facts(log, held)),
-        page.section("Curves", _curves(log, held) or page.note("No step has been logged yet.")),
+        page.section(
+            "Curves", _curves(log, held) or page.note("No training step has been logged yet.")
+        ),
         page.section("Validation", _validation(held)),
         page.section("Training images with their targets", _targets(folder / "targets.jpg")),
         page.section("Data", _json_table(folder / "data.json")),
@@ -63,7 +65,7 @@ def _facts(log: Columns, held: Columns) -> dict[str, Any]:
             found["in epoch"] = epoch
     rates = [v for v in log.get("images_per_second", ()) if math.isfinite(v)]
     if rates:
-        found["images a second"] = float(np.median(rates))
+        found["images per second"] = float(np.median(rates))
     seconds, waited = (np.nansum(log.get(k, [])) for k in ("seconds", "data_wait"))
     if seconds > 0:
         hours, rest = divmod(round(float(seconds)), 3600)
@@ -112,8 +114,8 @@ def _curves(log: Columns, held: Columns) -> str:
         names = _alike(held, main)
         others = {m: _series(epochs, held[m]) for m in names}
         drawn.append(plots.lines(others, "Validation: all", "epoch", "", _from_0(held, names)))
-    speed = {"images a second": _series(steps, log.get("images_per_second", []))}
-    drawn.append(plots.lines(speed, "Speed", "step", "images a second"))
+    speed = {"images per second": _series(steps, log.get("images_per_second", []))}
+    drawn.append(plots.lines(speed, "Speed", "step", "images per second"))
     return page.columns(*drawn)
 
 
@@ -142,7 +144,7 @@ def _validation(held: Columns) -> str:
     """Return the numbers of the best and the last validation."""
     best, count = _best(held), len(held.get("epoch", []))
     if best is None or count == 0:
-        return page.note("Nothing has been validated yet.")
+        return page.note("No validation has been run yet.")
     rows = {"best": int(np.nanargmax(held[best[0]])), "last": count - 1}
     table = {
         name: {"epoch": _whole(held["epoch"][row]), **{m: held[m][row] for m in _metrics(held)}}
@@ -153,8 +155,8 @@ def _validation(held: Columns) -> str:
 
 def _targets(path: Path) -> str:
     if not path.is_file():
-        return page.note("No image of the targets was written.")
-    return page.jpeg(path.read_bytes(), "What the network sees, and what it is asked for.")
+        return page.note("No image of the training targets was written.")
+    return page.jpeg(path.read_bytes(), "The network's inputs and its training targets.")
 
 
 def _json_table(path: Path) -> str:

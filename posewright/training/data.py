@@ -48,7 +48,7 @@ def open_sets(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
                 break
         train = replace(train, samples=tuple(kept))
     if not any(bool(((s.visibility > 0).any(1) & ~s.crowd).any()) for s in train):
-        raise SourceError(f"{', '.join(recipe.data)}: nobody with a labelled joint to train on")
+        raise SourceError(f"{', '.join(recipe.data)}: no person with a labelled joint to train on")
     return train, held
 
 
@@ -72,11 +72,11 @@ def _split(data: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset | None]:
         held = _untrained(train, named)
         if len(held) or not len(named):
             return train, held
-        text = f"all {len(named)} images are trained on as well, by path or by content"
+        text = f"all {len(named)} images are also training images, by path or by content"
         if recipe.val.startswith("last:"):
             raise UsageError(f"val={recipe.val!r}: {text}; give a larger N")
         # who names the training set itself asks how well a network learns it by heart
-        text = f"val={recipe.val!r}: {text}: validation measures what was learned by heart"
+        text = f"val={recipe.val!r}: {text}: validation measures memorisation"
         return train, replace(named, remarks=(*named.remarks, text))
     # the validation parts of the sets, without images of `data`; None without parts
     kind = recipe.kind or None
@@ -88,7 +88,7 @@ def _split(data: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset | None]:
     if declared is not None and len(declared):
         return data, declared
     if declared is not None:
-        text = "val names images of train alone: the share val_split of them is held back instead"
+        text = "all images of val are training images: the share val_split is held back instead"
         data = replace(data, remarks=(*data.remarks, text))
     count = round(recipe.val_split * len(data))
     if not count:
@@ -117,15 +117,18 @@ def _untrained(train: Dataset, held: Dataset) -> Dataset:
     lost = len(held) - len(kept)
     if not lost:
         return held
-    text = f"{held.name}: {lost} of {len(held)} images are not validated on: they are trained on"
+    text = (
+        f"{held.name}: {lost} of {len(held)} validation images are skipped: they are training "
+        f"images"
+    )
     return replace(held[kept], remarks=(*held.remarks, text))
 
 
 def check_validation(held: Dataset) -> None:
     """Raise a SourceError where validating would measure nothing, whatever the network finds.
 
-    Told before the first step, by measuring as if nobody were found: that is worth 0 where there is
-    somebody to find.
+    Checked before the first step by scoring empty predictions: their score is 0 where there are
+    people to find.
     """
     from posewright.evaluation.evaluate import data_of
     from posewright.evaluation.measuring import Measured
@@ -135,8 +138,8 @@ def check_validation(held: Dataset) -> None:
     if counted and not any(held[i].load().status == "ok" for i in counted):
         first = held[counted[0]]
         raise SourceError(
-            f"{held.name}: none of the {len(counted)} images with people to validate on can be "
-            f"read, e.g. {first.image}: {first.load().message}; give their folder with "
+            f"{held.name}: none of the {len(counted)} validation images with people can be read, "
+            f"e.g. {first.image}: {first.load().message}; give their folder with "
             "val_images=..."
         )
     there = [i for i, s in enumerate(held) if s.image.is_file()]
@@ -145,8 +148,8 @@ def check_validation(held: Dataset) -> None:
     name, value = main_metric(measured.scoring())
     if not value >= 0:
         raise SourceError(
-            f"{held.name}: {name} would measure nothing: nobody in the {len(held)} images to "
-            f"validate on has a labelled joint of {held.skeleton.name} that counts; give other "
+            f"{held.name}: {name} would measure nothing: no person in the {len(held)} validation "
+            f"images has a labelled joint of {held.skeleton.name} that counts; give other "
             "images with val=..., val_split=... or seed=..., or none with val_split=0"
         )
 

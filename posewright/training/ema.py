@@ -59,7 +59,8 @@ class Ema:
         wrong = [n for n, t in self.tensors.items() if n in state and state[n].shape != t.shape]
         if missing or wrong:
             raise ModelError(
-                f"the averaged weights are not this network's: {(missing + wrong)[0]} differs"
+                f"the averaged weights do not belong to this network: {(missing + wrong)[0]} "
+                f"differs"
             )
         for name, tensor in self.tensors.items():
             tensor.copy_(state[name])

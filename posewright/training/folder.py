@@ -1,4 +1,4 @@
-"""The folder of a run: whose it is, and what it says of the run."""
+"""The run folder: which process holds it, and what it records about the run."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ _REPORT = re.compile(r"report\.part-[0-9a-f]{8}\.html")
 
 
 def check_folder(folder: Path, resume: bool) -> None:
-    """Raise a UsageError where there is a run and none is to go on, or the other way round."""
+    """Raise a UsageError if the folder holds a run but is not to be resumed, or the reverse."""
     there = (folder / STATE).is_file()
     if resume and not there:
-        raise UsageError(f"{folder} holds no state to go on from; leave out --resume")
+        raise UsageError(f"{folder} contains no training state to resume; leave out --resume")
     if there and not resume:
-        raise UsageError(f"{folder} holds a run; --resume goes on with it, or choose another -o")
+        raise UsageError(f"{folder} contains a run; resume it with --resume, or choose another -o")
 
 
 def take_folder(folder: Path) -> FolderLock:
     """Make and lock the folder of a run; remove what a killed run has left there.
 
-    OutputError: it cannot be made, or the run in it lives.
+    OutputError: it cannot be created, or its run is still active.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,8 @@ def take_folder(folder: Path) -> FolderLock:
         ) from error
     except Held as error:
         raise OutputError(
-            f"{folder}: another training writes there ({error}); wait for it, or choose another -o"
+            f"{folder}: another training run is writing there ({error}); wait for it, or choose "
+            f"another -o"
         ) from error
     remove_abandoned(folder)
     if (folder / _RECIPE).is_file():  # else nothing in it is known to be of a run
@@ -78,7 +79,7 @@ def describe_run(
 
 
 def draw_targets(folder: Path, feed: Feed, model: PoseModel) -> None:
-    """Write targets.jpg: some views as the network gets them, with what it is asked for."""
+    """Write targets.jpg: some views as the network gets them, with their training targets."""
     import cv2
 
     from posewright.reports import draw_targets as drawn

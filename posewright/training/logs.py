@@ -1,4 +1,4 @@
-"""What a run writes about itself: CSV and JSON lines, and TensorBoard where it is asked for."""
+"""The logs of a run: CSV and JSON lines, and TensorBoard if requested."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Log", "Meter", "Place", "write_bytes", "write_text"]
 
 
 class Log:
-    """Rows of numbers that go on where the run goes on.
+    """Rows of numbers that continue when the run resumes.
 
     log.csv and log.jsonl have a row every so many steps, validation.csv one every validation;
     rows after the step that a run resumes from are taken back, so that none is there twice.
@@ -111,7 +111,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 @dataclass(slots=True)
 class Place:
-    """Where a run stands.
+    """The progress of a run.
 
     epoch, batch: those in hand, from 0.  step: updates since the start.  metric, best, best_epoch:
     name of the validation's main number, its best and when; "", None and -1 before the first.
@@ -174,5 +174,5 @@ class Meter:
 
     @classmethod
     def of(cls, facts: dict[str, Any]) -> Meter:
-        """Return the meter that goes on from `facts`."""
+        """Return the meter that continues from `facts`."""
         return cls(**{**facts, "since": time.perf_counter() - facts["since"]})

@@ -1,4 +1,4 @@
-"""The settings of a recipe that change a network's loss as its training goes on."""
+"""The recipe settings that change a network's loss during training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SETTINGS = {"oks_width": "does not learn joints by OKS alone", "teach_from": "i
 
 
 class Stages:
-    """Sets a network's loss for each moment of a training by the recipe.
+    """Adjusts a network's loss during training, as the recipe says.
 
     UsageError: a setting that the network's loss does not have.
     """
@@ -34,7 +34,7 @@ class Stages:
 
     @property
     def hint(self) -> str:
-        """What to say before a training from random weights, if anything."""
+        """Advice before training from random weights, if any."""
         new = self._recipe.oks_width == 1 and not self._recipe.weights
         return _HINT if new and isinstance(self._loss, OKSLoss) else ""
 

@@ -24,7 +24,9 @@ def make_optimizer(model: PoseModel, recipe: Recipe) -> torch.optim.Optimizer:
     """
     groups = _groups(model, recipe)
     if not groups:
-        raise UsageError(f"freeze={list(recipe.freeze)} leaves nothing of {model.name} to train")
+        raise UsageError(
+            f"freeze={list(recipe.freeze)} leaves no parameter of {model.name} to train"
+        )
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, recipe.lr, recipe.momentum, nesterov=recipe.momentum > 0)
     if recipe.optimizer == "rmsprop":
@@ -121,7 +123,7 @@ def freeze(model: nn.Module, prefixes: Sequence[str]) -> list[nn.Module]:
     """Keep the parameters below `prefixes` as they are; return the modules they are the whole of.
 
     These must stay in evaluation mode while the rest trains, or the statistics of their norm
-    layers would go on changing.  UsageError: a prefix that begins no parameter's name.
+    layers would keep changing.  UsageError: a prefix that begins no parameter's name.
     """
     names = [name for name, _ in model.named_parameters()]
     modules = dict(model.named_modules())

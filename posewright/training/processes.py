@@ -28,7 +28,7 @@ class World:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes files and speaks."""
+        """Whether this process writes files and reports progress."""
         return self.rank == 0
 
     def highest(self, values: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ class World:
         return [part.cpu() for part in parts]
 
     def wait(self) -> None:
-        """Return when every process has come here."""
+        """Block until every process has reached this point."""
         if self.size > 1:
             dist.barrier()
 
@@ -69,7 +69,7 @@ class World:
         """Replace the gradients by their mean over all processes.
 
         A parameter that took part nowhere keeps no gradient, as in a single process.  The exchange
-        follows the backward pass, so that a process that had to repeat it keeps nobody waiting
+        follows the backward pass, so that a process that had to repeat it does not block the others
         inside of it.
         """
         if self.size == 1:
@@ -110,7 +110,9 @@ def _join(device: str = "auto") -> World:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda":
         if not torch.cuda.is_available():
-            raise UsageError("device cuda is not on this machine, or this torch cannot use it")
+            raise UsageError(
+                "device cuda is not available on this machine or in this build of torch"
+            )
         device = f"cuda:{local % torch.cuda.device_count()}"
     if device.startswith("cuda"):
         torch.cuda.set_device(device)

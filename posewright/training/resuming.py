@@ -1,4 +1,4 @@
-"""A run that goes on with other settings or data keeps its place, and says what has changed.
+"""A run that resumes with other settings or data keeps its progress and reports the changes.
 
 The schedule follows the epochs that were seen.  Where an epoch has another number of steps than
 before, with another batch or other data, the steps that were done are converted.
@@ -47,7 +47,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Place and pace that a run goes on with, and lines that say what has changed."""
+    """Place and pace that a run resumes with, and lines that report the changes."""
 
     place: Place
     pace: Pace
@@ -74,13 +74,13 @@ class Taken:
         if (before.steps, before.batch) != (pace.steps, pace.batch):
             changes.append(
                 f"an epoch has {pace.steps} steps of {pace.batch} views (before: {before.steps} of "
-                f"{before.batch}): going on at epoch {pace.at(moved) / pace.steps:.2f} of "
+                f"{before.batch}): resuming at epoch {pace.at(moved) / pace.steps:.2f} of "
                 f"{recipe.epochs}"
             )
         old = earlier.lr * before.rate(earlier, before.at(place))
         new = recipe.lr * pace.rate(recipe, pace.at(moved))
         if abs(new - old) > 0.01 * old:
-            changes.append(f"the learning rate is {new:.3g} here (before: {old:.3g})")
+            changes.append(f"the learning rate is now {new:.3g} (before: {old:.3g})")
         return cls(moved, pace, tuple(changes))
 
 
@@ -94,12 +94,14 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         was, then = (str(v).partition(":")[0][:12] for v in (old, now[key]))
         if was != then and key == "validation":
             lines.append(
-                "resumed with other images to validate on: the best so far was found on the "
-                "earlier ones"
+                "resumed with different validation images: the best score so far was measured on "
+                "the earlier ones"
             )
         elif was != then:
             what = "processes" if key == "world" else key
-            lines.append(f"resumed with other {what} ({then}, not {was}): not exact to the bit")
+            lines.append(
+                f"resumed with different {what} ({then}, not {was}): results are not bit-exact"
+            )
     return lines
 
 

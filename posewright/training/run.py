@@ -103,7 +103,7 @@ class Run:
     def open(
         cls, recipe: Recipe, folder: Path, world: World, say: Callable[[str], None], resume: bool
     ) -> Run:
-        """Start a run in `folder`, or go on with the one that it holds."""
+        """Start a run in `folder`, or resume the one that it holds."""
         if recipe.batch % world.size:
             raise UsageError(f"batch={recipe.batch} is not a multiple of {world.size} processes")
         if world.first:
@@ -138,7 +138,7 @@ class Run:
         if not resume and (hint := self.stages.hint):
             self.say(hint)
         if count := self.feed.instances.unmatched:
-            self.say(f"{count} people left out: no box of the detector fits")
+            self.say(f"{count} people skipped: no detected box matches")
 
     # --- in the loop -----------------------------------------------------------------------------
 
@@ -184,7 +184,7 @@ class Run:
             f"loss {loss:.6g}  lr {rate:.3g}  {row['images_per_second']:.1f} views/s"
         )
         if meter.left_out:
-            self.say(f"{meter.left_out} steps left out: their loss was not a finite number")
+            self.say(f"{meter.left_out} steps skipped: their loss was not finite")
         for note in self.stepper.notes:
             self.say(note)
         self.stepper.notes.clear()
@@ -214,7 +214,7 @@ class Run:
         return True
 
     def validate(self, held: Dataset, stop: Stop) -> bool:
-        """Measure the network on what was held back; False where that was interrupted."""
+        """Validate the network on the held-back images; False where that was interrupted."""
         from posewright.evaluation.evaluate import evaluate
         from posewright.evaluation.scoring import main_metric
         from posewright.runtimes.torch import TorchModel
@@ -239,7 +239,7 @@ class Run:
     def stop(self) -> None:
         """Save, as the run was asked to stop."""
         self.save()
-        self.say(f"asked to stop: saved at step {self.place.step}; go on with --resume")
+        self.say(f"stopped on request: saved at step {self.place.step}; resume with --resume")
 
     # --- what is kept ----------------------------------------------------------------------------
 
@@ -263,7 +263,7 @@ class Run:
         save_model(network, self.folder / f"{name}.safetensors", info)
 
     def save(self) -> None:
-        """Write all that the run goes on from, and the network as it is."""
+        """Write everything that the run needs to resume, and the current network."""
         parts = {
             "model": self.model.state_dict(),
             "ema": {} if self.ema is None else self.ema.state_dict(),
@@ -290,13 +290,14 @@ class Run:
             self.describe()
 
     def restore(self) -> None:
-        """Go on from the folder's state; say so where it cannot be exact."""
+        """Resume from the folder's state; report where this cannot be bit-exact."""
         tensors, facts = read_state(self.folder / STATE)
         try:
             self.model.load_state_dict(part_of(tensors, "model"))
         except RuntimeError as error:
             raise ModelError(
-                f"{self.folder}: its state is not of this recipe's network; resume without changes "
+                f"{self.folder}: its state does not match the network of this recipe; resume "
+                f"without changes "
                 f"({str(error).splitlines()[-1].strip()[:80]})"
             ) from error
         if self.ema is not None:
@@ -335,7 +336,7 @@ class Run:
             self.lock.release()
 
     def opening(self) -> str:
-        """Say what is left out of the data, and what is about to happen."""
+        """Report which data is skipped, and what is about to be trained."""
         held = f", {len(self.held)} held back" if self.held is not None else ""
         count = sum(p.numel() for p in self.stepper.parameters)
         start = f" from step {self.place.step}" if self.place.step else ""

@@ -1,4 +1,4 @@
-"""Asked to stop: finish the step in hand, save, and end with the code that says who asked."""
+"""Stopping on a signal: finish the current step, save, and exit with the code of the signal."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Stop:
         return 128 + self.number if self.number else 0
 
     def interrupt(self, progress: object) -> None:
-        """Raise Interrupted where a signal has asked; to be called as work goes on."""
+        """Raise Interrupted where a signal has asked; to be called between steps of the work."""
         if self.number:
             raise Interrupted
 

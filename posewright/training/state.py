@@ -1,4 +1,4 @@
-"""What a run must keep to go on exactly: one safetensors file, replaced in one step.
+"""What a run must keep to resume exactly: one safetensors file, replaced in one step.
 
 Weights, averaged weights, the optimizer's moments and every random generator are its tensors;
 where the run stands is JSON in its metadata.  Nothing in it executes when it is read.
@@ -85,11 +85,13 @@ def restore_optimizer(
     parameters = dict(model.named_parameters())
     of = {key: key.rpartition("/") for key in tensors}
     if other := [name for name, _, _ in of.values() if name not in parameters]:
-        raise ModelError(f"the state has moments of {other[0]}, which this network has not")
+        raise ModelError(
+            f"the state has optimizer moments of {other[0]}, which this network does not have"
+        )
     there, here = {entry for _, _, entry in of.values()}, _moments(optimizer)
     if there and there != here:
         was, now = (", ".join(sorted(names)) or "none" for names in (there, here))
-        return [f"the state has another optimizer's moments ({was}; here: {now}): they begin anew"]
+        return [f"the state has another optimizer's moments ({was}; here: {now}): they are reset"]
     for key, value in tensors.items():
         name, _, entry = of[key]
         parameter = parameters[name]

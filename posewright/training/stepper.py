@@ -1,4 +1,4 @@
-"""One step of training on one batch, and what can go wrong in it."""
+"""One training step on one batch, and the handling of its failures."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Stepper:
                     ) from error
                 if self.parts >= len(batch.views):
                     raise ModelError(
-                        f"out of memory with one view of {batch.views.shape[2]}x"
+                        f"out of memory with a single view of {batch.views.shape[2]}x"
                         f"{batch.views.shape[1]} at a time; take a smaller network or input_size"
                     ) from error
                 self.parts = min(2 * self.parts, len(batch.views))
@@ -154,7 +154,7 @@ class Stepper:
 
 
 def diagnosis(model: nn.Module, parameters: Sequence[nn.Parameter], recipe: Recipe) -> str:
-    """Say where numbers stopped being finite, and what usually helps."""
+    """Report where values stopped being finite, and what usually helps."""
     broken = [n for n, p in model.named_parameters() if not bool(torch.isfinite(p).all())]
     first = f"the weights of {broken[0]} are not finite; " if broken else ""
     advice = [f"a lower lr than {recipe.lr:g}"]
@@ -164,4 +164,4 @@ def diagnosis(model: nn.Module, parameters: Sequence[nn.Parameter], recipe: Reci
         advice.append("warmup=500")
     if recipe.precision == "fp16":
         advice.append("precision=bf16")
-    return f"{first}try {', '.join(advice)}, or look at the labels: posewright data check"
+    return f"{first}try {', '.join(advice)}, or check the labels: posewright data check"

@@ -40,7 +40,7 @@ class Parallel:
         self.network.eval().requires_grad_(False)
 
     def targets(self, batch: Batch, device: str | torch.device) -> dict[str, Tensor]:
-        """Return what the codec asks for where everybody is centred."""
+        """Return the codec's targets with every person centred."""
         people = self.labels(_one_each(batch), self.network.codec)
         return replace(batch, people=people).targets(self.network.codec, device)
 
@@ -92,7 +92,7 @@ def _square(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _one_each(batch: Batch) -> People:
     if not isinstance(batch.people, People):
-        raise ModelError("a spatial transformer needs a view of one person each")
+        raise ModelError("a spatial transformer needs views of one person each")
     return batch.people
 
 

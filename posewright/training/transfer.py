@@ -1,4 +1,4 @@
-"""Starting from the weights of another network: what fits by name and shape is taken over."""
+"""Transfer learning: tensors of another network that match by name and shape are loaded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SHOWN = 8
 
 @dataclass(frozen=True)
 class Report:
-    """What a network took over from a file.
+    """What a network loaded from a file.
 
     loaded: names of tensors.  left: name -> why, of the file's tensors that were not used.  fresh:
     tensors of the network that keep their first, random values.  share: of the network's
@@ -47,7 +47,7 @@ class Report:
         if self.left:
             lines.append("not loaded: " + _few([f"{k} {why}" for k, why in self.left.items()]))
         if self.fresh:
-            lines.append("start at random: " + _few(self.fresh))
+            lines.append("randomly initialised: " + _few(self.fresh))
         return "\n".join([*lines, *self.notes])
 
 
@@ -73,7 +73,7 @@ def start_from(model: PoseModel, path: str | Path) -> Report:
     share = sum(parameters.get(k, 0) for k in loaded) / max(sum(parameters.values()), 1)
     if not share:
         raise ModelError(
-            f"{path}: nothing in it fits {model.name}: its tensors are {_few(list(tensors))}; "
+            f"{path}: no tensor matches {model.name}; it contains {_few(list(tensors))}; "
             "checkpoints of other programs go through: posewright models convert"
         )
     model.load_state_dict({k: tensors[k] for k in loaded}, strict=False)
@@ -82,8 +82,8 @@ def start_from(model: PoseModel, path: str | Path) -> Report:
     ours_now = model.skeleton
     if source is not None and len(source) == len(ours_now) and source.joints != ours_now.joints:
         notes = (
-            f"{source.name} and {ours_now.name} have as many joints but not the same: "
-            "the last layer was loaded and must learn them anew",
+            f"{source.name} and {ours_now.name} have the same number of joints, but different "
+            f"ones: the last layer was loaded and must be retrained",
         )
     return Report(path, loaded, left, fresh, share, notes)
 

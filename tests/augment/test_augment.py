@@ -399,7 +399,7 @@ def test_nobody_in_nobody_out() -> None:
 
 def test_views_are_of_as_many_people() -> None:
     views = OFF.views(Heatmap(), SIZE, crowd(3), COCO17, generator())
-    with pytest.raises(ValueError, match="3 views are of as many people, not of 2"):
+    with pytest.raises(ValueError, match="one person per view: 3 views, but 2 people"):
         views.people(crowd(2))
 
 

@@ -60,8 +60,8 @@ def test_rotated_pictures(case: Any) -> None:
     ("name", "people", "code", "finding"),
     [
         ("empty_first", 9, 3, "person 1 (id 999)"),
-        ("short_first", 8, 3, "1 x annotation left out: 48 numbers in keypoints instead of 51"),
-        ("dog_first", 9, 0, "left out 1 x dog: the class read is person"),
+        ("short_first", 8, 3, "1 x annotation skipped: 48 numbers in keypoints instead of 51"),
+        ("dog_first", 9, 0, "skipped 1 x dog: the class read is person"),
     ],
 )
 def test_the_first_annotation_decides_nothing(
@@ -98,7 +98,7 @@ def test_iscrowd_as_text(case: Any) -> None:
     crowds = sum(int(sample.crowd.sum()) for sample in opened)
     assert (people, crowds) == (9, 0)
     done = here.posewright("data", "check", "labels.json")
-    assert done.code == 3 and 'iscrowd is text: here "0" is nobody\'s crowd' in done.out, done
+    assert done.code == 3 and 'iscrowd is a string: here "0" is no crowd' in done.out, done
     small = ("options.input_size=[96,96]", "workers=0", "val_split=0", "epochs=1")
     done = here.posewright("train", "labels.json", "-m", "movenet_fire717", "-o", "run", *small)
     assert done.code == 0 and (here.folder / "run/last.safetensors").is_file(), done
@@ -129,9 +129,9 @@ def test_other_classes(case: Any) -> None:
     here.run("make.py")
     counts = {}
     for name, left_out, code in (
-        ("coco_person_dog.json", "left out 1 x dog", 0),
-        ("annotations.xml", "left out 5 x dog, 5 x car", 0),
-        ("label_studio_cars.json", "left out 5 x car", 3),  # nobody is labelled
+        ("coco_person_dog.json", "skipped 1 x dog", 0),
+        ("annotations.xml", "skipped 5 x dog, 5 x car", 0),
+        ("label_studio_cars.json", "skipped 5 x car", 3),  # nobody is labelled
     ):
         shown = here.posewright("data", "stats", name, "--json")
         assert shown.code == 0 and left_out in shown.err, shown

@@ -122,7 +122,7 @@ def test_a_hostile_file_ends_in_one_line(
     zipped(Path("a.pth"), b"cos\nsystem\n(X\x0a\x00\x00\x00touch marktR")
     assert main(["models", "convert", "a.pth", "--as", "hrnet", "-o", "out.safetensors"]) == 4
     said = capsys.readouterr().err
-    assert said.startswith("posewright: a.pth: holds no tensors") and said.count("\n") == 1
+    assert said.startswith("posewright: a.pth: contains no tensors") and said.count("\n") == 1
     assert only(tmp_path, "a.pth")
 
 

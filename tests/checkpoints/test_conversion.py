@@ -100,7 +100,7 @@ def test_other_joints_are_converted_by_name(tmp_path: Path) -> None:
 def test_another_input_size_is_refused_or_converted(tmp_path: Path) -> None:
     torch.save(create("rtmpose_t", input_size=(64, 96)).state_dict(), tmp_path / "a.pth")
     to = tmp_path / "a.safetensors"
-    with pytest.raises(ModelError, match="another input size say --input-size WxH"):
+    with pytest.raises(ModelError, match="another input size give --input-size WxH"):
         convert_file(tmp_path / "a.pth", to, "mmpose_rtmpose", "rtmpose_t")
     convert_file(tmp_path / "a.pth", to, "mmpose_rtmpose", "rtmpose_t", input_size=(64, 96))
     assert load_model(to)[1].codec.input_size == (64, 96)
@@ -135,6 +135,6 @@ def test_a_wrong_file_makes_one_network_for_all_views_of_it(
 
     monkeypatch.setattr(fitting, "_without_values", counted)
     table = foreign(family)
-    with pytest.raises(ModelError, match=f"no network of {family} fits"):
+    with pytest.raises(ModelError, match=f"no network of {family} matches"):
         fitting.fitting({"a.b": torch.zeros(3)}, table, list(table.variants), {})
     assert len(made) == most < len(table.variants)

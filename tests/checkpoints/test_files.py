@@ -149,7 +149,7 @@ def test_other_files_are_named_for_what_they_are(tmp_path: Path) -> None:
     for path, words in (
         (page, "a web page"),
         (script, "a TorchScript archive"),
-        (packed, "packed zip"),
+        (packed, "compressed zip"),
         (empty, "is empty"),
         (junk, "neither"),
     ):

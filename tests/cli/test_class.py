@@ -109,7 +109,7 @@ def test_eval_takes_the_class_out_of_results_of_several(
     file = results(labels, 2, 5)
     words = ("eval", data, "--ann", labels, "--predictions", file, "--class", "dog")
     assert main(list(map(str, words))) == 2
-    assert f"none of {DOGS} people is of category 2" in capsys.readouterr().err
+    assert f"none of {DOGS} people has the category 2" in capsys.readouterr().err
 
 
 def test_eval_says_when_results_are_of_another_category(
@@ -117,9 +117,9 @@ def test_eval_says_when_results_are_of_another_category(
 ) -> None:
     file = str(results(labels, 2, 2))
     assert main(["eval", "coco", "--ann", str(labels), "--predictions", file]) == 2
-    assert f"none of {DOGS} people is of category 1" in capsys.readouterr().err
+    assert f"none of {DOGS} people has the category 1" in capsys.readouterr().err
     assert main(["eval", "mpii", "--ann", file, "--predictions", file, "--class", "dog"]) == 2
-    assert "mpii measures people alone" in capsys.readouterr().err
+    assert "mpii evaluates only people" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("data", ["coco", "pck"])

@@ -135,6 +135,6 @@ def test_what_could_not_be_read_is_said_and_exits_with_3(
     page["annotations"][0]["bbox"] = [1, 2]
     (drawn / "annotations.json").write_text(json.dumps(page))
     assert main(["data", "stats", str(drawn)]) == 3
-    assert "1 x annotation left out" in capsys.readouterr().err
+    assert "1 x annotation skipped" in capsys.readouterr().err
     assert main(["data", "stats", str(tmp_path / "nothing")]) == 3
     assert "is not there" in capsys.readouterr().err

@@ -31,7 +31,10 @@ def test_options_of_formats_that_are_not_written(
 ) -> None:
     words = ["predict", str(people_jpg), "-o", str(tmp_path / "out"), "--save", "csv", option]
     assert main(words) == 2
-    assert f"{option.partition('=')[0]} is for --save {formats}; add" in capsys.readouterr().err
+    assert (
+        f"{option.partition('=')[0]} has an effect only with --save {formats}; add"
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / "out").exists()
 
 

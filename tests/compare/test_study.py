@@ -157,7 +157,7 @@ def test_peak_memory_is_the_model_s_own_not_the_caller_s(stick_people: Path) -> 
 
 
 def test_cost_needs_people_and_pictures(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="no image has people with joints"):
+    with pytest.raises(SourceError, match="no image has people with labelled joints"):
         measure_cost("movenet-thunder", [])
     gone = Sample.of(tmp_path / "gone.png", (64, 64), 1, np.ones((1, 17, 3)))
     with pytest.raises(ModelError, match=r"gone\.png cannot be read"):
@@ -258,7 +258,7 @@ def test_a_network_that_tells_people_apart_is_no_pose_model(
     from posewright.models.saving import save_model
 
     save_model(create("osnet_x0_25"), tmp_path / "osnet.safetensors")
-    with pytest.raises(UsageError, match="tells people apart"):
+    with pytest.raises(UsageError, match="re-identifies people"):
         compare([str(tmp_path / "osnet.safetensors")], open_dataset(stick_people))
 
 

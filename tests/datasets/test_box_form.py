@@ -37,11 +37,11 @@ def changed(labels: Path, change: Change, every: int = 1) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("change", "form"), [(CORNERS, "x1, y1, x2, y2"), (MIDDLES, "the middle's x, y")]
+    ("change", "form"), [(CORNERS, "x1, y1, x2, y2"), (MIDDLES, "centre x, centre y")]
 )
 def test_another_form_is_named(labels: Path, change: Change, form: str) -> None:
     found = changed(labels, change)
-    assert found["box form"].startswith(f"error the joints fit boxes given as {form}")
+    assert found["box form"].startswith(f"error the joints match boxes in the form {form}")
 
 
 @pytest.mark.parametrize("change", [CORNERS, MIDDLES, lambda b: [b[0] + 300, *b[1:]]])

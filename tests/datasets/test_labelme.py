@@ -103,7 +103,7 @@ def test_a_loose_point_goes_to_the_one_person_around_it(tmp_path: Path) -> None:
     )
     data = open_dataset(tmp_path)
     assert data[0].labelled.tolist() == [1, 1]
-    assert "2 x point left out" in data.notes[0]
+    assert "2 x point skipped" in data.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_posetrack_keeps_video_identity_heads_and_ignore_regions(data_dir: Path)
 def test_lspet(data_dir: Path) -> None:
     data = open_dataset(data_dir / "lspet")
     assert (data.skeleton.name, len(data), data.people) == ("lsp14", 4000, 4000)
-    assert len(data.notes) == 1 and "6000 x label left out" in data.notes[0]
+    assert len(data.notes) == 1 and "6000 x label skipped" in data.notes[0]
     first = data[0]
     assert (
         first.image.name == "im00001.jpg"
@@ -171,7 +171,7 @@ def test_label_studio(tmp_path: Path) -> None:
         result("keypointlabels", "e", x="?", y=20, keypointlabels=["Left Eye"]),
     ]
     task = {
-        "data": {"image": "/data/local-files/?d=set/my%20picture.jpg"},
+        "data": {"image": "/data/local-files/?d=set/my%20image.jpg"},
         "annotations": [{"was_cancelled": True}, {"result": results}],
     }
     (tmp_path / "export.json").write_text(json.dumps([task]))
@@ -245,7 +245,7 @@ def test_a_kind_that_does_not_exist_and_a_file_that_is_not_there(tmp_path: Path)
     with pytest.raises(SourceError, match="is empty"):
         open_dataset(tmp_path)
     (tmp_path / "labels.jsn").write_text("{}")
-    with pytest.raises(SourceError, match="cannot tell"):
+    with pytest.raises(SourceError, match="cannot detect the format"):
         open_dataset(tmp_path)
     with pytest.raises(SourceError, match=r"did you mean 'labels\.jsn'"):
         open_dataset(tmp_path / "labels.json")

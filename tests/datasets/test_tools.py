@@ -39,7 +39,7 @@ def test_cvat_leaves_other_classes_out(tmp_path: Path) -> None:
     data = cvat(tmp_path, shapes)
     assert data.people == 1 and data.people == sum(map(len, data))
     assert data[0].people.keypoints[0, 0].tolist() == [3, 5] and data.notes == ()
-    assert "left out 1 x dog, 2 x car" in data.remarks[0]
+    assert "skipped 1 x dog, 2 x car" in data.remarks[0]
     dogs = open_dataset(tmp_path, class_name="dog")
     assert dogs[0].people.keypoints[0, 0].tolist() == [9, 5] and dogs.class_name == "dog"
     cars = open_dataset(tmp_path, class_name="car")
@@ -89,9 +89,9 @@ def test_cvat_several_points_of_one_joint_and_lengths_without_a_majority(tmp_pat
     )
     data = cvat(tmp_path, person + points("eye", (5, 4), group=1))
     assert data.people == 1 and len(data.notes) == 2
-    assert "2 points are the one joint nose" in data.notes[0]
-    assert "second point 'eye' of one person left out" in data.notes[1]
-    with pytest.raises(SourceError, match=r"unclear \(1 x 2, 1 x 3\)"):
+    assert "2 points share the joint nose" in data.notes[0]
+    assert "second point 'eye' of one person skipped" in data.notes[1]
+    with pytest.raises(SourceError, match=r"inconsistent number of points .*\(1 x 2, 1 x 3\)"):
         cvat(tmp_path, points("p", (1, 2), (3, 4)) + points("p", (1, 2), (3, 4), (5, 6)))
 
 
@@ -137,8 +137,8 @@ def test_label_studio_classes(tmp_path: Path) -> None:
     )
     assert data.people == 1 and data[0].labelled.tolist() == [1]
     assert data[0].people.keypoints[0, 0].tolist() == [8, 10]
-    assert "left out 1 x dog, 1 x car" in data.remarks[0] and data.notes == ()
-    assert "2 x point left out" not in data.remarks[1] and "another class" in data.remarks[1]
+    assert "skipped 1 x dog, 1 x car" in data.remarks[0] and data.notes == ()
+    assert "2 x point skipped" not in data.remarks[1] and "another class" in data.remarks[1]
     dog = open_dataset(tmp_path / "export.json", class_name="dog")
     assert dog[0].people.boxes.tolist() == [[50, 10, 70, 90]] and dog[0].labelled.tolist() == [2]
     mice = studio(
@@ -162,7 +162,7 @@ def test_label_studio_field_of_the_picture(tmp_path: Path, data: dict[str, Any])
 
 def test_label_studio_picture_within_the_file_is_said(tmp_path: Path) -> None:
     data = studio(tmp_path, point("1", "nose", 5), image="data:image/png;base64,AAAA")
-    assert len(data) == 0 and "no path of an image" in data.notes[0]
+    assert len(data) == 0 and "not the path of an image" in data.notes[0]
 
 
 def test_label_studio_people_tied_by_relations(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_label_studio_people_tied_by_relations(tmp_path: Path) -> None:
 
 def test_label_studio_second_person_without_any_tie_is_said(tmp_path: Path) -> None:
     data = studio(tmp_path, point("1", "nose", 5), point("2", "nose", 60))
-    assert data.people == 1 and "second point 'nose' of one person left out" in data.notes[0]
+    assert data.people == 1 and "second point 'nose' of one person skipped" in data.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_labelme_other_classes_take_their_points_along(tmp_path: Path) -> None:
     )
     assert data.people == 1 and data[0].people.keypoints[0, 0].tolist() == [61, 61]
     assert data[0].people.boxes.tolist() == [[50, 50, 70, 90]]
-    assert "left out 1 x dog, 1 x hat" in data.remarks[0]
+    assert "skipped 1 x dog, 1 x hat" in data.remarks[0]
     dogs = open_dataset(tmp_path, class_name="dog")
     assert dogs[0].people.keypoints[0, 0].tolist() == [5, 5]
 
@@ -284,7 +284,7 @@ def test_cvat_turned_boxes_ellipses_and_what_is_not_read(tmp_path: Path) -> None
             f'<{tag} label="person" points="1,1;2,2"/>' for tag in ("polyline", "cuboid", "mask")
         ),
     )
-    assert data.people == 1 and len(data.notes) == 3 and "<polyline> left out" in data.notes[0]
+    assert data.people == 1 and len(data.notes) == 3 and "<polyline> skipped" in data.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def test_label_studio_outlines_of_every_shape(tmp_path: Path) -> None:
         [80, 40, 120, 60],
         [80, 10, 120, 30],
     ]
-    assert "left out 1 x dog" in data.remarks[0] and "brushlabels left out" in data.notes[0]
+    assert "skipped 1 x dog" in data.remarks[0] and "brushlabels skipped" in data.notes[0]
 
 
 def test_label_studio_uploads_are_found_by_their_own_names(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_labels_of_stored_pixels(
     assert any("unrotated pixels" in remark for remark in remarks) == turned
     for form in ("yolo", "coco", "labelme", "cvat"):
         code = main(["data", "convert", str(path), str(tmp_path / form), "--to", form])
-        told = "1 x labels of the unrotated pixels of a turned image" in capsys.readouterr().err
+        told = "1 x labels of the unrotated pixels of a rotated image" in capsys.readouterr().err
         assert (code, told) == ((3, True) if turned else (0, False))
 
 

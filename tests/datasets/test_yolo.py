@@ -116,7 +116,7 @@ def test_lines_of_a_list_that_name_no_picture_are_told(root: Path) -> None:
     (root / "own/train.txt").write_text("\n".join(lines))
     data = open_dataset(described(root, "train: train.txt\n"), split="train")
     assert [s.image.name for s in data] == ["none.png", "train0.png"]
-    assert len(data.notes) == 1 and "2 x line of a list left out" in data.notes[0]
+    assert len(data.notes) == 1 and "2 x line of a list skipped" in data.notes[0]
     found = {f.kind for f in check(root / "own/data.yaml").findings}
     assert {"left out", "missing image"} <= found
 
@@ -134,7 +134,7 @@ def test_several_entries_of_a_part_and_a_picture_in_two(root: Path) -> None:
     ("text", "message"),
     [
         ("path: gone\n" + USUAL, "path 'gone'.*is not there"),
-        ("path: [own, other]\n" + USUAL, "path .* is no folder"),
+        ("path: [own, other]\n" + USUAL, "path .* is not a folder"),
         (
             "train: images/none\nval: images/val\n",
             "train 'images/none'.*neither a folder nor a .txt",
@@ -153,16 +153,16 @@ def test_what_is_not_there_is_one_line(root: Path, text: str, message: str) -> N
 def test_a_missing_part_of_the_whole_set_is_noted(root: Path) -> None:
     file = described(root, "train: images/train\nval: images/val\ntest: test-dev.txt\n")
     data = open_dataset(file)
-    assert len(data) == 5 and "part left out" in data.notes[0] and "test-dev.txt" in data.notes[0]
+    assert len(data) == 5 and "split skipped" in data.notes[0] and "test-dev.txt" in data.notes[0]
 
 
 def test_a_part_that_a_set_has_not_is_refused(root: Path, data_of_one: Path) -> None:
     file = described(root, "train: images/train\n")
-    with pytest.raises(UsageError, match="no part 'val', only train"):
+    with pytest.raises(UsageError, match="no split 'val', only train"):
         open_dataset(file, split="val")
-    with pytest.raises(UsageError, match="without parts"):
+    with pytest.raises(UsageError, match="without splits"):
         open_dataset(data_of_one, split="val")
-    with pytest.raises(UsageError, match="no part 'train', only val"):  # never on images of val
+    with pytest.raises(UsageError, match="no split 'train', only val"):  # never on images of val
         open_part(described(root, "val: images/val\n"), None, None, "train")
 
 
@@ -237,7 +237,7 @@ def test_mirror_images_are_those_of_the_file(tmp_path: Path, text: str, flips: l
 def test_labelme_and_cvat_files_say_that_they_lose_a_table(tmp_path: Path) -> None:
     data = open_dataset(yaml_of(tmp_path, WRAPPED))
     for form in ("labelme", "cvat"):
-        assert "mirror images is left out" in convert(data, tmp_path / form, form).notes[-1]
+        assert "flip table is not written" in convert(data, tmp_path / form, form).notes[-1]
     assert not convert(data, tmp_path / "coco", "coco").notes
 
 
@@ -270,14 +270,14 @@ def test_seventeen_joints_are_cocos_only_where_the_file_agrees(tmp_path: Path) -
     )
     assert known.skeleton is COCO17 and not known.remarks
     unsaid = open_dataset(yaml_of(tmp_path, f"{shape}names: [person]\n", SEVENTEEN))
-    assert unsaid.skeleton is COCO17 and "taken for those of coco17" in unsaid.remarks[0]
+    assert unsaid.skeleton is COCO17 and "assumed to be those of coco17" in unsaid.remarks[0]
     report = check(tmp_path / "data.yaml")
     assert [(f.kind, f.level) for f in report.findings] == [("assumed", "warning")]
 
 
 def test_names_of_joints_that_do_not_fit_are_told(tmp_path: Path) -> None:
     data = open_dataset(yaml_of(tmp_path, "kpt_shape: [4, 3]\nkpt_names: [a, b]\nnames: [dog]\n"))
-    assert len(data.skeleton) == 4 and "kpt_names left out" in data.notes[0]
+    assert len(data.skeleton) == 4 and "kpt_names ignored" in data.notes[0]
 
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -354,7 +354,7 @@ def test_text_files_that_are_no_labels_are_not_read_whole(tmp_path: Path) -> Non
     with open(tmp_path / "labels/train/a.txt", "wb") as sparse:
         sparse.truncate(1 << 33)
     data = open_dataset(file)
-    assert data.people == 0 and "labels left out: the file is larger" in data.notes[0]
+    assert data.people == 0 and "labels skipped: the file is larger" in data.notes[0]
 
 
 def test_the_verbs_read_the_part_that_is_asked_for(
@@ -370,7 +370,7 @@ def test_the_verbs_read_the_part_that_is_asked_for(
     assert main(["data", "convert", file, str(again), "--to", "yolo"]) == 0
     assert (stems(again, "train"), stems(again, "val"), stems(again, "test")) == (TRAIN, VAL, TEST)
     assert main(["data", "stats", str(root / "own"), "--split", "test"]) == 0
-    assert "images           1" in capsys.readouterr().out
+    assert "images             1" in capsys.readouterr().out
 
 
 def test_a_part_that_repeats_train_is_not_converted_as_another(root: Path) -> None:

@@ -143,13 +143,13 @@ def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
     model = knowing(dataset)
     for options, message in (
         ({"data": "mpii"}, "no head boxes"),
-        ({"data": "coco"}, "pck measures any joints"),
+        ({"data": "coco"}, "pck works with any joints"),
         ({"data": "cocoo"}, "did you mean 'coco'"),
         ({"rescore": "boxes"}, "did you mean 'box'"),
     ):
         with pytest.raises(UsageError, match=message):
             evaluate(model, dataset, **options)
-    with pytest.raises(UsageError, match="finds no joint"):
+    with pytest.raises(UsageError, match="predicts none of the joints"):
         evaluate(Knowing([], OWN), dataset)
 
 
@@ -257,7 +257,7 @@ def test_heads_of_mpii(data_dir: Path, tmp_path: Path) -> None:
         sample.replace(numbers=np.array([7, 8, 9])),
         sample.replace(numbers=np.array([0, 1, 9999])),
     ):
-        with pytest.raises(UsageError, match="is not of the people"):
+        with pytest.raises(UsageError, match="does not match the people"):
             with_heads(replace(dataset, samples=(wrong,)), file)
 
 
@@ -440,7 +440,7 @@ def test_a_test_set_without_labels(
     ann.write_text(json.dumps({"images": data["images"][:3], "categories": []}))
     model = ("-m", "movenet-thunder", "--images", data_dir / "coco" / "images")
     assert call("coco", ann, *model, "--boxes", "detector", "-o", out) == 0
-    assert "nothing is measured" in capsys.readouterr().out
+    assert "no metric is computed" in capsys.readouterr().out
     entries = json.loads(out.read_text())
     assert {e["image_id"] for e in entries} <= {i["id"] for i in data["images"]}
     assert {len(e["keypoints"]) for e in entries} == {51} and entries[0]["category_id"] == 1
@@ -452,12 +452,12 @@ def test_verb_mistakes(some: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     model = ("-m", "movenet-thunder")
     cases: list[tuple[str, tuple[object, ...], int, str]] = [
         ("mot", model, 2, "posewright track"),
-        ("coco", (*model, "--heads", some), 2, "goes with mpii"),
+        ("coco", (*model, "--heads", some), 2, "works only with mpii"),
         ("coco", (*model, "--batch", 0), 2, "--batch 0"),
         ("posetrack", (*model, "-o", tmp_path / "a.json"), 2, "predict --track writes"),
         ("mpii", (*model, "-o", tmp_path / "a.json", "--boxes", "detector"), 2, "--boxes truth"),
         *(
-            ("coco", ("--predictions", some, *words), 2, f"{words[0]} means nothing with --pred")
+            ("coco", ("--predictions", some, *words), 2, f"{words[0]} has no effect with --pred")
             for words in (
                 ("--flip",),
                 ("--batch", 0),
@@ -469,7 +469,7 @@ def test_verb_mistakes(some: Path, tmp_path: Path, capsys: pytest.CaptureFixture
                 ("--nms", "oks"),
             )
         ),
-        ("crowdpose", (*model,), 2, "pck measures any joints"),
+        ("crowdpose", (*model,), 2, "pck works with any joints"),
         ("coco", (*model, "--images", tmp_path), 3, "none of the 24 images"),
     ]
     for data, options, code, message in cases:

@@ -177,10 +177,10 @@ def test_perfect_named_and_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 BAD = {
     "image_ids are not in": ([{**PERSON, "image_id": 6}], 2),
-    "14 joints in 'keypoints', 17 were expected": ([{**PERSON, "keypoints": [1, 2, 3] * 14}], 2),
+    "14 joints in 'keypoints', but 17 are expected": ([{**PERSON, "keypoints": [1, 2, 3] * 14}], 2),
     "entries are broken": ([PERSON, {"image_id": 5, "keypoints": [1, 2, 3] * 17}], 3),
     "NaN": ([{**PERSON, "score": float("nan")}], 3),
-    "more than numbers": ([{**PERSON, "keypoints": ["x"] * 51}], 3),
+    "not numbers": ([{**PERSON, "keypoints": ["x"] * 51}], 3),
     "not valid JSON": ("[{", 3),
     "not a COCO result file": ({"a": 1}, 2),
 }

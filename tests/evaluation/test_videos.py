@@ -94,7 +94,7 @@ def test_metrics_are_those_asked_for(labels: Path, capsys: pytest.CaptureFixture
     )
     assert call(labels, "--predictions", labels, "--metrics", "mot") == 0
     text = capsys.readouterr().out
-    assert "box_MOTA  100.00" in text and "box_...: of people's boxes" in text
+    assert "box_MOTA  100.00" in text and "box_...: for people's bounding boxes" in text
 
 
 def test_boxes_of_joints_where_a_file_has_none(labels: Path, tmp_path: Path) -> None:
@@ -435,8 +435,8 @@ def test_what_has_no_effect_is_told(labels: Path) -> None:
         (dataset, {"tracker": "oks", "data": "pck"}, "pck has no videos"),
         (dataset, {"metrics": ["mot"]}, "add --tracker NAME"),
         (dataset, {"metrics": ["mots"]}, "did you mean 'mot'"),
-        (dataset, {"metrics": ["mot"], "data": "pck"}, "is for posetrack"),
-        (nameless, {"tracker": "oks"}, "without a track_id"),
+        (dataset, {"metrics": ["mot"], "data": "pck"}, "works only with posetrack"),
+        (nameless, {"tracker": "oks"}, "without a unique track_id"),
         (dataset, {"tracker": "appearance"}, "reid"),
     ]
     for data, options, message in cases:
@@ -453,18 +453,18 @@ def test_options_of_the_verb(labels: Path, capsys: pytest.CaptureFixture[str]) -
         (
             "posetrack",
             ("--predictions", labels, "--tracker", "oks"),
-            "--tracker means nothing with",
+            "--tracker has no effect with",
         ),
-        ("posetrack", ("--predictions", labels, "--reid", labels), "--reid means nothing with"),
+        ("posetrack", ("--predictions", labels, "--reid", labels), "--reid has no effect with"),
         ("posetrack", ("--predictions", labels, "--metrics", "mot,hota"), "no metric 'hota'"),
-        ("coco", ("--predictions", labels, "--metrics", "mot"), "is for posetrack"),
-        ("mot", ("--predictions", labels, "--metrics", "mot"), "is for posetrack"),
+        ("coco", ("--predictions", labels, "--metrics", "mot"), "works only with posetrack"),
+        ("mot", ("--predictions", labels, "--metrics", "mot"), "works only with posetrack"),
         ("posetrack", (*model, "--reid", labels), "is for --tracker appearance"),
         ("posetrack", (*model, "--metrics", "mot"), "add --tracker NAME"),
         ("posetrack", (*model, "--tracker", "appearance"), "appearance"),
         ("posetrack", (*model, "--tracker", "appearance", "--reid", "movenet-thunder"), "apart"),
         ("pck", (*model, "--tracker", "oks"), "pck has no videos"),
-        ("posetrack", (*model, "--tracker", "oks", "-o", labels), "are not written"),
+        ("posetrack", (*model, "--tracker", "oks", "-o", labels), "cannot be written"),
     ]
     for data, options, message in cases:
         assert main(["eval", data, "--ann", str(labels), *map(str, options)]) == 2, options

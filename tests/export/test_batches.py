@@ -87,7 +87,7 @@ def counting() -> PoseModel:
 
 def test_a_graph_of_one_batch_is_refused_and_not_kept(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
-    with pytest.raises(ModelError, match="exactly 2 views a call only"):
+    with pytest.raises(ModelError, match="only with a fixed batch of 2 views"):
         export(counting(), path, check=False)
     assert list(tmp_path.iterdir()) == []
 

@@ -274,7 +274,10 @@ def test_a_file_that_differs_is_not_kept(
     def other(graph: nn.Module) -> None:
         nn.init.normal_(last_convolution(graph).weight)
 
-    with spoilt(monkeypatch, other), pytest.raises(ModelError, match="nothing kept") as caught:
+    with (
+        spoilt(monkeypatch, other),
+        pytest.raises(ModelError, match="the file was not kept") as caught,
+    ):
         export(model, tmp_path / "net.onnx")
     distance = re.search(r"joints by ([\d.]+) px", str(caught.value))
     assert distance is not None and float(distance[1]) > 1
@@ -313,7 +316,7 @@ def test_nan_is_refused(model: PoseModel, tmp_path: Path, monkeypatch: pytest.Mo
 )
 def test_joints_may_differ_by_ties_alone(error: float, pixels: float, kept: bool) -> None:
     found = Check(error, pixels, pixels, 8, 8)
-    with nullcontext() if kept else pytest.raises(ModelError, match="nothing kept"):
+    with nullcontext() if kept else pytest.raises(ModelError, match="the file was not kept"):
         refuse(Path("net.onnx"), found, 0.1, np.inf)
 
 
@@ -363,7 +366,7 @@ def test_command_line(
     source = tmp_path / "a.pth"
     torch.save(published(model), source)
     code, out, err = run(capsys, "models", "convert", source, "--as", "simple_baselines")
-    assert code == 0 and "fit as well" in err and (tmp_path / "a.safetensors").is_file()
+    assert code == 0 and "match as well" in err and (tmp_path / "a.safetensors").is_file()
     code, _, err = run(capsys, "models", "convert", source, "--as", "simple_baselines")
     assert code == 2 and "--overwrite" in err
     target = tmp_path / "net.onnx"
@@ -389,22 +392,22 @@ def test_command_line(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("net.safetensors --format torch --fixed-batch 2", "--fixed-batch means nothing with"),
-        ("net.safetensors --format torch --input normalised", "--input normalised means nothing"),
-        ("net.safetensors --format torch --tolerance 0", "--tolerance means nothing with"),
-        ("net.safetensors --no-check --tolerance 1", "--tolerance means nothing with --no-check"),
-        ("net.safetensors -w nowhere", "--weights means nothing with a file"),
-        ("net.safetensors --stn", "--stn means nothing with a file"),
-        ("net.safetensors --random-weights", "--random-weights means nothing with a file"),
-        ("rle_r50 -w net --random-weights", "--random-weights means nothing with --weights"),
+        ("net.safetensors --format torch --fixed-batch 2", "--fixed-batch has no effect with"),
+        ("net.safetensors --format torch --input normalised", "--input normalised has no effect"),
+        ("net.safetensors --format torch --tolerance 0", "--tolerance has no effect with"),
+        ("net.safetensors --no-check --tolerance 1", "--tolerance has no effect with --no-check"),
+        ("net.safetensors -w nowhere", "--weights has no effect with a file"),
+        ("net.safetensors --stn", "--stn has no effect with a file"),
+        ("net.safetensors --random-weights", "--random-weights has no effect with a file"),
+        ("rle_r50 -w net --random-weights", "--random-weights has no effect with --weights"),
         (
             "rle_r50 --random-weights --format openvino --input normalised --ascend",
-            "--ascend means",
+            "--ascend has no effect",
         ),
-        ("rle_r50 --random-weights --format torch --ascend", "--ascend means nothing"),
-        ("osnet_x1_0 --random-weights --fixed-batch -1", "a fixed batch of -1"),
-        ("osnet_x1_0 --random-weights --tolerance nan", "a tolerance of nan px: give 0 or more"),
-        ("osnet_x1_0 --random-weights --tolerance -0.5", "a tolerance of -0.5 px"),
+        ("rle_r50 --random-weights --format torch --ascend", "--ascend has no effect"),
+        ("osnet_x1_0 --random-weights --fixed-batch -1", "invalid fixed batch -1"),
+        ("osnet_x1_0 --random-weights --tolerance nan", "tolerance nan px; give 0 or more"),
+        ("osnet_x1_0 --random-weights --tolerance -0.5", "tolerance -0.5 px"),
     ],
 )
 def test_options_without_an_effect_are_refused(

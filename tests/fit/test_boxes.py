@@ -389,7 +389,7 @@ def test_bad_files_say_so_in_one_line(damage: dict, tmp_path: Path) -> None:
     file, data = written(tmp_path)
     file.write_text(json.dumps({**data, **damage}))
     with pytest.raises(
-        SourceError, match=r"fit\.json is no fit of box offsets .*posewright fit boxes$"
+        SourceError, match=r"fit\.json is not a box offsets file .*posewright fit boxes$"
     ) as caught:
         BoxOffsets.read(file)
     assert "\n" not in str(caught.value)

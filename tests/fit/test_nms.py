@@ -164,7 +164,7 @@ def test_nobody_cannot_teach(candidates: Candidates) -> None:
     assert empty.cleaned([PPoseNMS()] * len(empty)) == 0
     with pytest.raises(UsageError, match="0 people found and 48 labelled"):
         fit(empty, COCO17)
-    with pytest.raises(UsageError, match="25 folds of 24 images"):
+    with pytest.raises(UsageError, match="25 folds are impossible with 24 images"):
         fit(candidates, COCO17, folds=25)
 
 
@@ -224,12 +224,12 @@ def test_into_safetensors(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "joints", "error", "says"),
     [
-        ("net.onnx", None, 14, UsageError, "finds 17 joints, the settings are for 14"),
+        ("net.onnx", None, 14, UsageError, "predicts 17 joints, but the settings are for 14"),
         ("net.onnx", b"junk", 17, ModelError, "not an ONNX file"),
         ("net.safetensors", b"junk", 17, ModelError, "not a safetensors file"),
         ("net.safetensors", b"\xff" * 64, 17, ModelError, "longer than the file"),
         ("net.safetensors", b"\x02" + b"\0" * 7 + b"{}", 17, ModelError, "no posewright metadata"),
-        ("net.pt", b"x", 17, UsageError, "no .safetensors or .onnx"),
+        ("net.pt", b"x", 17, UsageError, "not a .safetensors or .onnx"),
     ],
 )
 def test_files_that_cannot_take_them_stay_as_they_are(
@@ -322,7 +322,7 @@ def test_the_verb_refuses_before_it_works(
     assert main([*command, "nowhere.json"]) == 3
     assert not (tmp_path / "x.json").exists()
     (tmp_path / "no.json").write_text('{"kind": "pgpg"}')
-    with pytest.raises(SourceError, match="no fit of p-Pose NMS"):
+    with pytest.raises(SourceError, match="not a p-Pose NMS settings file"):
         read_settings(tmp_path / "no.json")
 
 

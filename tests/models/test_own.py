@@ -122,12 +122,12 @@ def test_its_runs_and_weights_need_the_file_again(folder: Path) -> None:
         assert "no network 'pebble'" in err and "-m FILE.py:NAME" in err
     assert (folder / "ran").exists()  # by the third, which names it
     assert "my_net.py has no network 'other'; it has pebble" in done[2][2]
-    assert "goes on with the data, network and folder of that run" in done[3][2]
+    assert "resumes with the data, network and folder of that run" in done[3][2]
 
 
 WRONG = {
     "there.py:pebble": "there.py is not there",
-    "my_net.py": "which of its networks? name it, my_net.py:NAME",
+    "my_net.py": "may hold several networks; name one: my_net.py:NAME",
     "my_net.py:pebbel": "no network 'pebbel'; did you mean 'pebble'?",
     "empty.py:pebble": "needs a function under @register",
     "raises.py:pebble": "line 2: ZeroDivisionError",
@@ -168,9 +168,9 @@ def test_no_recipe_names_a_file(trap: Path, capsys: pytest.CaptureFixture[str]) 
     for words in ("recipe.toml", "recipe.toml --show", "--resume run", "model=evil.py:pebble"):
         more = ["-m", "hrnet_w32", "data"] if "=" in words else []
         assert main(["train", *words.split(), *more]) == 2
-        assert "no recipe names a file of code" in capsys.readouterr().err
+        assert "a recipe cannot name a Python file" in capsys.readouterr().err
     for make in (lambda: Recipe("evil.py:pebble"), lambda: Recipe.from_dict({"model": "a.py:b"})):
-        with pytest.raises(UsageError, match="name it on the command line, with -m"):
+        with pytest.raises(UsageError, match="give it on the command line, with -m"):
             make()
     assert not trap.exists()
 

@@ -119,7 +119,7 @@ def test_taps_of_mobilenetv2() -> None:
 
 
 def test_errors_say_what_is_wrong() -> None:
-    with pytest.raises(UsageError, match=r"'heatmap': a network without deconvolutions takes"):
+    with pytest.raises(UsageError, match=r"'heatmap': a network without deconvolutions needs"):
         create("simcc_r50_upsample_free", codec="heatmap")
     with pytest.raises(UsageError, match=r"\(200, 256\): sides must be multiples of 32"):
         create("simcc_r50_upsample_free", input_size=(200, 256))

@@ -97,7 +97,7 @@ def test_published_names_fit_whatever_the_first_layer_is_called(lite: bool) -> N
 def test_other_anchors_are_refused() -> None:
     model, state = published(False)
     state["model.33.anchor_grid"] = state["model.33.anchor_grid"] * 1.1
-    with pytest.raises(ModelError, match="anchors of its own"):
+    with pytest.raises(ModelError, match="custom anchors"):
         convert(state, foreign("yolo_pose"), model)
 
 

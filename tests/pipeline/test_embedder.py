@@ -215,4 +215,4 @@ def test_reid_on_the_command_line(
 def test_pull_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "pull", "osnet_ain_x1_0-msmt17"]) == 2
     said = capsys.readouterr().err
-    assert "opens in a browser only" in said and "convert FILE --as torchreid" in said
+    assert "can only be opened in a browser" in said and "convert FILE --as torchreid" in said

@@ -248,12 +248,12 @@ def test_training_report_tells_the_run(tmp_path: Path) -> None:
         "best AP 0.6250",
         "in epoch 2",
         "steps 40",
-        "images a second 64.50",
+        "images per second 64.50",
         "25.0%",
         "1 min 20 s",
         'weights = "<none>"',
         "packages.torch 2.13",
-        "train.images 40",
+        "train.pictures 40",
         "0.jpg, 1.jpg",
         "and 12 more",
         "Loss",
@@ -268,7 +268,11 @@ def test_training_report_tells_the_run(tmp_path: Path) -> None:
 def test_training_report_of_an_empty_folder_says_so(tmp_path: Path) -> None:
     text = training_report(tmp_path).read_text(encoding="utf-8")
     checked(text)
-    for expected in ("No step has been logged", "Nothing has been validated", "not written"):
+    for expected in (
+        "No training step has been logged",
+        "No validation has been run",
+        "not written",
+    ):
         assert expected in text
     training_report(tmp_path)  # and again over itself
     with pytest.raises(SourceError, match="not a run folder"):
@@ -282,14 +286,14 @@ def test_training_report_bears_broken_files(tmp_path: Path) -> None:
     (tmp_path / "data.json").write_text("[1]")
     text = training_report(tmp_path).read_text(encoding="utf-8")
     checked(text)
-    assert "environment.json cannot be read" in text and "Nothing has been validated" in text
+    assert "environment.json cannot be read" in text and "No validation has been run" in text
 
 
 # --- evaluation ----------------------------------------------------------------------------------
 
 
 def test_scoring_of_nothing_says_so() -> None:
-    assert "nothing to measure" in "".join(scoring_parts(Scoring("coco", {"AP": -1.0})))
+    assert "no labels to measure against" in "".join(scoring_parts(Scoring("coco", {"AP": -1.0})))
 
 
 def test_scoring_is_told_in_full() -> None:
@@ -367,7 +371,7 @@ def test_evaluation_report_of_nothing(tmp_path: Path) -> None:
     evaluation = evaluate(load_model(EMBEDDED["movenet-thunder"].path), dataset)
     text = evaluation_report(evaluation, dataset, tmp_path).read_text(encoding="utf-8")
     checked(text)
-    assert "There was nothing to measure" in text and "Worst people" not in text
+    assert "There were no labels to measure against" in text and "Worst people" not in text
 
 
 # --- targets -------------------------------------------------------------------------------------

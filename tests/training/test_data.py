@@ -57,17 +57,17 @@ def test_no_picture_trains_and_validates(yolo: Path, tmp_path: Path) -> None:
     made = tmp_path / "made"  # the same images as those of yolo, in other files
     train, held = open_sets(Recipe("simplepose_r18", data=(str(yolo),), val=str(made)))
     assert (numbers(train), numbers(held)) == ([1, 2, 3, 4, 5, 6], [7, 8, 9])
-    assert held is not None and "6 of 9 images are not validated on" in held.remarks[-1]
+    assert held is not None and "6 of 9 validation images are skipped" in held.remarks[-1]
     for val, count in ((yolo, 2), (made, 9)):  # asked for: is it learned by heart?
         train, held = open_sets(Recipe("simplepose_r18", data=(str(made),), val=str(val)))
         assert held is not None and (len(train), len(held)) == (9, count)
-        assert f"all {count} images are trained on as well" in held.remarks[-1]
+        assert f"all {count} images are also training images" in held.remarks[-1]
     for number in (8, 9):
         (made / "images" / f"00000{number}.png").write_bytes(
             (made / "images" / "000001.png").read_bytes()
         )
     assert sets(made, val="last:3") == ([1, 2, 3, 4, 5, 6], [7])
-    with pytest.raises(UsageError, match="all 2 images are trained on as well"):
+    with pytest.raises(UsageError, match="all 2 images are also training images"):
         sets(made, val="last:2")
 
 
@@ -96,7 +96,7 @@ def test_a_val_that_is_train_measures_nothing_so_a_share_is_held_back(yolo: Path
     (yolo / "data.yaml").write_text(text.replace("images/val", "images/train"))
     train, held = open_sets(Recipe("simplepose_r18", data=(str(yolo),), val_split=0.34))
     assert sorted(numbers(train) + numbers(held)) == [1, 2, 3, 4, 5, 6] and len(held or ()) == 2
-    assert "val names images of train alone" in train.remarks[-1]
+    assert "all images of val are training images" in train.remarks[-1]
 
 
 def test_pictures_of_val_and_test_are_never_trained_on(yolo: Path) -> None:
@@ -104,7 +104,7 @@ def test_pictures_of_val_and_test_are_never_trained_on(yolo: Path) -> None:
     (yolo / "data.yaml").write_text(text.replace("train: images/train", "train: images"))
     assert sets(yolo) == ([1, 2, 3, 4, 5, 6], [7, 8])
     (yolo / "data.yaml").write_text(text.replace("train: images/train\n", ""))
-    with pytest.raises(UsageError, match="no part 'train'"):
+    with pytest.raises(UsageError, match="no split 'train'"):
         sets(yolo)
 
 

@@ -76,7 +76,7 @@ def test_its_state_goes_on_exactly() -> None:
 
 def test_its_state_must_be_of_this_network() -> None:
     ema = Ema(small(), 0.99)
-    with pytest.raises(ModelError, match="not this network's"):
+    with pytest.raises(ModelError, match="do not belong to this network"):
         ema.load_state_dict(Ema(nn.Conv2d(3, 4, 3), 0.9).state_dict())
     wrong = {**ema.state_dict(), "0.weight": torch.zeros(1)}
     with pytest.raises(ModelError, match=r"0\.weight differs"):

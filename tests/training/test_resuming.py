@@ -61,7 +61,7 @@ def test_the_epoch_in_hand_goes_on_by_what_was_seen(
     found = taken(known, changed, instances)
     assert (found.place.epoch, found.place.batch, found.place.step) == (5, expected, 23)
     assert rate(found, changed) == pytest.approx(1e-4)  # after the milestone, as before
-    assert any("going on at epoch 5." in line for line in found.changes)
+    assert any("resuming at epoch 5." in line for line in found.changes)
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
@@ -98,7 +98,7 @@ def test_a_rate_that_changes_is_told() -> None:
     found = taken(known, replace(STEP, epochs=16, milestones=(8,)), 24)
     assert found.changes == (
         "resumed with epochs=16 (before: 8), milestones=[8] (before: [4])",
-        "the learning rate is 0.001 here (before: 0.0001)",
+        "the learning rate is now 0.001 (before: 0.0001)",
     )
 
 

@@ -170,7 +170,7 @@ def test_a_run_that_lives_is_not_entered(data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(small(data, "epochs=1"), run)
     lock = FolderLock(run)
-    with pytest.raises(OutputError, match="another training writes there") as caught:
+    with pytest.raises(OutputError, match="another training run is writing there") as caught:
         train(small(data), run, resume=True)
     assert "\n" not in str(caught.value)
     lock.release()

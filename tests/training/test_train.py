@@ -254,7 +254,7 @@ def test_memory_that_runs_out_halves_the_parts(
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(PoseModel, "forward", no_memory)
-    with pytest.raises(ModelError, match="out of memory with one view of 64x64"):
+    with pytest.raises(ModelError, match="out of memory with a single view of 64x64"):
         train(small("simcc_mobilenetv2", data), tmp_path / "s")
 
 
@@ -276,7 +276,7 @@ def test_a_loss_that_is_not_finite_is_left_out_then_diagnosed(
     monkeypatch.setattr(PoseModel, "forward", sometimes)
     lines: list[str] = []
     train(small("simcc_mobilenetv2", data, "epochs=1"), tmp_path / "a", progress=lines.append)
-    assert any("1 steps left out" in line for line in lines)
+    assert any("1 steps skipped" in line for line in lines)
     weights = TorchModel.load(tmp_path / "a/last.safetensors").network.state_dict()
     assert all(bool(torch.isfinite(value).all()) for value in weights.values())
     calls["n"], calls["bad"] = 0, set(range(2, 50))
@@ -392,9 +392,9 @@ def test_a_folder_with_a_run_is_not_overwritten(data: Path, tmp_path: Path) -> N
     recipe = small("simcc_mobilenetv2", data, "epochs=1")
     train(recipe, tmp_path / "r")
     before = (tmp_path / "r/last.safetensors").read_bytes()
-    with pytest.raises(UsageError, match="holds a run; --resume"):
+    with pytest.raises(UsageError, match="contains a run; resume it"):
         train(recipe, tmp_path / "r")
-    with pytest.raises(UsageError, match="holds no state"):
+    with pytest.raises(UsageError, match="contains no training state"):
         train(recipe, tmp_path / "s", resume=True)
     assert (tmp_path / "r/last.safetensors").read_bytes() == before
 

@@ -1,4 +1,4 @@
-"""AdaptivePose by its authors."""
+"""AdaptivePose as published by its authors."""
 
 from __future__ import annotations
 

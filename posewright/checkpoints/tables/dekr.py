@@ -1,4 +1,4 @@
-"""DEKR by its authors, and DEKR of mmpose 0.x and 1.x."""
+"""DEKR as published by its authors, and DEKR of mmpose 0.x and 1.x."""
 
 from __future__ import annotations
 

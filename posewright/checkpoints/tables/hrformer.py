@@ -1,4 +1,4 @@
-"""HRFormer by its authors, whose projections are separate, and of mmpose 0.x and 1.x."""
+"""HRFormer from its authors, whose projections are separate, and of mmpose 0.x and 1.x."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HRNet, DARK and UDP by their authors, and HRNet of mmpose 0.x and 1.x."""
+"""HRNet, DARK and UDP as published by their authors, and HRNet of mmpose 0.x and 1.x."""
 
 from __future__ import annotations
 

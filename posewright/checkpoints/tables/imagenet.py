@@ -36,7 +36,7 @@ def load_backbone(model: PoseModel, state: State, family: str) -> tuple[list[str
     """Copy what fits of an ImageNet checkpoint into the backbone of `model`.
 
     Returns (loaded, left): our names that were filled, and those of the backbone that were not.
-    ModelError: less than half of the backbone's tensors fit, so that it is another network's file.
+    ModelError: less than half of the backbone's tensors fit, so it belongs to another network.
     """
     ours = model.state_dict()
     given = renamed(state, foreign(family))
@@ -46,7 +46,7 @@ def load_backbone(model: PoseModel, state: State, family: str) -> tuple[list[str
     if len(fits) * 2 < len(backbone):
         raise ModelError(
             f"only {len(fits)} of {len(backbone)} tensors of {model.name}'s backbone are in this "
-            f"{family} checkpoint; it is another network's"
+            f"{family} checkpoint; it belongs to another network"
         )
     model.load_state_dict({**ours, **fits})
     return sorted(fits), left

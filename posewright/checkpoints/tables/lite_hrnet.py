@@ -1,4 +1,4 @@
-"""Lite-HRNet by its authors, and of mmpose 0.x and 1.x: the same names but for the head's."""
+"""Lite-HRNet from its authors, and of mmpose 0.x and 1.x: the same names but for the head's."""
 
 from __future__ import annotations
 

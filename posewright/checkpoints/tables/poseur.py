@@ -1,4 +1,4 @@
-"""Poseur by its authors."""
+"""Poseur as published by its authors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RLE by its authors; DeepPose, RLE and integral pose regression of mmpose 0.x and 1.x."""
+"""RLE from its authors; DeepPose, RLE and integral pose regression of mmpose 0.x and 1.x."""
 
 from __future__ import annotations
 

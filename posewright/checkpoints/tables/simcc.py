@@ -1,4 +1,4 @@
-"""SimCC (SimDR, SA-SimDR and heatmaps beside them) by its authors, and SimCC of mmpose 1.x."""
+"""SimCC (SimDR, SA-SimDR and heatmaps beside them) from its authors, and SimCC of mmpose 1.x."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Simple Baselines by its authors, and ResNet with deconvolutions of mmpose 0.x and 1.x."""
+"""Simple Baselines from its authors, and ResNet with deconvolutions of mmpose 0.x and 1.x."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TokenPose by its authors."""
+"""TokenPose as published by its authors."""
 
 from __future__ import annotations
 

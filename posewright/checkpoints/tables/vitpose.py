@@ -1,4 +1,4 @@
-"""ViTPose and ViTPose+ by their authors (mmpose 0.x), in mmpose 1.x and in transformers."""
+"""ViTPose and ViTPose+ from their authors (mmpose 0.x), in mmpose 1.x and in transformers."""
 
 from __future__ import annotations
 

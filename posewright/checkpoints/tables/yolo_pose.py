@@ -1,4 +1,4 @@
-"""YOLO-Pose by its authors."""
+"""YOLO-Pose as published by its authors."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def _check_anchors(found: Tensor) -> None:
     if len(theirs) != len(ours) or not torch.allclose(theirs, ours, rtol=0.01):
         numbers = ", ".join(f"{x:.0f}" for x in theirs.tolist())
         raise ModelError(
-            f"this checkpoint has anchors of its own, {numbers}; only networks with those of "
-            "YoloPose() can be loaded"
+            f"this checkpoint has custom anchors, {numbers}; only checkpoints with the anchors of "
+            f"YoloPose() can be loaded"
         )
 
 

@@ -25,7 +25,7 @@ def read_aic(path: Path, images: Path | None = None) -> Dataset:
     """Read image_id, human_annotations and keypoint_annotations of each image."""
     data = load(path)
     if not isinstance(data, list):
-        raise SourceError(f"{path} is no AI Challenger file: it must be a list; check the name")
+        raise SourceError(f"{path} is not an AI Challenger file: it must be a list; check the name")
     notes = Notes(path)
     names = [f"{e['image_id']}.jpg" for e in data if isinstance(e, dict) and "image_id" in e]
     find = picture_finder(path, names, images, notes)
@@ -44,7 +44,7 @@ def _sample(entry: dict[str, Any], picture: Path, notes: Notes) -> Sample:
             person[:, 2] = _VISIBILITY[person[:, 2].astype(int).clip(0, 3)]
             corner = finite(box).reshape(4)
         except BROKEN as error:
-            notes.add(f"person left out: {error!r}", f"{entry['image_id']} {name}")
+            notes.add(f"person skipped: {error!r}", f"{entry['image_id']} {name}")
             continue
         points.append(person)
         boxes.append(corner)

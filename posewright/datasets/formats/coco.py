@@ -53,7 +53,7 @@ def read_coco(
     """
     data = load(path)
     if not isinstance(data, dict) or not isinstance(data.get("images"), list):
-        raise SourceError(f'{path} is no COCO file: it needs a list "images"; check the name')
+        raise SourceError(f'{path} is not a COCO file: it needs a list "images"; check the name')
     if not isinstance(data.get("annotations"), list):
         raise SourceError(
             f'{path} holds no list "annotations": a test set has no labels; use a labelled file'
@@ -68,11 +68,11 @@ def parse_coco(
     field: str = "keypoints",
     class_name: str | None = None,
 ) -> Dataset:
-    """Return the data set of a parsed file; people that cannot be read are left out and noted."""
+    """Return the data set of a parsed file; people that cannot be read are skipped and noted."""
     notes = Notes(path)
     category = coco_category(data, path, class_name, field)
     for _ in range(category.nameless):
-        notes.add("category left out: it needs an id", path.name)
+        notes.add("category skipped: it needs an id", path.name)
     annotations = _of_category(data["annotations"], category, notes)
     skeleton, fields, assumed = coco_skeleton(category.entries, annotations, notes, field, path)
     by_image: dict[Any, list[_Person]] = defaultdict(list)
@@ -83,7 +83,7 @@ def parse_coco(
         except BROKEN as error:
             place = annotation.get("id", annotation) if isinstance(annotation, dict) else annotation
             why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-            notes.add(f"annotation left out: {why}", f"id {str(place)[:60]}")
+            notes.add(f"annotation skipped: {why}", f"id {str(place)[:60]}")
     entries = [e for e in data["images"] if _is_image(e, notes)]
     find = picture_finder(path, [str(e["file_name"]) for e in entries], images, notes)
     samples = tuple(
@@ -92,7 +92,7 @@ def parse_coco(
     )
     for image, lost in by_image.items():
         for _ in lost:
-            notes.add("annotation left out: its image_id is of no image", image)
+            notes.add("annotation skipped: its image_id matches no image", image)
     remarks = (*category.remarks, *([f"{path}: {assumed}"] if assumed else []))
     return Dataset(
         path.stem, skeleton, samples, notes.lines(), remarks, category.title, category.number
@@ -107,7 +107,7 @@ def _of_category(annotations: list[Any], category: Category, notes: Notes) -> li
             kept.append(annotation)
         elif category.lost(annotation):
             place = f"id {str(annotation.get('id'))[:60]}"
-            notes.add("annotation left out: its category_id is of no category", place)
+            notes.add("annotation skipped: its category_id matches no category", place)
     return kept
 
 
@@ -137,7 +137,7 @@ def coco_skeleton(
         raise SourceError(f"{where}: the joints of {titles} differ; choose one of them")
     names = stated_names(person.get("keypoints"))
     if person and not names:
-        notes.add("names of joints left out: they are no list of texts", person.get("name"))
+        notes.add("joint names ignored: they are not a list of strings", person.get("name"))
     counts = Counter(len(a[field]) // 3 for a in rows if a[field] and len(a[field]) % 3 == 0)
     count = len(names)
     if counts and count not in counts:
@@ -178,7 +178,7 @@ def _is_image(entry: Any, notes: Notes) -> bool:
     except BROKEN:
         good = False
     if not good:
-        notes.add("image left out: it needs id and file_name", str(entry)[:60])
+        notes.add("image skipped: it needs id and file_name", str(entry)[:60])
     return good
 
 

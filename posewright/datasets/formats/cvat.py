@@ -96,7 +96,9 @@ def read_cvat(path: Path, images: Path | None = None, class_name: str | None = N
     file = path / "annotations.xml" if path.is_dir() else path
     root = parse_xml(file)
     if root.tag != "annotations":
-        raise SourceError(f"{file} is no CVAT export: its root is <{root.tag}>; export as images")
+        raise SourceError(
+            f"{file} is not a CVAT export: its root element is <{root.tag}>; export as images"
+        )
     notes = Notes(file)
     entries = [e for e in root.iter("image") if e.get("name")]
     if not entries:
@@ -138,12 +140,12 @@ def _shapes(entry: ET.Element, notes: Notes, place: str) -> list[_Shape]:
     found: list[_Shape] = []
     for number, shape in enumerate(entry):
         if shape.tag in ("polyline", "cuboid", "mask"):
-            notes.add(f"<{shape.tag}> left out: it is no outline, box or joint", place)
+            notes.add(f"<{shape.tag}> skipped: it is not an outline, box or joint", place)
         if shape.tag in ("skeleton", "points", "box", "polygon", "ellipse"):
             try:
                 found.append(_shape(shape, number))
             except BROKEN as error:
-                notes.add(f"<{shape.tag}> left out: {error!r}", place)
+                notes.add(f"<{shape.tag}> skipped: {error!r}", place)
                 continue
             if shape.tag == "skeleton":
                 parts = tuple(_shapes(shape, notes, place))
@@ -189,7 +191,7 @@ def _without_crowded_joints(
     for page, entry in zip(pages, entries, strict=True):
         crowded = [s for s in page if s.kind == "points" and s.has_class and s.label in alone]
         for shape in crowded:
-            text = f"<points> left out: {len(shape.corners)} points are the one joint {shape.label}"
+            text = f"<points> skipped: {len(shape.corners)} points share the joint {shape.label}"
             notes.add(text, entry.get("name"))
         kept.append([s for s in page if s not in crowded] if crowded else page)
     return kept
@@ -254,7 +256,7 @@ def _add(person: _Person, shape: _Shape, notes: Notes, place: str) -> None:
         person.lists.append(shape)
     for point in shape.parts or ([shape] if shape.kind == "points" and not shape.has_class else []):
         if point.label in person.points:
-            notes.add(f"second point {point.label!r} of one person left out", place)
+            notes.add(f"second point {point.label!r} of one person skipped", place)
         else:
             x, y = point.corners[0]
             person.points[point.label] = (float(x), float(y), point.visibility)
@@ -282,7 +284,7 @@ def _fitting(people: list[_Person], joints: int, place: str, notes: Notes) -> li
     for person in people:
         wrong = [s for s in person.lists if len(s.corners) != joints]
         for shape in wrong:
-            text = f"<points> left out: {len(shape.corners)} points instead of {joints} joints"
+            text = f"<points> skipped: {len(shape.corners)} points instead of {joints} joints"
             notes.add(text, place)
         person.lists = [s for s in person.lists if s not in wrong]
         if not wrong or person.points or person.lists or person.boxes or person.polygons:

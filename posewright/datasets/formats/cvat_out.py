@@ -44,7 +44,7 @@ def write_cvat(
         root.append(_image(sample[~sample.crowd], dataset, number, name))
     crowds = sum(int(sample.crowd.sum()) for sample in dataset)
     if crowds:
-        notes.append(f"{crowds} crowd regions left out: CVAT files have none")
+        notes.append(f"{crowds} crowd regions skipped: CVAT files have none")
     ET.indent(root)
     write_text(out / "annotations.xml", _NO_XML.sub("\ufffd", ET.tostring(root, "unicode")) + "\n")
     return notes

@@ -75,7 +75,7 @@ def read_label_studio(
     """
     data = load(path)
     if not isinstance(data, list):
-        raise SourceError(f"{path} is no Label Studio export: it must be a list; export as JSON")
+        raise SourceError(f"{path} is not a Label Studio export: it must be a list; export as JSON")
     notes, asides = Notes(path), Notes(path)
     key = picture_key(data)
     pages = [page for task in data if (page := _page(task, key, notes, asides)) is not None]
@@ -104,22 +104,22 @@ def _page(task: Any, key: str | None, notes: Notes, asides: Notes) -> _Page | No
     try:
         url = task["data"][key]
         if not isinstance(url, str) or url.startswith("data:"):
-            raise ValueError(f"data.{key} is no path of an image")
+            raise ValueError(f"data.{key} is not the path of an image")
         page = _Page(file_name(url))
         done = [a for a in task["annotations"] if not a.get("was_cancelled")]
     except BROKEN as error:
-        notes.add(f"task left out: {error!r}", str(task)[:60])
+        notes.add(f"task skipped: {error!r}", str(task)[:60])
         return None
     done.sort(key=lambda a: a.get("ground_truth") is not True)
     for _ in done[1:]:
-        asides.add("second annotation of a task left out", page.name)
+        asides.add("second annotation of a task skipped", page.name)
     results = (done[0].get("result") or []) if done else []
     owners, words = _owners(results), _words(results)
     for result in results:
         try:
             _add(page, result, owners, words)
         except BROKEN as error:
-            notes.add(f"result left out: {error!r}", page.name)
+            notes.add(f"result skipped: {error!r}", page.name)
     for result in results:
         if not isinstance(result, dict):
             continue
@@ -127,7 +127,7 @@ def _page(task: Any, key: str | None, notes: Notes, asides: Notes) -> _Page | No
         if kind == "labels" and not page.classes.get(number, "?"):  # of a rectangle beside it
             page.classes[number] = str((result["value"].get("labels") or [""])[0])
         elif kind in _UNREAD:
-            notes.add(f"{kind} left out: it is no outline or joint that is read", page.name)
+            notes.add(f"{kind} skipped: it is not an outline or joint that can be read", page.name)
     return page
 
 
@@ -277,7 +277,7 @@ def _people(
     for point in page.points:
         owner = _around(page, point, mine)
         if owner is None and _around(page, point, page.boxes) is not None:
-            asides.add("point left out: it lies in a rectangle of another class", page.name)
+            asides.add("point skipped: it lies in a rectangle of another class", page.name)
             continue
         owner = owner or (_nearest(page, point, mine) if mine else "")
         if owner in people or (loose and owner not in page.boxes):
@@ -310,7 +310,7 @@ def _sample(
         for point in found:
             joint = where[canon[point.label]]
             if points[i, joint, 2] > 0:
-                text = "of one person left out: tie each person's points to a rectangle"
+                text = "of one person skipped: tie each person's points to a rectangle"
                 notes.add(f"second point {point.label!r} {text}", page.name)
             else:
                 points[i, joint] = point.x, point.y, point.visibility

@@ -113,11 +113,11 @@ def _page(file: Path, notes: Notes) -> dict[str, Any] | None:
     try:
         page = load(file)
     except SourceError as error:
-        notes.add("file left out: it is not valid JSON", f"{file.name}: {error}")
+        notes.add("file skipped: it is not valid JSON", f"{file.name}: {error}")
         return None
     if isinstance(page, dict) and isinstance(page.get("shapes"), list):
         return page
-    notes.add("file left out: it has no list 'shapes'", file.name)
+    notes.add("file skipped: it has no list 'shapes'", file.name)
     return None
 
 
@@ -150,7 +150,7 @@ def _sample(
         for shape in person.points:
             joint = where[canon[shape.label]]
             if points[i, joint, 2] > 0:
-                notes.add(f"second point {shape.label!r} of one person left out", file.name)
+                notes.add(f"second point {shape.label!r} of one person skipped", file.name)
             else:
                 points[i, joint] = (*shape.corners[0], shape.visibility)
     boxes, areas = (

@@ -144,7 +144,7 @@ def people_of(entries: list[Any], notes: Notes, place: str) -> list[Person]:
         if len(inside) == 1:
             inside[0].points.append(shape)
         else:
-            notes.add("point left out: no group_id, and not inside exactly one person", place)
+            notes.add("point skipped: no group_id, and not inside exactly one person", place)
     return found
 
 
@@ -168,7 +168,7 @@ def _shape(entry: Any, notes: Notes, place: str) -> Shape | None:
         flags = {str(k).lower() for k, on in (entry.get("flags") or {}).items() if on}
         said = str(entry.get("description") or "").strip().lower()
     except BROKEN as error:
-        notes.add(f"shape left out: {error!r}", place)
+        notes.add(f"shape skipped: {error!r}", place)
         return None
     if kind == "polygon" and len(corners) == 1:
         kind = "point"  # what labelme before 3.0 wrote
@@ -177,7 +177,7 @@ def _shape(entry: Any, notes: Notes, place: str) -> Shape | None:
     least = {"point": 1, "rectangle": 2, "polygon": 3}.get(kind)
     person = label.lower() == PERSON and kind == "point"
     if least is None or len(corners) < least or person:
-        notes.add(f"{kind} {label!r} left out: neither an outline nor the point of a joint", place)
+        notes.add(f"{kind} {label!r} skipped: neither an outline nor the point of a joint", place)
         return None
     visibility = 1 if flags & HIDDEN or said in HIDDEN else 2
     return Shape(label, kind, corners, _group(entry.get("group_id")), visibility, "crowd" in flags)

@@ -42,7 +42,7 @@ def read_lsp(path: Path, images: Path | None = None) -> Dataset:
         if picture.is_file():
             samples.append(_sample(picture, number, person))
         else:
-            notes.add("label left out: its image is not there", picture.name)
+            notes.add("label skipped: its image is not there", picture.name)
     if not samples:
         raise SourceError(f"no image of {file} lies in {folder}; give their folder with --images")
     return Dataset(file.parent.name, LSP14, tuple(samples), notes.lines())

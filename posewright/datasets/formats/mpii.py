@@ -31,7 +31,9 @@ def read_mpii(path: Path, images: Path | None = None) -> Dataset:
     """
     data = load(path)
     if not isinstance(data, list):
-        raise SourceError(f"{path} is no MPII json: it must be a list of people; check the name")
+        raise SourceError(
+            f"{path} is not an MPII json: it must be a list of people; check the name"
+        )
     notes = Notes(path)
     people: dict[str, list[tuple[Floats, Floats, int]]] = defaultdict(list)
     for number, entry in enumerate(data):
@@ -39,7 +41,7 @@ def read_mpii(path: Path, images: Path | None = None) -> Dataset:
             points, box = _person(entry)
             people[str(entry["image"])].append((points, box, number))
         except BROKEN as error:
-            notes.add(f"person left out: {error!r}", f"entry {number}")
+            notes.add(f"person skipped: {error!r}", f"entry {number}")
     find = picture_finder(path, list(people), images, notes)
     samples = tuple(_sample(name, find(name), found) for name, found in people.items())
     return Dataset(path.stem, MPII16, samples, notes.lines())

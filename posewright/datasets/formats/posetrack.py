@@ -33,11 +33,9 @@ def read_posetrack(
         except SourceError as error:
             if not path.is_dir():
                 raise
-            notes.append(f"{error}; left out")
+            notes.append(f"{error}; skipped")
     if not parts:
-        raise SourceError(
-            f"{path} holds no PoseTrack file that can be read; {'; '.join(notes[:1])}"
-        )
+        raise SourceError(f"{path} contains no readable PoseTrack file; {'; '.join(notes[:1])}")
     # A video in which nobody is labelled states its joints all the same.
     skeleton = next((p.skeleton for p in parts if len(p.skeleton)), parts[0].skeleton)
     samples = [s for part in parts for s in part.to(skeleton).samples]

@@ -45,7 +45,7 @@ def read_visdrone(path: Path, images: Path | None = None, class_name: str | None
     labels = path / "annotations" if (path / "annotations").is_dir() else path
     files = sorted(labels.glob("*.txt"))
     if not files:
-        raise SourceError(f"{path} is no VisDrone folder: it holds no annotations/*.txt")
+        raise SourceError(f"{path} is not a VisDrone folder: it contains no annotations/*.txt")
     notes = Notes(path)
     folder = images or labels.parent / "images"
     classes = Classes()
@@ -74,7 +74,7 @@ def _sample(file: Path, picture: Path, chosen: set[int], classes: Classes, notes
             fields = [float(word) for word in line.strip().strip(",").split(",")]
             box, category, counts = corners(fields[:4]), int(fields[5]), fields[4] > 0
         except BROKEN:
-            notes.add("line left out: it needs eight numbers", f"{file.name}:{number}")
+            notes.add("line skipped: it needs eight numbers", f"{file.name}:{number}")
             continue
         if category == _IGNORED or (category in chosen and not counts):
             ignore.append(box[[0, 1, 2, 1, 2, 3, 0, 3]].reshape(4, 2))

@@ -40,8 +40,8 @@ def read_yolo(
 
     split: train, val or test; all that there are if None.  images: folder of the images, in place
     of those that data.yaml names.  The joints' names come from kpt_names, their mirror images from
-    flip_idx, else from the names.  An image without a text file has nobody.  class_name: a name or
-    number of data.yaml's names; see `open_dataset`.
+    flip_idx, else from the names.  An image without a text file has no people.  class_name: a name
+    or number of data.yaml's names; see `open_dataset`.
     """
     layout = layout_of(path)
     notes = Notes(layout.file or layout.root)
@@ -101,7 +101,7 @@ def _kpt_shape(layout: YoloSet, labels: list[Path]) -> tuple[int, int]:
                 seen[len(words) - 5] += all(map(_visibility, words[7::3]))
     if not counts:
         raise SourceError(
-            f"{layout.root} is no YOLO-pose folder: no kpt_shape in data.yaml and no labels"
+            f"{layout.root} is not a YOLO-pose folder: no kpt_shape in data.yaml and no labels"
         )
     with_joints = {count: lines for count, lines in counts.items() if count}
     most = majority(with_joints or counts, layout.root, "numbers for the joints of a line")
@@ -135,7 +135,7 @@ def _skeleton(
     if isinstance(names, list) and len(names) == joints:
         return skeleton_of([str(name) for name in names], mirror=mirror), ""
     if names:
-        notes.add(f"kpt_names left out: they are no list of {joints} names", "kpt_names")
+        notes.add(f"kpt_names ignored: they are not a list of {joints} names", "kpt_names")
     return unnamed(joints, class_title(chosen), mirror)
 
 
@@ -156,7 +156,7 @@ def _named(
     """Leave out, noted, what is of a class that data.yaml does not name."""
     for kind in kinds:
         if kind not in names:
-            notes.add("line left out: its class is not among names", f"{sample.image.name}: {kind}")
+            notes.add("line skipped: its class is not among names", f"{sample.image.name}: {kind}")
     kept = [i for i, kind in enumerate(kinds) if kind in names]
     return (sample, kinds) if len(kept) == len(kinds) else (sample[kept], [kinds[i] for i in kept])
 
@@ -199,7 +199,7 @@ def _text(file: Path, notes: Notes) -> str:
     if not file.is_file():
         return ""
     if file.stat().st_size > _MOST_BYTES:
-        notes.add(f"labels left out: the file is larger than {_MOST_BYTES} bytes", file.name)
+        notes.add(f"labels skipped: the file is larger than {_MOST_BYTES} bytes", file.name)
         return ""
     return file.read_text("utf-8", "replace")
 
@@ -218,7 +218,7 @@ def _sample(
         try:
             kind, box, person_points = _line(line, joints, numbers)
         except BROKEN as error:
-            notes.add(f"line left out: {error}", f"{file.name}:{number}")
+            notes.add(f"line skipped: {error}", f"{file.name}:{number}")
             continue
         person_points[:, :2] *= scale
         points.append(person_points)

@@ -33,7 +33,7 @@ def write_yolo(
             if progress:
                 progress(f"{name}: {len(sample)} people")
             if min(sample.size) == 0:
-                notes.append(f"{sample.image} left out: its size is unknown")
+                notes.append(f"{sample.image} skipped: its size is unknown")
                 continue
             if not copy_picture(sample.image, out / "images" / subset / name):
                 notes.append(f"{sample.image} cannot be read; its labels are kept without it")
@@ -41,7 +41,7 @@ def write_yolo(
             write_text(label, _lines(sample[~sample.crowd]))
         crowds = sum(int(sample.crowd.sum()) for sample in part)
         if crowds:
-            notes.append(f"{crowds} crowd regions of {subset} left out: YOLO labels have none")
+            notes.append(f"{crowds} crowd regions of {subset} skipped: YOLO labels have none")
     first = next(iter(parts.values()))
     write_text(out / "data.yaml", _yaml(list(parts), first.skeleton, first.class_name))
     return notes

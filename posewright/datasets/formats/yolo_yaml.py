@@ -1,4 +1,5 @@
-"""What data.yaml of a YOLO set says of its files: the folder `path`, and the images of each part.
+"""The files that the data.yaml of a YOLO data set describes: the folder `path`, and the images of
+each part.
 
 `path` is relative to the folder of data.yaml, the parts train, val and test to `path`.  A part is
 a folder, a .txt list of images, or several of them.  `download` is never looked at.
@@ -30,7 +31,7 @@ class YoloSet:
     """A YOLO set's files: data.yaml and what it says, the set's folder, the entries of its parts.
 
     file: None where there is no data.yaml.  parts: name -> folders and lists as they are written.
-    stated: data.yaml says the parts; else they are told from the names of folders, and other
+    stated: data.yaml says the parts; else they are detected from the names of folders, and other
     images of the folder belong to the set as well.
     """
 
@@ -82,12 +83,14 @@ def _root(file: Path, info: dict[str, Any]) -> Path:
     if stated is None or stated == "":
         return file.parent
     if not isinstance(stated, str):
-        raise SourceError(f"path {str(stated)[:60]!r} in {file} is no folder; write its name")
+        raise SourceError(
+            f"path {str(stated)[:60]!r} in {file} is not a folder; give the name of a folder"
+        )
     root = _first([file.parent], stated)
     if root is None or not root.is_dir():
         raise SourceError(
-            f"path {stated!r} in {file} is not there; write where the set lies, as seen from the "
-            f"folder of {file.name}"
+            f"path {stated!r} in {file} is not there; give the path of the data set relative to "
+            f"the folder of {file.name}"
         )
     return root
 
@@ -98,7 +101,7 @@ def _entries(info: dict[str, Any], keys: Iterable[str], file: Path | None) -> tu
     listed = stated if isinstance(stated, (list, tuple)) else [stated]
     if not all(isinstance(entry, str) for entry in listed):
         key = next(iter(keys))
-        raise SourceError(f"{key} in {file} must be a folder, a .txt list, or several; mend it")
+        raise SourceError(f"{key} in {file} must be a folder, a .txt list, or several; correct it")
     return tuple(listed)
 
 
@@ -137,8 +140,8 @@ def pictures_of(layout: YoloSet, split: str | None, notes: Notes) -> list[Path]:
         return sorted(_once(found))
     if split not in layout.parts:
         raise UsageError(
-            f"{layout.file or layout.root} has no part {split!r}, only "
-            f"{', '.join(layout.parts) or 'pictures without parts'}"
+            f"{layout.file or layout.root} has no split {split!r}, only "
+            f"{', '.join(layout.parts) or 'images without splits'}"
         )
     pictures = _once(_part(layout, split, notes, strict=True))
     if split == "train":
@@ -174,7 +177,7 @@ def _part(layout: YoloSet, name: str, notes: Notes, strict: bool = False) -> Ite
                 f"list below {layout.root}; correct it"
             )
         else:
-            notes.add("part left out: neither a folder nor a .txt list", f"{name}: {entry}")
+            notes.add("split skipped: neither a folder nor a .txt list", f"{name}: {entry}")
 
 
 def _listed(file: Path, root: Path, notes: Notes) -> Iterator[Path]:
@@ -191,7 +194,7 @@ def _listed(file: Path, root: Path, notes: Notes) -> Iterator[Path]:
         if not line or line.startswith("#"):
             continue
         if Path(line).suffix.lower() not in PICTURES or "\0" in line:
-            notes.add("line of a list left out: it names no image", f"{file.name}: {line[:60]}")
+            notes.add("line of a list skipped: it names no image", f"{file.name}: {line[:60]}")
             continue
         place = _first([file.parent, root, Path()], line)
         yield place or Path(os.path.normpath(file.parent / line))

@@ -17,7 +17,7 @@ MOST_CELLS = 256
 
 
 class SqueezeExcite(nn.Module):
-    """Scale each channel by what all channels' means say (arXiv:1709.01507)."""
+    """Scale each channel by a gate computed from all channels' means (arXiv:1709.01507)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class SqueezeExcite(nn.Module):
 
 
 class CoordinateAttention(nn.Module):
-    """Scale each cell by what its row's and its column's means say (arXiv:2103.02907)."""
+    """Scale each cell by gates from its row's and its column's means (arXiv:2103.02907)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -72,7 +72,7 @@ class CSPNeXtBlock(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Scales channels by what their means say."""
+    """Scales channels by gates computed from their means."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

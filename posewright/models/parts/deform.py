@@ -287,7 +287,9 @@ def ms_deform_attention(
     """
     b, cells, shared, depth = values.shape
     if cells != sum(h * w for h, w in spatial_shapes):
-        raise ModelError(f"{cells} values, but maps of {list(spatial_shapes)} (h, w) have another")
+        raise ModelError(
+            f"{cells} values, but maps of {list(spatial_shapes)} (h, w) have a different number"
+        )
     _, queries, heads, levels, points, _ = locations.shape
     first = torch.arange(b, device=values.device).view(b, 1, 1, 1) * (cells * shared)
     if shared > 1:

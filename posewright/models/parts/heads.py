@@ -156,4 +156,4 @@ def _head(
     if isinstance(codec, SimCC):
         tokens = token_blocks(neck, cells, skeleton)
         return SimCCHead(channels, len(skeleton), size, codec.bins, deconv=deconv, tokens=tokens)
-    raise UsageError(f"codec {codec.kind!r} cannot be the codec of a top-down head")
+    raise UsageError(f"a top-down head cannot use codec {codec.kind!r}")

@@ -6,7 +6,7 @@ coordinate_attention, se, sk, lsk: attention on the map that the backbone return
 gau, gau_softmax, gau_softmax_plus: a gated attention unit over the joints.
 semgcn, graformer: a graph block over the joints; one without links is left alone.
 a+b: both side by side on the same joints, their changes added.
-a*b: cross attention, in which b asks and a answers.
+a*b: cross attention, in which b gives the queries and a the keys and values.
 gau_deep: gated attention at three depths: over the cells of the backbone's map, over the joints
 before all other blocks and over the joints after them.
 """

@@ -41,7 +41,7 @@ class CropCache:
 
     An entry belongs to a file as it was (name, size, time of change), a box and this cache's
     settings; one of other settings or of an earlier file is never taken.  notes: what went wrong.
-    OutputError: the folder cannot be made.
+    OutputError: the folder cannot be created.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class CropCache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(f"{folder}: no cache can be made there ({error})") from error
+            raise OutputError(f"{folder}: cannot create a cache there ({error})") from error
 
     def cut(self, sample: Sample, box: Floats) -> Cut | str:
         """Return the crop of a person's box, made now if it is not there; what is wrong otherwise.
@@ -126,7 +126,7 @@ class CropCache:
         except OSError as error:
             part.unlink(missing_ok=True)
             if not self.notes:
-                self.notes.append(f"{self.folder}: crops cannot be kept ({error}); free space")
+                self.notes.append(f"{self.folder}: crops cannot be cached ({error}); free space")
 
 
 def _reach(codec: Codec, augment: Augmentation, skeleton: Skeleton) -> tuple[float, float]:

@@ -87,8 +87,8 @@ class Feed:
     ones.
 
     An image that cannot be read is noted once; in training the next one takes its place, in
-    validation the batch is smaller.  SourceError: nobody has a labelled joint, or no image can be
-    read.
+    validation the batch is smaller.  SourceError: no person has a labelled joint, or no image can
+    be read.
     """
 
     def __init__(

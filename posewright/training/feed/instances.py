@@ -1,4 +1,4 @@
-"""Instances: what a network is trained on one at a time, people or whole images."""
+"""Instances: the training examples of a network, people or whole images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OVERLAP = 0.5  # least IoU of a detected box with the person whose box it stands
 
 @dataclass(frozen=True, eq=False)
 class Instances:
-    """The instances of a data set: everybody with a labelled joint, crowds left out.
+    """The instances of a data set: all people with a labelled joint, without crowd regions.
 
     samples: of the data set.  sample: (M,) which one an instance is in.  person: (M,) number of the
     person there, -1 for a whole image.  truth: the M people, None for whole images.  unmatched:
@@ -37,7 +37,7 @@ class Instances:
     def of(cls, dataset: Dataset, top_down: bool, boxes: BoxFile | None = None) -> Instances:
         """Find them; `boxes`, of a detector, take the place of the labelled ones.
 
-        SourceError: there is nobody.
+        SourceError: there are no such people.
         """
         samples = dataset.samples
         found = [_people(s, boxes) if top_down else _picture(s) for s in samples]
@@ -45,8 +45,8 @@ class Instances:
         if not len(sample):
             what = f" in a box of {boxes.path}" if boxes is not None else ""
             raise SourceError(
-                f"{dataset.name}: nobody with a labelled joint{what} in {len(dataset)} images; "
-                f"look at it with posewright data check"
+                f"{dataset.name}: no person with a labelled joint{what} in {len(dataset)} images; "
+                f"inspect it with posewright data check"
             )
         person, corners, left = zip(*found, strict=True)
         truth = None

@@ -166,7 +166,7 @@ def test_a_full_disk_stops_no_training(
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="no cache can be made"):
+    with pytest.raises(OutputError, match="cannot create a cache"):
         CropCache(tmp_path / "file" / "crops", CODEC, AUGMENT, COCO17)
 
 

@@ -216,7 +216,7 @@ def test_instances_are_labelled_people(tmp_path: Path) -> None:
     assert Instances.of(data, True).person.tolist() == [0]
     pictures = Instances.of(data, False)
     assert len(pictures) == 1 and len(pictures.everybody(0)) == 2  # a box without joints is there
-    with pytest.raises(SourceError, match="nobody with a labelled joint"):
+    with pytest.raises(SourceError, match="no person with a labelled joint"):
         Instances.of(Dataset("a", COCO17, (three[:0],)), True)
 
 
