@@ -61,7 +61,8 @@ def read_apart(source: Path, target: Path, limits: Limits | None = None) -> dict
     """
     source = Path(source)
     if not source.is_file():
-        raise UsageError(f"{source}: no such file")
+        told = "is a folder; name the checkpoint in it" if source.is_dir() else "no such file"
+        raise UsageError(f"{source}: {told}")
     if is_safetensors(source):  # nothing but shapes and bytes, and what the process would answer in
         return read_checkpoint(source)
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from posewright.cli.common import add_class, left_out
+from posewright.errors import counted
 
 if TYPE_CHECKING:
     from posewright.datasets import Dataset
@@ -137,7 +138,8 @@ def _check(args: argparse.Namespace) -> int:
         print(json.dumps(report.to_dict()))
         return 3 if report.errors else 0
     print(
-        f"{args.data}: {report.pictures} images, {report.people} people, {report.skeleton}"
+        f"{args.data}: {counted(report.pictures, 'image', 'images')}, "
+        f"{counted(report.people, 'person', 'people')}, {report.skeleton}"
         + (f", class {report.class_name}" if report.class_name != "person" else "")
     )
     for finding in report.findings:

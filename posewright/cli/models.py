@@ -80,8 +80,8 @@ def _add_conversion(convert: argparse.ArgumentParser) -> None:
         metavar="NAME|LABELS|JOINTS",
         help=(
             "keypoints, if they differ from the variant's: the name of a skeleton, the "
-            "labels that the network was trained on, or keypoint names in order, comma- "
-            "separated"
+            "labels that the network was trained on, or keypoint names in order, "
+            "comma-separated"
         ),
     )
     convert.add_argument(

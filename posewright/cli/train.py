@@ -152,7 +152,8 @@ def _resumed(folder: Path, model: str) -> Recipe:
 
     file = folder / "recipe.toml"
     if not file.is_file():
-        raise UsageError(f"{folder} holds no recipe.toml; is it the folder of a run?")
+        told = "holds no recipe.toml" if folder.is_dir() else "no such folder"
+        raise UsageError(f"{folder}: {told}; give the folder of a run")
     recipe = Recipe.read(file)
     if model and model != recipe.model:
         raise UsageError(f"{folder} is a run of {recipe.model}, not of {model}")

@@ -98,7 +98,7 @@ def comparison_page(study: Study) -> str:
     head, rows = _main_table(study)
     drawn = [
         _against(study, "Accuracy and time", "ms per person", lambda row: row.cost.person_ms),
-        _against(study, "Accuracy and work", "GFLOPs per view", lambda row: row.cost.gflops),
+        _against(study, "Accuracy and work", "GMACs per view", lambda row: row.cost.gflops),
     ]
     parts = [
         page.note(_about(study)),
@@ -121,7 +121,7 @@ _HOW = (
     "Times are medians on one core (or the device) with warm caches, crops and decoding included, "
     "with the quartiles per image in brackets; memory is the peak of a process that runs this "
     "model "
-    "alone, its runtime included; GFLOPs are multiply-accumulates / 1e9. A dash means that the "
+    "alone, its runtime included; GMACs are multiply-accumulates / 1e9. A dash means that the "
     "value is unknown or was not measured."
 )
 
@@ -139,7 +139,7 @@ def _main_table(study: Study) -> tuple[list[str], list[list[str]]]:
         "model",
         "view",
         "params (M)",
-        "GFLOPs",
+        "GMACs",
         "ms per person",
         "ms per image",
         "memory (MiB)",

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from posewright.datasets.findings import Notes
@@ -29,6 +31,7 @@ __all__ = [
 
 OUTSIDE = "image skipped, its path leads out of the data set: give its folder with --images"
 _PROBES = 30  # names that are looked for before a folder is chosen
+_FOLDERS = 50  # of a set, in which images are looked for
 _UP = 3  # levels above the annotation file that are searched
 _OF_LABELS = re.compile(r"(annot(ation)?|label|json|xml|ann|gt)s?")  # names of folders
 
@@ -126,6 +129,9 @@ def _near(labels: Path) -> Iterable[Path]:
             if word:
                 yield up / word
                 yield up / "images" / word
+    # last, whatever the file is called: the folders of its set, as train2017 beside annotations
+    with suppress(OSError):
+        yield from islice((f for f in sorted(set_folder(labels).iterdir()) if f.is_dir()), _FOLDERS)
 
 
 def header_size(path: Path) -> tuple[int, int]:

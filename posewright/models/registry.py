@@ -94,7 +94,7 @@ def create(name: str, **options: Any) -> PoseModel:
     if name not in known:
         raise UsageError(
             f"no network {name!r}{nearest(name, known)}; `posewright models list` has them; one of "
-            "your own needs its file on the command line, -m FILE.py:NAME"
+            "your own needs its file on the command line, FILE.py:NAME"
         )
     build = known[name].build
     allowed = {*inspect.signature(build).parameters, "stn"}

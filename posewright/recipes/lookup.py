@@ -268,7 +268,10 @@ def find(name: str) -> Family:
         return Family((name,), variant.paper, lambda name: replace(recipe, model=name))
     if variant is not None:
         return Family((name,), "HRNet's: none is published for it", published.hrnet)
-    raise UsageError(f"no recipe for {name!r}{nearest(name, names())}; `posewright models list`")
+    raise UsageError(
+        f"no recipe for {name!r}{nearest(name, names())}; known networks: "
+        "`posewright models list`; a network of your own: -m FILE.py:NAME"
+    )
 
 
 def has_recipe(name: str) -> bool:

@@ -38,7 +38,9 @@ def parse_smoothing(text: str) -> Smoothing:
     """
     name, _, rest = text.strip().partition(":")
     if name not in METHODS:
-        raise UsageError(f"no smoothing {name!r}{nearest(name, METHODS)}; known: {[*METHODS]}")
+        raise UsageError(
+            f"no smoothing {name!r}{nearest(name, METHODS)}; known: {', '.join(METHODS)}"
+        )
     known = METHODS[name]
     settings = {key: default for key, (default, _, _) in known.items()}
     for place, word in enumerate(word for word in rest.split(",") if word.strip()):

@@ -12,7 +12,9 @@ import pytest
 
 from posewright.datasets import concat, open_dataset
 from posewright.datasets.base import Sample
+from posewright.datasets.formats.coco_out import write_coco
 from posewright.datasets.formats.cvat import parse_xml
+from posewright.datasets.synthetic import synth
 from posewright.errors import PosewrightError, SourceError, UsageError
 from posewright.skeletons import COCO17, CROWDPOSE14, MPII16
 
@@ -78,6 +80,20 @@ def test_halpe_finds_its_pictures_in_a_named_folder(data_dir: Path) -> None:
     formats = data_dir / "formats"
     data = open_dataset(formats / "halpe" / "test_halpe.json", images=formats / "coco")
     assert all(sample.image.is_file() for sample in data)
+
+
+@pytest.mark.parametrize(
+    "name", ["copy.json", "annotations/copy.json", "annotations/a/my copy.json"]
+)
+def test_images_are_found_whatever_the_file_is_called(tmp_path: Path, name: str) -> None:
+    out = tmp_path / "set"
+    write_coco({"train2017": synth(tmp_path / "drawn", 3, seed=0)}, out)
+    file = out / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    (out / "annotations" / "person_keypoints_train2017.json").rename(file)
+    found = open_dataset(file)
+    assert len(found) == 3
+    assert all(Path(str(sample.image)).is_file() for sample in found)
 
 
 def test_posetrack_keeps_video_identity_heads_and_ignore_regions(data_dir: Path) -> None:

@@ -367,7 +367,7 @@ def test_frozen_parts_and_transfer(data: Path, tmp_path: Path) -> None:
         (["DATA", "-m", "simcc_mobilenetv2", "epoch=3"], 2, "did you mean 'epochs'"),
         (["DATA", "-m", "simcc_mobilenetv2", "epochs=many"], 2, "epochs"),
         (["nowhere", "-m", "simcc_mobilenetv2"], 3, "nowhere"),
-        (["--resume", "nowhere"], 2, "is it the folder of a run"),
+        (["--resume", "nowhere"], 2, "no such folder; give the folder of a run"),
         (["DATA", "-m", "simcc_mobilenetv2", "val=last:99"], 2, "last:N"),
         (["DATA", "-m", "simcc_mobilenetv2", "oks_width=4"], 2, "leave it out"),
     ],
