@@ -85,7 +85,7 @@ REFERENCES = (
         "coco",
         "faster_coco_eval/keypoints_dataset_gt_dataset.json",
         "faster_coco_eval/keypoints_dataset_dt_dataset.json",
-        named("images people predictions", "1 14 128")
+        named("pictures people predictions", "1 14 128")
         | named(
             TEN,
             "0.5048844884488449 0.7227722772277227 0.6336633663366337 0.46633663366336636 "
@@ -124,7 +124,7 @@ REFERENCES = (
         "crowdpose",
         "crowdpose/crowdpose_val.json",
         "",
-        named("images AP AR", "2000 1.000 1.000"),
+        named("pictures AP AR", "2000 1.000 1.000"),
     ),
     Reference(
         "COCO boxes",

@@ -317,7 +317,7 @@ def test_unknown_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert predict(tmp_path, "x.jpg", "--save", "openpos") == 2
     assert "did you mean 'openpose'" in capsys.readouterr().err
     assert predict(tmp_path, "x.jpg", "--save", "alphapose,alphapose-cmu") == 2
-    assert "one file" in capsys.readouterr().err
+    assert "the same file" in capsys.readouterr().err
     assert predict(tmp_path, "x.jpg", "--min-score", "2") == 2
     assert predict(tmp_path, "x.jpg", "--nms", "pose") == 2
     assert not list(tmp_path.glob("*.part*"))

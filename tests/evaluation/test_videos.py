@@ -462,7 +462,11 @@ def test_options_of_the_verb(labels: Path, capsys: pytest.CaptureFixture[str]) -
         ("posetrack", (*model, "--reid", labels), "is for --tracker appearance"),
         ("posetrack", (*model, "--metrics", "mot"), "add --tracker NAME"),
         ("posetrack", (*model, "--tracker", "appearance"), "appearance"),
-        ("posetrack", (*model, "--tracker", "appearance", "--reid", "movenet-thunder"), "apart"),
+        (
+            "posetrack",
+            (*model, "--tracker", "appearance", "--reid", "movenet-thunder"),
+            "re-identification",
+        ),
         ("pck", (*model, "--tracker", "oks"), "pck has no videos"),
         ("posetrack", (*model, "--tracker", "oks", "-o", labels), "cannot be written"),
     ]

@@ -131,8 +131,8 @@ def test_convert_names_what_does_not_fit(model: PoseModel) -> None:
     with pytest.raises(ModelError) as caught:
         convert(state, family, model)
     message = str(caught.value)
-    assert "does not know: surprise.weight" in message and "\n" not in message
-    assert "missing: backbone.conv1.weight" in message
+    assert "unknown keys: surprise.weight" in message and "\n" not in message
+    assert "missing keys: backbone.conv1.weight" in message
     with pytest.raises(UsageError, match="did you mean 'simple_baselines'"):
         foreign("simple_baseline")
     counters = {k: v for k, v in published(model).items() if "num_batches" not in k}
@@ -147,7 +147,7 @@ def test_convert_a_checkpoint_and_predict(model: PoseModel, tmp_path: Path) -> N
     assert load_model(target)[0].codec.input_size == (192, 256)
     with pytest.raises(UsageError, match="no variant 'r50'"):
         convert_file(source, target, "simple_baselines", "r50")
-    with pytest.raises(ModelError, match="no network of hrnet fits"):
+    with pytest.raises(ModelError, match="no network of hrnet matches"):
         convert_file(source, target, "hrnet")
     image = np.zeros((300, 200, 3), np.uint8)
     pose = Pose(target, detector="whole-image", min_score=0, threads=1)
@@ -447,7 +447,7 @@ def test_a_backbone_of_imagenet_fills_what_it_has() -> None:
     assert len(loaded) == len(theirs) - 2 and left == []
     assert torch.equal(made.state_dict()["backbone.conv1.weight"], theirs["conv1.weight"])
     assert torch.equal(made.head.final_layer.weight, before)
-    with pytest.raises(ModelError, match="another network's"):
+    with pytest.raises(ModelError, match="belongs to another network"):
         load_backbone(create("hrnet_w32"), theirs, "imagenet_resnet")
 
 

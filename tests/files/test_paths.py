@@ -186,7 +186,7 @@ def labels(tmp_path: Path, names: list[str]) -> Path:
 def test_named_results_go_to_the_picture_of_their_folder(tmp_path: Path) -> None:
     truth = read_truth(labels(tmp_path, ["a/cam.jpg", "b/cam.jpg"]), 17)
     assert truth.rows(["b/cam.jpg", "x/a/cam.jpg"], Path("r.json")).tolist() == [1, 0]
-    with pytest.raises(UsageError, match=r"'c/cam\.jpg' fits a/cam\.jpg and b/cam\.jpg"):
+    with pytest.raises(UsageError, match=r"'c/cam\.jpg' matches a/cam\.jpg and b/cam\.jpg"):
         truth.rows(["c/cam.jpg"], Path("r.json"))
 
 
@@ -200,7 +200,7 @@ def test_a_name_of_several_pictures_is_not_guessed(
             found = [{"image_id": name, "category_id": 1, "keypoints": points, "score": 1}]
             file = put(tmp_path / "found.json", found)
             assert main(["eval", data, "--ann", str(ann), "--predictions", str(file)]) == code
-            assert ("fits 2 images of" in capsys.readouterr().err) == (code == 2)
+            assert ("matches 2 images of" in capsys.readouterr().err) == (code == 2)
 
 
 @pytest.mark.parametrize(("label", "disk"), [(NFC, NFD), (NFD, NFC)])

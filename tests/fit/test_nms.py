@@ -318,7 +318,7 @@ def test_the_verb_refuses_before_it_works(
     other = tiny_onnx(tmp_path / "five.onnx", SKELETON)
     command = ["fit", "nms", str(files[0]), "-o", str(tmp_path / "x.json"), "--detections"]
     assert main([*command, str(files[1]), "--into", str(other)]) == 2
-    assert "finds 5 joints" in capsys.readouterr().err
+    assert "predicts 5 joints" in capsys.readouterr().err
     assert main([*command, "nowhere.json"]) == 3
     assert not (tmp_path / "x.json").exists()
     (tmp_path / "no.json").write_text('{"kind": "pgpg"}')

@@ -100,7 +100,9 @@ def test_files_of_torchreid(quarter: PoseModel, prefix: str, tmp_path: Path) -> 
 def test_what_is_not_torchreid(quarter: PoseModel) -> None:
     family, state = foreign("torchreid"), published_keys(quarter)
     del state["conv2.0.conv2a.bn.weight"]
-    with pytest.raises(ModelError, match=r"missing: backbone\.conv2\.0\.streams\.0\.0\.bn\.weight"):
+    with pytest.raises(
+        ModelError, match=r"missing keys: backbone\.conv2\.0\.streams\.0\.0\.bn\.weight"
+    ):
         convert(state, family, quarter)
     with pytest.raises(ModelError, match=r"unknown keys: extra\.weight"):
         convert({**published_keys(quarter), "extra.weight": torch.zeros(1)}, family, quarter)

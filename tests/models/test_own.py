@@ -119,7 +119,7 @@ def test_its_runs_and_weights_need_the_file_again(folder: Path) -> None:
     )
     assert [code for code, _, _ in done] == [2, 4, 2, 2]
     for _, _, err in done[:2]:
-        assert "no network 'pebble'" in err and "-m FILE.py:NAME" in err
+        assert "no network 'pebble'" in err and "FILE.py:NAME" in err
     assert (folder / "ran").exists()  # by the third, which names it
     assert "my_net.py has no network 'other'; it has pebble" in done[2][2]
     assert "resumes with the data, network and folder of that run" in done[3][2]

@@ -169,7 +169,7 @@ def test_an_incomplete_transformers_file_is_refused() -> None:
     model = create("vitpose_s", **SMALL)
     state = hugging_face(model)
     del state["backbone.encoder.layer.7.attention.attention.key.bias"]
-    with pytest.raises(ModelError, match=r"missing: backbone\.blocks\.7\.attn\.qkv\.bias"):
+    with pytest.raises(ModelError, match=r"missing keys: backbone\.blocks\.7\.attn\.qkv\.bias"):
         convert(state, foreign("vitpose_hf"), model)
 
 

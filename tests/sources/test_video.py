@@ -36,7 +36,7 @@ def test_decoded_frames_are_freed_at_once(tmp_path: Path, address: str) -> None:
     write_video(path, "mp4", count=40)
 
     def held() -> int:
-        return sum(isinstance(each, av.VideoFrame) for each in gc.get_objects())
+        return sum(type(each) is av.VideoFrame for each in gc.get_objects())
 
     gc.collect()
     gc.disable()
