@@ -19,28 +19,7 @@ from posewright.smoothing.gaps import FILLED
 from posewright.smoothing.person import choose
 from posewright.writers import create_writer
 from posewright.writers.outputs import Summary
-
-POSE = np.array(
-    [
-        (0, -90),
-        (-5, -95),
-        (5, -95),
-        (-10, -92),
-        (10, -92),
-        (-22, -65),
-        (22, -65),
-        (-30, -30),
-        (30, -30),
-        (-32, 0),
-        (32, 0),
-        (-15, 0),
-        (15, 0),
-        (-16, 45),
-        (16, 45),
-        (-16, 90),
-        (16, 90),
-    ]
-)
+from tests.helpers.people import POSE
 
 
 def run(*args: object) -> int:

@@ -18,28 +18,8 @@ from posewright.trackers import Tracker, create_tracker
 from posewright.trackers.flow import Correspondences, OpticalFlow, Orb, inside
 from posewright.trackers.links import ENOUGH, Shapes, link_scores
 from posewright.trackers.poseflow import PoseFlowTracker
+from tests.helpers.people import POSE
 
-POSE = np.array(
-    [
-        (0, -90),
-        (-5, -95),
-        (5, -95),
-        (-10, -92),
-        (10, -92),
-        (-22, -65),
-        (22, -65),
-        (-30, -30),
-        (30, -30),
-        (-32, 0),
-        (32, 0),
-        (-15, 0),
-        (15, 0),
-        (-16, 45),
-        (16, 45),
-        (-16, 90),
-        (16, 90),
-    ]
-)  # a standing person of 185 px round the middle of the hips
 BLANK = np.zeros((0, 0, 3), np.uint8)
 NAMES = ("poseflow", "poseflow-original")
 

@@ -13,28 +13,8 @@ from posewright.errors import UsageError
 from posewright.people import Frame, People
 from posewright.skeletons import COCO17, Skeleton
 from posewright.trackers import Tracker, create_tracker
+from tests.helpers.people import POSE
 
-POSE = np.array(
-    [
-        (0, -90),
-        (-5, -95),
-        (5, -95),
-        (-10, -92),
-        (10, -92),
-        (-22, -65),
-        (22, -65),
-        (-30, -30),
-        (30, -30),
-        (-32, 0),
-        (32, 0),
-        (-15, 0),
-        (15, 0),
-        (-16, 45),
-        (16, 45),
-        (-16, 90),
-        (16, 90),
-    ]
-)  # a standing person of 185 px round the middle of the hips
 BLANK = np.zeros((0, 0, 3), np.uint8)
 
 
