@@ -59,6 +59,16 @@ def test_nobody_in_the_picture(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / "alphapose-results.json").read_text()) == []
 
 
+@pytest.mark.parametrize("name", ["nowhere.jpg", "empty"])
+def test_nothing_done_is_said_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert predict(tmp_path / "out", tmp_path / name) == 3
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("posewright: ") and err.count("\n") == 1
+
+
 def test_missing_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good = picture(tmp_path / "grey.png")
     assert predict(tmp_path / "out", tmp_path / "gray.png", good, "--save", "jsonl") == 3
