@@ -14,8 +14,11 @@ import av
 import cv2
 import pytest
 
+from posewright.checkpoints import foreigns
 from posewright.cli import build_parser, parse
 from posewright.cli.demo import CLIP
+from posewright.recipes.lookup import names
+from posewright.trackers import trackers
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -123,3 +126,11 @@ def test_a_walk_through_the_code_visits_at_most_ten_files(walk: str) -> None:
     words = {8: "eight", 9: "nine", 10: "ten"}
     page = (ROOT / "docs" / "concepts.md").read_text(encoding="utf-8")
     assert f"![The {words[len(visited)]} files that" in page.split(f"(walk-{walk}.svg)")[0]
+
+
+def test_the_comparison_in_the_readme_counts_what_there_is() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    trained = int(re.search(r"networks to train \| (\d+) ", text)[1])  # type: ignore[index]
+    loaded = int(re.search(r"other projects \| (\d+) families", text)[1])  # type: ignore[index]
+    assert (trained, loaded) == (len(names()), len(foreigns()))
+    assert "identities in the result | six |" in text and len(trackers()) == 6

@@ -73,7 +73,10 @@ def errors(folder: Path, networks: dict[tuple[str, str], str]) -> dict[str, floa
         report = parity.check(path)
         print(report, file=sys.stderr, flush=True)
         system, _, variant = report.name.partition("__")
-        family, _ = parity.find(system, variant)
+        try:
+            family, _ = parity.find(system, variant)
+        except KeyError:  # the reference of a network that is not in the zoo
+            continue
         original = next(v for v in family.variants if parity.plain(v) == variant)
         name = networks.get((family.name, original))
         if name and report.passed:
