@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import pickletools
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,11 +73,14 @@ def read_pickle(data: bytes, find: Find) -> tuple[Any, int]:
     reader = _Reader(find)
     last = 0
     try:
-        for count, (op, arg, position) in enumerate(pickletools.genops(data)):
-            if count > _LIMIT:
-                raise ModelError("the checkpoint's pickle has too many instructions")
-            reader.step(op.name, arg)
-            last = position or 0
+        with warnings.catch_warnings():
+            # pickletools unescapes texts, and Python warns of an escape that it does not know
+            warnings.simplefilter("ignore", DeprecationWarning)
+            for count, (op, arg, position) in enumerate(pickletools.genops(data)):
+                if count > _LIMIT:
+                    raise ModelError("the checkpoint's pickle has too many instructions")
+                reader.step(op.name, arg)
+                last = position or 0
         return reader.stack[-1], last + 1
     except (
         ValueError,
