@@ -102,6 +102,7 @@ AREAS = (
             "draw.py",
             "trackers/",
             "smoothing/",
+            "measure/",
             "machine.py",
             "extras.py",
             "errors.py",
