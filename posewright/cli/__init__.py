@@ -24,6 +24,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from textwrap import TextWrapper
 from typing import TYPE_CHECKING, NoReturn
 
 from posewright import __version__
@@ -78,11 +79,12 @@ class Parser(argparse.ArgumentParser):
 
 
 class Paragraphs(argparse.HelpFormatter):
-    """Help whose paragraphs are filled to the width of the terminal."""
+    """Help whose paragraphs are filled to the width of the terminal; names stay in one piece."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        fill = super()._fill_text
-        return "\n\n".join(fill(part, width, indent) for part in text.strip().split("\n\n"))
+        wrapper = TextWrapper(width, indent, indent, break_on_hyphens=False, break_long_words=False)
+        parts = (" ".join(part.split()) for part in text.split("\n\n"))
+        return "\n\n".join(map(wrapper.fill, filter(None, parts)))
 
 
 def build_parser() -> Parser:

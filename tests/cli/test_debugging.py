@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from posewright import __version__
-from posewright.cli import VERBS, build_parser, doctor, main
+from posewright.cli import VERBS, build_parser, doctor, main, train
 from posewright.errors import OutputError, UsageError
 from tests.helpers.runs import run
 
@@ -234,6 +234,18 @@ def test_no_report_where_nothing_failed(
     monkeypatch.setattr(VERBS["bench"], "run", verb)
     monkeypatch.setattr(sys.stderr, "close", lambda: None)  # as for a pipe that nobody reads
     assert main(["bench", "--debug"]) == code and not list(here.iterdir())
+
+
+@pytest.mark.parametrize("debug", [[], ["--debug"]])
+def test_the_processes_of_a_training_write_reports_too(
+    debug: list[str], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[dict[str, str]] = []
+    monkeypatch.setattr(subprocess, "Popen", lambda command, env: started.append(env))
+    monkeypatch.setattr(train, "_wait", lambda children: 0)
+    assert main(["train", "labels", "-m", "hrnet_w32", "--devices", "2", *debug]) == 0
+    assert len(started) == 2
+    assert all(("POSEWRIGHT_DEBUG" in env) == bool(debug) for env in started)
 
 
 def test_a_wrong_command_line_has_no_report(here: Path) -> None:
