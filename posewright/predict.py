@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from posewright.errors import PosewrightError, SourceError, UsageError, counted
-from posewright.people import Frame
+from posewright.pipeline.header import with_settings
+from posewright.pipeline.saved import Saved
 from posewright.results import Result
 from posewright.smoothing import Chain, Smoothing, create_smoother, smoothed
-from posewright.smoothing.person import check_choice, choose, only
+from posewright.smoothing.person import only
 from posewright.sources import gathered, open_source
 from posewright.sources.base import check_rate
 from posewright.sources.planning import plan, shown
 from posewright.trackers import Tracker, create_tracker
 from posewright.writers import Format, WriterOptions, formats
-from posewright.writers.outputs import Outputs, Summary
+from posewright.writers.outputs import Asked, Outputs, Summary
 from posewright.writers.sparing import spare_films, spare_inputs
 
 if TYPE_CHECKING:
@@ -68,6 +66,8 @@ def predict_to(
     summary, start = Summary(), time.perf_counter()
     if tracker is None and (smooth is not None or gap is not None):
         raise UsageError("smoothing and gap filling need identities; add --track (tracker=...)")
+    told = {"tracker": _name(tracker), "smooth": _name(smooth), "gap": gap}
+    told["fps"] = options.get("fps")
     if isinstance(tracker, str):
         tracker = create_tracker(tracker, skeleton=pose.skeleton, embed=pose.embed)
     chosen = formats(save).values()
@@ -84,8 +84,8 @@ def predict_to(
     ids: set[int] = set()
     read = gathered(planned.sources) if _follows(tracker, chosen, options) else planned.sources
     with Outputs.open(save, out, writing, summary) as outputs:
-        asked = _Asked(summary, stopped)
-        run = _Run(summary, outputs, ids, smoothing, progress, asked, start)
+        asked = Asked(summary, stopped)
+        run = _Run(summary, outputs, ids, smoothing, progress, asked, start, told)
         for source in read:
             if tracker is not None:
                 tracker.reset()
@@ -96,6 +96,13 @@ def predict_to(
     summary.seconds = time.perf_counter() - start
     summary.notes += _nobody(pose, summary, options.get("boxes"))
     return summary
+
+
+def _name(method: object) -> Any:
+    """Return what the header of results says of a tracker or smoother."""
+    if method is None or isinstance(method, str):
+        return method
+    return asdict(method) if is_dataclass(method) else type(method).__name__
 
 
 def _files(pose: Pose, writing: WriterOptions | None, boxes: Any) -> list[Path]:
@@ -140,28 +147,6 @@ class _Smoothing:
         )
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """Asks whether to stop, until it was so, and notes that in the summary."""
-
-    summary: Summary
-    stopped: Callable[[], int]
-
-    def __call__(self) -> bool:
-        number = 0 if self.summary.interrupted else self.stopped()
-        if number:
-            self.summary.interrupted = True
-            self.summary.signal = 0 if number is True else number
-        return self.summary.interrupted
-
-    def until(self, results: Iterable[Result]) -> Iterator[Result]:
-        """Yield results until a stop is requested; the current one is the last."""
-        for result in results:
-            yield result
-            if self():
-                return
-
-
 @dataclass
 class _Run:
     """One source of a run."""
@@ -171,8 +156,10 @@ class _Run:
     ids: set[int]
     smoothing: _Smoothing
     progress: Callable[[Progress], None] | None
-    asked: _Asked
+    asked: Asked
     start: float
+    told: dict[str, Any]  # settings beside those of the networks, for the header
+    _last: tuple[Mapping[str, Any], dict[str, Any]] | None = None
 
     def source(self, pose: Pose, source: Any, **options: Any) -> None:
         try:
@@ -194,7 +181,7 @@ class _Run:
             self._take_all(smoother.finish())
             self.summary.notes += [*smoother.notes, *getattr(stream.source, "notes", ())]
 
-    def saved(self, saved: _Saved, chosen: Sequence[int] | None) -> None:
+    def saved(self, saved: Saved, chosen: Sequence[int] | None) -> None:
         smoother = self.smoothing.start(saved.fps)
         for number, results in saved.sequences():
             kept = results if chosen is None else _alone(results, chosen[number])
@@ -209,6 +196,7 @@ class _Run:
 
     def _take(self, result: Result) -> None:
         summary = self.summary
+        result = result.replace(run=self._header(result.run))
         if result.status == "ok":
             summary.frames += 1
             summary.people += len(result)
@@ -220,6 +208,12 @@ class _Run:
         else:
             summary.add_bad(result.source, result.message)
         self.outputs.write(result)
+
+    def _header(self, run: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the header's entries with the settings of this run; the same object each time."""
+        if self._last is None or self._last[0] is not run:
+            self._last = run, with_settings(run, self.told)
+        return self._last[1]
 
     def _report(self, name: str, done: int, total: int | None) -> None:
         if self.progress is not None:
@@ -253,15 +247,17 @@ def track_to(
     for option in [*asking, *(["--tracker appearance"] if tracker == "appearance" else [])]:
         raise UsageError(f"{option} needs images, which saved poses do not contain; use predict")
     check_rate(fps)
+    told = {"tracker": tracker, "smooth": _name(smooth), "gap": gap, "person": person}
     summary, start = Summary(), time.perf_counter()
     smoothing = _Smoothing(smooth, gap)
-    saved = _Saved(path, tracker, fps)
-    asked, ids = _Asked(summary, stopped), set[int]()
+    saved = Saved(path, tracker, fps)
+    asked, ids = Asked(summary, stopped), set[int]()
     chosen = None if person is None else saved.choose(person, asked)
     if not summary.interrupted:
         spare_inputs(out, save, [path])
         with Outputs.open(save, out, writing, summary) as outputs:
-            _Run(summary, outputs, ids, smoothing, None, asked, start).saved(saved, chosen)
+            run = _Run(summary, outputs, ids, smoothing, None, asked, start, told)
+            run.saved(saved, chosen)
     summary.ids = len(ids)
     summary.seconds = time.perf_counter() - start
     return summary
@@ -270,65 +266,3 @@ def track_to(
 def _alone(results: Iterable[Result], person: int) -> Iterator[Result]:
     """Yield every frame with that person only, or nobody."""
     return (result.replace(people=only(result.people, person)) for result in results)
-
-
-@dataclass(frozen=True)
-class _Saved:
-    """The sequences of a file of poses, tracked as they are read; they can be read again."""
-
-    path: Path
-    tracker: str
-    fps: float
-
-    def sequences(self) -> Iterator[tuple[int, Iterator[Result]]]:
-        """Yield the number and the results of each sequence; consume each before the next."""
-        for number, pairs in groupby(self._numbered(), lambda pair: pair[0]):
-            yield number, (result for _, result in pairs)
-
-    def choose(self, person: str, asked: _Asked) -> list[int]:
-        """Return the identity that `person` means in each sequence; some, where that is stopped."""
-        check_choice(person)
-        chosen = []
-        for _, results in self.sequences():
-            chosen.append(choose(asked.until(results), person))
-            if asked.summary.interrupted:
-                return chosen
-        if person.isdecimal() and chosen and max(chosen) < 0:
-            raise UsageError(
-                f"{self.path} has no person {person}; run `posewright track` without --person to "
-                "see the identities"
-            )
-        return chosen
-
-    def _numbered(self) -> Iterator[tuple[int, Result]]:
-        """Yield results with identities, and the number of their sequence."""
-        from posewright.readers import read_results
-        from posewright.readers.results import is_jsonl
-
-        timed = not self.path.is_dir() and is_jsonl(self.path)
-        tracker: Tracker | None = None
-        number, last, sequence = -1, 0, ""
-        for saved in read_results(self.path):
-            result = self._timed(saved, timed and saved.sequence == saved.source)
-            if tracker is None and self.tracker != "none":
-                tracker = create_tracker(self.tracker, skeleton=result.skeleton, fps=self.fps)
-            if result.sequence != sequence or result.frame <= last or number < 0:
-                number += 1
-                if tracker is not None:
-                    tracker.reset()
-            last, sequence = result.frame, result.sequence
-            yield number, result if tracker is None else self._tracked(tracker, result)
-
-    def _timed(self, result: Result, video: bool) -> Result:
-        """Return the result with a time, by the number of its frame where it carries none.
-
-        video: it has its own, also where that is 0.
-        """
-        return result.replace(time=result.time or (0.0 if video else result.frame / self.fps))
-
-    def _tracked(self, tracker: Tracker, result: Result) -> Result:
-        if result.status != "ok":
-            return result
-        blank = np.zeros((0, 0, 3), np.uint8)  # the tracker looks at poses only
-        frame = Frame(blank, result.frame, result.time, result.source, sequence=result.sequence)
-        return result.replace(people=tracker(frame, result.people))

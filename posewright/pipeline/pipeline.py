@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -46,7 +46,8 @@ class Pipeline:
     every n-th frame only and follow the tracker's boxes in between.  refine: refines the joints of
     the people that are kept.  estimate: how the model is run on people; `crowd.estimate_all`
     assigns joints among those who overlap.  threads: frames processed at once, one core each.
-    window: frames per work item.  keep_images: results carry pixels.
+    window: frames per work item.  keep_images: results carry pixels.  header: what results state of
+    the run, see Result.run.
 
     Memory is bounded: at most (threads + 1) * window frames are held, whatever the source's length.
     """
@@ -65,6 +66,7 @@ class Pipeline:
     batch: int = 4
     keep_images: bool = False
     estimate: Callable[..., list[People]] = estimate_all
+    header: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.threads = self.threads or os.cpu_count() or 1
@@ -220,6 +222,7 @@ class Pipeline:
             image,
             frame.sequence,
             frame.pixel_aspect,
+            self.header,
         )
 
 

@@ -9,6 +9,7 @@ numbered        img_%04d.jpg
 skipped         what a folder holds besides images
 guard           decoding within limits; with inside, tiff, scans, depth, orientation, verify
 arrays          images in memory
+content         bytes and open files
 video           video files
 decoder         frames in order, lost ones among them; with waiting, avi
 decoding        FFmpeg, fenced in
@@ -44,6 +45,7 @@ from posewright.sources.address import (
 )
 from posewright.sources.arrays import Color, memory_loads
 from posewright.sources.base import Frames, Kind, Source, check_rate
+from posewright.sources.content import as_file, content_load, open_content
 from posewright.sources.images import (
     Load,
     file_frame,
@@ -62,7 +64,8 @@ __all__ = ["Color", "Frames", "Kind", "Source", "gathered", "open_source", "toge
 
 SUPPORTED = (
     "an image, a folder, a glob, a pattern (img_%04d.jpg), a .txt list, a .zip of images, a "
-    "video, a camera number, a stream's address, an array, a PIL image, a Frame or a list of images"
+    "video, a camera number, a stream's address, bytes, an open file, an array, a PIL image, a "
+    "Frame or a list of images"
 )
 
 
@@ -81,8 +84,9 @@ def open_source(
     spec: a path of an image (JPEG, PNG, WebP, TIFF, BMP), folder, glob, .txt list, .zip or video;
     a pattern of numbered images ("img_%04d.jpg"), whose frames have the numbers in the names;
     a camera (3, "camera:3", or "3" where no file has that name); an address rtsp:// http:// rtmp://
-    udp://; a uint8 array (H, W), (H, W, 3) or (N, H, W, 3); a PIL image; a Frame; an iterable of
-    such images; a Source.
+    udp://; the bytes of an image or a video, or a binary file that is open and can be sought; a
+    uint8 array (H, W), (H, W, 3) or (N, H, W, 3); a PIL image; a Frame; an iterable of such images;
+    a Source.
     color: channel order of arrays.  max_pixels: a larger image or video is not decoded.
     latest: cameras and streams yield the newest image and drop late ones.  retry_s: seconds without
     an image after which a camera or stream is abandoned.  fps: frame rate that gives timestamps to
@@ -113,7 +117,9 @@ def open_source(
     if loads is not None:
         name = getattr(spec, "name", "") or getattr(spec, "filename", "") or "array"
         return pictures(str(name), loads, len(loads), ExitStack(), fps=fps)
-    if isinstance(spec, Iterable) and not isinstance(spec, (bytes, bytearray, dict)):
+    if (content := as_file(spec)) is not None:
+        return open_content(content, max_pixels, fps)
+    if isinstance(spec, Iterable) and not isinstance(spec, dict):
         return _open_many(spec, color, max_pixels, fps)
     raise UsageError(f"cannot read frames from {type(spec).__name__}; pass {SUPPORTED}")
 
@@ -231,6 +237,8 @@ def _item_loads(
     loads = memory_loads(item, color, max_pixels)
     if loads is not None:
         return loads
+    if (content := as_file(item)) is not None:
+        return [content_load(content, max_pixels)]
     if not isinstance(item, (str, os.PathLike)):
         raise UsageError(f"{type(item).__name__} in a list is not an image; pass images only")
     name = os.fsdecode(item)

@@ -14,8 +14,9 @@ from posewright.files.paths import PathIndex
 from posewright.files.values import dumps, plain
 from posewright.people import Floats, People, triples, xywh
 from posewright.results import Result
+from posewright.schema.rows import sequence_of
 from posewright.writers import WriterOptions
-from posewright.writers.names import Sequences, sequence_of
+from posewright.writers.names import Sequences
 from posewright.writers.text import TextWriter
 
 __all__ = ["CocoForm", "KnownImages", "create", "person_scores"]

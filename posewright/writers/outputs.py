@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from posewright.files.part import explain
 from posewright.results import Result
 from posewright.writers import FORMATS, Writer, WriterOptions, create_writer, formats
 
-__all__ = ["Outputs", "Summary"]
+__all__ = ["Asked", "Outputs", "Summary"]
 
 MAX_LISTED = 100
 
@@ -59,6 +59,28 @@ class Summary:
         self.bad_frames += 1
         if len(self.bad) < MAX_LISTED:
             self.bad.append((name, message))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Asks whether to stop, until it was so, and notes that in the summary."""
+
+    summary: Summary
+    stopped: Callable[[], int]
+
+    def __call__(self) -> bool:
+        number = 0 if self.summary.interrupted else self.stopped()
+        if number:
+            self.summary.interrupted = True
+            self.summary.signal = 0 if number is True else number
+        return self.summary.interrupted
+
+    def until(self, results: Iterable[Result]) -> Iterator[Result]:
+        """Yield results until a stop is requested; the current one is the last."""
+        for result in results:
+            yield result
+            if self():
+                return
 
 
 class Outputs:

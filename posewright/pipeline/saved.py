@@ -1,0 +1,81 @@
+"""Saved poses, tracked as they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from posewright.errors import UsageError
+from posewright.people import Frame
+from posewright.readers import read_results
+from posewright.readers.results import is_jsonl
+from posewright.results import Result
+from posewright.smoothing.person import check_choice, choose
+from posewright.trackers import Tracker, create_tracker
+from posewright.writers.outputs import Asked
+
+__all__ = ["Saved"]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The sequences of a file of poses, tracked as they are read; they can be read again."""
+
+    path: Path
+    tracker: str
+    fps: float
+
+    def sequences(self) -> Iterator[tuple[int, Iterator[Result]]]:
+        """Yield the number and the results of each sequence; consume each before the next."""
+        for number, pairs in groupby(self._numbered(), lambda pair: pair[0]):
+            yield number, (result for _, result in pairs)
+
+    def choose(self, person: str, asked: Asked) -> list[int]:
+        """Return the identity that `person` means in each sequence; some, where that is stopped."""
+        check_choice(person)
+        chosen = []
+        for _, results in self.sequences():
+            chosen.append(choose(asked.until(results), person))
+            if asked.summary.interrupted:
+                return chosen
+        if person.isdecimal() and chosen and max(chosen) < 0:
+            raise UsageError(
+                f"{self.path} has no person {person}; run `posewright track` without --person to "
+                "see the identities"
+            )
+        return chosen
+
+    def _numbered(self) -> Iterator[tuple[int, Result]]:
+        """Yield results with identities, and the number of their sequence."""
+        timed = self.path.suffix.lower() == ".parquet"
+        timed = timed or (not self.path.is_dir() and is_jsonl(self.path))
+        tracker: Tracker | None = None
+        number, last, sequence = -1, 0, ""
+        for saved in read_results(self.path):
+            result = self._timed(saved, timed and saved.sequence == saved.source)
+            if tracker is None and self.tracker != "none":
+                tracker = create_tracker(self.tracker, skeleton=result.skeleton, fps=self.fps)
+            if result.sequence != sequence or result.frame <= last or number < 0:
+                number += 1
+                if tracker is not None:
+                    tracker.reset()
+            last, sequence = result.frame, result.sequence
+            yield number, result if tracker is None else self._tracked(tracker, result)
+
+    def _timed(self, result: Result, video: bool) -> Result:
+        """Return the result with a time, by the number of its frame where it carries none.
+
+        video: it has its own, also where that is 0.
+        """
+        return result.replace(time=result.time or (0.0 if video else result.frame / self.fps))
+
+    def _tracked(self, tracker: Tracker, result: Result) -> Result:
+        if result.status != "ok":
+            return result
+        blank = np.zeros((0, 0, 3), np.uint8)  # the tracker looks at poses only
+        frame = Frame(blank, result.frame, result.time, result.source, sequence=result.sequence)
+        return result.replace(people=tracker(frame, result.people))
