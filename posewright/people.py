@@ -167,8 +167,9 @@ class People:
         at = [index] if isinstance(index, (int, np.integer)) else index
         if isinstance(at, (list, tuple)):  # numpy takes a tuple for one number per axis
             at = np.array(at, None if len(at) else np.int64)
-        arrays = (getattr(self, name) for name in self.__slots__)
-        return People(*(None if array is None else array[at] for array in arrays))
+        arrays = [(name, getattr(self, name)) for name in self.__slots__]
+        taken: dict[str, Any] = {name: None if a is None else a[at] for name, a in arrays}
+        return replace(self, **taken)
 
     def __iter__(self) -> Iterator[People]:
         return (self[i] for i in range(len(self)))
@@ -197,9 +198,9 @@ def _joined(parts: Sequence[People], name: str) -> NDArray[Any] | None:
     """Return an array that some of the parts may lack; unknown for those, None where all do."""
     if all(getattr(part, name) is None for part in parts):
         return None
-    blank = (np.full(p.scores.shape, np.nan, np.float32) for p in parts)
+    blank: list[NDArray[Any]] = [np.full(p.scores.shape, np.nan, np.float32) for p in parts]
     if name == "extra":
-        blank = (np.full(len(p), None, object) for p in parts)
+        blank = [np.full(len(p), None, object) for p in parts]
     arrays = [getattr(part, name) for part in parts]
     return np.concatenate([b if a is None else a for a, b in zip(arrays, blank, strict=True)])
 

@@ -115,12 +115,8 @@ class Pose:
         named = (model, weights, detector, refine, reid)
         # what this object was read from
         self.files = [Path(n) for n in named if isinstance(n, (str, Path)) and os.path.isfile(n)]
-        self._named = {
-            "model": weights or model,
-            "detector": "nanodet-g-person" if detector == "auto" else detector,
-            "refine": refine,
-            "reid": reid,
-        }
+        boxes = "nanodet-g-person" if detector == "auto" else detector
+        self._named = {"model": weights or model, "detector": boxes, "refine": refine, "reid": reid}
         self._nms = nms if isinstance(nms, str) else asdict(nms)
         threads = threads or os.cpu_count() or 1
         load_next = partial(
@@ -199,7 +195,8 @@ class Pose:
             found["refine"] = pipeline.refine.model
         if self.embed is not None:
             found["reid"] = self.embed.model
-        settings = {"min_score": pipeline.min_score, "flip": pipeline.flip, "nms": self._nms}
+        settings: dict[str, Any] = {"min_score": pipeline.min_score, "flip": pipeline.flip}
+        settings["nms"] = self._nms
         settings["max_people"] = pipeline.max_people
         settings["det_score"] = getattr(getattr(self.detector, "codec", None), "threshold", None)
         return used({name: (net, self._named[name]) for name, net in found.items()}, settings)

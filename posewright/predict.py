@@ -98,11 +98,13 @@ def predict_to(
     return summary
 
 
-def _name(method: object) -> Any:
+def _name(method: Any) -> Any:
     """Return what the header of results says of a tracker or smoother."""
     if method is None or isinstance(method, str):
         return method
-    return asdict(method) if is_dataclass(method) else type(method).__name__
+    if is_dataclass(method) and not isinstance(method, type):
+        return asdict(method)
+    return type(method).__name__
 
 
 def _files(pose: Pose, writing: WriterOptions | None, boxes: Any) -> list[Path]:

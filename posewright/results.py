@@ -134,10 +134,9 @@ class Result:
         """
         if isinstance(source, Path):
             source = contents(source)
-        elif not isinstance(source, (str, bytes)):
-            source = source.read()
+        text = source if isinstance(source, (str, bytes)) else source.read()
         try:
-            data = parsed(source)
+            data = parsed(text)
         except ValueError as error:
             raise SourceError(f"this is not the result of a frame ({error})") from error
         return cls.from_dict(data)

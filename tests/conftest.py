@@ -45,7 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def every_row_is_valid() -> Iterator[None]:
-    """Validate each row and header that any test writes by the schema that docs/outputs.md states."""
+    """Validate each row and header that a test writes by the schema of docs/outputs.md."""
     validator = jsonschema_rs.validator_for(json_schema())
     add, write = LinesForm.add, ParquetWriter.write
 

@@ -15,7 +15,7 @@ from posewright.weights.receipt import sha256
 
 __all__ = ["used", "with_settings"]
 
-_COMPUTING = ("numpy", "opencv-python-headless", "av", "onnxruntime", "openvino", "torch")
+_COMPUTING = ("numpy", "opencv-python-headless", "av")  # beside the runtime, which says its own
 
 
 def used(networks: Mapping[str, tuple[Any, Any]], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,12 +26,11 @@ def used(networks: Mapping[str, tuple[Any, Any]], settings: Mapping[str, Any]) -
     """
     from posewright import __version__
 
-    versions = {name: package_version(name) for name in _COMPUTING}
     return {
         "posewright": __version__,
         **{purpose: _network(*loaded) for purpose, loaded in networks.items()},
         "settings": dict(settings),
-        "libraries": {name: v for name, v in versions.items() if v != "not installed"},
+        "libraries": {name: package_version(name) for name in _COMPUTING},
         "processor": cpu_name(),
     }
 

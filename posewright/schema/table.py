@@ -97,6 +97,7 @@ def _starts(table: Table, skeleton: Skeleton) -> list[int]:
     joint = np.array([where.get(name, -1) for name in table["joint"].tolist()])
     person = table["person"]
     again = (person[1:] < person[:-1]) | ((person[1:] == person[:-1]) & (joint[1:] <= joint[:-1]))
+    again |= person[:-1] < 0  # nobody
     for name in _OF_FRAME:
         again |= table[name][1:] != table[name][:-1]
     return [0, *(np.flatnonzero(again) + 1).tolist()]
@@ -122,19 +123,21 @@ def _frame(lines: Table, skeleton: Skeleton) -> dict[str, Any]:
 def _people(lines: Table, skeleton: Skeleton) -> People:
     joints = [name for name in lines["joint"].tolist() if name is not None]
     each = len(skeleton) if joints else 1
-    n = 0 if lines["person"][0] < 0 else len(lines["person"]) // each
-    if not n:
+    if lines["person"][0] < 0:
         return People.empty(skeleton)
+    n = len(lines["person"]) // each
     if joints != list(skeleton.joints) * n and joints:
         raise ValueError(f"the joints of frame {lines['frame'][0]} are not those of the skeleton")
-    if not np.array_equal(lines["person"], np.repeat(np.arange(n), each)):
+    if not n or not np.array_equal(lines["person"], np.repeat(np.arange(n), each)):
         raise ValueError(f"the people of frame {lines['frame'][0]} are not whole")
     shape = n, len(skeleton) if joints else 0
     first = {name: lines[name][::each] for name in (*_BOX, "id")}
     boxes = finite(np.stack([first[name] for name in _BOX], 1))
     points = [finite(lines[name][: shape[0] * shape[1]]).reshape(shape) for name in ("x", "y")]
     scores = finite(lines["score"][: shape[0] * shape[1]]).reshape(shape)
-    more = {name: lines[name][: shape[0] * shape[1]].reshape(shape) for name in OPTIONAL}
+    more: dict[str, Any] = {
+        name: lines[name][: shape[0] * shape[1]].reshape(shape) for name in OPTIONAL
+    }
     return People(
         boxes[:, :4],
         boxes[:, 4],

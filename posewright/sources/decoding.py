@@ -41,7 +41,9 @@ def open_container(
         "rtsp_transport": "tcp",  # over UDP images lose slices
     }
     try:
-        container = av.open(url, options=options, timeout=timeout, metadata_errors="replace")
+        container: InputContainer = av.open(
+            url, "r", options=options, timeout=timeout, metadata_errors="replace"
+        )
     except AV_ERRORS as error:
         raise SourceError(
             f"cannot open {name}: {why(error)}; it must be an image (JPEG, PNG, WebP, TIFF, BMP), "
