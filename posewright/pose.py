@@ -21,7 +21,7 @@ from posewright.people import People
 from posewright.pipeline.crowd import estimate_all as crowd_estimate_all
 from posewright.pipeline.embedder import Embedder
 from posewright.pipeline.estimate import Boxes, WholeImage, estimate_all, find_people
-from posewright.pipeline.pipeline import Pipeline
+from posewright.pipeline.pipeline import Pipeline, Records
 from posewright.pipeline.refiner import Refiner
 from posewright.results import Result
 from posewright.runtimes import Model, Precision, Runtime, load_model
@@ -62,9 +62,7 @@ class Stream(Iterator[Result]):
 
     def close(self) -> None:
         """Stop the work in progress and close the source."""
-        close = getattr(self._results, "close", None)
-        if close is not None:
-            close()
+        getattr(self._results, "close", lambda: None)()
         self.source.close()
 
 
@@ -263,6 +261,7 @@ class Pose:
         tracker: Tracker | str | None = None,
         det_every: int = 1,
         keep_images: bool = False,
+        records: Records | None = None,
     ) -> Iterator[Result]:
         if isinstance(tracker, str):
             fps = source.fps or 30.0
@@ -273,6 +272,7 @@ class Pose:
             tracker=tracker,
             det_every=det_every,
             keep_images=keep_images,
+            records=records,
             window=1 if source.kind == "stream" else self.pipeline.window,
         )
         return pipeline.run(source)
