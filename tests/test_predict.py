@@ -23,6 +23,7 @@ from posewright.writers import WriterOptions
 from posewright.writers.encoders import _Film
 from posewright.writers.journal import JOURNAL, Journal
 from posewright.writers.outputs import Summary
+from tests.helpers.disks import enlarge, mounted
 from tests.helpers.sequences import Network, saved, somebody
 from tests.helpers.videos import write_video
 
@@ -231,6 +232,25 @@ def test_a_full_disk_of_the_journal_stops_no_run(
     pose = Walking()
     run(source, out, pose, resume=True)
     assert pose.computed[0][1] == 5 and content(out) == content(tmp_path / "whole")
+
+
+@both
+@pytest.mark.parametrize("size", ["24k", "64k"])
+def test_a_full_disk_is_made_good_once_there_is_room(
+    source: Path, size: str, tmp_path: Path
+) -> None:
+    save = [name for name in ALL if name != "video"]
+    run(source, tmp_path / "whole", save=save)
+    with mounted(tmp_path / "disk", f"size={size}") as disk:
+        try:
+            summary = run(source, disk, save=save)
+            assert summary.exit_code == 4
+        except OutputError as error:
+            assert "the disk is full" in str(error)
+        assert (disk / JOURNAL).exists() and not list(disk.glob("*.part-*"))
+        enlarge(disk, "50m")
+        assert run(source, disk, save=save, resume=True).exit_code in (0, 3)
+        assert content(disk) == content(tmp_path / "whole")
 
 
 # --- what is refused, and what is told -----------------------------------------------------------

@@ -246,7 +246,7 @@ def _differences(was: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, An
 def _parsed(line: bytes) -> Any:
     """Return the value of a line; ValueError where it is torn or damaged."""
     if not line.endswith(b"\n") or int(line[:8], 16) != zlib.crc32(line[9:-1]):
-        raise ValueError("a torn line")
+        raise ValueError  # torn or damaged
     return json.loads(line[9:])
 
 
