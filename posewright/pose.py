@@ -29,7 +29,7 @@ from posewright.pipeline.loading import (
     load_detector,
     misfit,
 )
-from posewright.pipeline.pipeline import Pipeline
+from posewright.pipeline.pipeline import Pipeline, Records
 from posewright.pipeline.refiner import Refiner
 from posewright.results import Result
 from posewright.runtimes import Model, Precision, Runtime
@@ -66,9 +66,7 @@ class Stream(Iterator[Result]):
 
     def close(self) -> None:
         """Stop the work in progress and close the source."""
-        close = getattr(self._results, "close", None)
-        if close is not None:
-            close()
+        getattr(self._results, "close", lambda: None)()
         self.source.close()
 
 
@@ -285,6 +283,7 @@ class Pose:
         tracker: Tracker | str | None = None,
         det_every: int = 1,
         keep_images: bool = False,
+        records: Records | None = None,
     ) -> Iterator[Result]:
         if isinstance(tracker, str):
             fps = source.fps or 30.0
@@ -299,6 +298,7 @@ class Pose:
             det_every=det_every,
             keep_images=keep_images,
             header=with_settings(told, {"det_every": det_every}),
+            records=records,
             window=1 if source.kind == "stream" else self.pipeline.window,
         )
         return pipeline.run(source)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from posewright.errors import PosewrightError, SourceError, UsageError, counted
 from posewright.pipeline.header import with_settings
+from posewright.pipeline.provenance import files_beside, provenance
 from posewright.pipeline.saved import Saved
 from posewright.results import Result
 from posewright.smoothing import Chain, Smoothing, create_smoother, smoothed
@@ -19,6 +20,7 @@ from posewright.sources.base import check_rate
 from posewright.sources.planning import plan, shown
 from posewright.trackers import Tracker, create_tracker
 from posewright.writers import Format, WriterOptions, formats
+from posewright.writers.journal import Journal
 from posewright.writers.outputs import Asked, Outputs, Summary
 from posewright.writers.sparing import spare_films, spare_inputs
 
@@ -51,6 +53,7 @@ def predict_to(
     gap: float | None = None,
     progress: Callable[[Progress], None] | None = None,
     stopped: Callable[[], int] = lambda: 0,
+    resume: bool = False,
     **options: Any,
 ) -> Summary:
     """Run `pose` over all sources and write every format of `save` into the folder `out`.
@@ -61,13 +64,15 @@ def predict_to(
     overwrite, or another run is writing into the folder.  smooth, gap: see
     smoothing.create_smoother; both need a tracker.  stopped: asked after every frame, and while a
     camera or stream is waited for; True, or the number of a signal, finishes the open files.
-    options: see Pose.stream.
+    resume: go on with the stopped or killed run whose journal is in the folder, see
+    writers/journal.py; UsageError where that was another run.  options: see Pose.stream.
     """
     summary, start = Summary(), time.perf_counter()
     if tracker is None and (smooth is not None or gap is not None):
         raise UsageError("smoothing and gap filling need identities; add --track (tracker=...)")
     told = {"tracker": _name(tracker), "smooth": _name(smooth), "gap": gap}
     told["fps"] = options.get("fps")
+    asked_for = {"tracker": tracker, "smooth": smooth, "gap": gap, **options}
     if isinstance(tracker, str):
         tracker = create_tracker(tracker, skeleton=pose.skeleton, embed=pose.embed)
     chosen = formats(save).values()
@@ -78,12 +83,16 @@ def predict_to(
     summary.notes += planned.notes
     if writing is not None:
         writing = replace(writing, several=writing.several and len(planned.sources) > 1)
-    spare_inputs(out, save, planned.sources, _files(pose, writing, options.get("boxes")))
-    if "video" in save:
+    spare_inputs(out, save, planned.sources, files_beside(pose, writing, options.get("boxes")))
+    origin = provenance(pose, planned.sources, save, writing, asked_for, resume)
+    journal = Journal(out, origin, resume)
+    if origin is not None:
+        options["records"] = journal
+    if "video" in save and not journal.path.exists():  # whose run made them
         spare_films(out, planned.sources, writing or WriterOptions())
     ids: set[int] = set()
     read = gathered(planned.sources) if _follows(tracker, chosen, options) else planned.sources
-    with Outputs.open(save, out, writing, summary) as outputs:
+    with Outputs.open(save, out, writing, summary, journal) as outputs:
         asked = Asked(summary, stopped)
         run = _Run(summary, outputs, ids, smoothing, progress, asked, start, told)
         for source in read:
@@ -105,13 +114,6 @@ def _name(method: Any) -> Any:
     if is_dataclass(method) and not isinstance(method, type):
         return asdict(method)
     return type(method).__name__
-
-
-def _files(pose: Pose, writing: WriterOptions | None, boxes: Any) -> list[Path]:
-    """Return the files that are read beside the sources: networks, boxes, labels."""
-    found = [*getattr(pose, "files", ()), getattr(boxes, "path", None)]
-    found.append(None if writing is None else writing.coco_images)
-    return [path for path in found if path is not None]
 
 
 def _follows(tracker: Tracker | None, chosen: Iterable[Format], options: dict[str, Any]) -> bool:

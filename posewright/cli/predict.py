@@ -82,6 +82,14 @@ def _add_result_options(parser: argparse.ArgumentParser) -> None:
         ),
     )
     parser.add_argument(
+        "--resume",
+        action="store_true",
+        help=(
+            "go on with a run that was stopped or killed, after the last frame that it recorded; "
+            "give the inputs and options of that run"
+        ),
+    )
+    parser.add_argument(
         "--openpose-order",
         default="own",
         choices=("own", "coco18", "body25"),
@@ -223,6 +231,7 @@ def run(args: argparse.Namespace) -> int:
             boxes=boxes,
             progress=bar,
             stopped=stopped,
+            resume=args.resume,
             **options,
         )
     if bar is not None:

@@ -28,7 +28,7 @@ from posewright.sources.numbered import is_numbered, numbered_files
 from posewright.sources.order import PICTURES, UNREAD, folder_of
 from posewright.sources.skipped import RAW
 
-__all__ = ["Plan", "picture_files", "plan", "sequences", "shown"]
+__all__ = ["Plan", "is_on_disk", "picture_files", "plan", "sequences", "shown"]
 
 _CAMERA = re.compile(r"(?:camera:)?([0-9]{1,4})")
 ENDLESS = ("rtsp", "rtsps", "rtmp", "udp")
@@ -141,6 +141,17 @@ def _inside_file(path: str) -> list[str] | None:
     except (OSError, ValueError, BadZipFile):
         return []
     return [path] if kind in ("picture", "raw") or suffix in PICTURES | UNREAD | RAW else None
+
+
+def is_on_disk(spec: Any) -> bool:
+    """Tell a path, a pattern or a list of them: what can be read again, and from its start."""
+    if isinstance(spec, (list, tuple)):
+        return all(map(is_on_disk, spec))
+    if not isinstance(spec, (str, os.PathLike)):
+        return False
+    name = os.fsdecode(spec)
+    camera = _CAMERA.fullmatch(name)
+    return not is_address(name) and not (camera and not os.path.lexists(name))
 
 
 def _path(spec: Any) -> str | None:

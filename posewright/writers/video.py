@@ -88,6 +88,9 @@ class VideoWriter:
         except (EncoderError, PlaceError) as error:
             self.errors.append(f"{self._source}: {error}")
             return
+        except BaseException:  # Ctrl-C: nobody else knows the film any more
+            film.abort()
+            raise
         self.done.append(path)
         if film.jumps:
             self.notes.append(

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 import tracemalloc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,21 +12,8 @@ import pytest
 from posewright.errors import OutputError
 from posewright.results import Result
 from posewright.writers import WRITERS, create_writer
+from tests.helpers.disks import mounted
 from tests.helpers.results import TEXT, people, result, write
-
-
-@contextmanager
-def mounted(folder: Path, options: str) -> Iterator[Path]:
-    """A small file system of its own; needs root on Linux."""
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    root = hasattr(os, "geteuid") and os.geteuid() == 0
-    if not root or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("cannot mount a small file system here; needs root")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def noise(frame: int) -> Result:

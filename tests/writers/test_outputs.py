@@ -74,6 +74,18 @@ def test_a_second_interrupt_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_an_interrupt_while_a_film_is_finished_leaves_no_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(self: _Film) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_Film, "finish", interrupt)
+    with pytest.raises(KeyboardInterrupt), opened(tmp_path / "out", "video") as outputs:
+        outputs.write(result())
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("there", ["", "a", "a/b", "a/b/c"])
 def test_a_run_without_a_frame_leaves_no_new_folder(there: str, tmp_path: Path) -> None:
     (tmp_path / there).mkdir(parents=True, exist_ok=True)
