@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from posewright.errors import PosewrightError, SourceError, UsageError, counted
-from posewright.people import Frame
+from posewright.readers.saved import Saved
 from posewright.results import Result
 from posewright.smoothing import Chain, Smoothing, create_smoother, smoothed
-from posewright.smoothing.person import check_choice, choose, only
+from posewright.smoothing.person import only
 from posewright.sources import gathered, open_source
 from posewright.sources.base import check_rate
-from posewright.sources.planning import plan, shown
+from posewright.sources.planning import check_times, plan, shown
+from posewright.sources.ranges import Range
 from posewright.trackers import Tracker, create_tracker
-from posewright.writers import Format, WriterOptions, formats
+from posewright.writers import WriterOptions, formats
 from posewright.writers.outputs import Outputs, Summary
 from posewright.writers.sparing import spare_films, spare_inputs
 
@@ -73,16 +71,22 @@ def predict_to(
     chosen = formats(save).values()
     options["keep_images"] = pictures = any(form.pixels for form in chosen)
     options["stopped"] = stopped
-    smoothing = _Smoothing(smooth, gap, pictures)
+    span = Range.of(options.get("frames"), options.get("time_range"), options.get("stride", 1))
+    smoothing = _Smoothing(smooth, gap, pictures, span.stride)
     planned = plan(sources, lambda source: open_source(source, retry_s=0.0))
     summary.notes += planned.notes
+    if span.timed and options.get("fps") is None:
+        check_times(planned.sources)
     if writing is not None:
         writing = replace(writing, several=writing.several and len(planned.sources) > 1)
     spare_inputs(out, save, planned.sources, _files(pose, writing, options.get("boxes")))
     if "video" in save:
         spare_films(out, planned.sources, writing or WriterOptions())
     ids: set[int] = set()
-    read = gathered(planned.sources) if _follows(tracker, chosen, options) else planned.sources
+    # whether it matters which images follow one another
+    follows = tracker is not None or options.get("fps") is not None or span != Range()
+    follows = follows or any(form.ordered for form in chosen)
+    read = gathered(planned.sources) if follows else planned.sources
     with Outputs.open(save, out, writing, summary) as outputs:
         asked = _Asked(summary, stopped)
         run = _Run(summary, outputs, ids, smoothing, progress, asked, start)
@@ -105,12 +109,6 @@ def _files(pose: Pose, writing: WriterOptions | None, boxes: Any) -> list[Path]:
     return [path for path in found if path is not None]
 
 
-def _follows(tracker: Tracker | None, chosen: Iterable[Format], options: dict[str, Any]) -> bool:
-    """Tell whether it matters which images follow one another."""
-    timed = tracker is not None or options.get("fps") is not None
-    return timed or any(form.ordered for form in chosen)
-
-
 def _nobody(pose: Pose, summary: Summary, boxes: object) -> list[str]:
     """Return a hint where frames could be read, and no person was found in any of them."""
     if summary.people or not summary.frames:
@@ -130,13 +128,18 @@ class _Smoothing:
     method: Smoothing | str | None
     gap: float | None
     pictures: bool = False
+    stride: int = 1
 
     def __post_init__(self) -> None:
         self.start(30.0)  # complain before anything is read
 
     def start(self, fps: float | None, live: bool = False) -> Chain:
         return create_smoother(
-            self.method, gap=self.gap, fps=fps or 30.0, live=live, pictures=self.pictures
+            self.method,
+            gap=self.gap,
+            fps=fps / self.stride if fps else 30.0,  # without times, numbers tell them
+            live=live,
+            pictures=self.pictures,
         )
 
 
@@ -188,13 +191,15 @@ class _Run:
                     self._report(stream.source.name, done, stream.source.total)
                     if self.asked():
                         break
+            except SourceError as error:  # no frame was in the range
+                self.summary.add_bad(shown(source), str(error))
             except PosewrightError:
                 self._take_all(smoother.finish())  # what was good so far stays
                 raise
             self._take_all(smoother.finish())
             self.summary.notes += [*smoother.notes, *getattr(stream.source, "notes", ())]
 
-    def saved(self, saved: _Saved, chosen: Sequence[int] | None) -> None:
+    def saved(self, saved: Saved, chosen: Mapping[int, int] | None) -> None:
         smoother = self.smoothing.start(saved.fps)
         for number, results in saved.sequences():
             kept = results if chosen is None else _alone(results, chosen[number])
@@ -238,6 +243,9 @@ def track_to(
     smooth: Smoothing | str | None = None,
     gap: float | None = None,
     person: str | None = None,
+    frames: Any = None,
+    time_range: Any = None,
+    stride: int = 1,
     stopped: Callable[[], int] = lambda: 0,
 ) -> Summary:
     """Read saved poses, assign identities, write them again; no network runs.
@@ -246,7 +254,8 @@ def track_to(
     starts with another video or folder, and where the frame numbers restart; everyone in it gets a
     new identity.  tracker: a name, or "none" to keep the identities of the file.  smooth, gap: see
     smoothing.create_smoother.  person: keep only one per sequence, see smoothing.choose; the file
-    is read twice then, and nothing is written if the first pass was stopped.  stopped: as for
+    is read twice then, and nothing is written if the first pass was stopped.  frames, time_range,
+    stride: which frames of each sequence are kept, see sources.ranges.Range.of.  stopped: as for
     predict_to.
     """
     asking = [f"--save {name}" for name, form in formats(save).items() if form.pixels]
@@ -254,10 +263,13 @@ def track_to(
         raise UsageError(f"{option} needs images, which saved poses do not contain; use predict")
     check_rate(fps)
     summary, start = Summary(), time.perf_counter()
-    smoothing = _Smoothing(smooth, gap)
-    saved = _Saved(path, tracker, fps)
+    span = Range.of(frames, time_range, stride)
+    smoothing = _Smoothing(smooth, gap, stride=span.stride)
+    saved = Saved(path, tracker, fps, span)
     asked, ids = _Asked(summary, stopped), set[int]()
-    chosen = None if person is None else saved.choose(person, asked)
+    chosen: dict[int, int] | None = None
+    if person is not None:
+        chosen = saved.choose(person, asked.until, lambda: summary.interrupted)
     if not summary.interrupted:
         spare_inputs(out, save, [path])
         with Outputs.open(save, out, writing, summary) as outputs:
@@ -270,65 +282,3 @@ def track_to(
 def _alone(results: Iterable[Result], person: int) -> Iterator[Result]:
     """Yield every frame with that person only, or nobody."""
     return (result.replace(people=only(result.people, person)) for result in results)
-
-
-@dataclass(frozen=True)
-class _Saved:
-    """The sequences of a file of poses, tracked as they are read; they can be read again."""
-
-    path: Path
-    tracker: str
-    fps: float
-
-    def sequences(self) -> Iterator[tuple[int, Iterator[Result]]]:
-        """Yield the number and the results of each sequence; consume each before the next."""
-        for number, pairs in groupby(self._numbered(), lambda pair: pair[0]):
-            yield number, (result for _, result in pairs)
-
-    def choose(self, person: str, asked: _Asked) -> list[int]:
-        """Return the identity that `person` means in each sequence; some, where that is stopped."""
-        check_choice(person)
-        chosen = []
-        for _, results in self.sequences():
-            chosen.append(choose(asked.until(results), person))
-            if asked.summary.interrupted:
-                return chosen
-        if person.isdecimal() and chosen and max(chosen) < 0:
-            raise UsageError(
-                f"{self.path} has no person {person}; run `posewright track` without --person to "
-                "see the identities"
-            )
-        return chosen
-
-    def _numbered(self) -> Iterator[tuple[int, Result]]:
-        """Yield results with identities, and the number of their sequence."""
-        from posewright.readers import read_results
-        from posewright.readers.results import is_jsonl
-
-        timed = not self.path.is_dir() and is_jsonl(self.path)
-        tracker: Tracker | None = None
-        number, last, sequence = -1, 0, ""
-        for saved in read_results(self.path):
-            result = self._timed(saved, timed and saved.sequence == saved.source)
-            if tracker is None and self.tracker != "none":
-                tracker = create_tracker(self.tracker, skeleton=result.skeleton, fps=self.fps)
-            if result.sequence != sequence or result.frame <= last or number < 0:
-                number += 1
-                if tracker is not None:
-                    tracker.reset()
-            last, sequence = result.frame, result.sequence
-            yield number, result if tracker is None else self._tracked(tracker, result)
-
-    def _timed(self, result: Result, video: bool) -> Result:
-        """Return the result with a time, by the number of its frame where it carries none.
-
-        video: it has its own, also where that is 0.
-        """
-        return result.replace(time=result.time or (0.0 if video else result.frame / self.fps))
-
-    def _tracked(self, tracker: Tracker, result: Result) -> Result:
-        if result.status != "ok":
-            return result
-        blank = np.zeros((0, 0, 3), np.uint8)  # the tracker looks at poses only
-        frame = Frame(blank, result.frame, result.time, result.source, sequence=result.sequence)
-        return result.replace(people=tracker(frame, result.people))
