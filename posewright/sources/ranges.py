@@ -101,7 +101,7 @@ class Range:
 
 
 def _ends(
-    given: Any, read: Callable[[str], float], kinds: tuple[type, ...]
+    given: Any, read: Callable[[str], float], kinds: tuple[type[Any], ...]
 ) -> tuple[Any, Any] | None:
     """Return both ends of "A:B", "A..B", (A, B) or slice(A, B); None for anything else.
 
