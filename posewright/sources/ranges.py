@@ -203,9 +203,9 @@ class Choice:
             first = min(seen.first for seen in none.values())
             last = max(seen.last for seen in none.values())
             time = max(seen.time for seen in none.values())
-            until = f", to {time:.2f} s" if time else ""
+            more = f", to {time:.2f} s" if time else ""
             raise SourceError(
-                f"{name}: no frame is in {self._span}; frames {first} to {last} were read{until}"
+                f"{name}: no frame is in {self._span}; frames {first} to {last} were read{more}"
             )
         if none:
             others = f" (and {len(none) - 1} more)" if len(none) > 1 else ""
