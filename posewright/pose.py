@@ -232,7 +232,7 @@ class Pose:
         for which a list of paths is read folder by folder.
         det_every: detect on every n-th frame, follow the tracker's boxes in between.
         keep_images: results carry their pixels.  color: "rgb" or "bgr", needed for arrays.
-        max_pixels, latest, retry_s, fps, stopped: see sources.open_source.
+        max_pixels, latest, retry_s, fps, frames, time_range, stride, stopped: see open_source.
         """
         source = source if options.get("tracker") is None else together(source)
         opened, rest = self._open(source, options)
@@ -271,7 +271,7 @@ class Pose:
         return image
 
     def _open(self, source: Any, options: dict[str, Any]) -> tuple[Source, dict[str, Any]]:
-        names = ("color", "max_pixels", "latest", "retry_s", "fps", "stopped")
+        names = "color max_pixels latest retry_s fps frames time_range stride stopped".split()
         opening = {k: v for k, v in options.items() if k in names}
         return open_source(source, **opening), {k: options[k] for k in options.keys() - set(names)}
 

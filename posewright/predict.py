@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 from posewright.errors import PosewrightError, SourceError, UsageError, counted
 from posewright.pipeline.header import with_settings
 from posewright.pipeline.provenance import files_beside, provenance
-from posewright.pipeline.saved import Saved
+from posewright.readers.saved import Saved
 from posewright.results import Result
 from posewright.smoothing import Chain, Smoothing, create_smoother, smoothed
 from posewright.smoothing.person import only
 from posewright.sources import gathered, open_source
 from posewright.sources.base import check_rate
-from posewright.sources.planning import plan, shown
+from posewright.sources.planning import check_times, plan, shown
+from posewright.sources.ranges import Range
 from posewright.trackers import Tracker, create_tracker
-from posewright.writers import Format, WriterOptions, formats
+from posewright.writers import WriterOptions, formats
 from posewright.writers.journal import Journal
 from posewright.writers.outputs import Asked, Outputs, Summary
 from posewright.writers.sparing import spare_films, spare_inputs
@@ -78,9 +79,12 @@ def predict_to(
     chosen = formats(save).values()
     options["keep_images"] = pictures = any(form.pixels for form in chosen)
     options["stopped"] = stopped
-    smoothing = _Smoothing(smooth, gap, pictures)
+    span = Range.of(options.get("frames"), options.get("time_range"), options.get("stride", 1))
+    smoothing = _Smoothing(smooth, gap, pictures, span.stride)
     planned = plan(sources, lambda source: open_source(source, retry_s=0.0))
     summary.notes += planned.notes
+    if span.timed and options.get("fps") is None:
+        check_times(planned.sources)
     if writing is not None:
         writing = replace(writing, several=writing.several and len(planned.sources) > 1)
     spare_inputs(out, save, planned.sources, files_beside(pose, writing, options.get("boxes")))
@@ -91,7 +95,10 @@ def predict_to(
     if "video" in save and not journal.path.exists():  # whose run made them
         spare_films(out, planned.sources, writing or WriterOptions())
     ids: set[int] = set()
-    read = gathered(planned.sources) if _follows(tracker, chosen, options) else planned.sources
+    # whether it matters which images follow one another
+    follows = tracker is not None or options.get("fps") is not None or span != Range()
+    follows = follows or any(form.ordered for form in chosen)
+    read = gathered(planned.sources) if follows else planned.sources
     with Outputs.open(save, out, writing, summary, journal) as outputs:
         asked = Asked(summary, stopped)
         run = _Run(summary, outputs, ids, smoothing, progress, asked, start, told)
@@ -116,12 +123,6 @@ def _name(method: Any) -> Any:
     return type(method).__name__
 
 
-def _follows(tracker: Tracker | None, chosen: Iterable[Format], options: dict[str, Any]) -> bool:
-    """Tell whether it matters which images follow one another."""
-    timed = tracker is not None or options.get("fps") is not None
-    return timed or any(form.ordered for form in chosen)
-
-
 def _nobody(pose: Pose, summary: Summary, boxes: object) -> list[str]:
     """Return a hint where frames could be read, and no person was found in any of them."""
     if summary.people or not summary.frames:
@@ -141,13 +142,18 @@ class _Smoothing:
     method: Smoothing | str | None
     gap: float | None
     pictures: bool = False
+    stride: int = 1
 
     def __post_init__(self) -> None:
         self.start(30.0)  # complain before anything is read
 
     def start(self, fps: float | None, live: bool = False) -> Chain:
         return create_smoother(
-            self.method, gap=self.gap, fps=fps or 30.0, live=live, pictures=self.pictures
+            self.method,
+            gap=self.gap,
+            fps=fps / self.stride if fps else 30.0,  # without times, numbers tell them
+            live=live,
+            pictures=self.pictures,
         )
 
 
@@ -179,13 +185,15 @@ class _Run:
                     self._report(stream.source.name, done, stream.source.total)
                     if self.asked():
                         break
+            except SourceError as error:  # no frame was in the range
+                self.summary.add_bad(shown(source), str(error))
             except PosewrightError:
                 self._take_all(smoother.finish())  # what was good so far stays
                 raise
             self._take_all(smoother.finish())
             self.summary.notes += [*smoother.notes, *getattr(stream.source, "notes", ())]
 
-    def saved(self, saved: Saved, chosen: Sequence[int] | None) -> None:
+    def saved(self, saved: Saved, chosen: Mapping[int, int] | None) -> None:
         smoother = self.smoothing.start(saved.fps)
         for number, results in saved.sequences():
             kept = results if chosen is None else _alone(results, chosen[number])
@@ -236,6 +244,9 @@ def track_to(
     smooth: Smoothing | str | None = None,
     gap: float | None = None,
     person: str | None = None,
+    frames: Any = None,
+    time_range: Any = None,
+    stride: int = 1,
     stopped: Callable[[], int] = lambda: 0,
 ) -> Summary:
     """Read saved poses, assign identities, write them again; no network runs.
@@ -244,7 +255,8 @@ def track_to(
     starts with another video or folder, and where the frame numbers restart; everyone in it gets a
     new identity.  tracker: a name, or "none" to keep the identities of the file.  smooth, gap: see
     smoothing.create_smoother.  person: keep only one per sequence, see smoothing.choose; the file
-    is read twice then, and nothing is written if the first pass was stopped.  stopped: as for
+    is read twice then, and nothing is written if the first pass was stopped.  frames, time_range,
+    stride: which frames of each sequence are kept, see sources.ranges.Range.of.  stopped: as for
     predict_to.
     """
     asking = [f"--save {name}" for name, form in formats(save).items() if form.pixels]
@@ -253,10 +265,13 @@ def track_to(
     check_rate(fps)
     told = {"tracker": tracker, "smooth": _name(smooth), "gap": gap, "person": person}
     summary, start = Summary(), time.perf_counter()
-    smoothing = _Smoothing(smooth, gap)
-    saved = Saved(path, tracker, fps)
+    span = Range.of(frames, time_range, stride)
+    smoothing = _Smoothing(smooth, gap, stride=span.stride)
+    saved = Saved(path, tracker, fps, span)
     asked, ids = Asked(summary, stopped), set[int]()
-    chosen = None if person is None else saved.choose(person, asked)
+    chosen: dict[int, int] | None = None
+    if person is not None:
+        chosen = saved.choose(person, asked.until, lambda: summary.interrupted)
     if not summary.interrupted:
         spare_inputs(out, save, [path])
         with Outputs.open(save, out, writing, summary) as outputs:

@@ -8,6 +8,7 @@ that does not work); 128 + the number of the signal that stopped it: 129 SIGHUP,
 (SIGINT), 138 SIGUSR1, 143 SIGTERM.
 
 common     options of several verbs, and the summary
+ranges     options that choose frames
 progress   bars, lines or JSON
 stopping   signals, in one place
 published  pull, verify and path of `models`

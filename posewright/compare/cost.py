@@ -221,17 +221,18 @@ if __name__ == "__main__":
 WARM_UP = 5
 
 
-def measure(pose: Pose, source: Any, frames: int = 60) -> dict[str, Any]:
-    """Return rates and median milliseconds per stage over `frames` frames, after a warm-up of five.
+def measure(pose: Pose, source: Any, count: int = 60, **options: Any) -> dict[str, Any]:
+    """Return rates and median milliseconds per stage over `count` frames, after a warm-up of five.
 
+    options: of Pose.stream, such as frames= and stride=.
     The stages of several frames run side by side, so they add up to more than the time a frame.
     """
     speeds, people = [], 0
-    with pose.stream(source, keep_images=False) as stream:
+    with pose.stream(source, keep_images=False, **options) as stream:
         for _ in islice(stream, WARM_UP):
             pass
         start = time.perf_counter()
-        for result in islice(stream, frames):
+        for result in islice(stream, count):
             speeds.append(result.speed)
             people += len(result)
         seconds = time.perf_counter() - start

@@ -7,7 +7,6 @@ refiner   poses refined by a second network (PoseFix)
 embedder  features by which people are re-identified
 loading   the networks of a Pose, by name
 header    what a run used, as its results state it
-saved     saved poses, tracked as they are read
 """
 
 from posewright.pipeline.estimate import Boxes, estimate

@@ -12,8 +12,8 @@ from posewright.people import Frame
 from posewright.sources.base import Frames
 from posewright.sources.depth import Depths
 from posewright.sources.guard import BadPicture, decode, picture_format
-from posewright.sources.images import Load, pictures
 from posewright.sources.inside import raw_format
+from posewright.sources.loads import Load, pictures
 
 __all__ = ["as_file", "content_load", "open_content"]
 
@@ -67,7 +67,7 @@ def content_load(file: IO[bytes], max_pixels: int) -> Load:
             return Frame.failed(name, str(error))
         return Frame(image, name=name, note=more)
 
-    return load
+    return Load(load)
 
 
 def _name(file: IO[bytes]) -> str:

@@ -16,7 +16,7 @@ from posewright.people import Frame
 from posewright.sources.base import Frames
 from posewright.sources.depth import Depths
 from posewright.sources.guard import BadPicture, decode, picture_format
-from posewright.sources.images import pictures
+from posewright.sources.loads import Load, pictures
 from posewright.sources.order import PICTURES
 from posewright.weights.transport import Pace, WatchedHttp, WatchedHttps
 
@@ -52,9 +52,9 @@ def open_picture(
     if found is None:
         return None
     data, missing = found
+    sequence = re.split(r"[?#]", name)[0].rpartition("/")[0]
 
-    def load(depths: Depths) -> Frame:
-        sequence = re.split(r"[?#]", name)[0].rpartition("/")[0]
+    def read(depths: Depths) -> Frame:
         try:
             if missing:
                 raise BadPicture(f"the connection ended {missing} bytes too early; try again")
@@ -63,7 +63,7 @@ def open_picture(
             return Frame.failed(name, str(error), sequence=sequence)
         return Frame(image, name=name, note=more, sequence=sequence)
 
-    return pictures(name, [load], 1, ExitStack())
+    return pictures(name, [Load(read, sequence)], 1, ExitStack())
 
 
 def _body(

@@ -26,9 +26,18 @@ from posewright.sources.images import (
 )
 from posewright.sources.numbered import is_numbered, numbered_files
 from posewright.sources.order import PICTURES, UNREAD, folder_of
+from posewright.sources.ranges import no_times
 from posewright.sources.skipped import RAW
 
-__all__ = ["Plan", "is_on_disk", "picture_files", "plan", "sequences", "shown"]
+__all__ = [
+    "Plan",
+    "check_times",
+    "is_on_disk",
+    "picture_files",
+    "plan",
+    "sequences",
+    "shown",
+]
 
 _CAMERA = re.compile(r"(?:camera:)?([0-9]{1,4})")
 ENDLESS = ("rtsp", "rtsps", "rtmp", "udp")
@@ -127,6 +136,13 @@ def sequences(spec: Any) -> list[tuple[str, bool]]:
     if files is None:
         return [(str(path), False)]
     return list(dict.fromkeys((folder_of(file), True) for file in files))
+
+
+def check_times(sources: Sequence[Any]) -> None:
+    """Raise a UsageError for a source of images, which have no times without a frame rate."""
+    for spec in sources:
+        if any(still for _, still in sequences(spec)):
+            raise no_times(shown(spec))
 
 
 def _inside_file(path: str) -> list[str] | None:

@@ -352,7 +352,7 @@ def test_doctor_and_bench(people_jpg: Path, capsys: pytest.CaptureFixture[str]) 
     assert run("doctor", "--json") == 0
     report = json.loads(capsys.readouterr().out)
     assert report["embedded networks"].startswith("ok") and report["numpy"] == np.__version__
-    assert run("bench", "--frames", "4", "--json") == 0
+    assert run("bench", "--count", "4", "--json") == 0
     report = json.loads(capsys.readouterr().out)
     assert report["frames"] == 4 and report["people/s"] > 0
     assert run("bench", people_jpg) == 3

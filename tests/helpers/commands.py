@@ -132,7 +132,7 @@ COMMANDS: dict[str, list[Command]] = {
             needs="torch",
         ),
     ],
-    "bench": [Command("bench {in}/clip.mp4 --frames 1")],
+    "bench": [Command("bench {in}/clip.mp4 --count 1")],
     "doctor": [Command("doctor")],
 }
 
