@@ -299,7 +299,7 @@ def recipe_of(
 ) -> Recipe:
     """Return a network's recipe for some data, with settings given as values.
 
-    Those of augment, options and lr_multipliers are given as dicts, of which each entry counts.
+    Those of a group, of options and of lr_multipliers are given as dicts; each entry counts.
     """
     paths = [data] if isinstance(data, (str, Path)) else list(data)
     texts_of = []
