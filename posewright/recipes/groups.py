@@ -40,8 +40,9 @@ class STNSettings:
     labels: str = setting(
         "centred",
         one_of("centred", "cropped", "boxes"),
-        "poses that RMPE's parallel branch learns: moved to the middle (RMPE's), or as in the codec's "
-        "crop of the labelled box; boxes: no branch, the transformer itself learns that crop",
+        "poses that the parallel branch asks for: moved to the middle (RMPE's), or as in the "
+        "codec's crop of the labelled box; boxes: no branch, the transformer itself learns that "
+        "crop",
     )
 
     def __post_init__(self) -> None:

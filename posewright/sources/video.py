@@ -23,7 +23,7 @@ from posewright.sources.decoder import Decoder, Lost
 from posewright.sources.decoding import AV_ERRORS, open_container, rate, why
 from posewright.sources.display_matrix import Orientation, pixel_aspect
 
-__all__ = ["open_video", "video"]
+__all__ = ["Clock", "open_video", "video"]
 
 LENGTH_IN_HEADER = frozenset(("mov", "matroska", "avi", "flv", "asf", "mxf", "ivf"))
 MOST_BEHIND, FARTHEST_BEHIND = 3, 8  # frames in the wrong order: how many, and by how many
@@ -93,7 +93,7 @@ def _frames(
     name: str, items: Iterable[_Picture | Lost], decoder: Decoder, declared: _Declared
 ) -> Generator[Frame]:
     """Yield every image under its own number; what is lost at the end may be a file's cut."""
-    clock = _Clock(1 / (declared.fps or 30.0))
+    clock = Clock(1 / (declared.fps or 30.0))
     lost: deque[Lost] = deque()
     index = decoded = 0
     for item in items:
@@ -113,12 +113,12 @@ def _frames(
         yield _failed(name, item, at, clock)
 
 
-def _failed(name: str, lost: Lost, index: int, clock: _Clock) -> Frame:
+def _failed(name: str, lost: Lost, index: int, clock: Clock) -> Frame:
     message = f"frame {index} cannot be decoded: {lost.reason}"
     return Frame.failed(name, message, "decode_error", index, clock.time(lost.time))
 
 
-class _Clock:
+class Clock:
     """Seconds since the first frame, always growing.
 
     A jump back is a join of two files, and goes on one frame later.  A frame that only comes in the

@@ -26,8 +26,7 @@ from posewright.cli.demo import CLIP
 from posewright.codecs import Heatmap
 from posewright.errors import MissingError, ModelError, OutputError, SourceError, UsageError
 from posewright.export.agreement import real_crops
-from posewright.export.export import Check, export, fold_batch_norm
-from posewright.export.export import _refuse as refuse
+from posewright.export.export import Check, export, fold_batch_norm, require_agreement
 from posewright.export.openvino import crops_of
 from posewright.models import PoseModel, create
 from posewright.models.counting import count
@@ -198,7 +197,7 @@ def test_weights_too_large_for_one_file_lie_beside_it(
 ) -> None:
     path, beside = tmp_path / "é.onnx", tmp_path / "é.onnx.data"
     with monkeypatch.context() as context:
-        context.setattr("posewright.export.export._ONE_FILE", 1e6)
+        context.setattr("posewright.export.export.ONE_FILE", 1e6)
         result = export(model, path)
     assert result is not None and result.error < 1e-4
     assert path.stat().st_size < 1e6 < beside.stat().st_size
@@ -317,7 +316,7 @@ def test_nan_is_refused(model: PoseModel, tmp_path: Path, monkeypatch: pytest.Mo
 def test_joints_may_differ_by_ties_alone(error: float, pixels: float, kept: bool) -> None:
     found = Check(error, pixels, pixels, 8, 8)
     with nullcontext() if kept else pytest.raises(ModelError, match="the file was not kept"):
-        refuse(Path("net.onnx"), found, 0.1, np.inf)
+        require_agreement(Path("net.onnx"), found, 0.1, np.inf)
 
 
 def test_int8_says_nothing_among_what_is_printed(
