@@ -101,6 +101,24 @@ def test_the_codec_decodes(place: Path) -> None:
     python(place, "-c", CODEC)
 
 
+NETWORK = """
+views = torch.zeros(2, 256, 192, 3, dtype=torch.uint8)
+outputs = model.eval()(views)
+assert outputs["points"].shape == (2, 17, 3) and len(model.codec.decode(outputs)) == 2
+try:
+    create("hrnet_w32", codec="points")
+except UsageError as error:
+    print(error)
+"""
+
+
+def test_a_network_with_the_right_head_takes_the_codec(place: Path) -> None:
+    [block] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    imports = "import torch\nfrom posewright.errors import UsageError\n"
+    imports += "from posewright.models import create\n"
+    assert "cannot use codec 'points'" in python(place, "-c", f"{imports}{block}{NETWORK}")
+
+
 @pytest.fixture(scope="module")
 def poses(place: Path) -> Path:
     """Saved poses of three frames with one person, who moves a little."""

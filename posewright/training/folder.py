@@ -48,12 +48,12 @@ def take_folder(folder: Path) -> FolderLock:
         lock = FolderLock(folder)
     except OSError as error:
         raise OutputError(
-            f"{folder}: cannot be made ({error.strerror}); choose another -o"
+            f"{folder}: cannot be made ({error.strerror}); choose another folder"
         ) from error
     except Held as error:
         raise OutputError(
             f"{folder}: another training run is writing there ({error}); wait for it, or choose "
-            f"another -o"
+            f"another folder"
         ) from error
     remove_abandoned(folder)
     if (folder / _RECIPE).is_file():  # else nothing in it is known to be of a run

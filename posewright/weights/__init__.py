@@ -14,7 +14,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from posewright.errors import UsageError, nearest
+from posewright.errors import UsageError, nearest_network
 
 __all__ = ["EMBEDDED", "Embedded", "find_model"]
 
@@ -62,7 +62,7 @@ def find_model(name: str | Path) -> tuple[Path, str]:
     layout, path = (prefix, rest) if colon and prefix in _LAYOUT_PREFIXES else ("", text)
     if os.path.isfile(path):  # False, too, for names that no file can have
         return Path(path), layout
-    hint = nearest(text, EMBEDDED)
+    hint = nearest_network(text, EMBEDDED)
     raise UsageError(
         f"no model {text!r}{hint}; give the path of an .onnx or .safetensors file, one of "
         f"{', '.join(EMBEDDED)}, or a network of `posewright models list` with --weights FILE"

@@ -88,6 +88,10 @@ def test_published_augmentations() -> None:
 def test_no_recipe_for_an_unknown_network() -> None:
     with pytest.raises(UsageError, match="did you mean 'hrnet_w32'"):
         recipe_for("hrnet_w23")
+    with pytest.raises(UsageError, match=r"^no recipe for 'evil:pebble'; known networks"):
+        recipe_for("evil:pebble")
+    with pytest.raises(UsageError, match="did you mean 'hrnet_w32'"):
+        recipe_for("evil:hrnet_w32")
 
 
 PEBBLE = """

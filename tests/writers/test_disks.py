@@ -77,7 +77,7 @@ def test_file_size_limit(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", WRITERS)
 def test_read_only_folder(name: str, tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", "ro,size=64k") as disk:
-        with pytest.raises(OutputError, match="read-only; choose another with -o"):
+        with pytest.raises(OutputError, match="read-only; choose another output path"):
             write(name, disk / "out", [result()])
 
 
