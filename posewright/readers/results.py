@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from posewright.errors import SourceError, UsageError, near
+from posewright.errors import SourceError, near
 from posewright.files.address import masked, without_secrets
 from posewright.files.contents import open_regular
 from posewright.files.fields import parsed, text_of, typed
@@ -47,8 +47,8 @@ def read_results(path: str | Path, skeleton: Skeleton | None = None) -> Iterator
     one with that many joints.  They hold no image size either, (0, 0) then, and only frames with
     people; image ids are in natural order, 2.jpg before 10.jpg.  Box scores of COCO and AlphaPose
     are derived from the written score.  Where OpenPose files state no boxes, each is the extent
-    of the joints, scored by their mean.  SourceError for a file that is broken, UsageError for one
-    that holds something else.  Addresses in the names are read without their secrets.
+    of the joints, scored by their mean.  SourceError for a file that is broken or holds
+    something else.  Addresses in the names are read without their secrets.
     """
     path = Path(path)
     return (_allowed(path, result) for result in _read(path, skeleton))
@@ -60,7 +60,7 @@ def _read(path: Path, skeleton: Skeleton | None) -> Iterator[Result]:
     if is_jsonl(path):
         return _lines(path)
     if path.suffix.lower() in {".csv", ".parquet"}:
-        raise UsageError(
+        raise SourceError(
             f"{path}: tables cannot be read as results; give the poses.jsonl of --save jsonl"
         )
     return _lists(path, load(path), skeleton)
@@ -175,7 +175,7 @@ def _lists(path: Path, data: Any, skeleton: Skeleton | None) -> Iterator[Result]
     if isinstance(data, dict):
         data = _flattened(data)
     if not isinstance(data, list):
-        raise UsageError(
+        raise SourceError(
             f"{path} is not a list of people; give poses.jsonl, coco-results.json, "
             "alphapose-results.json or a folder of OpenPose files"
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from posewright.augment import Augmentation
-from posewright.errors import UsageError, nearest
+from posewright.errors import SourceError, UsageError, nearest
 from posewright.recipes import toml
 from posewright.recipes.groups import (
     EARLIER_NAMES,
@@ -196,13 +196,16 @@ class Recipe:
 
     @classmethod
     def read(cls, path: str | Path) -> Recipe:
-        """Read a recipe file; UsageError: it is missing, not TOML or has an invalid value."""
+        """Read a recipe file.
+
+        SourceError: it is missing or not TOML.  UsageError: an unknown key or an invalid value.
+        """
         try:
             data = toml.load(path)
         except OSError as error:
-            raise UsageError(f"{path}: the recipe cannot be read ({error.strerror})") from error
+            raise SourceError(f"{path}: the recipe cannot be read ({error.strerror})") from error
         except (ValueError, RecursionError) as error:
-            raise UsageError(f"{path}: not a recipe in TOML ({error})") from error
+            raise SourceError(f"{path}: not a recipe in TOML ({error})") from error
         try:
             return cls.from_dict(data)
         except UsageError as error:

@@ -378,7 +378,6 @@ def test_command_line(
         (["export", saved, "--int8", "-o", tmp_path / "c.onnx"], "--calibrate"),
         (["export", saved, "--ascend", "-o", tmp_path / "c.onnx"], "normalised"),
         (["models", "info", "hrnet_w3"], "no model 'hrnet_w3'"),
-        (["models", "path", "hrnet_w32-coco-256x192"], "models pull"),
         (["models", "pull", "hrnet_w32-coco-256x192", "--offline"], "offline"),
         (["models", "pull", "alphapose_fastpose_r50"], "browser"),
         (["models", "pull", "yolo_pose_s6-960"], "--unverified"),
@@ -386,6 +385,8 @@ def test_command_line(
     ):
         code, _, err = run(capsys, *wrong)
         assert code == 2 and words in err and len(err.strip().splitlines()) == 1
+    code, _, err = run(capsys, "models", "path", "hrnet_w32-coco-256x192")
+    assert code == 4 and "models pull" in err and len(err.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(

@@ -367,7 +367,7 @@ def test_frozen_parts_and_transfer(data: Path, tmp_path: Path) -> None:
         (["DATA", "-m", "simcc_mobilenetv2", "epoch=3"], 2, "did you mean 'epochs'"),
         (["DATA", "-m", "simcc_mobilenetv2", "epochs=many"], 2, "epochs"),
         (["nowhere", "-m", "simcc_mobilenetv2"], 3, "nowhere"),
-        (["--resume", "nowhere"], 2, "no such folder; give the folder of a run"),
+        (["--resume", "nowhere"], 4, "no such folder; give the folder of a run"),
         (["DATA", "-m", "simcc_mobilenetv2", "val=last:99"], 2, "last:N"),
         (["DATA", "-m", "simcc_mobilenetv2", "oks_loss.width=4"], 2, "leave it out"),
     ],
@@ -394,7 +394,7 @@ def test_a_folder_with_a_run_is_not_overwritten(data: Path, tmp_path: Path) -> N
     before = (tmp_path / "r/last.safetensors").read_bytes()
     with pytest.raises(UsageError, match="contains a run; resume it"):
         train(recipe, tmp_path / "r")
-    with pytest.raises(UsageError, match="contains no training state"):
+    with pytest.raises(ModelError, match="contains no training state"):
         train(recipe, tmp_path / "s", resume=True)
     assert (tmp_path / "r/last.safetensors").read_bytes() == before
 

@@ -42,7 +42,9 @@ def noise(frame: int) -> Result:
 def test_full_disk(name: str, tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", "size=160k") as disk:
         writer = create_writer(name, disk)
-        with pytest.raises(OutputError, match=r"(disk is full|reached the disk).*-o") as caught:
+        with pytest.raises(
+            OutputError, match=r"(disk is full|reached the disk).*(-o|output path)"
+        ) as caught:
             for frame in range(3000):
                 writer.write(noise(frame % 5).replace(frame=frame, time=frame / 25))
             writer.close()
