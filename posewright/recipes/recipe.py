@@ -166,7 +166,7 @@ class Recipe:
 
     def settings(self) -> dict[str, Any]:
         """Return every setting by its key; those of a group follow a dot: "augment.rotate"."""
-        found = {}
+        found: dict[str, Any] = {}
         for name, value in self.to_dict().items():
             inner = value if name in _GROUPS else {}
             found |= {f"{name}.{key}": one for key, one in inner.items()} or {name: value}
