@@ -74,17 +74,18 @@ class Pose:
     """Find the joints of all people.  Immutable once loaded; several threads may use one object.
 
     model: an embedded name, the path of an ONNX file ("rtmpose:FILE" for a file whose name does not
-    tell its layout) or of a posewright .safetensors file, or a network of the zoo together with the
-    file of its weights.  detector: likewise, or "whole-image", or "auto" for the embedded one (none
-    for a model that finds people by itself).  runtime, device, precision: see runtimes.load_model;
-    they apply to each network: with "torch", further .onnx files run as with "auto".  threads:
-    processors to use, 0 = all.  flip: average with the mirrored view (flip test), which doubles the
-    work.  min_score: drop people whose mean joint score is lower.  det_score: drop boxes below it.
-    nms: "oks" (OKS-NMS), "ppose" (pose NMS of RMPE, with constants fitted for the model if
-    its file has them, else the published ones), its settings, "crowd" (joints are assigned among
-    people who overlap; heatmaps only) or "none".  refine: the file of a network that refines the
-    joints afterwards (PoseFix).  reid: the file of a re-identification network, which the tracker
-    "appearance" needs.
+    tell its layout) or of a posewright .safetensors file, or a network of the zoo with weights.
+    weights: the file of its weights.  detector: as model, or "whole-image", or "auto" for the
+    embedded one (none for a model that finds people by itself).  runtime, device, precision: see
+    [load_model][posewright.runtimes.load_model]; they apply to each network: with "torch", further
+    .onnx files run as with "auto".  threads: processors to use, 0 = all.  flip: average with the
+    mirrored view (flip test), which doubles the work.  min_score: drop people whose mean joint
+    score is lower.  det_score: drop boxes below it.  nms: "oks" (OKS-NMS), "ppose" (pose NMS of
+    RMPE, with constants fitted for the model if its file has them, else the published ones), its
+    settings, "crowd" (joints are assigned among people who overlap; heatmaps only) or "none".
+    refine: the file of a network that refines the joints afterwards (PoseFix).  reid: that of a
+    re-identification network, which the tracker "appearance" needs.  max_people: keep so many boxes
+    of a frame, those with the highest scores; 0 keeps all.
     """
 
     def __init__(

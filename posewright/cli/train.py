@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from posewright.cli.common import network
-from posewright.errors import UsageError
+from posewright.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     import subprocess
@@ -153,7 +153,7 @@ def _resumed(folder: Path, model: str) -> Recipe:
     file = folder / "recipe.toml"
     if not file.is_file():
         told = "holds no recipe.toml" if folder.is_dir() else "no such folder"
-        raise UsageError(f"{folder}: {told}; give the folder of a run")
+        raise ModelError(f"{folder}: {told}; give the folder of a run")
     recipe = Recipe.read(file)
     if model and model != recipe.model:
         raise UsageError(f"{folder} is a run of {recipe.model}, not of {model}")

@@ -36,7 +36,7 @@ _PICTURES = 24  # that are timed
 _WARM_UP = 3  # calls before
 _SECONDS = 20.0  # after which no further image is timed, unless fewer than _LEAST were
 _LEAST = 5
-_HANGS = 1800  # seconds after which the process is given up
+HANGS = 1800  # seconds after which the process is given up
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,11 @@ def measure_cost(
             input=json.dumps(task),
             capture_output=True,
             text=True,
-            timeout=_HANGS,
+            timeout=HANGS,
             env={**os.environ, "OMP_NUM_THREADS": "1", **NO_MODULES_HERE},
         )
     except subprocess.TimeoutExpired as error:
-        raise ModelError(f"{model} could not be timed within {_HANGS} s; leave it out") from error
+        raise ModelError(f"{model} could not be timed within {HANGS} s; leave it out") from error
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise ModelError(f"{model} could not be timed: {last}")

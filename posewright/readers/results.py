@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from posewright.errors import SourceError, UsageError, near
+from posewright.errors import SourceError, near
 from posewright.files.address import masked, without_secrets
 from posewright.files.contents import open_regular
 from posewright.files.fields import parsed, text_of
@@ -45,13 +45,12 @@ def read_results(path: str | Path, skeleton: Skeleton | None = None) -> Iterator
     """Yield what a writer saved, frame by frame in order.
 
     path: `poses.jsonl`, `poses.parquet`, `coco-results.json`, `alphapose-results.json` (of any
-    flavour) or the folder `openpose`. The last three do not name the joints: `skeleton` does, by
-    default the usual one with that many joints. They hold no image size either, (0, 0) then, and
-    only frames with people; image ids are in natural order, 2.jpg before 10.jpg. Box scores of COCO
-    and AlphaPose are derived from the written score. Where OpenPose files state no boxes, each is
-    the extent of the joints, scored by their mean. SourceError for a file that is broken,
-    UsageError for one that holds something else. Addresses in the names are read without their
-    secrets.
+    flavour) or the folder `openpose`.  The last three do not name the joints: `skeleton` does, by
+    default the usual one with that many joints.  They hold no image size either, (0, 0) then, and
+    only frames with people; image ids are in natural order, 2.jpg before 10.jpg.  Box scores of
+    COCO and AlphaPose are derived from the written score.  Where OpenPose files state no boxes, each
+    is the extent of the joints, scored by their mean.  SourceError for a file that is broken or
+    holds something else.  Addresses in the names are read without their secrets.
     """
     path = Path(path)
     return (_allowed(path, result) for result in _read(path, skeleton))
@@ -65,7 +64,7 @@ def _read(path: Path, skeleton: Skeleton | None) -> Iterator[Result]:
     if path.suffix.lower() == ".parquet":
         return read_table(path)
     if path.suffix.lower() == ".csv":
-        raise UsageError(
+        raise SourceError(
             f"{path}: CSV files cannot be read as results; give the poses.jsonl of --save jsonl"
         )
     return _lists(path, load(path), skeleton)
@@ -126,7 +125,7 @@ def _lists(path: Path, data: Any, skeleton: Skeleton | None) -> Iterator[Result]
     if isinstance(data, dict):
         data = _flattened(data)
     if not isinstance(data, list):
-        raise UsageError(
+        raise SourceError(
             f"{path} is not a list of people; give poses.jsonl, coco-results.json, "
             "alphapose-results.json or a folder of OpenPose files"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from posewright.errors import SourceError, UsageError, near
+from posewright.errors import SourceError, near
 from posewright.extras import need
 from posewright.files.contents import open_regular
 from posewright.files.fields import parsed
@@ -21,14 +21,14 @@ __all__ = ["read_table"]
 def read_table(path: Path) -> Iterator[Result]:
     """Yield the frames of a poses.parquet, a group of rows at a time.
 
-    SourceError: a file that is broken.  UsageError: another table.  MissingError without pyarrow.
+    SourceError: a file that is broken, or another table.  MissingError without pyarrow.
     """
     arrow, parquet = need("pyarrow", "Parquet"), need("pyarrow.parquet", "Parquet")
     try:
         with open_regular(path) as raw, parquet.ParquetFile(raw) as file:
             metadata = file.metadata.metadata or {}
             if TABLE_KEY.encode() not in metadata:
-                raise UsageError(
+                raise SourceError(
                     f"{path} is not a table of results; give the poses.parquet of --save parquet"
                 )
             skeleton, run = read_header(parsed(metadata[TABLE_KEY.encode()]))
@@ -40,8 +40,6 @@ def read_table(path: Path) -> Iterator[Result]:
             )
             for found in frames(tables, skeleton):
                 yield Result(**found, run=run)
-    except UsageError:
-        raise
     except (arrow.ArrowException, *BROKEN) as error:
         raise SourceError(f"{path} is invalid ({why(error)}); write the file again") from error
     except OSError as error:

@@ -20,7 +20,7 @@ from posewright.sources.loads import Load, pictures
 from posewright.sources.order import PICTURES
 from posewright.weights.transport import Pace, WatchedHttp, WatchedHttps
 
-__all__ = ["open_picture"]
+__all__ = ["open_picture", "opener_of"]
 
 MOST_BYTES = 256 << 20  # of an image: 8 bits of 100 million pixels fit, packed
 LONGEST = 60.0  # seconds that an image may take; what takes longer is a stream
@@ -38,7 +38,7 @@ def open_picture(
     SourceError for more than 256 MB.
     """
     try:
-        opener = _opener(url, Pace(timeout, 0, LONGEST))
+        opener = opener_of(url, Pace(timeout, 0, LONGEST))
         parts = urlsplit(url)  # user and password are not sent
         plain = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="")
         agent = {"User-Agent": "posewright"}
@@ -91,7 +91,7 @@ def _body(
     return bytes(data), max(length - len(data), 0)
 
 
-def _opener(url: str, pace: Pace) -> urllib.request.OpenerDirector:
+def opener_of(url: str, pace: Pace) -> urllib.request.OpenerDirector:
     """Return what opens http and https alone, also behind redirects, as FFmpeg does for videos.
 
     User and password are told to the address's own host only, where that asks for them.

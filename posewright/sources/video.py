@@ -25,7 +25,7 @@ from posewright.sources.decoder import Decoder, Lost
 from posewright.sources.decoding import AV_ERRORS, open_container, rate, why
 from posewright.sources.display_matrix import Orientation, pixel_aspect
 
-__all__ = ["open_video", "video"]
+__all__ = ["Clock", "open_video", "video"]
 
 LENGTH_IN_HEADER = frozenset(("mov", "matroska", "avi", "flv", "asf", "mxf", "ivf"))
 MOST_BEHIND, FARTHEST_BEHIND = 3, 8  # frames in the wrong order: how many, and by how many
@@ -102,7 +102,7 @@ def _frames(
     stored_aspect: float,
 ) -> Generator[Frame | Unread]:
     """Yield every image under its own number; what is lost at the end may be a file's cut."""
-    clock = _Clock(1 / (declared.fps or 30.0))
+    clock = Clock(1 / (declared.fps or 30.0))
     lost: deque[Lost] = deque()
     index = decoded = 0
     for item in items:
@@ -123,13 +123,13 @@ def _frames(
         yield _failed(name, item, at, clock)
 
 
-def _failed(name: str, lost: Lost, index: int, clock: _Clock | None = None) -> Frame:
+def _failed(name: str, lost: Lost, index: int, clock: Clock | None = None) -> Frame:
     message = f"frame {index} cannot be decoded: {lost.reason}"
     time = 0.0 if clock is None else clock.time(lost.time)
     return Frame.failed(name, message, "decode_error", index, time)
 
 
-class _Clock:
+class Clock:
     """Seconds since the first frame, always growing.
 
     A jump back is a join of two files, and goes on one frame later.  A frame that only comes in the

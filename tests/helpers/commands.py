@@ -85,8 +85,8 @@ COMMANDS: dict[str, list[Command]] = {
             needs="torch",
         ),
         Command("models pull hrnet_w32-coco-256x192 --offline", 2, needs="torch"),
-        Command("models verify hrnet_w32-coco-256x192", 2),
-        Command("models path hrnet_w32-coco-256x192", 2),
+        Command("models verify hrnet_w32-coco-256x192", 4),
+        Command("models path hrnet_w32-coco-256x192", 4),
     ],
     "data": [
         Command("data check " + _SET),

@@ -368,7 +368,7 @@ def test_any_bytes_are_refused_or_read(
 
 def test_a_table_is_named_with_what_is_read_instead(tmp_path: Path) -> None:
     (tmp_path / "poses.csv").write_text("source,frame\n")
-    with pytest.raises(UsageError, match=r"CSV files cannot be read.*give the poses\.jsonl"):
+    with pytest.raises(SourceError, match=r"CSV files cannot be read.*give the poses\.jsonl"):
         list(read_results(tmp_path / "poses.csv"))
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from posewright import People, Pose, Result
 from posewright.cli import main
-from posewright.errors import SourceError, UsageError
+from posewright.errors import SourceError
 from posewright.people import OPTIONAL
 from posewright.predict import track_to
 from posewright.readers import read_results
@@ -235,7 +235,7 @@ def test_broken_tables_are_told_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"poses\.parquet is invalid"):
         list(read_results(path))
     parquet.write_table(arrow.table({"x": [1]}), path)
-    with pytest.raises(UsageError, match="not a table of results"):
+    with pytest.raises(SourceError, match="not a table of results"):
         list(read_results(path))
     writer = create_writer("parquet", tmp_path / "out")
     writer.write(Result(People.of(keypoints=np.ones((1, 17, 2))), COCO17, (9, 9), "a.jpg"))

@@ -25,7 +25,9 @@ def noise(frame: int) -> Result:
 def test_full_disk(name: str, tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", "size=160k") as disk:
         writer = create_writer(name, disk)
-        with pytest.raises(OutputError, match=r"(disk is full|reached the disk).*-o") as caught:
+        with pytest.raises(
+            OutputError, match=r"(disk is full|reached the disk).*(-o|output path)"
+        ) as caught:
             for frame in range(3000):
                 writer.write(noise(frame % 5).replace(frame=frame, time=frame / 25))
             writer.close()
@@ -60,7 +62,7 @@ def test_file_size_limit(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", WRITERS)
 def test_read_only_folder(name: str, tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", "ro,size=64k") as disk:
-        with pytest.raises(OutputError, match="read-only; choose another with -o"):
+        with pytest.raises(OutputError, match="read-only; choose another output path"):
             write(name, disk / "out", [result()])
 
 

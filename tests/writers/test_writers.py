@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from posewright.errors import MissingError, OutputError, UsageError
+from posewright.errors import MissingError, OutputError, SourceError, UsageError
 from posewright.people import People
 from posewright.schema import COLUMNS
 from posewright.skeletons import COCO17, Skeleton
@@ -145,7 +145,7 @@ def test_coco_broken_annotation_file(tmp_path: Path, content: str | None) -> Non
     path = tmp_path / "ann.json"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(UsageError, match="--coco-images"):
+    with pytest.raises(SourceError, match="--coco-images"):
         create_writer("coco", tmp_path, options=WriterOptions(coco_images=path))
     assert not (tmp_path / "coco-results.json").exists()
 
