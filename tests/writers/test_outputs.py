@@ -77,10 +77,10 @@ def test_a_second_interrupt_leaves_nothing(tmp_path: Path) -> None:
 def test_an_interrupt_while_a_film_is_finished_leaves_no_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(self: _Film) -> Path:
+    def interrupt(self: Film) -> Path:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_Film, "finish", interrupt)
+    monkeypatch.setattr(Film, "finish", interrupt)
     with pytest.raises(KeyboardInterrupt), opened(tmp_path / "out", "video") as outputs:
         outputs.write(result())
     assert not (tmp_path / "out").exists()
