@@ -49,8 +49,8 @@ def read_results(path: str | Path, skeleton: Skeleton | None = None) -> Iterator
     default the usual one with that many joints.  They hold no image size either, (0, 0) then, and
     only frames with people; image ids are in natural order, 2.jpg before 10.jpg.  Box scores of
     COCO and AlphaPose are derived from the written score.  Where OpenPose files state no boxes,
-    each is the extent of the joints, scored by their mean.  SourceError for a file that is broken or
-    holds something else.  Addresses in the names are read without their secrets.
+    each is the extent of the joints, scored by their mean.  SourceError for a file that is broken
+    or holds something else.  Addresses in the names are read without their secrets.
     """
     path = Path(path)
     return (_allowed(path, result) for result in _read(path, skeleton))

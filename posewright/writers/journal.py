@@ -245,7 +245,7 @@ def _differences(was: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, An
 
 def _parsed(line: bytes) -> Any:
     """Return the value of a line; ValueError where it is torn or damaged."""
-    if not line.endswith(b"\n") or int(line[:8], 16) != zlib.crc32(line[9:-1]):
+    if line[:9] != b"%08x " % zlib.crc32(line[9:-1]) or line[-1:] != b"\n":
         raise ValueError  # torn or damaged
     return json.loads(line[9:])
 
