@@ -221,9 +221,9 @@ def test_trackers_wait_as_many_seconds_with_every_stride(
     tmp_path: Path, name: str, stride: int, away: float, ids: set[int], timed: bool
 ) -> None:
     """A person who is away for 0.7 s is known again, after 1.4 s is not."""
-    there = [not 2 < n / 30 <= 2 + away for n in range(110)]
+    there = [not 2 < n / 30 <= 2 + away for n in range(125)]
     writer = create_writer("jsonl" if timed else "openpose", tmp_path)
-    for number in range(110):
+    for number in range(125):
         people = somebody(100, -1)
         people = people if there[number] else people[:0]
         time = number / 30 if timed else 0.0
