@@ -1,8 +1,9 @@
-"""Kill runs at random moments; show that training goes on and how much each run lost.
+"""Kill runs at random moments; show that they go on and how much each run lost.
 
     python benchmarks/kill.py --count 50
     python benchmarks/kill.py --verb interrupt --count 50
     python benchmarks/kill.py --verb predict --count 10
+    python benchmarks/kill.py --verb resume --count 20
 
 train: half of the kills fall while the state is being written: the run saves after every step, and
 those kills wait until its temporary folder is there.  At the end the run is finished and its
@@ -15,6 +16,10 @@ predict: runs over the frames of the demo's clip, as a folder and as a video, en
 SIGTERM and SIGHUP in turn.  Every row, drawn image and table line that stood in a file at the
 moment of the signal must be readable afterwards, in the parts that SIGKILL leaves and in the
 results that the others finish.
+
+resume: `predict --resume`, with tracking, smoothing and every format, over the same folder and
+video is killed again and again until it ends; a quarter of the kills fall while the results get
+their names.  All files of each run that ended must have the bytes of a run that nobody disturbed.
 """
 
 from __future__ import annotations
@@ -34,8 +39,10 @@ from pathlib import Path
 import cv2
 
 from posewright.cli.demo import CLIP
+from posewright.files.lock import LOCK
 from posewright.readers import read_results
 from posewright.sources import open_source
+from posewright.writers.journal import JOURNAL
 
 SETTINGS = [
     "-m",
@@ -49,6 +56,7 @@ SETTINGS = [
     "workers=1",
 ]
 SAME = ["--device", "cpu", "--quiet"]
+EVERY = "coco,alphapose,openpose,csv,parquet,jsonl,images,video"
 
 
 def main() -> int:
@@ -56,22 +64,92 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--verb", choices=("train", "interrupt", "predict"), default="train")
+    parser.add_argument(
+        "--verb", choices=("train", "interrupt", "predict", "resume"), default="train"
+    )
     args = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGHUP):  # ignored under nohup and in the background
         signal.signal(number, signal.SIG_DFL)
-    run = {"train": _all, "interrupt": _interruptions, "predict": _predictions}[args.verb]
+    runs = {"train": _all, "interrupt": _interruptions}
+    runs |= {"predict": _predictions, "resume": _resumptions}
     with tempfile.TemporaryDirectory() as name:
-        return run(Path(name), args.count, random.Random(args.seed))
+        return runs[args.verb](Path(name), args.count, random.Random(args.seed))
 
 
-def _predictions(folder: Path, count: int, chance: random.Random) -> int:
-    """Stop `count` runs over a folder and as many over a video; return 1 where one lost a row."""
+def _pictures(folder: Path) -> Path:
+    """Write the frames of the demo's clip as images; return their folder."""
     pictures = folder / "pictures"
     pictures.mkdir()
     with open_source(CLIP) as clip:
         for frame in clip:
             cv2.imwrite(str(pictures / f"{frame.index}.jpg"), frame.image[..., ::-1])
+    return pictures
+
+
+def _resumptions(folder: Path, count: int, chance: random.Random) -> int:
+    """Kill `count` runs over a folder and as many over a video; return 1 where bytes differ."""
+    equal = ended = 0
+    for kind, source in (("folder", _pictures(folder)), ("video", CLIP)):
+        command = ["predict", str(source), "--save", EVERY, "--progress", "none", "--threads", "1"]
+        command += ["--track", "--det-every", "2", "--smooth", "kalman", "-o"]
+        start = time.monotonic()
+        _posewright(*command, str(folder / f"{kind}-whole"))
+        seconds, whole = time.monotonic() - start, _content(folder / f"{kind}-whole")
+        out, killed = folder / kind, 0
+        while killed < count or out.exists():
+            child = subprocess.Popen(
+                [sys.executable, "-m", "posewright", *command, str(out), "--resume"],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+            if killed < count:
+                killed += _kill_within(child, seconds, out, chance)
+            _, err = child.communicate()
+            if child.returncode not in (0, -9):
+                raise SystemExit(f"a run ended with {child.returncode}: {err.decode()}")
+            if child.returncode == 0 or _is_over(out):
+                same = _content(out) == whole
+                equal, ended = equal + same, ended + 1
+                print(f"{kind}, {killed} kills so far: ended in the same bytes: {same}", flush=True)
+                shutil.rmtree(out)
+            else:
+                done = (
+                    (out / JOURNAL).read_bytes().count(b"\n") - 1 if (out / JOURNAL).exists() else 0
+                )
+                print(f"{kind}, kill {killed}: {max(done, 0)} frames recorded", flush=True)
+    print(f"{2 * count} kills; {equal} of {ended} runs ended in the bytes of an undisturbed one")
+    return 1 if equal < ended else 0
+
+
+def _kill_within(
+    child: subprocess.Popen[bytes], seconds: float, out: Path, chance: random.Random
+) -> bool:
+    """Kill a run at a random moment, or while its results get their names; tell whether it ran."""
+    until = time.monotonic() + chance.uniform(0, seconds)
+    naming = chance.random() < 0.25
+    while child.poll() is None and (naming or time.monotonic() < until):
+        if naming and any((out / name).exists() for name in ("poses.jsonl", "openpose")):
+            break
+        time.sleep(0.001)
+    ran = child.poll() is None
+    child.kill()
+    return ran
+
+
+def _is_over(out: Path) -> bool:
+    """Tell whether a run was killed after its last act, the removal of the journal."""
+    return out.exists() and not (out / JOURNAL).exists() and (out / "poses.jsonl").exists()
+
+
+def _content(out: Path) -> dict[str, bytes]:
+    """Return all files of a run but its lock, which stays where it is killed."""
+    files = (path for path in out.rglob("*") if path.is_file() and path.name != LOCK)
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in files}
+
+
+def _predictions(folder: Path, count: int, chance: random.Random) -> int:
+    """Stop `count` runs over a folder and as many over a video; return 1 where one lost a row."""
+    pictures = _pictures(folder)
     wrong = 0
     for kind, source in (("folder", pictures), ("video", CLIP)):
         for turn in range(count):

@@ -65,8 +65,8 @@ BADLY = Augmentation(
 )
 # the factors make each the larger part of the loss; the joints' own is above a hundred
 TEACHERS: dict[str, dict[str, object]] = {
-    "branch": {"parallel_labels": "cropped", "parallel": 5, "lr": 1e-3, "epochs": 2},
-    "boxes": {"parallel_labels": "boxes", "parallel": 1e4, "lr": 2e-3, "epochs": 6},
+    "branch": {"stn": {"labels": "cropped", "loss_weight": 5}, "lr": 1e-3, "epochs": 2},
+    "boxes": {"stn": {"labels": "boxes", "loss_weight": 1e4}, "lr": 2e-3, "epochs": 6},
 }
 Thetas = deque[Tensor]
 

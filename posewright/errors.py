@@ -28,6 +28,7 @@ __all__ = [
     "deprecated",
     "near",
     "nearest",
+    "nearest_network",
     "not_finite",
     "one_line",
 ]
@@ -125,6 +126,12 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """Return "; did you mean 'x'?" for the known word closest to `word`, or ""."""
     close = difflib.get_close_matches(word, list(known), 1, 0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def nearest_network(word: str, known: Iterable[str]) -> str:
+    """Return what `nearest` does; of "prefix:name", only a network that is called name."""
+    name = word.rpartition(":")[2]
+    return nearest(name, known) if name == word or name in known else ""
 
 
 def near(path: str | os.PathLike[str]) -> str:

@@ -21,6 +21,7 @@ OPTIONAL = {
     "openvino": "posewright[openvino]",
     "nncf": "posewright[int8]",
     "pyarrow": "posewright[parquet]",
+    "pandas": "pandas",
     "tensorboard": "posewright[tensorboard]",
     "PIL": "pillow",
     "supervision": "supervision",

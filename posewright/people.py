@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from posewright.skeletons import Skeleton
 
 __all__ = [
+    "OPTIONAL",
     "Doubles",
     "Floats",
     "Frame",
@@ -30,6 +31,7 @@ Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.uint8]
+OPTIONAL = ("visibility", "expected_error")  # arrays of People that few networks give
 Status = Literal["ok", "decode_error", "gap", "truncated", "model_error"]
 
 
@@ -89,6 +91,10 @@ class People:
     boxes: (N, 4) x1, y1, x2, y2 px.  box_scores: (N,) in [0, 1].  keypoints: (N, K, 2) x, y px.
     scores: (N, K) in [0, 1].  ids: (N,) int, -1 = none.  All numbers are finite: a ValueError says
     which array is not, or has the wrong shape.
+
+    Where a network states more, else None: visibility: (N, K) probability that a joint can be seen.
+    expected_error: (N, K) px, scale of its error.  NaN in them is unknown.  extra: (N,) dicts,
+    fields of a result file that this version does not know, kept for whoever reads on.
     """
 
     boxes: Floats
@@ -96,6 +102,9 @@ class People:
     keypoints: Floats
     scores: Floats
     ids: Ints
+    visibility: Floats | None = None
+    expected_error: Floats | None = None
+    extra: NDArray[np.object_] | None = None
 
     def __post_init__(self) -> None:
         n, k = self.keypoints.shape[:2]
@@ -106,8 +115,11 @@ class People:
                 raise ValueError(f"People.{name} must have shape {shape}, not {array.shape}")
             if not np.isfinite(array).all():
                 raise ValueError(f"People.{name} holds NaN or infinity")
-        if self.ids.shape != (n,):
-            raise ValueError(f"People.ids must have shape {(n,)}, not {self.ids.shape}")
+        optional = {name: (n, k) for name in OPTIONAL} | {"ids": (n,), "extra": (n,)}
+        for name, shape in optional.items():
+            array = getattr(self, name)
+            if array is not None and array.shape != shape:
+                raise ValueError(f"People.{name} must have shape {shape}, not {array.shape}")
 
     @classmethod
     def of(
@@ -144,7 +156,8 @@ class People:
     def concat(cls, parts: Sequence[People]) -> People:
         """Return all people of `parts` (at least one) in order."""
         names = ("boxes", "box_scores", "keypoints", "scores", "ids")
-        return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
+        found = [np.concatenate([getattr(p, name) for p in parts]) for name in names]
+        return cls(*found, *(_joined(parts, name) for name in (*OPTIONAL, "extra")))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -154,15 +167,18 @@ class People:
         at = [index] if isinstance(index, (int, np.integer)) else index
         if isinstance(at, (list, tuple)):  # numpy takes a tuple for one number per axis
             at = np.array(at, None if len(at) else np.int64)
-        return People(
-            self.boxes[at], self.box_scores[at], self.keypoints[at], self.scores[at], self.ids[at]
-        )
+        arrays = [(name, getattr(self, name)) for name in self.__slots__]
+        taken: dict[str, Any] = {name: None if a is None else a[at] for name, a in arrays}
+        return replace(self, **taken)
 
     def __iter__(self) -> Iterator[People]:
         return (self[i] for i in range(len(self)))
 
     def replace(self, **changes: Any) -> People:
-        """Return a copy with some arrays exchanged."""
+        """Return a copy with some arrays exchanged; other joints have no optional arrays yet."""
+        points = changes.get("keypoints", self.keypoints)
+        if points.shape[1] != self.keypoints.shape[1]:
+            changes = {**dict.fromkeys(OPTIONAL), **changes}
         return replace(self, **changes)
 
     @property
@@ -176,6 +192,17 @@ class People:
         if self.scores.shape[1] == 0:
             return np.zeros(len(self), np.float32)
         return np.asarray(self.scores.mean(1), np.float32)
+
+
+def _joined(parts: Sequence[People], name: str) -> NDArray[Any] | None:
+    """Return an array that some of the parts may lack; unknown for those, None where all do."""
+    if all(getattr(part, name) is None for part in parts):
+        return None
+    blank: list[NDArray[Any]] = [np.full(p.scores.shape, np.nan, np.float32) for p in parts]
+    if name == "extra":
+        blank = [np.full(len(p), None, object) for p in parts]
+    arrays = [getattr(part, name) for part in parts]
+    return np.concatenate([b if a is None else a for a, b in zip(arrays, blank, strict=True)])
 
 
 def extent(keypoints: Floats) -> Floats:

@@ -4,39 +4,43 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import asdict, replace
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.codecs.base import embeds, finds_peaks, refines
-from posewright.errors import SourceError, UsageError, nearest
+from posewright.errors import SourceError, UsageError
 from posewright.extras import naming_extras
-from posewright.nms import PPoseNMS, oks_nms, ppose_nms
-from posewright.people import People
+from posewright.nms import PPoseNMS
 from posewright.pipeline.crowd import estimate_all as crowd_estimate_all
 from posewright.pipeline.embedder import Embedder
-from posewright.pipeline.estimate import Boxes, WholeImage, estimate_all, find_people
-from posewright.pipeline.pipeline import Pipeline
+from posewright.pipeline.estimate import Boxes, estimate_all, find_people
+from posewright.pipeline.header import used, with_settings
+from posewright.pipeline.loading import (
+    NMS,
+    check_pose,
+    duplicates,
+    load,
+    load_beside,
+    load_detector,
+    misfit,
+)
+from posewright.pipeline.pipeline import Pipeline, Records
 from posewright.pipeline.refiner import Refiner
 from posewright.results import Result
-from posewright.runtimes import Model, Precision, Runtime, load_model
-from posewright.runtimes.info import ModelInfo
+from posewright.runtimes import Model, Precision, Runtime
 from posewright.skeletons import Skeleton
 from posewright.sources import Source, open_source, together
 from posewright.trackers import Tracker, create_tracker
-from posewright.weights import find_model
 
 if TYPE_CHECKING:
     from posewright.writers.outputs import Summary
 
 __all__ = ["NMS", "Pose", "Stream"]
-
-NMS = Literal["ppose", "oks", "crowd", "none"]
 
 
 class Stream(Iterator[Result]):
@@ -62,9 +66,7 @@ class Stream(Iterator[Result]):
 
     def close(self) -> None:
         """Stop the work in progress and close the source."""
-        close = getattr(self._results, "close", None)
-        if close is not None:
-            close()
+        getattr(self._results, "close", lambda: None)()
         self.source.close()
 
 
@@ -72,17 +74,18 @@ class Pose:
     """Find the joints of all people.  Immutable once loaded; several threads may use one object.
 
     model: an embedded name, the path of an ONNX file ("rtmpose:FILE" for a file whose name does not
-    tell its layout) or of a posewright .safetensors file, or a network of the zoo together with the
-    file of its weights.  detector: likewise, or "whole-image", or "auto" for the embedded one (none
-    for a model that finds people by itself).  runtime, device, precision: see runtimes.load_model;
-    they apply to each network: with "torch", further .onnx files run as with "auto".  threads:
-    processors to use, 0 = all.  flip: average with the mirrored view (flip test), which doubles the
-    work.  min_score: drop people whose mean joint score is lower.  det_score: drop boxes below it.
-    nms: "oks" (OKS-NMS), "ppose" (pose NMS of RMPE, with constants fitted for the model if
-    its file has them, else the published ones), its settings, "crowd" (joints are assigned among
-    people who overlap; heatmaps only) or "none".  refine: the file of a network that refines the
-    joints afterwards (PoseFix).  reid: the file of a re-identification network, which the tracker
-    "appearance" needs.
+    tell its layout) or of a posewright .safetensors file, or a network of the zoo with weights.
+    weights: the file of its weights.  detector: as model, or "whole-image", or "auto" for the
+    embedded one (none for a model that finds people by itself).  runtime, device, precision: see
+    [load_model][posewright.runtimes.load_model]; they apply to each network: with "torch", further
+    .onnx files run as with "auto".  threads: processors to use, 0 = all.  flip: average with the
+    mirrored view (flip test), which doubles the work.  min_score: drop people whose mean joint
+    score is lower.  det_score: drop boxes below it.  nms: "oks" (OKS-NMS), "ppose" (pose NMS of
+    RMPE, with constants fitted for the model if its file has them, else the published ones), its
+    settings, "crowd" (joints are assigned among people who overlap; heatmaps only) or "none".
+    refine: the file of a network that refines the joints afterwards (PoseFix).  reid: that of a
+    re-identification network, which the tracker "appearance" needs.  max_people: keep so many boxes
+    of a frame, those with the highest scores; 0 keeps all.
     """
 
     def __init__(
@@ -111,27 +114,30 @@ class Pose:
         named = (model, weights, detector, refine, reid)
         # what this object was read from
         self.files = [Path(n) for n in named if isinstance(n, (str, Path)) and os.path.isfile(n)]
+        boxes = "nanodet-g-person" if detector == "auto" else detector
+        self._named = {"model": weights or model, "detector": boxes, "refine": refine, "reid": reid}
+        self._nms = nms if isinstance(nms, str) else asdict(nms)
         threads = threads or os.cpu_count() or 1
-        load = partial(
-            _load_beside, runtime=runtime, device=device, precision=precision, threads=threads
+        load_next = partial(
+            load_beside, runtime=runtime, device=device, precision=precision, threads=threads
         )
-        network = _load(model, None if weights is None else Path(weights), **load.keywords)
-        _check_pose(network, model, flip)
-        found = _detector(detector, network, load)
+        network = load(model, None if weights is None else Path(weights), **load_next.keywords)
+        check_pose(network, model, flip)
+        found = load_detector(detector, network, load_next)
         # what the user should know before anything runs; of the detector, where it is used
-        self.detector_note = _misfit(network) if detector == "auto" else ""
+        self.detector_note = misfit(network) if detector == "auto" else ""
         if det_score is not None:
             if found is None or not callable(found):
                 raise UsageError("det_score needs a detector network")
             found = found.with_threshold(det_score)
         # one frame a thread keeps all cores busy to the end; other devices want large batches
         window, batch = (1, 4) if device in ("auto", "cpu") else (8, 64)
-        self.embed = Embedder(load(reid), batch=batch, threads=threads) if reid else None
+        self.embed = Embedder(load_next(reid), batch=batch, threads=threads) if reid else None
         self.pipeline = Pipeline(
             network,
             found,
-            _duplicates(nms, network.info),
-            Refiner(load(refine), flip=flip, batch=batch) if refine else None,
+            duplicates(nms, network.info),
+            Refiner(load_next(refine), flip=flip, batch=batch) if refine else None,
             flip=flip,
             min_score=min_score,
             max_people=max_people,
@@ -179,6 +185,21 @@ class Pose:
         """The pose network."""
         return self.pipeline.model
 
+    @cached_property
+    def run(self) -> dict[str, Any]:
+        """What results state in their header: networks, settings, versions of libraries."""
+        pipeline = self.pipeline
+        found = {"model": pipeline.model, "detector": pipeline.detector}
+        if pipeline.refine is not None:
+            found["refine"] = pipeline.refine.model
+        if self.embed is not None:
+            found["reid"] = self.embed.model
+        settings: dict[str, Any] = {"min_score": pipeline.min_score, "flip": pipeline.flip}
+        settings["nms"] = self._nms
+        settings["max_people"] = pipeline.max_people
+        settings["det_score"] = getattr(getattr(self.detector, "codec", None), "threshold", None)
+        return used({name: (net, self._named[name]) for name, net in found.items()}, settings)
+
     @property
     def detector(self) -> Model | Boxes | None:
         """The source of boxes; None where the pose network finds people by itself."""
@@ -212,7 +233,7 @@ class Pose:
         for which a list of paths is read folder by folder.
         det_every: detect on every n-th frame, follow the tracker's boxes in between.
         keep_images: results carry their pixels.  color: "rgb" or "bgr", needed for arrays.
-        max_pixels, latest, retry_s, fps, stopped: see sources.open_source.
+        max_pixels, latest, retry_s, fps, frames, time_range, stride, stopped: see open_source.
         """
         source = source if options.get("tracker") is None else together(source)
         opened, rest = self._open(source, options)
@@ -251,7 +272,7 @@ class Pose:
         return image
 
     def _open(self, source: Any, options: dict[str, Any]) -> tuple[Source, dict[str, Any]]:
-        names = ("color", "max_pixels", "latest", "retry_s", "fps", "stopped")
+        names = "color max_pixels latest retry_s fps frames time_range stride stopped".split()
         opening = {k: v for k, v in options.items() if k in names}
         return open_source(source, **opening), {k: options[k] for k in options.keys() - set(names)}
 
@@ -263,87 +284,22 @@ class Pose:
         tracker: Tracker | str | None = None,
         det_every: int = 1,
         keep_images: bool = False,
+        records: Records | None = None,
     ) -> Iterator[Result]:
         if isinstance(tracker, str):
             fps = source.fps or 30.0
             tracker = create_tracker(tracker, skeleton=self.skeleton, fps=fps, embed=self.embed)
+        told = self.run
+        if boxes is not None:
+            told = {**told, "detector": {"name": type(boxes).__name__}}
         pipeline = replace(
             self.pipeline,
             detector=boxes or self.detector,
             tracker=tracker,
             det_every=det_every,
             keep_images=keep_images,
+            header=with_settings(told, {"det_every": det_every}),
+            records=records,
             window=1 if source.kind == "stream" else self.pipeline.window,
         )
         return pipeline.run(source)
-
-
-def _check_pose(network: Model, model: str | Path, flip: bool) -> None:
-    """Raise a UsageError where a network does not find the joints of people."""
-    if refines(network.codec):
-        raise UsageError(f"{model} refines the poses of another model; give it with --refine")
-    if embeds(network.codec):
-        raise UsageError(f"{model} re-identifies people; give it with --reid (reid=...)")
-    if not len(network.skeleton):
-        raise UsageError(f"{model} is a detector; give it with --detector (detector=...)")
-    if flip and not network.codec.mirrors:
-        raise UsageError(
-            f"{model} lists people, and a mirrored view lists them in another order; remove flip"
-        )
-
-
-def _load(name: str | Path, weights: Path | None = None, **options: Any) -> Model:
-    if weights is not None:
-        return load_model(name, weights=weights, **options)
-    path, layout = find_model(name)
-    return load_model(path, layout=layout, **options)
-
-
-def _load_beside(name: str | Path, **options: Any) -> Model:
-    """Load a network beside the pose model: torch, asked for the latter, runs no .onnx files."""
-    path, _ = find_model(name)
-    if options["runtime"] == "torch" and path.suffix == ".onnx":
-        options |= {"runtime": "auto", "device": "auto", "precision": "auto"}
-    return _load(name, **options)
-
-
-def _misfit(model: Model) -> str:
-    """Return why the embedded person detector may not fit a top-down model; "" where it does."""
-    if not model.codec.top_down or model.info.of_people:
-        return ""
-    some = ", ".join(model.skeleton.joints[:3])
-    return (
-        f"{model.info.name} finds the joints of {model.skeleton.name} ({some} ...), which are not "
-        "those of a whole person: the embedded person detector is unsuitable; use -d whole-image, "
-        "--boxes FILE or a detector of your own with -d (detector=, boxes=)"
-    )
-
-
-def _detector(
-    detector: str | Path | Boxes, model: Model, load: Callable[[str | Path], Model]
-) -> Model | Boxes | None:
-    if not isinstance(detector, (str, Path)):
-        return detector
-    if detector == "whole-image":
-        return WholeImage()
-    if detector != "auto":
-        found = load(detector)
-        if len(found.skeleton) or found.codec.top_down:
-            raise UsageError(f"{detector} is a pose model; a detector yields boxes")
-        return found
-    return load("nanodet-g-person") if model.codec.top_down else None
-
-
-def _duplicates(way: str | PPoseNMS, info: ModelInfo) -> Callable[[People], People] | None:
-    if isinstance(way, PPoseNMS):
-        return partial(ppose_nms, settings=way)
-    if way == "crowd" and not finds_peaks(info.codec):
-        raise UsageError(f"crowd matching needs heatmaps, which {info.name} does not have; use oks")
-    if way in ("none", "crowd"):
-        return None
-    if way == "oks":
-        return partial(oks_nms, skeleton=info.skeleton)
-    if way == "ppose":
-        return partial(ppose_nms, settings=info.ppose or PPoseNMS.usual(len(info.skeleton)))
-    known = get_args(NMS)
-    raise UsageError(f"no duplicate removal {way!r}{nearest(way, known)}; {', '.join(known)}")

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from posewright.errors import PosewrightError, SourceError, UsageError, counted
-from posewright.people import Frame
+from posewright.pipeline.header import with_settings
+from posewright.pipeline.provenance import files_beside, provenance
+from posewright.readers.saved import Saved
 from posewright.results import Result
 from posewright.smoothing import Chain, Smoothing, create_smoother, smoothed
-from posewright.smoothing.person import check_choice, choose, only
+from posewright.smoothing.person import only
 from posewright.sources import gathered, open_source
 from posewright.sources.base import check_rate
-from posewright.sources.planning import plan, shown
+from posewright.sources.planning import check_times, plan, shown
+from posewright.sources.ranges import Range
 from posewright.trackers import Tracker, create_tracker
-from posewright.writers import Format, WriterOptions, formats
-from posewright.writers.outputs import Outputs, Summary
+from posewright.writers import WriterOptions, formats
+from posewright.writers.journal import Journal
+from posewright.writers.outputs import Asked, Outputs, Summary
 from posewright.writers.sparing import spare_films, spare_inputs
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def predict_to(
     gap: float | None = None,
     progress: Callable[[Progress], None] | None = None,
     stopped: Callable[[], int] = lambda: 0,
+    resume: bool = False,
     **options: Any,
 ) -> Summary:
     """Run `pose` over all sources and write every format of `save` into the folder `out`.
@@ -63,29 +65,43 @@ def predict_to(
     overwrite, or another run is writing into the folder.  smooth, gap: see
     smoothing.create_smoother; both need a tracker.  stopped: asked after every frame, and while a
     camera or stream is waited for; True, or the number of a signal, finishes the open files.
-    options: see Pose.stream.
+    resume: go on with the stopped or killed run whose journal is in the folder, see
+    writers/journal.py; UsageError where that was another run.  options: see Pose.stream.
     """
     summary, start = Summary(), time.perf_counter()
     if tracker is None and (smooth is not None or gap is not None):
         raise UsageError("smoothing and gap filling need identities; add --track (tracker=...)")
+    told = {"tracker": _name(tracker), "smooth": _name(smooth), "gap": gap}
+    told["fps"] = options.get("fps")
+    asked_for = {"tracker": tracker, "smooth": smooth, "gap": gap, **options}
     if isinstance(tracker, str):
         tracker = create_tracker(tracker, skeleton=pose.skeleton, embed=pose.embed)
     chosen = formats(save).values()
     options["keep_images"] = pictures = any(form.pixels for form in chosen)
     options["stopped"] = stopped
-    smoothing = _Smoothing(smooth, gap, pictures)
+    span = Range.of(options.get("frames"), options.get("time_range"), options.get("stride", 1))
+    smoothing = _Smoothing(smooth, gap, pictures, span.stride)
     planned = plan(sources, lambda source: open_source(source, retry_s=0.0))
     summary.notes += planned.notes
+    if span.timed and options.get("fps") is None:
+        check_times(planned.sources)
     if writing is not None:
         writing = replace(writing, several=writing.several and len(planned.sources) > 1)
-    spare_inputs(out, save, planned.sources, _files(pose, writing, options.get("boxes")))
-    if "video" in save:
+    spare_inputs(out, save, planned.sources, files_beside(pose, writing, options.get("boxes")))
+    origin = provenance(pose, planned.sources, save, writing, asked_for, resume)
+    journal = Journal(out, origin, resume)
+    if origin is not None:
+        options["records"] = journal
+    if "video" in save and not journal.path.exists():  # whose run made them
         spare_films(out, planned.sources, writing or WriterOptions())
     ids: set[int] = set()
-    read = gathered(planned.sources) if _follows(tracker, chosen, options) else planned.sources
-    with Outputs.open(save, out, writing, summary) as outputs:
-        asked = _Asked(summary, stopped)
-        run = _Run(summary, outputs, ids, smoothing, progress, asked, start)
+    # whether it matters which images follow one another
+    follows = tracker is not None or options.get("fps") is not None or span != Range()
+    follows = follows or any(form.ordered for form in chosen)
+    read = gathered(planned.sources) if follows else planned.sources
+    with Outputs.open(save, out, writing, summary, journal) as outputs:
+        asked = Asked(summary, stopped)
+        run = _Run(summary, outputs, ids, smoothing, progress, asked, start, told)
         for source in read:
             if tracker is not None:
                 tracker.reset()
@@ -98,17 +114,13 @@ def predict_to(
     return summary
 
 
-def _files(pose: Pose, writing: WriterOptions | None, boxes: Any) -> list[Path]:
-    """Return the files that are read beside the sources: networks, boxes, labels."""
-    found = [*getattr(pose, "files", ()), getattr(boxes, "path", None)]
-    found.append(None if writing is None else writing.coco_images)
-    return [path for path in found if path is not None]
-
-
-def _follows(tracker: Tracker | None, chosen: Iterable[Format], options: dict[str, Any]) -> bool:
-    """Tell whether it matters which images follow one another."""
-    timed = tracker is not None or options.get("fps") is not None
-    return timed or any(form.ordered for form in chosen)
+def _name(method: Any) -> Any:
+    """Return what the header of results says of a tracker or smoother."""
+    if method is None or isinstance(method, str):
+        return method
+    if is_dataclass(method) and not isinstance(method, type):
+        return asdict(method)
+    return type(method).__name__
 
 
 def _nobody(pose: Pose, summary: Summary, boxes: object) -> list[str]:
@@ -130,36 +142,19 @@ class _Smoothing:
     method: Smoothing | str | None
     gap: float | None
     pictures: bool = False
+    stride: int = 1
 
     def __post_init__(self) -> None:
         self.start(30.0)  # complain before anything is read
 
     def start(self, fps: float | None, live: bool = False) -> Chain:
         return create_smoother(
-            self.method, gap=self.gap, fps=fps or 30.0, live=live, pictures=self.pictures
+            self.method,
+            gap=self.gap,
+            fps=fps / self.stride if fps else 30.0,  # without times, numbers tell them
+            live=live,
+            pictures=self.pictures,
         )
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """Asks whether to stop, until it was so, and notes that in the summary."""
-
-    summary: Summary
-    stopped: Callable[[], int]
-
-    def __call__(self) -> bool:
-        number = 0 if self.summary.interrupted else self.stopped()
-        if number:
-            self.summary.interrupted = True
-            self.summary.signal = 0 if number is True else number
-        return self.summary.interrupted
-
-    def until(self, results: Iterable[Result]) -> Iterator[Result]:
-        """Yield results until a stop is requested; the current one is the last."""
-        for result in results:
-            yield result
-            if self():
-                return
 
 
 @dataclass
@@ -171,8 +166,10 @@ class _Run:
     ids: set[int]
     smoothing: _Smoothing
     progress: Callable[[Progress], None] | None
-    asked: _Asked
+    asked: Asked
     start: float
+    told: dict[str, Any]  # settings beside those of the networks, for the header
+    _last: tuple[Mapping[str, Any], dict[str, Any]] | None = None
 
     def source(self, pose: Pose, source: Any, **options: Any) -> None:
         try:
@@ -188,13 +185,15 @@ class _Run:
                     self._report(stream.source.name, done, stream.source.total)
                     if self.asked():
                         break
+            except SourceError as error:  # no frame was in the range
+                self.summary.add_bad(shown(source), str(error))
             except PosewrightError:
                 self._take_all(smoother.finish())  # what was good so far stays
                 raise
             self._take_all(smoother.finish())
             self.summary.notes += [*smoother.notes, *getattr(stream.source, "notes", ())]
 
-    def saved(self, saved: _Saved, chosen: Sequence[int] | None) -> None:
+    def saved(self, saved: Saved, chosen: Mapping[int, int] | None) -> None:
         smoother = self.smoothing.start(saved.fps)
         for number, results in saved.sequences():
             kept = results if chosen is None else _alone(results, chosen[number])
@@ -209,6 +208,7 @@ class _Run:
 
     def _take(self, result: Result) -> None:
         summary = self.summary
+        result = result.replace(run=self._header(result.run))
         if result.status == "ok":
             summary.frames += 1
             summary.people += len(result)
@@ -220,6 +220,12 @@ class _Run:
         else:
             summary.add_bad(result.source, result.message)
         self.outputs.write(result)
+
+    def _header(self, run: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the header's entries with the settings of this run; the same object each time."""
+        if self._last is None or self._last[0] is not run:
+            self._last = run, with_settings(run, self.told)
+        return self._last[1]
 
     def _report(self, name: str, done: int, total: int | None) -> None:
         if self.progress is not None:
@@ -238,6 +244,9 @@ def track_to(
     smooth: Smoothing | str | None = None,
     gap: float | None = None,
     person: str | None = None,
+    frames: Any = None,
+    time_range: Any = None,
+    stride: int = 1,
     stopped: Callable[[], int] = lambda: 0,
 ) -> Summary:
     """Read saved poses, assign identities, write them again; no network runs.
@@ -246,22 +255,28 @@ def track_to(
     starts with another video or folder, and where the frame numbers restart; everyone in it gets a
     new identity.  tracker: a name, or "none" to keep the identities of the file.  smooth, gap: see
     smoothing.create_smoother.  person: keep only one per sequence, see smoothing.choose; the file
-    is read twice then, and nothing is written if the first pass was stopped.  stopped: as for
+    is read twice then, and nothing is written if the first pass was stopped.  frames, time_range,
+    stride: which frames of each sequence are kept, see sources.ranges.Range.of.  stopped: as for
     predict_to.
     """
     asking = [f"--save {name}" for name, form in formats(save).items() if form.pixels]
     for option in [*asking, *(["--tracker appearance"] if tracker == "appearance" else [])]:
         raise UsageError(f"{option} needs images, which saved poses do not contain; use predict")
     check_rate(fps)
+    told = {"tracker": tracker, "smooth": _name(smooth), "gap": gap, "person": person}
     summary, start = Summary(), time.perf_counter()
-    smoothing = _Smoothing(smooth, gap)
-    saved = _Saved(path, tracker, fps)
-    asked, ids = _Asked(summary, stopped), set[int]()
-    chosen = None if person is None else saved.choose(person, asked)
+    span = Range.of(frames, time_range, stride)
+    smoothing = _Smoothing(smooth, gap, stride=span.stride)
+    saved = Saved(path, tracker, fps, span)
+    asked, ids = Asked(summary, stopped), set[int]()
+    chosen: dict[int, int] | None = None
+    if person is not None:
+        chosen = saved.choose(person, asked.until, lambda: summary.interrupted)
     if not summary.interrupted:
         spare_inputs(out, save, [path])
         with Outputs.open(save, out, writing, summary) as outputs:
-            _Run(summary, outputs, ids, smoothing, None, asked, start).saved(saved, chosen)
+            run = _Run(summary, outputs, ids, smoothing, None, asked, start, told)
+            run.saved(saved, chosen)
     summary.ids = len(ids)
     summary.seconds = time.perf_counter() - start
     return summary
@@ -270,65 +285,3 @@ def track_to(
 def _alone(results: Iterable[Result], person: int) -> Iterator[Result]:
     """Yield every frame with that person only, or nobody."""
     return (result.replace(people=only(result.people, person)) for result in results)
-
-
-@dataclass(frozen=True)
-class _Saved:
-    """The sequences of a file of poses, tracked as they are read; they can be read again."""
-
-    path: Path
-    tracker: str
-    fps: float
-
-    def sequences(self) -> Iterator[tuple[int, Iterator[Result]]]:
-        """Yield the number and the results of each sequence; consume each before the next."""
-        for number, pairs in groupby(self._numbered(), lambda pair: pair[0]):
-            yield number, (result for _, result in pairs)
-
-    def choose(self, person: str, asked: _Asked) -> list[int]:
-        """Return the identity that `person` means in each sequence; some, where that is stopped."""
-        check_choice(person)
-        chosen = []
-        for _, results in self.sequences():
-            chosen.append(choose(asked.until(results), person))
-            if asked.summary.interrupted:
-                return chosen
-        if person.isdecimal() and chosen and max(chosen) < 0:
-            raise UsageError(
-                f"{self.path} has no person {person}; run `posewright track` without --person to "
-                "see the identities"
-            )
-        return chosen
-
-    def _numbered(self) -> Iterator[tuple[int, Result]]:
-        """Yield results with identities, and the number of their sequence."""
-        from posewright.readers import read_results
-        from posewright.readers.results import is_jsonl
-
-        timed = not self.path.is_dir() and is_jsonl(self.path)
-        tracker: Tracker | None = None
-        number, last, sequence = -1, 0, ""
-        for saved in read_results(self.path):
-            result = self._timed(saved, timed and saved.sequence == saved.source)
-            if tracker is None and self.tracker != "none":
-                tracker = create_tracker(self.tracker, skeleton=result.skeleton, fps=self.fps)
-            if result.sequence != sequence or result.frame <= last or number < 0:
-                number += 1
-                if tracker is not None:
-                    tracker.reset()
-            last, sequence = result.frame, result.sequence
-            yield number, result if tracker is None else self._tracked(tracker, result)
-
-    def _timed(self, result: Result, video: bool) -> Result:
-        """Return the result with a time, by the number of its frame where it carries none.
-
-        video: it has its own, also where that is 0.
-        """
-        return result.replace(time=result.time or (0.0 if video else result.frame / self.fps))
-
-    def _tracked(self, tracker: Tracker, result: Result) -> Result:
-        if result.status != "ok":
-            return result
-        blank = np.zeros((0, 0, 3), np.uint8)  # the tracker looks at poses only
-        frame = Frame(blank, result.frame, result.time, result.source, sequence=result.sequence)
-        return result.replace(people=tracker(frame, result.people))

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.extras import naming_extras
+from posewright.errors import SourceError, counted
+from posewright.extras import naming_extras, need
+from posewright.files.contents import contents
+from posewright.files.fields import parsed
+from posewright.files.values import BROKEN, dumps, why
 from posewright.people import Floats, People, Status
+from posewright.schema import rows
 from posewright.skeletons import Skeleton
 
 if TYPE_CHECKING:
+    import pandas
     import supervision
 
 __all__ = ["Result"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Result:
     """All people in one frame, and the source of that frame.
 
@@ -30,7 +38,9 @@ class Result:
     people a network returned NaN or infinity.  speed: milliseconds spent on this frame by stage.
     image: the RGB pixels where they were kept.  sequence: the video, stream or folder that the
     frame belongs to, see Frame; identities never cross from one to another.  pixel_aspect: width of
-    a pixel over its height where it is shown.
+    a pixel over its height where it is shown.  run: networks, settings and versions that found the
+    people, as the header of a result file states them.  extra: fields of a row that this version
+    does not know.
     """
 
     people: People
@@ -45,6 +55,14 @@ class Result:
     image: NDArray[np.uint8] | None = None
     sequence: str = ""
     pixel_aspect: float = 1.0
+    run: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        width, height = self.size
+        people = counted(len(self), "person", "people")
+        state = "" if self.status == "ok" else f", {self.status}"
+        return f"<Result {self.source!r} frame {self.frame}: {people}, {width} x {height}{state}>"
 
     def __len__(self) -> int:
         return len(self.people)
@@ -82,6 +100,55 @@ class Result:
     def replace(self, **changes: Any) -> Result:
         """Return a copy with some fields exchanged."""
         return replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row of plain values that `posewright schema` describes, its header in it.
+
+        Neither the image nor `speed` is in it.
+        """
+        return {"header": rows.header(self.skeleton, self.run), **rows.row(self)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Result:
+        """Return what `to_dict` made a dict of, this version's or an older one's.
+
+        SourceError: another object.
+        """
+        try:
+            skeleton, run = rows.read_header(data["header"])
+            if skeleton is None:
+                raise ValueError("its header names no skeleton")
+            return cls(**rows.fields(data, skeleton), run=run)
+        except BROKEN as error:
+            raise SourceError(f"this is not the result of a frame ({why(error)})") from error
+
+    def to_json(self) -> str:
+        """Return `to_dict` as compact JSON in ASCII."""
+        return dumps(self.to_dict())
+
+    @classmethod
+    def from_json(cls, source: str | bytes | Path | IO[Any]) -> Result:
+        """Return what `to_json` made a text of: the text, its bytes, the path or an open file.
+
+        SourceError: anything else.
+        """
+        if isinstance(source, Path):
+            source = contents(source)
+        text = source if isinstance(source, (str, bytes)) else source.read()
+        try:
+            data = parsed(text)
+        except ValueError as error:
+            raise SourceError(f"this is not the result of a frame ({error})") from error
+        return cls.from_dict(data)
+
+    def to_df(self) -> pandas.DataFrame:
+        """Return a row for each joint, with the columns of poses.parquet; one row without joints.
+
+        MissingError without pandas.
+        """
+        from posewright.schema.table import columns
+
+        return need("pandas", "to_df").DataFrame(columns(self))
 
     def plot(self, **style: Any) -> NDArray[np.uint8]:
         """Return the frame's RGB image with all people drawn on it; `style` as in draw.Style."""

@@ -139,7 +139,14 @@ class Warp:
         return Warp(np.hstack([linear, -linear @ self.matrix[:, 2:]]), self.size, self.fill)
 
     def people(self, people: People) -> People:
-        """Map everybody's keypoints and boxes; a turned box becomes the box round its corners."""
+        """Map everybody's keypoints and boxes; a turned box becomes the box round its corners.
+
+        Expected errors grow by the mean scale of both axes.
+        """
         corners = self.points(people.boxes[:, [[0, 1], [2, 1], [2, 3], [0, 3]]])  # (N, 4, 2)
         boxes = np.concatenate([corners.min(1), corners.max(1)], 1)
-        return people.replace(boxes=boxes, keypoints=self.points(people.keypoints))
+        errors = people.expected_error
+        if errors is not None:
+            errors = errors * np.float32(np.sqrt(abs(np.linalg.det(self.matrix[:, :2]))))
+        points = self.points(people.keypoints)
+        return people.replace(boxes=boxes, keypoints=points, expected_error=errors)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import av
 import cv2
+import jsonschema_rs
 import numpy as np
 import pytest
 
 from posewright.cli.demo import CLIP
+from posewright.results import Result
+from posewright.schema import json_schema
+from posewright.writers.jsonl import LinesForm
+from posewright.writers.table import ParquetWriter
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -35,6 +41,28 @@ class Said:
 def pytest_configure(config: pytest.Config) -> None:
     """Print what tests say."""
     config.pluginmanager.register(Said(config))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def every_row_is_valid() -> Iterator[None]:
+    """Validate each row and header that a test writes by the schema of docs/outputs.md."""
+    validator = jsonschema_rs.validator_for(json_schema())
+    add, write = LinesForm.add, ParquetWriter.write
+
+    def valid(form: LinesForm, result: Result) -> str:
+        text = add(form, result)
+        for line in text.splitlines():
+            validator.validate(json.loads(line))
+        return text
+
+    def told(writer: ParquetWriter, result: Result) -> None:
+        validator.validate(json.loads(result.to_json()))
+        write(writer, result)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LinesForm, "add", valid)
+        patch.setattr(ParquetWriter, "write", told)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r'```python title="([^"]+)"\n(.*?)```', PAGE, re.DOTALL))
+NETWORK = FILES.pop("points_net.py")  # a program that uses what the page adds
 TABLE = "posewright/writers/__init__.py, in FORMATS"
 
 
@@ -99,6 +100,23 @@ assert abs(twice["points"] - outputs["points"]).max() < 1e-6
 
 def test_the_codec_decodes(place: Path) -> None:
     python(place, "-c", CODEC)
+
+
+POINTS = """
+views = torch.zeros(2, 256, 192, 3, dtype=torch.uint8)
+outputs = model.eval()(views)
+assert outputs["points"].shape == (2, 17, 3) and len(model.codec.decode(outputs)) == 2
+try:
+    create("hrnet_w32", codec="points")
+except UsageError as error:
+    print(error)
+"""
+
+
+def test_a_network_with_the_right_head_takes_the_codec(place: Path) -> None:
+    imports = "import torch\nfrom posewright.errors import UsageError\n"
+    imports += "from posewright.models import create\n"
+    assert "cannot use codec 'points'" in python(place, "-c", f"{imports}{NETWORK}{POINTS}")
 
 
 @pytest.fixture(scope="module")

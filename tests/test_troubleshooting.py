@@ -73,6 +73,27 @@ def test_an_error_is_found_by_its_words(
     assert any(len(p.pattern) > 12 and p.match(message) for p in listed()), message
 
 
+@pytest.mark.parametrize(
+    ("command", "row"),
+    [
+        ("predict a.jpg --traker oks", "unrecognized arguments: WORDS"),
+        ("predict a.jpg --save", "argument OPTION: expected one argument"),
+        ("predict a.jpg --runtime onxruntime", "argument OPTION: invalid choice: 'WORD'"),
+        ("predikt a.jpg", "argument OPTION: invalid choice: 'WORD'"),
+        ("data synth -o a --count two", "argument OPTION: invalid int value: 'WORD'"),
+        ("predict", "the following arguments are required: NAMES"),
+    ],
+)
+def test_what_is_said_of_a_command_line_is_explained(
+    command: str, row: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(command.split())
+    assert f"| `{row}" in PAGE.read_text(encoding="utf-8")
+    words = re.escape(row).replace("OPTION", r"\S+").replace("WORD", r"\S+").replace("NAMES", "")
+    assert re.search(words.replace(r"\S+S", r"\S+"), capsys.readouterr().err)
+
+
 def test_an_error_in_no_area_of_the_page_is_refused(
     writer: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:

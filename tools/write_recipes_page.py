@@ -17,11 +17,15 @@ PAGE = Path(__file__).parents[1] / "docs" / "recipes.md"
 HEAD = """# Recipes
 
 Written by `python tools/write_recipes_page.py`. `posewright train DATA -m NETWORK` uses the recipe
-of its authors; any setting is changed by `key=value` behind it, those of augmentation as
-`augment.rotate=30`, options of the network as `options.input_size=[288,384]`. A new number of
-epochs moves the epochs at which something happens in proportion, unless they are given as well. The
-run folder keeps the resolved recipe as `recipe.toml`, and `posewright train RUN/recipe.toml` trains
-from it again.
+of its authors; any setting is changed by `key=value` behind it, options of the network as
+`options.input_size=[288,384]`. The settings of one method are a group, which is a table of the
+recipe's file and a prefix of the key: `augment.rotate=30` ([augmentation.md](augmentation.md)),
+`stn.labels=boxes` ([rmpe.md](rmpe.md)), `oks_loss.width=4` and `rtmo.teach_from=280`
+([training.md](training.md)). A new number of epochs moves the epochs at which something happens in
+proportion, unless they are given as well. The run folder keeps the resolved recipe as
+`recipe.toml`, and `posewright train RUN/recipe.toml` trains from it again. Recipes, states and
+command lines with the earlier names `parallel`, `parallel_labels`, `oks_width` and `teach_from`
+are read as before.
 
 `lr` belongs to the recipe's `batch`: with a smaller batch, take a smaller `lr`.
 """

@@ -112,7 +112,7 @@ AREAS = (
     ),
     (
         "Saved results and bounding boxes",
-        ("readers/",),
+        ("readers/", "schema/"),
         "A result file, or a file of bounding boxes, is not in a form that posewright reads. "
         "[Output formats](outputs.md) describes the forms.",
     ),

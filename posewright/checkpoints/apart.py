@@ -24,7 +24,7 @@ from torch import Tensor
 import posewright
 from posewright import errors
 from posewright.checkpoints.files import is_safetensors, read_checkpoint
-from posewright.errors import ModelError, OutputError, PosewrightError, UsageError
+from posewright.errors import ModelError, OutputError, PosewrightError
 from posewright.files.scratch import scratch
 
 __all__ = ["Limits", "read_apart"]
@@ -62,7 +62,7 @@ def read_apart(source: Path, target: Path, limits: Limits | None = None) -> dict
     source = Path(source)
     if not source.is_file():
         told = "is a folder; name the checkpoint in it" if source.is_dir() else "no such file"
-        raise UsageError(f"{source}: {told}")
+        raise ModelError(f"{source}: {told}")
     if is_safetensors(source):  # nothing but shapes and bytes, and what the process would answer in
         return read_checkpoint(source)
     try:

@@ -17,7 +17,7 @@ from torch import Tensor
 from posewright.checkpoints.mindspore import read_mindspore
 from posewright.checkpoints.pickles import Stub, read_pickle
 from posewright.checkpoints.tfjs import read_tfjs
-from posewright.errors import ModelError, UsageError
+from posewright.errors import ModelError, near
 from posewright.extras import need
 from posewright.files.contents import open_regular
 from posewright.models.saving import MOST_TENSORS, read_tensors
@@ -60,11 +60,11 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a checkpoint by name, floating ones as float32.
 
     Wrappers (state_dict, model, ema ...) and prefixes "module." and "_orig_mod." are taken off.
-    UsageError: no such file.  ModelError: not a checkpoint; says what it is and what to do.
+    ModelError: no such file, or not a checkpoint; says what it is and what to do.
     """
     path = Path(path)
     if not path.is_file():
-        raise UsageError(f"{path}: no such file")
+        raise ModelError(f"{path}: no such file{near(path)}")
     try:
         found = _tensors(path)
         if len(found) > MOST_TENSORS:  # each is looked up in every variant of a family

@@ -9,6 +9,7 @@ SIGHUP, 130 Ctrl-C (SIGINT), 138 SIGUSR1, 143 SIGTERM.
 
 common     options of several verbs, and the summary
 debugging  tracebacks and reports of --debug
+ranges     options that choose frames
 progress   bars, lines or JSON
 renamed    earlier names of verbs and options
 stopping   signals, in one place
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["VERBS", "build_parser", "main", "parse"]
 
 # The order of the help: what people do first comes first; verbs that are not named here are last.
-_ORDER = "demo predict track models data train fit eval compare export bench doctor".split()
+_ORDER = "demo predict track models data train fit eval compare export bench schema doctor".split()
 
 
 def _verbs() -> dict[str, ModuleType]:

@@ -289,10 +289,9 @@ def show_summary(summary: Summary, as_json: bool) -> int:
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is below 0")
-    return value
+    if not text.strip().isdecimal():  # int() would be told of by this function's name
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    return int(text)
 
 
 def fraction(text: str) -> float:

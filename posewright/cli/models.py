@@ -238,7 +238,7 @@ def _skeleton(text: str | None) -> Skeleton | None:
 
     if text is None:
         return None
-    if Path(text).exists():
+    if Path(text).exists() or Path(text).name != text or text.endswith(".json"):  # or should be
         from posewright.datasets import open_dataset
 
         skeleton = open_dataset(text).skeleton

@@ -23,6 +23,7 @@ from posewright.cli.common import (
     show_summary,
 )
 from posewright.cli.progress import create_bar
+from posewright.cli.ranges import add_range_options, chosen_frames
 from posewright.cli.stopping import noting
 from posewright.errors import one_line
 
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_result_options(parser)
     _add_identity_options(parser)
     _add_source_options(parser)
+    add_range_options(parser)
     add_drawing_options(parser)
     add_smoothing_options(parser)
     add_model_options(parser)
@@ -79,6 +81,14 @@ def _add_result_options(parser: argparse.ArgumentParser) -> None:
         help=(
             "replace the results of an earlier run and delete partial files of a killed "
             "one; input files are never replaced"
+        ),
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help=(
+            "go on with a run that was stopped or killed, after the last frame that it recorded; "
+            "give the inputs and options of that run"
         ),
     )
     parser.add_argument(
@@ -197,6 +207,7 @@ def run(args: argparse.Namespace) -> int:
     from posewright.errors import UsageError
     from posewright.predict import predict_to
 
+    chosen = chosen_frames(args)
     smoothing = _smoothing(args)
     save = _formats(args, smoothing)
     _check_formats(args, save)
@@ -207,7 +218,7 @@ def run(args: argparse.Namespace) -> int:
     if pose.detector_note and boxes is None:
         print(f"note: {one_line(pose.detector_note)}", file=sys.stderr)
     bar = create_bar(args.progress)
-    options: dict[str, Any] = {"max_pixels": args.max_pixels}
+    options: dict[str, Any] = {"max_pixels": args.max_pixels, **chosen}
     options |= {"latest": args.latest, "retry_s": args.retry, "det_every": args.det_every}
     options["fps"] = args.fps
     with noting() as stopped:
@@ -223,6 +234,7 @@ def run(args: argparse.Namespace) -> int:
             boxes=boxes,
             progress=bar,
             stopped=stopped,
+            resume=args.resume,
             **options,
         )
     if bar is not None:
@@ -250,7 +262,7 @@ def writer_options(args: argparse.Namespace) -> WriterOptions:
         several=len(args.source) > 1,
         separate=args.sep_json,
         openpose_order=args.openpose_order,
-        **({} if args.fps is None else {"fps": args.fps}),
+        **({} if args.fps is None else {"fps": args.fps / args.stride}),
     )
 
 

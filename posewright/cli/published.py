@@ -55,13 +55,13 @@ def _progress(done: int, total: int) -> None:
 
 
 def verify(args: argparse.Namespace) -> int:
-    from posewright.errors import UsageError
+    from posewright.errors import ModelError
     from posewright.weights.published import find_published
     from posewright.weights.receipt import compare, read_receipt
 
     entry = find_published(args.name)
     if not entry.path.is_file():
-        raise UsageError(f"{entry.path} is not there; run: posewright models pull {entry.name}")
+        raise ModelError(f"{entry.path} is not there; run: posewright models pull {entry.name}")
     found = compare(entry.path, entry.sha)
     receipt = read_receipt(entry.path)
     if entry.converted.is_file():
@@ -75,12 +75,12 @@ def verify(args: argparse.Namespace) -> int:
 
 
 def path(args: argparse.Namespace) -> int:
-    from posewright.errors import UsageError
+    from posewright.errors import ModelError
     from posewright.weights.published import find_published
 
     entry = find_published(args.name)
     if not entry.converted.is_file():
-        raise UsageError(
+        raise ModelError(
             f"{entry.converted} is not there; run: posewright models pull {entry.name}"
         )
     if args.json:

@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 from posewright.cli.common import add_smoothing_options, show_summary
+from posewright.cli.ranges import add_range_options, chosen_frames
 from posewright.cli.stopping import noting
 
 
@@ -55,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WHO",
         help="keep one person per sequence: longest, largest, central, or an identity",
     )
+    add_range_options(parser)
     add_smoothing_options(parser)
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
@@ -73,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
             smooth=args.smooth,
             gap=args.gap,
             person=args.person,
+            **chosen_frames(args),
             stopped=stopped,
         )
     return show_summary(summary, args.json)

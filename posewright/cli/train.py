@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NoReturn
 from posewright.cli.common import network
 from posewright.cli.debugging import wanted
 from posewright.cli.renamed import EarlierOption
-from posewright.errors import UsageError, counted
+from posewright.errors import ModelError, UsageError, counted
 
 if TYPE_CHECKING:
     import subprocess
@@ -157,7 +157,7 @@ def _resumed(folder: Path, model: str) -> Recipe:
     file = folder / "recipe.toml"
     if not file.is_file():
         told = "holds no recipe.toml" if folder.is_dir() else "no such folder"
-        raise UsageError(f"{folder}: {told}; give the folder of a run")
+        raise ModelError(f"{folder}: {told}; give the folder of a run")
     recipe = Recipe.read(file)
     if model and model != recipe.model:
         raise UsageError(f"{folder} is a run of {recipe.model}, not of {model}")

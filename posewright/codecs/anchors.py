@@ -85,7 +85,8 @@ def picked(
         boxes, scores, points, joints = (a[good & (view == i)] for a in found)
         keep = box_nms_indices(boxes, scores, iou)[:most]
         cut = np.clip(boxes[keep], 0, edge)
-        people.append(People.of(cut, scores[keep], points[keep], joints[keep]))
+        kept = People.of(cut, scores[keep], points[keep], joints[keep])
+        people.append(kept.replace(visibility=joints[keep]))  # which is what they score
     return people
 
 

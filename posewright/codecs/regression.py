@@ -59,22 +59,26 @@ class Regression:
     def decode(self, outputs: Outputs) -> list[People]:
         """Return one person per view, its box the whole view; none where one is not finite.
 
-        Points outside of the view stay there.  ModelError: coordinates do not have two axes, or
-        sigma is missing.
+        Points outside of the view stay there.  With sigma, the expected error of a joint is its
+        mean over both axes in view px: the scale of the error's distribution (RLE, equation 4).
+        ModelError: coordinates do not have two axes, or sigma is missing.
         """
         at = to_numpy(outputs["coordinates"])
         if at.ndim != 3 or at.shape[2] != 2:
             raise ModelError(f"coordinates have shape {at.shape}, but must be (B, K, 2)")
         points = (at - np.float32(self._origin)) * np.array(self.input_size, np.float32)
-        return one_person_per_view(points, self._scores(outputs, at), self.input_size)
-
-    def _scores(self, outputs: Outputs, at: Floats) -> Floats:
-        """(B, K)."""
         if not self.sigma:
-            return np.ones(at.shape[:2], np.float32)
+            scores = np.ones(at.shape[:2], np.float32)
+            return one_person_per_view(points, scores, self.input_size)
         if "sigma" not in outputs:
             raise ModelError("outputs have no sigma; use Regression(sigma=False)")
-        return np.asarray(1 - to_numpy(outputs["sigma"]).mean(2), np.float32)
+        sigma = to_numpy(outputs["sigma"])
+        people = one_person_per_view(points, 1 - sigma.mean(2), self.input_size)
+        errors = (sigma * np.array(self.input_size, np.float32)).mean(2)
+        return [
+            person.replace(expected_error=errors[i : i + 1]) if len(person) else person
+            for i, person in enumerate(people)
+        ]
 
     def unflip(self, outputs: Outputs, skeleton: Skeleton) -> dict[str, Array]:
         """Reflect x about the middle of the outer pixels' centres, and exchange left and right.

@@ -36,7 +36,7 @@ _PICTURES = 24  # that are timed
 _WARM_UP = 3  # calls before
 _SECONDS = 20.0  # after which no further image is timed, unless fewer than _LEAST were
 _LEAST = 5
-_HANGS = 1800  # seconds after which the process is given up
+HANGS = 1800  # seconds after which the process is given up
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,11 @@ def measure_cost(
             input=json.dumps(task),
             capture_output=True,
             text=True,
-            timeout=_HANGS,
+            timeout=HANGS,
             env={**os.environ, "OMP_NUM_THREADS": "1", **NO_MODULES_HERE},
         )
     except subprocess.TimeoutExpired as error:
-        raise ModelError(f"{model} could not be timed within {_HANGS} s; leave it out") from error
+        raise ModelError(f"{model} could not be timed within {HANGS} s; leave it out") from error
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise ModelError(f"{model} could not be timed: {last}")
@@ -221,17 +221,18 @@ if __name__ == "__main__":
 WARM_UP = 5
 
 
-def measure(pose: Pose, source: Any, frames: int = 60) -> dict[str, Any]:
-    """Return rates and median milliseconds per stage over `frames` frames, after a warm-up of five.
+def measure(pose: Pose, source: Any, count: int = 60, **options: Any) -> dict[str, Any]:
+    """Return rates and median milliseconds per stage over `count` frames, after a warm-up of five.
 
+    options: of Pose.stream, such as frames= and stride=.
     The stages of several frames run side by side, so they add up to more than the time a frame.
     """
     speeds, people = [], 0
-    with pose.stream(source, keep_images=False) as stream:
+    with pose.stream(source, keep_images=False, **options) as stream:
         for _ in islice(stream, WARM_UP):
             pass
         start = time.perf_counter()
-        for result in islice(stream, frames):
+        for result in islice(stream, count):
             speeds.append(result.speed)
             people += len(result)
         seconds = time.perf_counter() - start

@@ -72,14 +72,15 @@ def check(
     from posewright.datasets.opening import open_dataset
 
     found = Findings()
-    _check_raw(path, kind, found)
     try:
         dataset = open_dataset(path, kind, images, class_name, split)
     except SourceError as error:
+        _check_raw(path, kind, None, found)
         if not found.errors:
             raise
         found.add("unreadable", "error", str(error), path)
         return Report(path.stem, "", class_name or "", 0, 0, found.lines())
+    _check_raw(path, kind, dataset.class_name, found)
     with np.errstate(over="ignore", invalid="ignore"):  # of numbers beyond any image
         check_dataset(dataset, found)
         if split is None and images is None:
@@ -94,8 +95,11 @@ def check(
     )
 
 
-def _check_raw(path: Path, kind: str | None, found: Findings) -> None:
-    """Add what a file of COCO's form, or those of a folder with one or more, say literally."""
+def _check_raw(path: Path, kind: str | None, class_name: str | None, found: Findings) -> None:
+    """Add what a file of COCO's form, or those of a folder with one or more, say literally.
+
+    class_name: what is read of them; None where nothing could be read.
+    """
     from posewright.datasets.opening import located
     from posewright.files.values import BROKEN, load
 
@@ -107,7 +111,7 @@ def _check_raw(path: Path, kind: str | None, found: Findings) -> None:
         try:
             data = load(file)
             if isinstance(data, dict) and isinstance(data.get("images"), list):
-                coco_findings(data, found)
+                coco_findings(data, class_name, found)
         except BROKEN as error:
             found.add("malformed", "error", f"invalid entry: {error!r}", file)
         except SourceError:

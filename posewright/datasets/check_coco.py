@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from posewright.datasets.classes import folded
 from posewright.datasets.findings import Findings
 from posewright.datasets.naming import stated_names
 from posewright.files.values import image_id, switch
@@ -15,11 +16,20 @@ from posewright.skeletons import for_joints
 __all__ = ["coco_findings"]
 
 
-def coco_findings(data: dict[str, Any], found: Findings) -> None:
-    """Add faults of a parsed annotation file to `found`."""
+def coco_findings(data: dict[str, Any], class_name: str | None, found: Findings) -> None:
+    """Add faults of a parsed annotation file to `found`.
+
+    class_name: what is read of it, as of a Dataset; None where nothing could be read.  The joints
+    of other categories are not looked at.
+    """
     annotations = [a for a in data.get("annotations") or [] if isinstance(a, dict)]
     categories = [c for c in data.get("categories") or [] if isinstance(c, dict)]
-    _categories(categories, annotations, found)
+    if not any(_known(c.get("id")) == 1 for c in categories):
+        text = "no category has id 1: tools that score only category 1 find no person"
+        found.add("category id", "warning", text, [c.get("id") for c in categories])
+    chosen = {folded(name) for name in (class_name or "").split(",")}
+    read = [c for c in categories if folded(str(c.get("name"))) in chosen]
+    _categories(read or categories, annotations, len(categories) == 1, found)
     pictures = [e for e in data["images"] if isinstance(e, dict)]
     images, known = _Ids(pictures, "image", found), _Ids(categories, "category", found)
     _repeated([a.get("id") for a in annotations], found)
@@ -79,12 +89,15 @@ def _repeated(ids: list[Any], found: Findings) -> None:
 
 
 def _categories(
-    categories: list[dict[str, Any]], annotations: list[dict[str, Any]], found: Findings
+    categories: list[dict[str, Any]],
+    annotations: list[dict[str, Any]],
+    sole: bool,
+    found: Findings,
 ) -> None:
-    """Add what is wrong with the names of joints and their sigmas."""
-    if not any(_known(c.get("id")) == 1 for c in categories):
-        text = "no category has id 1: tools that score only category 1 find no person"
-        found.add("category id", "warning", text, [c.get("id") for c in categories])
+    """Add what is wrong with the names of joints and their sigmas.
+
+    sole: annotations without a category are of the file's only one.
+    """
     for category in categories:
         if "keypoint" in category and "keypoints" not in category:
             text = "the category's key is 'keypoint'; COCO reads 'keypoints'"
@@ -94,7 +107,7 @@ def _categories(
             text = "the joint names are not a list of strings: they are ignored"
             found.add("joint names", "error", text, str(category["keypoints"])[:60])
         # the annotations of the category by their number of joints
-        own, sole = _known(category.get("id")), len(categories) == 1
+        own = _known(category.get("id"))
         counts = Counter(
             len(a["keypoints"]) // 3
             for a in annotations

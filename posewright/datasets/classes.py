@@ -11,7 +11,7 @@ from posewright.errors import SourceError, UsageError, nearest
 from posewright.files.paths import normal
 from posewright.files.values import BROKEN, image_id
 
-__all__ = ["PERSON", "Category", "Classes", "class_title", "coco_category", "majority"]
+__all__ = ["PERSON", "Category", "Classes", "class_title", "coco_category", "folded", "majority"]
 
 PERSON = "person"
 _HOW = "--class NAME (class_name=NAME)"
@@ -48,9 +48,9 @@ class Classes:
         classes have joints and none is "person".
         """
         names = [name for name in self.counts if name]
-        if wanted and (names or _folded(wanted) != PERSON):
+        if wanted and (names or folded(wanted) != PERSON):
             return tuple(n for word in _words(wanted, names) for n in self._named(word, where))
-        people = tuple(name for name in names if _folded(name) == PERSON)
+        people = tuple(name for name in names if folded(name) == PERSON)
         with_joints = [name for name in names if self._joints[name]]
         if people or (with_joints and self._joints[""] > max(self._joints[n] for n in names)):
             return people
@@ -88,7 +88,7 @@ class Classes:
     def _named(self, word: str, where: object) -> list[str]:
         """Return the classes of that name."""
         names = [name for name in self.counts if name]
-        found = [name for name in names if _folded(name) == _folded(word)]
+        found = [name for name in names if folded(name) == folded(word)]
         if not names:
             raise UsageError(f"{where} names no classes; leave class {word!r} out")
         if not found:
@@ -101,17 +101,17 @@ class Classes:
 
 def class_title(chosen: tuple[str, ...]) -> str:
     """Return what the chosen classes are called in outputs: "person" where there is no other."""
-    return ",".join(PERSON if _folded(n) == PERSON else n for n in chosen) or PERSON
+    return ",".join(PERSON if folded(n) == PERSON else n for n in chosen) or PERSON
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
     """Return a name as it is compared."""
     return normal(name).strip().casefold()
 
 
 def _words(wanted: str, names: list[str]) -> list[str]:
     """Return the names in a list with commas; a class whose own name has a comma is one."""
-    if _folded(wanted) in map(_folded, names):
+    if folded(wanted) in map(folded, names):
         return [wanted]
     return [word.strip() for word in wanted.split(",") if word.strip()] or [wanted]
 

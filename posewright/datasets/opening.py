@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from posewright.datasets.base import Dataset
-from posewright.datasets.layouts import Layout, layouts
+from posewright.datasets.layouts import Json, layouts
 from posewright.errors import PosewrightError, SourceError, UsageError, near, nearest
 
 __all__ = ["guess_kind", "located", "open_dataset", "open_part", "parts_of"]
 
 _LOOKED_AT = 200  # images whose headers are read before training and evaluation
-_LARGE = 8 << 20  # bytes of a JSON file from which on its kind is told by its beginning
 
 
 def open_dataset(
@@ -122,78 +119,22 @@ def _annotation_file(path: Path, kind: str | None) -> tuple[Path, str | None]:
 
 
 def guess_kind(path: Path) -> str:
-    """Return the kind of what lies at `path`; a SourceError lists the kinds where none fits."""
-    kind = next((kind for kind, layout in layouts().items() if _matches(layout, path)), None)
-    if kind is None:
-        kind = _folder_kind(path) if path.is_dir() else _file_kind(path)
-    if kind is None:
-        raise SourceError(
-            f"cannot detect the format of {path}; state it (--kind K, in a recipe kind=K), one of: "
-            + ", ".join(layouts())
-        )
-    return kind
+    """Return the kind of what lies at `path`; a SourceError lists the kinds where none fits.
 
-
-def _matches(layout: Layout, path: Path) -> bool:
-    return layout.matches is not None and layout.matches(path)
-
-
-def _folder_kind(path: Path) -> str | None:
-    if (path / "annotations.json").is_file():
-        return _file_kind(path / "annotations.json")
-    if (path / "joints.mat").is_file():
-        return "lsp"
-    if (path / "annotations.xml").is_file():
-        return "cvat"
-    if any(path.glob("*.y*ml")) or (path / "labels").is_dir():
-        return "yolo"
-    if any((path / "annotations").glob("*.txt")):
-        return "visdrone"
+    Layouts are asked in the order of their rank.
+    """
+    path, _ = _annotation_file(path, None)
+    known = layouts()
+    json = Json.read(path) if path.suffix == ".json" and path.is_file() else Json(None)
+    for kind, layout in sorted(known.items(), key=lambda entry: entry[1].rank):
+        if layout.matches is not None and layout.matches(path):
+            return kind
+        if layout.holds is not None and layout.holds(json):
+            return kind
     several = sorted((path / "annotations").glob("*.json"))
-    if len(several) == 1:
-        return _file_kind(several[0])
     if several:
         raise UsageError(f"{path} holds several annotation files; name one, e.g. {several[0]}")
-    kinds = [_file_kind(file) for file in islice(sorted(path.rglob("*.json")), 5)]
-    if "labelme" in kinds:
-        return "labelme"
-    return "posetrack" if "posetrack" in kinds else None
-
-
-def _file_kind(path: Path) -> str | None:
-    """Return a file's kind by its suffix and the first keys of its JSON."""
-    by_suffix = {".mat": "lsp", ".xml": "cvat", ".yaml": "yolo", ".yml": "yolo"}
-    if path.suffix != ".json":
-        return by_suffix.get(path.suffix)
-    from posewright.files.values import load
-
-    if path.stat().st_size > _LARGE:
-        with open(path, "rb") as file:
-            head = file.read(_LARGE)
-        if head.lstrip()[:1] == b"{":  # only COCO's form is so large; it is parsed once, later
-            return "posetrack" if b'"ignore_regions_x"' in head else "coco"
-    try:
-        data = load(path)
-    except SourceError:
-        return None
-    return _list_kind(data) if isinstance(data, list) else _object_kind(data)
-
-
-def _object_kind(data: Any) -> str | None:
-    if not isinstance(data, dict):
-        return None
-    if isinstance(data.get("shapes"), list):
-        return "labelme"
-    if not isinstance(data.get("images"), list):
-        return None
-    first = next((e for e in data["images"] if isinstance(e, dict)), {})
-    return "posetrack" if "vid_id" in first and "ignore_regions_x" in first else "coco"
-
-
-def _list_kind(data: list[Any]) -> str | None:
-    first = next((e for e in data if isinstance(e, dict)), {})
-    if "keypoint_annotations" in first:
-        return "aic"
-    if "annotations" in first and "data" in first:
-        return "label-studio"
-    return "mpii" if "center" in first and "scale" in first else None
+    raise SourceError(
+        f"cannot detect the format of {path}; state it (--kind K, in a recipe kind=K), one of: "
+        + ", ".join(known)
+    )

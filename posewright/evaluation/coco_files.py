@@ -217,7 +217,7 @@ def _labels(path: Path) -> tuple[dict[str, list[Any]], list[str]]:
     data = load(path)
     parts = ("images", "annotations", "categories")
     if not isinstance(data, dict) or not all(isinstance(data.get(p), list) for p in parts):
-        raise UsageError(f"{path} is not a COCO label file (images, annotations, categories)")
+        raise SourceError(f"{path} is not a COCO label file (images, annotations, categories)")
     each(data["annotations"], lambda a: a["image_id"], path)
     each(data["categories"], lambda c: image_id(c["id"]), path)
     good = [i for i in data["images"] if isinstance(i, dict) and _id(i, "id") is not None]
@@ -240,7 +240,7 @@ def read_entries(path: Path) -> list[Any]:
         return split[0]
     data = load(path)
     if not isinstance(data, list):
-        raise UsageError(f"{path} is not a COCO result file (a list of people)")
+        raise SourceError(f"{path} is not a COCO result file (a list of people)")
     return data
 
 
@@ -253,7 +253,7 @@ def _bytes(path: Path) -> bytes:
 
 def _images(data: Mapping[str, Any], path: Path) -> list[int | str]:
     if not data["images"]:
-        raise UsageError(f"{path} names no images; give a label file with some")
+        raise SourceError(f"{path} names no images; give a label file with some")
     return _ids(data["images"])
 
 
@@ -283,7 +283,7 @@ def _by_image(entries: list[Any], images: list[int | str], path: Path) -> list[A
     order = sorted((n for n, at in enumerate(rows) if at >= 0), key=rows.__getitem__)
     kept = [entries[n] for n in order]
     if entries and not kept:
-        raise UsageError(
+        raise SourceError(
             f"{path}: no annotation belongs to one of its images, e.g. image_id "
             f"{entries[0]['image_id']!r}; make the ids agree"
         )

@@ -101,7 +101,7 @@ def read_persons(path: str | Path, people: Persons, skeleton: Skeleton) -> Doubl
         return _matlab(path, people, skeleton)
     entries = load(path)
     if not isinstance(entries, list):
-        raise UsageError(f"{path} is not a list of people; give COCO results or a .mat file")
+        raise SourceError(f"{path} is not a list of people; give COCO results or a .mat file")
     points = np.full((len(people), len(skeleton), 2), np.nan)
     best = np.full(len(people), -np.inf)
     for number, entry in enumerate(entries):

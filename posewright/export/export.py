@@ -32,10 +32,19 @@ from posewright.runtimes.info import METADATA_KEY, Input, ModelInfo
 from posewright.runtimes.onnx import data_beside
 from posewright.runtimes.torch import TorchModel
 
-__all__ = ["Check", "Format", "check_export", "export", "fold_batch_norm", "parts"]
+__all__ = [
+    "Check",
+    "Format",
+    "check_export",
+    "export",
+    "fold_batch_norm",
+    "parts",
+    "require_agreement",
+    "write_onnx",
+]
 
 Format = Literal["onnx", "openvino", "torch"]
-_ONE_FILE = 1.9e9  # bytes of weights; an ONNX file cannot hold 2 GiB, the rest of it included
+ONE_FILE = 1.9e9  # bytes of weights; an ONNX file cannot hold 2 GiB, the rest of it included
 _OUTPUTS = 1e-3  # largest relative difference of an output that is not quantised
 
 
@@ -98,14 +107,14 @@ def export(
     # under their own names, as a file of two parts holds the name of the other
     with _folder_beside(path) as folder:
         source, made = folder / f"{path.stem}.onnx", folder / path.name
-        _write_onnx(model, source, info, fixed_batch, seed_input)
+        write_onnx(model, source, info, fixed_batch, seed_input)
         if format == "openvino":
             write_openvino(source, made, info, crops)
         result = None
         if check:
             runtime: Runtime = "onnxruntime" if format == "onnx" else "openvino"
             result = check_export(model, made, fixed_batch, runtime)
-            _refuse(path, result, tolerance, np.inf if calibrate else _OUTPUTS)
+            require_agreement(path, result, tolerance, np.inf if calibrate else _OUTPUTS)
         _put(made, path)
     return result
 
@@ -162,8 +171,8 @@ def _put(made: Path, path: Path) -> None:
         raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def _refuse(path: Path, found: Check, pixels: float, error: float) -> None:
-    """ModelError: the file is further from torch than it may be; NaN is."""
+def require_agreement(path: Path, found: Check, pixels: float, error: float) -> None:
+    """Raise a ModelError where the file is further from torch than it may be; NaN is."""
     # equal up to rounding, joints differ by ties alone, as of an untrained network; an error of 0
     # may come from outputs of which none was compared
     same = 0 < found.error <= ROUNDING
@@ -186,9 +195,10 @@ def check_export(model: PoseModel, path: Path, fixed_batch: int, runtime: Runtim
         raise ModelError(f"{path}: {error}") from error
 
 
-def _write_onnx(
+def write_onnx(
     model: PoseModel, path: Path, info: ModelInfo, fixed_batch: int, seed_input: bool
 ) -> None:
+    """Write the .onnx file alone, as `export` does before it compares; arguments as there."""
     import onnx
 
     width, height = model.codec.input_size
@@ -219,7 +229,7 @@ def _write_onnx(
             dynamo=True,
             dynamic_shapes=dynamic,
             external_data=sum(t.numel() * t.element_size() for t in graph.state_dict().values())
-            > _ONE_FILE,
+            > ONE_FILE,
             verbose=False,
         )
     proto = onnx.load(path, load_external_data=False)

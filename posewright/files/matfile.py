@@ -57,8 +57,8 @@ _TAGS = {order: struct.Struct(f"{order}I") for order in "<>"}
 _DEEPEST = 30  # structs in structs
 # MPII's file of 12 MB is the largest published one; each of its two million numbers is a matrix.
 _LARGEST = 64 << 20  # bytes of a file
-_UNPACKED = 256 << 20  # bytes of all its variables
-_MEMORY = 512 << 20  # bytes that the values may take
+UNPACKED = 256 << 20  # bytes of all its variables
+MEMORY = 512 << 20  # bytes that the values may take
 _VALUE = 192  # bytes of memory that a value takes beside its content
 
 _TOO_LARGE = "it holds more than {} MB, too much for annotations"
@@ -107,7 +107,7 @@ def _variables(data: bytes) -> dict[str, Any]:
             raise ValueError("the file is cut off")
         at += 8 + size
         if kind == _COMPRESSED:  # the only kind that is not padded, but for the variable in it
-            body = _unpack(body, _UNPACKED - unpacked)
+            body = _unpack(body, UNPACKED - unpacked)
             unpacked += len(body)
             kind, size = struct.unpack_from(f"{order}II", body)
             body = body[8 : 8 + size]
@@ -126,7 +126,7 @@ def _unpack(body: bytes, most: int) -> bytes:
     if unpacker.eof:
         return data
     if len(data) >= most:
-        raise ValueError(_TOO_LARGE.format(_UNPACKED >> 20))
+        raise ValueError(_TOO_LARGE.format(UNPACKED >> 20))
     raise ValueError("a variable is cut off")
 
 
@@ -134,13 +134,13 @@ class _Memory:
     """Counts what the values of a file take, before they take it."""
 
     def __init__(self) -> None:
-        self._left = _MEMORY
+        self._left = MEMORY
 
     def take(self, values: int, content: int = 0) -> None:
         """Count values and the bytes of their content; a ValueError where they are too many."""
         self._left -= values * _VALUE + content
         if self._left < 0:
-            raise ValueError(f"its values would take more than {_MEMORY >> 20} MB of memory")
+            raise ValueError(f"its values would take more than {MEMORY >> 20} MB of memory")
 
 
 class _Reader:
@@ -161,7 +161,7 @@ class _Reader:
             return "", np.zeros((0, 0))
         kind, shape, name = self._head()
         count = math.prod(shape)
-        if count > (_UNPACKED if kind in _CLASSES else len(self._data)) or min(shape) < 0:
+        if count > (UNPACKED if kind in _CLASSES else len(self._data)) or min(shape) < 0:
             raise ValueError(f"an array of shape {shape}")
         if kind in _CLASSES:
             self._memory.take(0, count * np.dtype(_CLASSES[kind]).itemsize)

@@ -18,17 +18,18 @@ __all__ = ["PartFile", "PartFolder", "PlaceError", "explain", "reserve", "spare_
 
 SYNC_EVERY = 5.0  # seconds between two writes that wait for the disk
 
+# The output is -o DIR of one verb, -o FILE or TO of another, and an argument in Python.
 _REMEDIES = {
-    errno.ENOSPC: "the disk is full; free some space or choose another folder with -o",
-    errno.EDQUOT: "the disk quota is used up; free some space or choose another folder with -o",
+    errno.ENOSPC: "the disk is full; free some space or choose another output path",
+    errno.EDQUOT: "the disk quota is used up; free some space or choose another output path",
     errno.EFBIG: "the file grew larger than this file system or limit allows; choose another "
-    "folder with -o",
-    errno.EROFS: "the folder is read-only; choose another with -o",
-    errno.EACCES: "writing to the folder is not permitted; choose another with -o",
-    errno.EPERM: "writing to the folder is not permitted; choose another with -o",
-    errno.ENOTDIR: "a part of this path is a file, not a folder; choose another with -o",
-    errno.EEXIST: "a file of that name exists; choose another folder with -o",
-    errno.ENAMETOOLONG: "the path is too long; choose a shorter folder with -o",
+    "output path",
+    errno.EROFS: "the folder is read-only; choose another output path",
+    errno.EACCES: "writing to the folder is not permitted; choose another output path",
+    errno.EPERM: "writing to the folder is not permitted; choose another output path",
+    errno.ENOTDIR: "a part of this path is a file, not a folder; choose another output path",
+    errno.EEXIST: "a file of that name exists; choose another output path",
+    errno.ENAMETOOLONG: "the path is too long; choose a shorter output path",
 }
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
 
@@ -41,7 +42,7 @@ def explain(path: Path, error: OSError) -> OutputError:
     """Return the one-line OutputError for a failed write of `path`."""
     why = _REMEDIES.get(error.errno or 0)
     return OutputError(
-        f"cannot write {path}: {why or f'{error.strerror or error}; try another -o'}"
+        f"cannot write {path}: {why or f'{error.strerror or error}; choose another output path'}"
     )
 
 
@@ -61,11 +62,11 @@ def reserve(path: Path, overwrite: bool, folder: bool = False) -> None:
     if there and not fits:
         raise PlaceError(
             f"{path} is {'not a folder' if folder else 'not a file'}, and this run would create "
-            f"one there; move it away or choose another folder with -o"
+            f"one there; move it away or choose another output path"
         )
     if there and not overwrite:
         raise PlaceError(
-            f"{path} already exists; replace it with --overwrite or choose another folder with -o"
+            f"{path} already exists; replace it with --overwrite or choose another output path"
         )
 
 
@@ -76,7 +77,7 @@ def spare_source(path: Path, source: str | PurePath) -> None:
     except (OSError, ValueError):  # one of the two is not there, or no name of a file
         return
     if same:
-        raise OutputError(f"{path} would replace its own source; choose another folder with -o")
+        raise OutputError(f"{path} would replace its own source; choose another output path")
 
 
 class _Part:

@@ -32,6 +32,7 @@ __all__ = [
     "skeleton_of",
     "switch",
     "turned_extent",
+    "why",
 ]
 
 
@@ -188,6 +189,11 @@ def skeleton_of(path: Path, counts: set[int], given: Skeleton | None) -> Skeleto
             f"{path} has people of {counted(count, 'joint')}; no known skeleton has that many"
         )
     return given or get_skeleton(_USUAL.get(count, fitting[0]))
+
+
+def why(error: Exception) -> str:
+    """Return what an error of BROKEN says of a file: our own words, or Python's with their type."""
+    return str(error) if type(error) is ValueError else repr(error)[:200]
 
 
 def dumps(value: Any) -> str:

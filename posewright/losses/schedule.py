@@ -14,7 +14,7 @@ __all__ = ["OKSLoss", "ScheduledLoss"]
 
 @runtime_checkable
 class ScheduledLoss(Protocol):
-    """A loss that changes with the epoch; its settings are attributes named as in the recipe."""
+    """A loss that changes with the epoch; its settings are attributes."""
 
     def at(self, epoch: float, epochs: int) -> None:
         """Set the loss for an epoch of `epochs`, counted from 0, with its fraction.

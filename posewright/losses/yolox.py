@@ -21,6 +21,7 @@ __all__ = [
     "YoloxPoseLoss",
     "assign",
     "box_iou",
+    "in_pixels",
     "oks",
     "varifocal",
 ]
@@ -158,7 +159,7 @@ class YoloxPoseLoss(OKSLoss):
 
     def forward(self, outputs: Tensors, targets: Tensors) -> Tensor:
         cells = _checked(self.locations, outputs["cls"])
-        boxes, points = self._in_pixels(outputs, cells)
+        boxes, points = in_pixels(outputs, cells)
         cls, objectness = outputs["cls"][..., 0], outputs["objectness"][..., 0]  # (B, N)
         scores = (F.logsigmoid(cls) + F.logsigmoid(objectness)) / 2  # of the geometric mean
         matches = assign(scores, boxes, points, cells, targets, self.sigmas)
@@ -174,13 +175,14 @@ class YoloxPoseLoss(OKSLoss):
         loss = loss + 30 * (1 - (alike * labelled).sum(1)).mean()
         return loss + _visibility(outputs["visibility"][at], people["weight"])
 
-    def _in_pixels(self, outputs: Tensors, cells: Tensor) -> tuple[Tensor, Tensor]:
-        """Return boxes (B, N, 4) and points (B, N, K, 2) in px."""
-        place, stride = cells[:, :2], cells[:, 2:]
-        centre = outputs["box"][..., :2] * stride + place
-        half = outputs["box"][..., 2:].exp() * stride / 2
-        points = outputs["keypoints"].unflatten(2, (-1, 2)) * stride[:, None] + place[:, None]
-        return torch.cat([centre - half, centre + half], 2), points
+
+def in_pixels(outputs: Tensors, cells: Tensor) -> tuple[Tensor, Tensor]:
+    """Return boxes (B, N, 4) and points (B, N, K, 2) in px; cells: (N, 3), place and stride."""
+    place, stride = cells[:, :2], cells[:, 2:]
+    centre = outputs["box"][..., :2] * stride + place
+    half = outputs["box"][..., 2:].exp() * stride / 2
+    points = outputs["keypoints"].unflatten(2, (-1, 2)) * stride[:, None] + place[:, None]
+    return torch.cat([centre - half, centre + half], 2), points
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from posewright.skeletons import Skeleton
 __all__ = ["HRNet"]
 
 PAPER = "arXiv:1902.09212"
+BLOCKS = 4  # on every branch before an exchange
 
 
 class HRNet(nn.Module):
@@ -77,13 +78,13 @@ class HRNet(nn.Module):
 
 
 def _stage(widths: Sequence[int], count: int, outputs: int) -> nn.Sequential:
-    """`count` exchanges, each after four blocks on every branch; `outputs` leave the last one."""
+    """`count` exchanges, each after the blocks of every branch; `outputs` leave the last one."""
     leave = [len(widths)] * (count - 1) + [outputs]
-    return nn.Sequential(*(Exchange(_blocks(widths), fuse_layers(widths, n, dense)) for n in leave))
-
-
-def _blocks(widths: Sequence[int]) -> list[nn.Sequential]:
-    return [nn.Sequential(*(BasicBlock(w, w) for _ in range(4))) for w in widths]
+    parts = []
+    for n in leave:
+        branches = [nn.Sequential(*(BasicBlock(w, w) for _ in range(BLOCKS))) for w in widths]
+        parts.append(Exchange(branches, fuse_layers(widths, n, dense)))
+    return nn.Sequential(*parts)
 
 
 def _hrnet(

@@ -11,7 +11,7 @@ import traceback
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
-from posewright.errors import UsageError, near, nearest
+from posewright.errors import ModelError, UsageError, near, nearest
 from posewright.extras import OPTIONAL
 from posewright.models.registry import variants
 
@@ -21,12 +21,13 @@ __all__ = ["load_own"]
 def load_own(text: str) -> str:
     """Run the file of "FILE.py:NAME" once; return NAME, a network that it has registered.
 
-    UsageError: the file is not there, fails (with the line), or registers no such network.
+    ModelError: the file is not there, or fails (with the line).  UsageError: it registers no such
+    network.
     """
     file, _, name = text.rpartition(":")
     path = Path(file).absolute()
     if not path.is_file():
-        raise UsageError(f"{file} is not there{near(file)}")
+        raise ModelError(f"{file} is not there{near(file)}")
     every = {**variants(), **variants("embedding")}  # the zoo is there before the file
     module = f"{__name__}.{path.stem}"
     if getattr(sys.modules.get(module), "__file__", "") != str(path):
@@ -55,4 +56,4 @@ def _run(path: Path, name: str) -> None:
             f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)
         ]
         line = error.lineno if isinstance(error, SyntaxError) else next(reversed(lines), 0)
-        raise UsageError(f"{path}, line {line}: {type(error).__name__}: {error}") from error
+        raise ModelError(f"{path}, line {line}: {type(error).__name__}: {error}") from error

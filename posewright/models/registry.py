@@ -9,7 +9,7 @@ from functools import cache
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
-from posewright.errors import UsageError, nearest
+from posewright.errors import UsageError, nearest, nearest_network
 from posewright.files.modules import modules_in
 from posewright.models.base import PoseModel
 from posewright.models.parts.stn import SpatialTransformer, check_codec
@@ -92,9 +92,10 @@ def create(name: str, **options: Any) -> PoseModel:
     _load()
     known = _VARIANTS
     if name not in known:
+        hint = nearest_network(name, known)
         raise UsageError(
-            f"no network {name!r}{nearest(name, known)}; `posewright models list` has them; one of "
-            "your own needs its file on the command line, FILE.py:NAME"
+            f"no network {name!r}{hint}; `posewright models list` has them; one of your own needs "
+            "its file on the command line, FILE.py:NAME"
         )
     build = known[name].build
     allowed = {*inspect.signature(build).parameters, "stn"}

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from posewright.codecs import Codec, codec_from_dict, codec_to_dict
-from posewright.errors import ModelError, OutputError, PosewrightError, UsageError
+from posewright.errors import ModelError, OutputError, PosewrightError, UsageError, near
 from posewright.files.fields import parsed, text_of
 from posewright.files.scratch import replacing
 from posewright.models.base import PoseModel
@@ -160,7 +160,7 @@ def _described(metadata: Mapping[str, str], path: Path) -> tuple[str | None, dic
 
 def _read(path: Path) -> tuple[Mapping[str, str], dict[str, Tensor]]:
     if not os.path.isfile(path):
-        raise UsageError(f"{path}: no such file")
+        raise ModelError(f"{path}: no such file{near(path)}")
     try:
         return read_tensors(path)
     except (safetensors.SafetensorError, OSError, ValueError) as error:

@@ -5,6 +5,8 @@ pipeline  many frames, in order: detector, pose, duplicates, tracker
 crowd     joints shared out among people who overlap
 refiner   poses refined by a second network (PoseFix)
 embedder  features by which people are re-identified
+loading   the networks of a Pose, by name
+header    what a run used, as its results state it
 """
 
 from posewright.pipeline.estimate import Boxes, estimate

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from posewright.codecs.base import Array, finite_views
-from posewright.people import Frame, People
+from posewright.people import OPTIONAL, Frame, People
 from posewright.runtimes import Model, decoded
 from posewright.warp import Warp
 
@@ -128,7 +128,8 @@ def _merge(model: Model, frame: Frame, known: People | None, parts: list[People]
     if not kept:
         return People.empty(model.skeleton)
     points = People.concat([parts[i] for i in kept])
-    return known[kept].replace(keypoints=points.keypoints, scores=points.scores)
+    found = {name: getattr(points, name) for name in ("keypoints", "scores", *OPTIONAL)}
+    return known[kept].replace(**found)
 
 
 def _clipped(people: People, frame: Frame) -> People:

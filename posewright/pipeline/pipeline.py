@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,7 +20,7 @@ from posewright.runtimes import Model
 from posewright.trackers import Tracker
 from posewright.trackers.sequences import PerSequence
 
-__all__ = ["Pipeline", "Refine"]
+__all__ = ["Pipeline", "Records", "Refine"]
 
 
 class Refine(Protocol):
@@ -32,6 +32,16 @@ class Refine(Protocol):
 
     def refined(self, frame: Frame, people: People) -> tuple[People, int]:
         """Return the people, and how many keep their joints because outputs are not finite."""
+
+
+class Records(Protocol):
+    """What the networks found in frames of an earlier run, and in those of this one."""
+
+    def known(self, frames: Sequence[Frame]) -> list[tuple[People, Status, str]] | None:
+        """Return people, status and message of each frame of a window; None for a new window."""
+
+    def add(self, frames: Sequence[Frame], results: Sequence[Result]) -> None:
+        """Record the results of a window, in order, before anything else is done with them."""
 
 
 @dataclass
@@ -46,7 +56,9 @@ class Pipeline:
     every n-th frame only and follow the tracker's boxes in between.  refine: refines the joints of
     the people that are kept.  estimate: how the model is run on people; `crowd.estimate_all`
     assigns joints among those who overlap.  threads: frames processed at once, one core each.
-    window: frames per work item.  keep_images: results carry pixels.
+    window: frames per work item.  keep_images: results carry pixels.  header: what results state of
+    the run, see Result.run.  records: takes what the networks found in each window, and takes their
+    place in windows that it knows.
 
     Memory is bounded: at most (threads + 1) * window frames are held, whatever the source's length.
     """
@@ -65,6 +77,8 @@ class Pipeline:
     batch: int = 4
     keep_images: bool = False
     estimate: Callable[..., list[People]] = estimate_all
+    header: Mapping[str, Any] = field(default_factory=dict)
+    records: Records | None = None
 
     def __post_init__(self) -> None:
         self.threads = self.threads or os.cpu_count() or 1
@@ -90,10 +104,15 @@ class Pipeline:
 
     def _stream(self, frames: Iterable[Frame], pool: ThreadPoolExecutor) -> Iterator[Result]:
         """Keep every thread busy with a window of frames of its own; results leave in order."""
-        pending: deque[tuple[list[Frame], Future[list[Result]]]] = deque()
+        pending: deque[tuple[list[Frame], Future[list[Result]], bool]] = deque()
         try:
             for window in _windows(frames, self.window):
-                pending.append((window, pool.submit(self._window, window)))
+                found = self._known(window)
+                if found:
+                    future = pool.submit(self._repeated, window, found)
+                else:
+                    future = pool.submit(self._window, window)
+                pending.append((window, future, not found))
                 while pending and (len(pending) > self.threads or pending[0][1].done()):
                     yield from self._finish(*pending.popleft())
             while pending:
@@ -101,9 +120,9 @@ class Pipeline:
         finally:
             # Python takes a thread for ended when Ctrl-C interrupts the wait for its end, and
             # aborts when it then still computes at exit; so what computes is waited for here.
-            for _, future in pending:
+            for _, future, _ in pending:
                 future.cancel()
-            wait([future for _, future in pending])
+            wait([future for _, future, _ in pending])
 
     def _follow(self, frames: Iterable[Frame], pool: ThreadPoolExecutor) -> Iterator[Result]:
         """Frame by frame, as a frame's boxes come from the tracker; people spread over threads."""
@@ -115,12 +134,41 @@ class Pipeline:
                 number = 0 if self.tracker.enter(frame) else number
                 known = self.tracker.predict(frame) if number % self.det_every else None
                 number += 1
-            result = self._window([frame], [known], pool.map)[0]
+            found = self._known([frame])
+            if found:
+                results = self._repeated([frame], found, [known])
+            else:
+                results = self._window([frame], [known], pool.map)
+            yield from self._finish([frame], results, not found)
+
+    def _finish(
+        self, window: list[Frame], results: list[Result] | Future[list[Result]], new: bool
+    ) -> Iterator[Result]:
+        """Yield the results of a window with identities, once they are recorded."""
+        results = results.result() if isinstance(results, Future) else results
+        if new and self.records is not None:
+            self.records.add(window, results)
+        for frame, result in zip(window, results, strict=True):
             yield self._track(frame, result)
 
-    def _finish(self, window: list[Frame], future: Future[list[Result]]) -> Iterator[Result]:
-        for frame, result in zip(window, future.result(), strict=True):
-            yield self._track(frame, result)
+    def _known(self, window: list[Frame]) -> list[tuple[People, Status, str]] | None:
+        return None if self.records is None else self.records.known(window)
+
+    def _repeated(
+        self,
+        window: Sequence[Frame],
+        found: list[tuple[People, Status, str]],
+        boxes: Sequence[People | None] | None = None,
+    ) -> list[Result]:
+        """Return the results of a window of an earlier run without running a network."""
+        if not callable(self.detector):  # a file of boxes reports which of them were used
+            for frame, known in zip(window, boxes or [None] * len(window), strict=True):
+                if frame.status == "ok" and known is None:
+                    find_people(self.detector, [frame])
+        return [
+            self._result(frame, people, {}).replace(status=status, message=message)
+            for frame, (people, status, message) in zip(window, found, strict=True)
+        ]
 
     def _track(self, frame: Frame, result: Result) -> Result:
         if self.tracker is None or result.status != "ok":
@@ -220,6 +268,7 @@ class Pipeline:
             image,
             frame.sequence,
             frame.pixel_aspect,
+            self.header,
         )
 
 

@@ -54,7 +54,9 @@ class Refiner:
         for i, (warp, (part, _)) in enumerate(zip(warps, found, strict=True)):
             if len(part):  # a view without finite numbers keeps the pose that was given
                 points[i] = warp.inverse().people(part).keypoints[0]
-        return people.replace(keypoints=points), sum(not finite for _, finite in found)
+        # the network that found them stated the error of the joints that it found
+        people = people.replace(keypoints=points, expected_error=None)
+        return people, sum(not finite for _, finite in found)
 
     def _run(
         self, frame: Frame, people: People, warps: Sequence[Warp]

@@ -1,6 +1,7 @@
 """Readers: saved poses as results, and bounding boxes from other detectors.
 
 results   saved poses, of every format that keeps them
+saved     their sequences, tracked anew
 openpose  a folder of OpenPose files
 boxes     bounding boxes of another detector
 """

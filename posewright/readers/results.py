@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from posewright.errors import SourceError, UsageError, near
+from posewright.errors import SourceError, near
 from posewright.files.address import masked, without_secrets
 from posewright.files.contents import open_regular
-from posewright.files.fields import parsed, text_of, typed
+from posewright.files.fields import parsed, text_of
 from posewright.files.names import integer_in, is_picture
 from posewright.files.paths import normal
 from posewright.files.values import (
@@ -26,13 +26,15 @@ from posewright.files.values import (
     natural,
     reach,
     skeleton_of,
+    why,
 )
-from posewright.people import People, Status
+from posewright.people import People
 from posewright.readers.openpose import read_openpose
+from posewright.readers.table import read_table
 from posewright.results import Result
+from posewright.schema import FORMAT
+from posewright.schema.rows import fields, read_header, whole
 from posewright.skeletons import Skeleton
-from posewright.writers.jsonl import FORMAT, VERSION
-from posewright.writers.names import sequence_of
 
 __all__ = ["MOST_PEOPLE", "is_jsonl", "read_results"]
 
@@ -42,13 +44,13 @@ MOST_PEOPLE = 1000  # of a frame: trackers compare each with each
 def read_results(path: str | Path, skeleton: Skeleton | None = None) -> Iterator[Result]:
     """Yield what a writer saved, frame by frame in order.
 
-    path: `poses.jsonl`, `coco-results.json`, `alphapose-results.json` (of any flavour) or the
-    folder `openpose`.  The last three do not name the joints: `skeleton` does, by default the usual
-    one with that many joints.  They hold no image size either, (0, 0) then, and only frames with
-    people; image ids are in natural order, 2.jpg before 10.jpg.  Box scores of COCO and AlphaPose
-    are derived from the written score.  Where OpenPose files state no boxes, each is the extent
-    of the joints, scored by their mean.  SourceError for a file that is broken, UsageError for one
-    that holds something else.  Addresses in the names are read without their secrets.
+    path: `poses.jsonl`, `poses.parquet`, `coco-results.json`, `alphapose-results.json` (of any
+    flavour) or the folder `openpose`.  The last three do not name the joints: `skeleton` does, by
+    default the usual one with that many joints.  They hold no image size either, (0, 0) then, and
+    only frames with people; image ids are in natural order, 2.jpg before 10.jpg.  Box scores of
+    COCO and AlphaPose are derived from the written score.  Where OpenPose files state no boxes,
+    each is the extent of the joints, scored by their mean.  SourceError for a file that is broken
+    or holds something else.  Addresses in the names are read without their secrets.
     """
     path = Path(path)
     return (_allowed(path, result) for result in _read(path, skeleton))
@@ -59,9 +61,11 @@ def _read(path: Path, skeleton: Skeleton | None) -> Iterator[Result]:
         return read_openpose(path, skeleton)
     if is_jsonl(path):
         return _lines(path)
-    if path.suffix.lower() in {".csv", ".parquet"}:
-        raise UsageError(
-            f"{path}: tables cannot be read as results; give the poses.jsonl of --save jsonl"
+    if path.suffix.lower() == ".parquet":
+        return read_table(path)
+    if path.suffix.lower() == ".csv":
+        raise SourceError(
+            f"{path}: CSV files cannot be read as results; give the poses.jsonl of --save jsonl"
         )
     return _lists(path, load(path), skeleton)
 
@@ -96,75 +100,21 @@ def is_jsonl(path: Path) -> bool:
 
 def _lines(path: Path) -> Iterator[Result]:
     skeleton: Skeleton | None = None
+    run: dict[str, Any] = {}
     with open_regular(path) as file:
         for number, line in enumerate(file, 1):
             try:
                 data = parsed(line)
                 if "format" in data:
-                    if data["version"] != VERSION:
-                        raise ValueError(
-                            f"version {ascii(data['version'])[:40]}, this program reads version "
-                            f"{VERSION}"
-                        )
-                    skeleton = (
-                        None if data["skeleton"] is None else Skeleton.from_dict(data["skeleton"])
-                    )
+                    skeleton, run = read_header(data)
                 elif skeleton is not None:
-                    yield _result(data, skeleton)
+                    yield Result(**fields(data, skeleton), run=run)
                 else:
                     raise ValueError("a frame precedes the header that names its joints")
             except BROKEN as error:
-                why = str(error) if type(error) is ValueError else repr(error)[:200]
                 raise SourceError(
-                    f"{path}, line {number} is invalid ({why}); write the file again"
+                    f"{path}, line {number} is invalid ({why(error)}); write the file again"
                 ) from error
-
-
-def _result(data: dict[str, Any], skeleton: Skeleton) -> Result:
-    if not isinstance(data["speed"], dict) or not isinstance(data["people"], list):
-        raise ValueError("speed is not an object or people is not a list")
-    result = Result(
-        _jsonl_people(data["people"], skeleton),
-        skeleton,
-        typed(data["size"], tuple[int, int]),
-        text_of(data["source"]),
-        _whole(data["frame"]),
-        _seconds(data["time"]),
-        typed(data["status"], Status),
-        text_of(data["message"]),
-        {text_of(stage): _seconds(ms) for stage, ms in data["speed"].items()},
-        sequence=text_of(data.get("sequence", "")),
-    )
-    return result.replace(sequence=sequence_of(result))  # earlier versions wrote none
-
-
-def _whole(value: Any) -> int:
-    """Return a frame's number; a ValueError for what is none."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
-        raise ValueError(f"frame {ascii(value)[:40]}")
-    return value
-
-
-def _seconds(value: Any) -> float:
-    """Return a time, which may be long after 1970; a ValueError for what is none."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e15:
-        raise ValueError(f"time {ascii(value)[:40]}")
-    return float(value)
-
-
-def _jsonl_people(entries: list[dict[str, Any]], skeleton: Skeleton) -> People:
-    if not entries:
-        return People.empty(skeleton)
-    points = finite([e["keypoints"] for e in entries]).reshape(len(entries), -1, 3)
-    if points.shape[1] not in (0, len(skeleton)):  # none: boxes alone
-        raise ValueError(f"{points.shape[1]} joints, not the {len(skeleton)} of {skeleton.name}")
-    return People.of(
-        finite([e["box"] for e in entries]),
-        finite([e["box_score"] for e in entries]),
-        points[..., :2],
-        points[..., 2],
-        [identity(e["id"]) for e in entries],
-    )
 
 
 # --- COCO results, AlphaPose ---------------------------------------------------------------------
@@ -175,7 +125,7 @@ def _lists(path: Path, data: Any, skeleton: Skeleton | None) -> Iterator[Result]
     if isinstance(data, dict):
         data = _flattened(data)
     if not isinstance(data, list):
-        raise UsageError(
+        raise SourceError(
             f"{path} is not a list of people; give poses.jsonl, coco-results.json, "
             "alphapose-results.json or a folder of OpenPose files"
         )
@@ -243,9 +193,9 @@ class _Place:
             raise TypeError(f"image_id {image!r} is neither a number nor a name")
         if "file_name" not in entry:
             known = image_id(image if isinstance(image, int) else normal(text_of(image)))
-            return cls(known if isinstance(known, str) else _whole(known))
+            return cls(known if isinstance(known, str) else whole(known))
         frame = entry.get("frame")  # a running number stands in image_id
-        number = None if frame is None else _whole(frame)
+        number = None if frame is None else whole(frame)
         return cls(normal(text_of(entry["file_name"])), number)
 
     @property

@@ -1,6 +1,7 @@
 """Recipes: how a network is trained, as a value.  Nothing here needs torch.
 
 recipe     the settings, and their overrides by name
+groups     the settings of one method each, and what they were called before
 rules      what each setting may be
 toml       recipes as files, both ways
 published  the settings that authors published, of top-down networks

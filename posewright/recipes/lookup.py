@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from posewright.errors import UsageError, nearest
+from posewright.errors import UsageError, nearest_network
 from posewright.extras import installed
 from posewright.recipes import one_stage, published
 from posewright.recipes.recipe import Recipe
@@ -269,7 +269,7 @@ def find(name: str) -> Family:
     if variant is not None:
         return Family((name,), "HRNet's: none is published for it", published.hrnet)
     raise UsageError(
-        f"no recipe for {name!r}{nearest(name, names())}; known networks: "
+        f"no recipe for {name!r}{nearest_network(name, names())}; known networks: "
         "`posewright models list`; a network of your own: -m FILE.py:NAME"
     )
 
@@ -299,7 +299,7 @@ def recipe_of(
 ) -> Recipe:
     """Return a network's recipe for some data, with settings given as values.
 
-    Those of augment, options and lr_multipliers are given as dicts, of which each entry counts.
+    Those of a group, of options and of lr_multipliers are given as dicts; each entry counts.
     """
     paths = [data] if isinstance(data, (str, Path)) else list(data)
     texts_of = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from posewright.augment import Augmentation
+from posewright.recipes.groups import RTMOSettings
 from posewright.recipes.recipe import Recipe
 
 __all__ = ["adaptivepose", "dekr_w32", "dekr_w48", "movenet", "rtmo", "yolo_pose", "yoloxpose"]
@@ -62,7 +63,10 @@ def yoloxpose(model: str) -> Recipe:
 
 def rtmo(model: str) -> Recipe:
     return replace(
-        yoloxpose(model), epochs=600, teach_from=280, lr_multipliers={"neck.encoder": 0.05}
+        yoloxpose(model),
+        epochs=600,
+        rtmo=RTMOSettings(teach_from=280),
+        lr_multipliers={"neck.encoder": 0.05},
     )
 
 

@@ -6,27 +6,36 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from posewright.augment import Augmentation
-from posewright.errors import UsageError, nearest
+from posewright.errors import SourceError, UsageError, nearest
 from posewright.recipes import toml
-from posewright.recipes.rules import Rule, flag, number, one_of, plain, table, text, texts
+from posewright.recipes.groups import (
+    EARLIER_NAMES,
+    OKSLossSettings,
+    RTMOSettings,
+    STNSettings,
+    with_new_names,
+)
+from posewright.recipes.rules import (
+    Rule,
+    flag,
+    keep_checked,
+    literal,
+    number,
+    one_of,
+    plain,
+    setting,
+    table,
+    text,
+    texts,
+)
 
 __all__ = ["Recipe", "describe_settings"]
-
-
-def _setting(default: Any, rule: Rule, says: str) -> Any:
-    """Return a field with what it may be and what it does."""
-    facts = {"rule": rule, "says": says}
-    if isinstance(default, dict):
-        return field(default_factory=lambda: dict(default), metadata=facts)
-    return field(default=default, metadata=facts)
 
 
 _EPOCH = "epochs, counted from the beginning"
@@ -39,143 +48,129 @@ class Recipe:
     UsageError: an invalid value, with the setting's name and its allowed values.
     """
 
-    model: str = _setting("hrnet_w32", text(), "network of the zoo")
-    options: Mapping[str, Any] = _setting(
-        {}, table(plain()), "options of the network, for `create`"
-    )
-    data: tuple[str, ...] = _setting((), texts(), "labelled data sets to train on")
-    val: str = _setting("", text(), 'data set to validate on, or "last:N" for the last N images')
-    val_split: float = _setting(0.1, number(0, 0.99), "share of the data held back without `val`")
-    kind: str = _setting("", text(), "format of the data sets; detected if empty")
-    class_name: str = _setting("", text(), "class to train on; if empty, person or the only one")
-    images: str = _setting("", text(), "image folder; found near the labels if empty")
-    val_images: str = _setting("", text(), "as `images`, for `val`")
-    boxes: str = _setting("truth", text(), '"truth", or the file of a detector\'s boxes')
-    limit: int = _setting(0, number(0, whole=True), "train on so many people only; 0: on all")
-    cache: str = _setting("", text(), "folder of cached person crops, for faster data loading")
-    workers: int = _setting(4, number(0, whole=True), "threads that read images")
+    model: str = setting("hrnet_w32", text(), "network of the zoo")
+    options: Mapping[str, Any] = setting({}, table(plain()), "options of the network, for `create`")
+    data: tuple[str, ...] = setting((), texts(), "labelled data sets to train on")
+    val: str = setting("", text(), 'data set to validate on, or "last:N" for the last N images')
+    val_split: float = setting(0.1, number(0, 0.99), "share of the data held back without `val`")
+    kind: str = setting("", text(), "format of the data sets; detected if empty")
+    class_name: str = setting("", text(), "class to train on; if empty, person or the only one")
+    images: str = setting("", text(), "image folder; found near the labels if empty")
+    val_images: str = setting("", text(), "as `images`, for `val`")
+    boxes: str = setting("truth", text(), '"truth", or the file of a detector\'s boxes')
+    limit: int = setting(0, number(0, whole=True), "train on so many people only; 0: on all")
+    cache: str = setting("", text(), "folder of cached person crops, for faster data loading")
+    workers: int = setting(4, number(0, whole=True), "threads that read images")
 
-    epochs: int = _setting(210, number(1, whole=True), "passes over the training data")
-    batch: int = _setting(
+    epochs: int = setting(210, number(1, whole=True), "passes over the training data")
+    batch: int = setting(
         128, number(1, whole=True), "batch size, in crops over all devices together"
     )
-    accumulate: int = _setting(1, number(1, whole=True), "gradient accumulation: parts of a batch")
-    lr: float = _setting(1e-3, number(0), "peak learning rate")
-    optimizer: str = _setting("adam", one_of("adam", "adamw", "sgd", "rmsprop"), "the optimizer")
-    betas: tuple[float, ...] = _setting(
+    accumulate: int = setting(1, number(1, whole=True), "gradient accumulation: parts of a batch")
+    lr: float = setting(1e-3, number(0), "peak learning rate")
+    optimizer: str = setting("adam", one_of("adam", "adamw", "sgd", "rmsprop"), "the optimizer")
+    betas: tuple[float, ...] = setting(
         (0.9, 0.999), number(0, 0.999999).pair(), "of adam and adamw"
     )
-    momentum: float = _setting(0.9, number(0, 0.999999), "of sgd (Nesterov's) and rmsprop")
-    weight_decay: float = _setting(0.0, number(0), "L2 penalty; decoupled in adamw")
-    no_decay: tuple[str, ...] = _setting(
+    momentum: float = setting(0.9, number(0, 0.999999), "of sgd (Nesterov's) and rmsprop")
+    weight_decay: float = setting(0.0, number(0), "L2 penalty; decoupled in adamw")
+    no_decay: tuple[str, ...] = setting(
         (), texts(), 'excluded from weight decay: "norm", "bias", or parts of parameter names'
     )
-    lr_multipliers: Mapping[str, float] = _setting(
+    lr_multipliers: Mapping[str, float] = setting(
         {},
         table(number(0)),
         "factor of `lr` by part of a parameter's name; the longest match applies",
     )
-    layer_decay: float = _setting(
+    layer_decay: float = setting(
         1.0, number(1e-6, 1), "factor of `lr` from a transformer's block to the one before it"
     )
-    clip: float = _setting(0.0, number(0), "maximum gradient norm (gradient clipping); 0: off")
+    clip: float = setting(0.0, number(0), "maximum gradient norm (gradient clipping); 0: off")
 
-    schedule: str = _setting(
+    schedule: str = setting(
         "step", one_of("step", "cosine", "linear", "constant"), "learning rate schedule"
     )
-    milestones: tuple[int, ...] = _setting(
+    milestones: tuple[int, ...] = setting(
         (170, 200), number(0, whole=True).many(), f"step: {_EPOCH}, when the learning rate drops"
     )
-    gamma: float = _setting(0.1, number(0, 1), "step: the factor at each milestone")
-    restart: int = _setting(
+    gamma: float = setting(0.1, number(0, 1), "step: the factor at each milestone")
+    restart: int = setting(
         0, number(0, whole=True), f"step: {_EPOCH}, when the schedule restarts; 0: never"
     )
-    cosine_from: int = _setting(0, number(0, whole=True), f"cosine: {_EPOCH}, flat before")
-    cosine_until: int = _setting(
+    cosine_from: int = setting(0, number(0, whole=True), f"cosine: {_EPOCH}, flat before")
+    cosine_until: int = setting(
         0, number(0, whole=True), f"cosine: {_EPOCH}, flat after; 0: the last"
     )
-    final_factor: float = _setting(0.0, number(0, 1), "cosine, linear: the factor at the end")
-    warmup: int = _setting(
+    final_factor: float = setting(0.0, number(0, 1), "cosine, linear: the factor at the end")
+    warmup: int = setting(
         0, number(0, whole=True), "steps of linear warm-up, at most a tenth of all"
     )
-    warmup_factor: float = _setting(0.001, number(0, 1), "the factor that the warm-up starts from")
+    warmup_factor: float = setting(0.001, number(0, 1), "the factor that the warm-up starts from")
 
-    ema: float = _setting(
+    ema: float = setting(
         0.0, number(0, 0.999999), "decay of the exponential moving average of the weights; 0: off"
     )
-    precision: str = _setting(
-        "fp32", one_of("fp32", "bf16", "fp16"), "precision of the computation"
-    )
-    channels_last: bool = _setting(True, flag(), "use the channels-last memory format")
-    compile: bool = _setting(False, flag(), "torch.compile")
-    sync_bn: bool = _setting(False, flag(), "synchronise batch normalisation across devices")
-    freeze: tuple[str, ...] = _setting(
+    precision: str = setting("fp32", one_of("fp32", "bf16", "fp16"), "precision of the computation")
+    channels_last: bool = setting(True, flag(), "use the channels-last memory format")
+    compile: bool = setting(False, flag(), "torch.compile")
+    sync_bn: bool = setting(False, flag(), "synchronise batch normalisation across devices")
+    freeze: tuple[str, ...] = setting(
         (), texts(), 'modules that are not trained, such as "backbone"'
     )
-    parallel: float = _setting(
-        1.0, number(0), "options.stn: factor of the parallel branch's loss; 0: without the branch"
-    )
-    parallel_labels: str = _setting(
-        "centred",
-        one_of("centred", "cropped", "boxes"),
-        "its poses: moved to the middle (RMPE), or as in the codec's crop of the labelled box; "
-        "boxes: no branch, the transformer itself learns that crop",
-    )
-    oks_width: float = _setting(
-        1.0,
-        number(1, 100),
-        "YOLO-Pose, YOLOX-Pose, RTMO: factor of the loss's sigmas at the "
-        "start, 1 from half of the training on",
-    )
-    teach_from: int = _setting(
-        0,
-        number(0, whole=True),
-        "RTMO: epoch at which its second stage begins, in which its "
-        "classifier teaches the other branches; 0: never",
-    )
-    weights: str = _setting("", text(), "safetensors file to start from; what fits is loaded")
+    weights: str = setting("", text(), "safetensors file to start from; what fits is loaded")
 
-    seed: int = _setting(0, number(0, 2**63 - 1, whole=True), "seed of all random numbers")
-    save_every: int = _setting(500, number(0, whole=True), "steps between saves; 0: epochs only")
-    eval_every: int = _setting(1, number(1, whole=True), "epochs between validations")
-    log_every: int = _setting(50, number(1, whole=True), "steps between rows of the log")
-    tensorboard: bool = _setting(False, flag(), "write TensorBoard's files too")
+    seed: int = setting(0, number(0, 2**63 - 1, whole=True), "seed of all random numbers")
+    save_every: int = setting(500, number(0, whole=True), "steps between saves; 0: epochs only")
+    eval_every: int = setting(1, number(1, whole=True), "epochs between validations")
+    log_every: int = setting(50, number(1, whole=True), "steps between rows of the log")
+    tensorboard: bool = setting(False, flag(), "write TensorBoard's files too")
 
+    stn: STNSettings = field(default_factory=STNSettings)
+    oks_loss: OKSLossSettings = field(default_factory=OKSLossSettings)
+    rtmo: RTMOSettings = field(default_factory=RTMOSettings)
     augment: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
-        for setting in fields(self):
-            rule = setting.metadata.get("rule")
-            if rule is not None:
-                value = rule.checked(setting.name, getattr(self, setting.name))
-                object.__setattr__(self, setting.name, value)
+        keep_checked(self)
         if self.model.rpartition(":")[0].endswith(".py"):
             raise UsageError(
                 f"invalid model={self.model!r}: a recipe cannot name a Python file, which would "
                 f"be run; give it on the command line, with -m"
             )
-        if not isinstance(self.augment, Augmentation):
-            raise UsageError(f"invalid augment: expected an Augmentation, got {self.augment!r}")
+        for name, kind in _GROUPS.items():
+            if not isinstance(getattr(self, name), kind):
+                raise UsageError(
+                    f"invalid {name}: expected {kind.__name__}, got {getattr(self, name)!r}"
+                )
 
     def with_overrides(self, assignments: Sequence[str]) -> Recipe:
         """Return a copy with settings replaced, each as "key=value".
 
-        Keys of augment, options and lr_multipliers follow a dot.  Values are numbers, true, false,
-        [a, b], {"a": 1} or text.  A new number of epochs moves the other epochs in proportion,
-        unless they are given as well.  UsageError: an unknown key, with the nearest.
+        Keys of a group, of options and of lr_multipliers follow a dot.  Values are numbers, true,
+        false, [a, b], {"a": 1} or text.  A new number of epochs moves the other epochs in
+        proportion, unless they are given as well.  UsageError: an unknown key, with the nearest.
         """
         pairs = [_split(assignment) for assignment in assignments]
         given = {key for key, _ in pairs}
         recipe = self
-        augment: dict[str, Any] = {}  # changed at once: what one may be depends on another
+        groups: dict[str, dict[str, Any]] = {}  # changed at once: one may depend on another
         for key, value in pairs:
-            group, dot, rest = key.partition(".")
-            if dot and group == "augment":
-                augment[rest] = _literal(value)
+            name, dot, rest = key.partition(".")
+            if dot and name in _GROUPS:
+                rule = _rules(_GROUPS[name]).get(rest, plain())
+                groups.setdefault(name, {})[rest] = rule.read(value)
             else:
                 recipe = _assigned(recipe, key, value)
-        recipe = replace(recipe, augment=_augmented(recipe.augment, augment))
+        recipe = _regrouped(recipe, groups)
         return _stretched(recipe, self.epochs, given) if "epochs" in given else recipe
+
+    def settings(self) -> dict[str, Any]:
+        """Return every setting by its key; those of a group follow a dot: "augment.rotate"."""
+        found: dict[str, Any] = {}
+        for name, value in self.to_dict().items():
+            inner = value if name in _GROUPS else {}
+            found |= {f"{name}.{key}": one for key, one in inner.items()} or {name: value}
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain form, with a table for each part."""
@@ -188,45 +183,60 @@ class Recipe:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
         """Read what `to_dict` returned; settings that are left out keep their defaults."""
+        values = with_new_names(data)
         known = {setting.name for setting in fields(cls)}
-        for key in data:
+        for key in values:
             if key not in known:
-                raise _unknown(key, known)
-        values = dict(data)
-        if "augment" in values:
-            if not isinstance(values["augment"], Mapping):
-                raise UsageError(f"invalid augment: expected a table, got {values['augment']!r}")
-            values["augment"] = _augmented(Augmentation(), values["augment"])
-        return cls(**values)
+                raise _unknown(key)
+        groups = {name: values.pop(name) for name in _GROUPS if name in values}
+        for name, group in groups.items():
+            if not isinstance(group, Mapping):
+                raise UsageError(f"invalid {name}: expected a table, got {group!r}")
+        return _regrouped(cls(**values), groups)
 
     @classmethod
     def read(cls, path: str | Path) -> Recipe:
-        """Read a recipe file; UsageError: it is missing, not TOML or has an invalid value."""
+        """Read a recipe file.
+
+        SourceError: it is missing or not TOML.  UsageError: an unknown key or an invalid value.
+        """
         try:
             data = toml.load(path)
         except OSError as error:
-            raise UsageError(f"{path}: the recipe cannot be read ({error.strerror})") from error
+            raise SourceError(f"{path}: the recipe cannot be read ({error.strerror})") from error
         except (ValueError, RecursionError) as error:
-            raise UsageError(f"{path}: not a recipe in TOML ({error})") from error
+            raise SourceError(f"{path}: not a recipe in TOML ({error})") from error
         try:
             return cls.from_dict(data)
         except UsageError as error:
             raise UsageError(f"{path}: {error}") from error
 
 
+# The groups of settings: "augment.rotate" is a setting of the group "augment".
+_GROUPS: dict[str, type[Any]] = {
+    "stn": STNSettings,
+    "oks_loss": OKSLossSettings,
+    "rtmo": RTMOSettings,
+    "augment": Augmentation,
+}
+
+
 def describe_settings() -> list[tuple[str, Any, str, str]]:
     """Return (key, default, what it may be, what it does) of every setting but augmentation's."""
-    plain_recipe = Recipe()
+    parts = [("", Recipe), *((f"{name}.", kind) for name, kind in _GROUPS.items())]
+    defaults = Recipe().settings()
     return [
-        (s.name, getattr(plain_recipe, s.name), s.metadata["rule"].allowed, s.metadata["says"])
-        for s in fields(Recipe)
+        (prefix + s.name, defaults[prefix + s.name], s.metadata["rule"].allowed, s.metadata["says"])
+        for prefix, kind in parts
+        for s in fields(kind)
         if "rule" in s.metadata
     ]
 
 
-def _unknown(key: str, known: Iterable[str]) -> UsageError:
-    inner = f"augment.{key}"
-    hint = f"; did you mean {inner!r}?" if inner in known else nearest(key, sorted(known))
+def _unknown(key: str) -> UsageError:
+    known = {*Recipe().settings(), *_GROUPS}
+    inner = next((f"{group}.{key}" for group in _GROUPS if f"{group}.{key}" in known), "")
+    hint = f"; did you mean {inner!r}?" if inner else nearest(key, sorted(known))
     return UsageError(f"a recipe has no {key!r}{hint}")
 
 
@@ -234,25 +244,26 @@ def _split(assignment: str) -> tuple[str, str]:
     key, equals, value = assignment.partition("=")
     if not equals or not key.strip():
         raise UsageError(f"{assignment!r} is not a setting; write key=value, as in lr=1e-3")
-    return key.strip(), value.strip()
+    return EARLIER_NAMES.get(key.strip(), key.strip()), value.strip()
 
 
 def _assigned(recipe: Recipe, key: str, value: str) -> Recipe:
     """Return the recipe with one setting replaced by its text."""
     name, dot, rest = key.partition(".")
-    known = {setting.name: setting for setting in fields(recipe)}
-    if name not in known:
-        # all keys, those of augmentation with their dot: "rotate" finds "augment.rotate"
-        raise _unknown(name, set(known) | {f"augment.{part.name}" for part in fields(Augmentation)})
-    if name == "augment":
-        raise UsageError("augment is a group of settings; set one of them: augment.rotate=30")
-    rule: Rule = known[name].metadata["rule"]
+    if name in _GROUPS:
+        first, default = next(iter(asdict(getattr(recipe, name)).items()))
+        raise UsageError(
+            f"{name} is a group of settings; set one of them: {name}.{first}={default}"
+        )
+    rule = _rules(Recipe).get(name)
+    if rule is None:
+        raise _unknown(name)
     if dot and not rule.is_table:
         raise UsageError(f"{key!r}: {name} is {rule.allowed} and has no entries")
     if dot:
-        new: Any = _merged(getattr(recipe, name), rest, _literal(value), deep=name == "options")
+        new: Any = _merged(getattr(recipe, name), rest, literal(value), deep=name == "options")
     else:
-        new = _unquoted(value) if rule.raw else _literal(value)
+        new = rule.read(value)
     changes: dict[str, Any] = {name: new}
     return replace(recipe, **changes)
 
@@ -270,15 +281,26 @@ def _merged(entries: Mapping[str, Any], key: str, value: Any, deep: bool) -> dic
     return {**entries, first: value}
 
 
-def _augmented(augment: Augmentation, values: Mapping[str, Any]) -> Augmentation:
-    """Return an augmentation with some of its numbers replaced."""
-    known = {part.name: part.default for part in fields(augment)}
+def _regrouped(recipe: Recipe, groups: Mapping[str, Mapping[str, Any]]) -> Recipe:
+    """Return a recipe with some settings of its groups replaced."""
     changed = {}
-    for key, value in values.items():
-        if key not in known:
-            raise _unknown(f"augment.{key}", {f"augment.{name}" for name in known})
-        changed[key] = _like(known[key]).checked(f"augment.{key}", value)
-    return replace(augment, **changed)
+    for name, values in groups.items():
+        rules = _rules(_GROUPS[name])
+        for key in values:
+            if key not in rules:
+                raise _unknown(f"{name}.{key}")
+        checked = {key: rules[key].checked(f"{name}.{key}", new) for key, new in values.items()}
+        changed[name] = replace(getattr(recipe, name), **checked)
+    return replace(recipe, **changed)
+
+
+def _rules(kind: type[Any]) -> dict[str, Rule]:
+    """Return what each setting of a recipe or a group may be, without the groups in it."""
+    return {
+        part.name: part.metadata.get("rule") or _like(part.default)
+        for part in fields(kind)
+        if part.name not in _GROUPS
+    }
 
 
 def _like(value: Any) -> Rule:
@@ -299,41 +321,13 @@ def _stretched(recipe: Recipe, before: int, given: set[str]) -> Recipe:
 
     changes: dict[str, Any] = {
         key: moved(getattr(recipe, key))
-        for key in ("restart", "cosine_from", "cosine_until", "teach_from")
+        for key in ("restart", "cosine_from", "cosine_until")
         if key not in given
     }
     if "milestones" not in given:
         changes["milestones"] = tuple(moved(epoch) for epoch in recipe.milestones)
-    if "augment.pgpg_from" not in given:
-        start = moved(recipe.augment.pgpg_from)
-        changes["augment"] = replace(recipe.augment, pgpg_from=start)
+    for name, key in (("augment", "pgpg_from"), ("rtmo", "teach_from")):
+        if f"{name}.{key}" not in given:
+            group = getattr(recipe, name)
+            changes[name] = replace(group, **{key: moved(getattr(group, key))})
     return replace(recipe, **changes)
-
-
-_WHOLE = re.compile(r"[+-]?\d+")
-_FRACTION = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-
-
-def _literal(value: str) -> Any:
-    """Return the plain value that a text stands for; text where it is nothing else."""
-    if value in ("true", "false"):
-        return value == "true"
-    if _WHOLE.fullmatch(value):
-        return int(value)
-    if _FRACTION.fullmatch(value):
-        return float(value)
-    if value[:1] in ("[", "{", '"'):
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            if value[0] != "[" or value[-1] != "]":
-                return value
-            # names in a list need no quotes: [backbone, neck]
-            return [_literal(part.strip()) for part in value[1:-1].split(",") if part.strip()]
-    return value
-
-
-def _unquoted(value: str) -> str:
-    """Return text as it is, or what is between its quotes."""
-    found = _literal(value) if value[:1] == '"' else value
-    return found if isinstance(found, str) else value

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from posewright.errors import UsageError, nearest
 
-__all__ = ["Rule", "flag", "number", "one_of", "plain", "table", "text", "texts"]
+__all__ = [
+    "Rule",
+    "flag",
+    "keep_checked",
+    "literal",
+    "number",
+    "one_of",
+    "plain",
+    "setting",
+    "table",
+    "text",
+    "texts",
+]
 
 
 @dataclass(frozen=True)
@@ -34,6 +48,11 @@ class Rule:
                 f"invalid {key}={value!r}; {key} must be {self.allowed}{error}"
             ) from error
 
+    def read(self, text: str) -> Any:
+        """Return what a text stands for; itself or what is between its quotes, if raw."""
+        found = literal(text) if text[:1] == '"' or not self.raw else text
+        return found if isinstance(found, str) or not self.raw else text
+
     def many(self) -> Rule:
         """Return the rule of a list of such values, of which one alone is a list too."""
         return Rule(f"a list, each {self.allowed}", self._list)
@@ -52,6 +71,26 @@ class Rule:
     def _list(self, value: Any) -> tuple[Any, ...]:
         parts = value if isinstance(value, (list, tuple)) else [value]
         return tuple(self.convert(part) for part in parts)
+
+
+def setting(default: Any, rule: Rule, says: str) -> Any:
+    """Return a field of a frozen dataclass with what it may be and what it does."""
+    facts = {"rule": rule, "says": says}
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata=facts)
+    return field(default=default, metadata=facts)
+
+
+def keep_checked(settings: Any, prefix: str = "") -> None:
+    """Bring the settings of a frozen dataclass into their kept form.
+
+    prefix: of their keys.  UsageError: an invalid value, with its key and what is allowed.
+    """
+    for part in fields(settings):
+        if "rule" in part.metadata:
+            value = getattr(settings, part.name)
+            kept = part.metadata["rule"].checked(prefix + part.name, value)
+            object.__setattr__(settings, part.name, kept)
 
 
 def flag() -> Rule:
@@ -150,3 +189,26 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {text().convert(key): _plain(part) for key, part in value.items()}
     raise ValueError
+
+
+_WHOLE = re.compile(r"[+-]?\d+")
+_FRACTION = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def literal(value: str) -> Any:
+    """Return the plain value that a text stands for; text where it is nothing else."""
+    if value in ("true", "false"):
+        return value == "true"
+    if _WHOLE.fullmatch(value):
+        return int(value)
+    if _FRACTION.fullmatch(value):
+        return float(value)
+    if value[:1] in ("[", "{", '"'):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            if value[0] != "[" or value[-1] != "]":
+                return value
+            # names in a list need no quotes: [backbone, neck]
+            return [literal(part.strip()) for part in value[1:-1].split(",") if part.strip()]
+    return value

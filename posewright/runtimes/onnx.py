@@ -14,7 +14,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from posewright.codecs.base import Codec
-from posewright.errors import MissingError, ModelError, UsageError, nearest
+from posewright.errors import MissingError, ModelError, UsageError, near, nearest
 from posewright.runtimes.batching import fixed_batch, in_batches
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 from posewright.runtimes.layouts import Graph, infer_info
@@ -166,7 +166,7 @@ def _open(path: Path, provider: str, level: Any = None) -> Any:
     if level is not None:
         options.graph_optimization_level = level
     if not path.is_file():
-        raise UsageError(f"no model file {os.fspath(path)!r}; `posewright models list` shows names")
+        raise ModelError(f"no model file {os.fspath(path)!r}{near(path)}")
     # bytes, unless the weights lie beside the file, where only its name leads
     file = os.fspath(path) if data_beside(path).is_file() else path.read_bytes()
     try:

@@ -132,4 +132,4 @@ def _between(a: People, b: People, share: float) -> People:
         a.keypoints + part * (b.keypoints - a.keypoints),
         np.zeros_like(a.scores),
         a.ids,
-    )
+    )  # of which no network stated anything

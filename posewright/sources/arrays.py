@@ -14,7 +14,7 @@ from posewright.errors import UsageError
 from posewright.people import Frame
 from posewright.sources.depth import Depths, eight_bits
 from posewright.sources.guard import BadPicture, allowed
-from posewright.sources.images import Load
+from posewright.sources.loads import Load
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -27,12 +27,12 @@ Color = Literal["rgb", "bgr"]
 def memory_loads(spec: Any, color: Color | None, max_pixels: int) -> Sequence[Load] | None:
     """Return the images of an array, a PIL image or a Frame; None for anything else."""
     if isinstance(spec, Frame):
-        return [lambda _: spec]
+        return [Load(lambda _: spec, spec.sequence, time=spec.time)]
     if isinstance(spec, np.ndarray):
         return array_loads(spec, color)
     pil = sys.modules.get("PIL.Image")  # who has such an image has loaded the package
     if pil is not None and isinstance(spec, pil.Image):
-        return [partial(_pil_frame, spec, max_pixels)]
+        return [Load(partial(_pil_frame, spec, max_pixels))]
     return None
 
 
@@ -55,7 +55,7 @@ def array_loads(array: NDArray[Any], color: Color | None) -> list[Load]:
             f"color='bgr' (OpenCV's order)"
         )
     rows = array if array.ndim == 4 else array[None]
-    return [partial(_array_frame, row, color == "bgr") for row in rows]
+    return [Load(partial(_array_frame, row, color == "bgr")) for row in rows]
 
 
 def _array_frame(array: NDArray[np.uint8], reverse: bool, _: Depths) -> Frame:

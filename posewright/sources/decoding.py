@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import IO
+
 import av
 from av.container import InputContainer
 from av.stream import Disposition
@@ -21,7 +23,7 @@ AV_ERRORS = (av.FFmpegError, ValueError, OverflowError)
 
 
 def open_container(
-    url: str,
+    url: str | IO[bytes],
     name: str,
     protocols: str,
     max_pixels: int,
@@ -29,8 +31,8 @@ def open_container(
 ) -> tuple[InputContainer, VideoStream]:
     """Open a file or stream -> the container and its first video stream; SourceError without one.
 
-    protocols: those that FFmpeg may use, and no other.  timeout: seconds to wait, for the opening
-    and for the next data.
+    url: an address, or an open file.  protocols: those that FFmpeg may use, and no other.  timeout:
+    seconds to wait, for the opening and for the next data.
     """
     options = {
         "protocol_whitelist": protocols,
@@ -39,7 +41,9 @@ def open_container(
         "rtsp_transport": "tcp",  # over UDP images lose slices
     }
     try:
-        container = av.open(url, options=options, timeout=timeout, metadata_errors="replace")
+        container: InputContainer = av.open(
+            url, "r", options=options, timeout=timeout, metadata_errors="replace"
+        )
     except AV_ERRORS as error:
         raise SourceError(
             f"cannot open {name}: {why(error)}; it must be an image (JPEG, PNG, WebP, TIFF, BMP), "

@@ -16,11 +16,11 @@ from posewright.people import Frame
 from posewright.sources.base import Frames
 from posewright.sources.depth import Depths
 from posewright.sources.guard import BadPicture, decode, picture_format
-from posewright.sources.images import pictures
+from posewright.sources.loads import Load, pictures
 from posewright.sources.order import PICTURES
 from posewright.weights.transport import Pace, WatchedHttp, WatchedHttps
 
-__all__ = ["open_picture"]
+__all__ = ["open_picture", "opener_of"]
 
 MOST_BYTES = 256 << 20  # of an image: 8 bits of 100 million pixels fit, packed
 LONGEST = 60.0  # seconds that an image may take; what takes longer is a stream
@@ -38,7 +38,7 @@ def open_picture(
     SourceError for more than 256 MB.
     """
     try:
-        opener = _opener(url, Pace(timeout, 0, LONGEST))
+        opener = opener_of(url, Pace(timeout, 0, LONGEST))
         parts = urlsplit(url)  # user and password are not sent
         plain = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="")
         agent = {"User-Agent": "posewright"}
@@ -52,9 +52,9 @@ def open_picture(
     if found is None:
         return None
     data, missing = found
+    sequence = re.split(r"[?#]", name)[0].rpartition("/")[0]
 
-    def load(depths: Depths) -> Frame:
-        sequence = re.split(r"[?#]", name)[0].rpartition("/")[0]
+    def read(depths: Depths) -> Frame:
         try:
             if missing:
                 raise BadPicture(f"the connection ended {missing} bytes too early; try again")
@@ -63,7 +63,7 @@ def open_picture(
             return Frame.failed(name, str(error), sequence=sequence)
         return Frame(image, name=name, note=more, sequence=sequence)
 
-    return pictures(name, [load], 1, ExitStack())
+    return pictures(name, [Load(read, sequence)], 1, ExitStack())
 
 
 def _body(
@@ -91,7 +91,7 @@ def _body(
     return bytes(data), max(length - len(data), 0)
 
 
-def _opener(url: str, pace: Pace) -> urllib.request.OpenerDirector:
+def opener_of(url: str, pace: Pace) -> urllib.request.OpenerDirector:
     """Return what opens http and https alone, also behind redirects, as FFmpeg does for videos.
 
     User and password are told to the address's own host only, where that asks for them.

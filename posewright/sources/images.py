@@ -9,10 +9,8 @@ import re
 import stat
 import zipfile
 import zlib
-from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
 from typing import IO
@@ -22,16 +20,16 @@ from posewright.files.marks import drawn_among
 from posewright.files.paths import on_disk
 from posewright.people import Frame
 from posewright.sources.address import NOT_LISTED, is_address, without_secrets
-from posewright.sources.base import Frames
 from posewright.sources.depth import Depths
 from posewright.sources.guard import BadPicture, decode, picture_format
 from posewright.sources.inside import HIGHEST_RATIO, raw_format
+from posewright.sources.loads import Load
 from posewright.sources.order import PICTURES, UNREAD, folder_of, natural, together
 from posewright.sources.skipped import RAW, Skipped
 
 __all__ = [
-    "Load",
     "file_frame",
+    "file_load",
     "folder_files",
     "folder_loads",
     "glob_files",
@@ -39,74 +37,12 @@ __all__ = [
     "kind_of",
     "list_files",
     "list_loads",
-    "pictures",
     "zip_files",
     "zip_loads",
 ]
 
 
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # how a text file in it begins
-
-Load = Callable[[Depths], Frame]  # reads one image; a frame with a status where that fails
-
-
-def pictures(
-    name: str,
-    loads: Iterable[Load],
-    total: int | None,
-    resources: ExitStack,
-    *,
-    fps: float | None = None,
-    notes: Iterable[str] = (),
-    numbered: bool = False,
-) -> Frames:
-    """Return the source of these images; they are read one by one on demand.
-
-    The images of one folder are a sequence: they are numbered from 0, and have timestamps where
-    `fps` gives the frame rate.  notes: what was skipped before the first is read.  numbered: they
-    have their own numbers, and the first of a sequence has the time 0.
-    """
-    more, depths = _More(), Depths()
-
-    def frames() -> Generator[Frame]:
-        counts: defaultdict[str, int] = defaultdict(int)
-        firsts: dict[str, int] = {}
-        for load in loads:
-            frame = load(depths)
-            index = frame.index if numbered else counts[frame.sequence]
-            counts[frame.sequence] += 1
-            since = index - firsts.setdefault(frame.sequence, index)
-            time = frame.time or (since / fps if fps else 0.0)
-            more.add(frame)
-            yield replace(frame, index=index, time=time)
-
-    return Frames(
-        name,
-        "pictures",
-        frames(),
-        resources,
-        total=total,
-        fps=fps,
-        notes=lambda: [*notes, *more.notes()],
-    )
-
-
-class _More:
-    """Remembers which images hold more than was read."""
-
-    def __init__(self) -> None:
-        self._first, self._count = "", 0
-
-    def add(self, frame: Frame) -> None:
-        """Look at one frame."""
-        if frame.note:
-            self._first = self._first or f"{frame.name}: {frame.note}"
-            self._count += 1
-
-    def notes(self) -> list[str]:
-        """Return a line that names the first of them, or none."""
-        others = f" (and so for {self._count - 1} other image(s))" if self._count > 1 else ""
-        return [self._first + others] if self._count else []
 
 
 def file_frame(path: str | Path, max_pixels: int, depths: Depths | None = None) -> Frame:
@@ -133,6 +69,12 @@ def file_frame(path: str | Path, max_pixels: int, depths: Depths | None = None) 
         return failed("this is not a valid file name; check the list")
 
 
+def file_load(path: str, max_pixels: int, number: int | None = None) -> Load:
+    """Return an image file; an address, which a list may name, has no folder."""
+    sequence = "" if is_address(path) else folder_of(path)
+    return Load(partial(file_frame, path, max_pixels), sequence, number)
+
+
 def _frame(file: IO[bytes], name: str, max_pixels: int, depths: Depths | None) -> Frame:
     """Decode an open image file; BadPicture where that fails."""
     sequence = folder_of(name)
@@ -153,7 +95,7 @@ def _loads(name: str, paths: list[str], max_pixels: int, notes: list[str]) -> li
         raise SourceError(f"{name} holds only images that posewright drew; give the originals")
     if drawn:
         notes.append(f"{name}: {counted(len(drawn), 'image')} skipped, drawn by posewright")
-    return [partial(file_frame, path, max_pixels) for path in kept]
+    return [file_load(path, max_pixels) for path in kept]
 
 
 def folder_files(folder: str, notes: list[str]) -> list[str]:
@@ -297,7 +239,11 @@ def zip_loads(path: str, max_pixels: int, resources: ExitStack, notes: list[str]
     if not members:
         raise SourceError(f"no images in the archive {path}; pack JPEG, PNG, WebP, TIFF or BMP")
     notes += skipped.note(path)
-    return [partial(_member, archive, path, member, max_pixels) for member in members]
+    read = partial(_member, archive, path, max_pixels)
+    folders = [folder_of(f"{path}/{member.filename}") for member in members]
+    return [
+        Load(partial(read, member), folder) for member, folder in zip(members, folders, strict=True)
+    ]
 
 
 def zip_files(path: str) -> list[str]:
@@ -322,7 +268,7 @@ def _members(archive: zipfile.ZipFile, skipped: Skipped) -> Iterator[zipfile.Zip
 
 
 def _member(
-    archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, max_pixels: int, depths: Depths
+    archive: zipfile.ZipFile, path: str, max_pixels: int, info: zipfile.ZipInfo, depths: Depths
 ) -> Frame:
     name = f"{path}/{info.filename}"
     failed = partial(Frame.failed, name, sequence=folder_of(name))

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
-from functools import partial
 from itertools import pairwise
 
 from posewright.errors import SourceError, counted
 from posewright.files.marks import drawn_among
-from posewright.people import Frame
-from posewright.sources.depth import Depths
-from posewright.sources.images import Load, file_frame
+from posewright.sources.images import file_load
+from posewright.sources.loads import Load
 from posewright.sources.order import PICTURES, UNREAD
 
 __all__ = ["is_numbered", "numbered_files", "numbered_loads"]
@@ -70,11 +67,7 @@ def numbered_loads(pattern: str, max_pixels: int, notes: list[str]) -> list[Load
     if drawn:
         notes.append(f"{pattern}: {counted(len(drawn), 'image')} skipped, drawn by posewright")
     notes += _gaps(pattern, [number for number, _ in kept])
-    return [partial(_frame, number, path, max_pixels) for number, path in kept]
-
-
-def _frame(number: int, path: str, max_pixels: int, depths: Depths) -> Frame:
-    return replace(file_frame(path, max_pixels, depths), index=number)
+    return [file_load(path, max_pixels, number) for number, path in kept]
 
 
 def _digits(width: int) -> str:

@@ -26,9 +26,18 @@ from posewright.sources.images import (
 )
 from posewright.sources.numbered import is_numbered, numbered_files
 from posewright.sources.order import PICTURES, UNREAD, folder_of
+from posewright.sources.ranges import no_times
 from posewright.sources.skipped import RAW
 
-__all__ = ["Plan", "picture_files", "plan", "sequences", "shown"]
+__all__ = [
+    "Plan",
+    "check_times",
+    "is_on_disk",
+    "picture_files",
+    "plan",
+    "sequences",
+    "shown",
+]
 
 _CAMERA = re.compile(r"(?:camera:)?([0-9]{1,4})")
 ENDLESS = ("rtsp", "rtsps", "rtmp", "udp")
@@ -129,6 +138,13 @@ def sequences(spec: Any) -> list[tuple[str, bool]]:
     return list(dict.fromkeys((folder_of(file), True) for file in files))
 
 
+def check_times(sources: Sequence[Any]) -> None:
+    """Raise a UsageError for a source of images, which have no times without a frame rate."""
+    for spec in sources:
+        if any(still for _, still in sequences(spec)):
+            raise no_times(shown(spec))
+
+
 def _inside_file(path: str) -> list[str] | None:
     """Return the images that a file is, names or packs; None for a video."""
     suffix = PurePath(path).suffix.lower()
@@ -141,6 +157,17 @@ def _inside_file(path: str) -> list[str] | None:
     except (OSError, ValueError, BadZipFile):
         return []
     return [path] if kind in ("picture", "raw") or suffix in PICTURES | UNREAD | RAW else None
+
+
+def is_on_disk(spec: Any) -> bool:
+    """Tell a path, a pattern or a list of them: what can be read again, and from its start."""
+    if isinstance(spec, (list, tuple)):
+        return all(map(is_on_disk, spec))
+    if not isinstance(spec, (str, os.PathLike)):
+        return False
+    name = os.fsdecode(spec)
+    camera = _CAMERA.fullmatch(name)
+    return not is_address(name) and not (camera and not os.path.lexists(name))
 
 
 def _path(spec: Any) -> str | None:

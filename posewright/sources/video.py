@@ -5,38 +5,51 @@ from __future__ import annotations
 import os
 import re
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import chain
 
 import numpy as np
 from av.container import InputContainer
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from posewright.errors import SourceError
 from posewright.people import Frame
 from posewright.sources.avi import ChunkIndex
-from posewright.sources.base import Frames
+from posewright.sources.base import Frames, Unread
 from posewright.sources.decoder import Decoder, Lost
 from posewright.sources.decoding import AV_ERRORS, open_container, rate, why
 from posewright.sources.display_matrix import Orientation, pixel_aspect
 
-__all__ = ["open_video", "video"]
+__all__ = ["Clock", "open_video", "video"]
 
 LENGTH_IN_HEADER = frozenset(("mov", "matroska", "avi", "flv", "asf", "mxf", "ivf"))
 MOST_BEHIND, FARTHEST_BEHIND = 3, 8  # frames in the wrong order: how many, and by how many
 MOST_WAITING = 10_000  # lost images in a row that are remembered
 
 
-@dataclass(frozen=True, slots=True)
 class _Picture:
-    """The pixels of a frame, the file's own time in seconds, and the width of a pixel by height."""
+    """A decoded frame, whose pixels are converted when they are asked for, or never."""
 
-    image: NDArray[np.uint8]
-    time: float | None
-    aspect: float
+    def __init__(self, frame: VideoFrame) -> None:
+        self.time = frame.time
+        self._frame, self._shown = frame, Orientation.of(frame)
+
+    @cached_property
+    def image(self) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB; one of AV_ERRORS for a pixel format that cannot be converted."""
+        return self._shown.pixels(self._frame)
+
+    def read(self, name: str, index: int, stored_aspect: float) -> Frame:
+        """Return the frame of that number; stored_aspect: width of a stored pixel by height."""
+        try:
+            return Frame(self.image, name=name, pixel_aspect=self._shown.aspect(stored_aspect))
+        except AV_ERRORS as error:
+            return _failed(name, Lost(self.time, why(error)), index)
 
 
 def open_video(path: str, max_pixels: int) -> Frames:
@@ -51,11 +64,17 @@ def video(name: str, container: InputContainer, stream: VideoStream) -> Frames:
     resources.callback(container.close)
     declared = _Declared.of(container, stream)
     decoder = Decoder(container, stream)
-    found = _pictures(decoder, pixel_aspect(stream))
+    found = (item if isinstance(item, Lost) else _Picture(item) for item in decoder)
     begin: list[_Picture | Lost] = []
     for item in found:
         begin.append(item)
-        if isinstance(item, _Picture) or len(begin) > MOST_WAITING:
+        if isinstance(item, _Picture):
+            try:
+                item.image  # noqa: B018 - it is converted, or cannot be
+                break
+            except AV_ERRORS as error:
+                begin[-1] = Lost(item.time, why(error))
+        if len(begin) > MOST_WAITING:
             break
     if not begin or isinstance(begin[-1], Lost):
         resources.close()
@@ -63,7 +82,7 @@ def video(name: str, container: InputContainer, stream: VideoStream) -> Frames:
             f"no frame of the video {name} can be decoded; download or copy the file again"
         )
     first = begin[-1].image
-    frames = _frames(name, chain(begin, found), decoder, declared)
+    frames = _frames(name, chain(begin, found), decoder, declared, pixel_aspect(stream))
     return Frames(
         name,
         "video",
@@ -75,25 +94,15 @@ def video(name: str, container: InputContainer, stream: VideoStream) -> Frames:
     )
 
 
-def _pictures(decoder: Decoder, stored_aspect: float) -> Iterator[_Picture | Lost]:
-    for item in decoder:
-        if isinstance(item, Lost):
-            yield item
-            continue
-        shown = Orientation.of(item)
-        try:
-            image = shown.pixels(item)
-        except AV_ERRORS as error:  # a pixel format that cannot be converted
-            yield Lost(item.time, why(error))
-        else:
-            yield _Picture(image, item.time, shown.aspect(stored_aspect))
-
-
 def _frames(
-    name: str, items: Iterable[_Picture | Lost], decoder: Decoder, declared: _Declared
-) -> Generator[Frame]:
+    name: str,
+    items: Iterable[_Picture | Lost],
+    decoder: Decoder,
+    declared: _Declared,
+    stored_aspect: float,
+) -> Generator[Frame | Unread]:
     """Yield every image under its own number; what is lost at the end may be a file's cut."""
-    clock = _Clock(1 / (declared.fps or 30.0))
+    clock = Clock(1 / (declared.fps or 30.0))
     lost: deque[Lost] = deque()
     index = decoded = 0
     for item in items:
@@ -103,7 +112,8 @@ def _frames(
             yield _failed(name, lost.popleft(), index, clock)
             index += 1
         if isinstance(item, _Picture):
-            yield Frame(item.image, index, clock.time(item.time), name, pixel_aspect=item.aspect)
+            read = partial(item.read, name, index, stored_aspect)
+            yield Unread(read, index, clock.time(item.time))
             index, decoded = index + 1, decoded + 1
     message = declared.missing(decoded, decoder)
     if message:
@@ -113,12 +123,13 @@ def _frames(
         yield _failed(name, item, at, clock)
 
 
-def _failed(name: str, lost: Lost, index: int, clock: _Clock) -> Frame:
+def _failed(name: str, lost: Lost, index: int, clock: Clock | None = None) -> Frame:
     message = f"frame {index} cannot be decoded: {lost.reason}"
-    return Frame.failed(name, message, "decode_error", index, clock.time(lost.time))
+    time = 0.0 if clock is None else clock.time(lost.time)
+    return Frame.failed(name, message, "decode_error", index, time)
 
 
-class _Clock:
+class Clock:
     """Seconds since the first frame, always growing.
 
     A jump back is a join of two files, and goes on one frame later.  A frame that only comes in the

@@ -17,7 +17,7 @@ from posewright.skeletons import Skeleton
 from posewright.trackers.motion import Clock, Ids, Round, full, in_rounds, inside
 from posewright.trackers.tracks import BoxTracks
 
-__all__ = ["TRACKERS", "AppearanceTracker", "Embed"]
+__all__ = ["TRACKERS", "AppearanceTracker", "Embed", "Tracks", "likeness", "merged"]
 
 # (N, D) features of the people of a frame: of length 1, or 0 where nothing is known
 Embed = Callable[[Frame, People], Floats]
@@ -33,7 +33,7 @@ _SAME_PLACE = 0.85  # overlap from which two tracks may be one person's
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Tracks:
+class Tracks:
     """T tracks.  boxes: who and where.  looks: (T, D) mean features, of length 1 or 0.
 
     lasted: (T,) frames from the first sight to the last.
@@ -44,29 +44,29 @@ class _Tracks:
     lasted: Doubles
 
     @classmethod
-    def start(cls, people: People, looks: Floats) -> _Tracks:
+    def start(cls, people: People, looks: Floats) -> Tracks:
         return cls(BoxTracks.start(people), looks, np.zeros(len(people)))
 
     @property
     def ids(self) -> Ints:
         return self.boxes.people.ids
 
-    def __getitem__(self, rows: Ints) -> _Tracks:
-        return _Tracks(self.boxes[rows], self.looks[rows], self.lasted[rows])
+    def __getitem__(self, rows: Ints) -> Tracks:
+        return Tracks(self.boxes[rows], self.looks[rows], self.lasted[rows])
 
-    def joined(self, other: _Tracks) -> _Tracks:
+    def joined(self, other: Tracks) -> Tracks:
         """Return the tracks of both, in order; features of no people may have any width."""
         parts = [x.looks for x in (self, other) if len(x.looks)] or [self.looks]
         lasted = np.concatenate([self.lasted, other.lasted])
-        return _Tracks(self.boxes.joined(other.boxes), np.concatenate(parts), lasted)
+        return Tracks(self.boxes.joined(other.boxes), np.concatenate(parts), lasted)
 
-    def moved(self, frames: float) -> _Tracks:
-        return _Tracks(self.boxes.moved(frames), self.looks, self.lasted)
+    def moved(self, frames: float) -> Tracks:
+        return Tracks(self.boxes.moved(frames), self.looks, self.lasted)
 
-    def seen(self, people: People, looks: Floats, followed: Mask) -> _Tracks:
+    def seen(self, people: People, looks: Floats, followed: Mask) -> Tracks:
         """Return the tracks updated with one detection each."""
         mean = _of_length_1(_KEPT * self.looks + (1 - _KEPT) * looks) if len(people) else looks
-        return _Tracks(self.boxes.seen(people, followed), mean, self.lasted + self.boxes.away)
+        return Tracks(self.boxes.seen(people, followed), mean, self.lasted + self.boxes.away)
 
 
 class AppearanceTracker:
@@ -106,7 +106,7 @@ class AppearanceTracker:
 
     def reset(self) -> None:
         """Forget all tracks; their ids are still not reused."""
-        self._tracks = _Tracks.start(People.empty(self._joints), np.zeros((0, 0), np.float32))
+        self._tracks = Tracks.start(People.empty(self._joints), np.zeros((0, 0), np.float32))
         self._clock.reset()
         self._unknown = 0
 
@@ -138,7 +138,7 @@ class AppearanceTracker:
         anybody, named = np.ones(len(seen), bool), tracks.ids > 0
         owner = in_rounds(
             [
-                Round(_alike(seen, looks, tracks), anybody, named, 1 - _FAR),
+                Round(likeness(seen, looks, tracks), anybody, named, 1 - _FAR),
                 Round(overlap, anybody, named & (tracks.boxes.away == frames), _MATCH),
                 Round(overlap, anybody, ~named, _MATCH_NEW),
             ]
@@ -149,27 +149,27 @@ class AppearanceTracker:
         seen = seen.replace(ids=ids)
         rows = np.flatnonzero(owner >= 0)
         found = tracks[owner[rows]].seen(seen[rows], looks[rows], followed[rows])
-        found, lost = _merged(found, self._lost(tracks, owner[rows]))
+        found, lost = merged(found, self._lost(tracks, owner[rows]))
         ids[rows] = found.ids
-        started = _Tracks.start(seen[new], looks[new])
+        started = Tracks.start(seen[new], looks[new])
         self._tracks = found.joined(lost).joined(started)
         self._clock.set(frame)
         return people.replace(ids=ids)
 
-    def _named(self, tracks: _Tracks, owner: Ints, new: Mask) -> Ints:
+    def _named(self, tracks: Tracks, owner: Ints, new: Mask) -> Ints:
         """Return (N,) ids; who is seen for the second time gets one, at first everybody new."""
         ids = np.append(tracks.ids, -1)[owner]
         named = (owner >= 0) & (ids < 0) if self._clock.started else new
         return self._ids.given(ids, named)
 
-    def _lost(self, tracks: _Tracks, found: Ints) -> _Tracks:
+    def _lost(self, tracks: Tracks, found: Ints) -> Tracks:
         """Return the tracks with an id that were not found and may still be."""
         lost = self._clock.waits(tracks.boxes.away) & (tracks.ids > 0)
         lost[found] = False
         return tracks[np.flatnonzero(lost)]
 
 
-def _alike(people: People, looks: Floats, tracks: _Tracks) -> Doubles:
+def likeness(people: People, looks: Floats, tracks: Tracks) -> Doubles:
     """(N, T) 1 - the weighed distance; -1 out of reach."""
     reach = tracks.boxes.distances(people.boxes)
     distance = _LOOKS * _cosine_distance(looks, tracks.looks) + (1 - _LOOKS) * reach
@@ -189,7 +189,7 @@ def _of_length_1(looks: Floats) -> Floats:
     return np.asarray(looks / np.where(length > 0, length, 1), np.float32)
 
 
-def _merged(found: _Tracks, lost: _Tracks) -> tuple[_Tracks, _Tracks]:
+def merged(found: Tracks, lost: Tracks) -> tuple[Tracks, Tracks]:
     """Return the tracks with only one of each two that are one person's.
 
     These are at one place, look alike, and were never both seen in one frame: the last is not in
@@ -207,7 +207,7 @@ def _merged(found: _Tracks, lost: _Tracks) -> tuple[_Tracks, _Tracks]:
         stays[other] = False
     people = found.boxes.people.replace(ids=ids)
     boxes = BoxTracks(people, found.boxes.state, found.boxes.away)
-    return _Tracks(boxes, found.looks, lasted), lost[np.flatnonzero(stays)]
+    return Tracks(boxes, found.looks, lasted), lost[np.flatnonzero(stays)]
 
 
 TRACKERS = {"appearance": AppearanceTracker}

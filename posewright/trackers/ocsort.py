@@ -11,7 +11,7 @@ from posewright.people import Doubles, Floats, Frame, Ints, Mask, People
 from posewright.skeletons import Skeleton
 from posewright.trackers.motion import Clock, Ids, Kalman, Round, centre, full, in_rounds, inside
 
-__all__ = ["TRACKERS", "OcSortTracker"]
+__all__ = ["TRACKERS", "OcSortTracker", "Tracks", "momentum"]
 
 # The paper's and its authors' constants.
 _SURE = 0.6  # box scores that start tracks and are matched first
@@ -28,7 +28,7 @@ _NOISE = np.array([1.0, 1.0, 10.0, 10.0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Tracks:
+class Tracks:
     """T tracks.  people: as last seen; id -1 until the third sight.
 
     state: of centre x, y, area and aspect at the last sight: what a filter would make of the frames
@@ -45,15 +45,15 @@ class _Tracks:
     heading: Doubles
 
     @classmethod
-    def start(cls, people: People) -> _Tracks:
+    def start(cls, people: People) -> Tracks:
         n = len(people)
         past = np.full((n, 1 + _PAST, 4), np.nan)
         past[:, 0] = people.boxes
         state = Kalman.start(_measured(people.boxes), _START, _START_SPEED)
         return cls(people, state, np.zeros(n), np.ones(n, np.int64), past, np.zeros((n, 2)))
 
-    def __getitem__(self, rows: Ints) -> _Tracks:
-        return _Tracks(
+    def __getitem__(self, rows: Ints) -> Tracks:
+        return Tracks(
             self.people[rows],
             self.state[rows],
             self.away[rows],
@@ -62,9 +62,9 @@ class _Tracks:
             self.heading[rows],
         )
 
-    def joined(self, other: _Tracks) -> _Tracks:
+    def joined(self, other: Tracks) -> Tracks:
         join = np.concatenate
-        return _Tracks(
+        return Tracks(
             People.concat([self.people, other.people]),
             self.state.joined(other.state),
             join([self.away, other.away]),
@@ -73,7 +73,7 @@ class _Tracks:
             join([self.heading, other.heading]),
         )
 
-    def later(self, frames: float) -> _Tracks:
+    def later(self, frames: float) -> Tracks:
         """Return the tracks in a coming frame, before its detections."""
         past = np.full_like(self.past, np.nan)
         step = max(round(frames), 1)
@@ -98,7 +98,7 @@ class _Tracks:
             boxes = np.where(np.isfinite(self.past[:, ago]), self.past[:, ago], boxes)
         return boxes
 
-    def seen(self, people: People, followed: Mask) -> _Tracks:
+    def seen(self, people: People, followed: Mask) -> Tracks:
         """Return the tracks updated with one detection each.
 
         followed: (T,) whose boxes were predicted from the track and add no evidence.
@@ -107,7 +107,7 @@ class _Tracks:
         heading = _direction(centre(people.boxes) - centre(self.earlier()))
         past = self.past.copy()
         past[:, 0] = people.boxes
-        return _Tracks(
+        return Tracks(
             people,
             moved.where(followed, self._updated(people.boxes)),
             np.zeros_like(self.away),
@@ -158,7 +158,7 @@ class OcSortTracker:
 
     def reset(self) -> None:
         """Forget all tracks; their ids are still not reused."""
-        self._tracks = _Tracks.start(People.empty(self._joints))
+        self._tracks = Tracks.start(People.empty(self._joints))
         self._clock.reset()
         self._frames = 0
 
@@ -189,10 +189,10 @@ class OcSortTracker:
         lost[owner[rows]] = False
         found = tracks[owner[rows]].seen(seen[rows], followed[rows])
         lost_tracks = tracks[np.flatnonzero(lost)]
-        self._tracks = found.joined(lost_tracks).joined(_Tracks.start(seen[new]))
+        self._tracks = found.joined(lost_tracks).joined(Tracks.start(seen[new]))
         return people.replace(ids=ids)
 
-    def _named(self, tracks: _Tracks, owner: Ints, new: Mask) -> Ints:
+    def _named(self, tracks: Tracks, owner: Ints, new: Mask) -> Ints:
         """Return (N,) ids; tracks that are confirmed now get theirs."""
         ids = np.append(tracks.people.ids, -1)[owner]
         sights = np.append(tracks.sights, 0)[owner] + 1
@@ -201,11 +201,11 @@ class OcSortTracker:
         return self._ids.given(ids, named)
 
 
-def _rounds(people: People, tracks: _Tracks) -> list[Round]:
+def _rounds(people: People, tracks: Tracks) -> list[Round]:
     """Return who is matched with whom: by motion, doubtful ones by motion, by the last sight."""
     ahead = box_iou(people.boxes, tracks.ahead().boxes).astype(np.float64)
     last = box_iou(people.boxes, tracks.people.boxes).astype(np.float64)
-    going = np.where(ahead >= _MATCH, ahead + _momentum(people, tracks), -1.0)
+    going = np.where(ahead >= _MATCH, ahead + momentum(people, tracks), -1.0)
     sure = people.box_scores >= _SURE
     doubtful = ~sure & (people.box_scores >= _DOUBTFUL)
     anybody = np.ones(len(tracks.people), bool)
@@ -216,7 +216,7 @@ def _rounds(people: People, tracks: _Tracks) -> list[Round]:
     ]
 
 
-def _momentum(people: People, tracks: _Tracks) -> Doubles:
+def momentum(people: People, tracks: Tracks) -> Doubles:
     """(N, T) from -0.1 to 0.1: how well the way to a person keeps a track's direction."""
     way = _direction(centre(people.boxes)[:, None] - centre(tracks.earlier()))
     cosine = (way * tracks.heading).sum(2).clip(-1, 1)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from posewright.datasets.base import Dataset
-from posewright.errors import OutputError, UsageError
+from posewright.errors import ModelError, OutputError, UsageError
 from posewright.files.lock import FolderLock, Held
 from posewright.files.scratch import remove_abandoned
 from posewright.machine import environment
@@ -30,10 +30,13 @@ _REPORT = re.compile(r"report\.part-[0-9a-f]{8}\.html")
 
 
 def check_folder(folder: Path, resume: bool) -> None:
-    """Raise a UsageError if the folder holds a run but is not to be resumed, or the reverse."""
+    """Raise a UsageError if the folder holds a run that is not to be resumed.
+
+    ModelError: it holds none that can be.
+    """
     there = (folder / STATE).is_file()
     if resume and not there:
-        raise UsageError(f"{folder} contains no training state to resume; leave out --resume")
+        raise ModelError(f"{folder} contains no training state to resume; leave out --resume")
     if there and not resume:
         raise UsageError(f"{folder} contains a run; resume it with --resume, or choose another -o")
 
@@ -48,12 +51,12 @@ def take_folder(folder: Path) -> FolderLock:
         lock = FolderLock(folder)
     except OSError as error:
         raise OutputError(
-            f"{folder}: cannot be made ({error.strerror}); choose another -o"
+            f"{folder}: cannot be made ({error.strerror}); choose another folder"
         ) from error
     except Held as error:
         raise OutputError(
             f"{folder}: another training run is writing there ({error}); wait for it, or choose "
-            f"another -o"
+            f"another folder"
         ) from error
     remove_abandoned(folder)
     if (folder / _RECIPE).is_file():  # else nothing in it is known to be of a run

@@ -10,11 +10,14 @@ from posewright.recipes.recipe import Recipe
 __all__ = ["Stages"]
 
 _HINT = (
-    "1 - OKS has no gradient for a joint many sigmas away; from random weights oks_width=4, with "
-    "sigmas wider at first, learns much faster"
+    "1 - OKS has no gradient for a joint many sigmas away; from random weights "
+    "oks_loss.width=4, with sigmas wider at first, learns much faster"
 )
-# Settings that are attributes of the losses that they change, and what other networks are not.
-_SETTINGS = {"oks_width": "does not learn joints by OKS alone", "teach_from": "is not RTMO"}
+# The settings of losses: the loss's attribute, the key, and what networks without it are not.
+_SETTINGS = (
+    ("oks_width", "oks_loss.width", "does not learn joints by OKS alone"),
+    ("teach_from", "rtmo.teach_from", "is not RTMO"),
+)
 
 
 class Stages:
@@ -25,17 +28,17 @@ class Stages:
 
     def __init__(self, model: PoseModel, recipe: Recipe) -> None:
         self._recipe, self._loss = recipe, model.loss
-        for name, lacking in _SETTINGS.items():
-            value = getattr(recipe, name)
-            if hasattr(model.loss, name):
-                setattr(model.loss, name, value)
-            elif value != getattr(Recipe, name):
-                raise UsageError(f"{name}={value:g}: {model.name} {lacking}; leave it out")
+        given, defaults = recipe.settings(), Recipe().settings()
+        for attribute, key, lacking in _SETTINGS:
+            if hasattr(model.loss, attribute):
+                setattr(model.loss, attribute, given[key])
+            elif given[key] != defaults[key]:
+                raise UsageError(f"{key}={given[key]:g}: {model.name} {lacking}; leave it out")
 
     @property
     def hint(self) -> str:
         """Advice before training from random weights, if any."""
-        new = self._recipe.oks_width == 1 and not self._recipe.weights
+        new = self._recipe.oks_loss.width == 1 and not self._recipe.weights
         return _HINT if new and isinstance(self._loss, OKSLoss) else ""
 
     def at(self, epoch: float) -> None:

@@ -7,7 +7,7 @@ before, with another batch or other data, the steps that were done are converted
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +67,11 @@ class Taken:
         if recipe.warmup == earlier.warmup:  # a rise that is over must not begin again
             pace = replace(fresh, warmup=round(before.warmup * fresh.steps / before.steps))
         moved = replace(place, batch=_batches(place, before, pace))
+        old_settings = earlier.settings()
         pairs = [
-            *_differing(replace(earlier, augment=recipe.augment), recipe, ""),
-            *_differing(earlier.augment, recipe.augment, "augment."),
+            f"{key}={_short(new)} (before: {_short(old_settings[key])})"
+            for key, new in recipe.settings().items()
+            if new != old_settings[key]
         ]
         changes = [f"resumed with {', '.join(pairs)}"] if pairs else []
         if (before.steps, before.batch) != (pace.steps, pace.batch):
@@ -137,14 +139,6 @@ def _batches(place: Place, before: Pace, now: Pace) -> int:
         return now.steps
     seen = place.batch * before.batch * now.instances  # a share of other data is as large
     return min(seen // (before.instances * now.batch), now.steps)
-
-
-def _differing(before: Any, now: Any, prefix: str) -> list[str]:
-    return [
-        f"{prefix}{field.name}={_short(new)} (before: {_short(old)})"
-        for field in fields(now)
-        if (old := getattr(before, field.name)) != (new := getattr(now, field.name))
-    ]
 
 
 def _short(value: Any) -> str:

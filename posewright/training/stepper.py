@@ -23,7 +23,7 @@ __all__ = ["STRIKES", "Stepper"]
 STRIKES = 3  # steps in a row without a finite number before a run gives up
 _NO_BRANCH = (
     "the spatial transformer learns without its parallel branch, a frozen copy of trained weights; "
-    "give weights=FILE of a trained network to have it, or parallel_labels=boxes"
+    "give weights=FILE of a trained network to have it, or stn.labels=boxes"
 )
 
 
@@ -50,12 +50,12 @@ class Stepper:
         self.strikes = 0
         self.notes: list[str] = []
         self.parallel: Parallel | TrueBoxes | None = None
-        if model.stn is not None and recipe.parallel:
-            if recipe.parallel_labels == "boxes":
-                self.parallel = TrueBoxes(model.codec, recipe.parallel)
+        if model.stn is not None and recipe.stn.loss_weight:
+            if recipe.stn.labels == "boxes":
+                self.parallel = TrueBoxes(model.codec, recipe.stn.loss_weight)
             elif recipe.weights:
-                cropped = recipe.parallel_labels == "cropped"
-                self.parallel = Parallel(model, recipe.parallel, cropped=cropped)
+                cropped = recipe.stn.labels == "cropped"
+                self.parallel = Parallel(model, recipe.stn.loss_weight, cropped=cropped)
             else:
                 self.notes.append(_NO_BRANCH)
 

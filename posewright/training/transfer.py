@@ -11,7 +11,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from posewright.errors import ModelError, UsageError, counted
+from posewright.errors import ModelError, counted, near
 from posewright.models import PoseModel, create
 from posewright.models.saving import revived
 from posewright.recipes.recipe import Recipe
@@ -61,8 +61,8 @@ def start_from(model: PoseModel, path: str | Path) -> Report:
     """Fill a network with what fits of a safetensors file, of whichever network and skeleton.
 
     A tensor fits that has the name and the shape: so a head of other joints and a table of
-    positions of another size stay out, and are reported.  UsageError: the file is not there.
-    ModelError: it is no safetensors file, or nothing in it fits.
+    positions of another size stay out, and are reported.  ModelError: the file is not
+    there, it is no safetensors file, or nothing in it fits.
     """
     path = Path(path)
     tensors, source = _read(path)
@@ -92,7 +92,7 @@ def start_from(model: PoseModel, path: str | Path) -> Report:
 def _read(path: Path) -> tuple[dict[str, Tensor], Skeleton | None]:
     """Return the tensors of a file, and the skeleton of the network they are from, if it says."""
     if not path.is_file():
-        raise UsageError(f"{path}: no such file to start from")
+        raise ModelError(f"{path}: no such file to start from{near(path)}")
     try:
         with safetensors.safe_open(path, "pt") as file:
             text = (file.metadata() or {}).get(METADATA_KEY)

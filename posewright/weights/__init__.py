@@ -14,7 +14,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from posewright.errors import UsageError, nearest
+from posewright.errors import ModelError, UsageError, near, nearest_network
 
 __all__ = ["EMBEDDED", "Embedded", "find_model"]
 
@@ -51,10 +51,14 @@ EMBEDDED = {
     )
 }
 _LAYOUT_PREFIXES = ("rtmpose", "rtmdet", "yolox")
+_SUFFIXES = (".onnx", ".safetensors", ".xml")
 
 
 def find_model(name: str | Path) -> tuple[Path, str]:
-    """Return (file, layout) of an embedded name, a path, or "layout:path"; UsageError otherwise."""
+    """Return (file, layout) of an embedded name, a path, or "layout:path".
+
+    ModelError: what looks like a path of a file is none.  UsageError: an unknown name.
+    """
     text = str(name)
     if text in EMBEDDED:
         return EMBEDDED[text].path, ""
@@ -62,7 +66,9 @@ def find_model(name: str | Path) -> tuple[Path, str]:
     layout, path = (prefix, rest) if colon and prefix in _LAYOUT_PREFIXES else ("", text)
     if os.path.isfile(path):  # False, too, for names that no file can have
         return Path(path), layout
-    hint = nearest(text, EMBEDDED)
+    if layout or os.path.dirname(path) or os.path.splitext(path)[1] in _SUFFIXES:
+        raise ModelError(f"no model file {path!r}{near(path)}")
+    hint = nearest_network(text, EMBEDDED)
     raise UsageError(
         f"no model {text!r}{hint}; give the path of an .onnx or .safetensors file, one of "
         f"{', '.join(EMBEDDED)}, or a network of `posewright models list` with --weights FILE"

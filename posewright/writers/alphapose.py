@@ -13,8 +13,9 @@ from posewright.files.values import dumps, plain
 from posewright.nms import proposal_score
 from posewright.people import triples, xywh
 from posewright.results import Result
+from posewright.schema.rows import sequence_of
 from posewright.writers import WriterOptions
-from posewright.writers.names import Names, Sequences, sequence_of
+from posewright.writers.names import Names, Sequences
 from posewright.writers.orders import reorder
 from posewright.writers.text import Group, PagesWriter, TextWriter, starts_with
 

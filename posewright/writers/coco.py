@@ -7,15 +7,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from posewright.errors import UsageError, counted
+from posewright.errors import SourceError, counted
 from posewright.files.contents import contents
 from posewright.files.names import file_name, integer_in, is_picture
 from posewright.files.paths import PathIndex
 from posewright.files.values import dumps, plain
 from posewright.people import Floats, People, triples, xywh
 from posewright.results import Result
+from posewright.schema.rows import sequence_of
 from posewright.writers import WriterOptions
-from posewright.writers.names import Sequences, sequence_of
+from posewright.writers.names import Sequences
 from posewright.writers.text import TextWriter
 
 __all__ = ["CocoForm", "KnownImages", "create", "person_scores"]
@@ -130,14 +131,14 @@ class KnownImages:
 
     @classmethod
     def read(cls, path: Path) -> KnownImages:
-        """Read an annotation file of COCO's layout; a UsageError says what is wrong with it."""
+        """Read an annotation file of COCO's layout; a SourceError says what is wrong with it."""
         try:
             images = json.loads(contents(path))["images"]
             known = [(str(image["file_name"]), int(image["id"])) for image in images]
         except OSError as error:
-            raise UsageError(f"--coco-images {path} cannot be read: {error.strerror}") from error
+            raise SourceError(f"--coco-images {path} cannot be read: {error.strerror}") from error
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-            raise UsageError(
+            raise SourceError(
                 f"--coco-images {path} is not a COCO annotation file ({error!r}); it needs images "
                 "with file_name and id"
             ) from error

@@ -23,7 +23,7 @@ from posewright.files.part import PartFile
 from posewright.writers import film_suffix
 from posewright.writers.clock import CLOCK, Clock
 
-__all__ = ["Encoder", "EncoderError", "open_encoder"]
+__all__ = ["Encoder", "EncoderError", "Film", "Mjpg", "open_encoder"]
 
 LATELY = 31  # frames whose median duration is the last one's
 # Without B-frames decoding times are those of showing, so that a film of any rate ends on time.
@@ -78,7 +78,7 @@ def open_encoder(
     for codec in codecs:
         suffix = film_suffix(codec)
         part = PartFile(folder / (name + suffix), overwrite)
-        kind: type[_Mjpg] | type[_Film] = _Mjpg if codec == "mjpg" else _Film
+        kind: type[Mjpg] | type[Film] = Mjpg if codec == "mjpg" else Film
         try:
             encoder = kind(part, codec, size, fps, pixel_aspect)
         except (ValueError, FFmpegError) as error:
@@ -93,7 +93,7 @@ def open_encoder(
     )
 
 
-class _Film:
+class Film:
     """MP4 through PyAV, yuv420p, variable frame rate.
 
     A frame waits for the next one, which tells how long it lasts; the last one lasts as long as
@@ -181,7 +181,7 @@ def _explained(part: PartFile) -> Iterator[None]:
         ) from error
 
 
-class _Mjpg:
+class Mjpg:
     """AVI through OpenCV's built-in encoder, which is always there; constant frame rate."""
 
     jumps = 0  # it keeps no times

@@ -7,14 +7,9 @@ from pathlib import PurePath
 
 from posewright.files.names import file_name, is_picture, safe, stem
 from posewright.results import Result
+from posewright.schema.rows import sequence_of
 
-__all__ = ["Names", "Sequences", "film_name", "sequence_of"]
-
-
-def sequence_of(result: Result) -> str:
-    """Return the sequence that a result belongs to: an image's folder, else the source itself."""
-    source = result.source
-    return result.sequence or (str(PurePath(source).parent) if is_picture(source) else source)
+__all__ = ["Names", "Sequences", "film_name"]
 
 
 class Names:

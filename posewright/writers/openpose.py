@@ -10,8 +10,9 @@ from typing import Any
 from posewright.files.names import safe, stem
 from posewright.files.values import dumps, plain
 from posewright.results import Result
+from posewright.schema.rows import sequence_of
 from posewright.writers import WriterOptions
-from posewright.writers.names import Names, sequence_of
+from posewright.writers.names import Names
 from posewright.writers.orders import Order, reorder
 from posewright.writers.text import PagesWriter, starts_with
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from signal import SIGINT
 from types import TracebackType
@@ -17,8 +17,9 @@ from posewright.files.lock import FolderLock, Held
 from posewright.files.part import explain
 from posewright.results import Result
 from posewright.writers import FORMATS, Writer, WriterOptions, create_writer, formats
+from posewright.writers.journal import JOURNAL, Journal
 
-__all__ = ["Outputs", "Summary"]
+__all__ = ["Asked", "Outputs", "Summary"]
 
 MAX_LISTED = 100
 
@@ -61,6 +62,28 @@ class Summary:
             self.bad.append((name, message))
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Asks whether to stop, until it was so, and notes that in the summary."""
+
+    summary: Summary
+    stopped: Callable[[], int]
+
+    def __call__(self) -> bool:
+        number = 0 if self.summary.interrupted else self.stopped()
+        if number:
+            self.summary.interrupted = True
+            self.summary.signal = 0 if number is True else number
+        return self.summary.interrupted
+
+    def until(self, results: Iterable[Result]) -> Iterator[Result]:
+        """Yield results until a stop is requested; the current one is the last."""
+        for result in results:
+            yield result
+            if self():
+                return
+
+
 class Outputs:
     """All writers of a run; one that fails is dropped, the others continue.
 
@@ -68,8 +91,11 @@ class Outputs:
     a KeyboardInterrupt leaves nothing behind.
     """
 
-    def __init__(self, writers: list[Writer], summary: Summary, out: Path) -> None:
+    def __init__(
+        self, writers: list[Writer], summary: Summary, out: Path, journal: Journal | None = None
+    ) -> None:
         self.writers, self.summary, self.out = writers, summary, out
+        self.journal = journal
         self.used = False
         # the folders that go where nothing is written, the innermost first
         self._new = [path for path in (out, *out.parents) if not os.path.lexists(path)]
@@ -77,18 +103,34 @@ class Outputs:
 
     @classmethod
     def open(
-        cls, save: Sequence[str], out: Path, options: WriterOptions | None, summary: Summary
+        cls,
+        save: Sequence[str],
+        out: Path,
+        options: WriterOptions | None,
+        summary: Summary,
+        journal: Journal | None = None,
     ) -> Outputs:
         """Create the writers; where one cannot be created, none leaves anything behind.
 
-        OutputError where another run writes into the folder, or a killed run left results of these
+        journal: of the run; it is removed when all files have their names.  OutputError where
+        another run writes into the folder, or a stopped run left a journal or results of these
         formats there that must not be overwritten.
         """
         formats(save)  # complain before anything is written
-        made = cls([], summary, out)
+        options = options or WriterOptions()
+        made = cls([], summary, out, journal)
         try:
             made._take_folder()
-            made._settle_leftovers(save, options is not None and options.overwrite)
+            if journal is not None:
+                options = replace(options, overwrite=journal.settle(options.overwrite))
+            elif (out / JOURNAL).exists():
+                summary.notes.append(
+                    f"{out / JOURNAL} was left by a stopped run and is kept; if that run goes on, "
+                    "it replaces results of the same names"
+                )
+            made._settle_leftovers(save, options.overwrite)
+            if journal is not None:  # before the first file: what is left tells how to go on
+                journal.begin()
             for name in save:
                 made.writers.append(create_writer(name, out, options=options))
         except BaseException:  # Ctrl-C, too, which a program may survive
@@ -109,7 +151,7 @@ class Outputs:
             self.abort()
             return
         try:
-            self.close()
+            self.close(error is None)
         except BaseException:  # a second Ctrl-C may come while the files are finished
             self.abort()
             raise
@@ -160,13 +202,19 @@ class Outputs:
             except OSError as error:
                 self._drop(writer, error)
 
-    def close(self) -> None:
-        """Finish the files; a run without any frame leaves none."""
-        if not self.used:
+    def close(self, complete: bool = True) -> None:
+        """Finish the files; a run without any frame leaves none.
+
+        Nor does a run that is stopped while it repeats what a stopped run has done: it would
+        replace results by fewer.  complete: nothing ended the run early.
+        """
+        behind = self.journal is not None and self.journal.behind
+        if not self.used or (behind and self.summary.interrupted):
             self.abort()
             return
         with ExitStack() as every:  # each is finished, whatever becomes of the others
             every.callback(self._release)
+            every.push(lambda kind, *_: self._end_journal(complete and kind is None))
             for writer in reversed(self.writers):
                 every.callback(self._finish, writer)
 
@@ -176,6 +224,7 @@ class Outputs:
             for folder in reversed(self._new):
                 every.callback(_remove_empty, folder)
             every.callback(self._release)
+            every.callback(self._end_journal, False)
             for writer in self.writers:
                 every.callback(_abort, writer)
 
@@ -188,6 +237,12 @@ class Outputs:
             self.summary.errors += getattr(writer, "errors", [])
         except OSError as error:
             self._drop(writer, error)
+
+    def _end_journal(self, complete: bool) -> None:
+        journal, self.journal = self.journal, None
+        if journal is not None:
+            journal.end(complete and not (self.summary.errors or self.summary.interrupted))
+            self.summary.notes += journal.notes
 
     def _release(self) -> None:
         lock, self._lock = self._lock, None

@@ -1,9 +1,8 @@
-"""CSV and Parquet: long tables with one row for each joint of each person of each frame.
+"""CSV and Parquet: long tables with a line for each joint of each person of each frame.
 
-Columns, version 1 (`COLUMNS`): source; frame (number in the source, from 0); time (s); person
-(number in the frame, from 0); id (of the track, -1 = none); joint (its name); x, y (px); score (of
-the joint); box_x1, box_y1, box_x2, box_y2 (px); box_score.  Frames without people, and those that
-could not be read, have no rows.  The Parquet file carries the version as "posewright.table".
+Parquet has all columns of the schema, a line for a frame without people too, and the header in its
+metadata, so that `readers.read_results` reads it back equal.  CSV, for spreadsheets, has people
+alone, in the columns of `CSV_COLUMNS`.
 """
 
 from __future__ import annotations
@@ -17,30 +16,19 @@ import numpy as np
 
 from posewright.extras import need
 from posewright.files.part import PartFile
-from posewright.files.values import plain
+from posewright.files.values import dumps, plain
 from posewright.results import Result
+from posewright.schema import COLUMNS, TABLE_KEY
+from posewright.schema.rows import header
+from posewright.schema.table import columns
 from posewright.writers import WriterOptions
 from posewright.writers.text import TextWriter, harmless
 
-__all__ = ["COLUMNS", "TABLE_VERSION", "CsvForm", "ParquetWriter", "columns", "create"]
+__all__ = ["CSV_COLUMNS", "CsvForm", "ParquetWriter", "create"]
 
-TABLE_VERSION = 1
-COLUMNS = {
-    "source": "string",
-    "frame": "int64",
-    "time": "double",
-    "person": "int32",
-    "id": "int64",
-    "joint": "string",
-    "x": "float",
-    "y": "float",
-    "score": "float",
-    "box_x1": "float",
-    "box_y1": "float",
-    "box_x2": "float",
-    "box_y2": "float",
-    "box_score": "float",
-}
+CSV_COLUMNS = tuple(
+    "source frame time person id joint x y score box_x1 box_y1 box_x2 box_y2 box_score".split()
+)
 _CHUNK = 65_536  # rows of a row group
 
 
@@ -51,27 +39,6 @@ def create(name: str, folder: Path, options: WriterOptions) -> TextWriter | Parq
     return TextWriter(folder / "poses.csv", CsvForm(), options.overwrite)
 
 
-def columns(result: Result) -> dict[str, Any]:
-    """Return the columns of one frame, N * K rows each, as arrays or lists."""
-    people = result.people
-    n, k = people.scores.shape
-    each = np.repeat(np.arange(n), k)
-    boxes = people.boxes[each]
-    return {
-        "source": [result.source] * (n * k),
-        "frame": np.full(n * k, result.frame),
-        "time": np.full(n * k, float(result.time)),
-        "person": each,
-        "id": people.ids[each],
-        "joint": list(result.skeleton.joints[:k]) * n,
-        "x": people.keypoints[..., 0].ravel(),
-        "y": people.keypoints[..., 1].ravel(),
-        "score": people.scores.ravel(),
-        **{f"box_{side}": boxes[:, i] for i, side in enumerate(("x1", "y1", "x2", "y2"))},
-        "box_score": people.box_scores[each],
-    }
-
-
 class CsvForm:
     """Comma-separated lines with a header, UTF-8, "\\n" at the end of a line."""
 
@@ -79,12 +46,14 @@ class CsvForm:
         self.notes: list[str] = []
 
     def begin(self) -> str:
-        return ",".join(COLUMNS) + "\n"
+        return ",".join(CSV_COLUMNS) + "\n"
 
     def add(self, result: Result) -> str:
+        if not result.people.scores.size:
+            return ""
         table = columns(result)
         kinds = {"float": plain, "string": lambda cells: [harmless(cell) for cell in cells]}
-        lists = [kinds.get(COLUMNS[name], np.ndarray.tolist)(c) for name, c in table.items()]
+        lists = [kinds.get(COLUMNS[n], np.ndarray.tolist)(table[n]) for n in CSV_COLUMNS]
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(zip(*lists, strict=True))
         return text.getvalue()
@@ -96,7 +65,7 @@ class CsvForm:
 class ParquetWriter:
     """A Parquet file; rows are flushed in groups of about 65,536, so that memory stays bounded.
 
-    MissingError without pyarrow.
+    Its metadata has the header of the first frame.  MissingError without pyarrow.
     """
 
     def __init__(self, path: Path, overwrite: bool) -> None:
@@ -104,8 +73,8 @@ class ParquetWriter:
         self._arrow, parquet = need("pyarrow", "Parquet"), need("pyarrow.parquet", "Parquet")
         kinds = {"string": "utf8", "float": "float32", "double": "float64"}
         fields = [(name, getattr(self._arrow, kinds.get(k, k))()) for name, k in COLUMNS.items()]
-        version = {"posewright.table": str(TABLE_VERSION)}
-        self._schema = self._arrow.schema(fields, metadata=version)
+        self._schema = self._arrow.schema(fields)
+        self._header: dict[str, Any] | None = None
         self._waiting: list[Any] = []
         self._rows = 0
         self._sink = _Sink(PartFile(path, overwrite))
@@ -113,14 +82,16 @@ class ParquetWriter:
 
     def write(self, result: Result) -> None:
         """Add one frame."""
+        if self._header is None:
+            self._header = header(result.skeleton, result.run)
         table = columns(result)
-        # Arrow's strings are UTF-8; a file name need not be.
-        name = result.source.encode("utf-8", "replace").decode()
-        table["source"] = [name] * len(table["source"])
-        batch = self._arrow.RecordBatch.from_pydict(table, self._schema)
-        self._rows += batch.num_rows
-        if batch.num_rows:
-            self._waiting.append(batch)
+        for name in ("source", "sequence", "message"):
+            # Arrow's strings are UTF-8; a file name need not be.
+            text = table[name][0].encode("utf-8", "replace").decode()
+            table[name] = [text] * len(table[name])
+        arrays = self._arrays(table)
+        self._waiting.append(self._arrow.RecordBatch.from_arrays(arrays, schema=self._schema))
+        self._rows += len(arrays[0])
         if self._rows >= _CHUNK:
             self._flush()
 
@@ -128,6 +99,8 @@ class ParquetWriter:
         """Write the remaining rows and the footer."""
         self._flush()
         with self._sink.part.guard(self.abort):
+            head = self._header or header(None, {})
+            self._file.add_key_value_metadata({TABLE_KEY: dumps(head)})
             self._file.close()
         return [self._sink.part.finish()]
 
@@ -137,6 +110,13 @@ class ParquetWriter:
         self._sink.part.abort()
         self._sink.deaf = True
         self._file.close()
+
+    def _arrays(self, table: dict[str, Any]) -> list[Any]:
+        """Return Arrow's arrays; NaN, which stands for nothing, is null."""
+        return [
+            self._arrow.array(table[field.name], field.type, from_pandas=True)
+            for field in self._schema
+        ]
 
     def _flush(self) -> None:
         waiting, self._waiting, self._rows = self._waiting, [], 0

@@ -12,11 +12,12 @@ from posewright.draw import Style, draw
 from posewright.errors import OutputError, counted
 from posewright.files.part import PlaceError, spare_source
 from posewright.results import Result
+from posewright.schema.rows import sequence_of
 from posewright.warp import Warp
 from posewright.writers import WriterOptions
 from posewright.writers.encoders import Encoder, EncoderError, open_encoder
 from posewright.writers.images import pixels
-from posewright.writers.names import Names, film_name, sequence_of
+from posewright.writers.names import Names, film_name
 
 __all__ = ["VideoWriter", "create"]
 
@@ -87,6 +88,9 @@ class VideoWriter:
         except (EncoderError, PlaceError) as error:
             self.errors.append(f"{self._source}: {error}")
             return
+        except BaseException:  # Ctrl-C: nobody else knows the film any more
+            film.abort()
+            raise
         self.done.append(path)
         if film.jumps:
             self.notes.append(

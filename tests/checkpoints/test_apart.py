@@ -19,7 +19,7 @@ from posewright.checkpoints import apart
 from posewright.checkpoints.apart import Limits, read_apart
 from posewright.checkpoints.files import read_checkpoint
 from posewright.cli import main
-from posewright.errors import ModelError, OutputError, UsageError
+from posewright.errors import ModelError, OutputError
 
 MEGABYTE = 1 << 20
 AMPLE = Limits(512 * MEGABYTE, 60, 300)
@@ -128,7 +128,7 @@ def test_a_hostile_file_ends_in_one_line(
 
 def test_what_needs_no_process_starts_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apart.subprocess, "run", None)
-    with pytest.raises(UsageError, match="no such file"):
+    with pytest.raises(ModelError, match="no such file"):
         read_apart(tmp_path / "absent.pth", tmp_path / "out")
     torch.save({"a": torch.ones(3)}, tmp_path / "a.pth")
     with pytest.raises(OutputError, match="cannot be written"):

@@ -127,13 +127,13 @@ def test_a_wrong_file_makes_one_network_for_all_views_of_it(
 ) -> None:
     """A family has up to 395 variants, each of which takes a third of a second to make."""
     made: list[str] = []
-    real = fitting._without_values
+    real = fitting.built
 
     def counted(table: Foreign, name: str, own: dict[str, Any]) -> torch.nn.Module:
         made.append(name)
         return real(table, name, own)
 
-    monkeypatch.setattr(fitting, "_without_values", counted)
+    monkeypatch.setattr(fitting, "built", counted)
     table = foreign(family)
     with pytest.raises(ModelError, match=f"no network of {family} matches"):
         fitting.fitting({"a.b": torch.zeros(3)}, table, list(table.variants), {})

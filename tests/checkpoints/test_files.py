@@ -16,7 +16,7 @@ from torch import nn
 from posewright.checkpoints.conversion import convert_file
 from posewright.checkpoints.files import read_checkpoint
 from posewright.checkpoints.pickles import read_pickle
-from posewright.errors import ModelError, UsageError
+from posewright.errors import ModelError
 from posewright.weights import EMBEDDED
 
 pytestmark = pytest.mark.usefixtures("reading_here")
@@ -156,7 +156,7 @@ def test_other_files_are_named_for_what_they_are(tmp_path: Path) -> None:
         with pytest.raises(ModelError, match=words) as caught:
             read_checkpoint(path)
         assert str(path) in str(caught.value) and "\n" not in str(caught.value)
-    with pytest.raises(UsageError, match="no such file"):
+    with pytest.raises(ModelError, match="no such file"):
         read_checkpoint(tmp_path / "absent.pth")
     torch.save({"epoch": 3}, junk)
     with pytest.raises(ModelError, match="no tensors"):

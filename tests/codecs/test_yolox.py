@@ -92,6 +92,7 @@ def same(a: People, b: People, places: float = 1e-3) -> None:
 def test_a_perfect_network_gives_people_back(seed: int, count: int) -> None:
     people = crowd(seed, count) if count else People.empty(17)
     (found,) = GRID.decode(ideal(people))
+    assert found.visibility is not None and (found.visibility == found.scores).all()
     order = np.argsort(-people.box_scores, kind="stable")
     same(found, people[order])
 
@@ -106,6 +107,7 @@ def test_finished_people_come_back_best_first_without_duplicates() -> None:
         "visibility": logit(twice.scores)[None],
     }
     (found,) = BEST.decode(outputs)
+    assert found.visibility is not None and (found.visibility == found.scores).all()
     same(found, people[np.argsort(-people.box_scores)])
 
 

@@ -173,7 +173,7 @@ def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_model_that_hangs_is_given_up(
     stick_people: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("posewright.compare.cost._HANGS", 0.05)
+    monkeypatch.setattr("posewright.compare.cost.HANGS", 0.05)
     with pytest.raises(ModelError, match="could not be timed within"):
         measure_cost("movenet-thunder", open_dataset(stick_people).samples)
 

@@ -265,3 +265,5 @@ def test_the_class_decides_what_is_checked(labels: Path) -> None:
     assert people.class_name == "person" and people.people == len(page["annotations"]) - 1
     assert (dogs.class_name, dogs.people, dogs.skeleton) == ("dog", 1, "custom2")
     assert people.errors == 0 and "other classes" in {f.kind for f in people.findings}
+    # two joints without sigmas are told of dogs alone
+    assert "sigmas" in {f.kind for f in dogs.findings} - {f.kind for f in people.findings}

@@ -14,6 +14,8 @@ from posewright.datasets import concat, open_dataset
 from posewright.datasets.base import Sample
 from posewright.datasets.formats.coco_out import write_coco
 from posewright.datasets.formats.cvat import parse_xml
+from posewright.datasets.layouts import Layout, layouts
+from posewright.datasets.opening import guess_kind
 from posewright.datasets.synthetic import synth
 from posewright.errors import PosewrightError, SourceError, UsageError
 from posewright.skeletons import COCO17, CROWDPOSE14, MPII16
@@ -265,6 +267,73 @@ def test_a_kind_that_does_not_exist_and_a_file_that_is_not_there(tmp_path: Path)
         open_dataset(tmp_path)
     with pytest.raises(SourceError, match=r"did you mean 'labels\.jsn'"):
         open_dataset(tmp_path / "labels.json")
+
+
+POSETRACK = {"images": [{"vid_id": "1", "ignore_regions_x": []}], "annotations": []}
+RECOGNISED = {
+    "coco": {"a.json": {"images": [], "annotations": []}},
+    "posetrack": {"a.json": POSETRACK},
+    "labelme": {"a.json": {"shapes": [], "images": []}},
+    "aic": {"a.json": [{"image_id": "a", "keypoint_annotations": {}}]},
+    "mpii": {"a.json": [{"center": [1, 1], "scale": 1}]},
+    "label-studio": {"a.json": [{"annotations": [], "data": {}}]},
+    "lsp": {"joints.mat": ""},
+    "cvat": {"annotations.xml": ""},
+    "yolo": {"data.yaml": ""},
+    "visdrone": {"annotations/1.txt": ""},
+}
+
+
+def laid_out(folder: Path, files: dict[str, Any]) -> Path:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        text = content if isinstance(content, str) else json.dumps(content)
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize("kind", RECOGNISED)
+def test_each_layout_says_how_it_is_recognised(kind: str, tmp_path: Path) -> None:
+    folder, [name] = laid_out(tmp_path, RECOGNISED[kind]), RECOGNISED[kind]
+    if kind != "visdrone":
+        assert guess_kind(folder / name) == kind
+    if not name.endswith(".json") or kind in ("labelme", "posetrack"):
+        assert guess_kind(folder) == kind
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [("lsp", "cvat"), ("cvat", "yolo"), ("yolo", "visdrone"), ("visdrone", "labelme")],
+)
+def test_layouts_are_asked_in_the_order_of_their_rank(
+    first: str, then: str, tmp_path: Path
+) -> None:
+    folder = laid_out(tmp_path, RECOGNISED[first] | RECOGNISED[then])
+    assert layouts()[first].rank < layouts()[then].rank and guess_kind(folder) == first
+
+
+def test_a_layout_of_ones_own_is_asked_before_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Layout(open_dataset, holds=lambda json: json.object_of("annotations"))
+    known = {**layouts(), "own": own}
+    monkeypatch.setattr("posewright.datasets.opening.layouts", lambda: known)
+    assert guess_kind(laid_out(tmp_path, RECOGNISED["coco"]) / "a.json") == "own"
+
+
+@pytest.mark.parametrize(("data", "kind"), [({"images": []}, "coco"), (POSETRACK, "posetrack")])
+def test_a_large_file_is_told_by_its_beginning(
+    data: dict[str, Any], kind: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps(data)[:-1] + " " * (9 << 20))  # it need not even be complete
+    assert guess_kind(file) == kind
+
+
+def test_several_annotation_files_are_to_be_named(tmp_path: Path) -> None:
+    files = {f"annotations/{name}.json": {"images": []} for name in ("train", "val")}
+    with pytest.raises(UsageError, match=r"several annotation files; name one, e\.g\. .*train"):
+        guess_kind(laid_out(tmp_path, files))
 
 
 def test_a_sample_refuses_arrays_that_do_not_fit() -> None:

@@ -26,8 +26,7 @@ from posewright.cli.demo import CLIP
 from posewright.codecs import Heatmap
 from posewright.errors import MissingError, ModelError, OutputError, SourceError, UsageError
 from posewright.export.agreement import real_crops
-from posewright.export.export import Check, export, fold_batch_norm
-from posewright.export.export import _refuse as refuse
+from posewright.export.export import Check, export, fold_batch_norm, require_agreement
 from posewright.export.openvino import crops_of
 from posewright.models import PoseModel, create
 from posewright.models.counting import count
@@ -198,7 +197,7 @@ def test_weights_too_large_for_one_file_lie_beside_it(
 ) -> None:
     path, beside = tmp_path / "é.onnx", tmp_path / "é.onnx.data"
     with monkeypatch.context() as context:
-        context.setattr("posewright.export.export._ONE_FILE", 1e6)
+        context.setattr("posewright.export.export.ONE_FILE", 1e6)
         result = export(model, path)
     assert result is not None and result.error < 1e-4
     assert path.stat().st_size < 1e6 < beside.stat().st_size
@@ -317,7 +316,7 @@ def test_nan_is_refused(model: PoseModel, tmp_path: Path, monkeypatch: pytest.Mo
 def test_joints_may_differ_by_ties_alone(error: float, pixels: float, kept: bool) -> None:
     found = Check(error, pixels, pixels, 8, 8)
     with nullcontext() if kept else pytest.raises(ModelError, match="the file was not kept"):
-        refuse(Path("net.onnx"), found, 0.1, np.inf)
+        require_agreement(Path("net.onnx"), found, 0.1, np.inf)
 
 
 def test_int8_says_nothing_among_what_is_printed(
@@ -379,7 +378,6 @@ def test_command_line(
         (["export", saved, "--int8", "-o", tmp_path / "c.onnx"], "--calibrate"),
         (["export", saved, "--ascend", "-o", tmp_path / "c.onnx"], "normalised"),
         (["models", "info", "hrnet_w3"], "no model 'hrnet_w3'"),
-        (["models", "path", "hrnet_w32-coco-256x192"], "models pull"),
         (["models", "pull", "hrnet_w32-coco-256x192", "--offline"], "offline"),
         (["models", "pull", "alphapose_fastpose_r50"], "browser"),
         (["models", "pull", "yolo_pose_s6-960"], "--unverified"),
@@ -387,6 +385,8 @@ def test_command_line(
     ):
         code, _, err = run(capsys, *wrong)
         assert code == 2 and words in err and len(err.strip().splitlines()) == 1
+    code, _, err = run(capsys, "models", "path", "hrnet_w32-coco-256x192")
+    assert code == 4 and "models pull" in err and len(err.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(

@@ -140,14 +140,14 @@ def test_a_small_file_does_not_take_gigabytes(
     size = (65 << 20) // 8
     path.write_bytes(packed(matrix("joints", (1, size), 6, element(9, bytes(size * 8)))))
     with monkeypatch.context() as patch:
-        patch.setattr(matfile, "_UNPACKED", 64 << 20)
+        patch.setattr(matfile, "UNPACKED", 64 << 20)
         with pytest.raises(SourceError, match="it holds more than 64 MB"):
             read_mat(path)
     cells = matrix("a", (1, 9000), 1, element(14, b"") * 9000)
     structs = small(5, struct.pack("<i", 1)) + element(1, b"") + bytes(9000)
     path.write_bytes(packed(cells, matrix("b", (1, 9000), 2, structs)))
     assert [v.shape for v in read_mat(path).values()] == [(1, 9000), (1, 9000)]
-    for name, most in (("_UNPACKED", 70_000), ("_MEMORY", 9500 * 192)):  # of both: one would fit
+    for name, most in (("UNPACKED", 70_000), ("MEMORY", 9500 * 192)):  # of both: one would fit
         with monkeypatch.context() as patch:
             patch.setattr(matfile, name, most)
             with pytest.raises(SourceError, match="more than"):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -22,9 +24,10 @@ from posewright.metrics.instances import Detections
 from posewright.metrics.oks import AREAS, evaluate_keypoints, sigmas_of
 from posewright.nms import PPoseNMS, ppose_nms
 from posewright.people import People
-from posewright.pose import Pose, _duplicates
+from posewright.pose import Pose
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 from posewright.skeletons import COCO17, Skeleton
+from posewright.weights import EMBEDDED
 
 PAIR = 2  # people an image
 SKELETON = Skeleton("five", tuple("abcde"), sigmas=(0.08,) * 5)
@@ -282,13 +285,17 @@ def test_order_tells_the_better_of_two() -> None:
     assert ppose_nms(people, PPoseNMS(order="box*mean")).ids.tolist() == [1]
 
 
-def test_pose_takes_what_the_file_has_learned() -> None:
-    info = ModelInfo("net", Heatmap(), COCO17)
-    usual, own = _duplicates("ppose", info), _duplicates("ppose", replace(info, ppose=LEARNED))
-    assert usual.keywords["settings"] == PPoseNMS()  # type: ignore[union-attr]
-    assert own.keywords["settings"] == LEARNED  # type: ignore[union-attr]
-    pose = Pose(nms=LEARNED, runtime="onnxruntime")
-    assert pose.pipeline.nms.keywords["settings"] == LEARNED  # type: ignore[union-attr]
+def test_pose_takes_what_the_file_has_learned(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    shutil.copyfile(EMBEDDED["movenet-thunder"].path, path)
+
+    def settings(nms: Any) -> object:
+        pose = Pose(path, nms=nms, runtime="onnxruntime")
+        return pose.pipeline.nms.keywords["settings"]  # type: ignore[union-attr]
+
+    assert settings("ppose") == PPoseNMS() and settings(LEARNED) == LEARNED
+    embed(LEARNED, path, 17)
+    assert settings("ppose") == LEARNED
 
 
 # --- the verb ------------------------------------------------------------------------------------

@@ -85,8 +85,8 @@ COMMANDS: dict[str, list[Command]] = {
             needs="torch",
         ),
         Command("models pull hrnet_w32-coco-256x192 --offline", 2, needs="torch"),
-        Command("models verify hrnet_w32-coco-256x192", 2),
-        Command("models path hrnet_w32-coco-256x192", 2),
+        Command("models verify hrnet_w32-coco-256x192", 4),
+        Command("models path hrnet_w32-coco-256x192", 4),
     ],
     "data": [
         Command("data check " + _SET),
@@ -132,7 +132,7 @@ COMMANDS: dict[str, list[Command]] = {
             needs="torch",
         ),
     ],
-    "bench": [Command("bench {in}/clip.mp4 --frames 1")],
+    "bench": [Command("bench {in}/clip.mp4 --count 1")],
     "doctor": [Command("doctor")],
 }
 

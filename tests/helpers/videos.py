@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FORMATS", "scene", "write_video"]
+__all__ = ["FORMATS", "number_in", "numbered", "scene", "write_video"]
 
 FORMATS = {
     "mp4": "libx264",
@@ -34,6 +35,19 @@ def scene(width: int, height: int, number: int = 0) -> NDArray[np.uint8]:
     return image
 
 
+def numbered(width: int, height: int, number: int) -> NDArray[np.uint8]:
+    """(H, W, 3) RGB: eight columns, white for each bit of the number that is set."""
+    bits = [255 * (number >> bit & 1) for bit in range(8)]
+    row = np.repeat(np.array(bits, np.uint8), -(-width // 8))[:width]
+    return np.broadcast_to(row[None, :, None], (height, width, 3)).copy()
+
+
+def number_in(image: NDArray[np.uint8]) -> int:
+    """Return the number of a `numbered` image, also where it was compressed."""
+    bits = [part.mean() > 127 for part in np.array_split(image, 8, axis=1)]
+    return sum(1 << bit for bit, there in enumerate(bits) if there)
+
+
 def write_video(
     path: str | Path | io.BytesIO,
     form: str = "",
@@ -43,8 +57,13 @@ def write_video(
     stamps: list[int] | None = None,
     options: dict[str, str] | None = None,
     codec: str = "",
+    draw: Callable[[int, int, int], NDArray[np.uint8]] = scene,
+    between: int | None = None,
 ) -> None:
-    """Write `count` frames at 10 a second, or at `stamps` in milliseconds."""
+    """Write `count` frames at 10 a second, or at `stamps` in milliseconds.
+
+    draw: makes the frame of a width, a height and a number.  between: B-frames in a row.
+    """
     form = form or str(path).rpartition(".")[2]
     codec = codec or FORMATS[form]
     muxer = {"mkv": "matroska", "ts": "mpegts", "mpg": "mpeg", "m4v": "mp4"}.get(form, form)
@@ -52,13 +71,19 @@ def write_video(
         stream = container.add_stream(codec, rate=25 if form == "mpg" else 10)
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p" if size[0] % 2 == size[1] % 2 == 0 else "yuv444p"
+        if codec == "gif":
+            stream.pix_fmt = "rgb8"
         stream.codec_context.gop_size = 5
+        if between is not None:
+            stream.codec_context.max_b_frames = between
+            if codec == "libx264":  # which otherwise uses none in frames that differ much
+                stream.codec_context.options = {"x264-params": "b-adapt=0:scenecut=0"}
         stream.bit_rate = 400_000
         stream.codec_context.thread_count = 1
         if stamps:
             stream.codec_context.time_base = Fraction(1, 1000)
         for number in range(len(stamps) if stamps else count):
-            frame = av.VideoFrame.from_ndarray(scene(*size, number), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(draw(*size, number), format="rgb24")
             if stamps:
                 frame.pts, frame.time_base = stamps[number], Fraction(1, 1000)
             container.mux(stream.encode(frame))

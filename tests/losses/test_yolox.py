@@ -17,6 +17,7 @@ from posewright.losses.yolox import (
     YoloxPoseLoss,
     assign,
     box_iou,
+    in_pixels,
     oks,
     varifocal,
 )
@@ -169,7 +170,7 @@ def test_perfect_outputs_have_almost_no_loss_and_worse_ones_more() -> None:
     loss, targets = YoloxPoseLoss(codec, SIGMAS), targets_of(codec, crowd)
     outputs = perfect(codec, crowd)
     cells = torch.tensor(codec.locations)
-    made = loss._in_pixels(outputs, cells)
+    made = in_pixels(outputs, cells)
     taken = assign(torch.zeros(1, len(cells)), *made, cells, targets, torch.tensor(SIGMAS)).cell
     for key in ("cls", "objectness"):
         outputs[key] = torch.full_like(outputs[key], -25.0)

@@ -83,7 +83,7 @@ def test_it_learns_one_person_alone(
 ) -> None:
     torch.manual_seed(2)
     model = create("rtmo_t", input_size=(64, 64)).train()
-    model.loss.sigmas.mul_(4)  # as oks_width=4 does at the start of a training
+    model.loss.sigmas.mul_(4)  # as oks_loss.width=4 does at the start of a training
     target = model.codec.encode(near_the_middle(64, 64))
     targets = {k: torch.from_numpy(v).expand(2, *v.shape[1:]) for k, v in target.items()}
     views = torch.randint(0, 255, (2, 64, 64, 3), dtype=torch.uint8)

@@ -146,7 +146,7 @@ def test_it_learns_one_person(
     torch.manual_seed(0)
     model = create(name, input_size=(128, 64)).train()
     rng = np.random.default_rng(0)
-    model.loss.sigmas.mul_(4)  # as oks_width=4 does at the start of a training
+    model.loss.sigmas.mul_(4)  # as oks_loss.width=4 does at the start of a training
     target = model.codec.encode(near_the_middle(128, 64))
     targets = {k: torch.from_numpy(v).expand(2, *v.shape[1:]) for k, v in target.items()}
     views = torch.from_numpy(rng.integers(0, 256, (2, 64, 128, 3), np.uint8))

@@ -20,12 +20,10 @@ from posewright.cli import main
 from posewright.cli.demo import CLIP
 from posewright.codecs import DEKR, AdaptivePose, codec_from_dict, codec_to_dict
 from posewright.errors import UsageError
-from posewright.export.export import _write_onnx as write_onnx
-from posewright.export.export import export
+from posewright.export.export import export, write_onnx
 from posewright.models import PoseModel, create, register, variants
 from posewright.models.counting import count
 from posewright.models.hrnet import HRNet
-from posewright.models.parts.layers import BasicBlock
 from posewright.models.saving import describe, load_model, save_model
 from posewright.people import People
 from posewright.skeletons import Skeleton
@@ -175,9 +173,7 @@ def shallow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("posewright.models.parts.resnet.resnet_depths", lambda depth: (1, 1, 1, 1))
     monkeypatch.setattr("posewright.models.dekr.HRNet", partial(HRNet, modules=(1, 1, 1)))
     monkeypatch.setattr("posewright.models.yolo_pose.DEPTHWISE", 1)
-    monkeypatch.setattr(
-        "posewright.models.hrnet._blocks", lambda widths: [BasicBlock(w, w) for w in widths]
-    )
+    monkeypatch.setattr("posewright.models.hrnet.BLOCKS", 1)
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +190,7 @@ def written_once(monkeypatch: pytest.MonkeyPatch, graphs: dict[str, bytes]) -> N
             graphs[model.name] = path.read_bytes()
         path.write_bytes(graphs[model.name])
 
-    monkeypatch.setattr("posewright.export.export._write_onnx", write)
+    monkeypatch.setattr("posewright.export.export.write_onnx", write)
 
 
 @pytest.mark.usefixtures("shallow", "written_once")

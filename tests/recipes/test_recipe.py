@@ -8,7 +8,7 @@ import math
 import re
 import subprocess
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posewright.augment import Augmentation
-from posewright.errors import UsageError
+from posewright.errors import SourceError, UsageError
 from posewright.models import variants
 from posewright.recipes import toml
+from posewright.recipes.groups import RTMOSettings, STNSettings
 from posewright.recipes.lookup import families, has_recipe, names, recipe_for
 from posewright.recipes.recipe import Recipe, describe_settings
 
@@ -87,6 +88,10 @@ def test_published_augmentations() -> None:
 def test_no_recipe_for_an_unknown_network() -> None:
     with pytest.raises(UsageError, match="did you mean 'hrnet_w32'"):
         recipe_for("hrnet_w23")
+    with pytest.raises(UsageError, match=r"^no recipe for 'evil:pebble'; known networks"):
+        recipe_for("evil:pebble")
+    with pytest.raises(UsageError, match="did you mean 'hrnet_w32'"):
+        recipe_for("evil:hrnet_w32")
 
 
 PEBBLE = """
@@ -213,7 +218,15 @@ def test_whole_numbers_of_an_augmentation_may_become_fractions() -> None:
         ("augment.rotat=3", "did you mean 'augment.rotate'"),
         ("augment.rotate=fast", "invalid augment.rotate='fast'"),
         ("augment.flip=2", "augment.flip=2.0.*from 0 to 1"),
-        ("augment=1", "group of settings"),
+        ("augment=1", "augment is a group of settings; set one of them: augment.flip=0.5"),
+        ("stn=true", "stn is a group of settings; set one of them: stn.loss_weight=1.0"),
+        ("stn.lables=boxes", "no 'stn.lables'; did you mean 'stn.labels'"),
+        ("stn.labels=box", "one of centred, cropped, boxes; did you mean 'boxes'"),
+        ("parallel_labels=box", "invalid stn.labels='box'"),
+        ("width=4", "did you mean 'oks_loss.width'"),
+        ("weight=a.safetensors", "did you mean 'weights'"),
+        ("teach_form=4", "did you mean 'rtmo.teach_from'"),
+        ("rtmo.teach_from=-1", "rtmo.teach_from must be a whole number of at least 0"),
         ("lr=-1", "invalid lr=-1; lr must be a number of at least 0"),
         ("lr=nan", "invalid lr='nan'"),
         ("lr=1e999", "invalid lr=inf"),
@@ -256,8 +269,58 @@ def test_epochs_leave_what_is_given() -> None:
 
 def test_every_setting_says_what_it_is() -> None:
     found = describe_settings()
-    assert [row[0] for row in found] == [f.name for f in fields(Recipe)][:-1]
+    keys = [key for key in Recipe().settings() if not key.startswith("augment.")]
+    assert [row[0] for row in found] == keys
     assert all(allowed and says for _, _, allowed, says in found)
+
+
+EARLIER = """
+epochs = 100
+parallel = 5.0
+parallel_labels = "cropped"
+oks_width = 4.0
+teach_from = 20
+"""
+NOW = """
+epochs = 100
+[stn]
+loss_weight = 5.0
+labels = "cropped"
+[oks_loss]
+width = 4.0
+[rtmo]
+teach_from = 20
+"""
+
+
+def test_settings_of_a_method_are_a_group_and_load_by_their_earlier_names() -> None:
+    grouped, flat = (Recipe.from_dict(toml.loads(text)) for text in (NOW, EARLIER))
+    assert flat == grouped and flat.to_toml() == grouped.to_toml()
+    assert (grouped.stn.loss_weight, grouped.stn.labels) == (5, "cropped")
+    assert (grouped.oks_loss.width, grouped.rtmo.teach_from) == (4, 20)
+    written = toml.loads(flat.to_toml())
+    assert written["stn"] == {"loss_weight": 5.0, "labels": "cropped"}
+    assert not {"parallel", "parallel_labels", "oks_width", "teach_from"} & written.keys()
+
+
+def test_earlier_names_may_stand_beside_their_group() -> None:
+    mixed = Recipe.from_dict(toml.loads('parallel = 5\n[stn]\nlabels = "boxes"'))
+    assert (mixed.stn.loss_weight, mixed.stn.labels) == (5, "boxes")
+
+
+@pytest.mark.parametrize(
+    ("earlier", "now"),
+    [
+        ("parallel=5", "stn.loss_weight=5"),
+        ("parallel_labels=boxes", "stn.labels=boxes"),
+        ("oks_width=4", "oks_loss.width=4"),
+        ("teach_from=30", "rtmo.teach_from=30"),
+    ],
+)
+def test_overrides_take_earlier_names(earlier: str, now: str) -> None:
+    assert Recipe().with_overrides([earlier]) == Recipe().with_overrides([now]) != Recipe()
+    long = recipe_for("rtmo_s")  # where a given epoch does not move with the number of epochs
+    assert long.with_overrides(["epochs=60", earlier]) == long.with_overrides(["epochs=60", now])
 
 
 # --- files --------------------------------------------------------------------------------------
@@ -280,6 +343,8 @@ recipes = st.builds(
     compile=st.booleans(),
     seed=st.integers(0, 2**63 - 1),
     lr_multipliers=st.dictionaries(words, st.floats(0, 10), max_size=3),
+    stn=st.builds(STNSettings, st.floats(0, 1e300), st.sampled_from(["cropped", "boxes"])),
+    rtmo=st.builds(RTMOSettings, epochs),
     augment=st.builds(Augmentation, pgpg=words, rotate=st.floats(0, 180), pgpg_from=epochs),
 )
 
@@ -319,6 +384,12 @@ def test_published_recipes_survive_a_file(name: str, tmp_path: Path) -> None:
         ("lrr = 1", "did you mean 'lr'"),
         ("lr = nan", "invalid lr=nan"),
         ("augment = 1", "expected a table"),
+        ("stn = true", "invalid stn: expected a table"),
+        ("parallel = 2\nstn = true", "invalid stn: expected a table"),
+        ("[stn]\nlable = 'boxes'", "did you mean 'stn.labels'"),
+        ("[oks_loss]\nwidth = 0", "oks_loss.width must be a number from 1 to 100"),
+        ("oks_width = 0", "oks_loss.width must be a number from 1 to 100"),
+        ("teach_from = 3\n[rtmo]\nteach_from = 3", "teach_from is now rtmo.teach_from; .* both"),
         ("[augment]\nflip = 'x'", "augment.flip='x'"),
         ("[options]\nwhen = 2020-01-01", "options must be a table"),
         (f"options = {'[' * 50_000}", "not a recipe in TOML"),
@@ -328,17 +399,18 @@ def test_published_recipes_survive_a_file(name: str, tmp_path: Path) -> None:
 def test_bad_files_are_one_line(text: str, says: str, tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(UsageError, match=says) as error:
+    broken = "not a recipe" in says or "cannot be read" in says
+    with pytest.raises(SourceError if broken else UsageError, match=says) as error:
         Recipe.read(path)
     assert "\n" not in str(error.value) and str(path) in str(error.value)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(SourceError, match="cannot be read"):
         Recipe.read(tmp_path / "none.toml")
     path = tmp_path / "latin.toml"
     path.write_bytes(b"model = '\xe9'")
-    with pytest.raises(UsageError, match="not a recipe in TOML"):
+    with pytest.raises(SourceError, match="not a recipe in TOML"):
         Recipe.read(path)
 
 
@@ -346,5 +418,5 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 def test_a_key_of_many_parts_is_refused_at_once(tmp_path: Path, text: str) -> None:
     """One of 30,000 parts took gigabytes."""
     (tmp_path / "r.toml").write_text(text.format(".".join(["a"] * 2000)))
-    with pytest.raises(UsageError, match="more than 500 dots"):
+    with pytest.raises(SourceError, match="more than 500 dots"):
         Recipe.read(tmp_path / "r.toml")

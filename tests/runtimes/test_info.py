@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from posewright.cli import main
@@ -16,8 +17,9 @@ from posewright.codecs import MoveNet, SimCC
 from posewright.errors import ModelError
 from posewright.nms import PPoseNMS
 from posewright.people import People
-from posewright.runtimes.info import ModelInfo
+from posewright.runtimes.info import METADATA_KEY, ModelInfo
 from posewright.skeletons import COCO17
+from posewright.weights import EMBEDDED
 
 SOMEBODY = People.of(boxes=[[0, 0, 9, 9]])
 ODD: tuple[Any, ...] = (
@@ -106,13 +108,18 @@ def test_what_a_description_says_is_read_without_the_secrets_of_addresses(field:
 
 
 def test_a_description_of_several_lines_is_printed_in_one(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = {"name": "net\nlicence MIT\x1b[1m", "joints": ["a"] * 9, "codec": {"kind": "b"}}
-    monkeypatch.setattr("posewright.cli.models._file_info", lambda *_: told)
-    assert main(["models", "info", "m.onnx"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3 and lines[0].split() == ["name", "net", "licence", "MIT\\x1b[1m"]
+    path, printed = tmp_path / "m.onnx", []
+    for name in ("net", "net\nlicence MIT\x1b[1m"):
+        proto = onnx.load(EMBEDDED["movenet-thunder"].path)
+        info = replace(ModelInfo("net", MoveNet(), COCO17), name=name)
+        onnx.helper.set_model_props(proto, {METADATA_KEY: info.to_json()})
+        onnx.save(proto, path)
+        assert main(["models", "info", str(path)]) == 0
+        printed.append(capsys.readouterr().out.splitlines())
+    assert len(printed[0]) == len(printed[1])
+    assert printed[1][0].split() == ["name", "net", "licence", "MIT\\x1b[1m"]
 
 
 @pytest.mark.parametrize("schema", [0, 2, "1", None])

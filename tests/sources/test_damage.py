@@ -17,7 +17,7 @@ from posewright.people import Frame
 from posewright.sources import open_source
 from posewright.sources.decoder import Decoder, Lost
 from posewright.sources.decoding import open_container
-from posewright.sources.video import _Clock
+from posewright.sources.video import Clock
 from posewright.sources.waiting import Waiting
 from tests.helpers.images import frames
 from tests.helpers.videos import scene
@@ -266,7 +266,7 @@ def test_a_key_frame_before_the_first_that_is_shown_is_lost() -> None:
 def test_times_grow_and_a_wrong_order_shifts_none_behind_it(
     stamps: list[float], times: list[float]
 ) -> None:
-    clock = _Clock(0.04)
+    clock = Clock(0.04)
     assert [clock.time(stamp) for stamp in stamps] == pytest.approx(times)
 
 

@@ -130,7 +130,7 @@ def test_a_redirect_leads_to_the_web_alone() -> None:
 def test_no_redirect_leads_from_https_to_http() -> None:
     with answering({"/a.png": picture(".png")}) as (base, asked):
         with pytest.raises(URLError, match="unknown url type: http"):
-            opener = fetched._opener(base.replace("http:", "https:"), Pace(2, 0, 2))
+            opener = fetched.opener_of(base.replace("http:", "https:"), Pace(2, 0, 2))
             opener.open(f"{base}/a.png", timeout=2)
     assert asked == []
 

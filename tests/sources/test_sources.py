@@ -494,9 +494,24 @@ def test_lists_mix_all_kinds_of_pictures(album: Path) -> None:
         refused(wrong, UsageError)
 
 
-@pytest.mark.parametrize("spec", [None, b"abc", {"a": 1}, 3.5, True, -1, object()])
+@pytest.mark.parametrize("spec", [None, {"a": 1}, 3.5, True, -1, object(), io.StringIO("abc")])
 def test_other_types_are_refused(spec) -> None:
     refused(spec, UsageError)
+
+
+def test_content_in_memory_is_a_source(album: Path, data_dir: Path, tmp_path: Path) -> None:
+    """A video as bytes is the video; lists hold images; what is neither is told."""
+    clip = data_dir / "videos" / "openpose_video.avi"
+    found, expected = frames(clip.read_bytes())[:5], frames(clip)[:5]
+    assert [(f.index, f.time) for f in found] == [(f.index, f.time) for f in expected]
+    assert all((a.image == b.image).all() for a, b in zip(found, expected, strict=True))
+    for wrong in (b"abc", b"", b"#EXTM3U\n#EXTINF:1,\n/etc/passwd\n"):
+        refused(wrong, SourceError)
+    image = (album / "2.jpg").read_bytes()
+    cut, whole = frames([image[:200], io.BytesIO(image)])
+    assert (cut.status, whole.status) == ("decode_error", "ok") and cut.name == "bytes"
+    with (album / "2.jpg").open("rb") as file:
+        assert len(frames(file)) == 1 and not file.closed
 
 
 def test_iterables_are_read_lazily(album: Path) -> None:

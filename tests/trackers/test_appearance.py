@@ -13,7 +13,7 @@ from posewright.errors import UsageError
 from posewright.people import Frame, People
 from posewright.skeletons import COCO17, Skeleton
 from posewright.trackers import AppearanceTracker, create_tracker
-from posewright.trackers.appearance import _alike, _merged, _Tracks
+from posewright.trackers.appearance import Tracks, likeness, merged
 from posewright.trackers.tracks import BoxTracks
 
 BLANK = np.zeros((0, 0, 3), np.uint8)
@@ -98,12 +98,12 @@ def test_the_reach_by_hand() -> None:
 
 
 def test_looks_and_reach_are_weighed() -> None:
-    tracks = _Tracks.start(crowd(A), np.array([[1, 0]], np.float32)).moved(1)
+    tracks = Tracks.start(crowd(A), np.array([[1, 0]], np.float32)).moved(1)
     seen, looks = crowd((130, 300)), np.array([[0.8, 0.6]], np.float32)
     reach = tracks.boxes.distances(seen.boxes)[0, 0]
     assert reach < 9.4877
-    assert _alike(seen, looks, tracks)[0, 0] == pytest.approx(1 - 0.98 * 0.2 - 0.02 * reach)
-    assert _alike(crowd((300, 300)), looks, tracks)[0, 0] == -1  # out of reach
+    assert likeness(seen, looks, tracks)[0, 0] == pytest.approx(1 - 0.98 * 0.2 - 0.02 * reach)
+    assert likeness(crowd((300, 300)), looks, tracks)[0, 0] == -1  # out of reach
 
 
 @pytest.mark.parametrize(("cosine", "same"), [(0.31, True), (0.28, False)])
@@ -122,13 +122,13 @@ def test_how_alike_a_match_is(cosine: float, same: bool) -> None:
 
 
 def test_features_are_a_mean_that_follows_slowly() -> None:
-    tracks = _Tracks.start(crowd(A), np.array([[1, 0]], np.float32)).moved(1)
+    tracks = Tracks.start(crowd(A), np.array([[1, 0]], np.float32)).moved(1)
     tracks = tracks.seen(crowd(A), np.array([[0, 1]], np.float32), YES)
     mean = np.array([0.9, 0.1])
     np.testing.assert_allclose(tracks.looks[0], mean / np.linalg.norm(mean), rtol=1e-6)
     unknown = tracks.moved(1).seen(crowd(A), np.zeros((1, 2), np.float32), YES)
     np.testing.assert_allclose(unknown.looks, tracks.looks, rtol=1e-6)
-    first = _Tracks.start(crowd(A), np.zeros((1, 2), np.float32)).moved(1)
+    first = Tracks.start(crowd(A), np.zeros((1, 2), np.float32)).moved(1)
     first = first.seen(crowd(A), np.array([[0, 1]], np.float32), YES)
     np.testing.assert_allclose(first.looks, [[0, 1]])
 
@@ -186,19 +186,19 @@ def test_any_score_continues_one() -> None:
 # --- one person, two tracks ----------------------------------------------------------------------
 
 
-def long_ago(looks: int, lasted: float, away: float, person: int) -> _Tracks:
+def long_ago(looks: int, lasted: float, away: float, person: int) -> Tracks:
     """A track at A."""
-    tracks = _Tracks.start(
+    tracks = Tracks.start(
         crowd(A).replace(ids=np.array([person])), np.eye(3, dtype=np.float32)[[looks]]
     )
     boxes = BoxTracks(tracks.boxes.people, tracks.boxes.state, np.array([away]))
-    return _Tracks(boxes, tracks.looks, np.array([lasted]))
+    return Tracks(boxes, tracks.looks, np.array([lasted]))
 
 
 def test_the_longer_identity_stays() -> None:
-    now, lost = _merged(long_ago(0, 5, 0, 7), long_ago(0, 50, 10, 3))
+    now, lost = merged(long_ago(0, 5, 0, 7), long_ago(0, 50, 10, 3))
     assert now.ids.tolist() == [3] and now.lasted.tolist() == [60] and not len(lost.lasted)
-    now, lost = _merged(long_ago(0, 5, 0, 7), long_ago(0, 2, 10, 3))
+    now, lost = merged(long_ago(0, 5, 0, 7), long_ago(0, 2, 10, 3))
     assert now.ids.tolist() == [7] and now.lasted.tolist() == [5] and not len(lost.lasted)
 
 
@@ -207,18 +207,18 @@ def test_the_longer_identity_stays() -> None:
     [long_ago(1, 50, 10, 3), long_ago(0, 50, 4, 3)],
     ids=["looks different", "was seen beside this one"],
 )
-def test_two_people_stay_two(other: _Tracks) -> None:
-    now, lost = _merged(long_ago(0, 5, 0, 7), other)
+def test_two_people_stay_two(other: Tracks) -> None:
+    now, lost = merged(long_ago(0, 5, 0, 7), other)
     assert now.ids.tolist() == [7] and lost.ids.tolist() == [3]
 
 
 def test_tracks_at_two_places_stay_two() -> None:
     other = long_ago(0, 50, 10, 3)
     people = crowd((107, 300)).replace(ids=np.array([3]))  # 0.84 of overlap
-    moved = _Tracks(
+    moved = Tracks(
         BoxTracks(people, other.boxes.state, other.boxes.away), other.looks, other.lasted
     )
-    assert len(_merged(long_ago(0, 5, 0, 7), moved)[1].lasted) == 1
+    assert len(merged(long_ago(0, 5, 0, 7), moved)[1].lasted) == 1
 
 
 def test_who_was_not_recognised_at_first_is_the_same_again() -> None:

@@ -10,7 +10,7 @@ import pytest
 from posewright.people import Frame, People
 from posewright.skeletons import COCO17
 from posewright.trackers import Tracker, create_tracker
-from posewright.trackers.ocsort import _boxes, _measured, _momentum, _Tracks
+from posewright.trackers.ocsort import Tracks, momentum
 
 BLANK = np.zeros((0, 0, 3), np.uint8)
 BOX = np.array([-40.0, -100.0, 40.0, 100.0])
@@ -34,10 +34,10 @@ def centre(people: People) -> float:
     return float(people.boxes[0, [0, 2]].mean())
 
 
-def follow(*places: float, gaps: Sequence[float] = ()) -> _Tracks:
+def follow(*places: float, gaps: Sequence[float] = ()) -> Tracks:
     """One track of somebody at x = places, one frame apart unless `gaps` says more."""
     frames = [*gaps, *[1.0] * len(places)]
-    tracks = _Tracks.start(crowd((places[0], 300)))
+    tracks = Tracks.start(crowd((places[0], 300)))
     for x, step in zip(places[1:], frames, strict=False):
         tracks = tracks.later(step).seen(crowd((x, 300)), np.array([False]))
     return tracks
@@ -81,8 +81,8 @@ def test_momentum_by_hand() -> None:
     tracks = follow(100, 110, 120, 130).later(1)
     assert tracks.heading == pytest.approx(np.array([[1, 0]]), abs=1e-5)
     people = crowd((140, 300), (110, 330), (90, 300), score=[1.0, 1.0, 0.5])
-    assert _momentum(people, tracks)[:, 0] == pytest.approx([0.1, 0.0, -0.05], abs=1e-3)
-    assert _momentum(people, follow(100).later(1)) == pytest.approx(0, abs=1e-9)
+    assert momentum(people, tracks)[:, 0] == pytest.approx([0.1, 0.0, -0.05], abs=1e-3)
+    assert momentum(people, follow(100).later(1)) == pytest.approx(0, abs=1e-9)
 
 
 def test_the_box_that_directions_begin_at() -> None:
@@ -122,6 +122,11 @@ def test_re_update_forgets_the_motion_before() -> None:
     assert centre(found.later(1).ahead()) == pytest.approx(walk[-1], abs=5)
 
 
+def measured(boxes: np.ndarray) -> np.ndarray:
+    """What the filter is told of boxes that it has not seen before."""
+    return Tracks.start(People.of(boxes)).state.value
+
+
 def dense(values: list[np.ndarray]) -> np.ndarray:
     """SORT's filter of 7 numbers with matrices, one frame apart: the mean at the end."""
     move, look = np.eye(7) + np.eye(7, k=4), np.eye(4, 7)
@@ -140,14 +145,14 @@ def test_re_update_is_the_filter_along_the_straight_line() -> None:
     rng = np.random.default_rng(0)
     boxes = np.array([50, 80, 130, 290]) + np.cumsum(rng.normal(2, 2, (8, 4)), 0)
     boxes = boxes.astype(np.float32)
-    tracks = _Tracks.start(People.of(boxes[:1]))
+    tracks = Tracks.start(People.of(boxes[:1]))
     for n in range(1, 7):
         tracks = tracks.later(1).seen(People.of(boxes[n : n + 1]), np.array([False]))
     for _ in range(5):
         tracks = tracks.later(1)
     tracks = tracks.seen(People.of(boxes[7:]), np.array([False]))
     line = [boxes[6] + (boxes[7] - boxes[6]) * share for share in np.arange(1, 6) / 5]
-    mean = dense([_measured(b[None])[0] for b in [*boxes[:7], *line]])
+    mean = dense([measured(b[None])[0] for b in [*boxes[:7], *line]])
     state = tracks.state
     np.testing.assert_allclose(np.r_[state.value[0], state.speed[0, :3]], mean, rtol=1e-5)
 
@@ -175,5 +180,6 @@ def test_a_shrinking_person_stays_a_box() -> None:
 
 def test_boxes_and_measures() -> None:
     boxes = np.array([[10, 20, 50, 120], [0, 0, 300, 30]], np.float32)
-    np.testing.assert_allclose(_boxes(_measured(boxes)), boxes, atol=1e-3)
-    assert np.isfinite(_measured(np.zeros((1, 4), np.float32))).all()
+    np.testing.assert_allclose(measured(boxes)[0], [30, 70, 4000, 0.4], rtol=1e-5)
+    np.testing.assert_allclose(Tracks.start(People.of(boxes)).ahead().boxes, boxes, atol=1e-3)
+    assert np.isfinite(measured(np.zeros((1, 4), np.float32))).all()

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from posewright.cli import main
-from posewright.errors import OutputError, SourceError, UsageError
+from posewright.errors import OutputError, SourceError
 from posewright.people import Frame, People
 from posewright.predict import predict_to, track_to
 from posewright.readers import read_results
@@ -413,5 +413,5 @@ def test_the_other_flavours_of_alphapose_are_read(tmp_path: Path, form: str) -> 
             list(read_results(path))
     for other in ({"a.jpg": {"faces": []}}, {"a.jpg": 5}, {}):
         path.write_text(json.dumps(other))
-        with pytest.raises(UsageError, match="not a list of people"):
+        with pytest.raises(SourceError, match="not a list of people"):
             list(read_results(path))

@@ -335,7 +335,7 @@ def test_positions_of_another_input_size_stay_out(tmp_path: Path) -> None:
 
 def test_files_that_are_no_start(tmp_path: Path) -> None:
     model = create("movenet_fire717")
-    with pytest.raises(UsageError, match="no such file"):
+    with pytest.raises(ModelError, match="no such file"):
         start_from(model, tmp_path / "none.safetensors")
     (tmp_path / "b.safetensors").write_bytes(b"not one")
     with pytest.raises(ModelError, match="not a safetensors file"):

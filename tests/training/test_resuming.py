@@ -64,6 +64,16 @@ def test_the_epoch_in_hand_goes_on_by_what_was_seen(
     assert any("resuming at epoch 5." in line for line in found.changes)
 
 
+def test_a_state_with_earlier_names_of_settings_is_read() -> None:
+    known = facts(STEP, 24, Place(3, 2, 14))
+    for group in ("stn", "oks_loss", "rtmo"):
+        del known["recipe"][group]
+    known["recipe"] |= {"parallel": 1.0, "parallel_labels": "centred", "oks_width": 4.0}
+    found = taken(known, STEP.with_overrides(["augment.flip=0"]), 24)
+    changed = ["oks_loss.width=1.0 (before: 4.0)", "augment.flip=0.0 (before: 0.5)"]
+    assert found.changes == (f"resumed with {', '.join(changed)}",)
+
+
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
 @pytest.mark.parametrize(("batch", "instances"), [(3, 24), (12, 24), (6, 96)])
 def test_smooth_schedules_go_on_where_they_were(schedule: str, batch: int, instances: int) -> None:

@@ -138,7 +138,7 @@ def test_a_recipe_file_does_the_run_again(data: Path, tmp_path: Path) -> None:
                 "limit=12",
             ),
         ),
-        ("yoloxpose_tiny", ("oks_width=4",)),
+        ("yoloxpose_tiny", ("oks_loss.width=4",)),
     ],
 )
 def test_an_interrupted_run_ends_with_the_same_bytes(
@@ -158,8 +158,8 @@ def test_a_spatial_transformer_resumes_with_its_teacher(
         data,
         "epochs=2",
         "options.stn=light",
-        "parallel=10",
-        f"parallel_labels={labels}",
+        "stn.loss_weight=10",
+        f"stn.labels={labels}",
         f"weights={tmp_path / 'trained.safetensors'}",
     )
     same_after_stops(recipe, tmp_path)
@@ -367,9 +367,9 @@ def test_frozen_parts_and_transfer(data: Path, tmp_path: Path) -> None:
         (["DATA", "-m", "simcc_mobilenetv2", "epoch=3"], 2, "did you mean 'epochs'"),
         (["DATA", "-m", "simcc_mobilenetv2", "epochs=many"], 2, "epochs"),
         (["nowhere", "-m", "simcc_mobilenetv2"], 3, "nowhere"),
-        (["--resume", "nowhere"], 2, "no such folder; give the folder of a run"),
+        (["--resume", "nowhere"], 4, "no such folder; give the folder of a run"),
         (["DATA", "-m", "simcc_mobilenetv2", "val=last:99"], 2, "last:N"),
-        (["DATA", "-m", "simcc_mobilenetv2", "oks_width=4"], 2, "leave it out"),
+        (["DATA", "-m", "simcc_mobilenetv2", "oks_loss.width=4"], 2, "leave it out"),
     ],
 )
 def test_bad_arguments_are_one_line(
@@ -394,7 +394,7 @@ def test_a_folder_with_a_run_is_not_overwritten(data: Path, tmp_path: Path) -> N
     before = (tmp_path / "r/last.safetensors").read_bytes()
     with pytest.raises(UsageError, match="contains a run; resume it"):
         train(recipe, tmp_path / "r")
-    with pytest.raises(UsageError, match="contains no training state"):
+    with pytest.raises(ModelError, match="contains no training state"):
         train(recipe, tmp_path / "s", resume=True)
     assert (tmp_path / "r/last.safetensors").read_bytes() == before
 

@@ -146,7 +146,7 @@ def test_pull_verify_and_path(
 ) -> None:
     for verb in ("verify", "path"):  # as every file that is named and not there
         code, said = run(capsys, verb, entry.name)
-        assert code == 2 and "models pull net-coco" in said
+        assert code == 4 and "models pull net-coco" in said
     assert run(capsys, "pull", entry.name, "--json")[0] == 0
     code, said = run(capsys, "verify", entry.name, "--json")
     told = json.loads(said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -12,7 +13,6 @@ import pytest
 from posewright.errors import OutputError
 from posewright.writers import create_writer
 from posewright.writers.clock import CLOCK, Clock
-from posewright.writers.encoders import _Film
 from tests.helpers.results import result, write
 
 
@@ -74,19 +74,21 @@ def test_times_that_cannot_be_kept_follow_at_once(
 def test_errors_of_ffmpeg_are_ours(
     error: type[av.FFmpegError], call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    real = av.open
+
     class Broken:
+        def __init__(self, *args: Any, **options: Any) -> None:
+            self.file = real(*args, **options)
+
         def __getattr__(self, name: str) -> object:
             def fail(*_: object) -> None:
                 raise error(1, "no")
 
-            return fail if name == call else lambda *_: None
+            return fail if name == call else getattr(self.file, name)
 
+    monkeypatch.setattr("posewright.writers.encoders.av.open", Broken)
     writer = create_writer("video", tmp_path)
     writer.write(result())
-    film = writer._film  # type: ignore[attr-defined]
-    assert isinstance(film, _Film)
-    film._file.close()
-    monkeypatch.setattr(film, "_file", Broken())
     with pytest.raises(OutputError, match=r"cannot encode .*clip\.mp4.*leave video out of --save"):
         writer.close()
     assert list(tmp_path.iterdir()) == []

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 import tracemalloc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,21 +13,8 @@ from posewright.errors import OutputError
 from posewright.files.part import PartFile
 from posewright.results import Result
 from posewright.writers import WRITERS, create_writer
+from tests.helpers.disks import mounted
 from tests.helpers.results import TEXT, people, result, write
-
-
-@contextmanager
-def mounted(folder: Path, options: str) -> Iterator[Path]:
-    """A small file system of its own; needs root on Linux."""
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    root = hasattr(os, "geteuid") and os.geteuid() == 0
-    if not root or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("cannot mount a small file system here; needs root")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def noise(frame: int) -> Result:
@@ -43,7 +26,9 @@ def noise(frame: int) -> Result:
 def test_full_disk(name: str, tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", "size=160k") as disk:
         writer = create_writer(name, disk)
-        with pytest.raises(OutputError, match=r"(disk is full|reached the disk).*-o") as caught:
+        with pytest.raises(
+            OutputError, match=r"(disk is full|reached the disk).*(-o|output path)"
+        ) as caught:
             for frame in range(3000):
                 writer.write(noise(frame % 5).replace(frame=frame, time=frame / 25))
             writer.close()
@@ -78,7 +63,7 @@ def test_file_size_limit(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", WRITERS)
 def test_read_only_folder(name: str, tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", "ro,size=64k") as disk:
-        with pytest.raises(OutputError, match="read-only; choose another with -o"):
+        with pytest.raises(OutputError, match="read-only; choose another output path"):
             write(name, disk / "out", [result()])
 
 

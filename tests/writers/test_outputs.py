@@ -19,7 +19,7 @@ from posewright.files.lock import LOCK
 from posewright.readers import read_results
 from posewright.results import Result
 from posewright.writers import WriterOptions
-from posewright.writers.encoders import _Film
+from posewright.writers.encoders import Film
 from posewright.writers.outputs import Outputs, Summary
 from tests.helpers.results import opened, read_json, result
 
@@ -35,11 +35,11 @@ def left(out: Path) -> list[str]:
 def test_a_failing_encoder_takes_no_other_file_down(
     where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(self: _Film, *_: object) -> Path:
+    def fail(self: Film, *_: object) -> Path:
         self.abort()
         raise OutputError("the encoder gave up")
 
-    monkeypatch.setattr(_Film, where, fail)
+    monkeypatch.setattr(Film, where, fail)
     with opened(tmp_path, "video,csv,jsonl") as outputs:
         for frame in range(3):
             outputs.write(result(frame=frame))
@@ -74,6 +74,18 @@ def test_a_second_interrupt_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_an_interrupt_while_a_film_is_finished_leaves_no_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(self: Film) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Film, "finish", interrupt)
+    with pytest.raises(KeyboardInterrupt), opened(tmp_path / "out", "video") as outputs:
+        outputs.write(result())
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("there", ["", "a", "a/b", "a/b/c"])
 def test_a_run_without_a_frame_leaves_no_new_folder(there: str, tmp_path: Path) -> None:
     (tmp_path / there).mkdir(parents=True, exist_ok=True)
@@ -85,7 +97,7 @@ def test_a_run_without_a_frame_leaves_no_new_folder(there: str, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     "place",
-    ["writers.outputs.create_writer", "writers.outputs._leftovers", "files.lock._holder"],
+    ["writers.outputs.create_writer", "writers.outputs.find", "files.lock.masked"],
 )
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
 def test_an_interrupt_at_the_start_leaves_no_lock(
@@ -134,7 +146,7 @@ def test_a_video_that_cannot_be_encoded_takes_no_other_down(tmp_path: Path) -> N
 def test_films_that_are_finished_are_named_where_a_later_one_fails(
     save: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(self: _Film, *_: object) -> None:
+    def fail(self: Film, *_: object) -> None:
         self.abort()
         raise OutputError("the disk is full")
 
@@ -142,7 +154,7 @@ def test_films_that_are_finished_are_named_where_a_later_one_fails(
     outputs = opened(tmp_path, save)
     for name in ("a.mp4", "b.mp4"):
         outputs.write(result(source=name))
-    monkeypatch.setattr(_Film, "add", fail)
+    monkeypatch.setattr(Film, "add", fail)
     try:
         with outputs:
             outputs.write(result(source="c.mp4"))

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from posewright.errors import MissingError, OutputError, UsageError
+from posewright.errors import MissingError, OutputError, SourceError, UsageError
 from posewright.people import People
+from posewright.schema import COLUMNS
 from posewright.skeletons import COCO17, Skeleton
 from posewright.writers import FORMATS, WRITERS, WriterOptions, create_writer, formats
 from tests.helpers.results import FAILED, nobody, people, read_json, result, write
@@ -142,7 +143,7 @@ def test_coco_broken_annotation_file(tmp_path: Path, content: str | None) -> Non
     path = tmp_path / "ann.json"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(UsageError, match="--coco-images"):
+    with pytest.raises(SourceError, match="--coco-images"):
         create_writer("coco", tmp_path, options=WriterOptions(coco_images=path))
     assert not (tmp_path / "coco-results.json").exists()
 
@@ -264,15 +265,15 @@ def test_tables_have_a_row_for_each_joint(name: str, tmp_path: Path) -> None:
         from pyarrow import parquet
 
         table = parquet.read_table(path)
-        assert table.schema.metadata[b"posewright.table"] == b"1"
-        rows = table.to_pylist()
+        assert table.column_names == list(COLUMNS)
+        empty = [row for row in table.to_pylist() if row["person"] < 0]
+        assert [row["status"] for row in empty] == ["ok", "decode_error"]
+        assert all(row["joint"] is row["x"] is row["box_x1"] is None for row in empty)
+        rows = [row for row in table.to_pylist() if row["person"] >= 0]
     assert len(rows) == 2 * 2 * 17
-    assert (
-        list(rows[0])
-        == (
-            "source frame time person id joint x y score box_x1 box_y1 box_x2 box_y2 box_score"
-        ).split()
-    )
+    if name == "csv":
+        wanted = "source frame time person id joint x y score box_x1 box_y1 box_x2 box_y2 box_score"
+        assert list(rows[0]) == wanted.split()
     row = rows[17 + 10]  # the second person's right wrist
     assert (row["source"], int(row["frame"]), int(row["person"])) == ('ä, "b".mp4', 1, 1)
     assert (row["joint"], int(row["id"])) == ("right_wrist", int(who.ids[1]))
@@ -304,7 +305,7 @@ def test_parquet_without_pyarrow_names_the_extra(
 def test_jsonl_describes_itself(tmp_path: Path) -> None:
     [path] = write("jsonl", tmp_path, [result(frame=1), FAILED])
     header, line, failed = [json.loads(text) for text in path.read_text().splitlines()]
-    assert (header["format"], header["version"]) == ("posewright-results", 1)
+    assert (header["format"], header["version"]) == ("posewright-results", 2)
     assert Skeleton.from_dict(header["skeleton"]) == COCO17
     assert (line["frame"], line["size"], line["status"]) == (1, [80, 64], "ok")
     assert (failed["status"], failed["message"], failed["people"]) == (

@@ -57,4 +57,8 @@ def _sample(entry: dict[str, Any], picture: Path, notes: Notes) -> Sample:
     )
 
 
-LAYOUTS = {"aic": Layout(read_aic, classes=False)}
+LAYOUTS = {
+    "aic": Layout(
+        read_aic, classes=False, holds=lambda json: json.list_of("keypoint_annotations"), rank=8
+    )
+}

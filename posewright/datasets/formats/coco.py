@@ -277,7 +277,8 @@ def read_humanart21(
 
 LAYOUTS = {
     **dict.fromkeys(
-        ("coco", "coco-wholebody", "crowdpose", "ochuman", "halpe", "humanart"), Layout(read_coco)
+        ("coco", "coco-wholebody", "crowdpose", "ochuman", "halpe", "humanart"),
+        Layout(read_coco, holds=lambda json: json.images_of(), rank=9),
     ),
     "humanart21": Layout(read_humanart21),
 }

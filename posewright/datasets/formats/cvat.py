@@ -327,4 +327,8 @@ def _sample(
     return Sample.of(picture, size, number, points, boxes, areas=areas, outlines=outlines)
 
 
-LAYOUTS = {"cvat": Layout(read_cvat)}
+def _matches(path: Path) -> bool:
+    return path.suffix == ".xml" or (path / "annotations.xml").is_file()
+
+
+LAYOUTS = {"cvat": Layout(read_cvat, matches=_matches, rank=2)}

@@ -321,4 +321,8 @@ def _sample(
     return Sample.of(picture, page.size, number, points, np.reshape(boxes, (-1, 4)))
 
 
-LAYOUTS = {"label-studio": Layout(read_label_studio)}
+LAYOUTS = {
+    "label-studio": Layout(
+        read_label_studio, holds=lambda json: json.list_of("annotations", "data"), rank=8
+    )
+}

@@ -7,6 +7,7 @@ occluded or hidden, or its description is 1, occluded or hidden; a joint without
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from posewright.datasets.formats.labelme_people import (
     of_class,
     people_of,
 )
-from posewright.datasets.layouts import Layout
+from posewright.datasets.layouts import Json, Layout
 from posewright.datasets.naming import skeleton_of, spellings
 from posewright.datasets.places import (
     OUTSIDE,
@@ -193,4 +194,14 @@ def _picture(
     return on_disk(found or public_place(choices[0], roots[0], named))
 
 
-LAYOUTS = {"labelme": Layout(read_labelme)}
+def _holds(json: Json) -> bool:
+    return json.object_of("shapes")
+
+
+def _matches(path: Path) -> bool:
+    """Whether one of the first five JSON files of a folder is labelme's."""
+    few = islice(sorted(path.rglob("*.json")), 5) if path.is_dir() else ()
+    return any(_holds(Json.read(file)) for file in few)
+
+
+LAYOUTS = {"labelme": Layout(read_labelme, matches=_matches, holds=_holds, rank=5)}

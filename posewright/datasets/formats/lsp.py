@@ -77,4 +77,8 @@ def _sample(picture: Path, number: int, person: Floats) -> Sample:
     )
 
 
-LAYOUTS = {"lsp": Layout(read_lsp, classes=False)}
+def _matches(path: Path) -> bool:
+    return path.suffix == ".mat" or (path / "joints.mat").is_file()
+
+
+LAYOUTS = {"lsp": Layout(read_lsp, classes=False, matches=_matches, rank=1)}

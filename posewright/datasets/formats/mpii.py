@@ -70,4 +70,8 @@ def _sample(name: str, path: Path, people: list[tuple[Floats, Floats, int]]) -> 
     )
 
 
-LAYOUTS = {"mpii": Layout(read_mpii, classes=False)}
+LAYOUTS = {
+    "mpii": Layout(
+        read_mpii, classes=False, holds=lambda json: json.list_of("center", "scale"), rank=8
+    )
+}

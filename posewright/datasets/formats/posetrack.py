@@ -6,13 +6,14 @@ Andriluka et al., arXiv:1710.10000; its keypoints 1 and 2 are neck and top of th
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.formats.coco import read_coco
-from posewright.datasets.layouts import Layout
+from posewright.datasets.layouts import Json, Layout
 from posewright.errors import SourceError
 
 __all__ = ["LAYOUTS", "read_posetrack"]
@@ -60,4 +61,14 @@ def _seen(sample: Sample) -> Sample:
     return replace(sample, visibility=visibility, video=video)
 
 
-LAYOUTS = {"posetrack": Layout(read_posetrack)}
+def _holds(json: Json) -> bool:
+    return json.images_of("vid_id", "ignore_regions_x")
+
+
+def _matches(path: Path) -> bool:
+    """Whether one of the first five JSON files of a folder is PoseTrack's."""
+    few = islice(sorted(path.glob("*.json")), 5) if path.is_dir() else ()
+    return any(_holds(Json.read(file)) for file in few)
+
+
+LAYOUTS = {"posetrack": Layout(read_posetrack, matches=_matches, holds=_holds, rank=6)}

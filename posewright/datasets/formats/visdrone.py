@@ -93,4 +93,8 @@ def _sample(file: Path, picture: Path, chosen: set[int], classes: Classes, notes
     )
 
 
-LAYOUTS = {"visdrone": Layout(read_visdrone)}
+LAYOUTS = {
+    "visdrone": Layout(
+        read_visdrone, matches=lambda path: any((path / "annotations").glob("*.txt")), rank=4
+    )
+}

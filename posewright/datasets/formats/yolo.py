@@ -245,4 +245,10 @@ def _line(line: str, joints: int, numbers: int) -> tuple[int, Floats, Floats]:
     return int(values[0]), box, points.astype(np.float32)
 
 
-LAYOUTS = {"yolo": Layout(read_yolo, parts=yolo_parts)}
+def _matches(path: Path) -> bool:
+    if path.is_dir():
+        return any(path.glob("*.y*ml")) or (path / "labels").is_dir()
+    return path.suffix in (".yaml", ".yml")
+
+
+LAYOUTS = {"yolo": Layout(read_yolo, parts=yolo_parts, matches=_matches, rank=3)}

@@ -75,8 +75,8 @@ def loop_deform(x, offset, weight, stride, padding, dilation, groups, deform_gro
 def test_deform_conv2d_equals_the_loop(
     monkeypatch, exporting, kernel, stride, padding, dilation, groups, deform_groups, masked
 ):
-    monkeypatch.setattr("posewright.models.parts.deform._exporting", lambda: exporting)
-    monkeypatch.setattr("posewright.models.parts.deform._LONG_ROW", 1)
+    monkeypatch.setattr("torch.compiler.is_exporting", lambda: exporting)
+    monkeypatch.setattr("posewright.models.parts.deform.LONG_ROW", 1)
     b, c, o, h, w = 2, 4, 4, 5, 4
     x, weight, bias = rand(b, c, h, w), rand(o, c // groups, kernel, kernel), rand(o)
     ho, wo = ((side + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1 for side in (h, w))
@@ -136,14 +136,14 @@ def test_what_goes_part_by_part_without_gradients_is_the_same(memory: torch.memo
     with torch.no_grad():
         parts = run()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("posewright.models.parts.deform._exporting", lambda: True)
+        patch.setattr("torch.compiler.is_exporting", lambda: True)
         torch.testing.assert_close(parts, run())  # as planes
     torch.testing.assert_close(parts, run())  # whole
 
 
 @pytest.mark.parametrize("long_row", [1, 64])
 def test_deform_conv2d_has_the_right_gradients(monkeypatch, long_row: int) -> None:
-    monkeypatch.setattr("posewright.models.parts.deform._LONG_ROW", long_row)
+    monkeypatch.setattr("posewright.models.parts.deform.LONG_ROW", long_row)
     x, offset, weight = rand(1, 4, 4, 3), rand(1, 36, 4, 3), rand(2, 2, 3, 3)
     mask, bias = rand(1, 18, 4, 3), rand(2)
     inputs = [t.requires_grad_() for t in (x, offset, weight, bias, mask)]

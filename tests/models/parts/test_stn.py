@@ -23,6 +23,7 @@ from posewright.models.parts.layers import conv_bn
 from posewright.models.parts.stn import SpatialTransformer, in_cells, inverse, sample
 from posewright.models.saving import load_model, save_model
 from posewright.people import People
+from posewright.recipes.groups import STNSettings
 from posewright.recipes.lookup import recipe_for
 from posewright.recipes.recipe import Recipe
 from posewright.runtimes.info import Input
@@ -220,10 +221,10 @@ def heatmaps() -> nn.Module:
     return nn.Sequential(nn.Conv2d(24, 17, 1), Maps())
 
 
-def prepared(parallel: float, **more: Any) -> tuple[Stepper, Batch, PoseModel]:
+def prepared(weight: float, labels: str = "centred") -> tuple[Stepper, Batch, PoseModel]:
     """A step's parts for a network with a transformer."""
     model = tiny(heatmaps(), Heatmap((64, 96)))
-    recipe = Recipe(parallel=parallel, weights="trained.safetensors", **more)
+    recipe = Recipe(weights="trained.safetensors", stn=STNSettings(weight, labels))
     stepper = Stepper(model.train(), make_optimizer(model, recipe), recipe, World())
     return stepper, Batch(views(model, 4), people(), np.arange(4)), model
 
@@ -262,7 +263,7 @@ def test_the_weight_of_the_parallel_branch_counts() -> None:
 def test_the_labels_of_the_parallel_branch_count() -> None:
     losses = []
     for labels in ("centred", "cropped", "boxes"):
-        stepper, batch, _ = prepared(1, parallel_labels=labels)
+        stepper, batch, _ = prepared(1, labels)
         losses.append(stepper(batch))
     assert len({round(loss, 5) for loss in losses}) == 3
 
@@ -281,7 +282,7 @@ def test_boxes_ask_for_the_theta_that_shows_the_labelled_box() -> None:
     assert np.allclose(crop.inverse().points(middle)[0, 0], seen, atol=1e-3)
     assert boxes.loss(batch.views, theta, {"theta": theta}) == 0
     assert boxes.loss(batch.views, theta + 1, {"theta": theta}) == 2 * 6
-    recipe = Recipe(parallel_labels="boxes")  # without weights
+    recipe = Recipe(stn=STNSettings(labels="boxes"))  # without weights
     stepper = Stepper(model.train(), make_optimizer(model, recipe), recipe, World())
     assert isinstance(stepper.parallel, TrueBoxes) and not stepper.notes
 
@@ -448,6 +449,6 @@ def test_the_command_trains_it(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_recipes_take_it() -> None:
-    recipe = recipe_for("hrnet_w32").with_overrides(["options.stn=true", "parallel=0.5"])
+    recipe = recipe_for("hrnet_w32").with_overrides(["options.stn=true", "stn.loss_weight=0.5"])
     assert recipe.options == {**recipe_for("hrnet_w32").options, "stn": True}
-    assert recipe.parallel == 0.5
+    assert recipe.stn.loss_weight == 0.5

@@ -1,0 +1,92 @@
+"""The networks of a Pose: loaded by name, and checked for what they are to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from posewright.codecs.base import embeds, finds_peaks, refines
+from posewright.errors import UsageError, nearest
+from posewright.nms import PPoseNMS, oks_nms, ppose_nms
+from posewright.people import People
+from posewright.pipeline.estimate import Boxes, WholeImage
+from posewright.runtimes import Model, load_model
+from posewright.runtimes.info import ModelInfo
+from posewright.weights import find_model
+
+__all__ = ["NMS", "check_pose", "duplicates", "load", "load_beside", "load_detector", "misfit"]
+
+NMS = Literal["ppose", "oks", "crowd", "none"]
+
+
+def check_pose(network: Model, model: str | Path, flip: bool) -> None:
+    """Raise a UsageError where a network does not find the joints of people."""
+    if refines(network.codec):
+        raise UsageError(f"{model} refines the poses of another model; give it with --refine")
+    if embeds(network.codec):
+        raise UsageError(f"{model} re-identifies people; give it with --reid (reid=...)")
+    if not len(network.skeleton):
+        raise UsageError(f"{model} is a detector; give it with --detector (detector=...)")
+    if flip and not network.codec.mirrors:
+        raise UsageError(
+            f"{model} lists people, and a mirrored view lists them in another order; remove flip"
+        )
+
+
+def load(name: str | Path, weights: Path | None = None, **options: Any) -> Model:
+    if weights is not None:
+        return load_model(name, weights=weights, **options)
+    path, layout = find_model(name)
+    return load_model(path, layout=layout, **options)
+
+
+def load_beside(name: str | Path, **options: Any) -> Model:
+    """Load a network beside the pose model: torch, asked for the latter, runs no .onnx files."""
+    path, _ = find_model(name)
+    if options["runtime"] == "torch" and path.suffix == ".onnx":
+        options |= {"runtime": "auto", "device": "auto", "precision": "auto"}
+    return load(name, **options)
+
+
+def misfit(model: Model) -> str:
+    """Return why the embedded person detector may not fit a top-down model; "" where it does."""
+    if not model.codec.top_down or model.info.of_people:
+        return ""
+    some = ", ".join(model.skeleton.joints[:3])
+    return (
+        f"{model.info.name} finds the joints of {model.skeleton.name} ({some} ...), which are not "
+        "those of a whole person: the embedded person detector is unsuitable; use -d whole-image, "
+        "--boxes FILE or a detector of your own with -d (detector=, boxes=)"
+    )
+
+
+def load_detector(
+    detector: str | Path | Boxes, model: Model, load: Callable[[str | Path], Model]
+) -> Model | Boxes | None:
+    if not isinstance(detector, (str, Path)):
+        return detector
+    if detector == "whole-image":
+        return WholeImage()
+    if detector != "auto":
+        found = load(detector)
+        if len(found.skeleton) or found.codec.top_down:
+            raise UsageError(f"{detector} is a pose model; a detector yields boxes")
+        return found
+    return load("nanodet-g-person") if model.codec.top_down else None
+
+
+def duplicates(way: str | PPoseNMS, info: ModelInfo) -> Callable[[People], People] | None:
+    if isinstance(way, PPoseNMS):
+        return partial(ppose_nms, settings=way)
+    if way == "crowd" and not finds_peaks(info.codec):
+        raise UsageError(f"crowd matching needs heatmaps, which {info.name} does not have; use oks")
+    if way in ("none", "crowd"):
+        return None
+    if way == "oks":
+        return partial(oks_nms, skeleton=info.skeleton)
+    if way == "ppose":
+        return partial(ppose_nms, settings=info.ppose or PPoseNMS.usual(len(info.skeleton)))
+    known = get_args(NMS)
+    raise UsageError(f"no duplicate removal {way!r}{nearest(way, known)}; {', '.join(known)}")

@@ -1,0 +1,95 @@
+"""Groups of a recipe: the settings that belong to one method of training.
+
+A group is a table of the recipe's file and a prefix on the command line: "stn.loss_weight=5".
+Augmentation is one too, in `posewright.augment`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from posewright.errors import UsageError
+from posewright.recipes.rules import keep_checked, number, one_of, setting
+
+__all__ = [
+    "EARLIER_NAMES",
+    "OKSLossSettings",
+    "RTMOSettings",
+    "STNSettings",
+    "with_new_names",
+]
+
+# Keys of recipes of earlier versions, and what they are called now.
+EARLIER_NAMES = {
+    "parallel": "stn.loss_weight",
+    "parallel_labels": "stn.labels",
+    "oks_width": "oks_loss.width",
+    "teach_from": "rtmo.teach_from",
+}
+
+
+@dataclass(frozen=True)
+class STNSettings:
+    """What teaches a spatial transformer (`options.stn`); UsageError: an invalid value."""
+
+    loss_weight: float = setting(
+        1.0, number(0), "factor of the loss that teaches the transformer; 0: none"
+    )
+    labels: str = setting(
+        "centred",
+        one_of("centred", "cropped", "boxes"),
+        "poses that the parallel branch asks for: moved to the middle (RMPE's), or as in the "
+        "codec's crop of the labelled box; boxes: no branch, the transformer itself learns that "
+        "crop",
+    )
+
+    def __post_init__(self) -> None:
+        keep_checked(self, "stn.")
+
+
+@dataclass(frozen=True)
+class OKSLossSettings:
+    """How 1 - OKS is minimised; UsageError: an invalid value."""
+
+    width: float = setting(
+        1.0,
+        number(1, 100),
+        "YOLO-Pose, YOLOX-Pose, RTMO: factor of the loss's sigmas at the start, 1 from half of the "
+        "training on",
+    )
+
+    def __post_init__(self) -> None:
+        keep_checked(self, "oks_loss.")
+
+
+@dataclass(frozen=True)
+class RTMOSettings:
+    """How RTMO is trained in two stages; UsageError: an invalid value."""
+
+    teach_from: int = setting(
+        0,
+        number(0, whole=True),
+        "epoch at which RTMO's second stage begins, in which its classifier teaches the other "
+        "branches; 0: never",
+    )
+
+    def __post_init__(self) -> None:
+        keep_checked(self, "rtmo.")
+
+
+def with_new_names(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the table of a recipe with the settings that earlier versions named in their groups.
+
+    UsageError: a setting is there by both names.
+    """
+    values = {key: value for key, value in data.items() if key not in EARLIER_NAMES}
+    for earlier in EARLIER_NAMES.keys() & data.keys():
+        name, _, key = EARLIER_NAMES[earlier].partition(".")
+        group = values.get(name, {})
+        if isinstance(group, Mapping):  # else the recipe says what is wrong
+            if key in group:
+                raise UsageError(f"{earlier} is now {name}.{key}; a recipe cannot have both")
+            values[name] = {**group, key: data[earlier]}
+    return values
