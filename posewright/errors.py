@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable
+import warnings
+from collections.abc import Callable, Iterable
 
 __all__ = [
     "MissingError",
@@ -24,6 +25,7 @@ __all__ = [
     "SourceError",
     "UsageError",
     "counted",
+    "deprecated",
     "near",
     "nearest",
     "nearest_network",
@@ -88,9 +90,22 @@ class OutputError(PosewrightError, OSError):
     """A result that cannot be written."""
 
 
-def counted(number: int, one: str, many: str) -> str:
-    """Return a number with its noun: "1 frame", "2 frames"."""
-    return f"{number} {one if number == 1 else many}"
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return a number with its noun: "1 frame", "2 frames"; many: where it is not `one` and s."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def deprecated(old: str, new: str, removed: str, say: Callable[[str], None] | None = None) -> None:
+    """Tell that a name is an earlier one, and which version no longer answers it.
+
+    say: takes the line; None gives a DeprecationWarning for the caller of the function that calls
+    this one.
+    """
+    text = f"{old} is now {new}; version {removed} removes the earlier name"
+    if say is not None:
+        say(text)
+    else:
+        warnings.warn(text, DeprecationWarning, stacklevel=3)
 
 
 def not_finite(counts: Iterable[tuple[str, int]]) -> str:

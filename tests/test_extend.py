@@ -74,7 +74,7 @@ def test_the_page_adds_each_thing_by_one_file() -> None:
 def test_the_network_trains_a_step_and_is_exported(place: Path) -> None:
     small = ["options.input_size=[64,64]", "epochs=1", "batch=64", "val_split=0.5"]
     said = posewright(place, "train", "set/annotations.json", "-m", "pebble", "-o", "run", *small)
-    assert "1 epochs, 1 steps" in said and "no recipe" not in said
+    assert "1 epoch, 1 step" in said and "no recipe" not in said
     assert "lr = 0.002\n" in (place / "run" / "recipe.toml").read_text(encoding="utf-8")
     posewright(place, "export", "run/last.safetensors", "-o", "pebble.onnx", "--no-check")
     posewright(place, "predict", "set/images", "-m", "pebble.onnx", "-d", "whole-image", "-o", "a")

@@ -69,6 +69,7 @@ CORE = files(
     "trackers/*.py",
     "codecs/*.py",
     "metrics/*.py",
+    "measure/*.py",
 )
 
 

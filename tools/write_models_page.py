@@ -27,8 +27,10 @@ Written by `python tools/write_models_page.py`. Build any of them with
 `posewright.models.create(NAME, ...)`, run one with `posewright predict -m NAME -w FILE`, see all of
 one with `posewright models info NAME`.
 
-- **GMACs**: multiply-accumulates of one view / 10^9. **GFLOPs**: as HRNet's tables count them: the
-  same / 1024^3, transposed convolutions at output cells.
+- **GMACs**: multiply-accumulates of one view / 10^9; the tables of AlphaPose and mmpose call this
+  GFLOPs. **GFLOPs**: as HRNet's tables count: multiply-accumulates / 1024^3, those of transposed
+  convolutions once for each output cell and tap. `posewright models info` prints both, as `gmacs`
+  and `gflops`.
 - **parity**: relative error of our outputs against the original network on weights made by a rule
   from the original's tensor names (`python benchmarks/parity.py FILE...`), the largest of several;
   "family" where no fixture of this size is at hand but others of the family agree.
@@ -98,7 +100,7 @@ def main(folder: Path) -> int:
         shown = f"{worst[name]:.0e}" if name in worst else ("family" if known else "")
         rows.append(
             f"| `{name}` | {variant.family} | {counts.parameters:,} | {width}x{height} | "
-            f"{counts.gmacs:.2f} | {counts.gflops_papers:.2f} | {model.codec.kind} | {shown} | "
+            f"{counts.gmacs:.2f} | {counts.gflops:.2f} | {model.codec.kind} | {shown} | "
             f"{', '.join(known)} | {variant.published} | {variant.paper} |"
         )
     (ROOT / "docs" / "models.md").write_text(HEAD + "\n".join(rows) + "\n", encoding="utf-8")

@@ -102,6 +102,7 @@ AREAS = (
             "draw.py",
             "trackers/",
             "smoothing/",
+            "measure/",
             "machine.py",
             "extras.py",
             "errors.py",
@@ -180,6 +181,9 @@ def _word(node: ast.expr | None) -> str:
     if isinstance(node, (ast.Name, ast.Attribute)):
         name = node.id if isinstance(node, ast.Name) else node.attr
         return "..." if name in _ASIDES else name.strip("_").replace("_", "-").upper()
+    if isinstance(node, ast.Call) and _called(node) == "counted":
+        nouns = [arg.value for arg in node.args[1:] if isinstance(arg, ast.Constant)]
+        return f"... {nouns[1] if len(nouns) > 1 else f'{nouns[0]}s'}"
     if isinstance(node, ast.IfExp):
         either = [n.value for n in (node.body, node.orelse) if isinstance(n, ast.Constant)]
         if len(either) == 2 and all(either):

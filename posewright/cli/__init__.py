@@ -3,13 +3,15 @@
 A file of this folder is a verb if it has `add_arguments(parser)` and `run(args)`, which returns the
 exit code; its docstring is the help.
 
-Exit codes: 0 ok, 2 usage, 3 finished with bad inputs, 4 environment (a runtime, model or output
-that does not work); 128 + the number of the signal that stopped it: 129 SIGHUP, 130 Ctrl-C
-(SIGINT), 138 SIGUSR1, 143 SIGTERM.
+Exit codes: 0 ok, 1 an unexpected error, 2 usage, 3 finished with bad inputs, 4 environment (a
+runtime, model or output that does not work); 128 + the number of the signal that stopped it: 129
+SIGHUP, 130 Ctrl-C (SIGINT), 138 SIGUSR1, 143 SIGTERM.
 
 common     options of several verbs, and the summary
 ranges     options that choose frames
+debugging  tracebacks and reports of --debug
 progress   bars, lines or JSON
+renamed    earlier names of verbs and options
 stopping   signals, in one place
 published  pull, verify and path of `models`
 tables     scores as lines
@@ -23,9 +25,12 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from textwrap import TextWrapper
 from typing import TYPE_CHECKING, NoReturn
 
 from posewright import __version__
+from posewright.cli import debugging
+from posewright.cli.renamed import current
 from posewright.cli.stopping import asked_to_stop, raising, speaking_anywhere
 from posewright.errors import PosewrightError, nearest, one_line
 from posewright.extras import naming_extras
@@ -51,9 +56,6 @@ def _verbs() -> dict[str, ModuleType]:
 
 VERBS = _verbs()
 
-# Verbs of earlier versions, and what they are called now.
-_RENAMED = {"pgpg": ["fit", "boxes"], "ppnms": ["fit", "nms"]}
-
 # What a system answers, before any of a file is read, to the question whether a path is there.
 _REFUSED_PATHS = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM)
 
@@ -77,13 +79,22 @@ class Parser(argparse.ArgumentParser):
         return words
 
 
+class Paragraphs(argparse.HelpFormatter):
+    """Help whose paragraphs are filled to the width of the terminal; names stay in one piece."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        wrapper = TextWrapper(width, indent, indent, break_on_hyphens=False, break_long_words=False)
+        parts = (" ".join(part.split()) for part in text.split("\n\n"))
+        return "\n\n".join(map(wrapper.fill, filter(None, parts)))
+
+
 def build_parser() -> Parser:
     """Return the parser of all verbs."""
     parser = Parser(
         prog="posewright",
         description="2D multi-person human pose: everybody's joints from images and video.",
-        epilog="exit codes: 0 ok, 2 usage, 3 bad inputs, 4 environment; stopped by a signal: "
-        "129 SIGHUP, 130 Ctrl-C, 138 SIGUSR1, 143 SIGTERM",
+        epilog="exit codes: 0 ok, 1 unexpected error, 2 usage, 3 bad inputs, 4 environment; "
+        "stopped by a signal: 129 SIGHUP, 130 Ctrl-C, 138 SIGUSR1, 143 SIGTERM",
     )
     parser.add_argument("--version", action="version", version=f"posewright {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
@@ -93,20 +104,19 @@ def build_parser() -> Parser:
             name,
             help=summary,
             description=module.__doc__,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=Paragraphs,
             allow_abbrev=False,
         )
         sub.set_defaults(parser=sub)
         module.add_arguments(sub)
+    debugging.add_debug(parser)
     return parser
 
 
 def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
     """Return the arguments, and the words that mean nothing."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if words and words[0] in _RENAMED:
-        words[: 1 + (words[1:2] == ["fit"])] = _RENAMED[words[0]]
-    args, unknown = build_parser().parse_known_args(words)
+    args, unknown = build_parser().parse_known_args(current(words))
     if hasattr(args, "items"):  # argparse takes words before an option or after it, never both
         args.items += [word for word in unknown if not word.startswith("-")]
         unknown = [word for word in unknown if word.startswith("-")]
@@ -127,21 +137,40 @@ def _run(argv: Sequence[str] | None) -> int:
     args, unknown = parse(argv)
     if unknown:
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if not debugging.wanted(args):
+        return _verb(args)[0]
+    with debugging.recording() as printed:
+        code, error = _verb(args)
+    if 0 < code < 128 and not isinstance(error, BrokenPipeError):  # then nobody listens
+        words = sys.argv[1:] if argv is None else argv
+        debugging.report(words, args.verb, code, error, printed.lines)
+    return code
+
+
+def _verb(args: argparse.Namespace) -> tuple[int, Exception | None]:
+    """Run a verb and print its error in one line; return the exit code, and the error."""
     words = [args.verb, *([args.action] if "action" in args else [])]
     try:
         with naming_extras(" ".join(words)):
-            code: int = VERBS[args.verb].run(args)
-        return code
-    except PosewrightError as error:
-        print(f"posewright: {error}", file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
+            return VERBS[args.verb].run(args), None
+    except BrokenPipeError as error:
         sys.stderr.close()
-        return 4
-    except OSError as error:
-        if error.errno not in _REFUSED_PATHS or error.filename is None:
-            raise
+        return 4, error
+    except Exception as error:
+        code, told = _explained(error)
+        if code == 1:
+            again = "" if debugging.wanted(args) else "run it again with --debug, and "
+            told += f"; this is probably a bug: {again}attach the debug report to an issue"
+        print(f"posewright: {told}", file=sys.stderr)
+        return code, error
+
+
+def _explained(error: Exception) -> tuple[int, str]:
+    """Return the exit code for an error, and one line about it."""
+    if isinstance(error, PosewrightError):
+        return error.exit_code, str(error)
+    if isinstance(error, OSError) and error.errno in _REFUSED_PATHS and error.filename is not None:
         name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else "a file"
-        told = f"{name}: {error.strerror}; check the path and who may read it"
-        print(f"posewright: {one_line(told)}", file=sys.stderr)
-        return 2
+        return 2, one_line(f"{name}: {error.strerror}; check the path and who may read it")
+    where = debugging.place_of(error)
+    return 1, one_line(f"unexpected {type(error).__name__} at {where}: {error}")

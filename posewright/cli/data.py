@@ -190,7 +190,7 @@ def _view(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"folder": str(args.out), "files": written, "notes": notes}))
     else:
-        print(f"{len(written)} images in {args.out}")
+        print(f"{counted(len(written), 'image')} in {args.out}")
     return left_out([*dataset.notes, *notes], dataset.remarks)
 
 

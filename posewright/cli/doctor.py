@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from typing import Any
 
 PACKAGES = (
     "numpy",
@@ -26,12 +27,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Examine; return 0 where the embedded networks run, else 4."""
+    report = examine()
+    print(json.dumps(report) if args.json else "\n".join(lines(report)))
+    return 0 if str(report["embedded networks"]).startswith("ok") else 4
+
+
+def examine() -> dict[str, Any]:
+    """Return the versions, the machine, and whether the embedded networks run."""
     from posewright import __version__
     from posewright.machine import cpu_name, package_version, system_name
     from posewright.runtimes.onnx import providers
 
     names = (provider.removesuffix("ExecutionProvider") for provider in providers())
-    report = {
+    return {
         "posewright": __version__,
         "python": sys.version.split()[0],
         "system": system_name(),
@@ -41,12 +49,11 @@ def run(args: argparse.Namespace) -> int:
         "onnxruntime providers": ", ".join(names),
         "embedded networks": _self_test(),
     }
-    if args.json:
-        print(json.dumps(report))
-    else:
-        for key, value in report.items():
-            print(f"{key:24} {value}")
-    return 0 if str(report["embedded networks"]).startswith("ok") else 4
+
+
+def lines(report: dict[str, Any]) -> list[str]:
+    """Return what `examine` found as lines."""
+    return [f"{key:24} {value}" for key, value in report.items()]
 
 
 def _self_test() -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from posewright.cli.common import network, refuse_ignored
+from posewright.errors import counted
 
 if TYPE_CHECKING:
     from posewright.export.export import Check
@@ -183,14 +184,13 @@ def _refuse_ignored(args: argparse.Namespace) -> None:
 def _told(result: Check, joints: int) -> str:
     """Return what the comparison with torch showed, and what it could not show."""
     outputs = f"outputs {result.error:.1e}"
+    checked = f"checked on {counted(result.people, 'crop')}"
     if not joints:  # a network that tells people apart
-        return f"checked on {result.people} crops: {outputs}"
+        return f"{checked}: {outputs}"
     if not result.found:
-        return (
-            f"checked on {result.people} crops: no person found, so no joints compared; {outputs}"
-        )
+        return f"{checked}: no person found, so no joints compared; {outputs}"
     return (
-        f"checked on {result.people} crops: joints {result.pixels:.4f} px from torch on average, "
+        f"{checked}: joints {result.pixels:.4f} px from torch on average, "
         f"{result.worst:.2f} at most; {outputs}"
     )
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from posewright.cli.common import add_class, left_out
+from posewright.errors import counted
 
 if TYPE_CHECKING:
     from posewright.augment.offsets import BoxOffsets
@@ -200,7 +201,8 @@ def _show_nms(fit: Fit, files: list[str], as_json: bool) -> None:
         print(f"{name:<8}  {value:>7.4f}{unseen}")
     words = (f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in settings.items())
     print(", ".join(w for w in words if not w.startswith("parts")))
-    print(f"{fit.pictures} images, {fit.people} people; {fit.count} settings tried")
+    images, people = counted(fit.pictures, "image"), counted(fit.people, "person", "people")
+    print(f"{images}, {people}; {counted(fit.count, 'setting')} tried")
     for file in files:
         print(f"  {file}")
 
@@ -246,7 +248,8 @@ def _show_boxes(fit: BoxOffsets, found: int, count: int, out: Path, as_json: boo
         summary = {"file": str(out), "people": count, "matched": found, "poses": len(fit.poses)}
         print(json.dumps({**summary, "mean": mean.tolist(), "deviation": deviation}))
         return
-    print(f"{found} of {count} people have a box; {len(fit.poses)} kinds of poses")
+    people = counted(count, "person", "people")
+    print(f"boxes found for {found} of {people}; {counted(len(fit.poses), 'kind')} of poses")
     for name, m, s in zip(("left", "top", "right", "bottom"), mean, deviation, strict=True):
         print(f"  {name:<6} {m:+.4f} of the side, deviation {s:.4f}")
     print(f"  {out}")

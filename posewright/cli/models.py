@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from posewright.cli.common import network
 from posewright.cli.published import path, pull, show, verify
+from posewright.errors import counted
 
 if TYPE_CHECKING:
     from posewright.skeletons import Skeleton
@@ -187,7 +188,7 @@ def _shown(data: dict[str, Any], as_json: bool) -> dict[str, Any]:
     if as_json:
         return data
     skeleton = data["skeleton"] or {"name": "none", "joints": []}
-    data["skeleton"] = f"{skeleton['name']}, {len(skeleton['joints'])} joints"
+    data["skeleton"] = f"{skeleton['name']}, {counted(len(skeleton['joints']), 'joint')}"
     keys = "name skeleton codec input bytes licence training_data origin attribution"
     return {key: data[key] for key in keys.split()}
 
@@ -223,7 +224,7 @@ def _network_info(model: Any) -> dict[str, Any]:
         "parameters": counts.parameters,
         "macs": counts.macs,
         "gmacs": round(counts.gmacs, 3),
-        "gflops_papers": round(counts.gflops_papers, 3),
+        "gflops": round(counts.gflops, 3),
         "view": f"{width} x {height} (width x height)",
         "skeleton": f"{model.skeleton.name}, {len(model.skeleton)} joints",
         "codec": codec_to_dict(model.codec),

@@ -7,6 +7,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
+from posewright.errors import counted
+
 if TYPE_CHECKING:
     from posewright.predict import Progress
 
@@ -79,9 +81,10 @@ def _line(now: Progress, seconds: float) -> str:
     """Return the line; seconds: spent on this source so far."""
     rate = now.done / seconds if seconds > 0 else 0.0
     name = now.source if len(now.source) <= 40 else "..." + now.source[-37:]
+    people = counted(now.people, "person", "people")
     if now.total:
         filled = min(20, 20 * now.done // now.total)
         left = max(now.total - now.done, 0) / rate if rate else 0.0
         gauge = f"[{'#' * filled}{'.' * (20 - filled)}] {now.done}/{now.total}"
-        return f"{name} {gauge}  {rate:.1f} frames/s  {now.people} people  {left:.0f} s left"
-    return f"{name} {now.done} frames  {rate:.1f} frames/s  {now.people} people"
+        return f"{name} {gauge}  {rate:.1f} frames/s  {people}  {left:.0f} s left"
+    return f"{name} {counted(now.done, 'frame')}  {rate:.1f} frames/s  {people}"

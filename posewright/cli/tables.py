@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from posewright.errors import counted
+
 if TYPE_CHECKING:
     from posewright.evaluation.evaluate import Evaluation
     from posewright.evaluation.scoring import Scoring
@@ -25,8 +27,12 @@ def summary(evaluation: Evaluation, labelled: bool, files: list[str]) -> list[st
         lines.append(f"measured on {evaluation.scoring.more['measured']}")
     lines += [
         f"{evaluation.model} ({evaluation.runtime}): {how}",
-        f"{len(evaluation.samples) - bad} images in {evaluation.seconds:.1f} s"
-        + (f"; {bad} could not be read and are not counted" if bad else ""),
+        f"{counted(len(evaluation.samples) - bad, 'image')} in {evaluation.seconds:.1f} s"
+        + (
+            f"; {bad} could not be read and {'is' if bad == 1 else 'are'} not counted"
+            if bad
+            else ""
+        ),
     ]
     return lines + [f"  {path}" for path in files]
 

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from posewright.cli.common import network
-from posewright.errors import ModelError, UsageError
+from posewright.cli.debugging import wanted
+from posewright.cli.renamed import EarlierOption
+from posewright.errors import ModelError, UsageError, counted
 
 if TYPE_CHECKING:
     import subprocess
@@ -52,7 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of the run (default: runs/NAME-1, -2, ...)",
     )
-    parser.add_argument("--output", dest="out", type=Path, help=argparse.SUPPRESS)  # earlier name
+    parser.add_argument(
+        "--output", action=EarlierOption, dest="out", type=Path, help=argparse.SUPPRESS
+    )
     parser.add_argument("--resume", type=Path, metavar="DIR", help="resume the run in DIR")
     parser.add_argument(
         "--device",
@@ -188,7 +192,7 @@ def _several(args: argparse.Namespace, folder: Path) -> int:
         alike = {**_loopback(), **os.environ, "WORLD_SIZE": str(args.devices)}
         # a file, because torch's server for this would listen on every address of the machine
         alike["POSEWRIGHT_MEETING"] = str(Path(meeting) / "processes")
-        alike |= NO_MODULES_HERE
+        alike |= NO_MODULES_HERE | ({"POSEWRIGHT_DEBUG": "1"} if wanted(args) else {})
         places = [{k: str(rank) for k in ("RANK", "LOCAL_RANK")} for rank in range(args.devices)]
         return _wait([subprocess.Popen(command, env={**alike, **place}) for place in places])
 
@@ -237,4 +241,5 @@ def _lines(outcome: Outcome) -> list[str]:
         best = f", best {outcome.metric} {outcome.best:.4g} after epoch {place.best_epoch}"
     state = "stopped" if outcome.exit_code > 128 else "done"
     skipped = [f"posewright: {line}" for line in outcome.skipped]
-    return [*skipped, f"{state}: {place.epoch} epochs, {place.step} steps{best}: {outcome.folder}"]
+    epochs, steps = counted(place.epoch, "epoch", "epochs"), counted(place.step, "step", "steps")
+    return [*skipped, f"{state}: {epochs}, {steps}{best}: {outcome.folder}"]

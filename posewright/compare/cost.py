@@ -41,8 +41,8 @@ HANGS = 1800  # seconds after which the process is given up
 
 @dataclass(frozen=True)
 class Cost:
-    """parameters: of the network.  gflops: multiply-accumulates of one view / 1e9, as the tables of
-    AlphaPose and mmpose count.  None where a runtime's file does not tell.
+    """parameters: of the network.  gmacs: multiply-accumulates of one view / 1e9, which the tables
+    of AlphaPose and mmpose call GFLOPs.  None where a runtime's file does not tell.
 
     picture_ms: median time of an image with all its people on one core (or the device), crops and
     decoding included, without reading the file; low and high: its quartiles.  person_ms: median
@@ -51,7 +51,7 @@ class Cost:
     """
 
     parameters: int | None
-    gflops: float | None
+    gmacs: float | None
     picture_ms: float
     low: float
     high: float
@@ -127,10 +127,10 @@ def _main() -> None:
     times = np.array(seconds) * 1000
     low, middle, high = np.percentile(times, [25, 50, 75]).tolist()
     memory = _peak_memory()  # before the network is counted, which takes some itself
-    parameters, gflops = _size(model)
+    parameters, gmacs = _size(model)
     cost = {
         "parameters": parameters,
-        "gflops": gflops,
+        "gmacs": gmacs,
         "picture_ms": middle,
         "low": low,
         "high": high,
@@ -199,7 +199,7 @@ def _peak_memory() -> float | None:
 
 
 def _size(model: Model) -> tuple[int | None, float | None]:
-    """Return the parameters and GFLOPs of a network of the zoo; None of other files."""
+    """Return the parameters and GMACs of a network of the zoo; None of other files."""
     network = getattr(model, "network", None)
     if network is None:
         return None, None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from posewright.errors import OutputError
+from posewright.errors import OutputError, counted
 from posewright.reports import page, plots
 from posewright.reports.page import number
 from posewright.writers.text import harmless
@@ -60,7 +60,7 @@ def comma_separated(study: Study) -> str:
             "view_width",
             "view_height",
             "parameters",
-            "gflops",
+            "gmacs",
             "person_ms",
             "picture_ms",
             "picture_ms_low",
@@ -78,7 +78,7 @@ def comma_separated(study: Study) -> str:
             row.network,
             *row.view,
             cost.parameters,
-            cost.gflops,
+            cost.gmacs,
             cost.person_ms,
             cost.picture_ms,
             cost.low,
@@ -98,7 +98,7 @@ def comparison_page(study: Study) -> str:
     head, rows = _main_table(study)
     drawn = [
         _against(study, "Accuracy and time", "ms per person", lambda row: row.cost.person_ms),
-        _against(study, "Accuracy and work", "GMACs per view", lambda row: row.cost.gflops),
+        _against(study, "Accuracy and work", "GMACs per view", lambda row: row.cost.gmacs),
     ]
     parts = [
         page.note(_about(study)),
@@ -129,7 +129,8 @@ _HOW = (
 def _about(study: Study) -> str:
     flip = ", flip test" if study.flip else ""
     return (
-        f"{study.data}: {study.pictures} images, {study.people} people, labelled boxes{flip}; "
+        f"{study.data}: {counted(study.pictures, 'image')}, "
+        f"{counted(study.people, 'person', 'people')}, labelled boxes{flip}; "
         f"on {study.machine}"
     )
 
@@ -154,7 +155,7 @@ def _cells(row: Row) -> list[str]:
         row.model,
         f"{row.view[0]} x {row.view[1]}",
         "-" if cost.parameters is None else f"{cost.parameters / 1e6:.2f}",
-        "-" if cost.gflops is None else f"{cost.gflops:.2f}",
+        "-" if cost.gmacs is None else f"{cost.gmacs:.2f}",
         f"{cost.person_ms:.1f}",
         f"{cost.picture_ms:.1f} ({cost.low:.1f} to {cost.high:.1f})",
         "-" if cost.memory_mb is None else f"{cost.memory_mb:.0f}",

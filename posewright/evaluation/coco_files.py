@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from posewright.datasets.classes import Category, coco_category
-from posewright.errors import SourceError, UsageError, near
+from posewright.errors import SourceError, UsageError, counted, near
 from posewright.evaluation.columns import (
     areas_of,
     boxes_of,
@@ -222,10 +222,12 @@ def _labels(path: Path) -> tuple[dict[str, list[Any]], list[str]]:
     each(data["categories"], lambda c: image_id(c["id"]), path)
     good = [i for i in data["images"] if isinstance(i, dict) and _id(i, "id") is not None]
     known, lost = {_id(i, "id") for i in good}, len(data["images"]) - len(good)
-    notes = [f"{path}: {lost} images skipped: they have no id"] if lost else []
+    notes = [f"{path}: {counted(lost, 'image')} skipped: no id"] if lost else []
     of_none = sum(1 for a in data["annotations"] if _id(a, "image_id") not in known)
     if of_none:
-        notes.append(f"{path}: {of_none} annotations skipped: their image_id matches no image")
+        notes.append(
+            f"{path}: {counted(of_none, 'annotation')} skipped: no image has that image_id"
+        )
     return {**data, "images": good}, notes
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from posewright.errors import SourceError, UsageError
+from posewright.errors import SourceError, UsageError, counted
 from posewright.files.values import BROKEN
 from posewright.people import Doubles
 
@@ -53,7 +53,8 @@ def complete(
         if size in (wanted, empty)
     ]
     lost = len(entries) - len(kept)
-    text = f"{path}: {lost} annotations skipped: they do not have {sum(fields.values())} joints"
+    what = counted(lost, "annotation")
+    text = f"{path}: {what} skipped: the number of joints is not {sum(fields.values())}"
     return kept, [text] if lost else []
 
 

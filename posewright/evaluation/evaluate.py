@@ -166,7 +166,7 @@ def _readable(samples: Sequence[Sample], bad: Mapping[int, str]) -> list[int]:
     """Return the numbers of the images that could be read; a SourceError where none could."""
     if samples and len(bad) == len(samples):
         raise SourceError(
-            f"none of the {len(samples)} images can be read, e.g. {samples[0].image}: {bad[0]}; "
+            f"no image of {len(samples)} can be read, e.g. {samples[0].image}: {bad[0]}; "
             "give their folder with --images (images=...)"
         )
     return [i for i in range(len(samples)) if i not in bad]

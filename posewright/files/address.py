@@ -23,6 +23,7 @@ _IN_TEXT = re.compile(
     r"\S*[^\s'\"`),;:.]",
     re.IGNORECASE,
 )
+_NEXT = re.compile(r"(?<=[,;|])(?=[A-Za-z][A-Za-z0-9+.-]{1,20}://)")  # of a list without spaces
 _LONGEST = 4000
 
 
@@ -57,7 +58,7 @@ def masked(text: str) -> str:
 def _found(address: str) -> str:
     if len(address) > _LONGEST:  # nobody reads it, and the patterns take the square of its length
         return f"{address.partition(':')[0]}://***"
-    return without_secrets(address)
+    return "".join(map(without_secrets, _NEXT.split(address)))
 
 
 def _split_user(rest: str) -> tuple[str, str]:

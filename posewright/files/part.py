@@ -130,9 +130,9 @@ class PartFile(_Part):
     def __init__(self, final: Path, overwrite: bool) -> None:
         reserve(final, overwrite)
         super().__init__(final, final.parent, overwrite)
+        self._file: IO[bytes] | None = None
         with self.guard(self.abort):
             self.path.touch(exist_ok=False)
-        self._file: IO[bytes] | None = None
         self._synced = time.monotonic()
 
     def write(self, data: bytes) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from posewright.errors import SourceError, UsageError, near
+from posewright.errors import SourceError, UsageError, counted, near
 from posewright.files.contents import contents
 from posewright.people import Floats, extent
 from posewright.skeletons import Skeleton, get_skeleton, list_skeletons
@@ -180,12 +180,14 @@ def skeleton_of(path: Path, counts: set[int], given: Skeleton | None) -> Skeleto
     [count] = counts
     if given is not None and len(given) != count:
         raise UsageError(
-            f"{path} has people of {count} joints, not the {len(given)} of {given.name!r}; name "
-            "another skeleton"
+            f"{path} has people of {counted(count, 'joint')}, not the {len(given)} of "
+            f"{given.name!r}; name another skeleton"
         )
     fitting = [name for name in list_skeletons() if len(get_skeleton(name)) == count]
     if given is None and not fitting:
-        raise UsageError(f"{path} has people of {count} joints; no known skeleton has that many")
+        raise UsageError(
+            f"{path} has people of {counted(count, 'joint')}; no known skeleton has that many"
+        )
     return given or get_skeleton(_USUAL.get(count, fitting[0]))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from posewright.datasets.base import Dataset
-from posewright.errors import ModelError, SourceError, UsageError
+from posewright.errors import ModelError, SourceError, UsageError, counted
 from posewright.extras import need
 from posewright.files.part import PartFile
 from posewright.fit.ppose_search import Candidates, Search, search
@@ -152,17 +152,19 @@ def fit(
     people = sum(map(len, candidates.people))
     if not people or not (~candidates.truth.ignored).any():
         raise UsageError(
-            f"{people} people found and {int((~candidates.truth.ignored).sum())} labelled on "
-            f"{count} images; both are needed to learn p-Pose NMS"
+            f"{counted(people, 'person', 'people')} found and "
+            f"{int((~candidates.truth.ignored).sum())} labelled on {counted(count, 'image')}; both "
+            "are needed to learn p-Pose NMS"
         )
     if folds == 1 or folds > count:
         raise UsageError(
-            f"{folds} folds are impossible with {count} images; give 2 to {count}, or 0 for none"
+            f"{counted(folds, 'fold')} cannot be made of {counted(count, 'image')}; give 2 to "
+            f"{count}, or 0 for none"
         )
     say = progress or (lambda line: None)
     numbers = compare(candidates, skeleton, [start] * count)
     best = search(candidates, start)
-    say(f"all {count} images: AP {numbers['fixed']:.4f} -> {best.value:.4f}")
+    say(f"{counted(count, 'image')}: AP {numbers['fixed']:.4f} -> {best.value:.4f}")
     parts = [np.arange(count)[f::folds] for f in range(folds)]
     seen = [_without(candidates, part, start) for part in parts]
     unseen: dict[str, float] = {}

@@ -21,8 +21,8 @@ class Counts:
     and attention.  macs_at_outputs: the same with transposed convolutions counted once for each
     output cell and tap, though three quarters of these products are with zeros at stride 2.
 
-    Papers divide differently: HRNet's tables are `gflops_papers`, AlphaPose's and mmpose's `macs`
-    over 1e9; twice `macs` is what "floating point operations" says literally.
+    Papers count differently: HRNet's tables have `gflops`; those of AlphaPose and mmpose have
+    `gmacs`, but call it GFLOPs.  Twice `macs` is what "floating point operations" says literally.
     """
 
     parameters: int
@@ -30,8 +30,8 @@ class Counts:
     macs_at_outputs: int
 
     @property
-    def gflops_papers(self) -> float:
-        """The figure of HRNet's tables: deconvolutions at output cells, / 1024^3."""
+    def gflops(self) -> float:
+        """As HRNet's tables count: multiply-accumulates at output cells / 1024^3."""
         return self.macs_at_outputs / 1024**3
 
     @property

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from posewright.errors import SourceError
+from posewright.errors import SourceError, counted
 from posewright.files.names import integer_in, is_picture
 from posewright.files.paths import PathIndex
 from posewright.files.values import BROKEN, corners, finite, image_id, load, number_id
@@ -124,13 +124,16 @@ class BoxFile:
         """Return one line on what did not match so far; "" where everything did."""
         parts = []
         if self.missing:
-            parts.append(f"{self.missing} of {self.asked} images have no boxes in it")
+            parts.append(f"{self.missing} of {counted(self.asked, 'image')} without a box in it")
         if self.unclear:
-            parts.append(f"{self.unclear} of {self.asked} images match several of its image_ids")
+            parts.append(
+                f"{self.unclear} of {counted(self.asked, 'image')} matched by several image_ids"
+            )
         if self.unused():
-            parts.append(f"{self.unused()} of its {len(self.boxes)} image_ids match no image")
+            parts.append(f"{self.unused()} of {counted(len(self.boxes), 'image_id')} in it unused")
         if self.bad:
-            parts.append(f"{len(self.bad)} entries are not valid bounding boxes ({self.bad[0]})")
+            boxes = counted(len(self.bad), "invalid bounding box", "invalid bounding boxes")
+            parts.append(f"{boxes} ({self.bad[0]})")
         return f"{self.path}: {'; '.join(parts)}" if parts else ""
 
     def _find(self, source: str, index: int) -> Sequence[int | str]:

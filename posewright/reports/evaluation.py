@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from posewright.errors import counted
 from posewright.metrics.diagnosis import KINDS
 from posewright.metrics.ranking import RECALLS, THRESHOLDS
 from posewright.reports import page, plots
@@ -43,7 +44,8 @@ def evaluation_report(evaluation: Evaluation, dataset: Dataset, folder: Path) ->
     text = page.page(
         f"{evaluation.model} on {dataset.name}",
         page.note(
-            f"{read} images{bad} with {dataset.people} people in the labels; {found} found in "
+            f"{counted(read, 'image')}{bad} with {counted(dataset.people, 'person', 'people')} in "
+            f"the labels; {found} found in "
             f"{evaluation.seconds:.1f} s by {evaluation.runtime}"
         ),
         *scoring_parts(evaluation.scoring),

@@ -23,6 +23,7 @@ from posewright.skeletons import Skeleton, get_skeleton
 __all__ = ["METADATA_KEY", "NO_JOINTS", "Input", "ModelInfo"]
 
 METADATA_KEY = "posewright"
+_SCHEMA = 1  # of the entry; another number would mean something else by the same keys
 NO_JOINTS = Skeleton("none", ())
 
 _SIDE = "(?:left|right|l|r)?"
@@ -112,6 +113,9 @@ class ModelInfo:
         """Read the metadata entry of the file `path`; a ModelError says what is wrong with it."""
         try:
             data = parsed(text)
+            if isinstance(data, dict) and data.get("schema", _SCHEMA) != _SCHEMA:
+                shown = ascii(data["schema"])[:40]
+                raise ValueError(f"schema {shown}; this version of posewright reads {_SCHEMA}")
             codec = codec_from_dict(data["codec"])
             return cls(
                 text_of(data["name"]),
@@ -132,7 +136,7 @@ class ModelInfo:
     def to_json(self) -> str:
         """Return the metadata entry, the same text for the same model."""
         data = {
-            "schema": 1,
+            "schema": _SCHEMA,
             "name": self.name,
             "codec": codec_to_dict(self.codec),
             "skeleton": self.skeleton.to_dict() if len(self.skeleton) else None,

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import IO
 
-from posewright.errors import SourceError
+from posewright.errors import SourceError, counted
 from posewright.files.marks import drawn_among
 from posewright.files.paths import on_disk
 from posewright.people import Frame
@@ -94,7 +94,7 @@ def _loads(name: str, paths: list[str], max_pixels: int, notes: list[str]) -> li
     if not kept:
         raise SourceError(f"{name} holds only images that posewright drew; give the originals")
     if drawn:
-        notes.append(f"{name}: {len(drawn)} images that posewright drew are skipped")
+        notes.append(f"{name}: {counted(len(drawn), 'image')} skipped, drawn by posewright")
     return [file_load(path, max_pixels) for path in kept]
 
 

@@ -65,7 +65,7 @@ def numbered_loads(pattern: str, max_pixels: int, notes: list[str]) -> list[Load
     if not kept:
         raise SourceError(f"{pattern} matches only images that posewright drew; give the originals")
     if drawn:
-        notes.append(f"{pattern}: {len(drawn)} images that posewright drew are skipped")
+        notes.append(f"{pattern}: {counted(len(drawn), 'image')} skipped, drawn by posewright")
     notes += _gaps(pattern, [number for number, _ in kept])
     return [file_load(path, max_pixels, number) for number, path in kept]
 

@@ -72,7 +72,7 @@ def _split(data: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset | None]:
         held = _untrained(train, named)
         if len(held) or not len(named):
             return train, held
-        text = f"all {len(named)} images are also training images, by path or by content"
+        text = "all its images are also training images, by path or by content"
         if recipe.val.startswith("last:"):
             raise UsageError(f"val={recipe.val!r}: {text}; give a larger N")
         # who names the training set itself asks how well a network learns it by heart
@@ -94,7 +94,7 @@ def _split(data: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset | None]:
     if not count:
         return data, None
     if count >= len(data):
-        raise UsageError(f"val_split={recipe.val_split:g} leaves none of {len(data)} images")
+        raise UsageError(f"val_split={recipe.val_split:g} leaves none of the images to train on")
     train, held = split(data, recipe.val_split, recipe.seed)
     return train, held if len(held) else None
 

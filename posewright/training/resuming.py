@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from posewright.errors import counted
 from posewright.recipes.recipe import Recipe
 from posewright.training.logs import Place
 from posewright.training.optim import learning_rate, warmup_steps
@@ -75,9 +76,9 @@ class Taken:
         changes = [f"resumed with {', '.join(pairs)}"] if pairs else []
         if (before.steps, before.batch) != (pace.steps, pace.batch):
             changes.append(
-                f"an epoch has {pace.steps} steps of {pace.batch} views (before: {before.steps} of "
-                f"{before.batch}): resuming at epoch {pace.at(moved) / pace.steps:.2f} of "
-                f"{recipe.epochs}"
+                f"an epoch has {counted(pace.steps, 'step')} of {counted(pace.batch, 'view')} "
+                f"(before: {before.steps} of {before.batch}): resuming at epoch "
+                f"{pace.at(moved) / pace.steps:.2f} of {recipe.epochs}"
             )
         old = earlier.lr * before.rate(earlier, before.at(place))
         new = recipe.lr * pace.rate(recipe, pace.at(moved))

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from posewright.datasets.base import Dataset
-from posewright.errors import ModelError, UsageError
+from posewright.errors import ModelError, UsageError, counted
 from posewright.files.lock import FolderLock
 from posewright.models import PoseModel
 from posewright.models.saving import describe, save_model
@@ -138,7 +138,7 @@ class Run:
         if not resume and (hint := self.stages.hint):
             self.say(hint)
         if count := self.feed.instances.unmatched:
-            self.say(f"{count} people skipped: no detected box matches")
+            self.say(f"{counted(count, 'person', 'people')} skipped: no detected box matches")
 
     # --- in the loop -----------------------------------------------------------------------------
 
@@ -184,7 +184,7 @@ class Run:
             f"loss {loss:.6g}  lr {rate:.3g}  {row['images_per_second']:.1f} views/s"
         )
         if meter.left_out:
-            self.say(f"{meter.left_out} steps skipped: their loss was not finite")
+            self.say(f"{counted(meter.left_out, 'step')} skipped: the loss was not finite")
         for note in self.stepper.notes:
             self.say(note)
         self.stepper.notes.clear()
@@ -341,7 +341,9 @@ class Run:
         count = sum(p.numel() for p in self.stepper.parameters)
         start = f" from step {self.place.step}" if self.place.step else ""
         return left_out(self.train_set, self.held) + (
-            f"{self.recipe.model}: {count / 1e6:.2f} M parameters to train on {len(self.train_set)}"
-            f" images{held}; {self.recipe.epochs} epochs of {len(self.feed)} steps of "
-            f"{self.recipe.batch} views on {self.world.size} x {self.world.device}{start}"
+            f"{self.recipe.model}: {count / 1e6:.2f} M parameters to train on "
+            f"{counted(len(self.train_set), 'image')}{held}; "
+            f"{counted(self.recipe.epochs, 'epoch')} of {counted(len(self.feed), 'step')} of "
+            f"{counted(self.recipe.batch, 'view')} on {self.world.size} x {self.world.device}"
+            f"{start}"
         )

@@ -11,7 +11,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from posewright.errors import ModelError, near
+from posewright.errors import ModelError, counted, near
 from posewright.models import PoseModel, create
 from posewright.models.saving import revived
 from posewright.recipes.recipe import Recipe
@@ -42,7 +42,8 @@ class Report:
 
     def __str__(self) -> str:
         lines = [
-            f"{self.path}: {len(self.loaded)} tensors loaded, {self.share:.1%} of the parameters"
+            f"{self.path}: {counted(len(self.loaded), 'tensor')} loaded, {self.share:.1%} of the "
+            "parameters"
         ]
         if self.left:
             lines.append("not loaded: " + _few([f"{k} {why}" for k, why in self.left.items()]))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from posewright.errors import SourceError
+from posewright.errors import SourceError, counted
 from posewright.files.contents import contents
 from posewright.files.names import file_name, integer_in, is_picture
 from posewright.files.paths import PathIndex
@@ -164,16 +164,16 @@ class KnownImages:
     def notes(self) -> list[str]:
         """Return notes on what was skipped."""
         note = (
-            f"{self._unknown} images are not in the annotation file of --coco-images and were "
-            "skipped"
+            f"{counted(self._unknown, 'image')} skipped: not named in the annotation "
+            "file of --coco-images"
         )
         return [note] if self._unknown else []
 
     def faults(self) -> list[tuple[str, str]]:
         """Return what is ambiguous: the file and one line."""
         fault = (
-            f"--coco-images {self._path}: {self._unclear} image(s) skipped, because they match "
-            f"several of its images ({self._first}); make the folders in file_name "
+            f"--coco-images {self._path}: {counted(self._unclear, 'image')} skipped, for "
+            f"matching several of its images ({self._first}); make the folders in file_name "
             "agree with those of the images"
         )
         return [(str(self._path), fault)] if self._unclear else []

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posewright.draw import Style, draw
-from posewright.errors import OutputError
+from posewright.errors import OutputError, counted
 from posewright.files.part import PlaceError, spare_source
 from posewright.results import Result
 from posewright.schema.rows import sequence_of
@@ -94,8 +94,8 @@ class VideoWriter:
         self.done.append(path)
         if film.jumps:
             self.notes.append(
-                f"{path.name}: {film.jumps} frames follow the previous one immediately, as their "
-                "timestamps did not increase or jumped by more than a month"
+                f"{path.name}: {counted(film.jumps, 'frame')} shown immediately after the previous "
+                "one, because of timestamps that do not increase or jump by more than a month"
             )
 
     def abort(self) -> None:

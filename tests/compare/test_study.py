@@ -26,7 +26,7 @@ from posewright.skeletons import COCO17
 from posewright.weights import EMBEDDED
 
 COST = Cost(28_500_000, 7.13, 40.25, 38.0, 44.5, 12.345, 512.0, "torch 2.10 cpu fp32")
-FILE_ONLY = replace(COST, parameters=None, gflops=None, memory_mb=None, runtime="onnxruntime")
+FILE_ONLY = replace(COST, parameters=None, gmacs=None, memory_mb=None, runtime="onnxruntime")
 
 
 def handmade() -> Study:
@@ -71,7 +71,7 @@ def test_markdown_says_what_each_model_costs_and_loses() -> None:
     assert cells[1] == ["w32.safetensors", "0.7500", "0.7600 (+0.0100)", "-"]
     assert "a\\|b.onnx" in text  # a bar does not tear the table
     first = next(line for line in lines if "a\\|b" in line)
-    assert first.count("  - |") == 3  # parameters, GFLOPs and memory are not known
+    assert first.count("  - |") == 3  # parameters, GMACs and memory are not known
     assert "0.2500 (-0.2500)" in text
 
 
@@ -80,7 +80,7 @@ def test_csv_and_json_hold_the_same_numbers() -> None:
     table = list(csv.DictReader(io.StringIO(comma_separated(study))))
     data = json.loads(json.dumps(study.to_dict(), allow_nan=False))
     for line, row in zip(table, data["rows"], strict=True):
-        for key in ("person_ms", "picture_ms", "parameters", "gflops", "memory_mb"):
+        for key in ("person_ms", "picture_ms", "parameters", "gmacs", "memory_mb"):
             assert (float(line[key]) if line[key] else None) == row[key]
         assert float(line["AP"]) == row["value"]
     assert table[1]["AP lowres:64"] == ""
@@ -135,7 +135,7 @@ def test_cost_of_a_network_of_the_zoo(stick_people: Path, network: Path) -> None
 
     cost = measure_cost(str(network), open_dataset(stick_people).samples)
     counts = count(load_model(network)[0])
-    assert (cost.parameters, cost.gflops) == (counts.parameters, counts.gmacs)
+    assert (cost.parameters, cost.gmacs) == (counts.parameters, counts.gmacs)
     assert 0 < cost.low <= cost.picture_ms <= cost.high
     assert 0 < cost.person_ms <= cost.picture_ms
     assert cost.memory_mb is None or 100 < cost.memory_mb < 4000
@@ -153,7 +153,7 @@ def test_peak_memory_is_the_model_s_own_not_the_caller_s(stick_people: Path) -> 
         if line.startswith("VmHWM")
     )
     assert cost.memory_mb < peak_here
-    assert cost.parameters is None and cost.gflops is None and len(ballast)
+    assert cost.parameters is None and cost.gmacs is None and len(ballast)
 
 
 def test_cost_needs_people_and_pictures(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_null_is_no_picture(tmp_path: Path, page: dict[str, Any]) -> None:
     page["images"][0]["id"] = None
     assert same(saved(tmp_path, page)) == (3, people - 1 - lost)
     labels = read_truth(tmp_path / "labels.json", 17)
-    assert "1 images skipped" in labels.notes[0]
+    assert "1 image skipped" in labels.notes[0]
     assert {"image id", "image_id", "left out"} <= kinds(tmp_path / "labels.json")
 
 

@@ -193,7 +193,7 @@ def test_the_split_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         done = convert(data, tmp_path / name, "coco", 0.2, seed, progress=lines.append)
         assert done.pictures == {"train2017": 16, "val2017": 4} and done.notes == ()
-    assert len(lines) == 60 and "1 people" in lines[0]
+    assert len(lines) == 60 and "1 person" in lines[0]
     parts = [{p.name for p in (tmp_path / n / "val2017").iterdir()} for n in "abc"]
     assert parts[0] == parts[1] != parts[2]
     backwards, _ = tmp_path / "d", convert(data[::-1], tmp_path / "d", "coco", 0.2, 0)

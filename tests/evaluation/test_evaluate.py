@@ -212,7 +212,7 @@ def test_unreadable_pictures_are_left_out_and_named(tmp_path: Path) -> None:
     assert found.scoring.numbers["AP"] == pytest.approx(1)
     assert found.scoring.more["labelled"] == 3
     assert [v.tolist() for v in found.likeness] == [[1, 1], [-1], [1]]
-    with pytest.raises(SourceError, match="none of the 1 images can be read"):
+    with pytest.raises(SourceError, match="no image of 1 can be read"):
         evaluate(model, dataset[1:2])
 
 
@@ -470,7 +470,7 @@ def test_verb_mistakes(some: Path, tmp_path: Path, capsys: pytest.CaptureFixture
             )
         ),
         ("crowdpose", (*model,), 2, "pck works with any joints"),
-        ("coco", (*model, "--images", tmp_path), 3, "none of the 24 images"),
+        ("coco", (*model, "--images", tmp_path), 3, "no image of 24 can be read"),
     ]
     for data, options, code, message in cases:
         assert call(data, some, *options) == code, options

@@ -337,8 +337,8 @@ def test_int8_says_nothing_among_what_is_printed(
 def test_counting_gives_the_figures_of_the_papers() -> None:
     with torch.device("meta"):
         hrnet, baseline = create("hrnet_w32"), create("simple_baseline_r50")
-    assert round(count(hrnet).gflops_papers, 1) == 7.1
-    assert round(count(baseline).gflops_papers, 2) == 8.99
+    assert round(count(hrnet).gflops, 1) == 7.1
+    assert round(count(baseline).gflops, 2) == 8.99
     assert round(count(baseline).gmacs, 2) == 5.43
     assert count(baseline).parameters == 33_999_697
 
@@ -356,7 +356,7 @@ def test_command_line(
     assert code == 0 and json.loads(out)["licence"] == "MIT"
     code, out, _ = run(capsys, "models", "info", "hrnet_w32", "--json")
     told = json.loads(out)
-    assert told["parameters"] == 28_536_113 and told["gflops_papers"] == 7.12
+    assert told["parameters"] == 28_536_113 and told["gflops"] == 7.12
     assert "hrnet_w32-coco-256x192" in told["weights"]
     code, out, _ = run(capsys, "models", "list")
     assert "simple_baseline_r152" in out and "movenet-thunder" in out

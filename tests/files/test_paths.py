@@ -108,7 +108,7 @@ def test_what_coco_images_cannot_tell_apart_is_an_error(
     ids, summary = coco(tmp_path, images, sources)
     assert ids == kept and summary.exit_code == 3
     [(name, message)] = summary.bad
-    assert name.endswith("ann.json") and "1 image(s) skipped" in message and "\n" not in message
+    assert name.endswith("ann.json") and "1 image skipped" in message and "\n" not in message
 
 
 def frame(name: str, index: int = 0) -> Frame:
@@ -138,7 +138,7 @@ def test_boxes_of_one_name_are_told_apart(tmp_path: Path) -> None:
         assert boxes.people(frame(name, index)).box_scores.tolist() == [pytest.approx(score)]
     assert boxes.unclear == 0
     assert len(boxes.people(frame("c/1.jpg"))) == 0
-    assert boxes.unclear == 1 and "1 of 6 images match several" in boxes.report()
+    assert boxes.unclear == 1 and "1 of 6 images matched by several" in boxes.report()
 
 
 def test_unclear_boxes_are_a_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -157,7 +157,7 @@ def test_unclear_boxes_are_a_bad_input(tmp_path: Path, capsys: pytest.CaptureFix
         "none",
     ]
     assert main(args) == 3
-    assert "match several of its image_ids" in capsys.readouterr().err
+    assert "matched by several image_ids" in capsys.readouterr().err
 
 
 def labels(tmp_path: Path, names: list[str]) -> Path:

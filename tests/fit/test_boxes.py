@@ -492,7 +492,7 @@ def test_the_verb_makes_up_boxes_by_jitter(
     assert (
         main(["fit", "boxes", str(truth), "--jitter", "0.1", "-o", str(tmp_path / "a.json")]) == 0
     )
-    assert "500 of 500 people have a box" in capsys.readouterr().out
+    assert "boxes found for 500 of 500 people" in capsys.readouterr().out
     assert (
         main(["fit", "boxes", str(truth), "--jitter", "0.1", "-o", str(tmp_path / "b.json")]) == 0
     )

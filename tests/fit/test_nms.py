@@ -167,7 +167,7 @@ def test_nobody_cannot_teach(candidates: Candidates) -> None:
     assert empty.cleaned([PPoseNMS()] * len(empty)) == 0
     with pytest.raises(UsageError, match="0 people found and 48 labelled"):
         fit(empty, COCO17)
-    with pytest.raises(UsageError, match="25 folds are impossible with 24 images"):
+    with pytest.raises(UsageError, match="25 folds cannot be made of 24 images"):
         fit(candidates, COCO17, folds=25)
 
 

@@ -50,7 +50,7 @@ class Outcome:
         if self.code is None:
             return self.err or "crashed"
         if self.code not in CODES:
-            return f"exit code {self.code}"
+            return f"exit code {self.code}: {self.err.strip()[-200:]}"
         if self.code and not self.lines and not self.out:  # data check prints what it finds
             return f"exit code {self.code} without a word: {self.err[-200:]!r}"
         if any(len(line) > 2000 for line in self.err.splitlines()):

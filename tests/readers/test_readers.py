@@ -207,7 +207,7 @@ ENTRY = {"image_id": 1, "category_id": 1, "keypoints": [5, 6, 0.5] * 17, "score"
         ([{**ENTRY, "keypoints": [1, 2]}], "1 of 1 entries"),
         ([{**ENTRY, "image_id": None}], "neither a number nor a name"),
         ([ENTRY, {**ENTRY, "keypoints": [1, 2, 0.5]}], "mixes people of"),
-        ([{**ENTRY, "keypoints": [1, 2, 0.5]}], "people of 1 joints; no known skeleton"),
+        ([{**ENTRY, "keypoints": [1, 2, 0.5]}], "people of 1 joint; no known skeleton"),
     ],
 )
 def test_broken_results_say_so_in_one_line(tmp_path: Path, content: Any, message: str) -> None:
@@ -298,7 +298,7 @@ def test_report_counts_both_kinds_of_mismatch(tmp_path: Path) -> None:
         boxes.people(frame(name))
     assert boxes.unused() == 1 and (boxes.asked, boxes.missing) == (4, 2)
     report = boxes.report()
-    assert "2 of 4 images have no boxes" in report and "1 of its 3 image_ids" in report
+    assert "2 of 4 images without a box" in report and "1 of 3 image_ids" in report
     assert "\n" not in report
     whole = read_boxes(put(tmp_path / "c.json", [box(1)]))
     whole.people(frame("1.jpg"))
@@ -319,7 +319,7 @@ def test_bad_boxes_are_counted_and_other_things_than_people_left_out(tmp_path: P
     ]
     boxes = read_boxes(put(tmp_path / "b.json", data))
     assert list(boxes.boxes) == [1] and len(boxes.boxes[1]) == 1
-    assert len(boxes.bad) == 7 and "7 entries are not valid bounding boxes" in boxes.report()
+    assert len(boxes.bad) == 7 and "7 invalid bounding boxes" in boxes.report()
 
 
 @pytest.mark.parametrize(

@@ -120,3 +120,15 @@ def test_a_description_of_several_lines_is_printed_in_one(
         printed.append(capsys.readouterr().out.splitlines())
     assert len(printed[0]) == len(printed[1])
     assert printed[1][0].split() == ["name", "net", "licence", "MIT\\x1b[1m"]
+
+
+@pytest.mark.parametrize("schema", [0, 2, "1", None])
+def test_another_schema_is_refused_and_more_fields_are_not(schema: Any) -> None:
+    info = ModelInfo("net", MoveNet(), COCO17)
+    data = json.loads(info.to_json())
+    assert data["schema"] == 1
+    assert ModelInfo.from_json(json.dumps({**data, "added_later": 5}), "m.onnx") == info
+    del data["schema"]  # as hand-made files have it
+    assert ModelInfo.from_json(json.dumps(data), "m.onnx") == info
+    with pytest.raises(ModelError, match=r"invalid: schema .*; this version of posewright reads 1"):
+        ModelInfo.from_json(json.dumps({**data, "schema": schema}), "m.onnx")

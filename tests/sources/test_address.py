@@ -261,6 +261,7 @@ def test_a_redirect_from_https_to_http_is_not_followed(tmp_path: Path, film: byt
         ("http:/me:pw@h/a: no such file", "http:/***@h/a: no such file"),
         ("(s3://KEY@bucket/a), rtsp:/u:p@h.", "(s3://***@bucket/a), rtsp:/***@h."),
         ("--http://u:p@h/ https://h/?sig=1&a=2", "--http://***@h/ https://h/?sig=***&a=2"),
+        ("http://u:p@h/a,rtsp://v:q@h/b?c=1", "http://***@h/a,rtsp://***@h/b?c=1"),
         ("x" * 99 + "http://u:p@h/", "x" * 99 + "http://***@h/"),
         ("http://***@h/?key=***", "http://***@h/?key=***"),
         ("http://u:pw@h/" + "a" * 9000 + "?b", "http://***"),

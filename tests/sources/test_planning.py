@@ -116,7 +116,7 @@ def test_folders_patterns_and_lists_leave_own_pictures_out(used: Path) -> None:
     for source in (".", str(used), "**/*.*g", "list.txt", ["."]):
         with open_source(source) as opened:
             assert sorted(Path(frame.name).name for frame in opened) == ["a.jpg", "b.png"]
-            assert "2 images that posewright drew are skipped" in opened.notes[0]
+            assert "2 images skipped, drawn by posewright" in opened.notes[0]
     with pytest.raises(SourceError, match="only images that posewright drew"):
         open_source("earlier")
 

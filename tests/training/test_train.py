@@ -276,7 +276,7 @@ def test_a_loss_that_is_not_finite_is_left_out_then_diagnosed(
     monkeypatch.setattr(PoseModel, "forward", sometimes)
     lines: list[str] = []
     train(small("simcc_mobilenetv2", data, "epochs=1"), tmp_path / "a", progress=lines.append)
-    assert any("1 steps skipped" in line for line in lines)
+    assert any("1 step skipped" in line for line in lines)
     weights = TorchModel.load(tmp_path / "a/last.safetensors").network.state_dict()
     assert all(bool(torch.isfinite(value).all()) for value in weights.values())
     calls["n"], calls["bad"] = 0, set(range(2, 50))

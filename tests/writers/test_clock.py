@@ -66,7 +66,7 @@ def test_times_that_cannot_be_kept_follow_at_once(
     for i, time in enumerate(times):
         writer.write(result(frame=i, time=time))
     writer.close()
-    assert "clip.mp4: 1 frames follow the previous one immediately" in writer.notes[1]
+    assert "clip.mp4: 1 frame shown immediately after the previous one" in writer.notes[1]
 
 
 @pytest.mark.parametrize("error", [av.error.PatchWelcomeError, av.error.ExternalError])

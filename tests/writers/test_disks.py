@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from posewright.errors import OutputError
+from posewright.files.part import PartFile
 from posewright.results import Result
 from posewright.writers import WRITERS, create_writer
 from tests.helpers.disks import mounted
@@ -72,6 +73,12 @@ def test_folder_that_is_a_file(name: str, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="-o"):
         write(name, tmp_path / "out", [result()])
     assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_a_file_that_cannot_be_begun(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="the path is too long"):
+        PartFile(tmp_path / f"{'x' * 245}.csv", overwrite=False)  # the temporary name is longer
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", [*TEXT, "parquet"])

@@ -128,9 +128,7 @@ def test_coco_ids_from_an_annotation_file(tmp_path: Path) -> None:
     for source in ("a/cat.jpg", "a/7.jpg", "a/8.jpg"):
         writer.write(result(people(1), source))
     assert [e["image_id"] for e in read_json(writer.close()[0])] == [40083, 9]
-    assert writer.notes == [
-        "1 images are not in the annotation file of --coco-images and were skipped"
-    ]
+    assert writer.notes == ["1 image skipped: not named in the annotation file of --coco-images"]
 
 
 def listing(number: str) -> str:

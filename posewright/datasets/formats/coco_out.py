@@ -10,6 +10,7 @@ import numpy as np
 
 from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.folders import Progress, copy_picture, output_names, sized, write_text
+from posewright.errors import counted
 from posewright.files.part import reserve
 from posewright.files.values import dumps, plain
 from posewright.people import xywh
@@ -33,7 +34,7 @@ def write_coco(
         names = output_names(part.samples)
         for sample, file in zip(part, names, strict=True):
             if progress:
-                progress(f"{file}: {len(sample)} people")
+                progress(f"{file}: {counted(len(sample), 'person', 'people')}")
             if not copy_picture(sample.image, out / name / file):
                 notes.append(f"{sample.image} cannot be read; its labels are kept without it")
         target = out / "annotations" / f"person_keypoints_{name}.json"

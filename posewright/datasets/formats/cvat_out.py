@@ -8,6 +8,7 @@ from pathlib import Path
 
 from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.folders import Progress, copy_picture, output_names, sized, write_text
+from posewright.errors import counted
 from posewright.files.part import reserve
 from posewright.files.values import plain
 
@@ -38,7 +39,7 @@ def write_cvat(
     names = output_names(dataset.samples)
     for number, (sample, name) in enumerate(zip(map(sized, dataset), names, strict=True)):
         if progress:
-            progress(f"{name}: {len(sample)} people")
+            progress(f"{name}: {counted(len(sample), 'person', 'people')}")
         if not copy_picture(sample.image, out / "images" / name):
             notes.append(f"{sample.image} cannot be read; its labels are kept without it")
         root.append(_image(sample[~sample.crowd], dataset, number, name))

@@ -10,6 +10,7 @@ import numpy as np
 
 from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.folders import Progress, copy_picture, output_names, sized, write_text
+from posewright.errors import counted
 from posewright.files.part import reserve
 from posewright.files.values import plain
 
@@ -25,7 +26,7 @@ def write_labelme(
     names = output_names(dataset.samples)
     for sample, name in zip(dataset, names, strict=True):
         if progress:
-            progress(f"{name}: {len(sample)} people")
+            progress(f"{name}: {counted(len(sample), 'person', 'people')}")
         if not copy_picture(sample.image, out / name):
             notes.append(f"{sample.image} cannot be read; its labels are kept without it")
         page = _page(sized(sample), dataset, name)

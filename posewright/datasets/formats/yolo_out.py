@@ -10,6 +10,7 @@ import numpy as np
 
 from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.folders import Progress, copy_picture, output_names, sized, write_text
+from posewright.errors import counted
 from posewright.files.part import reserve
 from posewright.skeletons import Skeleton
 
@@ -31,7 +32,7 @@ def write_yolo(
     for subset, part in parts.items():
         for sample, name in zip(map(sized, part), output_names(part.samples), strict=True):
             if progress:
-                progress(f"{name}: {len(sample)} people")
+                progress(f"{name}: {counted(len(sample), 'person', 'people')}")
             if min(sample.size) == 0:
                 notes.append(f"{sample.image} skipped: its size is unknown")
                 continue

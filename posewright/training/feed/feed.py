@@ -188,7 +188,7 @@ class Feed:
             m = next((m for m in following if int(sample[m]) not in self.bad), None)
             if m is None:
                 first = next(iter(self.bad.values()))
-                raise SourceError(f"none of {len(self.bad)} images can be read; {first}")
+                raise SourceError(f"no image of {len(self.bad)} can be read; {first}")
             chosen.append(m)
         return numbers, np.array(chosen, np.int64)
 

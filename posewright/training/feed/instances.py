@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posewright.datasets.base import Dataset, Sample
-from posewright.errors import SourceError
+from posewright.errors import SourceError, counted
 from posewright.nms import box_iou
 from posewright.people import Floats, Frame, Ints, People
 from posewright.readers.boxes import BoxFile
@@ -45,8 +45,8 @@ class Instances:
         if not len(sample):
             what = f" in a box of {boxes.path}" if boxes is not None else ""
             raise SourceError(
-                f"{dataset.name}: no person with a labelled joint{what} in {len(dataset)} images; "
-                f"inspect it with posewright data check"
+                f"{dataset.name}: no person with a labelled joint{what} in "
+                f"{counted(len(dataset), 'image')}; inspect it with posewright data check"
             )
         person, corners, left = zip(*found, strict=True)
         truth = None

@@ -285,7 +285,7 @@ def test_a_set_without_a_readable_picture_is_an_error(dataset: Dataset, workers:
     lost = replace(
         dataset, samples=tuple(s.replace(image=Path(f"/none/{s.image_id}.png")) for s in dataset)
     )
-    with pytest.raises(SourceError, match="none of 11 images can be read"):
+    with pytest.raises(SourceError, match="no image of 11 can be read"):
         list(feed(lost, workers=workers).epoch(0))
 
 
