@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from posewright.errors import PosewrightError, SourceError, UsageError, counted
 from posewright.pipeline.header import with_settings
 from posewright.pipeline.provenance import files_beside, provenance
@@ -71,15 +73,15 @@ def predict_to(
     summary, start = Summary(), time.perf_counter()
     if tracker is None and (smooth is not None or gap is not None):
         raise UsageError("smoothing and gap filling need identities; add --track (tracker=...)")
-    told = {"tracker": _name(tracker), "smooth": _name(smooth), "gap": gap}
-    told["fps"] = options.get("fps")
     asked_for = {"tracker": tracker, "smooth": smooth, "gap": gap, **options}
+    told = {name: _name(asked_for.get(name)) for name in ("tracker", "smooth", "gap", "fps")}
     if isinstance(tracker, str):
         tracker = create_tracker(tracker, skeleton=pose.skeleton, embed=pose.embed)
     chosen = formats(save).values()
     options["keep_images"] = pictures = any(form.pixels for form in chosen)
     options["stopped"] = stopped
     span = Range.of(options.get("frames"), options.get("time_range"), options.get("stride", 1))
+    told |= span.to_dict()
     smoothing = _Smoothing(smooth, gap, pictures, span.stride)
     planned = plan(sources, lambda source: open_source(source, retry_s=0.0))
     summary.notes += planned.notes
@@ -118,6 +120,8 @@ def _name(method: Any) -> Any:
     """Return what the header of results says of a tracker or smoother."""
     if method is None or isinstance(method, str):
         return method
+    if isinstance(method, (int, float, np.number)):
+        return float(method)
     if is_dataclass(method) and not isinstance(method, type):
         return asdict(method)
     return type(method).__name__
@@ -266,6 +270,7 @@ def track_to(
     told = {"tracker": tracker, "smooth": _name(smooth), "gap": gap, "person": person}
     summary, start = Summary(), time.perf_counter()
     span = Range.of(frames, time_range, stride)
+    told |= span.to_dict()
     smoothing = _Smoothing(smooth, gap, stride=span.stride)
     saved = Saved(path, tracker, fps, span)
     asked, ids = Asked(summary, stopped), set[int]()

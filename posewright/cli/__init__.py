@@ -8,8 +8,8 @@ runtime, model or output that does not work); 128 + the number of the signal tha
 SIGHUP, 130 Ctrl-C (SIGINT), 138 SIGUSR1, 143 SIGTERM.
 
 common     options of several verbs, and the summary
-debugging  tracebacks and reports of --debug
 ranges     options that choose frames
+debugging  tracebacks and reports of --debug
 progress   bars, lines or JSON
 renamed    earlier names of verbs and options
 stopping   signals, in one place

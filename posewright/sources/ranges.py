@@ -33,6 +33,15 @@ class Range:
     end: float | None = None
     stride: int = 1
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the header of results says of a range; nothing of one that holds all."""
+        told: dict[str, Any] = {}
+        if (self.first, self.stop) != (None, None):
+            told["frames"] = [self.first, self.stop]
+        if self.timed:
+            told["time_range"] = [self.begin, self.end]
+        return told | ({"stride": self.stride} if self.stride > 1 else {})
+
     @classmethod
     def of(cls, frames: Any = None, time_range: Any = None, stride: int = 1) -> Range:
         """Return the range that options state.
@@ -60,6 +69,8 @@ class Range:
             raise UsageError(f"frames {frames} hold nothing: B must be larger than A")
         if end is not None and end <= (begin or 0):
             raise UsageError(f"the time range {time_range} holds nothing: B must come after A")
+        first, stop = (None if each is None else int(each) for each in numbers)
+        begin, end = (None if each is None else float(each) for each in times)
         return cls(first, stop, begin, end, int(stride))
 
     @property

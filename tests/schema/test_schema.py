@@ -284,6 +284,20 @@ def test_results_say_what_was_used(people_jpg: Path) -> None:
     assert repr(result).startswith(f"<Result '{people_jpg}' frame 0: {len(result)} people, 544 x")
 
 
+def test_the_header_states_the_options_of_the_run(tmp_path: Path, people_jpg: Path) -> None:
+    """Of a program, in numpy's numbers too; and again with what `track` was asked for."""
+    options: dict[str, Any] = {"frames": (np.int64(0), None), "tracker": "oks", "gap": 0.5}
+    Pose(threads=1).predict_to(people_jpg, tmp_path / "a", **options, fps=np.float32(10))
+    [first] = read_results(tmp_path / "a" / "poses.jsonl")
+    assert first.run["settings"]["frames"] == [0, None] and first.run["settings"]["gap"] == 0.5
+    assert (first.run["settings"]["tracker"], first.run["settings"]["fps"]) == ("oks", 10)
+    track_to(tmp_path / "a" / "poses.jsonl", tmp_path / "b", tracker="bytetrack", frames="0:1")
+    [again] = read_results(tmp_path / "b" / "poses.jsonl")
+    expected = {"tracker": "bytetrack", "frames": [0, 1], "min_score": 0.2, "gap": None}
+    assert expected.items() <= again.run["settings"].items()
+    assert again.run["model"] == first.run["model"]
+
+
 @pytest.mark.parametrize("form", [bytes, bytearray, memoryview, io.BytesIO, "file"])
 def test_bytes_and_open_files_are_sources(people_jpg: Path, form: Any) -> None:
     pose = Pose(threads=1)
