@@ -2,8 +2,8 @@
 
 PosewrightError
 ├── UsageError         2  an invalid argument, option or name; suggests the nearest
-├── SourceError        3  an image, video or stream that cannot be read
-├── ModelError         4  a network file that is damaged or of an unknown format
+├── SourceError        3  an input that is missing or broken: images, labels, results, a recipe
+├── ModelError         4  a network's file that is missing, damaged or of an unknown format
 ├── MissingError       4  an optional package, runtime or device that this machine lacks
 └── OutputError        4  a result that cannot be written: disk full, folder read-only
 
@@ -73,13 +73,13 @@ class UsageError(PosewrightError, ValueError):
 
 
 class SourceError(PosewrightError):
-    """An image, video or stream that cannot be read."""
+    """An input that is missing or broken: an image, video, stream, file of labels or results."""
 
     exit_code = 3
 
 
 class ModelError(PosewrightError):
-    """A network file that is damaged or of an unknown format."""
+    """A network's file that is missing, damaged or of an unknown format."""
 
 
 class MissingError(PosewrightError, ImportError):

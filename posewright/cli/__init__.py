@@ -3,9 +3,10 @@
 A file of this folder is a verb if it has `add_arguments(parser)` and `run(args)`, which returns the
 exit code; its docstring is the help.
 
-Exit codes: 0 ok, 1 an unexpected error, 2 usage, 3 finished with bad inputs, 4 environment (a
-runtime, model or output that does not work); 128 + the number of the signal that stopped it: 129
-SIGHUP, 130 Ctrl-C (SIGINT), 138 SIGUSR1, 143 SIGTERM.
+Exit codes: 0 ok, 1 an unexpected error, 2 usage, 3 bad inputs (a missing or broken source, file of
+labels or results), 4 environment (a runtime, network's file or output that is missing or does not
+work); 128 + the number of the signal that stopped it: 129 SIGHUP, 130 Ctrl-C (SIGINT), 138 SIGUSR1,
+143 SIGTERM.
 
 common     options of several verbs, and the summary
 ranges     options that choose frames
