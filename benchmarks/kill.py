@@ -114,7 +114,7 @@ def _resumptions(folder: Path, count: int, chance: random.Random) -> int:
                 shutil.rmtree(out)
             else:
                 done = (
-                    (out / JOURNAL).read_bytes().count(b"\n") - 1 if (out / JOURNAL).exists() else 0
+                    (out / JOURNAL).read_bytes().count(b"\n") - 2 if (out / JOURNAL).exists() else 0
                 )
                 print(f"{kind}, kill {killed}: {max(done, 0)} frames recorded", flush=True)
     print(f"{2 * count} kills; {equal} of {ended} runs ended in the bytes of an undisturbed one")
