@@ -165,6 +165,30 @@ def test_a_failed_writer_is_made_good(
 
 
 @video
+def test_a_folder_that_is_a_link(source: Path, tmp_path: Path) -> None:
+    run(source, tmp_path / "whole", save=["images"])
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    for folder in (out, elsewhere):
+        folder.mkdir()
+    (out / "images").symlink_to(elsewhere)
+
+    def die(now: Progress) -> None:
+        if now.done == 5:
+            left.extend([(out / JOURNAL).read_bytes(), *elsewhere.iterdir()])
+
+    left: list[Any] = []
+    run(source, out, save=["images"], progress=die)
+    for path in elsewhere.iterdir():
+        path.unlink()
+    journal, part = left
+    (out / JOURNAL).write_bytes(journal)  # as SIGKILL leaves it
+    part.mkdir()
+    assert run(source, out, save=["images"], resume=True).exit_code == 0
+    part.rmdir()  # it is kept, as it may be of a run into another folder
+    assert content(elsewhere) == content(tmp_path / "whole" / "images")
+
+
+@video
 def test_several_sources_go_on_within_the_second(source: Path, tmp_path: Path) -> None:
     other = Path(shutil.copy(source, tmp_path / "other.mp4"))
     options = OPTIONS["tracked"] | {"save": ["jsonl", "video"]}

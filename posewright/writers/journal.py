@@ -90,10 +90,9 @@ class Journal:
         self._origin, self._resume = origin, resume
         self._begun = False
         self._file: IO[bytes] | None = None
-        self._good = self._claims = (
-            0  # bytes that were read or written, and where the second line is
-        )
-        self._frames = self._repeated = 0  # in them, and those of the stopped run
+        self._good = 0  # bytes that were read or written
+        self._claims = 0  # place of the second line
+        self._frames = self._repeated = 0  # all that are recorded, and those of the stopped run
         self._synced = time.monotonic()
 
     def settle(self, overwrite: bool) -> None:

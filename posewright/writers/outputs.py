@@ -105,10 +105,11 @@ class Outputs:
             if journal is not None:  # before the first file: what is left tells how to go on
                 journal.begin()
                 options = replace(options, overwrite=journal.owns)
-            # videos get their names during the run: a stopped one has made those that are there
-            films = replace(options, overwrite=goes_on or options.overwrite)
-            for name in save:
-                chosen = films if name == "video" else options
+            for name, form in formats(save).items():
+                # What the stopped run itself has left there: videos, which get their names one by
+                # one, and temporary files in a folder that is a link.
+                left = not form.files or any(part_place(out / file) != out for file in form.files)
+                chosen = replace(options, overwrite=options.overwrite or (goes_on and left))
                 made.writers.append(create_writer(name, out, options=chosen))
         except BaseException:  # Ctrl-C, too, which a program may survive
             made.abort()
@@ -274,8 +275,10 @@ def _abort(writer: Writer) -> None:
 
 
 def _is_taken(path: Path) -> bool:
-    """Tell whether a result cannot get its name; an empty folder is no obstacle."""
-    return path.is_symlink() or (any(path.iterdir()) if path.is_dir() else path.exists())
+    """Tell whether a result is there; a folder without any but temporary files is none."""
+    if path.is_dir():
+        return any(not final_name(file.name) for file in path.iterdir())
+    return os.path.lexists(path)
 
 
 def _remove_empty(folder: Path) -> None:
