@@ -92,9 +92,8 @@ def _resumptions(folder: Path, count: int, chance: random.Random) -> int:
     for kind, source in (("folder", _pictures(folder)), ("video", CLIP)):
         command = ["predict", str(source), "--save", EVERY, "--progress", "none", "--threads", "1"]
         command += ["--track", "--det-every", "2", "--smooth", "kalman", "-o"]
-        start = time.monotonic()
         _posewright(*command, str(folder / f"{kind}-whole"))
-        seconds, whole = time.monotonic() - start, _content(folder / f"{kind}-whole")
+        whole = _content(folder / f"{kind}-whole")
         out, killed = folder / kind, 0
         while killed < count or out.exists():
             child = subprocess.Popen(
@@ -103,7 +102,7 @@ def _resumptions(folder: Path, count: int, chance: random.Random) -> int:
                 stderr=subprocess.PIPE,
             )
             if killed < count:
-                killed += _kill_within(child, seconds, out, chance)
+                killed += _kill_somewhere(child, out, chance)
             _, err = child.communicate()
             if child.returncode not in (0, -9):
                 raise SystemExit(f"a run ended with {child.returncode}: {err.decode()}")
@@ -113,27 +112,39 @@ def _resumptions(folder: Path, count: int, chance: random.Random) -> int:
                 print(f"{kind}, {killed} kills so far: ended in the same bytes: {same}", flush=True)
                 shutil.rmtree(out)
             else:
-                done = (
-                    (out / JOURNAL).read_bytes().count(b"\n") - 1 if (out / JOURNAL).exists() else 0
-                )
-                print(f"{kind}, kill {killed}: {max(done, 0)} frames recorded", flush=True)
+                print(f"{kind}, kill {killed}: {_recorded(out)} frames recorded", flush=True)
     print(f"{2 * count} kills; {equal} of {ended} runs ended in the bytes of an undisturbed one")
     return 1 if equal < ended else 0
 
 
-def _kill_within(
-    child: subprocess.Popen[bytes], seconds: float, out: Path, chance: random.Random
-) -> bool:
-    """Kill a run at a random moment, or while its results get their names; tell whether it ran."""
-    until = time.monotonic() + chance.uniform(0, seconds)
-    naming = chance.random() < 0.25
-    while child.poll() is None and (naming or time.monotonic() < until):
-        if naming and any((out / name).exists() for name in ("poses.jsonl", "openpose")):
+def _kill_somewhere(child: subprocess.Popen[bytes], out: Path, chance: random.Random) -> bool:
+    """Kill a run at a random moment; tell whether it still ran.
+
+    In its first seconds (start, repetition), after some further frames, or while results get their
+    names.
+    """
+    kind, wait = chance.choice(("start", "frames", "frames", "naming")), chance.uniform(0, 6)
+    start, more = time.monotonic(), _recorded(out) + chance.randrange(1, 40)
+    while child.poll() is None:
+        if kind == "start" and time.monotonic() - start > wait:
+            break
+        if kind == "frames" and _recorded(out) >= more:
+            time.sleep(wait / 20)
+            break
+        if kind == "naming" and any((out / name).exists() for name in ("poses.jsonl", "openpose")):
             break
         time.sleep(0.001)
     ran = child.poll() is None
     child.kill()
     return ran
+
+
+def _recorded(out: Path) -> int:
+    """Return how many frames the journal holds."""
+    try:
+        return max((out / JOURNAL).read_bytes().count(b"\n") - 2, 0)
+    except FileNotFoundError:
+        return 0
 
 
 def _is_over(out: Path) -> bool:

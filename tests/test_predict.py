@@ -22,7 +22,7 @@ from posewright.readers import read_results
 from posewright.writers import WriterOptions
 from posewright.writers.encoders import _Film
 from posewright.writers.journal import JOURNAL, Journal
-from posewright.writers.outputs import Summary
+from posewright.writers.outputs import Outputs, Summary
 from tests.helpers.disks import enlarge, mounted
 from tests.helpers.sequences import Network, saved, somebody
 from tests.helpers.videos import write_video
@@ -165,6 +165,30 @@ def test_a_failed_writer_is_made_good(
 
 
 @video
+def test_a_folder_that_is_a_link(source: Path, tmp_path: Path) -> None:
+    run(source, tmp_path / "whole", save=["images"])
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    for folder in (out, elsewhere):
+        folder.mkdir()
+    (out / "images").symlink_to(elsewhere)
+
+    def die(now: Progress) -> None:
+        if now.done == 5:
+            left.extend([(out / JOURNAL).read_bytes(), *elsewhere.iterdir()])
+
+    left: list[Any] = []
+    run(source, out, save=["images"], progress=die)
+    for path in elsewhere.iterdir():
+        path.unlink()
+    journal, part = left
+    (out / JOURNAL).write_bytes(journal)  # as SIGKILL leaves it
+    part.mkdir()
+    assert run(source, out, save=["images"], resume=True).exit_code == 0
+    part.rmdir()  # it is kept, as it may be of a run into another folder
+    assert content(elsewhere) == content(tmp_path / "whole" / "images")
+
+
+@video
 def test_several_sources_go_on_within_the_second(source: Path, tmp_path: Path) -> None:
     other = Path(shutil.copy(source, tmp_path / "other.mp4"))
     options = OPTIONS["tracked"] | {"save": ["jsonl", "video"]}
@@ -183,14 +207,14 @@ def test_a_torn_or_damaged_record_is_computed_again(source: Path, tmp_path: Path
     run(source, tmp_path / "out", stopped=stopping_at(9))
     whole = (tmp_path / "out" / JOURNAL).read_bytes()
     lines = whole.splitlines(keepends=True)
-    damaged = lines[5].replace(b"walk", b"walq")
+    damaged = lines[6].replace(b"walk", b"walq")
     for number, (text, first) in enumerate(
         [
             (whole[:-1], 8),
             (whole[: -len(lines[-1]) // 2], 8),
             (whole + b"\0" * 4096, 9),
-            (b"".join([*lines[:5], damaged, *lines[6:]]), 4),
-            (lines[0], 0),
+            (b"".join([*lines[:6], damaged, *lines[7:]]), 4),
+            (lines[0] + lines[1], 0),
         ]
     ):
         out, pose = tmp_path / str(number), Walking()
@@ -219,7 +243,7 @@ def test_a_full_disk_of_the_journal_stops_no_run(
     write, asked = Journal._write, iter(range(100))
 
     def full(self: Journal, value: Any) -> None:
-        if next(asked) > 5:
+        if next(asked) > 6:
             raise OSError(errno.ENOSPC, "No space left on device")
         write(self, value)
 
@@ -347,6 +371,52 @@ def test_overwriting_starts_again(stopped: tuple[Path, Path], tmp_path: Path) ->
 def test_resume_and_overwrite_contradict(stopped: tuple[Path, Path]) -> None:
     with pytest.raises(UsageError, match="give one"):
         run(stopped[0], stopped[1], resume=True, writing=WriterOptions(overwrite=True))
+
+
+@video
+def test_a_file_that_is_not_of_the_stopped_run_is_kept(source: Path, tmp_path: Path) -> None:
+    run(source, tmp_path / "whole")
+    run(source, tmp_path / "out", progress=killed_at(5, out=tmp_path / "out"))
+    killed = tmp_path / "out-5"
+    (killed / "poses.jsonl").write_text("mine")
+    with pytest.raises(OutputError, match=r"poses\.jsonl is not a result of the stopped run"):
+        run(source, killed, resume=True)
+    assert (killed / "poses.jsonl").read_text() == "mine" and len(content(killed)) == 3
+    (killed / "poses.jsonl").unlink()
+    assert run(source, killed, resume=True).exit_code == 0
+    assert content(killed) == content(tmp_path / "whole")
+
+
+@video
+def test_a_file_that_appeared_while_the_run_stopped_is_kept(source: Path, tmp_path: Path) -> None:
+    def appear(now: Progress) -> None:
+        (tmp_path / "poses.jsonl").write_text("mine")
+
+    with pytest.raises(OutputError, match="appeared while this run was writing"):
+        run(source, tmp_path, stopped=stopping_at(5), progress=appear)
+    with pytest.raises(OutputError, match="is not a result of the stopped run"):
+        run(source, tmp_path, resume=True)
+    assert (tmp_path / "poses.jsonl").read_text() == "mine"
+
+
+@pytest.mark.parametrize("when", ["first", "last"])
+@both
+def test_a_run_killed_while_its_results_get_their_names(
+    source: Path, when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish, out, copy = Outputs._finish, tmp_path / "out", tmp_path / "copy"
+
+    def finish_and_copy(self: Outputs, writer: Any) -> None:
+        finish(self, writer)
+        if writer is self.writers[0 if when == "first" else -1]:
+            shutil.copytree(out, copy, ignore=shutil.ignore_patterns(LOCK))
+
+    monkeypatch.setattr(Outputs, "_finish", finish_and_copy)
+    run(source, out, save=ALL)
+    monkeypatch.undo()
+    assert len(content(copy).keys() & content(out).keys()) >= 1 and (copy / JOURNAL).exists()
+    run(source, copy, save=ALL, resume=True)
+    assert content(copy) == content(out)
 
 
 @video

@@ -8,9 +8,10 @@ from pathlib import Path
 
 HEAD = """# Commands
 
-What `posewright VERB --help` says. Exit codes: 0 ok, 1 an unexpected error, 2 usage, 3 bad inputs (a
-source, labels, results), 4 environment (a runtime, a network or an output that does not work). A run that a signal
-stopped ends with 128 + its number: 129 SIGHUP, 130 Ctrl-C (SIGINT), 138 SIGUSR1, 143 SIGTERM.
+What `posewright VERB --help` says. Exit codes: 0 ok, 1 an unexpected error, 2 usage, 3 bad inputs
+(a source, labels, results), 4 environment (a runtime, a network or an output that does not work). A
+run that a signal stopped ends with 128 + its number: 129 SIGHUP, 130 Ctrl-C (SIGINT), 138 SIGUSR1,
+143 SIGTERM.
 """
 
 

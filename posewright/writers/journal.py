@@ -6,6 +6,7 @@ so that each file ends with the bytes of an undisturbed run.
 
 A line is the CRC-32 of its text (8 hexadecimal digits), a space and JSON in ASCII.  The first is
 {"format": "posewright-journal", "version": 1, "run": {...}, "machine": {...}}, see Provenance.
+The second is {"results": "new"}, or "own" from when results in the folder may be those of the run.
 Each other line is a window, the frames that the networks saw together: a list of [source,
 sequence, frame, status of the frame, width, height (px), status, message, people], where people is
 {array: [dtype, shape, base64 of its bytes]}.  What follows a torn or damaged line does not count.
@@ -36,6 +37,7 @@ __all__ = ["JOURNAL", "Journal", "Provenance"]
 
 JOURNAL = ".posewright.journal"
 FORMAT, VERSION = "posewright-journal", 1
+_NEW, _OWN = {"results": "new"}, {"results": "own"}  # one replaces the other, byte by byte
 _LONGEST = 1 << 28  # bytes of a line
 
 
@@ -75,45 +77,48 @@ class Journal:
 
     origin: of the run, None for one that cannot be repeated (a camera, a stream, an array): it
     records nothing.  resume: go on with the run of the journal that is in the folder.  The methods
-    are called in the order settle, begin, known and add, end, while the folder is locked.
+    are called in the order settle, begin, known and add, claim, end, while the folder is locked.
+
+    goes_on: whether a run is resumed.  owns: whether the run may replace results in the folder.
+    behind: whether the journal has frames that were not repeated yet.
     """
 
     def __init__(self, folder: Path, origin: Provenance | None, resume: bool = False) -> None:
         self.path = folder / JOURNAL
         self.notes: list[str] = []
+        self.goes_on = self.owns = self.behind = False
         self._origin, self._resume = origin, resume
-        self._goes_on = self._begun = False
+        self._begun = False
         self._file: IO[bytes] | None = None
         self._good = 0  # bytes that were read or written
-        self._frames = self._repeated = 0  # in them, and those of the stopped run
+        self._claims = 0  # place of the second line
+        self._frames = self._repeated = 0  # all that are recorded, and those of the stopped run
         self._synced = time.monotonic()
-        self.behind = False
 
-    def settle(self, overwrite: bool) -> bool:
-        """Return whether this run may replace the results that are there.
+    def settle(self, overwrite: bool) -> None:
+        """Decide whether this run starts, starts again or goes on.
 
-        behind: whether the journal has frames that were not repeated yet.  OutputError where a
-        journal is there that must be kept; UsageError where it is of another run.
+        OutputError where a journal is there that must be kept; UsageError where it is of another
+        run.
         """
         if self._resume and overwrite:
             raise UsageError(
                 "--resume goes on with a stopped run, and --overwrite starts it again; give one"
             )
-        header = self._header()
-        if header is None:
-            if self._resume:
-                self.notes.append(f"{self.path} is not there: the run starts from its beginning")
-            return overwrite
-        if self._resume and self._origin is not None:
+        header, self.owns = self._header()
+        if header is None and self._resume:
+            self.notes.append(f"{self.path} is not there: the run starts from its beginning")
+        elif header is not None and self._resume and self._origin is not None:
             self.notes += self._origin.check(header, self.path)
-            self._goes_on = self.behind = True
-        elif not overwrite:
+            self.goes_on = self.behind = True
+        elif header is not None and not overwrite:
             raise OutputError(
                 f"{self.path.parent} holds results of a run that was stopped or killed; go on "
                 "with that run: --resume, or start again: --overwrite, or choose another folder "
                 "with -o"
             )
-        return True
+        else:
+            self.owns = overwrite
 
     def begin(self) -> None:
         """Open the journal: the one that is there to go on, or a new one.
@@ -121,17 +126,20 @@ class Journal:
         Where none can be written, a note says so.
         """
         try:
-            if not self._goes_on:
+            if not self.goes_on:
                 self.path.unlink(missing_ok=True)
             if self._origin is None:
                 return
             self._begun = True
-            self._file = self.path.open("r+b" if self._goes_on else "x+b")
-            if self._goes_on:
-                self._good = len(self._file.readline(_LONGEST))
+            self._file = self.path.open("r+b" if self.goes_on else "x+b")
+            if self.goes_on:
+                self._claims = len(self._file.readline(_LONGEST))
+                self._good = self._claims + len(self._file.readline(_LONGEST))
                 return
             run, machine = self._origin.run, self._origin.machine
             self._write({"format": FORMAT, "version": VERSION, "run": run, "machine": machine})
+            self._claims = self._good
+            self._write(_OWN if self.owns else _NEW)
         except OSError as error:
             self._give_up(error)
 
@@ -179,6 +187,19 @@ class Journal:
         except OSError as error:
             self._give_up(error)
 
+    def claim(self) -> None:
+        """Note that results in the folder are those of this run: they get their names from now on.
+
+        It needs no space on the disk, so that it is done also where nothing could be added.
+        """
+        self.owns = True
+        if self._claims:
+            with suppress(OSError), self.path.open("r+b") as file:
+                file.seek(self._claims)
+                file.write(_line(_OWN))
+                file.flush()
+                os.fsync(file.fileno())
+
     def end(self, complete: bool) -> None:
         """Close the journal, and remove it where the results are complete or it holds no frame."""
         if self._file is not None:
@@ -186,9 +207,9 @@ class Journal:
                 file.flush()
                 os.fsync(file.fileno())
             self._file = None
-        if self._goes_on:
+        if self.goes_on:
             self.notes.append(f"the run went on after {counted(self._repeated, 'frame', 'frames')}")
-        if self._begun and (complete or not (self._goes_on or self._frames)):
+        if self._begun and (complete or not (self.goes_on or self._frames)):
             with suppress(OSError):  # it stays where the folder does not permit removal
                 self.path.unlink(missing_ok=True)
         elif self._begun:
@@ -198,24 +219,26 @@ class Journal:
     def _done(self) -> str:
         return counted(self._frames, "frame", "frames")
 
-    def _header(self) -> dict[str, Any] | None:
-        """Return the first line; None without a journal, and where not even that was written."""
+    def _header(self) -> tuple[dict[str, Any] | None, bool]:
+        """Return the first line, and whether results in the folder may be those of its run.
+
+        None without a journal, and where not even its beginning was written.
+        """
         try:
             with self.path.open("rb") as file:
-                header = _parsed(file.readline(_LONGEST))
+                header, results = (_parsed(file.readline(_LONGEST)) for _ in range(2))
             usable = header["format"] == FORMAT and {"version", "run", "machine"} <= header.keys()
-        except FileNotFoundError:
-            return None
+            return (header, bool(results == _OWN)) if usable else (None, False)
         except OSError as error:
-            raise explain(self.path, error) from error
+            if not isinstance(error, FileNotFoundError):
+                raise explain(self.path, error) from error
         except BROKEN:
-            return None
-        return header if usable else None
+            pass
+        return None, False
 
     def _write(self, value: Any) -> None:
         assert self._file is not None
-        text = dumps(value).encode("ascii")
-        line = b"%08x %s\n" % (zlib.crc32(text), text)
+        line = _line(value)
         self._file.write(line)
         self._file.flush()
         if not self._good or time.monotonic() - self._synced >= SYNC_EVERY:
@@ -241,6 +264,11 @@ def _differences(was: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, An
 
     differing = [name for name in {**now, **was} if was.get(name) != now.get(name)]
     return [(name, told(was, name), told(now, name)) for name in differing]
+
+
+def _line(value: Any) -> bytes:
+    text = dumps(value).encode("ascii")
+    return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
 def _parsed(line: bytes) -> Any:

@@ -97,6 +97,7 @@ class Outputs:
         self.writers, self.summary, self.out = writers, summary, out
         self.journal = journal
         self.used = False
+        self._finals: list[Path] = []
         # the folders that go where nothing is written, the innermost first
         self._new = [path for path in (out, *out.parents) if not os.path.lexists(path)]
         self._lock: FolderLock | None = None
@@ -121,18 +122,17 @@ class Outputs:
         made = cls([], summary, out, journal)
         try:
             made._take_folder()
-            if journal is not None:
-                options = replace(options, overwrite=journal.settle(options.overwrite))
-            elif (out / JOURNAL).exists():
-                summary.notes.append(
-                    f"{out / JOURNAL} was left by a stopped run and is kept; if that run goes on, "
-                    "it replaces results of the same names"
-                )
-            made._settle_leftovers(save, options.overwrite)
+            goes_on = made._settle_journal(save, options.overwrite)
+            made._settle_leftovers(save, goes_on or options.overwrite)
             if journal is not None:  # before the first file: what is left tells how to go on
                 journal.begin()
-            for name in save:
-                made.writers.append(create_writer(name, out, options=options))
+                options = replace(options, overwrite=journal.owns)
+            for name, form in formats(save).items():
+                # What the stopped run itself has left there: videos, which get their names one by
+                # one, and temporary files in a folder that is a link.
+                left = not form.files or any(part_place(out / file) != out for file in form.files)
+                chosen = replace(options, overwrite=options.overwrite or (goes_on and left))
+                made.writers.append(create_writer(name, out, options=chosen))
         except BaseException:  # Ctrl-C, too, which a program may survive
             made.abort()
             raise
@@ -168,6 +168,27 @@ class Outputs:
                 "another "
                 "folder with -o"
             ) from error
+
+    def _settle_journal(self, save: Sequence[str], overwrite: bool) -> bool:
+        """Return whether this run goes on with a stopped one, see Journal.settle.
+
+        OutputError where there is a result that is not of the stopped run.
+        """
+        self._finals = [self.out / name for form in formats(save).values() for name in form.files]
+        if self.journal is None:
+            if (self.out / JOURNAL).exists():
+                self.summary.notes.append(
+                    f"{self.out / JOURNAL} was left by a stopped run and is kept"
+                )
+            return False
+        self.journal.settle(overwrite)
+        if self.journal.goes_on and not self.journal.owns:
+            for path in filter(_is_taken, self._finals):
+                raise OutputError(
+                    f"{path} is not a result of the stopped run, which would replace it; move it "
+                    "away, then go on with --resume"
+                )
+        return self.journal.goes_on
 
     def _settle_leftovers(self, save: Sequence[str], overwrite: bool) -> None:
         """Name what a killed run left; remove what stands for the same results to overwrite it."""
@@ -212,6 +233,8 @@ class Outputs:
         if not self.used or (behind and self.summary.interrupted):
             self.abort()
             return
+        if self.journal is not None and not any(map(_is_taken, self._finals)):
+            self.journal.claim()
         with ExitStack() as every:  # each is finished, whatever becomes of the others
             every.callback(self._release)
             every.push(lambda kind, *_: self._end_journal(complete and kind is None))
@@ -271,6 +294,13 @@ class Outputs:
 def _abort(writer: Writer) -> None:
     with suppress(OSError):  # what cannot be removed stays
         writer.abort()
+
+
+def _is_taken(path: Path) -> bool:
+    """Tell whether a result is there; a folder without any but temporary files is none."""
+    if path.is_dir():
+        return any(not final_name(file.name) for file in path.iterdir())
+    return os.path.lexists(path)
 
 
 def _remove_empty(folder: Path) -> None:

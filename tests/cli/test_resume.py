@@ -63,7 +63,7 @@ def test_killed_again_and_again(options: list[str], folder: Path, tmp_path: Path
         argv = ["predict", *command, "-o", str(out), *again]
         done = subprocess.run([sys.executable, "-c", DYING, "2", *argv], capture_output=True)
         assert done.returncode == -9
-        assert (out / JOURNAL).read_bytes().count(b"\n") == 1 + 2 * (turn + 1)
+        assert (out / JOURNAL).read_bytes().count(b"\n") == 2 + 2 * (turn + 1)
     assert predict(out, *command[:-2], "--resume") == 0
     assert content(out) == content(tmp_path / "whole")
 

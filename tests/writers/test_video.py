@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -240,3 +243,28 @@ def test_a_name_that_is_taken_takes_no_other_video_down(taken: str, tmp_path: Pa
     first, second = writer.errors  # type: ignore[attr-defined]
     assert first.startswith("b.mp4: ") and second.startswith("c.mp4: ")
     assert "c.mp4 appeared while this run was writing" in second
+
+
+ENCODE = """
+import sys
+from pathlib import Path
+from posewright.writers.encoders import open_encoder
+from tests.helpers.videos import scene
+
+folder, *codecs = sys.argv[1:]
+film = open_encoder(Path(folder), "a", (160, 240), 25.0, tuple(codecs), True, [])
+for number in range(20):
+    film.add(scene(160, 240, number // 5), number / 10)
+print(film.finish().read_bytes().hex())
+"""
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4", "mjpg"])
+def test_bytes_do_not_depend_on_what_memory_held_before(codec: str, tmp_path: Path) -> None:
+    """MALLOC_PERTURB_ of the GNU C library fills memory that is new."""
+    command = [sys.executable, "-c", ENCODE, str(tmp_path), codec]
+    found = set()
+    for value in ("0", "1", "170"):
+        env = {**os.environ, "MALLOC_PERTURB_": value, "PYTHONPATH": os.pathsep.join(sys.path)}
+        found.add(subprocess.run(command, env=env, capture_output=True, check=True).stdout)
+    assert len(found) == 1
