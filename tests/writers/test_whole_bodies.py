@@ -200,3 +200,32 @@ def test_hands_that_were_not_seen_are_zeros(tmp_path: Path) -> None:
     found = openpose(result.replace(people=people), tmp_path)
     assert (found["hand_left_keypoints_2d"] == 0).all()
     assert (found["hand_right_keypoints_2d"] > 0).all()
+
+
+def test_pose2sim_reads_26_joints_of_two_cameras(tmp_path: Path) -> None:
+    triangulation = pytest.importorskip(
+        "Pose2Sim.triangulation", reason="Pose2Sim is not installed"
+    )
+    from anytree import PreOrderIter
+    from Pose2Sim.skeletons import HALPE_26
+
+    nodes = [node for node in PreOrderIter(HALPE_26) if node.id is not None]
+    numbers = [node.id for node in nodes]
+    cameras = [somebody(HALPE26, count) for count in (2, 1)]
+    files = []
+    for number, result in enumerate(cameras):
+        [folder] = write("openpose", tmp_path / f"cam{number}", [result])
+        files += [str(path) for path in folder.iterdir()]
+    x, y, scores = triangulation.extract_files_frame_f(files, numbers)
+    assert x.shape == (2, 2, len(numbers)) and len(numbers) > 20
+    for person, camera in ((0, 0), (1, 0), (0, 1)):
+        people = cameras[camera].people
+        where = people.keypoints[person, numbers]
+        np.testing.assert_allclose(x[person, camera], where[:, 0], rtol=1e-6)
+        np.testing.assert_allclose(y[person, camera], where[:, 1], rtol=1e-6)
+        np.testing.assert_allclose(
+            scores[person, camera], people.scores[person, numbers], rtol=1e-6
+        )
+    assert np.isnan(x[1, 1]).all()  # the second camera sees one person
+    named = {node.name: HALPE26.joints[node.id] for node in nodes}
+    assert named["RBigToe"] == "right_big_toe" and named["LHeel"] == "left_heel"
