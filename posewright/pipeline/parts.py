@@ -12,10 +12,11 @@ from posewright.errors import UsageError
 from posewright.people import OPTIONAL, Floats, Frame, Ints, People, triples
 from posewright.pipeline.estimate import Faults, Spread, estimate_views
 from posewright.runtimes import Model
-from posewright.skeletons import Skeleton, get_skeleton, list_skeletons
+from posewright.skeletons import Skeleton
+from posewright.skeletons.whole_body import joined, of_side
 from posewright.warp import Warp
 
-__all__ = ["Parts", "face_squares", "hand_squares", "joined"]
+__all__ = ["Parts", "face_squares", "hand_squares"]
 
 _SEEN = 0.3  # score from which a joint of the body tells where a part is
 _SMALLEST = 8.0  # px, side of a square below which fingers cannot be told apart
@@ -68,7 +69,7 @@ class Parts:
         if hands is not None:
             arms = [f"{side}_{joint}" for joint in ("wrist", "elbow") for side in _SIDES]
             _check("--hands", hands, {"hand", "left_hand", "right_hand"}, body, arms)
-            skeletons += [_of_side(hands.skeleton, side) for side in _SIDES]
+            skeletons += [of_side(hands.skeleton, side) for side in _SIDES]
         self.skeleton = joined(body, *skeletons)
         places = [np.array([self.skeleton[joint] for joint in s.joints]) for s in skeletons]
         self._parts: dict[str, list[_Part]] = {}
@@ -133,32 +134,6 @@ class Parts:
                 room[name] = array[:, source]
                 room[name][:, count:] = np.nan
         return people.replace(**room)
-
-
-def joined(body: Skeleton, *parts: Skeleton) -> Skeleton:
-    """Return the joints of a body followed by those of parts that it has not; links of all.
-
-    A known skeleton where one has just these joints, as halpe136.  0.05 stands for the sigmas of a
-    part that states none, as everywhere.
-    """
-    every = (body, *parts)
-    joints = tuple(dict.fromkeys(joint for s in every for joint in s.joints))
-    for known in map(get_skeleton, list_skeletons()):
-        if known.joints == joints:
-            return body if body.joints == joints else known
-    where = {joint: number for number, joint in enumerate(joints)}
-    sigmas = dict(zip(joints, (0.05,) * len(joints), strict=True))
-    for s in reversed(every):
-        sigmas |= dict(zip(s.joints, s.sigmas, strict=False))
-    links = dict.fromkeys(
-        (where[s.joints[a]], where[s.joints[b]]) for s in every for a, b in s.links
-    )
-    name = "+".join(dict.fromkeys(s.name for s in every))
-    stated = tuple(sigmas.values()) if any(s.sigmas for s in every) else ()
-    whole = Skeleton(name, joints, tuple(links), stated)
-    if not body.mirror:
-        return whole
-    return replace(whole, mirror=(*body.mirror, *whole.named_mirror[len(body) :]))
 
 
 def hand_squares(people: People, skeleton: Skeleton, side: str) -> Floats:
@@ -241,12 +216,6 @@ def _arrays(whole: People, seen: People) -> list[tuple[Floats, Floats]]:
     names = ("keypoints", "scores", *OPTIONAL)
     pairs = [(getattr(whole, name), getattr(seen, name)) for name in names]
     return [(a, b) for a, b in pairs if a is not None and b is not None]
-
-
-def _of_side(hand: Skeleton, side: str) -> Skeleton:
-    """Return the skeleton of a hand with its joints named after a side."""
-    bare = (joint.removeprefix("left_").removeprefix("right_") for joint in hand.joints)
-    return Skeleton(hand.name, tuple(f"{side}_{j}" for j in bare), hand.links, hand.sigmas)
 
 
 def _check(

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from posewright.errors import UsageError
 from posewright.people import Floats, People, triples
-from posewright.skeletons import FACE68, HAND21, Skeleton, get_skeleton
+from posewright.skeletons import Skeleton, get_skeleton
+from posewright.skeletons.whole_body import OPENPOSE
 
 __all__ = ["Order", "face_and_hands", "reorder"]
 
@@ -28,13 +29,6 @@ _DENSER |= {f"brow{i}": f"eyebrow{i}" for i in range(1, 6)}
 _DENSER |= {"nostril1": "ala4", "nostril2": "ala5"}
 _DENSER |= {f"eye_rim{i}": f"lid{j}" for i, j in zip(range(1, 7), (1, 2, 4, 5, 6, 8), strict=True)}
 _MEANS |= {f"{s}_{a}": (f"{s}_{b}",) for s in ("left", "right") for a, b in _DENSER.items()}
-
-# OpenPose's face is 300-W's with the pupils behind it, the person's right one first.
-_PARTS = {
-    "face_keypoints_2d": Skeleton("face70", (*FACE68.joints, "right_pupil", "left_pupil")),
-    "hand_left_keypoints_2d": Skeleton("left_hand", tuple(f"left_{j}" for j in HAND21.joints)),
-    "hand_right_keypoints_2d": Skeleton("right_hand", tuple(f"right_{j}" for j in HAND21.joints)),
-}
 
 
 def reorder(people: People, skeleton: Skeleton, order: Order) -> Floats:
@@ -63,7 +57,7 @@ def face_and_hands(people: People, skeleton: Skeleton) -> dict[str, Floats]:
     """
     points = triples(people)
     points = points * (points[..., 2:] > 0)
-    weights = {name: _weights(skeleton, part) for name, part in _PARTS.items()}
+    weights = {name: _weights(skeleton, part) for name, part in OPENPOSE.items()}
     return {
         name: np.asarray(np.einsum("mk,nkc->nmc", each, points), np.float32)
         for name, each in weights.items()

@@ -16,7 +16,7 @@ import pytest
 from posewright.codecs.simcc import SimCC
 from posewright.errors import UsageError
 from posewright.people import Frame, People
-from posewright.pipeline.parts import Parts, face_squares, hand_squares, joined
+from posewright.pipeline.parts import Parts, face_squares, hand_squares
 from posewright.pipeline.pipeline import Pipeline
 from posewright.skeletons import (
     AP10K17,
@@ -30,6 +30,7 @@ from posewright.skeletons import (
     Skeleton,
     get_skeleton,
 )
+from posewright.skeletons.whole_body import joined
 from tests.helpers.people import POSE
 
 SIZE = 250

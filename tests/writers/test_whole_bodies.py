@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from posewright.errors import SourceError
+from posewright.files.values import dumps
 from posewright.people import People
-from posewright.pipeline.parts import joined
 from posewright.readers import read_results
 from posewright.results import Result
 from posewright.skeletons import (
@@ -24,7 +25,7 @@ from posewright.skeletons import (
     Skeleton,
     get_skeleton,
 )
-from posewright.skeletons.whole_body import WHOLE_BODY
+from posewright.skeletons.whole_body import WHOLE_BODY, joined
 from posewright.writers import WRITERS
 from tests.helpers.results import read_json, write
 
@@ -229,3 +230,41 @@ def test_pose2sim_reads_26_joints_of_two_cameras(tmp_path: Path) -> None:
     assert np.isnan(x[1, 1]).all()  # the second camera sees one person
     named = {node.name: HALPE26.joints[node.id] for node in nodes}
     assert named["RBigToe"] == "right_big_toe" and named["LHeel"] == "left_heel"
+
+
+@pytest.mark.parametrize("skeleton", [COCO133, HANDS, DENSE], ids=lambda s: s.name)
+def test_openpose_lists_of_hands_and_face_are_read_back(skeleton: Skeleton, tmp_path: Path) -> None:
+    before = somebody(skeleton)
+    write("openpose", tmp_path, [before], openpose_order="body25")
+    [after] = read_results(tmp_path / "openpose")
+    assert after.skeleton.joints[:25] == BODY25.joints
+    for person in (0, 1):
+        for part in (LEFT, RIGHT):
+            np.testing.assert_allclose(
+                triples(after, part.joints, person), triples(before, part.joints, person), rtol=1e-6
+            )
+    assert ("chin" in after.skeleton.joints) == (skeleton is not HANDS)
+    assert len(after.skeleton.links) == len(BODY25.links) + 40
+
+
+def test_somebody_without_the_lists_of_others_has_zeros(tmp_path: Path) -> None:
+    [folder] = write("openpose", tmp_path, [somebody(HANDS)], openpose_order="body25")
+    [file] = folder.iterdir()
+    page = read_json(file)
+    page["people"][0]["hand_left_keypoints_2d"] = []
+    page["people"][1]["face_keypoints_2d"] = [1.0, 2.0, 3.0]  # not a face of 70
+    file.write_text(dumps(page))
+    [after] = read_results(folder)
+    left = [after.skeleton[j] for j in LEFT.joints]
+    assert after.keypoints.shape == (2, 25 + 42, 2)
+    assert (after.scores[0, left] == 0).all() and (after.scores[1, left] > 0).all()
+
+
+def test_broken_lists_are_told_in_one_line(tmp_path: Path) -> None:
+    [folder] = write("openpose", tmp_path, [somebody(HANDS)], openpose_order="body25")
+    [file] = folder.iterdir()
+    page = read_json(file)
+    page["people"][0]["hand_left_keypoints_2d"] = ["a", "b", "c"]
+    file.write_text(dumps(page))
+    with pytest.raises(SourceError, match="is not an OpenPose file"):
+        list(read_results(folder))
