@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from posewright.errors import UsageError
 from posewright.people import Floats, People, Pixels
-from posewright.skeletons import Skeleton
+from posewright.skeletons import PartName, Skeleton
 from posewright.warp import Warp
 
 __all__ = [
@@ -56,14 +57,19 @@ _BODY = (
     "hip",
     "knee",
     "ankle",
-    "toe",
-    "heel",
+    "paw",
+    "tail",
     "neck",
     "top_head",
     "thorax",
     "pelvis",
 )
-_FINE = 0.4  # joints and bones of faces and hands
+_FINE = 0.4  # joints and bones of faces and hands, at most
+_HEAD_DOT = 1.25
+_FOOT = 0.7  # toes and heels are close together
+_SHARE = {"face": 1 / 60, "hand": 1 / 25}  # of a part's size: the thickness of its lines and dots
+_HEAD_SHARE = 1 / 14  # of a face's size: the dots of nose, eyes and ears on it
+_LEAST = {"face": 16, "hand": 14}  # px, size of a part below which it would be a blob
 _SHIFT = 4  # bits of a pixel's fraction
 _FAR = 1 << 15  # px; what lies beyond is drawn as if there
 _FONT = cv2.FONT_HERSHEY_DUPLEX
@@ -125,19 +131,27 @@ def draw(image: Pixels, people: People, skeleton: Skeleton, style: Style | None 
 
 @dataclass(frozen=True)
 class _Ink:
-    """Joint numbers (M, 2) of strokes of one colour; a joint's dot is a stroke of no length."""
+    """Joint numbers (M, 2) of strokes of one colour; a joint's dot is a stroke of no length.
+
+    factor: of the person's limb thickness.  part: the face or hand that they belong to, by whose
+    size they get thinner.
+    """
 
     strokes: NDArray[np.int64]
     colour: Colour
-    factor: float  # of the person's limb thickness
+    factor: float
+    part: PartName
 
 
 @lru_cache(maxsize=16)
 def _plan(skeleton: Skeleton) -> tuple[_Ink, ...]:
     """Return what to draw of a skeleton, in order: limbs, then joints."""
-    limbs: dict[tuple[Colour, float], list[tuple[int, int]]] = {}
-    dots: dict[tuple[Colour, float], list[tuple[int, int]]] = {}
-    joints = skeleton.joints
+    limbs: dict[tuple[Colour, float, PartName], list[tuple[int, int]]] = {}
+    dots: dict[tuple[Colour, float, PartName], list[tuple[int, int]]] = {}
+    joints, parts = skeleton.joints, skeleton.parts
+    grown, body = 1.0, cast("PartName", "body")
+    if body not in parts:  # a hand or a face that fills its box
+        grown, parts = 2.0, (body,) * len(joints)
     linked = {joint for pair in skeleton.links for joint in pair}
     for a, b in skeleton.links:
         ends = {joints[a], joints[b]}
@@ -146,21 +160,25 @@ def _plan(skeleton: Skeleton) -> tuple[_Ink, ...]:
         sides = {skeleton.side(a), skeleton.side(b)} - {"middle"}
         colour = _SIDES[sides.pop()] if len(sides) == 1 else MIDDLE
         fine = _dot(joints[a]) == _dot(joints[b]) == _FINE
-        limbs.setdefault((colour, _FINE if fine else 1.0), []).append((a, b))
+        foot = _FOOT in (_dot(joints[a]), _dot(joints[b]))
+        factor = _FINE if fine else _FOOT if foot else 1.0
+        limbs.setdefault((colour, factor, parts[a]), []).append((a, b))
     for joint, name in enumerate(joints):
         if _dot(name) > _FINE or joint not in linked:  # a finger's bones show its joints
-            key = (_SIDES[skeleton.side(joint)], _dot(name))
+            key = (_SIDES[skeleton.side(joint)], _dot(name), parts[joint])
             dots.setdefault(key, []).append((joint, joint))
     return tuple(
-        _Ink(np.array(strokes), colour, factor)
-        for (colour, factor), strokes in [*limbs.items(), *dots.items()]
+        _Ink(np.array(strokes), colour, factor * grown, part)
+        for (colour, factor, part), strokes in [*limbs.items(), *dots.items()]
     )
 
 
 def _dot(joint: str) -> float:
     """Return the size of a joint's dot: large on the body, smaller on the head, fine elsewhere."""
     if joint in _HEAD:
-        return 1.25
+        return _HEAD_DOT
+    if joint.endswith(("_toe", "_heel")):
+        return _FOOT
     return 1.7 if any(word in joint for word in _BODY) else _FINE
 
 
@@ -183,20 +201,51 @@ def _person(
 ) -> None:
     """Draw one person, (K, 2) fixed-point px: the dark rim of everything first, then colours."""
     seen = [ink.strokes[shown[ink.strokes].all(1)] for ink in plan]
-    for strokes, ink in zip(seen, plan, strict=True):
-        thick = ink.factor * width
+    sizes: dict[PartName, float] = {}
+    for part in {ink.part for ink in plan} - {"body"}:
+        joints = [
+            strokes.ravel() for strokes, ink in zip(seen, plan, strict=True) if ink.part == part
+        ]
+        sizes[part] = _size(fixed[np.concatenate(joints)])
+    drawn = [
+        (fixed[strokes], ink, thick)
+        for strokes, ink in zip(seen, plan, strict=True)
+        if (thick := _thickness(ink, width, sizes)) > 0
+    ]
+    for strokes, ink, thick in drawn:
         if thick < 1.5 and ink.factor == _FINE:
             continue  # rims would fill a small face or hand
         rim = 2 * max(min(thick, 1.5), 0.3 * min(thick, width))
-        _strokes(canvas, fixed[strokes], OUTLINE, thick + rim)
-    for strokes, ink in zip(seen, plan, strict=True):
-        _strokes(canvas, fixed[strokes], ink.colour, ink.factor * width)
+        _strokes(canvas, strokes, OUTLINE, thick + rim)
+    for strokes, ink, thick in drawn:
+        _strokes(canvas, strokes, ink.colour, thick)
+
+
+def _size(fixed: NDArray[np.int32]) -> float:
+    """(M, 2) fixed-point px -> px, the longer side of the box round them."""
+    return float(np.ptp(fixed, axis=0).max(initial=0)) / (1 << _SHIFT) if len(fixed) else 0.0
+
+
+def _thickness(ink: _Ink, width: float, sizes: dict[PartName, float]) -> float:
+    """Return px; 0 where a part of its size would be a blob."""
+    thick = ink.factor * width
+    if ink.part == "body":
+        face = sizes.get("face", 0.0)
+        on_face = ink.factor == _HEAD_DOT and face >= _LEAST["face"]
+        return min(thick, max(_HEAD_SHARE * face, 2.0)) if on_face else thick
+    kind = "face" if ink.part == "face" else "hand"
+    return min(thick, _SHARE[kind] * sizes[ink.part]) if sizes[ink.part] >= _LEAST[kind] else 0.0
 
 
 def _strokes(canvas: Pixels, strokes: NDArray[np.int32], colour: Colour, thick: float) -> None:
     if len(strokes):
-        least = 2 if (strokes[0, 0] == strokes[0, 1]).all() else 1  # a dot of 1 px is not drawn
-        thickness = max(least, round(thick))
+        dots = bool((strokes[0, 0] == strokes[0, 1]).all())
+        if dots and thick < 0.75:
+            x, y = ((strokes[:, 0] + (1 << _SHIFT - 1)) >> _SHIFT).T
+            inside = (x >= 0) & (y >= 0) & (x < canvas.shape[1]) & (y < canvas.shape[0])
+            canvas[y[inside], x[inside]] = colour
+            return
+        thickness = max(2 if dots else 1, round(thick))  # OpenCV draws no dot of 1 px
         cv2.polylines(canvas, list(strokes), False, colour, thickness, cv2.LINE_AA, _SHIFT)
 
 

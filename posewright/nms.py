@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, Literal, get_args, get_type_hints
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from posewright.errors import UsageError
 from posewright.files.fields import typed
-from posewright.people import Floats, Ints, People, extent
+from posewright.people import Floats, Ints, People, extent, proposal_score
 from posewright.skeletons import Skeleton
 
 __all__ = [
@@ -60,12 +61,14 @@ def box_nms(people: People, iou: float = 0.6) -> People:
     return people[box_nms_indices(people.boxes, people.box_scores, iou)]
 
 
-def oks(a: People, b: People, sigmas: ArrayLike, *, weighted: bool = False) -> Floats:
+def oks(
+    a: People, b: People, sigmas: ArrayLike, *, weighted: bool = False, weights: ArrayLike = 1
+) -> Floats:
     """Return the (N, M) object keypoint similarity of each of `a` with each of `b`.
 
     sigmas: (K,) standard deviations in units of the square root of the area, which is the mean of
     the two boxes' areas.  weighted: joints count by the product of their scores instead of equally;
-    0 where no joint counts.  Source: the COCO keypoint metric.
+    0 where no joint counts.  weights: (K,) of joints besides.  Source: the COCO keypoint metric.
     """
     gap = _bounded(a.keypoints)[:, None] - _bounded(b.keypoints)[None]  # (N, M, K, 2)
     squares = np.einsum("nmkc,nmkc->nmk", gap, gap)
@@ -74,21 +77,25 @@ def oks(a: People, b: People, sigmas: ArrayLike, *, weighted: bool = False) -> F
     squares *= (-1 / area)[..., None]
     squares *= 1 / (8 * np.square(np.asarray(sigmas, np.float32)))
     near = np.exp(squares, out=squares)
+    each = np.broadcast_to(np.asarray(weights, np.float32), near.shape[2:])
     if not weighted:
-        return np.asarray(near.sum(2) / max(near.shape[2], 1))
-    total = a.scores @ b.scores.T
-    share = np.einsum("nmk,nk,mk->nm", near, a.scores, b.scores)
+        return np.asarray((near * each).sum(2) / max(each.sum(), 1e-9))
+    scores = a.scores * each
+    total = scores @ b.scores.T
+    share = np.einsum("nmk,nk,mk->nm", near, scores, b.scores)
     return np.asarray(share / np.maximum(total, 1e-9))
 
 
 def oks_nms(people: People, skeleton: Skeleton, threshold: float = 0.9) -> People:
     """Return the people whose OKS with every better kept one is at most `threshold`, best first.
 
-    The score is box score times mean joint score.  Source: Simple Baselines (arXiv:1804.06208).
+    The score is box score times mean joint score.  A face and hands count for no more than their
+    Skeleton.weights.  Source: Simple Baselines (arXiv:1804.06208).
     """
     scores = people.box_scores * people.pose_scores
-    sigmas = skeleton.oks_sigmas
-    owner = _greedy(scores, lambda i, j: oks(people[i], people[j], sigmas) > threshold)
+    sigmas, each = skeleton.oks_sigmas, skeleton.weights
+    near = partial(oks, sigmas=sigmas, weights=each)
+    owner = _greedy(scores, lambda i, j: near(people[i], people[j]) > threshold)
     return people[_kept(owner, scores)]
 
 
@@ -234,13 +241,6 @@ def ppose_nms(people: People, settings: PPoseNMS = PPoseNMS()) -> People:
     merged = _merged(people, owner, picks, np.minimum(reach, settings.merge_reach))
     span = np.ptp(merged.keypoints, axis=1)
     return merged[2.25 * span.prod(1, dtype=np.float64) >= settings.min_area]
-
-
-def proposal_score(people: People) -> Floats:
-    """(N,) mean joint score + box score + 1.25 best joint score, AlphaPose's score; up to 3.25."""
-    if people.scores.shape[1] == 0:
-        return people.box_scores
-    return np.asarray(people.pose_scores + people.box_scores + 1.25 * people.scores.max(1))
 
 
 def _duplicates(people: People, settings: PPoseNMS, reach: Floats) -> Similar:

@@ -22,6 +22,7 @@ __all__ = [
     "Pixels",
     "Status",
     "extent",
+    "proposal_score",
     "triples",
     "xywh",
 ]
@@ -215,6 +216,13 @@ def extent(keypoints: Floats) -> Floats:
 def triples(people: People) -> Floats:
     """(N, K, 3) x, y px, score."""
     return np.concatenate([people.keypoints, people.scores[..., None]], 2)
+
+
+def proposal_score(people: People) -> Floats:
+    """(N,) mean joint score + box score + 1.25 best joint score, AlphaPose's score; up to 3.25."""
+    if people.scores.shape[1] == 0:
+        return people.box_scores
+    return np.asarray(people.pose_scores + people.box_scores + 1.25 * people.scores.max(1))
 
 
 def xywh(people: People) -> Floats:

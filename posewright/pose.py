@@ -27,6 +27,7 @@ from posewright.pipeline.loading import (
     load,
     load_beside,
     load_detector,
+    load_parts,
     misfit,
 )
 from posewright.pipeline.pipeline import Pipeline, Records
@@ -84,8 +85,10 @@ class Pose:
     RMPE, with constants fitted for the model if its file has them, else the published ones), its
     settings, "crowd" (joints are assigned among people who overlap; heatmaps only) or "none".
     refine: the file of a network that refines the joints afterwards (PoseFix).  reid: that of a
-    re-identification network, which the tracker "appearance" needs.  max_people: keep so many boxes
-    of a frame, those with the highest scores; 0 keeps all.
+    re-identification network, which the tracker "appearance" needs.  hands, face: networks of a
+    hand's or a face's joints, as model; what they find joins each person, see
+    [Parts][posewright.pipeline.parts.Parts].  max_people: keep so many boxes of a frame, those with
+    the highest scores; 0 keeps all.
     """
 
     def __init__(
@@ -104,6 +107,8 @@ class Pose:
         nms: NMS | PPoseNMS = "oks",
         refine: str | Path | None = None,
         reid: str | Path | None = None,
+        hands: str | Path | None = None,
+        face: str | Path | None = None,
         max_people: int = 0,
     ) -> None:
         for name, share in (("min_score", min_score), ("det_score", det_score or 0.0)):
@@ -111,11 +116,12 @@ class Pose:
                 raise UsageError(f"{name}={share} is not between 0 and 1")
         if min(max_people, threads) < 0:
             raise UsageError(f"max_people={max_people} or threads={threads} is negative")
-        named = (model, weights, detector, refine, reid)
+        beside = {"refine": refine, "reid": reid, "hands": hands, "face": face}
+        named = (model, weights, detector, *beside.values())
         # what this object was read from
         self.files = [Path(n) for n in named if isinstance(n, (str, Path)) and os.path.isfile(n)]
         boxes = "nanodet-g-person" if detector == "auto" else detector
-        self._named = {"model": weights or model, "detector": boxes, "refine": refine, "reid": reid}
+        self._named = {"model": weights or model, "detector": boxes, **beside}
         self._nms = nms if isinstance(nms, str) else asdict(nms)
         threads = threads or os.cpu_count() or 1
         load_next = partial(
@@ -123,13 +129,9 @@ class Pose:
         )
         network = load(model, None if weights is None else Path(weights), **load_next.keywords)
         check_pose(network, model, flip)
-        found = load_detector(detector, network, load_next)
+        found = load_detector(detector, network, load_next, det_score)
         # what the user should know before anything runs; of the detector, where it is used
         self.detector_note = misfit(network) if detector == "auto" else ""
-        if det_score is not None:
-            if found is None or not callable(found):
-                raise UsageError("det_score needs a detector network")
-            found = found.with_threshold(det_score)
         # one frame a thread keeps all cores busy to the end; other devices want large batches
         window, batch = (1, 4) if device in ("auto", "cpu") else (8, 64)
         self.embed = Embedder(load_next(reid), batch=batch, threads=threads) if reid else None
@@ -138,6 +140,7 @@ class Pose:
             found,
             duplicates(nms, network.info),
             Refiner(load_next(refine), flip=flip, batch=batch) if refine else None,
+            parts=load_parts(network, hands, face, load_next, flip=flip, batch=batch),
             flip=flip,
             min_score=min_score,
             max_people=max_people,
@@ -192,6 +195,7 @@ class Pose:
         found = {"model": pipeline.model, "detector": pipeline.detector}
         if pipeline.refine is not None:
             found["refine"] = pipeline.refine.model
+        found |= pipeline.parts.networks if pipeline.parts else {}
         if self.embed is not None:
             found["reid"] = self.embed.model
         settings: dict[str, Any] = {"min_score": pipeline.min_score, "flip": pipeline.flip}
@@ -207,8 +211,8 @@ class Pose:
 
     @property
     def skeleton(self) -> Skeleton:
-        """The joints that the model predicts."""
-        return self.model.skeleton
+        """The joints of the results: those of the model, and of hands and face where asked for."""
+        return self.pipeline.skeleton
 
     def __call__(self, source: Any, **options: Any) -> Result | list[Result]:
         """Return the result of one image, or the list of those of many; options as `predict`."""

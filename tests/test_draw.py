@@ -11,12 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from posewright.draw import LEFT, MIDDLE, PERSON_COLOURS, RIGHT, Style, draw, heatmap_overlay
+from posewright.draw import (
+    LEFT,
+    MIDDLE,
+    OUTLINE,
+    PERSON_COLOURS,
+    RIGHT,
+    Style,
+    draw,
+    heatmap_overlay,
+)
 from posewright.errors import UsageError
 from posewright.people import People
 from posewright.results import Result
-from posewright.skeletons import COCO17, Skeleton, get_skeleton
+from posewright.skeletons import COCO17, COCO133, Skeleton, get_skeleton
 from posewright.warp import Warp
+from tests.helpers.people import WHOLE
 
 Pixels = NDArray[np.uint8]
 # A person of 240 px facing the camera: the left side is on the image's right.
@@ -250,3 +260,47 @@ def test_whole_body_skeletons_show_faces_and_hands() -> None:
         who = People.of([[0, 0, 400, 400]], None, points, scores)
         picture = draw(grey(400, 400), who, skeleton, Style(thickness=8))
         assert near(picture, points[0, joint], LEFT, 3)
+
+
+def share(scale: float, part: str) -> float:
+    """Return how much of the box round a face or a left hand is drawn over."""
+    points = (WHOLE * scale + (160, 170)).astype(np.float32)
+    at = [i for i, p in enumerate(COCO133.parts) if p == part]
+    scores = np.zeros((1, 133), np.float32)
+    scores[0, at] = 0.9
+    who = People.of([[0, 0, 185 * scale, 185 * scale]], None, points[None], scores)
+    picture = draw(grey(340, 340), who, COCO133)
+    (x1, y1), (x2, y2) = points[at].min(0).astype(int), points[at].max(0).astype(int) + 1
+    return float((picture[y1:y2, x1:x2] != 128).any(2).mean())
+
+
+@pytest.mark.parametrize("part", ["face", "left_hand"])
+@pytest.mark.parametrize("scale", [0.15, 0.3, 0.5, 1.0, 1.2, 1.6])
+def test_faces_and_hands_are_no_blobs_at_any_size(scale: float, part: str) -> None:
+    drawn = share(scale, part)
+    assert drawn < {"face": 0.2, "left_hand": 0.6}[part]
+    assert (drawn > 0) == (scale >= 1)  # smaller ones are left out
+
+
+def test_the_dots_of_eyes_leave_room_for_a_face() -> None:
+    points = (WHOLE * 1.6 + (160, 170)).astype(np.float32)[None]
+    scores = np.zeros((1, 133), np.float32)
+    scores[0, 1] = 0.9
+    who = People.of([[0, 0, 300, 300]], None, points, scores)
+    alone = draw(grey(340, 340), who, COCO133)
+    scores[0, 23:91] = 0.9
+    both = draw(grey(340, 340), who.replace(scores=scores), COCO133)
+    assert near(both, points[0, 1], LEFT)
+    rims = [(np.abs(p.astype(int) - OUTLINE).max(2) < 30).sum() for p in (both, alone)]
+    assert rims[0] < 0.8 * rims[1]
+
+
+@pytest.mark.parametrize("name", ["halpe26", "vitpose25", "ap10k17", "hand21", "face106"])
+def test_every_skeleton_is_drawn(name: str) -> None:
+    skeleton = get_skeleton(name)
+    points = np.random.default_rng(1).uniform(20, 300, (1, len(skeleton), 2)).astype(np.float32)
+    who = People.of([[0, 0, 320, 320]], None, points)
+    picture = draw(grey(320, 320), who, skeleton)
+    colours = {"left": LEFT, "right": RIGHT, "middle": MIDDLE}
+    seen = [near(picture, point, colours[skeleton.side(i)], 3) for i, point in enumerate(points[0])]
+    assert np.mean(seen) > 0.8  # some lie under others

@@ -175,6 +175,21 @@ def _add_people(group: argparse._ArgumentGroup) -> None:
         help="PoseFix network (.onnx or .safetensors) that refines the estimated poses",
     )
     group.add_argument(
+        "--hands",
+        default=None,
+        metavar="NAME|FILE",
+        help=(
+            "network of the 21 joints of a hand, run on a crop of each hand whose wrist and elbow "
+            "are seen; its joints are added to each person's"
+        ),
+    )
+    group.add_argument(
+        "--face",
+        default=None,
+        metavar="NAME|FILE",
+        help="network of the 68 or 106 joints of a face, likewise on a crop round eyes and ears",
+    )
+    group.add_argument(
         "--nms",
         default="oks",
         choices=("oks", "ppose", "crowd", "none"),
@@ -256,6 +271,8 @@ def load_pose(args: argparse.Namespace, reid: str | None = None) -> Pose:
         nms=args.nms,
         refine=args.refine,
         reid=reid,
+        hands=args.hands,
+        face=args.face,
         max_people=args.max_people,
     )
 

@@ -12,6 +12,7 @@ import numpy as np
 from posewright.errors import SourceError, UsageError, counted
 from posewright.files.values import BROKEN
 from posewright.people import Doubles
+from posewright.skeletons import whole_body
 
 __all__ = [
     "WHOLE_BODY",
@@ -24,14 +25,8 @@ __all__ = [
     "keypoints_of",
 ]
 
-# How COCO-WholeBody splits its 133 joints over fields, in order.
-WHOLE_BODY = {
-    "keypoints": 17,
-    "foot_kpts": 6,
-    "face_kpts": 68,
-    "lefthand_kpts": 21,
-    "righthand_kpts": 21,
-}
+# How many of its 133 joints COCO-WholeBody has in each field, in order.
+WHOLE_BODY = {name: len(joints) for name, joints in whole_body.WHOLE_BODY.items()}
 
 
 def complete(

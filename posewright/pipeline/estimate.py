@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -16,7 +16,16 @@ from posewright.warp import Warp
 if TYPE_CHECKING:
     pass
 
-__all__ = ["Boxes", "Faults", "Spread", "WholeImage", "estimate", "estimate_all", "find_people"]
+__all__ = [
+    "Boxes",
+    "Faults",
+    "Spread",
+    "WholeImage",
+    "estimate",
+    "estimate_all",
+    "estimate_views",
+    "find_people",
+]
 
 
 Spread = Callable[..., Iterable[Any]]  # map(), or the map of a pool of threads
@@ -61,21 +70,48 @@ def estimate_all(
         for number, (frame, known) in enumerate(zip(frames, asked, strict=True))
         for warp in model.codec.warps(frame.size, known)
     ]
-    chunks = list(_chunks(jobs, batch))
-
-    def run(chunk: list[tuple[int, Warp]]) -> list[tuple[People, bool]]:
-        return _run(model, [(frames[number], warp) for number, warp in chunk], flip)
-
+    parts = estimate_views(
+        model, frames, jobs, flip=flip, batch=batch, spread=spread, faults=faults
+    )
     found: list[list[People]] = [[] for _ in frames]
-    for chunk, parts in zip(chunks, spread(run, chunks), strict=True):
-        for (number, _), (part, finite) in zip(chunk, parts, strict=True):
-            found[number].append(part)
-            if faults is not None and not finite:
-                faults[number] += 1
+    for (number, _), part in zip(jobs, parts, strict=True):
+        found[number].append(part)
     return [
         _merge(model, frame, known, parts)
         for frame, known, parts in zip(frames, asked, found, strict=True)
     ]
+
+
+def estimate_views(
+    model: Model,
+    frames: Sequence[Frame],
+    jobs: Sequence[tuple[int, Warp]],
+    *,
+    flip: bool = False,
+    batch: int = 4,
+    spread: Spread = map,
+    faults: Faults | None = None,
+) -> list[People]:
+    """Run `model` on views of frames -> the people of each view, in image pixels.
+
+    jobs: the number of the frame and the warp of each view.  batch, spread, faults: as for
+    estimate_all.
+    """
+    by_size: dict[tuple[int, int], list[int]] = {}
+    for job, (_, warp) in enumerate(jobs):
+        by_size.setdefault(warp.size, []).append(job)
+    chunks = [same[i : i + batch] for same in by_size.values() for i in range(0, len(same), batch)]
+
+    def run(chunk: list[int]) -> list[tuple[People, bool]]:
+        return _run(model, [(frames[jobs[job][0]], jobs[job][1]) for job in chunk], flip)
+
+    found: dict[int, People] = {}
+    for chunk, parts in zip(chunks, spread(run, chunks), strict=True):
+        for job, (part, finite) in zip(chunk, parts, strict=True):
+            found[job] = part
+            if faults is not None and not finite:
+                faults[jobs[job][0]] += 1
+    return [found[job] for job in range(len(jobs))]
 
 
 def find_people(
@@ -90,15 +126,6 @@ def find_people(
     if callable(detector):
         return estimate_all(detector, frames, spread=spread, batch=1, faults=faults)
     return [detector.people(frame) for frame in frames]
-
-
-def _chunks(jobs: list[tuple[int, Warp]], batch: int) -> Iterator[list[tuple[int, Warp]]]:
-    """Cut the jobs into batches of views of one size, keeping each frame's order."""
-    by_size: dict[tuple[int, int], list[tuple[int, Warp]]] = {}
-    for number, warp in jobs:
-        by_size.setdefault(warp.size, []).append((number, warp))
-    for same in by_size.values():
-        yield from (same[i : i + batch] for i in range(0, len(same), batch))
 
 
 def _run(model: Model, views: list[tuple[Frame, Warp]], flip: bool) -> list[tuple[People, bool]]:

@@ -5,18 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from posewright.codecs.base import embeds, finds_peaks, refines
 from posewright.errors import UsageError, nearest
 from posewright.nms import PPoseNMS, oks_nms, ppose_nms
 from posewright.people import People
 from posewright.pipeline.estimate import Boxes, WholeImage
+from posewright.pipeline.parts import Parts
 from posewright.runtimes import Model, load_model
 from posewright.runtimes.info import ModelInfo
 from posewright.weights import find_model
 
-__all__ = ["NMS", "check_pose", "duplicates", "load", "load_beside", "load_detector", "misfit"]
+__all__ = [
+    "NMS",
+    "check_pose",
+    "duplicates",
+    "load",
+    "load_beside",
+    "load_detector",
+    "load_parts",
+    "misfit",
+]
 
 NMS = Literal["ppose", "oks", "crowd", "none"]
 
@@ -63,18 +73,40 @@ def misfit(model: Model) -> str:
 
 
 def load_detector(
-    detector: str | Path | Boxes, model: Model, load: Callable[[str | Path], Model]
+    detector: str | Path | Boxes,
+    model: Model,
+    load: Callable[[str | Path], Model],
+    score: float | None = None,
 ) -> Model | Boxes | None:
-    if not isinstance(detector, (str, Path)):
-        return detector
+    """Return the source of boxes; score: the least one of its boxes, None for its own."""
+    found: Any = detector
     if detector == "whole-image":
-        return WholeImage()
-    if detector != "auto":
+        found = WholeImage()
+    elif detector == "auto":
+        found = load("nanodet-g-person") if model.codec.top_down else None
+    elif isinstance(detector, (str, Path)):
         found = load(detector)
         if len(found.skeleton) or found.codec.top_down:
             raise UsageError(f"{detector} is a pose model; a detector yields boxes")
-        return found
-    return load("nanodet-g-person") if model.codec.top_down else None
+    if score is None:
+        return cast("Model | Boxes | None", found)
+    if found is None or not callable(found):
+        raise UsageError("det_score needs a detector network")
+    return cast("Model", found).with_threshold(score)
+
+
+def load_parts(
+    body: Model,
+    hands: str | Path | None,
+    face: str | Path | None,
+    load: Callable[[str | Path], Model],
+    **options: Any,
+) -> Parts | None:
+    """Return what adds hands and faces to the people of `body`; None without either network."""
+    if hands is None and face is None:
+        return None
+    networks = [None if name is None else load(name) for name in (hands, face)]
+    return Parts(body.skeleton, *networks, **options)
 
 
 def duplicates(way: str | PPoseNMS, info: ModelInfo) -> Callable[[People], People] | None:

@@ -15,8 +15,10 @@ import numpy as np
 from posewright.errors import UsageError, not_finite
 from posewright.people import Frame, People, Status
 from posewright.pipeline.estimate import Boxes, Faults, Spread, estimate_all, find_people
+from posewright.pipeline.parts import Parts
 from posewright.results import Result
 from posewright.runtimes import Model
+from posewright.skeletons import Skeleton
 from posewright.trackers import Tracker
 from posewright.trackers.sequences import PerSequence
 
@@ -54,11 +56,11 @@ class Pipeline:
     sequence.  flip: average with mirrored views.
     min_score: people whose mean joint score is lower are dropped.  det_every: run the detector on
     every n-th frame only and follow the tracker's boxes in between.  refine: refines the joints of
-    the people that are kept.  estimate: how the model is run on people; `crowd.estimate_all`
-    assigns joints among those who overlap.  threads: frames processed at once, one core each.
-    window: frames per work item.  keep_images: results carry pixels.  header: what results state of
-    the run, see Result.run.  records: takes what the networks found in each window, and takes their
-    place in windows that it knows.
+    the people that are kept.  parts: adds their hands and faces.  estimate: how the model is run on
+    people; `crowd.estimate_all` assigns joints among those who overlap.  threads: frames processed
+    at once, one core each.  window: frames per work item.  keep_images: results carry pixels.
+    header: what results state of the run, see Result.run.  records: takes what the networks found
+    in each window, and takes their place in windows that it knows.
 
     Memory is bounded: at most (threads + 1) * window frames are held, whatever the source's length.
     """
@@ -67,6 +69,7 @@ class Pipeline:
     detector: Model | Boxes | None = None
     nms: Callable[[People], People] | None = None
     refine: Refine | None = None
+    parts: Parts | None = None
     tracker: Tracker | None = None
     flip: bool = False
     min_score: float = 0.0
@@ -90,6 +93,11 @@ class Pipeline:
             raise UsageError("det_every needs a detector; this model finds people by itself")
         if self.tracker is not None:
             self.tracker = PerSequence(self.tracker)
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The joints of the results: those of the model, and of hands and faces."""
+        return self.model.skeleton if self.parts is None else self.parts.skeleton
 
     def run(self, frames: Iterable[Frame]) -> Iterator[Result]:
         """Yield a result for each frame, in order; frames that could not be read pass through."""
@@ -208,26 +216,35 @@ class Pipeline:
         if self.refine is not None:
             moved = [self.refine.refined(f, p) for f, p in zip(frames, people, strict=True)]
             people, kept = [p for p, _ in moved], [count for _, count in moved]
-        states = [self._state((missed[i], failed[i], kept[i]), p) for i, p in enumerate(everybody)]
+        blind: dict[str, Faults] = {}
+        if self.parts is not None:
+            people, blind = self.parts(frames, people, spread)
+        states = [
+            self._state((missed[i], failed[i], kept[i]), {n: f[i] for n, f in blind.items()}, p)
+            for i, p in enumerate(everybody)
+        ]
         end = time.perf_counter()
         each = 1000 / max(len(frames), 1)
         speed = {"detect": (middle - start) * each, "pose": (end - middle) * each}
-        results = [self._result(frame, People.empty(self.model.skeleton), {}) for frame in window]
+        results = [self._result(frame, People.empty(self.skeleton), {}) for frame in window]
         for i, p, (status, message) in zip(good, people, states, strict=True):
             result = self._result(window[i], p, speed)
             results[i] = result.replace(status=status, message=message) if message else result
         return results
 
-    def _state(self, counts: Sequence[int], people: People) -> tuple[Status, str]:
+    def _state(
+        self, counts: Sequence[int], blind: Mapping[str, int], people: People
+    ) -> tuple[Status, str]:
         """Return status and message of a frame by the views whose outputs are not finite.
 
-        counts: of the detector, the pose model and the refiner.  Where nobody is left, nothing is
-        known of the frame: "model_error" in place of nobody.
+        counts: of the detector, the pose model and the refiner.  blind: of those of parts, by name.
+        Where nobody is left, nothing is known of the frame: "model_error" in place of nobody.
         """
         models: Any = (self.detector, self.model, self.refine and self.refine.model)
-        message = not_finite(
-            (model.info.name, count) for model, count in zip(models, counts, strict=True) if count
-        )
+        told = list(zip(models, counts, strict=True))
+        if self.parts is not None:
+            told += [(self.parts.networks[name], count) for name, count in blind.items()]
+        message = not_finite((model.info.name, count) for model, count in told if count)
         return "model_error" if message and not len(people) else "ok", message
 
     def _find(
@@ -257,7 +274,7 @@ class Pipeline:
         image = frame.image if self.keep_images and frame.status == "ok" else None
         return Result(
             people,
-            self.model.skeleton,
+            self.skeleton,
             frame.size,
             frame.name,
             frame.index,

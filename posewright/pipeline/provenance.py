@@ -93,6 +93,7 @@ def _networks(pose: Pose) -> dict[str, Any]:
         "detector": pipeline.detector and _network(pipeline.detector),
         "refine": refine and _network(refine.model),
         "reid": embed and _network(embed.model),
+        **{n: _network(m) for n, m in (pipeline.parts.networks if pipeline.parts else {}).items()},
         "nms": "crowd" if crowd else nms,
         **{name: getattr(pipeline, name) for name in ("flip", "min_score", "max_people")},
         **{name: getattr(pipeline, name) for name in ("window", "batch")},

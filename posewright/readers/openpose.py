@@ -12,15 +12,19 @@ import numpy as np
 from posewright.errors import SourceError
 from posewright.files.fields import text_of
 from posewright.files.values import BROKEN, finite, identity, load, natural, reach, skeleton_of
-from posewright.people import People
+from posewright.people import Floats, People
 from posewright.results import Result
 from posewright.skeletons import Skeleton
+from posewright.skeletons.whole_body import OPENPOSE, joined
 
 __all__ = ["read_openpose"]
 
 
 def read_openpose(folder: Path, skeleton: Skeleton | None) -> Iterator[Result]:
-    """Yield the frames of a folder; a SourceError for a file that is broken."""
+    """Yield the frames of a folder; a SourceError for a file that is broken.
+
+    Hands and faces that stand in OpenPose's own lists follow the joints of the body.
+    """
     files = sorted(folder.glob("*_keypoints.json"), key=lambda file: natural(file.name))
     if not files:
         raise SourceError(f"{folder} holds no OpenPose files (*_keypoints.json); check the name")
@@ -30,21 +34,31 @@ def read_openpose(folder: Path, skeleton: Skeleton | None) -> Iterator[Result]:
         return iter(())
     known = skeleton_of(folder, counts, skeleton) if counts else skeleton
     assert known is not None
+    lists = [
+        name
+        for name, part in OPENPOSE.items()
+        if any(name in page.lists for page in pages) and not {*part.joints} <= {*known.joints}
+    ]
+    whole = joined(known, *(OPENPOSE[name] for name in lists))
+    if len(whole) != len(known) + sum(len(OPENPOSE[name]) for name in lists):
+        whole, lists = known, []  # of joints that the body has in part, its own are kept
     pages.sort(key=lambda page: (natural(page.sequence), page.frame))
-    return (page.result(known) for page in pages)
+    return (page.result(whole, lists) for page in pages)
 
 
 class _Page:
     """An OpenPose file; its people are read again when they are asked for.
 
     source, sequence: as the file says, or what stands before the last number in its name.
-    frame: that number.  joints: how many each of its people has.
+    frame: that number.  joints: how many each of its people has.  lists: the further lists that
+    somebody has.
     """
 
     def __init__(self, file: Path, number: int) -> None:
         self._file = file
         data, poses = _poses(file)
         self.joints = {len(pose.points) for pose in poses}
+        self.lists = {name for pose in poses for name in pose.lists}
         match = re.fullmatch(r"(.*?)_?([0-9]+)_keypoints\.json", file.name)
         name, digits = (match[1], match[2]) if match else ("", str(number))
         self.frame = int(digits[-18:])
@@ -54,12 +68,12 @@ class _Page:
         except ValueError as error:
             raise SourceError(f"{file} is not an OpenPose file ({error}); write it again") from None
 
-    def result(self, skeleton: Skeleton) -> Result:
-        """Return the people of the frame."""
+    def result(self, skeleton: Skeleton, lists: list[str]) -> Result:
+        """Return the people of the frame, with the joints of those lists behind their own."""
         _, poses = _poses(self._file)
         people = People.empty(skeleton)
         if poses:
-            points = np.stack([pose.points for pose in poses])
+            points = np.stack([pose.whole(lists) for pose in poses])
             people = People.of(
                 [pose.box for pose in poses],
                 [pose.box_score for pose in poses],
@@ -71,15 +85,22 @@ class _Page:
 
 
 class _Pose:
-    """A person of an OpenPose file, checked.  points: (K, 3)."""
+    """A person of an OpenPose file, checked.  points: (K, 3).  lists: those of hands and face."""
 
     def __init__(self, person: dict[str, Any]) -> None:
         self.points = finite(person["pose_keypoints_2d"]).reshape(-1, 3)
+        lists = {n: finite(person[n]).reshape(-1, 3) for n in OPENPOSE if person.get(n)}
+        self.lists = {n: rows for n, rows in lists.items() if len(rows) == len(OPENPOSE[n])}
         self.id = identity(next(iter(person.get("person_id", ())), -1))
         box, score = person.get("box"), person.get("box_score")
         self.box = reach(self.points) if box is None else finite(box).reshape(4)
         mean = self.points[:, 2].clip(0, 1).mean() if len(self.points) else 0.0
         self.box_score = float(mean if score is None else finite(score))
+
+    def whole(self, lists: list[str]) -> Floats:
+        """(K + M, 3): the joints with those of further lists, 0 where the person has none."""
+        nothing = {name: np.zeros((len(OPENPOSE[name]), 3), np.float32) for name in lists}
+        return np.concatenate([self.points, *({**nothing, **self.lists}[n] for n in lists)])
 
 
 def _poses(file: Path) -> tuple[dict[str, Any], list[_Pose]]:

@@ -35,6 +35,7 @@ from posewright.results import Result
 from posewright.schema import FORMAT
 from posewright.schema.rows import fields, read_header, whole
 from posewright.skeletons import Skeleton
+from posewright.skeletons.whole_body import WHOLE_BODY
 
 __all__ = ["MOST_PEOPLE", "is_jsonl", "read_results"]
 
@@ -232,11 +233,19 @@ def _numbered(places: list[_Place]) -> Iterator[tuple[_Place, int]]:
 
 
 class _Person:
-    """One entry, checked.  points: (K, 3).  place: what stands for its frame."""
+    """One entry, checked.  points: (K, 3), 133 where it has lists of COCO-WholeBody.
+
+    place: what stands for its frame.
+    """
 
     def __init__(self, entry: dict[str, Any]) -> None:
         self.place = _Place.of(entry)
-        self.points = finite(entry["keypoints"]).reshape(-1, 3)
+        lists = {n: finite(entry[n]).reshape(-1, 3) for n in WHOLE_BODY if n in entry}
+        self.points = lists["keypoints"]
+        self._scores = np.concatenate(list(lists.values()))[:, 2]
+        if len(lists) > 1:  # what is absent of the 133 scores 0
+            absent = {n: np.zeros((len(joints), 3), np.float32) for n, joints in WHOLE_BODY.items()}
+            self.points = np.concatenate(list((absent | lists).values()))
         box = entry.get("bbox", entry.get("box"))
         self.box = corners(box) if box is not None else reach(self.points)
         self.box_score = self._box_score(float(finite(entry["score"])), "box" in entry)
@@ -244,7 +253,7 @@ class _Person:
 
     def _box_score(self, score: float, alphapose: bool) -> float:
         """Undo the writers' score rules, as far as it goes."""
-        scores = self.points[:, 2] if len(self.points) else np.zeros(1, np.float32)
+        scores = self._scores if len(self._scores) else np.zeros(1, np.float32)
         mean = float(scores.mean())
         if alphapose:  # mean + box + 1.25 max
             return min(max(score - mean - 1.25 * float(scores.max()), 0.0), 1.0)

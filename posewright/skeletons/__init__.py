@@ -8,7 +8,7 @@ skeleton  the kind: names, limbs, mirror pairs and sigmas
 table     those of data sets and tools, by name
 """
 
-from posewright.skeletons.skeleton import MOST_JOINTS, Skeleton, is_mirror
+from posewright.skeletons.skeleton import MOST_JOINTS, PartName, Skeleton, is_mirror
 from posewright.skeletons.table import (
     AIC14,
     AP10K17,
@@ -27,6 +27,7 @@ from posewright.skeletons.table import (
     OCHUMAN,
     POSETRACK15,
     POSETRACK17,
+    VITPOSE25,
     for_joints,
     get_skeleton,
     list_skeletons,
@@ -51,6 +52,8 @@ __all__ = [
     "OCHUMAN",
     "POSETRACK15",
     "POSETRACK17",
+    "VITPOSE25",
+    "PartName",
     "Skeleton",
     "for_joints",
     "get_skeleton",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +14,18 @@ from numpy.typing import NDArray
 from posewright.errors import nearest
 from posewright.files.fields import text_of, typed
 
-__all__ = ["MOST_JOINTS", "Skeleton", "is_mirror"]
+__all__ = ["MOST_JOINTS", "PartName", "Skeleton", "is_mirror"]
+
+PartName = Literal["body", "face", "left_hand", "right_hand", "hand"]
 
 MOST_JOINTS = 1000  # that a file may state; the largest published skeletons have about 300
+_PART_WEIGHT = 2.0  # what a face or a hand counts for, in joints of the body
+
+_FINGERS = re.compile("(?:^|_)(?:hand_root|thumb|(?:fore)?finger)")
+_FACE = re.compile(
+    "(?:^|_)(?:jaw|chin|(?:eye)?brow|contour|nose_bridge|nose_base|nostril|ala[0-9]|eye_rim|"
+    "eye_middle|lid[0-9]|lip|mouth|pupil)"
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,24 @@ class Skeleton:
         """(K,) sigmas as an array; 0.05 for each joint of a skeleton that states none."""
         return np.array(self.sigmas or [0.05] * len(self), np.float32)
 
+    @cached_property
+    def parts(self) -> tuple[PartName, ...]:
+        """K names of the parts that the joints belong to; feet are of the body."""
+        return tuple(_part(joint) for joint in self.joints)
+
+    @cached_property
+    def weights(self) -> NDArray[np.float32]:
+        """(K,) what each joint counts for where people are compared.
+
+        1 for a joint of the body; the joints of a face share 2, and so do those of a hand, so that
+        110 of the 133 joints of a whole body do not outweigh it.  1 without a body.
+        """
+        if "body" not in self.parts:
+            return np.ones(len(self), np.float32)
+        count = self.parts.count
+        each = [1.0 if p == "body" else min(_PART_WEIGHT / count(p), 1) for p in self.parts]
+        return np.array(each, np.float32)
+
     def side(self, joint: int) -> str:
         """Return "left", "right" or "middle"."""
         name = self.joints[joint]
@@ -118,3 +146,10 @@ def is_mirror(numbers: Sequence[int], joints: int) -> bool:
     return len(numbers) == joints and all(
         0 <= j < joints and numbers[j] == i for i, j in enumerate(numbers)
     )
+
+
+def _part(joint: str) -> PartName:
+    side = next((s for s in ("left", "right") if joint.startswith(s + "_")), "")
+    if _FINGERS.search(joint):
+        return "left_hand" if side == "left" else "right_hand" if side else "hand"
+    return "face" if _FACE.search(joint) else "body"

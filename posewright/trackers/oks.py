@@ -90,6 +90,7 @@ class OksTracker:
     the tracks left.  A confident person who matches no track starts one and has an id immediately.
     A track is kept `buffer` seconds without a detection, a third of that before its third
     detection.  A person's score is the geometric mean of the box score and the mean joint score.
+    In both a face and hands count for no more than their Skeleton.weights.
 
     The id is -1 for a person with a score below 0.4 who continues no track, and for a near
     duplicate of a better person of the same frame; all others have an id.  Ids count from 1.
@@ -103,6 +104,7 @@ class OksTracker:
         self._clock = Clock(fps, buffer)
         self._joints = len(skeleton)
         self._sigmas = skeleton.oks_sigmas * _TOLERANCE
+        self._weights = skeleton.weights
         self._ids = Ids()
         self.reset()
 
@@ -127,8 +129,8 @@ class OksTracker:
         kept = self._clock.reaches(self._tracks.away, frames)
         tracks = self._tracks[np.flatnonzero(kept)].moved(frames)
         if self._clock.expected(frame):
-            seen = _followed(seen, tracks.people)
-        score = _score(seen, people.scores.shape[1] > 0)
+            seen = _followed(seen, tracks.people, self._weights)
+        score = _score(seen, self._weights if people.scores.shape[1] else None)
         owner = _assigned(self._likeness(seen, tracks.people), score)
         new = self._new(seen, score, owner)
         ids = self._ids.given(np.append(tracks.people.ids, -1)[owner], new)
@@ -157,19 +159,19 @@ class OksTracker:
     def _likeness(self, a: People, b: People) -> Floats:
         """(N, M) mean of OKS and box overlap, in [0, 1]; the overlap alone without joints."""
         overlap = box_iou(a.boxes, b.boxes)
-        near = oks(a, b, self._sigmas, weighted=True)
+        near = oks(a, b, self._sigmas, weighted=True, weights=self._weights)
         joints = np.logical_and.outer(a.scores.any(1), b.scores.any(1))
         return np.asarray(overlap + _POSE * joints * (near - overlap), np.float32)
 
 
-def _followed(people: People, tracks: People) -> People:
+def _followed(people: People, tracks: People, weights: Floats) -> People:
     """Return people with the boxes to learn from, where theirs were predicted from tracks.
 
     A predicted box says nothing new.  The track's box is moved and scaled as its joints did instead
-    (by their mean and spread, weighted with their scores).
+    (by their mean and spread, weighted with their scores and `weights`, (K,)).
     """
     row, column = np.nonzero(people.ids[:, None] == tracks.ids)
-    weight = people.scores[row] * tracks.scores[column]
+    weight = people.scores[row] * tracks.scores[column] * weights
     total = weight.sum(1)
     good = total > 0
     row, column, weight = row[good], column[good], (weight / total[:, None])[good, :, None]
@@ -186,9 +188,12 @@ def _followed(people: People, tracks: People) -> People:
     return people.replace(boxes=boxes)
 
 
-def _score(people: People, posed: bool) -> Floats:
-    """(N,) geometric mean of box score and mean joint score; the box score of boxes alone."""
-    return np.sqrt(people.box_scores * people.pose_scores) if posed else people.box_scores
+def _score(people: People, weights: Floats | None) -> Floats:
+    """(N,) geometric mean of box score and weighted mean joint score; box scores without joints."""
+    if weights is None:
+        return people.box_scores
+    means = (people.scores * weights).sum(1) / max(weights.sum(), 1e-9)
+    return np.asarray(np.sqrt(people.box_scores * means))
 
 
 def _assigned(likeness: Floats, score: Floats) -> Ints:

@@ -84,6 +84,9 @@ class PoseFlowTracker:
             self._clock = Clock(1.0, float(_LINK))  # frames, however long they are
         self._scaled, self._published = scaled, published
         self._joints = len(skeleton)
+        self._weights = skeleton.weights
+        # of many points close together, the best few would all be of the face
+        self._compared = np.flatnonzero((skeleton.weights == 1) | published)
         self._ids = Ids()
         self.reset()
 
@@ -120,7 +123,8 @@ class PoseFlowTracker:
         # (N,) who starts a track where nothing links
         score = people.box_scores
         if people.scores.shape[1]:
-            score = np.sqrt(score * people.pose_scores)
+            means = (people.scores * self._weights).sum(1) / self._weights.sum()
+            score = np.sqrt(score * means)
         fresh = (owner < 0) & np.asarray((score >= _SURE) | self._published)
         ids = self._ids.given(np.append(tracks.people.ids, -1)[owner], fresh)
         if len(people) or not self._published:
@@ -144,7 +148,9 @@ class PoseFlowTracker:
         return view, pairs
 
     def _shapes(self, people: People) -> Shapes:
-        return Shapes.of(people, self._scaled, every=self._published)
+        at = self._compared
+        seen = people.replace(keypoints=people.keypoints[:, at], scores=people.scores[:, at])
+        return Shapes.of(seen, self._scaled, every=self._published)
 
     def _full(self, people: People) -> People:
         """Return people with every joint of the skeleton; of boxes only, at corners, scored 0."""

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from posewright.errors import SourceError, counted
 from posewright.files.contents import contents
 from posewright.files.names import file_name, integer_in, is_picture
 from posewright.files.paths import PathIndex
 from posewright.files.values import dumps, plain
-from posewright.people import Floats, People, triples, xywh
+from posewright.people import Floats, Ints, People, triples, xywh
 from posewright.results import Result
 from posewright.schema.rows import sequence_of
+from posewright.skeletons import Skeleton
+from posewright.skeletons.whole_body import WHOLE_BODY
 from posewright.writers import WriterOptions
 from posewright.writers.names import Sequences
 from posewright.writers.text import TextWriter
@@ -36,6 +41,9 @@ def person_scores(people: People) -> Floats:
 
 class CocoForm:
     """One entry a person: image_id, category_id, keypoints (x, y, score), score, bbox (x, y, w, h).
+
+    COCO's joints with feet, face or hands of COCO-WholeBody stand in its lists, keypoints,
+    foot_kpts, face_kpts, lefthand_kpts and righthand_kpts; all other joints in keypoints alone.
 
     image_id: by `known` where it is given, and images that are not in it are skipped; else the
     last integer in an image's name, or the number of a video's frame.  Where there is none or it
@@ -62,7 +70,7 @@ class CocoForm:
         head = self._head(result) if result.status == "ok" else None
         if head is None:
             return ""
-        texts = [dumps(head | entry) for entry in _entries(result.people)]
+        texts = [dumps(head | entry) for entry in _entries(result.people, result.skeleton)]
         before = self._comma
         self._comma = "," if texts else before
         return "".join(f"{before if i == 0 else ','}\n{text}" for i, text in enumerate(texts))
@@ -179,12 +187,24 @@ class KnownImages:
         return [(str(self._path), fault)] if self._unclear else []
 
 
-def _entries(people: People) -> Iterator[dict[str, Any]]:
+def _entries(people: People, skeleton: Skeleton) -> Iterator[dict[str, Any]]:
     """Yield what a person's entry says after its image_id."""
-    points = plain(triples(people).reshape(len(people), people.scores.shape[1] * 3))
-    rows = zip(
-        points, plain(person_scores(people)), plain(xywh(people)), people.ids.tolist(), strict=True
-    )
-    for keypoints, score, bbox, track in rows:
-        entry = {"category_id": 1, "keypoints": keypoints, "score": score, "bbox": bbox}
+    points = triples(people)
+    columns: dict[str, Any] = {
+        name: plain(points[:, joints].reshape(len(people), len(joints) * 3))
+        for name, joints in _fields(skeleton).items()
+    }
+    columns |= {"score": plain(person_scores(people)), "bbox": plain(xywh(people))}
+    for *row, track in zip(*columns.values(), people.ids.tolist(), strict=True):
+        entry = {"category_id": 1} | dict(zip(columns, row, strict=True))
         yield entry if track < 0 else entry | {"track_id": track}
+
+
+@lru_cache(maxsize=16)
+def _fields(skeleton: Skeleton) -> dict[str, Ints]:
+    """Return the numbers of the joints in each list of an entry."""
+    lists = {n: joints for n, joints in WHOLE_BODY.items() if {*joints} <= {*skeleton.joints}}
+    complete = "keypoints" in lists and sum(map(len, lists.values())) == len(skeleton)
+    if complete and len(lists) > 1:
+        return {n: np.array([skeleton[joint] for joint in lists[n]]) for n in lists}
+    return {"keypoints": np.arange(len(skeleton))}

@@ -13,7 +13,7 @@ from posewright.results import Result
 from posewright.schema.rows import sequence_of
 from posewright.writers import WriterOptions
 from posewright.writers.names import Names
-from posewright.writers.orders import Order, reorder
+from posewright.writers.orders import Order, face_and_hands, reorder
 from posewright.writers.text import PagesWriter, starts_with
 
 __all__ = ["OpenPosePage", "create"]
@@ -43,7 +43,9 @@ class OpenPosePage:
     fields a file names its `source` and `sequence` (the video or folder), by which it is read back.
     Each person has person_id [id] (-1 = none) and pose_keypoints_2d, a flat x, y, score of every
     joint in the skeleton's own order (pose2sim names its orders after the skeletons: COCO_17,
-    HALPE_26, ...) or in OpenPose's `coco18` or `body25`.  A frame without people has an empty list.
+    HALPE_26, ...) or in OpenPose's `coco18` or `body25`.  With these two, hands and face stand in
+    OpenPose's own lists, 21 joints for each hand and 70 for the face, where the skeleton has them.
+    A frame without people has an empty list.
     `box` (x1, y1, x2, y2) and `box_score`, which OpenPose lacks, let `track` work as on
     poses.jsonl.
     """
@@ -63,14 +65,12 @@ class OpenPosePage:
         return f"{name}_{result.frame:012d}_keypoints.json", content.encode()
 
     def _people(self, result: Result) -> Iterator[dict[str, Any]]:
-        points = reorder(result.people, result.skeleton, self._order)
-        columns = (
-            ([identity] for identity in result.ids.tolist()),
-            plain(points.reshape(len(points), points.shape[1] * 3)),
-            plain(result.people.boxes),
-            plain(result.people.box_scores),
-        )
-        keys = ("person_id", "pose_keypoints_2d", "box", "box_score")
-        empty: dict[str, list[float]] = {key: [] for key in _OTHERS}
-        for row in zip(*columns, strict=True):
-            yield dict(zip(keys, row, strict=True)) | empty
+        points = {"pose_keypoints_2d": reorder(result.people, result.skeleton, self._order)}
+        if self._order != "own":
+            points |= face_and_hands(result.people, result.skeleton)
+        columns: dict[str, Any] = {"person_id": ([number] for number in result.ids.tolist())}
+        columns |= {name: plain(p.reshape(len(p), p.shape[1] * 3)) for name, p in points.items()}
+        columns |= {"box": plain(result.people.boxes), "box_score": plain(result.people.box_scores)}
+        empty: dict[str, Any] = {key: [] for key in _OTHERS if key not in columns}
+        for row in zip(*columns.values(), strict=True):
+            yield dict(zip(columns, row, strict=True)) | empty

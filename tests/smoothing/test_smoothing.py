@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from posewright.errors import UsageError
 from posewright.people import People
 from posewright.results import Result
-from posewright.skeletons import COCO17
+from posewright.skeletons import COCO17, Skeleton
 from posewright.smoothing import create_smoother, parse_smoothing, smoothed
 from posewright.smoothing.filters import butterworth, savgol
 from posewright.smoothing.gaps import FILLED
@@ -428,3 +428,29 @@ def test_what_cannot_be_done_says_what_to_do() -> None:
     with pytest.raises(UsageError, match="fps"):
         create_smoother("one-euro", fps=0)
     assert create_smoother("one-euro", live=True).push(sequence(line(1))[0])  # nothing is held back
+
+
+@pytest.mark.parametrize("joints", [1, 26, 133, 165])
+@pytest.mark.parametrize("method", METHODS)
+def test_any_number_of_joints_is_smoothed_joint_by_joint(method: str, joints: int) -> None:
+    """What one joint of K becomes does not depend on K, also beside joints that are never seen."""
+    rng = np.random.default_rng(1)
+    places = rng.normal(200, 5, (40, 1, joints, 2)).astype(np.float32)
+    skeleton = Skeleton("any", tuple(f"j{i}" for i in range(joints)))
+    scores = np.full((1, joints), 0.9, np.float32)
+    scores[:, 1::2] = 0  # as those of hands that are not seen
+    frames = [
+        Result(People.of(None, None, p, scores, [1]), skeleton, (640, 480), "a.mp4", i, i / 30)
+        for i, p in enumerate(places)
+    ]
+    alone = [
+        f.replace(
+            people=f.people.replace(keypoints=f.keypoints[:, :1], scores=f.scores[:, :1]),
+            skeleton=Skeleton("one", ("j0",)),
+        )
+        for f in frames
+    ]
+    found, single = smooth(frames, method), smooth(alone, method)
+    np.testing.assert_allclose(nose(found), nose(single), atol=1e-4)
+    assert np.ptp(nose(found), 0).max() < np.ptp(nose(frames), 0).max()
+    assert all((f.scores[:, 1::2] == 0).all() for f in found)
