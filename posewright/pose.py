@@ -28,6 +28,7 @@ from posewright.pipeline.loading import (
     load_beside,
     load_detector,
     misfit,
+    named_layouts,
 )
 from posewright.pipeline.pipeline import Pipeline, Records
 from posewright.pipeline.refiner import Refiner
@@ -70,6 +71,14 @@ class Stream(Iterator[Result]):
         self.source.close()
 
 
+def _check_numbers(min_score: float, det_score: float, max_people: int, threads: int) -> None:
+    for name, share in (("min_score", min_score), ("det_score", det_score)):
+        if not 0 <= share <= 1:
+            raise UsageError(f"{name}={share} is not between 0 and 1")
+    if min(max_people, threads) < 0:
+        raise UsageError(f"max_people={max_people} or threads={threads} is negative")
+
+
 class Pose:
     """Find the joints of all people.  Immutable once loaded; several threads may use one object.
 
@@ -85,7 +94,8 @@ class Pose:
     settings, "crowd" (joints are assigned among people who overlap; heatmaps only) or "none".
     refine: the file of a network that refines the joints afterwards (PoseFix).  reid: that of a
     re-identification network, which the tracker "appearance" needs.  max_people: keep so many boxes
-    of a frame, those with the highest scores; 0 keeps all.
+    of a frame, those with the highest scores; 0 keeps all.  layout, skeleton: names, for an ONNX
+    file without metadata that does not tell; a detector's layout is that of the detector's file.
     """
 
     def __init__(
@@ -105,12 +115,10 @@ class Pose:
         refine: str | Path | None = None,
         reid: str | Path | None = None,
         max_people: int = 0,
+        layout: str = "",
+        skeleton: str = "",
     ) -> None:
-        for name, share in (("min_score", min_score), ("det_score", det_score or 0.0)):
-            if not 0 <= share <= 1:
-                raise UsageError(f"{name}={share} is not between 0 and 1")
-        if min(max_people, threads) < 0:
-            raise UsageError(f"max_people={max_people} or threads={threads} is negative")
+        _check_numbers(min_score, det_score or 0.0, max_people, threads)
         named = (model, weights, detector, refine, reid)
         # what this object was read from
         self.files = [Path(n) for n in named if isinstance(n, (str, Path)) and os.path.isfile(n)]
@@ -121,9 +129,11 @@ class Pose:
         load_next = partial(
             load_beside, runtime=runtime, device=device, precision=precision, threads=threads
         )
-        network = load(model, None if weights is None else Path(weights), **load_next.keywords)
+        of_pose, of_boxes = named_layouts(layout, detector)
+        told = {"layout": of_pose, "skeleton": skeleton} | load_next.keywords
+        network = load(model, None if weights is None else Path(weights), **told)
         check_pose(network, model, flip)
-        found = load_detector(detector, network, load_next)
+        found = load_detector(detector, network, partial(load_next, layout=of_boxes))
         # what the user should know before anything runs; of the detector, where it is used
         self.detector_note = misfit(network) if detector == "auto" else ""
         if det_score is not None:

@@ -38,7 +38,7 @@ class Input:
     """What a graph takes: memory layout, element type, colour order and normalisation."""
 
     layout: Literal["NHWC", "NCHW"] = "NHWC"
-    dtype: Literal["uint8", "float32"] = "uint8"
+    dtype: Literal["uint8", "int32", "float16", "float32"] = "uint8"
     color: Literal["RGB", "BGR"] = "RGB"
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -69,9 +69,8 @@ class Input:
         for to, channel in enumerate(order):  # one fused pass per plane; mean and std in file order
             np.multiply(views[..., channel], np.float32(1 / self.std[to]), out=planes[:, to])
             planes[:, to] -= np.float32(self.mean[to] / self.std[to])
-        return (
-            planes if self.layout == "NCHW" else np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
-        )
+        given = planes if self.layout == "NCHW" else planes.transpose(0, 2, 3, 1)
+        return np.ascontiguousarray(given, self.dtype)
 
 
 @dataclass(frozen=True)
@@ -80,6 +79,8 @@ class ModelInfo:
 
     outputs: names that the codec knows, for each output of the graph in order.
     ppose: what `posewright fit nms` has learned for it; files without take the usual constants.
+    sized: the graph has a second input, (1, 2) int64 width and height of what its outputs count
+    pixels of, and takes one view at a time.
     """
 
     name: str
@@ -92,6 +93,7 @@ class ModelInfo:
     origin: str = ""
     training_data: str = "not stated"
     ppose: PPoseNMS | None = None
+    sized: bool = False
 
     @property
     def of_people(self) -> bool:

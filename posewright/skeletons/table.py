@@ -26,6 +26,7 @@ __all__ = [
     "OCHUMAN",
     "POSETRACK15",
     "POSETRACK17",
+    "VITPOSE25",
     "for_joints",
     "get_skeleton",
     "list_skeletons",
@@ -244,6 +245,23 @@ BODY25 = _skeleton(
     "right_hip-mid_hip",
 )
 
+# easy_ViTPose's 25 (Apache-2.0): joints of COCO and COCO-WholeBody's feet with neck and mid hips in
+# an order of their own.  It publishes no sigmas; these are those of the same joints elsewhere.
+VITPOSE25 = _skeleton(
+    "vitpose25",
+    _joints(
+        "nose l_eye r_eye l_ear r_ear neck l_shoulder r_shoulder l_elbow r_elbow l_wrist r_wrist "
+        "l_hip r_hip mid_hip l_knee r_knee l_ankle r_ankle l_big_toe l_small_toe l_heel r_big_toe "
+        "r_small_toe r_heel"
+    ),
+    f"{_LEGS + _ARMS + _NECK + _EYES + _FEET} neck-nose neck-mid_hip left_hip-mid_hip "
+    "right_hip-mid_hip",
+    _numbers(
+        ".026 .025 .025 .035 .035 .026 .079 .079 .072 .072 .062 .062 .107 .107 .066 .087 .087 "
+        ".089 .089 .068 .066 .066 .092 .094 .094"
+    ),
+)
+
 # AP-10K (arXiv:2108.12617): animals, not people; sigmas as in mmpose (Apache-2.0).
 AP10K17 = _skeleton(
     "ap10k17",
@@ -275,6 +293,7 @@ _EACH = (
     FACE68,
     COCO18,
     BODY25,
+    VITPOSE25,
     POSETRACK15,
     AIC14,
     LSP14,
