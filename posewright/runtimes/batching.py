@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from posewright.errors import ModelError
 from posewright.runtimes.info import ModelInfo
 
-__all__ = ["fixed_batch", "further_inputs", "in_batches"]
+__all__ = ["batch_size", "further_inputs", "in_batches", "second_input"]
 
 MOST_VIEWS = 1024  # of a call; so many take 150 MB and more
 
 Arrays = list[NDArray[Any]]
 
 
-def fixed_batch(shape: Sequence[Any]) -> int:
+def _fixed_batch(shape: Sequence[Any]) -> int:
     """Return the batch size of a graph with an input of that shape; 0 for a dynamic one.
 
     ModelError for a batch size that would exhaust the memory: calls are padded to it.
@@ -30,10 +30,22 @@ def fixed_batch(shape: Sequence[Any]) -> int:
 
 
 def further_inputs(info: ModelInfo, views: NDArray[Any], condition: NDArray[Any] | None) -> Arrays:
-    """Return what a graph takes besides (B, h, w, 3) views: a condition, or (B, 2) their size."""
-    if info.sized:
-        return [np.tile(np.array([views.shape[2], views.shape[1]], np.int64), (len(views), 1))]
+    """Return what a graph takes besides (B, h, w, 3) views: a condition, or its second input."""
+    if info.second:
+        return [second_input(info.second, len(views), (views.shape[2], views.shape[1]))]
     return [] if condition is None else [condition]
+
+
+def second_input(name: str, count: int, size: tuple[int, int]) -> NDArray[np.int64]:
+    """Return the input of that name, see `ModelInfo.second`, for so many views of a size."""
+    if name == "orig_target_sizes":
+        return np.tile(np.array(size, np.int64), (count, 1))
+    return np.zeros(count, np.int64)
+
+
+def batch_size(info: ModelInfo, shape: Sequence[Any]) -> int:
+    """Return how many views a graph with an input of that shape takes at once; 0 for any number."""
+    return 1 if info.second == "orig_target_sizes" else _fixed_batch(shape)
 
 
 def in_batches(given: Sequence[NDArray[Any]], size: int, run: Callable[[Arrays], Arrays]) -> Arrays:

@@ -38,10 +38,13 @@ _WHOLE = Input("NHWC", "int32", "RGB")
 
 @dataclass(frozen=True)
 class Found:
-    """What a form reads of a file: its codec, number of joints and outputs' names in the codec."""
+    """What a form reads of a file: its codec, number of joints and outputs' names in the codec.
+
+    joints: None of detectors.
+    """
 
     codec: Codec
-    joints: int
+    joints: int | None
     names: tuple[str, ...]
 
 
@@ -54,7 +57,7 @@ class Form:
     Where files of two layouts look alike: views: names of the input that tell the layout; hint: a
     pattern of the file's name; differs: in what the layouts differ.  usual: sides of square views
     by a part of the file's name, where the file leaves them open.  optional: outputs that may be
-    absent, or further ones that are not read.  sized: a second input says the size of the view.
+    absent, or further ones that are not read.  second: name of a second input.
     skeletons: by number of joints, where they are not the usual.
     """
 
@@ -67,7 +70,7 @@ class Form:
     differs: str = ""
     usual: tuple[tuple[str, int], ...] = ()
     optional: frozenset[str] = frozenset()
-    sized: bool = False
+    second: str = ""
     skeletons: Mapping[int, Skeleton] = field(default_factory=dict)
 
     @property
@@ -110,7 +113,7 @@ def _vectors(size: Size, x: Shape, y: Shape, names: tuple[str, ...]) -> Found | 
 
 
 def _boxes(size: Size, outputs: Shapes) -> Found | None:
-    return Found(Boxes(size), 0, tuple(outputs)) if outputs["dets"][2] == 5 else None
+    return Found(Boxes(size), None, tuple(outputs)) if outputs["dets"][2] == 5 else None
 
 
 def _people(size: Size, outputs: Shapes) -> Found | None:
@@ -127,13 +130,13 @@ def _cells(size: Size, *strides: int) -> int:
 def _yolox(size: Size, outputs: Shapes) -> Found | None:
     (rows,) = outputs.values()
     fits = rows[1] == _cells(size, 8, 16, 32) and rows[2] > 5
-    return Found(YoloxBoxes(size), 0, ("rows",)) if fits else None
+    return Found(YoloxBoxes(size), None, ("rows",)) if fits else None
 
 
 def _nanodet(size: Size, outputs: Shapes) -> Found | None:
     (rows,), bins = outputs.values(), 8
     fits = rows[1] == _cells(size, 8, 16, 32, 64) and rows[2] > 4 * bins
-    return Found(NanodetPlus(size), 0, ("rows",)) if fits else None
+    return Found(NanodetPlus(size), None, ("rows",)) if fits else None
 
 
 def _yolo(size: Size, outputs: Shapes) -> Found | None:
@@ -161,13 +164,13 @@ def _queries(categories: bool | None) -> Callable[[Size, Shapes], Found | None]:
         other = {True: (80, 92, 366), False: (91, 92), None: (92,)}[categories]
         if shapes["boxes"][2] != 4 or classes in other:
             return None
-        return Found(QueryBoxes(size, person=int(classes == 91)), 0, names)
+        return Found(QueryBoxes(size, person=int(classes == 91)), None, names)
 
     return find
 
 
 def _scored_boxes(size: Size, outputs: Shapes) -> Found | None:
-    return Found(ScoredBoxes(size), 0, tuple(outputs)) if outputs["boxes"][2] == 4 else None
+    return Found(ScoredBoxes(size), None, tuple(outputs)) if outputs["boxes"][2] == 4 else None
 
 
 def _scored_people(size: Size, outputs: Shapes) -> Found | None:
@@ -199,6 +202,7 @@ def _maps(**codec: Any) -> Callable[[Size, Shapes], Found | None]:
     return find
 
 
+_SIZES = "orig_target_sizes"
 _640 = (("", 640),)
 _RFDETR = (("nano", 384), ("small", 512), ("base", 560), ("medium", 576), ("large", 704))
 _NMS_INSIDE = {"dets": 3, "labels": 2}
@@ -222,15 +226,19 @@ FORMS = (
     Form("nanodet-plus", _NANODET, (3,), _nanodet),
     Form("yolov8-pose", _SHARES, (3,), _yolo, usual=_640),
     Form("movenet", _WHOLE, (4,), _movenet),
-    Form(
-        "vitpose",
-        _RGB,
-        (4,),
-        _maps(refine="udp", unbiased=True),
-        views=("input_0", "pixel_values"),
-        hint="vit",
-        differs="the crop and the decoding of the maps",
-        skeletons={len(VITPOSE25): VITPOSE25},
+    *(
+        Form(
+            "vitpose",
+            _RGB,
+            (4,),
+            _maps(refine="udp", unbiased=True),
+            views=("input_0", "pixel_values"),
+            hint="vit",
+            differs="the crop and the decoding of the maps",
+            second=second,
+            skeletons={len(VITPOSE25): VITPOSE25},
+        )
+        for second in ("", "dataset_index")
     ),
     Form("heatmap", _RGB, (4,), _maps(), hint="hrnet|res(net|_?[0-9])|simple-?baseline|heatmap"),
     *(
@@ -254,7 +262,7 @@ FORMS = (
         {"labels": 2, "boxes": 3, "scores": 2},
         _scored_boxes,
         usual=_640,
-        sized=True,
+        second=_SIZES,
     ),
     Form("rfdetr", _RGB, {"dets": 3, "labels": 3}, _queries(None), optional=frozenset({"masks"})),
     Form("rfdetr-pose", _RGB, {"dets": 3, "labels": 3, "keypoints": 4}, _query_people),
@@ -267,7 +275,7 @@ FORMS = (
             hint=layout,
             differs="normalisation",
             usual=_640,
-            sized=True,
+            second=_SIZES,
         )
         for layout, taken in (("detrpose", _SHARES), ("ecpose", _RGB))
     ),

@@ -79,8 +79,9 @@ class ModelInfo:
 
     outputs: names that the codec knows, for each output of the graph in order.
     ppose: what `posewright fit nms` has learned for it; files without take the usual constants.
-    sized: the graph has a second input, (1, 2) int64 width and height of what its outputs count
-    pixels of, and takes one view at a time.
+    second: name of a second input: "orig_target_sizes", (B, 2) int64 width and height of what the
+    outputs count pixels of, in graphs that take one view at a time, or "dataset_index", (B,) int64
+    number of the data set whose joints are wanted, 0 for COCO's.
     """
 
     name: str
@@ -93,7 +94,7 @@ class ModelInfo:
     origin: str = ""
     training_data: str = "not stated"
     ppose: PPoseNMS | None = None
-    sized: bool = False
+    second: str = ""
 
     @property
     def of_people(self) -> bool:

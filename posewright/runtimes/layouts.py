@@ -76,14 +76,14 @@ def infer_info(path: Path, layout: str, graph: Graph, skeleton: str = "") -> Mod
     axes = [axis for shape in graph.outputs.values() for axis in shape[1:]]
     closed = all(isinstance(axis, int) for axis in axes) and all(graph.outputs.values())
     outputs = graph.outputs if closed else graph.run(size)
-    fits = [form for form in possible if form.may_be(outputs)]
+    fits = [form for form in possible if all(outputs.values()) and form.may_be(outputs)]
     read = [(form, form.find(size, outputs)) for form in fits]
     found = {form: what for form, what in read if what is not None}
     if not found:
         raise _unknown(path, graph, layout, outputs)
     form = _one(path, graph, list(found))
     joints, what = NO_JOINTS, found[form]
-    if what.joints:
+    if what.joints is not None:
         joints = _skeleton(path, form, what.joints, skeleton)
     elif skeleton:
         raise UsageError(f"{path} is a detector, which has no joints; remove skeleton {skeleton}")
@@ -94,14 +94,15 @@ def infer_info(path: Path, layout: str, graph: Graph, skeleton: str = "") -> Mod
         replace(form.input, dtype=ELEMENTS[graph.element]),
         what.names,
         origin=f"not stated; layout {form.layout}",
-        sized=form.sized,
+        second=form.second,
     )
 
 
 def _takes(form: Form, graph: Graph) -> bool:
     """Tell whether a form's images fit the inputs; open axes may be anything."""
-    shape, further = graph.view, list(graph.inputs)[1:]
-    if len(shape) != 4 or further != (["orig_target_sizes"] if form.sized else []):
+    shape, further = graph.view, list(graph.types.items())[1:]
+    wanted = [(form.second, "tensor(int64)")] if form.second else []
+    if len(shape) != 4 or further != wanted:
         return False
     channels = shape[1 if form.input.layout == "NCHW" else 3]
     return ELEMENTS.get(graph.element) in form.dtypes and (

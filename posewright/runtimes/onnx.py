@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from posewright.codecs.base import Codec
 from posewright.errors import MissingError, ModelError, UsageError, near, nearest
-from posewright.runtimes.batching import fixed_batch, further_inputs, in_batches
+from posewright.runtimes.batching import batch_size, further_inputs, in_batches, second_input
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 from posewright.runtimes.layouts import ELEMENTS, Graph, infer_info
 from posewright.runtimes.weightcheck import has_nan, without_numbers
@@ -103,8 +103,7 @@ class OnnxModel:
             return outputs
 
         try:
-            batch = 1 if self.info.sized else fixed_batch(inputs[0].shape)
-            arrays = in_batches(given, batch, run)
+            arrays = in_batches(given, batch_size(self.info, inputs[0].shape), run)
         except Exception as error:  # onnxruntime's own errors derive from nothing narrower
             raise ModelError(
                 f"{self.info.name} failed on an input of shape {views.shape}: {error}"
@@ -137,9 +136,8 @@ def _run_blank(path: Path, session: Any, size: tuple[int, int]) -> dict[str, tup
     """Return the shapes of the outputs for one black view of a size."""
     (image, *further), outputs = _ports(session)
     shape = (1, *size[::-1], 3) if image.shape[-1] == 3 else (1, 3, *size[::-1])
-    feed = {image.name: np.zeros(shape, ELEMENTS[image.type])} | {
-        p.name: np.array([size]) for p in further
-    }
+    feed = {image.name: np.zeros(shape, ELEMENTS[image.type])}
+    feed |= {port.name: second_input(port.name, 1, size) for port in further}
     try:
         arrays = session.run(None, feed)
     except Exception as error:  # onnxruntime's own errors derive from nothing narrower

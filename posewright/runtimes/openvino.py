@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from posewright.codecs.base import Codec, gives_coordinates
 from posewright.errors import MissingError, ModelError, near
 from posewright.files.contents import open_regular
-from posewright.runtimes.batching import fixed_batch, further_inputs, in_batches
+from posewright.runtimes.batching import batch_size, further_inputs, in_batches
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 from posewright.runtimes.onnx import open_unoptimised, read_info
 from posewright.runtimes.weightcheck import has_nan, without_numbers
@@ -111,9 +111,7 @@ class OpenVinoModel:
             model = core.read_model(path)
             names = info.outputs or tuple(port.get_any_name() for port in model.outputs)
             views = model.inputs[0].get_partial_shape()[0]
-            batch = fixed_batch([views.get_length()]) if views.is_static else 0
-            if info.sized:
-                batch = 1
+            batch = batch_size(info, [views.get_length()] if views.is_static else [])
             compiled = core.compile_model(_with_normalisation(model, info), "CPU", config)
             broken = _has_nan(model) or (path.suffix != ".xml" and has_nan(path))
             return cls(info, compiled, names, precision, batch, broken)

@@ -25,15 +25,15 @@ def network(
     *,
     dtype: str = "float32",
     colour: float = 0.0,
-    sized: bool = False,
+    second: str = "",
     axes: Mapping[str, Sequence[Any]] | None = None,
 ) -> Path:
     """Write a graph whose outputs are `outputs` (1, ...), once for each view; return its path.
 
     colour: the mean of each channel of the input times this is added to an output's first numbers.
-    dtype: of the input; half precision applies to the outputs as well.  sized: there is a second
-    input, `orig_target_sizes`, by which arrays whose last axis is 2 or 4 and that are called
-    boxes or keypoints are multiplied.  axes: shapes that are declared instead of the real ones.
+    dtype: of the input; half precision applies to the outputs as well.  second: name of a second
+    input: boxes and keypoints are multiplied by `orig_target_sizes`, (B, 2) width and height, and
+    all numbers by 1 + `dataset_index`, (B,).  axes: shapes that are declared instead of the real.
     """
     channels_last = dtype == "int32"
     nodes = [
@@ -53,12 +53,20 @@ def network(
             f"{key}_shape": np.array([-1, *value.shape[1:]]),
         }
         kind = "float16" if dtype == "float16" and value.dtype == np.float32 else str(value.dtype)
+        if second == "dataset_index":
+            nodes += [
+                helper.make_node("Cast", [second], [f"{key}_c"], to=T.FLOAT),
+                helper.make_node("Unsqueeze", [f"{key}_c", "one"], [f"{key}_d"]),
+                helper.make_node("Add", [f"{key}_d", "unit"], [f"{key}_index"]),
+            ]
+            constants |= {"one": np.array([1]), "unit": np.float32(1)}
         steps = [
             ("Pad", ["tint", f"{key}_pads"], {}),
             ("Add", [f"{key}_value"], {}),
+            *([("Mul", [f"{key}_index"], {})] if second == "dataset_index" else []),
             ("Reshape", [f"{key}_shape"], {}),
         ]
-        if sized and key in ("boxes", "keypoints"):
+        if second == "orig_target_sizes" and key in ("boxes", "keypoints"):
             repeats = np.array([1] * (value.ndim - 1) + [value.shape[-1] // 2])
             size = np.array([-1, *[1] * (value.ndim - 2), 2])
             constants |= {f"{key}_repeats": repeats, f"{key}_size": size}
@@ -78,8 +86,9 @@ def network(
         shape = (axes or {}).get(key, [view[0], *value.shape[1:]])
         declared.append(helper.make_tensor_value_info(key, _TYPES[kind], shape))
     given = [helper.make_tensor_value_info(name, _TYPES[dtype], view)]
-    if sized:
-        given.append(helper.make_tensor_value_info("orig_target_sizes", T.INT64, [view[0], 2]))
+    if second:
+        axis = [view[0], 2] if second == "orig_target_sizes" else [view[0]]
+        given.append(helper.make_tensor_value_info(second, T.INT64, axis))
     stored = [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()]
     graph = helper.make_graph(nodes, "small", given, declared, stored)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)

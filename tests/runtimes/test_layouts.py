@@ -194,7 +194,7 @@ AMBIGUOUS = {
             "labels": np.zeros((1, 9), np.int64),
             "keypoints": np.zeros((1, 9, 17, 2), np.float32),
         },
-        {"name": "images", "sized": True},
+        {"name": "images", "second": "orig_target_sizes"},
     ),
 }
 
