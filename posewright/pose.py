@@ -29,6 +29,7 @@ from posewright.pipeline.loading import (
     load_detector,
     load_parts,
     misfit,
+    named_layouts,
 )
 from posewright.pipeline.pipeline import Pipeline, Records
 from posewright.pipeline.refiner import Refiner
@@ -71,6 +72,14 @@ class Stream(Iterator[Result]):
         self.source.close()
 
 
+def _check_numbers(min_score: float, det_score: float, max_people: int, threads: int) -> None:
+    for name, share in (("min_score", min_score), ("det_score", det_score)):
+        if not 0 <= share <= 1:
+            raise UsageError(f"{name}={share} is not between 0 and 1")
+    if min(max_people, threads) < 0:
+        raise UsageError(f"max_people={max_people} or threads={threads} is negative")
+
+
 class Pose:
     """Find the joints of all people.  Immutable once loaded; several threads may use one object.
 
@@ -88,7 +97,8 @@ class Pose:
     re-identification network, which the tracker "appearance" needs.  hands, face: networks of a
     hand's or a face's joints, as model; what they find joins each person, see
     [Parts][posewright.pipeline.parts.Parts].  max_people: keep so many boxes of a frame, those with
-    the highest scores; 0 keeps all.
+    the highest scores; 0 keeps all.  layout, skeleton: names, for an ONNX file without metadata
+    that does not tell; a detector's layout is that of the detector's file.
     """
 
     def __init__(
@@ -110,12 +120,10 @@ class Pose:
         hands: str | Path | None = None,
         face: str | Path | None = None,
         max_people: int = 0,
+        layout: str = "",
+        skeleton: str = "",
     ) -> None:
-        for name, share in (("min_score", min_score), ("det_score", det_score or 0.0)):
-            if not 0 <= share <= 1:
-                raise UsageError(f"{name}={share} is not between 0 and 1")
-        if min(max_people, threads) < 0:
-            raise UsageError(f"max_people={max_people} or threads={threads} is negative")
+        _check_numbers(min_score, det_score or 0.0, max_people, threads)
         beside = {"refine": refine, "reid": reid, "hands": hands, "face": face}
         named = (model, weights, detector, *beside.values())
         # what this object was read from
@@ -127,9 +135,12 @@ class Pose:
         load_next = partial(
             load_beside, runtime=runtime, device=device, precision=precision, threads=threads
         )
-        network = load(model, None if weights is None else Path(weights), **load_next.keywords)
+        of_pose, of_boxes = named_layouts(layout, detector)
+        told = {"layout": of_pose, "skeleton": skeleton} | load_next.keywords
+        network = load(model, None if weights is None else Path(weights), **told)
         check_pose(network, model, flip)
-        found = load_detector(detector, network, load_next, det_score)
+        boxing = partial(load_next, layout=of_boxes)
+        found = load_detector(detector, network, boxing, det_score)
         # what the user should know before anything runs; of the detector, where it is used
         self.detector_note = misfit(network) if detector == "auto" else ""
         # one frame a thread keeps all cores busy to the end; other devices want large batches

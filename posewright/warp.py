@@ -64,11 +64,23 @@ class Warp:
         return cls(np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]]]), size)
 
     @classmethod
-    def letterbox(cls, image_size: tuple[int, int], size: tuple[int, int], fill: int = 114) -> Warp:
-        """Return the view of a whole image: scaled to fit `size`, top left, the rest filled."""
+    def letterbox(
+        cls,
+        image_size: tuple[int, int],
+        size: tuple[int, int],
+        fill: int = 114,
+        *,
+        centred: bool = False,
+    ) -> Warp:
+        """Return the view of a whole image: scaled to fit `size`, top left, the rest filled.
+
+        centred: in the middle instead, the margins whole pixels.
+        """
         scale = min(size[0] / image_size[0], size[1] / image_size[1])
         shift = (scale - 1) / 2  # the image's outer edge, at -0.5, stays at -0.5
-        return cls(np.array([[scale, 0, shift], [0, scale, shift]]), size, fill)
+        spare = [v - round(i * scale) for v, i in zip(size, image_size, strict=True)]
+        left, top = (shift + n // 2 if centred else shift for n in spare)
+        return cls(np.array([[scale, 0, left], [0, scale, top]]), size, fill)
 
     def image(
         self, image: NDArray[np.uint8], out: NDArray[np.uint8] | None = None

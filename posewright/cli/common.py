@@ -73,6 +73,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_networks(group: argparse._ArgumentGroup) -> None:
+    from posewright.weights import LAYOUTS
+
     group.add_argument(
         "-m",
         "--model",
@@ -100,6 +102,24 @@ def _add_networks(group: argparse._ArgumentGroup) -> None:
             "person detector: an embedded network, an .onnx file (rtmdet:FILE or "
             "yolox:FILE), or whole-image for one person per image (default: the embedded "
             "detector)"
+        ),
+    )
+    group.add_argument(
+        "--layout",
+        default="",
+        metavar="NAME",
+        help=(
+            "layout of an .onnx file without metadata, of -m or, for a detector's layout, of -d, "
+            f"where the file does not tell: {', '.join(LAYOUTS)}"
+        ),
+    )
+    group.add_argument(
+        "--skeleton",
+        default="",
+        metavar="NAME",
+        help=(
+            "skeleton of the .onnx file of -m, if it has no metadata and its number of joints "
+            "means another one: ap10k17, halpe26, coco133 ..."
         ),
     )
 
@@ -274,6 +294,8 @@ def load_pose(args: argparse.Namespace, reid: str | None = None) -> Pose:
         hands=args.hands,
         face=args.face,
         max_people=args.max_people,
+        layout=args.layout,
+        skeleton=args.skeleton,
     )
 
 

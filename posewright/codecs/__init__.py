@@ -19,6 +19,10 @@ yolox         YOLOX-Pose and RTMO
 dekr          DEKR
 adaptivepose  AdaptivePose
 movenet       MoveNet, single and multi
+points        MoveNet's official graphs
+listed        RTMO's and YOLO's graphs that list people
+queries       transformers: D-FINE, RT-DETR, RF-DETR, DETRPose
+grid_boxes    the detectors YOLOX and NanoDet-Plus
 embedding     features for re-identification
 stated        the fields that a model file states, checked
 """

@@ -27,6 +27,7 @@ __all__ = [
     "embeds",
     "finds_peaks",
     "finite_views",
+    "gives_coordinates",
     "like",
     "lists_people",
     "logit",
@@ -147,6 +148,11 @@ def finds_peaks(codec: Codec) -> TypeGuard[PeaksCodec]:
 def lists_people(codec: Codec) -> TypeGuard[ListingCodec]:
     """Tell whether a codec's outputs list people, those of equal scores in any order."""
     return codec.task == "people" and not codec.mirrors
+
+
+def gives_coordinates(codec: Codec) -> bool:
+    """Tell whether a network outputs coordinates, which bf16 would round, rather than maps."""
+    return bool(getattr(codec, "coordinates", False))
 
 
 def condition_shape(codec: Codec, joints: int) -> tuple[int, int, int] | None:

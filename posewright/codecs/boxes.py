@@ -88,6 +88,7 @@ class Boxes:
     task: ClassVar[Task] = "boxes"
     top_down: ClassVar[bool] = False
     mirrors: ClassVar[bool] = False
+    coordinates: ClassVar[bool] = True
     input_size: tuple[int, int] = (640, 640)
     threshold: float = 0.3
     iou: float = 0.7

@@ -21,7 +21,7 @@ from posewright.people import Floats, People
 from posewright.skeletons import Skeleton
 from posewright.warp import Warp
 
-__all__ = ["RTMO", "YoloxPose"]
+__all__ = ["RTMO", "YoloxPose", "cells"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class YoloxPose:
     @property
     def locations(self) -> Floats:
         """(N, 3) x, y in view px and stride of each cell."""
-        return _cells(self.input_size, self.strides, False)
+        return cells(self.input_size, self.strides, False)
 
     def warps(self, image_size: tuple[int, int], people: People | None) -> list[Warp]:
         """Return the letterbox view of the whole image."""
@@ -63,9 +63,9 @@ class YoloxPose:
 
         ModelError: another number of cells than `input_size` has.
         """
-        cells = self.locations
-        view, cell, (box, score, points, seen) = proposals(outputs, len(cells), self.threshold)
-        box, points = _from_strides(box, points, cells[cell])
+        grid = self.locations
+        view, cell, (box, score, points, seen) = proposals(outputs, len(grid), self.threshold)
+        box, points = _from_strides(box, points, grid[cell])
         found, views = (box, score, points, seen), len(outputs["cls"])
         return picked(view, found, views, self.input_size, self.iou, self.max_people)
 
@@ -102,7 +102,7 @@ class RTMO:
     @property
     def locations(self) -> Floats:
         """(N, 3) x, y in view px of the middle and stride of each cell, row by row."""
-        return _cells(self.input_size, self.strides, True)
+        return cells(self.input_size, self.strides, True)
 
     def warps(self, image_size: tuple[int, int], people: People | None) -> list[Warp]:
         """Return the letterbox view of the whole image."""
@@ -141,21 +141,21 @@ class RTMO:
 
 
 @lru_cache(maxsize=16)
-def _cells(size: tuple[int, int], strides: tuple[int, ...], middle: bool) -> Floats:
+def cells(size: tuple[int, int], strides: tuple[int, ...], middle: bool) -> Floats:
     """Return (N, 3) x, y and stride of the cells' first pixels or, where asked, middles."""
     levels = []
     for stride in strides:
         y, x = np.indices((size[1] // stride, size[0] // stride)).reshape(2, -1) * stride
         shift = (stride - 1) / 2 if middle else 0
         levels.append(np.stack([x + shift, y + shift, np.full(len(x), stride)], 1))
-    cells = np.concatenate(levels).astype(np.float32)
-    cells.flags.writeable = False
-    return cells
+    grid = np.concatenate(levels).astype(np.float32)
+    grid.flags.writeable = False
+    return grid
 
 
-def _from_strides(box: Floats, points: Floats, cells: Floats) -> tuple[Floats, Floats]:
+def _from_strides(box: Floats, points: Floats, grid: Floats) -> tuple[Floats, Floats]:
     """(M, 4), (M, K, 2) in strides, (M, 3) cells -> (M, 4) x1, y1, x2, y2 and (M, K, 2) in px."""
-    place, stride = cells[:, :2], cells[:, 2:]
+    place, stride = grid[:, :2], grid[:, 2:]
     with np.errstate(over="ignore"):
         centre, half = box[:, :2] * stride + place, np.exp(box[:, 2:]) * stride / 2
     boxes = np.concatenate([centre - half, centre + half], 1)

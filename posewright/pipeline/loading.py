@@ -15,7 +15,7 @@ from posewright.pipeline.estimate import Boxes, WholeImage
 from posewright.pipeline.parts import Parts
 from posewright.runtimes import Model, load_model
 from posewright.runtimes.info import ModelInfo
-from posewright.weights import find_model
+from posewright.weights import LAYOUTS, find_model
 
 __all__ = [
     "NMS",
@@ -26,6 +26,7 @@ __all__ = [
     "load_detector",
     "load_parts",
     "misfit",
+    "named_layouts",
 ]
 
 NMS = Literal["ppose", "oks", "crowd", "none"]
@@ -45,11 +46,25 @@ def check_pose(network: Model, model: str | Path, flip: bool) -> None:
         )
 
 
-def load(name: str | Path, weights: Path | None = None, **options: Any) -> Model:
+def load(name: str | Path, weights: Path | None = None, layout: str = "", **options: Any) -> Model:
     if weights is not None:
-        return load_model(name, weights=weights, **options)
-    path, layout = find_model(name)
-    return load_model(path, layout=layout, **options)
+        return load_model(name, weights=weights, layout=layout, **options)
+    path, prefix = find_model(name)
+    if prefix and layout not in ("", prefix):
+        raise UsageError(f"{name} names the layout {prefix}, and the option {layout}; remove one")
+    return load_model(path, layout=layout or prefix, **options)
+
+
+def named_layouts(layout: str, detector: str | Path | Boxes) -> tuple[str, str]:
+    """Return what `layout` says of the pose model and of the detector.
+
+    UsageError: a detector's layout where no detector's file is given.
+    """
+    if LAYOUTS.get(layout) != "boxes":
+        return layout, ""
+    if not isinstance(detector, (str, Path)) or detector in ("auto", "whole-image"):
+        raise UsageError(f"{layout} is the layout of a detector; give its file with -d (detector=)")
+    return "", layout
 
 
 def load_beside(name: str | Path, **options: Any) -> Model:

@@ -101,11 +101,12 @@ def _networks(pose: Pose) -> dict[str, Any]:
 
 
 def _network(model: Model | Any) -> str:
-    """Return name, runtime, precision and threshold; of a source of boxes its kind."""
+    """Return name, runtime, precision, skeleton, origin, threshold; of boxes their kind."""
     if not callable(model):
         return type(model).__name__
     name, *rest = str(model.runtime).split()
     words = [model.info.name, name, *rest[1:]]  # without the version, which the machine tells
+    words += [model.skeleton.name, model.info.origin]
     threshold = getattr(model.codec, "threshold", None)
     return " ".join(words) + ("" if threshold is None else f" threshold {threshold:g}")
 

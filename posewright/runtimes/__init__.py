@@ -2,11 +2,12 @@
 `__call__(views (B, h, w, 3) uint8 RGB) -> {name: array}`.
 
 info         what a model file says of itself
-layouts      files that say nothing, as mmdeploy writes them
+layouts      files that say nothing: which published layout they have
+forms        the published layouts
 onnx         onnxruntime
 openvino     OpenVINO
 torch        networks of the zoo
-batching     graphs with a fixed batch size
+batching     calls of graphs with a fixed batch size, and with further inputs
 weightcheck  NaN in the weights of ONNX files
 """
 
@@ -81,16 +82,18 @@ def load_model(
     path: Path | str,
     *,
     layout: str = "",
+    skeleton: str = "",
     weights: Path | None = None,
     runtime: Runtime = "auto",
     device: str = "auto",
     precision: Precision = "auto",
     threads: int = 1,
 ) -> Model:
-    """Open a network: an ONNX file with our metadata or in a layout that mmdeploy publishes, a
-    posewright .safetensors file, or a network of the zoo by name with `weights`.
+    """Open a network: an ONNX file with our metadata or in a published layout, a posewright
+    .safetensors file, or a network of the zoo by name with `weights`.
 
-    layout: "rtmpose", "rtmdet" or "yolox", for a file without metadata whose name does not tell.
+    layout, skeleton: names, for an ONNX file without metadata that does not tell; the layouts are
+    those of docs/add-a-model.md.
     runtime: "auto" uses OpenVINO where it is installed and the device is a CPU.  precision: "auto"
     uses bf16 in OpenVINO where the processor supports it.  threads: number of concurrent calls.
     Errors: UsageError (unknown option), MissingError (runtime or device not available), ModelError.
@@ -98,6 +101,8 @@ def load_model(
     for word, known in ((runtime, get_args(Runtime)), (precision, get_args(Precision))):
         if word not in known:
             raise UsageError(f"{word!r} is not one of {', '.join(known)}{nearest(word, known)}")
+    if (layout or skeleton) and Path(path).suffix != ".onnx":
+        raise UsageError(f"{path} is no .onnx file without metadata; remove layout and skeleton")
     if Path(path).suffix == ".xml":
         return _openvino_ir(Path(path), runtime, device, precision, threads)
     if runtime == "torch" or Path(path).suffix != ".onnx":
@@ -114,10 +119,12 @@ def load_model(
     if _choose(runtime, device, precision) == "openvino":
         from posewright.runtimes.openvino import OpenVinoModel
 
-        return OpenVinoModel.load(path, layout=layout, precision=precision, threads=threads)
+        return OpenVinoModel.load(
+            path, layout=layout, skeleton=skeleton, precision=precision, threads=threads
+        )
     from posewright.runtimes.onnx import OnnxModel
 
-    return OnnxModel.load(path, layout=layout, device=device)
+    return OnnxModel.load(path, layout=layout, skeleton=skeleton, device=device)
 
 
 def _openvino_ir(path: Path, runtime: str, device: str, precision: str, threads: int) -> Model:

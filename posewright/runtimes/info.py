@@ -39,7 +39,7 @@ class Input:
     """What a graph takes: memory layout, element type, colour order and normalisation."""
 
     layout: Literal["NHWC", "NCHW"] = "NHWC"
-    dtype: Literal["uint8", "float32"] = "uint8"
+    dtype: Literal["uint8", "int32", "float16", "float32"] = "uint8"
     color: Literal["RGB", "BGR"] = "RGB"
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -70,9 +70,8 @@ class Input:
         for to, channel in enumerate(order):  # one fused pass per plane; mean and std in file order
             np.multiply(views[..., channel], np.float32(1 / self.std[to]), out=planes[:, to])
             planes[:, to] -= np.float32(self.mean[to] / self.std[to])
-        return (
-            planes if self.layout == "NCHW" else np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
-        )
+        given = planes if self.layout == "NCHW" else planes.transpose(0, 2, 3, 1)
+        return np.ascontiguousarray(given, self.dtype)
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,9 @@ class ModelInfo:
 
     outputs: names that the codec knows, for each output of the graph in order.
     ppose: what `posewright fit nms` has learned for it; files without take the usual constants.
+    second: name of a second input: "orig_target_sizes", (B, 2) int64 width and height of what the
+    outputs count pixels of, in graphs that take one view at a time, or "dataset_index", (B,) int64
+    number of the data set whose joints are wanted, 0 for COCO's.
     """
 
     name: str
@@ -93,6 +95,7 @@ class ModelInfo:
     origin: str = ""
     training_data: str = "not stated"
     ppose: PPoseNMS | None = None
+    second: str = ""
 
     @property
     def of_people(self) -> bool:

@@ -1,39 +1,35 @@
-"""Files without metadata: layouts that mmdeploy publishes, recognised by inputs and outputs.
+"""Files without metadata: published layouts, recognised by their inputs and outputs.
 
-RTMPose, RTMW, DWPose and the hand and face networks: input (B, 3, h, w), outputs simcc_x
-(B, K, w * split) and simcc_y (B, K, h * split).  RTMDet and YOLOX: dets (B, N, 5) and labels (B,
-N), and masks, which are ignored.
+The forms stand in `forms`.  Names of outputs, numbers of axes and lengths tell them apart; where
+two fit, the file's name or the layout that the user names decides.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from posewright.codecs import Boxes, SimCC
 from posewright.codecs.stated import MOST_PIXELS
 from posewright.errors import ModelError, UsageError, nearest
-from posewright.runtimes.info import NO_JOINTS, Input, ModelInfo
-from posewright.skeletons import AP10K17, Skeleton, for_joints
+from posewright.runtimes.forms import FORMS, Form, Shape, Shapes, Size
+from posewright.runtimes.info import NO_JOINTS, ModelInfo
+from posewright.skeletons import AP10K17, Skeleton, for_joints, get_skeleton
+from posewright.weights import LAYOUTS
 
-__all__ = ["Graph", "infer_info"]
-
-# mean and std as mmpose, mmdet and mmyolo configure them, in the colour order that the graph takes
-_IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
-_LAYOUTS = {
-    "rtmpose": Input("NCHW", "float32", "RGB", *_IMAGENET),
-    "rtmdet": Input("NCHW", "float32", "BGR", _IMAGENET[0][::-1], _IMAGENET[1][::-1]),
-    "yolox": Input("NCHW", "float32", "BGR"),
-}
-_DETECTOR_OUTPUTS = {"dets", "labels", "masks"}
+__all__ = ["ELEMENTS", "Graph", "infer_info"]
 
 _LONGEST = 4096  # px of a view's side, as files with metadata may state
-
-Shape = Sequence[Any]
-Shapes = Mapping[str, Shape]
+# element types of images, by the names that onnxruntime has for them
+ELEMENTS: dict[str, Literal["float32", "float16", "int32", "uint8"]] = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(int32)": "int32",
+    "tensor(uint8)": "uint8",
+}
+_ANIMALS = re.compile("ap-?10k|apt-?36k")
 
 
 @dataclass(frozen=True)
@@ -48,84 +44,130 @@ class Graph:
     inputs: Shapes
     outputs: Shapes
     types: Mapping[str, str]
-    run: Callable[[tuple[int, int]], Shapes]
+    run: Callable[[Size], Shapes]
+
+    @property
+    def view(self) -> Shape:
+        """The shape of the first input."""
+        return next(iter(self.inputs.values()), ())
+
+    @property
+    def element(self) -> str:
+        """The type of the first input."""
+        return next(iter(self.types.values()), "")
 
 
-def infer_info(path: Path, layout: str, graph: Graph) -> ModelInfo:
-    """Return the metadata inferred for a file without any; ModelError: its layout is unknown.
+def infer_info(path: Path, layout: str, graph: Graph, skeleton: str = "") -> ModelInfo:
+    """Return the metadata inferred for a file without any.
 
-    RTMDet and YOLOX differ in normalisation only, which the file does not tell: the layout, or
-    else the file's name, does.
+    layout, skeleton: names that decide where the file does not.  ModelError: an unknown layout, or
+    one of several.  UsageError: unknown names, or names that do not fit the file.
     """
-    if layout and layout not in _LAYOUTS:
-        raise UsageError(f"no layout {layout!r}{nearest(layout, _LAYOUTS)}; {sorted(_LAYOUTS)}")
-    names = set(graph.outputs)
-    simcc = {"simcc_x", "simcc_y"} == names and layout in ("", "rtmpose")
-    detector = "dets" in names and names <= _DETECTOR_OUTPUTS and layout != "rtmpose"
-    if not _takes_pictures(graph) or not (simcc or detector):
-        raise _unknown(path, graph)
-    size = _view_size(path, next(iter(graph.inputs.values())))
+    if layout and layout not in LAYOUTS:
+        known = ", ".join(LAYOUTS)
+        raise UsageError(f"no layout {layout!r}{nearest(layout, LAYOUTS)}; known: {known}")
+    forms = [form for form in FORMS if layout in ("", form.layout) and _takes(form, graph)]
+    possible = [form for form in forms if form.may_be(graph.outputs)]
+    if not possible:
+        raise _unknown(path, graph, layout)
+    size = _view_size(path, graph.view, possible)
     # The graph runs once where an axis but the batch is open.  The joint axis of published
     # RTMPose files is: their heads flatten under an open batch.
     axes = [axis for shape in graph.outputs.values() for axis in shape[1:]]
     closed = all(isinstance(axis, int) for axis in axes) and all(graph.outputs.values())
     outputs = graph.outputs if closed else graph.run(size)
-    if simcc:
-        return _rtmpose(path, size, graph, outputs)
-    return _detector(path, size, graph, outputs, layout)
+    fits = [form for form in possible if all(outputs.values()) and form.may_be(outputs)]
+    read = [(form, form.find(size, outputs)) for form in fits]
+    found = {form: what for form, what in read if what is not None}
+    if not found:
+        raise _unknown(path, graph, layout, outputs)
+    form = _one(path, graph, list(found))
+    joints, what = NO_JOINTS, found[form]
+    if what.joints is not None:
+        joints = _skeleton(path, form, what.joints, skeleton)
+    elif skeleton:
+        raise UsageError(f"{path} is a detector, which has no joints; remove skeleton {skeleton}")
+    return ModelInfo(
+        path.stem,
+        what.codec,
+        joints,
+        replace(form.input, dtype=ELEMENTS[graph.element]),
+        what.names,
+        origin=f"not stated; layout {form.layout}",
+        second=form.second,
+    )
 
 
-def _takes_pictures(graph: Graph) -> bool:
-    """Tell whether the only input is float32 (B, 3, h, w); open axes may be anything."""
-    shapes = list(graph.inputs.values())
-    if len(shapes) != 1 or set(graph.types.values()) != {"tensor(float)"}:
+def _takes(form: Form, graph: Graph) -> bool:
+    """Tell whether a form's images fit the inputs; open axes may be anything."""
+    shape, further = graph.view, list(graph.types.items())[1:]
+    wanted = [(form.second, "tensor(int64)")] if form.second else []
+    if len(shape) != 4 or further != wanted:
         return False
-    return len(shapes[0]) == 4 and (shapes[0][1] == 3 or not isinstance(shapes[0][1], int))
+    channels = shape[1 if form.input.layout == "NCHW" else 3]
+    return ELEMENTS.get(graph.element) in form.dtypes and (
+        channels == 3 or not isinstance(channels, int)
+    )
 
 
-def _rtmpose(path: Path, size: tuple[int, int], graph: Graph, outputs: Shapes) -> ModelInfo:
-    x, y = list(outputs["simcc_x"]), list(outputs["simcc_y"])
-    alike = len(x) == len(y) == 3 and x[1] == y[1] and x[2] * size[1] == y[2] * size[0] > 0
-    if not alike:
-        raise _unknown(path, graph, outputs)
-    codec = SimCC(input_size=size, split=x[2] / size[0])
-    names = tuple({"simcc_x": "x", "simcc_y": "y"}[n] for n in outputs)
-    return ModelInfo(path.stem, codec, _skeleton(path, x[1]), _LAYOUTS["rtmpose"], names)
+def _one(path: Path, graph: Graph, forms: Sequence[Form]) -> Form:
+    """Return the form of the only layout that fits, or that the input's or file's name tells."""
+    view, stem = next(iter(graph.inputs)), path.stem.lower()
+    tests: list[Callable[[Form], bool]] = [
+        lambda form: True,
+        lambda form: view in form.views,
+        lambda form: bool(form.hint) and re.search(form.hint, stem) is not None,
+    ]
+    for test in tests:
+        chosen = [form for form in forms if test(form)]
+        if len({form.layout for form in chosen}) == 1:
+            return chosen[0]
+    known = sorted({form.layout for form in forms})
+    differ = next((form.differs for form in forms if form.differs), "decoding")
+    prefixed = _either([f"{name}:{path.name}" for name in known])
+    raise ModelError(
+        f"{path}: it may be of the layouts {_either(known)}, which differ only in {differ}; "
+        f"specify which with --layout, or with {prefixed}"
+    )
 
 
-def _skeleton(path: Path, joints: int) -> Skeleton:
-    """Return the skeleton of that many joints; an animal's where the file's name says AP-10K."""
-    if joints == len(AP10K17) and re.search("ap-?10k", path.stem.lower()):
+def _either(names: Sequence[str]) -> str:
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _skeleton(path: Path, form: Form, joints: int, name: str) -> Skeleton:
+    """Return the named skeleton, else that of so many joints.
+
+    An animal's where the file's name says AP-10K or APT-36K.
+    """
+    if name:
+        chosen = get_skeleton(name)
+        if len(chosen) != joints:
+            raise UsageError(
+                f"{path} has {joints} joints, but the skeleton {name} has {len(chosen)}; name "
+                "another"
+            )
+        return chosen
+    if joints == len(AP10K17) and _ANIMALS.search(path.stem.lower()):
         return AP10K17
-    skeleton = for_joints(joints)
+    skeleton = form.skeletons.get(joints) or for_joints(joints)
     if skeleton is None:
         raise ModelError(
-            f"{path}: no skeleton is known for {joints} joints; export it with posewright, whose "
-            "files name their joints"
+            f"{path}: no skeleton is known for {joints} joints; name one with --skeleton, or "
+            "export the file with posewright, whose files name their joints"
         )
     return skeleton
 
 
-def _detector(
-    path: Path, size: tuple[int, int], graph: Graph, outputs: Shapes, layout: str
-) -> ModelInfo:
-    wanted = {"dets": (3, 5), "labels": (2, None)}
-    for name, (rank, last) in wanted.items():
-        shape = list(outputs.get(name, ()))
-        if shape and (len(shape) != rank or last not in (None, shape[-1])):
-            raise _unknown(path, graph, outputs)
-    kind = _LAYOUTS[layout or _named(path)]
-    return ModelInfo(path.stem, Boxes(input_size=size), NO_JOINTS, kind, tuple(outputs))
-
-
-def _unknown(path: Path, graph: Graph, outputs: Shapes | None = None) -> ModelError:
+def _unknown(path: Path, graph: Graph, layout: str, outputs: Shapes | None = None) -> ModelError:
     """Return the error that shows what the graph takes and gives, and what is read."""
     inputs = ", ".join(f"{k} {_axes(v)} {graph.types[k]}" for k, v in graph.inputs.items())
     given = ", ".join(f"{k} {_axes(v)}" for k, v in (outputs or graph.outputs).items())
+    wanted = f"no file of the layout {layout}" if layout else "an unknown layout"
     return ModelError(
-        f"{path}: no posewright metadata, and an unknown layout: inputs {inputs}; outputs {given}. "
-        "Files without metadata are read as RTMPose (simcc_x and simcc_y) or as RTMDet and YOLOX "
-        "of mmdeploy (dets [B, N, 5] and labels); export others with posewright"
+        f"{path}: no posewright metadata, and {wanted}: inputs {inputs}; outputs {given}. "
+        f"Files without metadata are read in the layouts {', '.join(LAYOUTS)} (see "
+        "docs/add-a-model.md); export others with posewright"
     )
 
 
@@ -133,16 +175,22 @@ def _axes(shape: Shape) -> str:
     return f"[{', '.join(str(axis) for axis in shape)}]"
 
 
-def _view_size(path: Path, shape: Shape) -> tuple[int, int]:
-    """Return (width, height) of a graph's input (B, 3, h, w), from its name where it is open.
+def _view_size(path: Path, shape: Shape, forms: Sequence[Form]) -> Size:
+    """Return (width, height) of a graph's input, from its name or form where it is open.
 
     ModelError for sides that no view has: they decide how much memory a run takes.
     """
+    high, wide = shape[2:] if forms[0].input.layout == "NCHW" else shape[1:3]
     named = re.search(r"(\d{2,4})x(\d{2,4})", path.stem)  # height x width, as mmpose names files
-    if all(isinstance(n, int) for n in shape[2:]):
-        size = int(shape[3]), int(shape[2])
+    stem = path.stem.lower()
+    likely = [form for form in forms if form.hint and re.search(form.hint, stem)] or forms
+    usual = [side for form in likely for name, side in form.usual if name in stem]
+    if isinstance(high, int) and isinstance(wide, int):
+        size = wide, high
     elif named:
         size = int(named[2]), int(named[1])
+    elif usual:
+        size = usual[0], usual[0]
     else:
         raise ModelError(
             f"{path}: the input is {list(shape)}, so its size is unknown; put HEIGHTxWIDTH "
@@ -154,14 +202,3 @@ def _view_size(path: Path, shape: Shape) -> tuple[int, int]:
             f"than {MOST_PIXELS:,} pixels; export it again"
         )
     return size
-
-
-def _named(path: Path) -> str:
-    found = [name for name in ("rtmdet", "yolox") if name in path.stem.lower()]
-    if len(found) != 1:
-        raise ModelError(
-            f"{path}: RTMDet and YOLOX files differ only in normalisation; specify which it is "
-            "with "
-            f"rtmdet:{path.name} or yolox:{path.name}"
-        )
-    return found[0]

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from posewright.codecs.base import Codec
 from posewright.errors import MissingError, ModelError, UsageError, near, nearest
-from posewright.runtimes.batching import fixed_batch, in_batches
+from posewright.runtimes.batching import batch_size, further_inputs, in_batches, second_input
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
-from posewright.runtimes.layouts import Graph, infer_info
+from posewright.runtimes.layouts import ELEMENTS, Graph, infer_info
 from posewright.runtimes.weightcheck import has_nan, without_numbers
 from posewright.skeletons import Skeleton
 
@@ -67,7 +67,9 @@ class OnnxModel:
         return replace(self, info=self.info.with_threshold(score))
 
     @classmethod
-    def load(cls, path: Path, *, layout: str = "", device: str = "auto") -> OnnxModel:
+    def load(
+        cls, path: Path, *, layout: str = "", skeleton: str = "", device: str = "auto"
+    ) -> OnnxModel:
         """Open a file on a device; a device that is missing is an error, never a fallback."""
         name = "cpu" if device == "auto" else device
         if name not in _PROVIDERS:
@@ -85,13 +87,13 @@ class OnnxModel:
             raise MissingError(
                 f"{provider} did not start, and onnxruntime would fall back to the cpu"
             )
-        return cls(read_info(path, session, layout), session, has_nan(path))
+        return cls(read_info(path, session, layout, skeleton), session, has_nan(path))
 
     def __call__(
         self, views: NDArray[np.uint8], condition: NDArray[np.float32] | None = None
     ) -> dict[str, NDArray[Any]]:
         """(B, h, w, 3) uint8 RGB -> the arrays that the codec documents."""
-        given = [self.info.input.prepare(views), *([] if condition is None else [condition])]
+        given = [self.info.input.prepare(views), *further_inputs(self.info, views, condition)]
         inputs = self.session.get_inputs()
         names = self.info.outputs or tuple(o.name for o in self.session.get_outputs())
 
@@ -101,7 +103,7 @@ class OnnxModel:
             return outputs
 
         try:
-            arrays = in_batches(given, fixed_batch(inputs[0].shape), run)
+            arrays = in_batches(given, batch_size(self.info, inputs[0].shape), run)
         except Exception as error:  # onnxruntime's own errors derive from nothing narrower
             raise ModelError(
                 f"{self.info.name} failed on an input of shape {views.shape}: {error}"
@@ -109,16 +111,21 @@ class OnnxModel:
         return dict(zip(names, without_numbers(arrays) if self.broken else arrays, strict=True))
 
 
-def read_info(path: Path, session: Any, layout: str = "") -> ModelInfo:
-    """Return the metadata of a file, or what its inputs and outputs tell."""
+def read_info(path: Path, session: Any, layout: str = "", skeleton: str = "") -> ModelInfo:
+    """Return the metadata of a file, or what its inputs and outputs tell.
+
+    layout, skeleton: of a file without metadata; a UsageError for one that has its own.
+    """
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if text is not None:
+        given = {"layout": layout, "skeleton": skeleton}
+        if named := [f"{key} {word}" for key, word in given.items() if word]:
+            raise UsageError(f"{path} states its layout and skeleton; remove {named[0]}")
         return ModelInfo.from_json(text, path)
     inputs, outputs = ({p.name: p.shape for p in ports} for ports in _ports(session))
     types = {i.name: i.type for i in session.get_inputs()}
-    return infer_info(
-        path, layout, Graph(inputs, outputs, types, partial(_run_blank, path, session))
-    )
+    graph = Graph(inputs, outputs, types, partial(_run_blank, path, session))
+    return infer_info(path, layout, graph, skeleton)
 
 
 def _ports(session: Any) -> tuple[Any, Any]:
@@ -126,10 +133,13 @@ def _ports(session: Any) -> tuple[Any, Any]:
 
 
 def _run_blank(path: Path, session: Any, size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the outputs for one black view (1, 3, h, w) in float32."""
-    inputs, outputs = _ports(session)
+    """Return the shapes of the outputs for one black view of a size."""
+    (image, *further), outputs = _ports(session)
+    shape = (1, *size[::-1], 3) if image.shape[-1] == 3 else (1, 3, *size[::-1])
+    feed = {image.name: np.zeros(shape, ELEMENTS[image.type])}
+    feed |= {port.name: second_input(port.name, 1, size) for port in further}
     try:
-        arrays = session.run(None, {inputs[0].name: np.zeros((1, 3, *size[::-1]), np.float32)})
+        arrays = session.run(None, feed)
     except Exception as error:  # onnxruntime's own errors derive from nothing narrower
         raise ModelError(f"{path} failed on a blank input of {size}: {error}") from error
     return {port.name: array.shape for port, array in zip(outputs, arrays, strict=True)}

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posewright.codecs.base import Codec
+from posewright.codecs.base import Codec, gives_coordinates
 from posewright.errors import MissingError, ModelError, near
 from posewright.files.contents import open_regular
-from posewright.runtimes.batching import fixed_batch, in_batches
-from posewright.runtimes.info import METADATA_KEY, Input, ModelInfo
+from posewright.runtimes.batching import batch_size, further_inputs, in_batches
+from posewright.runtimes.info import METADATA_KEY, ModelInfo
 from posewright.runtimes.onnx import open_unoptimised, read_info
 from posewright.runtimes.weightcheck import has_nan, without_numbers
 from posewright.skeletons import Skeleton
@@ -79,16 +79,24 @@ class OpenVinoModel:
 
     @classmethod
     def load(
-        cls, path: Path, *, layout: str = "", precision: str = "auto", threads: int = 1
+        cls,
+        path: Path,
+        *,
+        layout: str = "",
+        skeleton: str = "",
+        precision: str = "auto",
+        threads: int = 1,
     ) -> OpenVinoModel:
         """Compile a file for `threads` concurrent calls, one core each."""
         core = the_core()
         if path.suffix == ".xml":
             info = _ir_info(core, path)
         else:
-            info = read_info(path, open_unoptimised(path), layout)
+            info = read_info(path, open_unoptimised(path), layout, skeleton)
         if precision == "auto":
-            precision = "bf16" if has_bf16() else "fp32"
+            # in bf16 a coordinate of 500 is rounded to 2 px
+            fast = has_bf16() and not gives_coordinates(info.codec)
+            precision = "bf16" if fast else "fp32"
         elif precision == "bf16" and not has_bf16():
             raise MissingError("this processor does not support bf16; use --precision fp32")
         config = {
@@ -103,8 +111,8 @@ class OpenVinoModel:
             model = core.read_model(path)
             names = info.outputs or tuple(port.get_any_name() for port in model.outputs)
             views = model.inputs[0].get_partial_shape()[0]
-            batch = fixed_batch([views.get_length()]) if views.is_static else 0
-            compiled = core.compile_model(_with_normalisation(model, info.input), "CPU", config)
+            batch = batch_size(info, [views.get_length()] if views.is_static else [])
+            compiled = core.compile_model(_with_normalisation(model, info), "CPU", config)
             broken = _has_nan(model) or (path.suffix != ".xml" and has_nan(path))
             return cls(info, compiled, names, precision, batch, broken)
         except _REFUSED as error:
@@ -114,7 +122,7 @@ class OpenVinoModel:
         self, views: NDArray[np.uint8], condition: NDArray[np.float32] | None = None
     ) -> dict[str, NDArray[Any]]:
         """(B, h, w, 3) uint8 RGB -> the arrays that the codec documents."""
-        given: list[NDArray[Any]] = [views] if condition is None else [views, condition]
+        given = [views, *further_inputs(self.info, views, condition)]
         try:
             arrays = in_batches(given, self.batch, self._infer)
         except _REFUSED as error:
@@ -162,16 +170,24 @@ def has_bf16() -> bool:
     return "BF16" in the_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def _with_normalisation(model: Any, spec: Input) -> Any:
+def _with_normalisation(model: Any, info: ModelInfo) -> Any:
     """Put layout, colour order and normalisation into a graph that leaves them to the caller."""
+    spec = info.input
     if spec.raw:
         return model
+    port = model.inputs[0]
+    shape, channels = port.get_partial_shape(), spec.layout.index("C")
+    if shape[channels].is_dynamic:  # which normalisation needs; such views have one size
+        width, height = info.codec.input_size
+        sides = {"C": 3, "H": height, "W": width}
+        model.reshape({port: [shape[0], *(sides[axis] for axis in spec.layout[1:])]})
     steps = ov.preprocess.PrePostProcessor(model)
-    steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
-    steps.input().tensor().set_color_format(ov.preprocess.ColorFormat.RGB)
-    steps.input().model().set_layout(ov.Layout(spec.layout))
-    chain = steps.input().preprocess().convert_element_type(ov.Type.f32)
+    image = steps.input(0)
+    image.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
+    image.tensor().set_color_format(ov.preprocess.ColorFormat.RGB)
+    image.model().set_layout(ov.Layout(spec.layout))
+    chain = image.preprocess().convert_element_type(ov.Type.f32)
     if spec.color == "BGR":
         chain = chain.convert_color(ov.preprocess.ColorFormat.BGR)
-    chain.mean(list(spec.mean)).scale(list(spec.std))
+    chain.mean(list(spec.mean)).scale(list(spec.std)).convert_element_type(port.element_type)
     return steps.build()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from posewright.errors import ModelError, UsageError, near, nearest_network
 
-__all__ = ["EMBEDDED", "Embedded", "find_model"]
+__all__ = ["EMBEDDED", "LAYOUTS", "Embedded", "find_model"]
 
 _HERE = Path(__file__).parent
 
@@ -50,7 +50,24 @@ EMBEDDED = {
         ),
     )
 }
-_LAYOUT_PREFIXES = ("rtmpose", "rtmdet", "yolox")
+# of files without metadata: what runtimes/forms.py recognises, and what its networks find
+LAYOUTS = {
+    "rtmpose": "pose",
+    "rtmw3d": "pose",
+    "rtmo": "pose",
+    "vitpose": "pose",
+    "heatmap": "pose",
+    "movenet": "pose",
+    "yolov8-pose": "pose",
+    "detrpose": "pose",
+    "ecpose": "pose",
+    "rfdetr-pose": "pose",
+    "rtmdet": "boxes",
+    "yolox": "boxes",
+    "nanodet-plus": "boxes",
+    "dfine": "boxes",
+    "rfdetr": "boxes",
+}
 _SUFFIXES = (".onnx", ".safetensors", ".xml")
 
 
@@ -63,7 +80,7 @@ def find_model(name: str | Path) -> tuple[Path, str]:
     if text in EMBEDDED:
         return EMBEDDED[text].path, ""
     prefix, colon, rest = text.partition(":")
-    layout, path = (prefix, rest) if colon and prefix in _LAYOUT_PREFIXES else ("", text)
+    layout, path = (prefix, rest) if colon and prefix in LAYOUTS else ("", text)
     if os.path.isfile(path):  # False, too, for names that no file can have
         return Path(path), layout
     if layout or os.path.dirname(path) or os.path.splitext(path)[1] in _SUFFIXES:

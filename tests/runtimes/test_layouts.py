@@ -1,7 +1,8 @@
-"""Files without metadata: the published layouts with open axes, and layouts that are not read."""
+"""Files without metadata: open axes, layouts that are not read, and files that may be two."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,10 +14,11 @@ import pytest
 from posewright import Pose
 from posewright.cli import main
 from posewright.codecs import SimCC
-from posewright.errors import ModelError
+from posewright.errors import ModelError, UsageError
 from posewright.people import Frame, People
 from posewright.pipeline.estimate import estimate
 from posewright.runtimes import load_model
+from tests.helpers.layouts import network
 
 RUNTIMES = ("onnxruntime", "openvino")
 
@@ -120,29 +122,32 @@ def test_pose_and_detector_as_published(tmp_path: Path) -> None:
     assert result.keypoints.shape == (1, 17, 2)  # type: ignore[union-attr]
 
 
-REFUSED: dict[str, Callable[[Path], Path]] = {
-    "rfdetr": lambda path: write(
+def rfdetr(path: Path) -> Path:
+    """What was once taken for mmdeploy's dets [B, N, 5]."""
+    return write(
         path,
         "(float[1,3,64,64] input) => (float[1,300,4] dets, float[1,300,91] labels)",
         "dets = RandomUniform <shape = [1, 300, 4]> () "
         "labels = RandomUniform <shape = [1, 300, 91]> ()",
-    ),
-    "rfdetr_of_open_axes": lambda path: detector(path, 4),
-    "rtmo": lambda path: write(
+    )
+
+
+REFUSED: dict[str, Callable[[Path], Path]] = {
+    "boxes_of_four_numbers": lambda path: detector(path, 4),
+    "movenet_of_four_numbers": lambda path: write(
         path,
-        "(float[batch,3,64,64] input) => (float[batch,N,5] dets, float[batch,N,17,3] keypoints)",
-        "dets = RandomUniform <shape = [1, 9, 5]> () "
-        "keypoints = RandomUniform <shape = [1, 9, 17, 3]> ()",
+        "(int32[1,64,64,3] input) => (float[1,1,17,4] output_0)",
+        "output_0 = RandomUniform <shape = [1, 1, 17, 4]> ()",
     ),
-    "movenet": lambda path: write(
+    "two_inputs": lambda path: write(
         path,
-        "(int32[1,64,64,3] input) => (float[1,1,17,3] output_0)",
-        "output_0 = RandomUniform <shape = [1, 1, 17, 3]> ()",
+        "(float[1,3,64,64] input, float[1] more) => (float[1,9,5] dets)",
+        "dets = RandomUniform <shape = [1, 9, 5]> ()",
     ),
-    "vitpose": lambda path: write(
+    "grey_images": lambda path: write(
         path,
-        "(float[b,3,256,192] input_0) => (float[b,17,64,48] output_0)",
-        "output_0 = RandomUniform <shape = [1, 17, 64, 48]> ()",
+        "(float[b,1,256,192] input) => (float[b,17,64,48] output)",
+        "output = RandomUniform <shape = [1, 17, 64, 48]> ()",
     ),
     "simcc_of_two_numbers_of_joints": lambda path: simcc(path, 17, 256, 192, y_joints=16),
     "simcc_of_doubles": lambda path: write(
@@ -159,7 +164,8 @@ REFUSED: dict[str, Callable[[Path], Path]] = {
 def test_other_layouts_are_refused_in_one_line(tmp_path: Path, runtime: str, name: str) -> None:
     path = REFUSED[name](tmp_path / f"{name}.onnx")
     for layout in ("", "rtmpose", "rtmdet", "yolox"):
-        with pytest.raises(ModelError, match="unknown layout: inputs input") as caught:
+        wanted = f"no file of the layout {layout}" if layout else "an unknown layout"
+        with pytest.raises(ModelError, match=f"{wanted}: inputs input") as caught:
             load_model(path, layout=layout, runtime=runtime)
         assert "\n" not in str(caught.value)
 
@@ -167,9 +173,99 @@ def test_other_layouts_are_refused_in_one_line(tmp_path: Path, runtime: str, nam
 def test_the_command_line_refuses_them_with_exit_code_4(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = REFUSED["rfdetr"](tmp_path / "rfdetr_m.onnx")
+    path = rfdetr(tmp_path / "rfdetr_m.onnx")
     assert main(["predict", "nowhere.jpg", "-d", f"rtmdet:{path}", "-o", str(tmp_path)]) == 4
     assert "dets [1, 300, 4], labels [1, 300, 91]" in capsys.readouterr().err
+
+
+AMBIGUOUS = {
+    "rtmdet or yolox": ({"dets": np.zeros((1, 9, 5), np.float32)}, {}),
+    "heatmap or vitpose": ({"output": np.zeros((1, 17, 16, 16), np.float32)}, {}),
+    "dfine or rfdetr": (
+        {
+            "logits": np.zeros((1, 9, 5), np.float32),
+            "pred_boxes": np.zeros((1, 9, 4), np.float32),
+        },
+        {},
+    ),
+    "detrpose or ecpose": (
+        {
+            "scores": np.zeros((1, 9), np.float32),
+            "labels": np.zeros((1, 9), np.int64),
+            "keypoints": np.zeros((1, 9, 17, 2), np.float32),
+        },
+        {"name": "images", "second": "orig_target_sizes"},
+    ),
+}
+
+
+@pytest.mark.parametrize("names", sorted(AMBIGUOUS))
+def test_a_file_that_may_be_two_says_which_and_what_decides(tmp_path: Path, names: str) -> None:
+    outputs, options = AMBIGUOUS[names]
+    path = network(tmp_path / "end2end.onnx", outputs, **options)
+    with pytest.raises(ModelError, match=f"layouts {names}, which differ") as caught:
+        load_model(path, runtime="onnxruntime")
+    first, second = names.split(" or ")
+    assert f"--layout, or with {first}:end2end.onnx or {second}:end2end.onnx" in str(caught.value)
+    found = [load_model(path, layout=one, runtime="onnxruntime").info for one in (first, second)]
+    assert [info.origin.split()[-1] for info in found] == [first, second]
+    assert (found[0].input, found[0].codec) != (found[1].input, found[1].codec)
+    renamed = path.rename(tmp_path / f"my_{first if first != 'heatmap' else 'hrnet'}_s.onnx")
+    assert load_model(renamed, runtime="onnxruntime").info.origin == found[0].origin
+
+
+def predict(*options: object) -> int:
+    return main(["predict", *map(str, options), "--save", "jsonl", "--runtime", "onnxruntime"])
+
+
+def test_layout_and_skeleton_of_the_command_line(
+    tmp_path: Path, people_jpg: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pose = simcc(tmp_path / "end2end_256x192.onnx", 17, 256, 192)
+    boxes = detector(tmp_path / "end2end.onnx")
+    told = ["-m", pose, "-d", boxes, "--min-score", 0]
+    assert predict(people_jpg, *told, "-o", tmp_path / "untold") == 4
+    assert "rtmdet or yolox" in capsys.readouterr().err
+    out = tmp_path / "told"
+    assert predict(people_jpg, *told, "--layout", "yolox", "--skeleton", "ap10k17", "-o", out) == 0
+    header = json.loads((out / "poses.jsonl").read_text().splitlines()[0])
+    assert "left_front_paw" in json.dumps(header)
+    assert predict(people_jpg, *told, "--layout", "rtmpose", "-o", tmp_path / "pose") == 4
+    assert "rtmdet or yolox" in capsys.readouterr().err
+
+
+WRONG = {
+    "no layout 'rtmpos'; did you mean 'rtmpose'?; known: rtmpose, rtmw3d": [
+        "-m",
+        "{pose}",
+        "--layout",
+        "rtmpos",
+    ],
+    "no skeleton 'halpe2'; did you mean 'halpe26'": ["-m", "{pose}", "--skeleton", "halpe2"],
+    "has 17 joints, but the skeleton halpe26 has 26": ["-m", "{pose}", "--skeleton", "halpe26"],
+    "states its layout and skeleton; remove layout rtmpose": ["--layout", "rtmpose"],
+    "states its layout and skeleton; remove skeleton coco17": ["--skeleton", "coco17"],
+    "rtmdet is the layout of a detector; give its file": ["-m", "{pose}", "--layout", "rtmdet"],
+    "names the layout vitpose, and the option rtmpose": (
+        ["-m", "vitpose:{pose}", "--layout", "rtmpose"]
+    ),
+}
+
+
+@pytest.mark.parametrize("said", sorted(WRONG))
+def test_options_that_do_not_fit_are_usage_errors(
+    tmp_path: Path, people_jpg: Path, capsys: pytest.CaptureFixture[str], said: str
+) -> None:
+    pose = simcc(tmp_path / "rtmpose_256x192.onnx", 17, 256, 192)
+    options = [word.format(pose=pose) for word in WRONG[said]]
+    assert predict(people_jpg, *options, "-o", tmp_path / "out") == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_detector_has_no_skeleton_to_name(tmp_path: Path) -> None:
+    path = detector(tmp_path / "yolox.onnx")
+    with pytest.raises(UsageError, match="is a detector, which has no joints"):
+        load_model(path, skeleton="coco17", runtime="onnxruntime")
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
