@@ -23,6 +23,7 @@ from posewright.pipeline.header import used, with_settings
 from posewright.pipeline.loading import (
     NMS,
     check_pose,
+    chosen,
     duplicates,
     load,
     load_beside,
@@ -73,25 +74,29 @@ class Stream(Iterator[Result]):
 class Pose:
     """Find the joints of all people.  Immutable once loaded; several threads may use one object.
 
-    model: an embedded name, the path of an ONNX file ("rtmpose:FILE" for a file whose name does not
-    tell its layout) or of a posewright .safetensors file, or a network of the zoo with weights.
-    weights: the file of its weights.  detector: as model, or "whole-image", or "auto" for the
-    embedded one (none for a model that finds people by itself).  runtime, device, precision: see
-    [load_model][posewright.runtimes.load_model]; they apply to each network: with "torch", further
-    .onnx files run as with "auto".  threads: processors to use, 0 = all.  flip: average with the
-    mirrored view (flip test), which doubles the work.  min_score: drop people whose mean joint
-    score is lower.  det_score: drop boxes below it.  nms: "oks" (OKS-NMS), "ppose" (pose NMS of
-    RMPE, with constants fitted for the model if its file has them, else the published ones), its
-    settings, "crowd" (joints are assigned among people who overlap; heatmaps only) or "none".
-    refine: the file of a network that refines the joints afterwards (PoseFix).  reid: that of a
-    re-identification network, which the tracker "appearance" needs.  max_people: keep so many boxes
-    of a frame, those with the highest scores; 0 keeps all.
+    model: a name of `posewright models list`, which is downloaded once, the path of an ONNX file
+    ("rtmpose:FILE" for a file whose name does not tell its layout) or of a posewright .safetensors
+    file, or a network of the zoo with weights.  mode, body: in place of the model, a published pose
+    network and its detector: "lightweight", "balanced" (default) or "performance", for 17 joints
+    (default), 26, 133 or "hand".  weights: the file of the model's weights.  detector: as model, or
+    "whole-image", or "auto" for the embedded one (none for a model that finds people by itself).
+    runtime, device, precision: see [load_model][posewright.runtimes.load_model]; they apply to each
+    network: with "torch", further .onnx files run as with "auto".  threads: processors to use, 0 =
+    all.  flip: average with the mirrored view (flip test), which doubles the work.  min_score: drop
+    people whose mean joint score is lower.  det_score: drop boxes below it.  nms: "oks" (OKS-NMS),
+    "ppose" (pose NMS of RMPE, with constants fitted for the model if its file has them, else the
+    published ones), its settings, "crowd" (joints are assigned among people who overlap; heatmaps
+    only) or "none". refine: the file of a network that refines the joints afterwards (PoseFix).
+    reid: that of a re-identification network, which the tracker "appearance" needs.  max_people:
+    keep so many boxes of a frame, those with the highest scores; 0 keeps all.
     """
 
     def __init__(
         self,
         model: str | Path = "movenet-thunder",
         *,
+        mode: str | None = None,
+        body: str | int | None = None,
         weights: str | Path | None = None,
         detector: str | Path | Boxes = "auto",
         runtime: Runtime = "auto",
@@ -111,6 +116,7 @@ class Pose:
                 raise UsageError(f"{name}={share} is not between 0 and 1")
         if min(max_people, threads) < 0:
             raise UsageError(f"max_people={max_people} or threads={threads} is negative")
+        model, detector = chosen(model, weights, detector, mode, body)
         named = (model, weights, detector, refine, reid)
         # what this object was read from
         self.files = [Path(n) for n in named if isinstance(n, (str, Path)) and os.path.isfile(n)]

@@ -8,10 +8,11 @@ that does not work); 128 + the number of the signal that stopped it: 129 SIGHUP,
 (SIGINT), 138 SIGUSR1, 143 SIGTERM.
 
 common     options of several verbs, and the summary
+listing    list of `models`
 ranges     options that choose frames
 progress   bars, lines or JSON
 stopping   signals, in one place
-published  pull, verify and path of `models`
+published  pull, verify, path, remove and prune of `models`
 tables     scores as lines
 """
 
@@ -26,6 +27,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from posewright import __version__
+from posewright.cli.common import fetching
 from posewright.cli.stopping import asked_to_stop, raising, speaking_anywhere
 from posewright.errors import PosewrightError, nearest, one_line
 from posewright.extras import naming_extras
@@ -129,7 +131,7 @@ def _run(argv: Sequence[str] | None) -> int:
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     words = [args.verb, *([args.action] if "action" in args else [])]
     try:
-        with naming_extras(" ".join(words)):
+        with fetching(args), naming_extras(" ".join(words)):
             code: int = VERBS[args.verb].run(args)
         return code
     except PosewrightError as error:

@@ -1,7 +1,7 @@
 """Compare models on one data set: size, speed, memory, accuracy, and what bad images cost.
 
-MODELS: .safetensors files, exported .onnx or .xml files, or embedded names.  --degrade repeats the
-evaluation on degraded images; see docs/compare.md.
+MODELS: .safetensors files, exported .onnx or .xml files, or names of posewright models list.
+--degrade repeats the evaluation on degraded images; see docs/compare.md.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from posewright.cli.common import Once, add_class, left_out, network
+from posewright.cli.common import Once, add_class, add_fetching, left_out, network
 
 if TYPE_CHECKING:
     from posewright.datasets import Dataset
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
-    parser.add_argument("models", nargs="+", metavar="MODELS", help="model files or embedded names")
+    parser.add_argument(
+        "models", nargs="+", metavar="MODELS", help="model files or names of posewright models list"
+    )
     parser.add_argument(
         "-m",
         "--model",
@@ -45,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="image folder (default: found near the labels)",
     )
     add_class(parser)
+    add_fetching(parser)
     parser.add_argument(
         "--degrade",
         default="",

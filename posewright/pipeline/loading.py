@@ -15,10 +15,38 @@ from posewright.pipeline.estimate import Boxes, WholeImage
 from posewright.runtimes import Model, load_model
 from posewright.runtimes.info import ModelInfo
 from posewright.weights import find_model
+from posewright.weights.modes import pair
 
-__all__ = ["NMS", "check_pose", "duplicates", "load", "load_beside", "load_detector", "misfit"]
+__all__ = [
+    "NMS",
+    "check_pose",
+    "chosen",
+    "duplicates",
+    "load",
+    "load_beside",
+    "load_detector",
+    "misfit",
+]
 
 NMS = Literal["ppose", "oks", "crowd", "none"]
+
+
+def chosen(
+    model: str | Path,
+    weights: str | Path | None,
+    detector: str | Path | Boxes,
+    mode: str | None,
+    body: str | int | None,
+) -> tuple[str | Path, str | Path | Boxes]:
+    """Return the pose network and the detector: those of the mode, if there is one."""
+    if mode is None and body is None:
+        return model, detector
+    if model != "movenet-thunder" or weights is not None:
+        raise UsageError(
+            f"mode and body choose the model; leave out {model}, or leave out --mode and --body"
+        )
+    network, beside = pair(mode or "balanced", body or 17)
+    return network, beside if detector == "auto" else detector
 
 
 def check_pose(network: Model, model: str | Path, flip: bool) -> None:
