@@ -124,10 +124,9 @@ class Pose:
         self._named = {"model": weights or model, "detector": boxes, "refine": refine, "reid": reid}
         self._nms = nms if isinstance(nms, str) else asdict(nms)
         threads = threads or os.cpu_count() or 1
-        load_next = partial(
-            load_beside, runtime=runtime, device=device, precision=precision, threads=threads
-        )
-        network = load(model, None if weights is None else Path(weights), **load_next.keywords)
+        where: Any = dict(runtime=runtime, device=device, precision=precision, threads=threads)
+        load_next: Callable[[str | Path], Model] = partial(load_beside, **where)
+        network = load(model, None if weights is None else Path(weights), **where)
         check_pose(network, model, flip)
         found = load_detector(detector, network, load_next)
         # what the user should know before anything runs; of the detector, where it is used

@@ -12,6 +12,7 @@ listing    list of `models`
 ranges     options that choose frames
 progress   bars, lines or JSON
 stopping   signals, in one place
+named      options that name published networks
 published  pull, verify, path, remove and prune of `models`
 tables     scores as lines
 """
@@ -27,7 +28,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from posewright import __version__
-from posewright.cli.common import fetching
+from posewright.cli.named import fetching
 from posewright.cli.stopping import asked_to_stop, raising, speaking_anywhere
 from posewright.errors import PosewrightError, nearest, one_line
 from posewright.extras import naming_extras

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from posewright.cli.named import add_body, add_fetching, add_mode
 from posewright.errors import UsageError, counted, one_line
 
 if TYPE_CHECKING:
@@ -18,13 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Once",
-    "add_body",
     "add_class",
-    "add_fetching",
-    "add_mode",
     "add_model_options",
     "add_smoothing_options",
-    "fetching",
     "fraction",
     "left_out",
     "load_pose",
@@ -111,61 +106,6 @@ def _add_networks(group: argparse._ArgumentGroup) -> None:
             "(default: that of --mode, else the embedded detector)"
         ),
     )
-
-
-def add_mode(group: argparse._ActionsContainer) -> None:
-    """Add what chooses a pair of pose network and detector."""
-    group.add_argument(
-        "--mode",
-        choices=("lightweight", "balanced", "performance"),
-        help="in place of -m: a published pose network and its detector, downloaded once",
-    )
-
-
-def add_body(group: argparse._ActionsContainer) -> None:
-    """Add what the networks of a mode find."""
-    group.add_argument(
-        "--body",
-        choices=("17", "26", "133", "hand"),
-        help=(
-            "what the networks of --mode find: 17 joints, 26 with feet, 133 with hands and face, "
-            "or hands alone (default: 17; alone it means --mode balanced)"
-        ),
-    )
-
-
-def add_fetching(group: argparse._ActionsContainer, offline: bool = True) -> None:
-    """Add where downloads are kept, and whether the network may be used."""
-    group.add_argument(
-        "--home",
-        metavar="DIR",
-        help="folder of downloaded networks (default: POSEWRIGHT_HOME, else the user's cache)",
-    )
-    if offline:
-        group.add_argument(
-            "--offline",
-            action="store_true",
-            help="never access the internet; a network that is not here is an error",
-        )
-
-
-@contextmanager
-def fetching(args: argparse.Namespace) -> Iterator[None]:
-    """Set what --home, --to and --offline say for the time of a command and its processes."""
-    home = getattr(args, "to", None) or getattr(args, "home", None)
-    wanted = {"POSEWRIGHT_HOME": home} if home else {}
-    if getattr(args, "offline", False):
-        wanted["POSEWRIGHT_OFFLINE"] = "1"
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _add_runtime(group: argparse._ArgumentGroup) -> None:

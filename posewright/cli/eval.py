@@ -14,16 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from posewright.cli.common import (
-    Once,
-    add_body,
-    add_class,
-    add_fetching,
-    add_mode,
-    left_out,
-    network,
-    refuse_ignored,
-)
+from posewright.cli.common import Once, add_class, left_out, network, refuse_ignored
+from posewright.cli.named import add_body, add_fetching, add_mode
 from posewright.cli.progress import create_bar
 from posewright.cli.tables import score_lines, summary
 

@@ -14,7 +14,7 @@ from posewright.people import People
 from posewright.pipeline.estimate import Boxes, WholeImage
 from posewright.runtimes import Model, load_model
 from posewright.runtimes.info import ModelInfo
-from posewright.weights import find_model
+from posewright.weights import find_model, stated_skeleton
 from posewright.weights.modes import pair
 
 __all__ = [
@@ -67,6 +67,8 @@ def load(name: str | Path, weights: Path | None = None, **options: Any) -> Model
     if weights is not None:
         return load_model(name, weights=weights, **options)
     path, layout = find_model(name)
+    if skeleton := stated_skeleton(name):
+        options["skeleton"] = skeleton
     return load_model(path, layout=layout, **options)
 
 

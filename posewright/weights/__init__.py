@@ -20,12 +20,13 @@ from pathlib import Path
 
 from posewright.errors import ModelError, UsageError, near
 from posewright.weights.networks import ready
-from posewright.weights.registry import EMBEDDED, lookup, suggestion
+from posewright.weights.registry import EMBEDDED, lookup, named, suggestion
 
-__all__ = ["EMBEDDED", "find_model"]
+__all__ = ["EMBEDDED", "find_model", "stated_skeleton"]
 
 _LAYOUT_PREFIXES = ("rtmpose", "rtmdet", "yolox")
 _SUFFIXES = (".onnx", ".safetensors", ".xml")
+_UNTOLD = ("ap10k17", "vitpose25")  # 17 joints mean coco17, 25 body25
 # layouts of the registry that a graph does not tell; the others are recognised
 _TOLD = {"rtmdet-nms": "rtmdet", "yolox-nms": "yolox"}
 
@@ -51,3 +52,10 @@ def find_model(name: str | Path) -> tuple[Path, str]:
         f"no model {text!r}{suggestion(text)}; give the path of an .onnx or .safetensors file, a "
         "name of `posewright models list`, or a network of the zoo with --weights FILE"
     )
+
+
+def stated_skeleton(name: str | Path) -> str:
+    """Return the skeleton of a network whose number of joints means another one; "" otherwise."""
+    entry = None if os.path.isfile(name) else named(str(name))
+    told = entry is not None and entry.layout.startswith("heatmap") and entry.skeleton in _UNTOLD
+    return entry.skeleton if entry is not None and told else ""

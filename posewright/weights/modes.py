@@ -1,8 +1,8 @@
 """Pairs of a pose network and a detector, by how fast they are to be and what they are to find.
 
 The weights of all are permissive, and the detectors are trained on COCO (and Objects365) rather
-than on HumanArt, whose annotations are non-commercial.  Of the detectors of people, rtmdet-m-person has
-the highest published AP; yolox-tiny is the smallest one that still finds small people.
+than on HumanArt, whose annotations are non-commercial. Of the detectors of people, rtmdet-m-person
+has the highest published AP; yolox-tiny is the smallest one that still finds small people.
 """
 
 from __future__ import annotations

@@ -16,7 +16,17 @@ from pathlib import Path
 from posewright.errors import UsageError
 from posewright.weights.folders import cache_folder
 
-__all__ = ["EMBEDDED", "Entry", "checkpoints", "entries", "find", "lookup", "names", "suggestion"]
+__all__ = [
+    "EMBEDDED",
+    "Entry",
+    "checkpoints",
+    "entries",
+    "find",
+    "lookup",
+    "named",
+    "names",
+    "suggestion",
+]
 
 _HERE = Path(__file__).parent
 _PERMISSIVE = ("Apache-2.0", "MIT", "BSD-3-Clause")
@@ -35,9 +45,9 @@ class Entry:
 
     kind: pose, one-stage, detector, hand-detector, re-id or refiner.  addresses: in turn; those
     that end in .zip hold `member`.  sha256: of the file itself; archive_sha256: of the archive.
-    sources: how many independent ones state the sum.  size: bytes of the file.  input: width, height.
-    licence: of the weights.  terms: what is known of the training data besides.  score: with the
-    name of its measure; measured: on what.
+    sources: how many independent ones state the sum.  size: bytes of the file.  input: width,
+    height. licence: of the weights.  terms: what is known of the training data besides.  score:
+    with the name of its measure; measured: on what.
     """
 
     name: str
@@ -140,7 +150,6 @@ def _entry(row: dict[str, str]) -> Entry:
     )
 
 
-@cache
 def checkpoints() -> dict[str, Entry]:
     """Return the published checkpoints by name; `weights.published` has how they are read."""
     from posewright.weights.published import published
@@ -174,12 +183,17 @@ def _by_alias() -> dict[str, Entry]:
     return {alias: entry for entry in entries().values() for alias in entry.aliases}
 
 
+def named(name: str) -> Entry | None:
+    """Return an embedded network or a published ONNX file by its name or an alias."""
+    return entries().get(name) or _by_alias().get(name)
+
+
 def lookup(name: str) -> Entry | None:
     """Return an entry by its name or an alias; None where there is none.
 
     UsageError: what other tools call so is not named here because of its licence.
     """
-    found = entries().get(name) or _by_alias().get(name) or checkpoints().get(name)
+    found = named(name) or checkpoints().get(name)
     if found is None:
         for pattern, why in _UNNAMED:
             if re.fullmatch(pattern, name.lower()):
