@@ -57,7 +57,8 @@ class Member:
         found = [
             info
             for info, path in zip(infos, paths, strict=True)
-            if path.name == self.name and not (path.is_absolute() or ".." in path.parts)
+            if path.name == self.name
+            and not (info.is_dir() or path.is_absolute() or ".." in path.parts)
         ]
         if len(found) != 1 or len(infos) > _MOST_MEMBERS:
             raise ModelError(

@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 _HERE = Path(__file__).parent
+_TABLE = _HERE / "onnx.tsv"
 _PERMISSIVE = ("Apache-2.0", "MIT", "BSD-3-Clause")
 # What other tools call networks that are not named here because of their licences.
 _UNNAMED = (
@@ -121,7 +122,7 @@ EMBEDDED = {
 @cache
 def entries() -> dict[str, Entry]:
     """Return the embedded networks and the published ONNX files by name."""
-    head, *lines = (_HERE / "onnx.tsv").read_text(encoding="utf-8").splitlines()
+    head, *lines = _TABLE.read_text(encoding="utf-8").splitlines()
     columns = head.split("\t")
     rows = (dict(zip(columns, line.split("\t"), strict=True)) for line in lines)
     return EMBEDDED | {row["name"]: _entry(row) for row in rows}
