@@ -22,7 +22,6 @@ from posewright.weights.folders import cache_folder, is_offline
 from posewright.weights.headers import Answer, read_answer
 from posewright.weights.part import Part, alone
 from posewright.weights.receipt import (
-    Receipt,
     compare,
     read_receipt,
     receipt_path,
@@ -71,12 +70,15 @@ class _Job:
     def part(self) -> Part:
         return Part(self.path.with_name(self.path.name + (".zip" if self.packed else "") + ".part"))
 
+    @property
+    def member_path(self) -> Path:
+        return self.path.with_name(self.path.name + ".member")
+
     def unpacked(self) -> Path:
         """Return the file itself; ModelError: the archive does not hold it."""
         if not self.packed or self.member is None:
             return self.part.path
-        to = self.path.with_name(self.path.name + ".member")
-        return self.member.unpack(self.part.path, to, self.limit, self.shown)
+        return self.member.unpack(self.part.path, self.member_path, self.limit, self.shown)
 
 
 class _AnotherPlace(Exception):
@@ -179,37 +181,35 @@ def _verified(job: _Job) -> tuple[Path, str]:
     One that was continued may be a mixture of two files, and is fetched whole once more.
     """
     continued = job.part.size > 0
-    known = read_receipt(job.path)
     while True:
         _fetch(job)
         try:
             file = job.unpacked()
             found = sha256(file)
-            wrong = _difference(job, found, known)
-        except ModelError as error:
-            wrong = str(error)
-        if not wrong:
+            _compare(job, found)
             return file, found
-        job.part.drop()
-        if job.packed:
-            job.path.with_name(job.path.name + ".member").unlink(missing_ok=True)
-        if not continued:
-            raise ModelError(wrong)
+        except ModelError:
+            job.part.drop()
+            job.member_path.unlink(missing_ok=True)
+            if not continued:
+                raise
         continued = False
 
 
-def _difference(job: _Job, found: str, known: Receipt | None) -> str:
-    """Return how the sum that was found differs from what it must be, or ""."""
+def _compare(job: _Job, found: str) -> None:
+    """Raise a ModelError where a sum is not the published one, or not that of the receipt."""
     if not found.startswith(job.sha):
         digits = max(8, len(job.sha))
-        found = found[:digits]
-        return f"{job.shown}: SHA-256 is {found}, but the published one is {job.sha}; not kept"
+        raise ModelError(
+            f"{job.shown}: SHA-256 is {found[:digits]}, but the published one is {job.sha}; not "
+            "kept"
+        )
+    known = read_receipt(job.path)
     if known is not None and known.sha256 != found:
-        return (
+        raise ModelError(
             f"{job.shown}: SHA-256 is {found}, but was {known.sha256} on {known.date}; not kept. "
             f"Remove {receipt_path(job.path)} to accept another file"
         )
-    return ""
 
 
 def _fetch(job: _Job) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -142,3 +144,15 @@ def test_a_name_is_found_without_numpy_and_what_downloads_need() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_the_page_of_networks_is_the_registrys() -> None:
+    path = Path(__file__).parents[2] / "tools" / "write_networks_page.py"
+    spec = importlib.util.spec_from_file_location("write_networks_page", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    written = module.PAGE.read_text(encoding="utf-8")
+    assert written == module.page(written), "run: python tools/write_networks_page.py"
+    listed = [line for line in written.splitlines() if re.match(r"\| `[a-z]", line)]
+    assert len(listed) == len(entries())
