@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pull.add_argument("--allow-http", action="store_true", help="allow unencrypted downloads")
     pull.add_argument(
         "--to",
-        dest="to",
+        dest="carried",
         metavar="DIR",
         help="keep the file in DIR, to be carried to another machine and given there with --home",
     )

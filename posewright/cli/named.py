@@ -49,7 +49,7 @@ def add_fetching(group: argparse._ActionsContainer, offline: bool = True) -> Non
 @contextmanager
 def fetching(args: argparse.Namespace) -> Iterator[None]:
     """Set what --home, --to and --offline say for the time of a command and its processes."""
-    home = getattr(args, "to", None) or getattr(args, "home", None)
+    home = getattr(args, "carried", None) or getattr(args, "home", None)
     wanted = {"POSEWRIGHT_HOME": home} if home else {}
     if getattr(args, "offline", False):
         wanted["POSEWRIGHT_OFFLINE"] = "1"

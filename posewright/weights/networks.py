@@ -134,6 +134,7 @@ def _fetch(entry: Entry, accept: str) -> Path:
 
 def _taken_over(entry: Entry) -> Path | None:
     """Link or copy the file from rtmlib's folder if its sum is the published one."""
+    from posewright.files.scratch import replacing
     from posewright.weights.receipt import sha256, write_receipt
 
     stem = entry.addresses[0].rpartition("/")[2].rpartition(".")[0]
@@ -145,8 +146,11 @@ def _taken_over(entry: Entry) -> Path | None:
             entry.path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 os.link(theirs, entry.path)
-            except OSError:  # another disk, or another process was first
-                shutil.copyfile(theirs, entry.path)
+            except FileExistsError:  # another process was first
+                return kept(entry)
+            except OSError:  # another disk, or one without links
+                with replacing(entry.path) as part:
+                    shutil.copyfile(theirs, part)
             write_receipt(entry.path, str(theirs), theirs.stat().st_size, entry.sha256)
         except OSError as error:
             why = error.strerror or error

@@ -201,14 +201,23 @@ def test_a_carried_folder_needs_no_network(place: Site, tmp_path: Path) -> None:
 
 
 def test_the_file_of_rtmlib_is_used_where_its_sum_matches(
-    place: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    place: Site,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
     place.add("net", BODY, "/net-of-theirs.zip")
     theirs = tmp_path / "cache" / "rtmlib" / "hub" / "checkpoints" / "net-of-theirs.onnx"
     theirs.parent.mkdir(parents=True)
     theirs.write_bytes(BODY)
     assert find_model("net")[0].read_bytes() == BODY and place.asked == []
     assert f"taken from {theirs}" in capsys.readouterr().err
+    monkeypatch.setattr(os, "link", refuse)  # another disk
+    place.add("three", BODY, "/net-of-theirs.zip")
+    assert find_model("three")[0].read_bytes() == BODY and place.asked == []
     place.add("two", BODY, "/two.onnx")
     theirs.with_name("two.onnx").write_bytes(OTHER)
     assert find_model("two")[0].read_bytes() == BODY and place.asked == ["/two.onnx"]
