@@ -23,6 +23,7 @@ from posewright.pipeline.header import used, with_settings
 from posewright.pipeline.loading import (
     NMS,
     check_pose,
+    chosen,
     duplicates,
     load,
     load_beside,
@@ -83,19 +84,21 @@ def _check_numbers(min_score: float, det_score: float, max_people: int, threads:
 class Pose:
     """Find the joints of all people.  Immutable once loaded; several threads may use one object.
 
-    model: an embedded name, the path of an ONNX file ("rtmpose:FILE" for a file whose name does not
-    tell its layout) or of a posewright .safetensors file, or a network of the zoo with weights.
-    weights: the file of its weights.  detector: as model, or "whole-image", or "auto" for the
-    embedded one (none for a model that finds people by itself).  runtime, device, precision: see
-    [load_model][posewright.runtimes.load_model]; they apply to each network: with "torch", further
-    .onnx files run as with "auto".  threads: processors to use, 0 = all.  flip: average with the
-    mirrored view (flip test), which doubles the work.  min_score: drop people whose mean joint
-    score is lower.  det_score: drop boxes below it.  nms: "oks" (OKS-NMS), "ppose" (pose NMS of
-    RMPE, with constants fitted for the model if its file has them, else the published ones), its
-    settings, "crowd" (joints are assigned among people who overlap; heatmaps only) or "none".
-    refine: the file of a network that refines the joints afterwards (PoseFix).  reid: that of a
-    re-identification network, which the tracker "appearance" needs.  hands, face: networks of a
-    hand's or a face's joints, as model; what they find joins each person, see
+    model: a name of `posewright models list`, which is downloaded once, the path of an ONNX file
+    ("rtmpose:FILE" for a file whose name does not tell its layout) or of a posewright .safetensors
+    file, or a network of the zoo with weights.  mode, body: in place of the model, a published pose
+    network and its detector: "lightweight", "balanced" (default) or "performance", for 17 joints
+    (default), 26, 133 or "hand".  weights: the file of the model's weights.  detector: as model, or
+    "whole-image", or "auto" for the embedded one (none for a model that finds people by itself).
+    runtime, device, precision: see [load_model][posewright.runtimes.load_model]; they apply to each
+    network: with "torch", further .onnx files run as with "auto".  threads: processors to use, 0 =
+    all.  flip: average with the mirrored view (flip test), which doubles the work.  min_score: drop
+    people whose mean joint score is lower.  det_score: drop boxes below it.  nms: "oks" (OKS-NMS),
+    "ppose" (pose NMS of RMPE, with constants fitted for the model if its file has them, else the
+    published ones), its settings, "crowd" (joints are assigned among people who overlap; heatmaps
+    only) or "none".  refine: the file of a network that refines the joints afterwards (PoseFix).
+    reid: that of a re-identification network, which the tracker "appearance" needs.  hands, face:
+    networks of a hand's or a face's joints, as model; what they find joins each person, see
     [Parts][posewright.pipeline.parts.Parts].  max_people: keep so many boxes of a frame, those with
     the highest scores; 0 keeps all.  layout, skeleton: names, for an ONNX file without metadata
     that does not tell; a detector's layout is that of the detector's file.
@@ -105,6 +108,8 @@ class Pose:
         self,
         model: str | Path = "movenet-thunder",
         *,
+        mode: str | None = None,
+        body: str | int | None = None,
         weights: str | Path | None = None,
         detector: str | Path | Boxes = "auto",
         runtime: Runtime = "auto",
@@ -124,6 +129,7 @@ class Pose:
         skeleton: str = "",
     ) -> None:
         _check_numbers(min_score, det_score or 0.0, max_people, threads)
+        model, detector = chosen(model, weights, detector, mode, body)
         beside = {"refine": refine, "reid": reid, "hands": hands, "face": face}
         named = (model, weights, detector, *beside.values())
         # what this object was read from
@@ -132,7 +138,7 @@ class Pose:
         self._named = {"model": weights or model, "detector": boxes, **beside}
         self._nms = nms if isinstance(nms, str) else asdict(nms)
         threads = threads or os.cpu_count() or 1
-        load_next = partial(
+        load_next: Any = partial(
             load_beside, runtime=runtime, device=device, precision=precision, threads=threads
         )
         of_pose, of_boxes = named_layouts(layout, detector)

@@ -78,9 +78,9 @@ AREAS = (
     (
         "Downloads and stored weights",
         ("weights/",),
-        "Weights could not be found, downloaded or verified. `posewright models list --published` "
-        "lists what can be downloaded, and [the page on published networks](zoo.md) describes the "
-        "checks.",
+        "A network could not be found, downloaded or verified. `posewright models list` lists what "
+        "can be named. [Named networks](networks.md) says what to do behind a firewall, and "
+        "[The zoo](zoo.md) describes the checks.",
     ),
     (
         "Networks, checkpoints and runtimes",

@@ -9,12 +9,14 @@ work); 128 + the number of the signal that stopped it: 129 SIGHUP, 130 Ctrl-C (S
 143 SIGTERM.
 
 common     options of several verbs, and the summary
+listing    list of `models`
 ranges     options that choose frames
 debugging  tracebacks and reports of --debug
 progress   bars, lines or JSON
 renamed    earlier names of verbs and options
 stopping   signals, in one place
-published  pull, verify and path of `models`
+named      options that name published networks
+published  pull, verify, path, remove and prune of `models`
 tables     scores as lines
 """
 
@@ -31,6 +33,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from posewright import __version__
 from posewright.cli import debugging
+from posewright.cli.named import fetching
 from posewright.cli.renamed import current
 from posewright.cli.stopping import asked_to_stop, raising, speaking_anywhere
 from posewright.errors import PosewrightError, nearest, one_line
@@ -152,7 +155,7 @@ def _verb(args: argparse.Namespace) -> tuple[int, Exception | None]:
     """Run a verb and print its error in one line; return the exit code, and the error."""
     words = [args.verb, *([args.action] if "action" in args else [])]
     try:
-        with naming_extras(" ".join(words)):
+        with fetching(args), naming_extras(" ".join(words)):
             return VERBS[args.verb].run(args), None
     except BrokenPipeError as error:
         sys.stderr.close()

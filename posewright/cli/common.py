@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from posewright.cli.named import add_body, add_fetching, add_mode
 from posewright.errors import UsageError, counted, one_line
 
 if TYPE_CHECKING:
@@ -81,11 +82,14 @@ def _add_networks(group: argparse._ArgumentGroup) -> None:
         default="movenet-thunder",
         metavar="NAME|FILE",
         help=(
-            "pose model: an embedded network, an .onnx or .safetensors file, or, together with "
-            "--weights, a network of the zoo or of your own file, FILE.py:NAME (default "
-            "%(default)s)"
+            "pose model: a name of posewright models list, which is downloaded once, an .onnx or "
+            ".safetensors file, or, together with --weights, a network of the zoo or of your own "
+            "file, FILE.py:NAME (default %(default)s)"
         ),
     )
+    add_mode(group)
+    add_body(group)
+    add_fetching(group)
     group.add_argument(
         "-w",
         "--weights",
@@ -99,9 +103,9 @@ def _add_networks(group: argparse._ArgumentGroup) -> None:
         default="auto",
         metavar="NAME|FILE",
         help=(
-            "person detector: an embedded network, an .onnx file (rtmdet:FILE or "
-            "yolox:FILE), or whole-image for one person per image (default: the embedded "
-            "detector)"
+            "person detector: a name of posewright models list, which is downloaded once, an "
+            ".onnx file (rtmdet:FILE or yolox:FILE), or whole-image for one person per image "
+            "(default: that of --mode, else the embedded detector)"
         ),
     )
     group.add_argument(
@@ -279,6 +283,8 @@ def load_pose(args: argparse.Namespace, reid: str | None = None) -> Pose:
 
     return Pose(
         network(args.model),
+        mode=args.mode,
+        body=args.body,
         weights=args.weights,
         detector=args.detector,
         runtime=args.runtime,

@@ -1,7 +1,7 @@
 """Compare models on one data set: size, speed, memory, accuracy, and what bad images cost.
 
-MODELS: .safetensors files, exported .onnx or .xml files, or embedded names.  --degrade repeats the
-evaluation on degraded images; see docs/compare.md.
+MODELS: .safetensors files, exported .onnx or .xml files, or names of posewright models list.
+--degrade repeats the evaluation on degraded images; see docs/compare.md.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from posewright.cli.common import Once, add_class, left_out, network
+from posewright.cli.named import add_fetching
 
 if TYPE_CHECKING:
     from posewright.datasets import Dataset
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
-    parser.add_argument("models", nargs="+", metavar="MODELS", help="model files or embedded names")
+    parser.add_argument(
+        "models", nargs="+", metavar="MODELS", help="model files or names of posewright models list"
+    )
     parser.add_argument(
         "-m",
         "--model",
@@ -45,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="image folder (default: found near the labels)",
     )
     add_class(parser)
+    add_fetching(parser)
     parser.add_argument(
         "--degrade",
         default="",
@@ -64,9 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "onnxruntime", "openvino", "torch"),
         help="inference runtime (default: openvino where installed, torch for .safetensors)",
     )
-    parser.add_argument(
-        "--device", default="auto", metavar="DEVICE", help="cpu, cuda, ... (default: auto)"
-    )
+    parser.add_argument("--device", default="auto", metavar="DEVICE", help="cpu, cuda, ...")
     parser.add_argument(
         "-o",
         "--out",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from posewright.cli.common import Once, add_class, left_out, network, refuse_ignored
+from posewright.cli.named import add_body, add_fetching, add_mode
 from posewright.cli.progress import create_bar
 from posewright.cli.tables import score_lines, summary
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 RESCORE = ("box", "mean", "box*mean", "hrnet", "alphapose")
 # Options that mean nothing with --predictions, and what they are where they are not given.
 _RUNNING = {
+    "body": None,
     "weights": None,
     "images": None,
     "boxes": None,
@@ -75,9 +77,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         action=Once,
         metavar="NAME|FILE",
-        help="pose model: an embedded name, an .onnx or .safetensors file, or, with --weights, a "
-        "network of the zoo or FILE.py:NAME, one of your own",
+        help="pose model: a name of posewright models list, which is downloaded once, an .onnx or "
+        ".safetensors file, or, with --weights, a network of the zoo or of your own, FILE.py:NAME",
     )
+    add_mode(what)
     add_class(parser)
     parser.add_argument(
         "--metrics",
@@ -92,6 +95,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_running(group: argparse._ArgumentGroup) -> None:
     """Add how a model is run and what is written."""
+    add_body(group)
+    add_fetching(group)
     group.add_argument("-w", "--weights", metavar="FILE", help="weights of a network of the zoo")
     group.add_argument(
         "--images",
@@ -104,8 +109,8 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
         "--boxes",
         action=Once,
         metavar="truth|detector|FILE",
-        help="boxes for top-down models: truth (labelled boxes, the default), detector (the "
-        "embedded detector), or a file of COCO detection results",
+        help="boxes for top-down models: truth (labelled boxes, the default), detector (that "
+        "of --mode, else the embedded one), or a file of COCO detection results",
     )
     group.add_argument(
         "--split",
@@ -256,8 +261,12 @@ def _pose(args: argparse.Namespace) -> Pose:
     from posewright.errors import UsageError
     from posewright.pose import Pose
 
+    if args.body and not args.mode:
+        raise UsageError(f"--body {args.body} goes with --mode in place of -m")
     pose = Pose(
-        network(args.model),
+        *([network(args.model)] if args.model else []),
+        mode=args.mode,
+        body=args.body,
         weights=args.weights,
         detector="auto" if args.boxes == "detector" else "whole-image",
         device=args.device,
@@ -266,7 +275,9 @@ def _pose(args: argparse.Namespace) -> Pose:
         reid=args.reid,
     )
     if args.boxes and not pose.model.codec.top_down:
-        raise UsageError(f"{args.model} finds people by itself; leave out --boxes {args.boxes}")
+        raise UsageError(
+            f"{pose.model.info.name} finds people by itself; leave out --boxes {args.boxes}"
+        )
     return pose
 
 

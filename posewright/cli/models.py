@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from posewright.cli.common import network
-from posewright.cli.published import path, pull, show, verify
+from posewright.cli.listing import add_filters, list_networks
+from posewright.cli.named import add_fetching
+from posewright.cli.published import facts, path, prune, pull, remove, show, verify
 from posewright.errors import counted
 
 if TYPE_CHECKING:
@@ -20,12 +22,8 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
     verbs = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = verbs.add_parser("list", help="list the embedded networks and the zoo")
-    listing.add_argument(
-        "--published",
-        action="store_true",
-        help="list the weights that authors publish, with licence and AP",
-    )
+    listing = verbs.add_parser("list", help="list the networks that can be named, and the zoo")
+    add_filters(listing)
     info = verbs.add_parser(
         "info", help="show size, input, codec, keypoints, licence and published AP of a network"
     )
@@ -38,19 +36,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "convert", help="convert a published checkpoint to a posewright model file"
     )
     _add_conversion(convert)
-    pull = verbs.add_parser("pull", help="download published weights and convert them")
-    pull.add_argument("--offline", action="store_true", help="never access the internet")
+    pull = verbs.add_parser(
+        "pull", help="download a network; a checkpoint is converted, which needs torch"
+    )
     pull.add_argument(
         "--unverified", action="store_true", help="accept weights without a published checksum"
     )
     pull.add_argument("--allow-http", action="store_true", help="allow unencrypted downloads")
-    verify = verbs.add_parser(
-        "verify", help="check downloaded weights against the published checksum and the receipt"
+    pull.add_argument(
+        "--to",
+        dest="carried",
+        metavar="DIR",
+        help="keep the file in DIR, to be carried to another machine and given there with --home",
     )
-    path = verbs.add_parser("path", help="print the path of downloaded weights")
-    for sub in (pull, verify, path):
-        sub.add_argument("name", metavar="NAME", help="an entry of models list --published")
-    for sub in (listing, info, convert, pull, verify, path):
+    pull.add_argument(
+        "--accept",
+        default="",
+        metavar="SHA256",
+        help="take the ONNX file with this sum (64 digits), though another one is published",
+    )
+    verify = verbs.add_parser(
+        "verify", help="check a downloaded file against the published checksum and the receipt"
+    )
+    path = verbs.add_parser("path", help="print the path of a downloaded network")
+    remove = verbs.add_parser("remove", help="delete a downloaded network")
+    for sub in (pull, verify, path, remove):
+        sub.add_argument("name", metavar="NAME", help="a name of models list")
+    prune = verbs.add_parser(
+        "prune", help="delete incomplete downloads, and files that no list names any more"
+    )
+    add_fetching(pull)
+    for sub in (listing, info, verify, path, remove, prune):
+        add_fetching(sub, offline=False)
+    for sub in (listing, info, convert, pull, verify, path, remove, prune):
         sub.add_argument("--json", action="store_true", help="print JSON")
         sub.set_defaults(parser=sub)
 
@@ -104,57 +122,27 @@ def _add_conversion(convert: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do what the action says; return the exit code."""
     actions = {
-        "list": _list,
+        "list": list_networks,
         "info": _info,
         "convert": _convert,
         "pull": pull,
         "verify": verify,
         "path": path,
+        "remove": remove,
+        "prune": prune,
     }
     return actions[args.action](args)
 
 
-def _list(args: argparse.Namespace) -> int:
-    rows = _published_rows() if args.published else _network_rows()
-    if args.json:
-        print(json.dumps(rows))
-        return 0
-    widths = [max(len(str(r[k])) for r in rows) for k in list(rows[0])[:-1]]
-    for row in rows:
-        *cells, last = (str(v) for v in row.values())
-        print("  ".join([*(c.ljust(w) for c, w in zip(cells, widths, strict=True)), last]).rstrip())
-    return 0
-
-
-def _published_rows() -> list[dict[str, str]]:
-    from posewright.weights.published import published
-
-    return [
-        {"name": p.name, "family": p.family, "licence": p.licence, "score": p.score}
-        for p in published().values()
-    ]
-
-
-def _network_rows() -> list[dict[str, str]]:
-    from posewright.extras import installed, missing
-    from posewright.weights import EMBEDDED
-
-    rows = [{"name": e.name, "kind": e.task, "summary": e.summary} for e in EMBEDDED.values()]
-    if not installed("torch"):
-        print(f"note: {missing('torch', 'the zoo')}", file=sys.stderr)
-        return rows
-    from posewright.models import variants
-
-    known = [*variants().values(), *variants("embedding").values()]
-    zoo = [{"name": v.name, "kind": v.family, "summary": v.summary} for v in known]
-    return rows + zoo
-
-
 def _info(args: argparse.Namespace) -> int:
     from posewright.weights import EMBEDDED
+    from posewright.weights.registry import lookup
 
     args.name = network(args.name)
     path = Path(args.name)
+    known = None if path.is_file() else lookup(args.name)
+    if known is not None and known.origin != "embedded":
+        return show(facts(known), args.json)
     if args.name in EMBEDDED or path.suffix == ".onnx" or ":" in args.name:
         return show(_file_info(args.name, args.json), args.json)
     if path.suffix == ".safetensors":

@@ -1,25 +1,44 @@
-"""`posewright models pull`, `verify` and `path`: weights that their authors publish."""
+"""`posewright models pull`, `verify`, `path`, `remove` and `prune`: what authors publish."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from typing import Any
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from posewright.errors import one_line
 
-__all__ = ["path", "pull", "show", "verify"]
+if TYPE_CHECKING:
+    from posewright.weights.registry import Entry
+
+__all__ = ["facts", "path", "prune", "pull", "remove", "show", "verify"]
 
 
 def pull(args: argparse.Namespace) -> int:
+    from posewright.weights.networks import ready
+    from posewright.weights.registry import find
+
+    entry = find(args.name)
+    if entry.origin == "checkpoint":
+        return _pull_checkpoint(args)
+    file = ready(entry, offline=args.offline, accept=args.accept.lower())
+    return show({"file": str(file), "network": entry.name, "licence": entry.licence}, args.json)
+
+
+def _pull_checkpoint(args: argparse.Namespace) -> int:
     from posewright.checkpoints.conversion import convert_as
     from posewright.errors import UsageError
     from posewright.files.address import without_secrets
     from posewright.weights.download import download
+    from posewright.weights.networks import progress
     from posewright.weights.published import find_published
     from posewright.weights.receipt import compare, record
 
+    if args.accept:
+        raise UsageError("--accept is for ONNX files; leave it out")
     entry = find_published(args.name)
     if "drive.google.com" in entry.url and not entry.path.is_file():
         page = entry.url.removeprefix("https://")  # its id, which looks like a token, is shown
@@ -36,7 +55,7 @@ def pull(args: argparse.Namespace) -> int:
         mirrors=entry.mirrors,
         offline=args.offline,
         allow_http=args.allow_http,
-        progress=_progress,
+        progress=progress,
     )
     if entry.converted.is_file():
         compare(entry.converted)
@@ -48,45 +67,78 @@ def pull(args: argparse.Namespace) -> int:
     return show(told, args.json)
 
 
-def _progress(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        of = f" of {total / 1e6:.0f}" if total else ""
-        print(f"\r{done / 1e6:.0f}{of} MB", end="\n" if done == total else "", file=sys.stderr)
-
-
 def verify(args: argparse.Namespace) -> int:
-    from posewright.errors import ModelError
     from posewright.weights.published import find_published
     from posewright.weights.receipt import compare, read_receipt
+    from posewright.weights.registry import find
 
-    entry = find_published(args.name)
-    if not entry.path.is_file():
-        raise ModelError(f"{entry.path} is not there; run: posewright models pull {entry.name}")
-    found = compare(entry.path, entry.sha)
-    receipt = read_receipt(entry.path)
-    if entry.converted.is_file():
-        compare(entry.converted)
-    if not entry.sha:
+    entry = find(args.name)
+    file, sha = entry.path, entry.sha256
+    if entry.origin == "checkpoint":
+        published = find_published(entry.name)
+        file, sha = published.path, published.sha
+        if published.converted.is_file():
+            compare(published.converted)
+    _here(file, entry.name)
+    receipt = read_receipt(file)
+    found = compare(file, "" if receipt is not None and receipt.accepted else sha)
+    if not sha and entry.origin != "embedded":
         print("no checksum is published for this file", file=sys.stderr)
-    if receipt is None:
+    if receipt is None and entry.origin != "embedded":
         print("no receipt of the download is there; `models pull` writes one", file=sys.stderr)
-    told = {"file": str(entry.path), "sha256": found, "published": entry.sha}
+    told = {"file": str(file), "sha256": found, "published": sha}
     return show({**told, "receipt": receipt.date if receipt else ""}, args.json)
 
 
 def path(args: argparse.Namespace) -> int:
-    from posewright.errors import ModelError
-    from posewright.weights.published import find_published
+    from posewright.weights.registry import find
 
-    entry = find_published(args.name)
-    if not entry.converted.is_file():
-        raise ModelError(
-            f"{entry.converted} is not there; run: posewright models pull {entry.name}"
-        )
+    entry = find(args.name)
+    _here(entry.path, entry.name)
     if args.json:
-        return show({"file": str(entry.converted)}, True)
-    print(entry.converted)
+        return show({"file": str(entry.path)}, True)
+    print(entry.path)
     return 0
+
+
+def _here(file: Path, name: str) -> None:
+    """Raise a ModelError where a file is not there."""
+    from posewright.errors import ModelError
+
+    if not file.is_file():
+        raise ModelError(f"{file} is not there; run: posewright models pull {name}")
+
+
+def remove(args: argparse.Namespace) -> int:
+    """Delete the files of a network that was downloaded; return the exit code."""
+    from posewright.errors import UsageError
+    from posewright.weights.leftovers import delete, files_of
+    from posewright.weights.registry import find
+
+    entry = find(args.name)
+    if entry.origin == "embedded":
+        raise UsageError(f"{entry.name} is a part of posewright and cannot be removed")
+    files = files_of(entry)
+    if not files:
+        _here(entry.path, entry.name)
+    return show({"removed": [str(f) for f in files], "bytes": delete(files)}, args.json)
+
+
+def prune(args: argparse.Namespace) -> int:
+    """Delete what no network needs; return the exit code."""
+    from posewright.weights.leftovers import delete, leftovers
+
+    files = leftovers()
+    return show({"removed": [str(f) for f in files], "bytes": delete(files)}, args.json)
+
+
+def facts(entry: Entry) -> dict[str, Any]:
+    """Return what the registry states of a network, and where its file is."""
+    told = {key: value for key, value in asdict(entry).items() if value not in ("", 0, ())}
+    stated = "pinned" if entry.pinned else "one source" if entry.sha256 else "kept at first use"
+    if entry.origin == "checkpoint":
+        stated = "by its authors"
+    return {**told, "checksum": stated, "here": entry.path.is_file(), "file": str(entry.path)}
 
 
 def show(data: dict[str, Any], as_json: bool) -> int:
@@ -97,5 +149,7 @@ def show(data: dict[str, Any], as_json: bool) -> int:
     for key, value in data.items():
         if isinstance(value, dict):
             value = ", ".join(f"{k}={v}" for k, v in value.items())
+        if isinstance(value, (list, tuple)):
+            value = ", ".join(map(str, value)) or "nothing"
         print(f"{key.replace('_', ' '):18} {one_line(str(value))}")
     return 0

@@ -15,11 +15,13 @@ from posewright.pipeline.estimate import Boxes, WholeImage
 from posewright.pipeline.parts import Parts
 from posewright.runtimes import Model, load_model
 from posewright.runtimes.info import ModelInfo
-from posewright.weights import LAYOUTS, find_model
+from posewright.weights import LAYOUTS, find_model, stated_skeleton
+from posewright.weights.modes import pair
 
 __all__ = [
     "NMS",
     "check_pose",
+    "chosen",
     "duplicates",
     "load",
     "load_beside",
@@ -30,6 +32,24 @@ __all__ = [
 ]
 
 NMS = Literal["ppose", "oks", "crowd", "none"]
+
+
+def chosen(
+    model: str | Path,
+    weights: str | Path | None,
+    detector: str | Path | Boxes,
+    mode: str | None,
+    body: str | int | None,
+) -> tuple[str | Path, str | Path | Boxes]:
+    """Return the pose network and the detector: those of the mode, if there is one."""
+    if mode is None and body is None:
+        return model, detector
+    if model != "movenet-thunder" or weights is not None:
+        raise UsageError(
+            f"mode and body choose the model; leave out {model}, or leave out --mode and --body"
+        )
+    network, beside = pair(mode or "balanced", body or 17)
+    return network, beside if detector == "auto" else detector
 
 
 def check_pose(network: Model, model: str | Path, flip: bool) -> None:
@@ -52,6 +72,7 @@ def load(name: str | Path, weights: Path | None = None, layout: str = "", **opti
     path, prefix = find_model(name)
     if prefix and layout not in ("", prefix):
         raise UsageError(f"{name} names the layout {prefix}, and the option {layout}; remove one")
+    options["skeleton"] = options.get("skeleton") or stated_skeleton(name)
     return load_model(path, layout=layout or prefix, **options)
 
 

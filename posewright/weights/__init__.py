@@ -1,7 +1,12 @@
-"""The embedded networks, and the look-up of a network by name or file.
+"""The networks that can be named, and the look-up of a network by name or file.
 
-published  the registry of published weights
+registry   every network that can be named
+networks   the file of one, fetched once
+modes      pairs of pose network and detector
+folders    where downloads are kept
+published  checkpoints, and how they are read
 download   verified, resumed, in place only when whole
+archive    one file of an archive
 transport  HTTP with limits of time
 headers    what a response says
 part       a download that is not finished
@@ -11,45 +16,14 @@ receipt    the SHA-256 of what was downloaded
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
-from posewright.errors import ModelError, UsageError, near, nearest_network
+from posewright.errors import ModelError, UsageError, near
+from posewright.weights.networks import ready
+from posewright.weights.registry import EMBEDDED, lookup, named, suggestion
 
-__all__ = ["EMBEDDED", "LAYOUTS", "Embedded", "find_model"]
+__all__ = ["EMBEDDED", "LAYOUTS", "find_model", "stated_skeleton"]
 
-_HERE = Path(__file__).parent
-
-
-@dataclass(frozen=True)
-class Embedded:
-    """An embedded network: its file and purpose; docs/benchmarks.md has its scores."""
-
-    name: str
-    task: str
-    summary: str
-
-    @property
-    def path(self) -> Path:
-        """Where its file is."""
-        return _HERE / f"{self.name}.onnx"
-
-
-EMBEDDED = {
-    e.name: e
-    for e in (
-        Embedded(
-            "movenet-thunder",
-            "pose",
-            "MoveNet SinglePose Thunder v4, 17 COCO joints, one crop per person",
-        ),
-        Embedded(
-            "nanodet-g-person",
-            "boxes",
-            "NanoDet-g reduced to people, letterbox up to 512 px",
-        ),
-    )
-}
 # of files without metadata: what runtimes/forms.py recognises, and what its networks find
 LAYOUTS = {
     "rtmpose": "pose",
@@ -69,24 +43,35 @@ LAYOUTS = {
     "rfdetr": "boxes",
 }
 _SUFFIXES = (".onnx", ".safetensors", ".xml")
+_UNTOLD = ("ap10k17", "vitpose25")  # 17 joints mean coco17, 25 body25
+# layouts of the registry that a graph does not tell; the others are recognised
+_TOLD = {"rtmdet-nms": "rtmdet", "yolox-nms": "yolox"}
 
 
 def find_model(name: str | Path) -> tuple[Path, str]:
-    """Return (file, layout) of an embedded name, a path, or "layout:path".
+    """Return (file, layout) of a network's name, a path, or "layout:path".
 
+    A published network that is named for the first time is fetched.
     ModelError: what looks like a path of a file is none.  UsageError: an unknown name.
     """
     text = str(name)
-    if text in EMBEDDED:
-        return EMBEDDED[text].path, ""
     prefix, colon, rest = text.partition(":")
     layout, path = (prefix, rest) if colon and prefix in LAYOUTS else ("", text)
+    if text in EMBEDDED:
+        return EMBEDDED[text].path, ""
     if os.path.isfile(path):  # False, too, for names that no file can have
         return Path(path), layout
+    if (entry := lookup(text)) is not None:
+        return ready(entry), _TOLD.get(entry.layout, "")
     if layout or os.path.dirname(path) or os.path.splitext(path)[1] in _SUFFIXES:
         raise ModelError(f"no model file {path!r}{near(path)}")
-    hint = nearest_network(text, EMBEDDED)
     raise UsageError(
-        f"no model {text!r}{hint}; give the path of an .onnx or .safetensors file, one of "
-        f"{', '.join(EMBEDDED)}, or a network of `posewright models list` with --weights FILE"
+        f"no model {text!r}{suggestion(text)}; give the path of an .onnx or .safetensors file, a "
+        "name of `posewright models list`, or a network of the zoo with --weights FILE"
     )
+
+
+def stated_skeleton(name: str | Path) -> str:
+    """Return the skeleton of a network whose number of joints means another one; "" otherwise."""
+    entry = None if os.path.isfile(name) else named(str(name))
+    return entry.skeleton if entry is not None and entry.skeleton in _UNTOLD else ""

@@ -7,8 +7,8 @@ import shutil
 import ssl
 import time
 import urllib.error
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse, IncompleteRead, InvalidURL
@@ -16,11 +16,18 @@ from pathlib import Path
 
 from posewright.errors import ModelError, OutputError, PosewrightError, UsageError
 from posewright.files.address import without_secrets
-from posewright.files.lock import FolderLock, Held
 from posewright.files.scratch import move
+from posewright.weights.archive import Member
+from posewright.weights.folders import cache_folder, is_offline
 from posewright.weights.headers import Answer, read_answer
-from posewright.weights.part import Part
-from posewright.weights.receipt import compare, read_receipt, receipt_path, sha256, write_receipt
+from posewright.weights.part import Part, alone
+from posewright.weights.receipt import (
+    compare,
+    read_receipt,
+    receipt_path,
+    sha256,
+    write_receipt,
+)
 from posewright.weights.transport import (
     DownloadError,
     Pace,
@@ -49,27 +56,33 @@ class _Job:
     pause: float
     allow_http: bool
     progress: Progress | None
+    member: Member | None = None
 
     @property
     def shown(self) -> str:
         return without_secrets(self.url)
 
     @property
+    def packed(self) -> bool:
+        return self.member is not None and self.url.endswith(".zip")
+
+    @property
     def part(self) -> Part:
-        return Part(self.path.with_name(self.path.name + ".part"))
+        return Part(self.path.with_name(self.path.name + (".zip" if self.packed else "") + ".part"))
+
+    @property
+    def member_path(self) -> Path:
+        return self.path.with_name(self.path.name + ".member")
+
+    def unpacked(self) -> Path:
+        """Return the file itself; ModelError: the archive does not hold it."""
+        if not self.packed or self.member is None:
+            return self.part.path
+        return self.member.unpack(self.part.path, self.member_path, self.limit, self.shown)
 
 
 class _AnotherPlace(Exception):
     """The server sends other bytes than those it was asked for."""
-
-
-def cache_folder() -> Path:
-    """Return the folder of downloads: $POSEWRIGHT_HOME, or the user's cache folder."""
-    home = os.environ.get("POSEWRIGHT_HOME")
-    if home:
-        return Path(home)
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.cache"
-    return Path(base).expanduser() / "posewright"
 
 
 def download(
@@ -78,6 +91,7 @@ def download(
     sha: str,
     *,
     mirrors: Sequence[str] = (),
+    member: Member | None = None,
     offline: bool = False,
     allow_http: bool = False,
     limit: int = 8 << 30,
@@ -91,11 +105,12 @@ def download(
     """Return `path`, fetched from one of `mirrors` or `url` unless it is there.
 
     sha: the first digits of the file's SHA-256 as published.  mirrors: addresses of the same file
-    that are tried first.  offline: never use the network (also $POSEWRIGHT_OFFLINE).  allow_http:
-    permit plain http from other machines.  limit: largest size of a file in bytes.  attempts:
-    consecutive connections with fewer than `least` bytes before giving up.  timeout: seconds for an
-    answer and for the next bytes.  period: seconds in which `least` bytes must arrive.  pause:
-    seconds before the second attempt, doubled from then on.
+    that are tried first.  member: the file in what an address that ends in .zip sends.  offline:
+    never use the network (also $POSEWRIGHT_OFFLINE).  allow_http: permit plain http from other
+    machines; $POSEWRIGHT_MIRROR is permitted as it is.  limit: largest size of a file in bytes.
+    attempts: consecutive connections with fewer than `least` bytes before giving up.  timeout:
+    seconds for an answer and for the next bytes.  period: seconds in which `least` bytes must
+    arrive.  pause: seconds before the second attempt, doubled from then on.
 
     An interrupted download resumes where it stopped, also in a later run and after a killed
     process.  Concurrent processes do not disturb each other.  The full SHA-256 is kept beside the
@@ -104,26 +119,30 @@ def download(
     sum; a fetched one is not kept), OutputError (disk).
     """
     pace = Pace(timeout, least, period)
-    job = _Job(url, path, sha.lower(), limit, pace, attempts, pause, allow_http, progress)
+    job = _Job(url, path, sha.lower(), limit, pace, attempts, pause, allow_http, progress, member)
     if os.path.isfile(path):
         return _kept(job)
-    jobs = [replace(job, url=address) for address in (*mirrors, url)]
+    own = os.environ.get("POSEWRIGHT_MIRROR", "").rstrip("/")
+    jobs = [
+        replace(job, url=each, allow_http=allow_http or (bool(own) and each.startswith(own + "/")))
+        for each in (*mirrors, url)
+    ]
     for each in jobs:
-        if why := objection(each.url, allow_http):
+        if why := objection(each.url, each.allow_http):
             raise UsageError(f"{each.shown}: {why}")
-    if offline or os.environ.get("POSEWRIGHT_OFFLINE", "0") not in ("", "0"):
+    if offline or is_offline():
         raise UsageError(
             f"offline, and {path} does not exist; save the file of {job.shown} there yourself"
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(path):
+        with alone(path):
             if path.is_file():  # another process brought it meanwhile
                 return _kept(job)
-            source, found = _bring(jobs)
+            source, file, found = _bring(jobs)
             # the receipt comes first, so that no file is ever without
-            write_receipt(path, source.url, source.part.size, found)
-            move(source.part.path, path)
+            write_receipt(path, source.url, file.stat().st_size, found)
+            move(file, path)
             source.part.drop()
     except PosewrightError:
         raise
@@ -141,39 +160,56 @@ def _kept(job: _Job) -> Path:
     return job.path
 
 
-def _bring(jobs: Sequence[_Job]) -> tuple[_Job, str]:
-    """Bring the part from the first address that has the right file -> that address, its sum."""
-    for job in jobs[:-1]:
-        with suppress(DownloadError, ModelError):
-            return job, _verified(job)
-    return jobs[-1], _verified(jobs[-1])
+def _bring(jobs: Sequence[_Job]) -> tuple[_Job, Path, str]:
+    """Bring the file from the first address that has the right one -> that address, it, its sum.
+
+    Where all fail, the error has what each of them said.
+    """
+    said: list[str] = []
+    for job in jobs:
+        try:
+            return job, *_verified(job)
+        except (DownloadError, ModelError) as error:
+            said.append(str(error))
+            kind = type(error)
+    raise kind("; ".join(said))
 
 
-def _verified(job: _Job) -> str:
-    """Bring the part to its full length; return its sum. ModelError: another one than it must be.
+def _verified(job: _Job) -> tuple[Path, str]:
+    """Bring the whole file; return it and its sum. ModelError: another one than it must be.
 
     One that was continued may be a mixture of two files, and is fetched whole once more.
     """
     continued = job.part.size > 0
-    known = read_receipt(job.path)
     while True:
         _fetch(job)
-        found = sha256(job.part.path)
-        if found.startswith(job.sha) and (known is None or known.sha256 == found):
-            return found
-        job.part.drop()
-        if not continued:
-            break
+        try:
+            file = job.unpacked()
+            found = sha256(file)
+            _compare(job, found)
+            return file, found
+        except ModelError:
+            job.part.drop()
+            job.member_path.unlink(missing_ok=True)
+            if not continued:
+                raise
         continued = False
-    if found.startswith(job.sha) and known is not None:
+
+
+def _compare(job: _Job, found: str) -> None:
+    """Raise a ModelError where a sum is not the published one, or not that of the receipt."""
+    if not found.startswith(job.sha):
+        digits = max(8, len(job.sha))
+        raise ModelError(
+            f"{job.shown}: SHA-256 is {found[:digits]}, but the published one is {job.sha}; not "
+            "kept"
+        )
+    known = read_receipt(job.path)
+    if known is not None and known.sha256 != found:
         raise ModelError(
             f"{job.shown}: SHA-256 is {found}, but was {known.sha256} on {known.date}; not kept. "
             f"Remove {receipt_path(job.path)} to accept another file"
         )
-    digits = max(8, len(job.sha))
-    raise ModelError(
-        f"{job.shown}: SHA-256 is {found[:digits]}, but the published one is {job.sha}; not kept"
-    )
 
 
 def _fetch(job: _Job) -> None:
@@ -292,24 +328,3 @@ def _append(job: _Job, response: HTTPResponse, answer: Answer) -> bool:
         job.part.drop()
         raise DownloadError(f"{job.shown}: the download exceeds the limit of {job.limit}; not kept")
     return at >= answer.total
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold the lock of the download of `path`; wait while another process that lives has it."""
-    folder = path.with_name(f".{path.name}.downloading")
-    while True:
-        folder.mkdir(exist_ok=True)
-        try:
-            lock = FolderLock(folder)
-            break
-        except FileNotFoundError:  # whoever had it has removed the folder meanwhile
-            continue
-        except Held:
-            time.sleep(0.1)
-    try:
-        yield
-    finally:
-        lock.release()
-        with suppress(OSError):  # somebody waits in it
-            folder.rmdir()

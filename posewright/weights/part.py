@@ -1,14 +1,18 @@
-"""A partial download, and the version of the file that it belongs to."""
+"""A partial download: the version of the file that it belongs to, and who may write it."""
 
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from posewright.files.fields import parsed
+from posewright.files.lock import FolderLock, Held
 
-__all__ = ["Part"]
+__all__ = ["Part", "alone"]
 
 
 @dataclass(frozen=True)
@@ -49,3 +53,24 @@ class Part:
         name, value = validator
         told = {"url": shown, "name": name, "value": value}
         self._note.write_text(json.dumps(told), encoding="utf-8")
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold the lock of the download of `path`; wait while another process that lives has it."""
+    folder = path.with_name(f".{path.name}.downloading")
+    while True:
+        folder.mkdir(exist_ok=True)
+        try:
+            lock = FolderLock(folder)
+            break
+        except FileNotFoundError:  # whoever had it has removed the folder meanwhile
+            continue
+        except Held:
+            time.sleep(0.1)
+    try:
+        yield
+    finally:
+        lock.release()
+        with suppress(OSError):  # somebody waits in it
+            folder.rmdir()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from posewright.errors import UsageError, nearest
-from posewright.weights.download import cache_folder
+from posewright.weights.folders import cache_folder, mirrored
 
 __all__ = ["Published", "find_published", "published"]
 
@@ -54,9 +54,14 @@ class Published:
 
     @property
     def mirrors(self) -> tuple[str, ...]:
-        """Addresses to try first: a file in $POSEWRIGHT_MIRROR, if a checksum is known."""
+        """Addresses to try first, below $POSEWRIGHT_MIRROR, if a checksum is known.
+
+        They are MIRROR/FILE, as in earlier versions, and MIRROR/HOST/PATH.
+        """
         folder = os.environ.get("POSEWRIGHT_MIRROR", "").rstrip("/")
-        return (f"{folder}/{self.path.name}",) if folder and self.sha else ()
+        if not (folder and self.sha):
+            return ()
+        return (f"{folder}/{self.path.name}", *mirrored(self.url))
 
 
 @cache

@@ -34,12 +34,16 @@ _LONGEST = 10_000  # bytes; ours have some 300
 
 @dataclass(frozen=True)
 class Receipt:
-    """url: without its secrets.  size: bytes.  sha256: 64 digits.  date: UTC, ISO 8601."""
+    """url: without its secrets.  size: bytes.  sha256: 64 digits.  date: UTC, ISO 8601.
+
+    accepted: the user has asked for this sum, though another one is published.
+    """
 
     url: str
     size: int
     sha256: str
     date: str
+    accepted: bool = False
 
 
 def sha256(path: Path) -> str:
@@ -56,10 +60,10 @@ def receipt_path(path: Path) -> Path:
     return path.with_name(path.name + ".receipt.json")
 
 
-def write_receipt(path: Path, url: str, size: int, sha: str) -> None:
+def write_receipt(path: Path, url: str, size: int, sha: str, accepted: bool = False) -> None:
     """Write the receipt of the file that is, or will be, at `path`; OSError if that fails."""
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    receipt = Receipt(without_secrets(url), size, sha, now)
+    receipt = Receipt(without_secrets(url), size, sha, now, accepted)
     with replacing(receipt_path(path)) as part:
         part.write_text(json.dumps(asdict(receipt), indent=1) + "\n", encoding="utf-8")
 
@@ -84,7 +88,7 @@ def read_receipt(path: Path) -> Receipt | None:
     size = told.get("size")
     if type(size) is not int or not re.fullmatch(r"[0-9a-f]{64}", sha):
         return None
-    return Receipt(url, size, sha, date)
+    return Receipt(url, size, sha, date, told.get("accepted") is True)
 
 
 def compare(path: Path, published: str = "") -> str:

@@ -338,7 +338,7 @@ def test_models_verbs(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("models", "list") == 0
     assert "movenet-thunder" in capsys.readouterr().out
     assert run("models", "list", "--json") == 0
-    assert {"pose", "boxes", "hrnet"} <= {
+    assert {"pose", "detector", "hrnet"} <= {
         row["kind"] for row in json.loads(capsys.readouterr().out)
     }
     assert run("models", "info", "movenet-thunder") == 0

@@ -1,0 +1,65 @@
+"""Options that name published networks: pairs of them, and where and whether they are fetched."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["add_body", "add_fetching", "add_mode", "fetching"]
+
+
+def add_mode(group: argparse._ActionsContainer) -> None:
+    """Add what chooses a pair of pose network and detector."""
+    group.add_argument(
+        "--mode",
+        choices=("lightweight", "balanced", "performance"),
+        help="in place of -m: a published pose network and its detector, downloaded once",
+    )
+
+
+def add_body(group: argparse._ActionsContainer) -> None:
+    """Add what the networks of a mode find."""
+    group.add_argument(
+        "--body",
+        choices=("17", "26", "133", "hand"),
+        help=(
+            "what the networks of --mode find: 17 joints, 26 with feet, 133 with hands and face, "
+            "or hands alone (default: 17; alone it means --mode balanced)"
+        ),
+    )
+
+
+def add_fetching(group: argparse._ActionsContainer, offline: bool = True) -> None:
+    """Add where downloads are kept, and whether the network may be used."""
+    group.add_argument(
+        "--home",
+        metavar="DIR",
+        help="folder of downloaded networks (default: POSEWRIGHT_HOME, else the user's cache)",
+    )
+    if offline:
+        group.add_argument(
+            "--offline",
+            action="store_true",
+            help="never access the internet; a network that is not here is an error",
+        )
+
+
+@contextmanager
+def fetching(args: argparse.Namespace) -> Iterator[None]:
+    """Set what --home, --to and --offline say for the time of a command and its processes."""
+    home = getattr(args, "carried", None) or getattr(args, "home", None)
+    wanted = {"POSEWRIGHT_HOME": home} if home else {}
+    if getattr(args, "offline", False):
+        wanted["POSEWRIGHT_OFFLINE"] = "1"
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
