@@ -60,12 +60,14 @@ def alone(path: Path) -> Iterator[None]:
     """Hold the lock of the download of `path`; wait while another process that lives has it."""
     folder = path.with_name(f".{path.name}.downloading")
     while True:
-        folder.mkdir(exist_ok=True)
         try:
+            folder.mkdir(exist_ok=True)
             lock = FolderLock(folder)
             break
-        except FileNotFoundError:  # whoever had it has removed the folder meanwhile
-            continue
+        except (FileNotFoundError, FileExistsError):
+            # whoever had it has removed the folder meanwhile; mkdir looks at what is there once more
+            if folder.exists() and not folder.is_dir():
+                raise
         except Held:
             time.sleep(0.1)
     try:
