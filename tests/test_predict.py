@@ -20,7 +20,7 @@ from posewright.people import Frame, People
 from posewright.predict import Progress, predict_to, track_to
 from posewright.readers import read_results
 from posewright.writers import WriterOptions
-from posewright.writers.encoders import _Film
+from posewright.writers.encoders import Film
 from posewright.writers.journal import JOURNAL, Journal
 from posewright.writers.outputs import Outputs, Summary
 from tests.helpers.disks import enlarge, mounted
@@ -146,12 +146,12 @@ def test_a_run_stopped_while_it_repeats_leaves_the_results(source: Path, tmp_pat
     assert content(tmp_path) == before
 
 
-@pytest.mark.parametrize("broken", ["_Film.add", "_Film.finish"])
+@pytest.mark.parametrize("broken", ["Film.add", "Film.finish"])
 @video
 def test_a_failed_writer_is_made_good(
     source: Path, broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(self: _Film, *_: object) -> None:
+    def fail(self: Film, *_: object) -> None:
         self.abort()
         raise OSError(errno.ENOSPC, "No space left on device")
 
