@@ -25,6 +25,7 @@ from posewright.pipeline.loading import (
     check_pose,
     chosen,
     duplicates,
+    files_among,
     load,
     load_beside,
     load_detector,
@@ -131,22 +132,18 @@ class Pose:
         _check_numbers(min_score, det_score or 0.0, max_people, threads)
         model, detector = chosen(model, weights, detector, mode, body)
         beside = {"refine": refine, "reid": reid, "hands": hands, "face": face}
-        named = (model, weights, detector, *beside.values())
-        # what this object was read from
-        self.files = [Path(n) for n in named if isinstance(n, (str, Path)) and os.path.isfile(n)]
+        self.files = files_among(model, weights, detector, *beside.values())
         boxes = "nanodet-g-person" if detector == "auto" else detector
         self._named = {"model": weights or model, "detector": boxes, **beside}
         self._nms = nms if isinstance(nms, str) else asdict(nms)
         threads = threads or os.cpu_count() or 1
-        load_next: Any = partial(
-            load_beside, runtime=runtime, device=device, precision=precision, threads=threads
-        )
+        where: Any = dict(runtime=runtime, device=device, precision=precision, threads=threads)
+        load_next = partial(load_beside, **where)
         of_pose, of_boxes = named_layouts(layout, detector)
-        told = {"layout": of_pose, "skeleton": skeleton} | load_next.keywords
-        network = load(model, None if weights is None else Path(weights), **told)
+        where |= {"layout": of_pose, "skeleton": skeleton}
+        network = load(model, None if weights is None else Path(weights), **where)
         check_pose(network, model, flip)
-        boxing = partial(load_next, layout=of_boxes)
-        found = load_detector(detector, network, boxing, det_score)
+        found = load_detector(detector, network, partial(load_next, layout=of_boxes), det_score)
         # what the user should know before anything runs; of the detector, where it is used
         self.detector_note = misfit(network) if detector == "auto" else ""
         # one frame a thread keeps all cores busy to the end; other devices want large batches

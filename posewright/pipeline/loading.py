@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ __all__ = [
     "check_pose",
     "chosen",
     "duplicates",
+    "files_among",
     "load",
     "load_beside",
     "load_detector",
@@ -64,6 +66,12 @@ def check_pose(network: Model, model: str | Path, flip: bool) -> None:
         raise UsageError(
             f"{model} lists people, and a mirrored view lists them in another order; remove flip"
         )
+
+
+def files_among(*names: object) -> list[Path]:
+    """Return the files that a Pose is read from, among what names its networks."""
+    paths = [Path(name) for name in names if isinstance(name, (str, Path))]
+    return [path for path in paths if os.path.isfile(path)]
 
 
 def load(name: str | Path, weights: Path | None = None, layout: str = "", **options: Any) -> Model:

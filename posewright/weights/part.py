@@ -65,7 +65,7 @@ def alone(path: Path) -> Iterator[None]:
             lock = FolderLock(folder)
             break
         except (FileNotFoundError, FileExistsError):
-            # whoever had it has removed the folder meanwhile; mkdir looks at what is there once more
+            # whoever had it has removed the folder meanwhile; mkdir looks twice at what is there
             if folder.exists() and not folder.is_dir():
                 raise
         except Held:

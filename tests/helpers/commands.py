@@ -137,6 +137,7 @@ COMMANDS: dict[str, list[Command]] = {
     ],
     "bench": [Command("bench {in}/clip.mp4 --count 1")],
     "doctor": [Command("doctor")],
+    "schema": [Command("schema"), Command("schema parquet")],
 }
 
 
