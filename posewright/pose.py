@@ -138,7 +138,7 @@ class Pose:
         self._nms = nms if isinstance(nms, str) else asdict(nms)
         threads = threads or os.cpu_count() or 1
         where: Any = dict(runtime=runtime, device=device, precision=precision, threads=threads)
-        load_next = partial(load_beside, **where)
+        load_next: Any = partial(load_beside, **where)
         of_pose, of_boxes = named_layouts(layout, detector)
         where |= {"layout": of_pose, "skeleton": skeleton}
         network = load(model, None if weights is None else Path(weights), **where)
