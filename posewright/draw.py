@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast
 
 import cv2
 import numpy as np
@@ -149,7 +148,8 @@ def _plan(skeleton: Skeleton) -> tuple[_Ink, ...]:
     limbs: dict[tuple[Colour, float, PartName], list[tuple[int, int]]] = {}
     dots: dict[tuple[Colour, float, PartName], list[tuple[int, int]]] = {}
     joints, parts = skeleton.joints, skeleton.parts
-    grown, body = 1.0, cast("PartName", "body")
+    grown = 1.0
+    body: PartName = "body"
     if body not in parts:  # a hand or a face that fills its box
         grown, parts = 2.0, (body,) * len(joints)
     linked = {joint for pair in skeleton.links for joint in pair}
