@@ -148,8 +148,8 @@ def _plan(skeleton: Skeleton) -> tuple[_Ink, ...]:
     limbs: dict[tuple[Colour, float, PartName], list[tuple[int, int]]] = {}
     dots: dict[tuple[Colour, float, PartName], list[tuple[int, int]]] = {}
     joints, parts = skeleton.joints, skeleton.parts
-    body: PartName = "body"
     grown = 1.0
+    body: PartName = "body"
     if body not in parts:  # a hand or a face that fills its box
         grown, parts = 2.0, (body,) * len(joints)
     linked = {joint for pair in skeleton.links for joint in pair}

@@ -105,11 +105,13 @@ class Parts:
                     rows, warps = _views(model, frame, part, bodies)
                     jobs += [(number, warp) for warp in warps]
                     places += [(row, part.joints) for row in rows]
+            # the mirror image of a hand shows the other one
+            sided = model.skeleton.parts[0] in ("left_hand", "right_hand")
             found = estimate_views(
                 model,
                 frames,
                 jobs,
-                flip=self._flip,
+                flip=self._flip and model.codec.mirrors and not sided,
                 batch=self._batch,
                 spread=spread,
                 faults=failed[name],

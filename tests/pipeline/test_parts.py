@@ -53,6 +53,9 @@ class Codec(SimCC):
             for p, s in zip(points, scores, strict=True)
         ]
 
+    def unflip(self, outputs: Any, skeleton: Skeleton) -> Any:
+        return {**outputs, "points": outputs["points"] * (-1, 1) + (63, 0)}
+
 
 @dataclass
 class Spy:
@@ -154,6 +157,18 @@ def test_a_point_of_a_crop_arrives_at_its_place(skeleton: Skeleton, padding: flo
         # the view shows the square whatever room the codec leaves round boxes
         step = abs(int(view[32, 52, 0]) - int(view[32, 12, 0])) / 40
         assert step == pytest.approx((square[2] - square[0]) / 64, rel=0.1)
+
+
+@pytest.mark.parametrize(("skeleton", "views"), [(HAND21, 4), (RIGHT_HAND, 2), (FACE68, 2)])
+def test_the_flip_test_leaves_networks_of_one_hand_alone(skeleton: Skeleton, views: int) -> None:
+    spy = Spy(skeleton)
+    option = "face" if skeleton is FACE68 else "hands"
+    [found], _ = Parts(COCO17, flip=True, **{option: spy})([FRAME], [person()])  # type: ignore[arg-type]
+    assert len(spy.views) == views
+    if skeleton is HAND21:  # both views answer with the same pixels, whose mean is the middle's
+        middle = hand_squares(person(), COCO17, "left")[0, [0, 2]].mean()
+        points, _ = hand_of(found, joined(COCO17, sided("left"), sided("right")), "left")
+        np.testing.assert_allclose(points[:, 0], middle, atol=0.6)
 
 
 def test_every_person_of_every_frame_gets_the_own_hands_and_face() -> None:
