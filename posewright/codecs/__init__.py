@@ -3,28 +3,28 @@
 A codec is a class with a `kind` of its own in a file of this folder; there is no table of them.  A
 file may declare NAMED, as below, for what `create(codec=...)` takes by name.
 
-base          what a codec is, and what some have besides
-heatmap       heatmaps, with quarter offset or DARK
-udp           UDP's combined target
-megvii        Megvii's heatmaps
-integral      soft-argmax over heatmaps
-regression    coordinates: DeepPose, RLE
-simcc         classification along the axes
-posefix       a pose goes in, a better one comes out
-mistakes      synthetic errors to train PoseFix with
-boxes         person detectors
-anchors       grids and anchors, shared by the next two
-yolo_pose     YOLO-Pose
-yolox         YOLOX-Pose and RTMO
-dekr          DEKR
-adaptivepose  AdaptivePose
-movenet       MoveNet, single and multi
-points        MoveNet's official graphs
-listed        RTMO's and YOLO's graphs that list people
-queries       transformers: D-FINE, RT-DETR, RF-DETR, DETRPose
-grid_boxes    the detectors YOLOX and NanoDet-Plus
-embedding     features for re-identification
-stated        the fields that a model file states, checked
+base            what a codec is, and what some have besides
+heatmap         heatmaps, with quarter offset or DARK
+udp             UDP's combined target
+megvii          Megvii's heatmaps
+integral        soft-argmax over heatmaps
+regression      coordinates: DeepPose, RLE
+simcc           classification along the axes
+posefix         a pose goes in, a better one comes out
+mistakes        synthetic errors to train PoseFix with
+boxes           person detectors
+anchors         grids and anchors, shared by the next two
+yolo_pose       YOLO-Pose
+yolox           YOLOX-Pose and RTMO
+dekr            DEKR
+adaptivepose    AdaptivePose
+movenet         MoveNet, single and multi
+decoded_points  MoveNet's official graphs
+listed          RTMO's and YOLO's graphs that list people
+queries         transformers: D-FINE, RT-DETR, RF-DETR, DETRPose
+grid_boxes      the detectors YOLOX and NanoDet-Plus
+embedding       features for re-identification
+stated          the fields that a model file states, checked
 """
 
 from __future__ import annotations

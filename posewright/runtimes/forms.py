@@ -13,9 +13,9 @@ from typing import Any
 
 from posewright.codecs import Boxes, Heatmap, SimCC
 from posewright.codecs.base import Codec
+from posewright.codecs.decoded_points import DecodedPoints
 from posewright.codecs.grid_boxes import NanodetPlus, YoloxBoxes
 from posewright.codecs.listed import ListedPeople, YoloRows
-from posewright.codecs.points import Points
 from posewright.codecs.queries import QueryBoxes, QueryPeople, ScoredBoxes, ScoredPeople
 from posewright.runtimes.info import Input
 from posewright.skeletons import VITPOSE25, Skeleton
@@ -188,7 +188,7 @@ def _query_people(size: Size, outputs: Shapes) -> Found | None:
 
 def _movenet(size: Size, outputs: Shapes) -> Found | None:
     (points,) = outputs.values()
-    return Found(Points(size), points[2], ("points",)) if points[3] == 3 else None
+    return Found(DecodedPoints(size), points[2], ("points",)) if points[3] == 3 else None
 
 
 def _maps(**codec: Any) -> Callable[[Size, Shapes], Found | None]:

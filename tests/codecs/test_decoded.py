@@ -1,4 +1,4 @@
-"""Codecs of graphs that decode by themselves: `listed`, `queries`, `grid_boxes` and `points`."""
+"""Codecs of graphs that decode: `listed`, `queries`, `grid_boxes` and `decoded_points`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from posewright.codecs import codec_from_dict, codec_to_dict
+from posewright.codecs.decoded_points import DecodedPoints
 from posewright.codecs.grid_boxes import NanodetPlus, YoloxBoxes
 from posewright.codecs.listed import ListedPeople, YoloRows
-from posewright.codecs.points import Points
 from posewright.codecs.queries import QueryBoxes, QueryPeople, ScoredBoxes, ScoredPeople
 from posewright.errors import ModelError, UsageError
 from posewright.skeletons import COCO17
@@ -75,7 +75,7 @@ EVERY: dict[str, tuple[Any, dict[str, Any]]] = {
         },
     ),
     "yolox_boxes": (YoloxBoxes(SIZE), {"rows": yolox()}),
-    "points": (Points(SIZE), {"points": draw(1, 17, 3)}),
+    "decoded_points": (DecodedPoints(SIZE), {"points": draw(1, 17, 3)}),
 }
 every_codec = pytest.mark.parametrize("name", sorted(EVERY))
 
@@ -116,7 +116,7 @@ def test_numbers_that_are_not_finite_are_nobody(name: str) -> None:
             assert [len(people) for people in codec.decode({**outputs, key: broken})] == [0]
 
 
-@pytest.mark.parametrize("name", sorted(set(EVERY) - {"points"}))
+@pytest.mark.parametrize("name", sorted(set(EVERY) - {"decoded_points"}))
 def test_threshold_and_max_people_have_an_effect(name: str) -> None:
     codec, outputs = EVERY[name]
     assert len(codec.decode(outputs)[0]) > 0

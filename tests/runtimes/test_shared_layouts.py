@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(
 # the file, its codec, skeleton and how many people it finds among two boxes or in the image
 FILES = {
     "dfine_s_coco": ("query_boxes", "none", 0),
-    "movenet_model": ("points", "coco17", 2),
+    "movenet_model": ("decoded_points", "coco17", 2),
     "rfdetr_m_v142_576x576": ("query_boxes", "none", 0),
     "rtmdet_nano_8xb32-100e_coco-obj365-person-05d8511e": ("boxes", "none", 2),
     "rtmo-m_16xb16-600e_body7-640x640-39e78cc4_20231211": ("listed_people", "coco17", 2),

@@ -13,17 +13,17 @@ from posewright.people import People
 from posewright.skeletons import Skeleton
 from posewright.warp import Warp
 
-__all__ = ["Points"]
+__all__ = ["DecodedPoints"]
 
 
 @dataclass(frozen=True)
-class Points:
+class DecodedPoints:
     """The joints of the person of a view, the layout of MoveNet's official graphs.
 
     outputs: points (B, 1, K, 3), of each joint y, x in shares of the view and score.
     """
 
-    kind: ClassVar[str] = "points"
+    kind: ClassVar[str] = "decoded_points"
     task: ClassVar[Task] = "joints"
     top_down: ClassVar[bool] = True
     mirrors: ClassVar[bool] = True
