@@ -122,9 +122,9 @@ def download(
     job = _Job(url, path, sha.lower(), limit, pace, attempts, pause, allow_http, progress, member)
     if os.path.isfile(path):
         return _kept(job)
-    own = os.environ.get("POSEWRIGHT_MIRROR", "").rstrip("/")
+    own = os.environ.get("POSEWRIGHT_MIRROR", "")
     jobs = [
-        replace(job, url=each, allow_http=allow_http or bool(own) and each.startswith(own + "/"))
+        replace(job, url=each, allow_http=allow_http or (own != "" and each.startswith(own)))
         for each in (*mirrors, url)
     ]
     for each in jobs:
