@@ -16,7 +16,8 @@ import pytest
 from posewright.errors import ModelError, OutputError, PosewrightError, UsageError
 from posewright.weights import find_model, registry
 from posewright.weights.archive import Member
-from posewright.weights.networks import kept, ready
+from posewright.weights.networks import kept, progress, ready
+from posewright.weights.published import find_published
 from posewright.weights.receipt import read_receipt, receipt_path
 from posewright.weights.registry import Entry, find
 from tests.helpers.networks import Site, site, zipped
@@ -299,3 +300,26 @@ def test_a_checkpoint_that_is_not_here_names_its_command(place: Site) -> None:
     entry.path.parent.mkdir(parents=True)
     entry.path.write_bytes(b"")
     assert find_model("hrnet_w32-coco-256x192") == (entry.path, "")
+
+
+def test_checkpoints_are_looked_for_below_the_mirror_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = find_published("hrnet_w32-coco-256x192")
+    monkeypatch.delenv("POSEWRIGHT_MIRROR", raising=False)
+    assert known.mirrors == ()
+    monkeypatch.setenv("POSEWRIGHT_MIRROR", "https://host/m/")
+    host_and_path = known.url.removeprefix("https://")
+    assert known.mirrors == (f"https://host/m/{known.path.name}", f"https://host/m/{host_and_path}")
+
+
+def test_the_bar_is_for_terminals(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    progress(5_000_000, 10_000_000)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    progress(5_000_000, 10_000_000)
+    assert capsys.readouterr().err == "\r[##########..........] 5 of 10 MB"
+    progress(10_000_000, 10_000_000)
+    assert capsys.readouterr().err.endswith("10 of 10 MB\n")
+    progress(5_000_000, 0)
+    assert capsys.readouterr().err == "\r5 MB"
