@@ -39,7 +39,8 @@ class DecodedPoints:
     def decode(self, outputs: Outputs) -> list[People]:
         """Return one person per view, its box the whole view; none where it is not finite."""
         points = to_numpy(outputs["points"])[:, 0]
-        xy = points[..., 1::-1] * np.array(self.input_size, np.float32)
+        with np.errstate(over="ignore"):
+            xy = points[..., 1::-1] * np.array(self.input_size, np.float32)
         return one_person_per_view(xy, points[..., 2], self.input_size)
 
     def unflip(self, outputs: Outputs, skeleton: Skeleton) -> dict[str, Array]:

@@ -47,14 +47,15 @@ class YoloxBoxes:
         """Return the people of each view above the threshold, after box NMS, best first."""
         rows, grid = to_numpy(outputs["rows"]), cells(self.input_size, self.strides, False)
         _check(rows, grid)
-        scores = rows[..., 4] * rows[..., 5]
+        with np.errstate(invalid="ignore", over="ignore"):
+            scores = rows[..., 4] * rows[..., 5]
         found = []
         for row, score in zip(rows, scores, strict=True):
             at = score > self.threshold  # NaN is never above
             place, stride, chosen = grid[at, :2], grid[at, 2:], row[at]
-            with np.errstate(over="ignore"):
+            with np.errstate(invalid="ignore", over="ignore"):
                 middle, half = chosen[:, :2] * stride + place, np.exp(chosen[:, 2:4]) * stride / 2
-            boxes = np.concatenate([middle - half, middle + half], 1)
+                boxes = np.concatenate([middle - half, middle + half], 1)
             found.append(_picked(boxes, score[at], self.iou, self.max_people))
         return found
 
@@ -109,8 +110,9 @@ class NanodetPlus:
         for row in rows:
             at = row[:, 0] > self.threshold  # NaN is never above
             logits = row[at, row.shape[1] - 4 * self.bins :].reshape(-1, 4, self.bins)
-            weights = np.exp(logits - logits.max(2, keepdims=True))
-            mean = weights @ np.arange(self.bins, dtype=np.float32) / weights.sum(2)
+            with np.errstate(invalid="ignore"):
+                weights = np.exp(logits - logits.max(2, keepdims=True))
+                mean = weights @ np.arange(self.bins, dtype=np.float32) / weights.sum(2)
             reach, place = mean * grid[at, 2:], grid[at, :2]
             boxes = np.concatenate([place - reach[:, :2], place + reach[:, 2:]], 1)
             found.append(_picked(boxes, row[at, 0], self.iou, self.max_people))

@@ -131,6 +131,6 @@ class YoloRows:
 
 def _corners(boxes: Floats) -> Floats:
     """(M, 4) centre x, y, width, height -> (M, 4) x1, y1, x2, y2."""
-    return np.concatenate(
-        [boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], axis=1
-    )
+    middle, half = boxes[:, :2], boxes[:, 2:] / 2
+    with np.errstate(invalid="ignore", over="ignore"):  # infinities, which `picked` leaves out
+        return np.concatenate([middle - half, middle + half], axis=1)

@@ -55,8 +55,9 @@ class _Queries:
         """(B, N, 4) centre x, y, width, height in shares -> x1, y1, x2, y2 in view px."""
         shares = to_numpy(boxes)
         middle, half = shares[..., :2], shares[..., 2:] / 2
-        corners = np.concatenate([middle - half, middle + half], 2)
-        return np.asarray(corners * np.array(self.input_size * 2, np.float32) - _HALF)
+        with np.errstate(invalid="ignore", over="ignore"):  # `best` leaves infinities out
+            corners = np.concatenate([middle - half, middle + half], 2)
+            return np.asarray(corners * np.array(self.input_size * 2, np.float32) - _HALF)
 
 
 @dataclass(frozen=True)
@@ -153,10 +154,10 @@ class QueryPeople(_Queries):
     def decode(self, outputs: Outputs) -> list[People]:
         """Return the people of each view above the threshold, best first."""
         numbers = to_numpy(outputs["keypoints"])
-        points = numbers[..., :2] * np.array(self.input_size, np.float32) - _HALF
         joints, seen = sigmoid(numbers[..., 2]), sigmoid(numbers[..., 3])
         scores = sigmoid(to_numpy(outputs["logits"])[..., self.person])
         with np.errstate(all="ignore"):  # what is not finite is left out below
+            points = numbers[..., :2] * np.array(self.input_size, np.float32) - _HALF
             weights = np.maximum(joints, np.float32(1e-12))
             trace = (weights * _trace(numbers)).sum(2) / weights.sum(2)
             scores = scores / (scores + trace**0.2)

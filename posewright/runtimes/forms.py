@@ -225,7 +225,7 @@ FORMS = (
     Form("rtmo", _BYTES_BGR, {"dets": 3, "keypoints": 4}, _people),
     Form("nanodet-plus", _NANODET, (3,), _nanodet),
     Form("yolov8-pose", _SHARES, (3,), _yolo, usual=_640),
-    Form("movenet", _WHOLE, (4,), _movenet),
+    Form("movenet", _WHOLE, (4,), _movenet, usual=(("lightning", 192), ("thunder", 256))),
     *(
         Form(
             "vitpose",

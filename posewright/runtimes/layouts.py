@@ -102,7 +102,8 @@ def _takes(form: Form, graph: Graph) -> bool:
     """Tell whether a form's images fit the inputs; open axes may be anything."""
     shape, further = graph.view, list(graph.types.items())[1:]
     wanted = [(form.second, "tensor(int64)")] if form.second else []
-    if len(shape) != 4 or further != wanted:
+    # OpenVINO ends the process where an axis is 0
+    if len(shape) != 4 or 0 in shape or further != wanted:
         return False
     channels = shape[1 if form.input.layout == "NCHW" else 3]
     return ELEMENTS.get(graph.element) in form.dtypes and (

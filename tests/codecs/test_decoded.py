@@ -160,3 +160,18 @@ def test_other_grids_and_forms_are_refused() -> None:
 
 def test_the_published_grids_of_nanodet_plus() -> None:
     assert [len(NanodetPlus((n, n)).corners) for n in (320, 416)] == [2125, 3598]
+
+
+@every_codec
+@pytest.mark.parametrize("number", [np.inf, -np.inf, 3e38])
+def test_infinities_pass_without_a_warning(name: str, number: float) -> None:
+    codec, outputs = EVERY[name]
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        wild = {
+            key: np.where(rng.random(a.shape) < 0.1, np.float32(number), a).astype(a.dtype)
+            for key, a in outputs.items()
+            if a.dtype == np.float32
+        }
+        for people in codec.decode({**outputs, **wild}):
+            assert np.isfinite(people.boxes).all() and np.isfinite(people.keypoints).all()

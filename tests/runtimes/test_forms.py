@@ -418,6 +418,9 @@ OPEN: dict[str, Callable[[Path], Path]] = {
     "rfdetr_medium": lambda path: network(
         path, CASES["rfdetr"].outputs, ("b", "c", "h", "w"), "pixel_values"
     ),
+    "movenet_thunder": lambda path: network(
+        path, CASES["movenet"].outputs, (1, "h", "w", 3), dtype="int32"
+    ),
     "yolo11n-pose_64x64": lambda path: network(
         path, CASES["yolov8-pose"].outputs, ("b", 3, "h", "w"), "images", axes={"output0": "bcn"}
     ),
@@ -426,12 +429,19 @@ OPEN: dict[str, Callable[[Path], Path]] = {
 
 @both
 @pytest.mark.parametrize(
-    ("name", "side"), [("dfine_s", 640), ("rfdetr_medium", 576), ("yolo11n-pose_64x64", 64)]
+    ("name", "side"),
+    [
+        ("dfine_s", 640),
+        ("rfdetr_medium", 576),
+        ("movenet_thunder", 256),
+        ("yolo11n-pose_64x64", 64),
+    ],
 )
 def test_open_sides(tmp_path: Path, runtime: str, name: str, side: int) -> None:
     model = load_model(OPEN[name](tmp_path / f"{name}.onnx"), runtime=runtime)  # type: ignore[arg-type]
     assert model.codec.input_size == (side, side)
-    assert len(estimate(model, Frame(np.zeros((96, 128, 3), np.uint8)))) == 1
+    boxes = People.of(boxes=[BOX]) if model.codec.top_down else None
+    assert len(estimate(model, Frame(np.zeros((96, 128, 3), np.uint8)), boxes)) == 1
 
 
 @every_case

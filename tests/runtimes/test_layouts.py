@@ -144,6 +144,9 @@ REFUSED: dict[str, Callable[[Path], Path]] = {
         "(float[1,3,64,64] input, float[1] more) => (float[1,9,5] dets)",
         "dets = RandomUniform <shape = [1, 9, 5]> ()",
     ),
+    "no_views": lambda path: network(
+        path, {"dets": np.zeros((1, 9, 5), np.float32)}, (0, 3, 64, 64)
+    ),
     "grey_images": lambda path: write(
         path,
         "(float[b,1,256,192] input) => (float[b,17,64,48] output)",
