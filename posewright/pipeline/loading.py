@@ -16,7 +16,7 @@ from posewright.pipeline.estimate import Boxes, WholeImage
 from posewright.pipeline.parts import Parts
 from posewright.runtimes import Model, load_model
 from posewright.runtimes.info import ModelInfo
-from posewright.weights import LAYOUTS, find_model, stated_skeleton
+from posewright.weights import LAYOUTS, find_model, parted, stated_skeleton
 from posewright.weights.modes import pair
 
 __all__ = [
@@ -70,7 +70,7 @@ def check_pose(network: Model, model: str | Path, flip: bool) -> None:
 
 def files_among(*names: object) -> list[Path]:
     """Return the files that a Pose is read from, among what names its networks."""
-    paths = [Path(name) for name in names if isinstance(name, (str, Path))]
+    paths = [Path(parted(str(name))[1]) for name in names if isinstance(name, (str, Path))]
     return [path for path in paths if os.path.isfile(path)]
 
 

@@ -22,7 +22,7 @@ from posewright.errors import ModelError, UsageError, near
 from posewright.weights.networks import ready
 from posewright.weights.registry import EMBEDDED, lookup, named, suggestion
 
-__all__ = ["EMBEDDED", "LAYOUTS", "find_model", "stated_skeleton"]
+__all__ = ["EMBEDDED", "LAYOUTS", "find_model", "parted", "stated_skeleton"]
 
 # of files without metadata: what runtimes/forms.py recognises, and what its networks find
 LAYOUTS = {
@@ -48,6 +48,12 @@ _UNTOLD = ("ap10k17", "vitpose25")  # 17 joints mean coco17, 25 body25
 _TOLD = {"rtmdet-nms": "rtmdet", "yolox-nms": "yolox"}
 
 
+def parted(name: str) -> tuple[str, str]:
+    """Return the layout, "" for none, and the path of "layout:path"."""
+    prefix, colon, rest = name.partition(":")
+    return (prefix, rest) if colon and prefix in LAYOUTS else ("", name)
+
+
 def find_model(name: str | Path) -> tuple[Path, str]:
     """Return (file, layout) of a network's name, a path, or "layout:path".
 
@@ -55,8 +61,7 @@ def find_model(name: str | Path) -> tuple[Path, str]:
     ModelError: what looks like a path of a file is none.  UsageError: an unknown name.
     """
     text = str(name)
-    prefix, colon, rest = text.partition(":")
-    layout, path = (prefix, rest) if colon and prefix in LAYOUTS else ("", text)
+    layout, path = parted(text)
     if text in EMBEDDED:
         return EMBEDDED[text].path, ""
     if os.path.isfile(path):  # False, too, for names that no file can have
