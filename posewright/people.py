@@ -111,7 +111,9 @@ class People:
         n, k = self.keypoints.shape[:2]
         shapes = {"boxes": (n, 4), "box_scores": (n,), "keypoints": (n, k, 2), "scores": (n, k)}
         for name, shape in shapes.items():
-            array = getattr(self, name)
+            # the order in memory decides how sums are rounded: it is the same for everybody
+            array = np.ascontiguousarray(getattr(self, name))
+            object.__setattr__(self, name, array)
             if array.shape != shape:
                 raise ValueError(f"People.{name} must have shape {shape}, not {array.shape}")
             if not np.isfinite(array).all():

@@ -22,6 +22,7 @@ from posewright.pipeline.estimate import Boxes, estimate_all, find_people
 from posewright.pipeline.header import used, with_settings
 from posewright.pipeline.loading import (
     NMS,
+    NO_BOXES,
     check_pose,
     chosen,
     duplicates,
@@ -309,6 +310,8 @@ class Pose:
             tracker = create_tracker(tracker, skeleton=self.skeleton, fps=fps, embed=self.embed)
         told = self.run
         if boxes is not None:
+            if not self.model.codec.top_down:
+                raise UsageError(f"{self.model.info.name} {NO_BOXES}; remove --boxes (boxes=)")
             told = {**told, "detector": {"name": type(boxes).__name__}}
         pipeline = replace(
             self.pipeline,

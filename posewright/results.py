@@ -127,13 +127,15 @@ class Result:
         return dumps(self.to_dict())
 
     @classmethod
-    def from_json(cls, source: str | bytes | Path | IO[Any]) -> Result:
+    def from_json(cls, source: str | bytes | bytearray | memoryview | Path | IO[Any]) -> Result:
         """Return what `to_json` made a text of: the text, its bytes, the path or an open file.
 
         SourceError: anything else.
         """
         if isinstance(source, Path):
             source = contents(source)
+        if isinstance(source, (bytearray, memoryview)):
+            source = bytes(source)
         text = source if isinstance(source, (str, bytes)) else source.read()
         try:
             data = parsed(text)

@@ -175,3 +175,13 @@ def test_sides_are_width_and_height() -> None:
     people = People.of([[10, 20, 40, 100], [0, 0, 5, 1]])
     assert people.sides.tolist() == [[30, 80], [5, 1]]
     assert people[:0].sides.shape == (0, 2)
+
+
+def test_arrays_have_one_order_in_memory() -> None:
+    """Which decides how sums are rounded: saved people have the scores of those that were found."""
+    rng = np.random.default_rng(0)
+    turned = np.asfortranarray(rng.random((5, 133), np.float32))
+    people = People.of(keypoints=np.ones((5, 133, 2)), scores=turned)
+    again = People.of(keypoints=np.ones((5, 133, 2)), scores=turned.copy("C"))
+    assert people.scores.flags.c_contiguous and turned.flags.f_contiguous
+    assert people.pose_scores.tobytes() == again.pose_scores.tobytes()

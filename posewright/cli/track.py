@@ -1,7 +1,7 @@
 """Track and smooth the people of saved results, without running a network again.
 
-RESULTS: poses.jsonl, coco-results.json, alphapose-results.json or the folder openpose, as
-`posewright predict` wrote them.
+RESULTS: poses.jsonl, poses.parquet, coco-results.json, alphapose-results.json or the folder
+openpose, as `posewright predict` wrote them.
 """
 
 from __future__ import annotations

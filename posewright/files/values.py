@@ -185,8 +185,9 @@ def skeleton_of(path: Path, counts: set[int], given: Skeleton | None) -> Skeleto
         )
     fitting = [name for name in list_skeletons() if len(get_skeleton(name)) == count]
     if given is None and not fitting:
-        raise UsageError(
-            f"{path} has people of {counted(count, 'joint')}; no known skeleton has that many"
+        raise SourceError(
+            f"{path} has people of {counted(count, 'joint')}; no known skeleton has that many; "
+            "give the poses.jsonl or poses.parquet of the run, which name their joints"
         )
     return given or get_skeleton(_USUAL.get(count, fitting[0]))
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from posewright.errors import UsageError
 from posewright.people import Doubles
 
 __all__ = ["angle", "between", "direction", "unwrap", "wrap"]
@@ -60,12 +61,18 @@ def _turn(u: Doubles, v: Doubles) -> Doubles:
     return np.where(u.any(-1) & v.any(-1), turned, np.nan)
 
 
+def _check_period(period: float) -> None:
+    if not period > 0:
+        raise UsageError(f"period must be positive, as 360 or 180 degrees, not {period}")
+
+
 def wrap(degrees: ArrayLike, period: float = 360.0) -> Doubles:
     """Return the same angles in [-period / 2, period / 2); NaN and infinity become NaN.
 
     period: 360 for joints and directions, 180 for a line without a direction, as that through both
-    hips.
+    hips.  UsageError: it is not positive.
     """
+    _check_period(period)
     values = np.asarray(degrees, np.float64)
     values = np.where(np.isfinite(values), values, np.nan)
     wrapped = np.mod(values + period / 2, period) - period / 2
@@ -80,6 +87,7 @@ def unwrap(degrees: ArrayLike, period: float = 360.0, axis: int = 0) -> Doubles:
     the shorter way; how often a limb went round inside of the gap is not known.  period: as for
     `wrap`; with 180, a joint that really turns by more than 90 from frame to frame becomes wrong.
     """
+    _check_period(period)
     series = np.moveaxis(np.asarray(degrees, np.float64), axis, 0)
     series = np.where(np.isfinite(series), series, np.nan)
     times = np.arange(len(series)).reshape(-1, *[1] * (series.ndim - 1))

@@ -21,6 +21,7 @@ from posewright.weights.modes import pair
 
 __all__ = [
     "NMS",
+    "NO_BOXES",
     "check_pose",
     "chosen",
     "duplicates",
@@ -33,6 +34,7 @@ __all__ = [
     "named_layouts",
 ]
 
+NO_BOXES = "finds people by itself, so that other boxes have no effect"
 NMS = Literal["ppose", "oks", "crowd", "none"]
 
 
@@ -123,6 +125,8 @@ def load_detector(
     score: float | None = None,
 ) -> Model | Boxes | None:
     """Return the source of boxes; score: the least one of its boxes, None for its own."""
+    if detector != "auto" and not model.codec.top_down:
+        raise UsageError(f"{model.info.name} {NO_BOXES}; remove -d (detector=)")
     found: Any = detector
     if detector == "whole-image":
         found = WholeImage()

@@ -31,9 +31,9 @@ def as_file(spec: Any) -> IO[bytes] | None:
         raise UsageError("a source was opened as text; open it with mode 'rb'")
     try:
         spec.seek(0)
-    except (AttributeError, OSError) as error:
+    except (AttributeError, OSError, ValueError) as error:  # the last of a file that is closed
         raise UsageError(
-            "an open file that is a source must support seek(); pass what it holds: file.read()"
+            "a file that is a source must be open and support seek(); pass its content: file.read()"
         ) from error
     file: IO[bytes] = spec
     return file

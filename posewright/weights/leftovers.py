@@ -14,6 +14,7 @@ from posewright.weights.registry import Entry, entries
 
 __all__ = ["delete", "files_of", "leftovers"]
 
+_RECEIPT = receipt_path(Path("a")).name[1:]
 _INCOMPLETE = (".part", ".part.json", ".member")
 
 
@@ -28,7 +29,10 @@ def files_of(entry: Entry) -> list[Path]:
 
 
 def leftovers() -> list[Path]:
-    """Return incomplete downloads that no process works on, and ONNX files of no known network."""
+    """Return incomplete downloads that no process works on, and networks not known any more.
+
+    Those have a receipt; a file without one was put there by somebody and stays.
+    """
     networks = cache_folder() / "networks"
     known = {
         file for entry in entries().values() for file in (entry.path, receipt_path(entry.path))
@@ -37,7 +41,8 @@ def leftovers() -> list[Path]:
     for folder in (networks, cache_folder() / "published"):
         for file in sorted(folder.iterdir()) if folder.is_dir() else ():
             incomplete = file.name.endswith(_INCOMPLETE)
-            unknown = folder == networks and ".onnx" in file.suffixes and file not in known
+            main = file.with_name(file.name.removesuffix(_RECEIPT))
+            unknown = folder == networks and file not in known and receipt_path(main).is_file()
             if file.is_file() and (unknown or incomplete) and not _is_in_use(file):
                 found.append(file)
     return found

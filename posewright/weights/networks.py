@@ -24,14 +24,14 @@ __all__ = ["describe", "kept", "progress", "ready"]
 def ready(entry: Entry, *, offline: bool = False, accept: str = "") -> Path:
     """Return the file of a network, fetched unless it is there; stderr tells what is fetched.
 
-    accept: the SHA-256 that the file may have instead of the published one.  Errors: UsageError
-    (offline, or a checkpoint that is not converted yet), DownloadError, ModelError (another file),
-    OutputError (disk).
+    accept: the SHA-256 that the file may have instead of the published one.  Errors: ModelError
+    (offline, a checkpoint that is not converted yet, or another file), DownloadError, OutputError
+    (disk).
     """
     if entry.origin != "onnx":
         if entry.path.is_file():
             return entry.path
-        raise UsageError(
+        raise ModelError(
             f"{entry.name} is a checkpoint that needs torch, and is not here yet; run: posewright "
             f"models pull {entry.name}"
         )
@@ -41,7 +41,7 @@ def ready(entry: Entry, *, offline: bool = False, accept: str = "") -> Path:
     if found is not None:
         return found
     if offline or is_offline():
-        raise UsageError(f"offline, and {entry.name} is not in {cache_folder()}; {_carry(entry)}")
+        raise ModelError(f"offline, and {entry.name} is not in {cache_folder()}; {_carry(entry)}")
     print(one_line(f"fetching {describe(entry)}; kept as {entry.path}"), file=sys.stderr)
     return _fetch(entry, accept)
 

@@ -57,10 +57,7 @@ class Provenance:
 
         UsageError: the journal is of another run; it names the first difference.
         """
-        for name, was, now in _differences(
-            {"version of the journal": header["version"], **header["run"]},
-            {"version of the journal": VERSION, **self.run},
-        ):
+        for name, was, now in _differences(header["run"], self.run):
             raise UsageError(
                 f"{path} is the journal of another run: {name} was {was} and is {now}; repeat the "
                 "options and inputs of that run with --resume, or start again with --overwrite"
@@ -107,7 +104,10 @@ class Journal:
             )
         header, self.owns = self._header()
         if header is None and self._resume:
-            self.notes.append(f"{self.path} is not there: the run starts from its beginning")
+            self.notes.append(
+                f"{self.path.parent} has no journal of a stopped run with a frame in it: the run "
+                "starts from its beginning"
+            )
         elif header is not None and self._resume and self._origin is not None:
             self.notes += self._origin.check(header, self.path)
             self.goes_on = self.behind = True
@@ -228,10 +228,18 @@ class Journal:
             with self.path.open("rb") as file:
                 header, results = (_parsed(file.readline(_LONGEST)) for _ in range(2))
             usable = header["format"] == FORMAT and {"version", "run", "machine"} <= header.keys()
+            if usable and header["version"] != VERSION:
+                raise OutputError(
+                    f"{self.path} has version {str(header['version'])[:40]}, and this program goes "
+                    f"on with version {VERSION}; move it away, or choose another folder with -o"
+                )
             return (header, bool(results == _OWN)) if usable else (None, False)
+        except FileNotFoundError:
+            pass
+        except OutputError:
+            raise
         except OSError as error:
-            if not isinstance(error, FileNotFoundError):
-                raise explain(self.path, error) from error
+            raise explain(self.path, error) from error
         except BROKEN:
             pass
         return None, False

@@ -202,9 +202,9 @@ class Outputs:
         names = ", ".join(path.name for path in ours[:5]) + (" ..." if len(ours) > 5 else "")
         if ours and not overwrite:
             raise OutputError(
-                f"{self.out} holds results of a killed run: {names}; move them away to "
-                "keep them (poses.part-*.jsonl and .csv can be read as they are), choose another "
-                "folder with -o, or remove them with --overwrite"
+                f"{self.out} holds results of a killed run, and no journal by which --resume could "
+                f"go on: {names}; move them away to keep them (poses.part-*.jsonl and .csv can be "
+                "read as they are), choose another folder with -o, or remove them with --overwrite"
             )
         for path in ours:
             try:

@@ -96,7 +96,7 @@ def test_plain_http_is_for_the_mirror_alone(place: Site, monkeypatch: pytest.Mon
 
 def test_offline_nothing_is_asked_for(place: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     place.add("net", BODY)
-    with pytest.raises(UsageError, match=r"offline, and net is not in .* --to DIR, .* --home DIR"):
+    with pytest.raises(ModelError, match=r"offline, and net is not in .* --to DIR, .* --home DIR"):
         ready(find("net"), offline=True)
     monkeypatch.setenv("POSEWRIGHT_OFFLINE", "1")
     with pytest.raises(UsageError, match="offline, and net"):
@@ -294,7 +294,7 @@ def test_processes_fetch_one_file_once(place: Site, tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_is_not_here_names_its_command(place: Site) -> None:
-    with pytest.raises(UsageError, match="models pull hrnet_w32-coco-256x192"):
+    with pytest.raises(ModelError, match="models pull hrnet_w32-coco-256x192"):
         find_model("hrnet_w32-coco-256x192")
     entry = find("hrnet_w32-coco-256x192")
     entry.path.parent.mkdir(parents=True)
