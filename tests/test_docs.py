@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import re
+import runpy
 import shlex
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
 import cv2
+import numpy as np
 import pytest
 
 from posewright.checkpoints import foreigns
-from posewright.cli import build_parser, parse
+from posewright.cli import build_parser, main, parse
 from posewright.cli.demo import CLIP
 from posewright.recipes.lookup import names
 from posewright.trackers import trackers
+from posewright.weights.registry import find
+from tests.helpers.layouts import network
+from tests.helpers.networks import dets_graph, rtmo_graph, simcc_graph, site
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -35,7 +43,12 @@ COMMANDS = [
     for line in block.splitlines()
     if line.startswith("posewright ")
 ]
-PYTHON = [(page.name, block) for page in PAGES for block in blocks(page, "python")]
+PYTHON = [
+    (page.name, block)
+    for page in PAGES
+    if page.parent.name != "coming-from"  # these name networks, so that they run below
+    for block in blocks(page, "python")
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -134,3 +147,108 @@ def test_the_comparison_in_the_readme_counts_what_there_is() -> None:
     loaded = int(re.search(r"other projects \| (\d+) families", text)[1])  # type: ignore[index]
     assert (trained, loaded) == (len(names()), len(foreigns()))
     assert "identities in the result | six |" in text and len(trackers()) == 6
+
+
+# The pages on other tools, whose own lines stand in blocks "py" and in the tables' first columns.
+COMING = sorted((ROOT / "docs" / "coming-from").glob("*.md"))
+COMING_PYTHON = [(page.stem, block) for page in COMING for block in blocks(page, "python")]
+COMING_COMMANDS = [
+    (page.stem, command)
+    for page in COMING
+    for text in ["\n".join(blocks(page, "sh")), *re.findall("`(.+?)`", page.read_text("utf-8"))]
+    for command in re.findall(r"^posewright .+", text, re.MULTILINE)
+]
+# Verbs that a text names, and what needs the file of somebody else.
+NAMED_ALONE = {
+    "posewright train",
+    "posewright eval",
+    "posewright export",
+    "posewright data convert",
+}
+OF_A_CHECKPOINT = re.compile(r"posewright models (convert \S+ --as|pull(?= hrnet)) (\S+)")
+WRITTEN = {
+    "alphapose": "alphapose-results.json",
+    "alphapose-cmu": "sep-json/*.json",
+    "alphapose-open": "alphapose-results.json",
+    "coco": "coco-results.json",
+    "csv": "poses.csv",
+    "images": "images/*.jpg",
+    "jsonl": "poses.jsonl",
+    "openpose": "openpose/*_keypoints.json",
+    "video": "clip.mp4",
+}
+SERVED = {
+    "rtmpose-m": simcc_graph(17),
+    "rtmpose-x": simcc_graph(17),
+    "rtmpose-m-halpe26": simcc_graph(26),
+    "rtmw-l": simcc_graph(133),
+    "rtmpose-m-hand": simcc_graph(21),
+    "rtmpose-m-face": simcc_graph(106),
+    "rtmo-m": rtmo_graph(),
+    "rtmo-l": rtmo_graph(),
+    "rtmdet-m-person": dets_graph(),
+    "rtmdet-nano-hand": dets_graph(),
+    "vitpose-b": b"listed, never run",
+}
+
+
+@pytest.fixture
+def inputs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The inputs that the pages name, and a server of tiny networks under real names."""
+    for path in (folder / "images", folder / "site"):
+        path.mkdir()
+    boxes = []
+    for i in (1, 2):
+        shutil.copy("people.jpg", f"images/{i:06d}.jpg")
+        boxes.append({"image_id": i, "category_id": 1, "bbox": [500, 200, 300, 900], "score": 0.9})
+    Path("boxes.json").write_text(json.dumps(boxes), encoding="utf-8")
+    Path("list.txt").write_text("images/000001.jpg\nimages/000002.jpg\n", encoding="utf-8")
+    rows = np.zeros((1, 56, 8400), np.float32)
+    rows[0, :5, 0] = 320, 320, 200, 400, 0.9
+    rows[0, 5:, 0] = 0.8  # all joints in a corner, and visible
+    network(Path("yolo11m-pose.onnx"), {"output0": rows}, (1, 3, 640, 640), "images")
+    true = {name: find(name) for name in SERVED}
+    with site(folder / "site", monkeypatch) as made:
+        for name, body in SERVED.items():
+            told = {"aliases": " ".join(true[name].aliases), "joints": true[name].joints or ""}
+            told |= {key: getattr(true[name], key) for key in ("kind", "layout", "skeleton")}
+            made.add(name, body, **told)
+        yield
+
+
+@pytest.mark.usefixtures("inputs")
+@pytest.mark.parametrize(("page", "command"), COMING_COMMANDS)
+def test_commands_beside_those_of_other_tools_run(
+    page: str, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if command in NAMED_ALONE:
+        return
+    if found := OF_A_CHECKPOINT.match(command):
+        assert found[2] in foreigns() or find(found[2]).origin == "checkpoint"
+        return
+    if "openvino" in command:
+        pytest.importorskip("openvino")
+    verb, *words = shlex.split(command)[1:]
+    if verb == "track":  # results of that tool, whose form we write
+        made = words[0].rstrip("/")
+        assert main(["predict", "clip.mp4", "-o", "before", "--save", made.partition("-")[0]]) == 0
+        shutil.move(f"before/{made}", made)
+    assert main([verb, *words]) == 0, capsys.readouterr().err
+    assert capsys.readouterr().out
+    if verb in ("predict", "track"):
+        out = Path(words[words.index("-o") + 1] if "-o" in words else "posewright-out")
+        saved = words[words.index("--save") + 1].split(",") if "--save" in words else ["jsonl"]
+        assert all(list(out.glob(WRITTEN[form])) for form in saved)
+        if "jsonl" in saved:
+            rows = (out / "poses.jsonl").read_text(encoding="utf-8").splitlines()[1:]
+            assert rows and all(json.loads(row)["people"] for row in rows)
+
+
+@pytest.mark.usefixtures("inputs")
+@pytest.mark.parametrize(("page", "block"), COMING_PYTHON)
+def test_python_beside_that_of_other_tools_runs(
+    page: str, block: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("block.py").write_text(block, encoding="utf-8")
+    runpy.run_path("block.py")
+    assert capsys.readouterr().out

@@ -48,5 +48,5 @@ def rows_of(run: Bounded, source: Path, out: Path) -> tuple[Outcome, dict[str, d
     rows = {Path(row["source"]).name: row for row in map(json.loads, lines)}
     assert len(rows) == len(lines), "two rows of one image"
     for row in rows.values():
-        del row["frame"], row["speed"], row["time"]
+        del row["frame"], row["time"]
     return outcome, rows

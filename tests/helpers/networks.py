@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from posewright.weights import registry
 from tests.helpers.faulty_server import Asked, FaultyServer, head, serving, whole
 
-__all__ = ["Site", "dets_graph", "simcc_graph", "site", "zipped"]
+__all__ = ["Site", "dets_graph", "rtmo_graph", "simcc_graph", "site", "zipped"]
 
 COLUMNS = registry._TABLE.read_text(encoding="utf-8").partition("\n")[0].split("\t")
 
@@ -60,6 +60,14 @@ def dets_graph(side: int = 320) -> bytes:
     """Return a detector as RTMDet is published: one person."""
     dets = np.array([[[20, 20, 150, 170, 0.9]]], np.float32)
     return _graph((side, side), {"dets": dets, "labels": np.zeros((1, 1), np.int64)}, 1)
+
+
+def rtmo_graph(side: int = 320) -> bytes:
+    """Return a one-stage network as RTMO is published: one person."""
+    dets = np.array([[[20, 20, 150, 170, 0.9]]], np.float32)
+    joints = np.full((1, 1, 17, 3), 60, np.float32)
+    joints[..., 2] = 0.8
+    return _graph((side, side), {"dets": dets, "keypoints": joints}, 1)
 
 
 def zipped(*members: tuple[str, bytes]) -> bytes:
