@@ -70,7 +70,9 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the complaint with a suggestion; exit with 2."""
         wrong = re.search(r"unrecognized arguments: (\S+)|invalid choice: '([^']+)'", message)
-        hint = nearest(wrong[1] or wrong[2], self.words()) if wrong else ""
+        listed = re.search(r"choose from (.+)\)", message)
+        words = re.findall(r"[^\s,']+", listed[1]) if listed else self.words()
+        hint = nearest(wrong[1] or wrong[2], words) if wrong else ""
         said = one_line(f"{message}{hint} (see {self.prog} --help)")
         print(f"{self.prog}: {said}", file=sys.stderr)
         raise SystemExit(2)
@@ -121,9 +123,11 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
     """Return the arguments, and the words that mean nothing."""
     words = list(sys.argv[1:] if argv is None else argv)
     args, unknown = build_parser().parse_known_args(current(words))
-    if hasattr(args, "items"):  # argparse takes words before an option or after it, never both
-        args.items += [word for word in unknown if not word.startswith("-")]
-        unknown = [word for word in unknown if word.startswith("-")]
+    for name in ("items", "source"):
+        if isinstance(getattr(args, name, None), list):
+            # argparse takes words before an option or after it, never both
+            getattr(args, name).extend(word for word in unknown if not word.startswith("-"))
+            unknown = [word for word in unknown if word.startswith("-")]
     return args, unknown
 
 

@@ -18,6 +18,7 @@ from posewright.runtimes import Model, load_model
 from posewright.runtimes.info import ModelInfo
 from posewright.weights import LAYOUTS, find_model, parted, stated_skeleton
 from posewright.weights.modes import pair
+from posewright.weights.registry import named
 
 __all__ = [
     "NMS",
@@ -34,6 +35,7 @@ __all__ = [
     "named_layouts",
 ]
 
+_DETECTORS = ("detector", "hand-detector")
 NO_BOXES = "finds people by itself, so that other boxes have no effect"
 NMS = Literal["ppose", "oks", "crowd", "none"]
 
@@ -45,7 +47,14 @@ def chosen(
     mode: str | None,
     body: str | int | None,
 ) -> tuple[str | Path, str | Path | Boxes]:
-    """Return the pose network and the detector: those of the mode, if there is one."""
+    """Return the pose network and the detector: those of the mode, if there is one.
+
+    UsageError, before anything is fetched, for a published network of another kind.
+    """
+    if _kind(model) in _DETECTORS:
+        raise UsageError(f"{model} is a detector; give it with --detector (detector=...)")
+    if _kind(detector) in ("pose", "one-stage"):
+        raise UsageError(f"{detector} is a pose model; a detector yields boxes")
     if mode is None and body is None:
         return model, detector
     if model != "movenet-thunder" or weights is not None:
@@ -54,6 +63,12 @@ def chosen(
         )
     network, beside = pair(mode or "balanced", body or 17)
     return network, beside if detector == "auto" else detector
+
+
+def _kind(name: object) -> str:
+    """Return the kind of a published network; "" for a file and any other object."""
+    entry = None if not isinstance(name, str) or os.path.isfile(name) else named(name)
+    return "" if entry is None else entry.kind
 
 
 def check_pose(network: Model, model: str | Path, flip: bool) -> None:

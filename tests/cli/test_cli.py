@@ -312,6 +312,19 @@ def test_unknown_options_suggest_the_nearest(verb: str, capsys: pytest.CaptureFi
     assert "did you mean '--" in err and len(err.strip().splitlines()) == 1
 
 
+def test_sources_stand_on_both_sides_of_an_option(
+    tmp_path: Path, people_jpg: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.jpg"
+    other.write_bytes(people_jpg.read_bytes())
+    assert run("predict", people_jpg, "--save", "jsonl", other, "-o", tmp_path / "o") == 0
+    assert len(lines(tmp_path / "o")) == 2
+    assert run("predict", people_jpg, "--mode", "balancd") == 2
+    assert "did you mean 'balanced'" in capsys.readouterr().err
+    assert run("predict", people_jpg, "--mode", "fast") == 2
+    assert "did you mean" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "old, new", [("pgpg fit", "boxes"), ("ppnms fit", "nms"), ("pgpg", "boxes")]
 )
