@@ -130,7 +130,7 @@ def test_offline_home_and_another_folder(
 ) -> None:
     words = predict(people_jpg, tmp_path / "a", "-m", "rtmpose-m", "-d", "whole-image")
     code, _, err = run(capsys, *words, "--offline")
-    assert code == 2 and place.asked == [] and err.count("\n") == 1
+    assert code == 4 and place.asked == [] and err.count("\n") == 1
     assert "models pull rtmpose-m --to DIR" in err and "--home DIR" in err
     carried = tmp_path / "carried"
     assert run(capsys, "models", "pull", "rtmpose-m", "--to", carried)[0] == 0
@@ -156,12 +156,14 @@ def test_pull_verify_info_remove_and_prune(
     assert facts["here"] and facts["file"] == str(file) and facts["checksum"] == "pinned"
     file.write_bytes(b"other")
     assert run(capsys, "models", "verify", name)[0] == 4
-    stray = [file.with_name(n) for n in ("gone.onnx", "rtmdet-m-person.onnx.zip.part")]
-    for each in stray:
+    names = ("gone.onnx", "gone.onnx.receipt.json", "rtmdet-m-person.onnx.zip.part")
+    stray, mine = [file.with_name(name) for name in names], file.with_name("my-own.onnx")
+    for each in (*stray, mine):
         each.write_bytes(b"12345")
     told = json.loads(run(capsys, "models", "prune", "--json")[1])
-    assert sorted(told["removed"]) == sorted(map(str, stray)) and told["bytes"] == 10
-    assert not any(map(Path.exists, stray)) and file.exists()
+    assert sorted(told["removed"]) == sorted(map(str, stray)) and told["bytes"] == 15
+    assert not any(map(Path.exists, stray)) and file.exists() and mine.exists()
+    mine.unlink()
     assert run(capsys, "models", "remove", name)[0] == 0
     assert list(file.parent.iterdir()) == []
     code, _, err = run(capsys, "models", "remove", "movenet-thunder")

@@ -87,7 +87,7 @@ COMMANDS: dict[str, list[Command]] = {
         Command("models pull hrnet_w32-coco-256x192 --offline", 2, needs="torch"),
         Command("models verify hrnet_w32-coco-256x192", 4),
         Command("models path hrnet_w32-coco-256x192", 4),
-        Command("models pull rtmpose-m --offline", 2),
+        Command("models pull rtmpose-m --offline", 4),
         Command("models remove rtmpose-m", 4),
         Command("models prune"),
     ],

@@ -99,7 +99,7 @@ def test_offline_nothing_is_asked_for(place: Site, monkeypatch: pytest.MonkeyPat
     with pytest.raises(ModelError, match=r"offline, and net is not in .* --to DIR, .* --home DIR"):
         ready(find("net"), offline=True)
     monkeypatch.setenv("POSEWRIGHT_OFFLINE", "1")
-    with pytest.raises(UsageError, match="offline, and net"):
+    with pytest.raises(ModelError, match="offline, and net"):
         find_model("net")
     assert place.asked == []
     monkeypatch.setenv("POSEWRIGHT_OFFLINE", "0")
