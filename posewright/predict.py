@@ -17,7 +17,7 @@ from posewright.readers.saved import Saved
 from posewright.results import Result
 from posewright.smoothing import Chain, Smoothing, create_smoother, smoothed
 from posewright.smoothing.person import only
-from posewright.sources import gathered, open_source
+from posewright.sources import Source, gathered, open_source
 from posewright.sources.base import check_rate
 from posewright.sources.planning import check_times, plan, shown
 from posewright.sources.ranges import Range
@@ -182,6 +182,7 @@ class _Run:
             self.summary.add_bad(shown(source), str(error))
             return
         with stream:
+            self._without_rate(stream.source, options.get("fps"))
             smoother = self.smoothing.start(stream.source.fps, stream.source.kind == "stream")
             try:
                 for done, result in enumerate(stream, 1):
@@ -224,6 +225,14 @@ class _Run:
         else:
             summary.add_bad(result.source, result.message)
         self.outputs.write(result)
+
+    def _without_rate(self, source: Source, fps: float | None) -> None:
+        """Note a rate that was given for images and means nothing to a video or stream."""
+        timed = fps is not None and source.kind != "pictures"
+        self.told = {**self.told, "fps": None if timed or fps is None else float(fps)}
+        self._last = None
+        if timed:
+            self.summary.notes.append(f"{source.name} has times of its own: --fps has no effect")
 
     def _header(self, run: Mapping[str, Any]) -> dict[str, Any]:
         """Return the header's entries with the settings of this run; the same object each time."""

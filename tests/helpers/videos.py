@@ -11,7 +11,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FORMATS", "number_in", "numbered", "scene", "write_video"]
+__all__ = ["FORMATS", "number_in", "numbered", "scene", "spoil", "write_video"]
 
 FORMATS = {
     "mp4": "libx264",
@@ -88,3 +88,11 @@ def write_video(
                 frame.pts, frame.time_base = stamps[number], Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+
+
+def spoil(path: Path) -> None:
+    """Replace 1,500 bytes in the middle of a file by zeros."""
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 1500] = bytes(1500)
+    path.write_bytes(data)

@@ -22,6 +22,7 @@ from posewright.readers import read_results
 from posewright.schema import COLUMNS, TABLE_KEY, json_schema, table_schema
 from posewright.skeletons import Skeleton, get_skeleton
 from posewright.writers import create_writer
+from tests.helpers.videos import write_video
 
 COCO17 = get_skeleton("coco17")
 DOTS = Skeleton("dots", ("left_dot", "right_dot"), ((0, 1),), (0.1, 0.2))
@@ -296,6 +297,13 @@ def test_the_header_states_the_options_of_the_run(tmp_path: Path, people_jpg: Pa
     expected = {"tracker": "bytetrack", "frames": [0, 1], "min_score": 0.2, "gap": None}
     assert expected.items() <= again.run["settings"].items()
     assert again.run["model"] == first.run["model"]
+
+
+def test_a_rate_for_a_video_is_told_and_not_recorded(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", count=4)
+    summary = Pose(threads=1).predict_to(tmp_path / "a.mp4", tmp_path / "o", fps=5)
+    assert any("--fps has no effect" in note for note in summary.notes)
+    assert next(read_results(tmp_path / "o" / "poses.jsonl")).run["settings"]["fps"] is None
 
 
 @pytest.mark.parametrize("form", [bytes, bytearray, memoryview, io.BytesIO, "file"])

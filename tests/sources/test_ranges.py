@@ -26,7 +26,7 @@ from posewright.sources.display_matrix import Orientation
 from posewright.sources.ranges import Range
 from tests.helpers.images import frames
 from tests.helpers.servers import serve, shots
-from tests.helpers.videos import number_in, numbered, write_video
+from tests.helpers.videos import number_in, numbered, spoil, write_video
 
 CONTAINERS = ["mp4", "mkv", "avi", "mov", "ts", "webm", "flv", "mpg", "gif"]
 
@@ -330,10 +330,7 @@ def test_a_cut_behind_the_range_is_not_told(tmp_path: Path) -> None:
 def test_failed_frames_outside_are_not_told(tmp_path: Path) -> None:
     path = tmp_path / "a.mkv"
     write_video(path, count=60, codec="mpeg4")
-    data = bytearray(path.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 1500] = bytes(1500)
-    path.write_bytes(data)
+    spoil(path)
     every = frames(path)
     bad = [f.index for f in every if f.status == "decode_error"]
     assert bad

@@ -16,7 +16,7 @@ from posewright.errors import SourceError
 from posewright.sources import open_source
 from posewright.sources.links import NetworkLink
 from tests.helpers.images import frames
-from tests.helpers.videos import FORMATS, write_video
+from tests.helpers.videos import FORMATS, spoil, write_video
 
 
 def write_sound(path: Path) -> None:
@@ -145,10 +145,7 @@ def test_an_mp4_whose_index_is_cut_off_cannot_be_opened(tmp_path: Path) -> None:
 def test_damage_in_the_middle_is_reported_and_the_rest_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.mkv"
     write_video(path, count=60, codec="mpeg4")
-    data = bytearray(path.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 1500] = bytes(1500)
-    path.write_bytes(data)
+    spoil(path)
     found = frames(path)
     good = [f for f in found if f.status == "ok"]
     assert len(good) > 45 and good[-1].index == 59

@@ -101,8 +101,10 @@ def test_what_is_not_named_is_said_in_one_line(name: str) -> None:
 
 
 def test_names_of_our_networks_are_not_taken_for_those() -> None:
-    for name in ("yolox-m", "yolo_pose_l6", "yoloxpose_s", "yolov8n-pose.onnx"):
-        lookup(name)
+    found = lookup("yolox-m")
+    assert found is not None and found.name == "yolox-m"
+    for name in ("yolo_pose_l6", "yoloxpose_s", "yolov8n-pose.onnx"):
+        assert lookup(name) is None
 
 
 @pytest.mark.parametrize("mode", MODES)
