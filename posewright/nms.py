@@ -22,6 +22,7 @@ __all__ = [
     "box_iou",
     "box_nms",
     "box_nms_indices",
+    "groups",
     "oks",
     "oks_nms",
     "ppose_nms",
@@ -52,8 +53,8 @@ def box_nms_indices(boxes: Floats, scores: Floats, iou: float) -> Ints:
     """
     good = np.flatnonzero(np.isfinite(boxes).all(1) & np.isfinite(scores))
     boxes = np.asarray(boxes[good], np.float32)
-    owner = _greedy(scores[good], lambda kept, rest: box_iou(boxes[kept], boxes[rest]) > iou)
-    return good[_kept(owner, scores[good])]
+    kept = groups(scores[good], lambda best, rest: box_iou(boxes[best], boxes[rest]) > iou)[1]
+    return good[kept]
 
 
 def box_nms(people: People, iou: float = 0.6) -> People:
@@ -95,8 +96,7 @@ def oks_nms(people: People, skeleton: Skeleton, threshold: float = 0.9) -> Peopl
     scores = people.box_scores * people.pose_scores
     sigmas, each = skeleton.oks_sigmas, skeleton.weights
     near = partial(oks, sigmas=sigmas, weights=each)
-    owner = _greedy(scores, lambda i, j: near(people[i], people[j]) > threshold)
-    return people[_kept(owner, scores)]
+    return people[groups(scores, lambda i, j: near(people[i], people[j]) > threshold)[1]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,8 +235,7 @@ def ppose_nms(people: People, settings: PPoseNMS = PPoseNMS()) -> People:
         raise UsageError("ppose_nms needs keypoints, but these people have only boxes; use box_nms")
     reach = settings.alpha * people.sides.max(1)  # (N,) px
     ranks = settings.ranks(people)
-    owner = _greedy(ranks, _duplicates(people, settings, reach))
-    picks = _kept(owner, ranks)
+    owner, picks = groups(ranks, _duplicates(people, settings, reach))
     picks = picks[people.scores[picks].max(1) >= settings.score]
     merged = _merged(people, owner, picks, np.minimum(reach, settings.merge_reach))
     span = np.ptp(merged.keypoints, axis=1)
@@ -304,10 +303,10 @@ def _merged(people: People, owner: Ints, picks: Ints, reach: Floats) -> People:
     )
 
 
-def _greedy(scores: Floats, similar: Similar) -> Ints:
-    """(N,) scores -> (N,) the index of the one that each falls to; itself where it is kept.
+def groups(scores: Floats, similar: Similar) -> tuple[Ints, Ints]:
+    """(N,) scores -> (N,) the best of each one's duplicates, and those best ones, best first.
 
-    similar(kept, rest): (B,), (R,) indices -> (B, R) whether the first removes the second.
+    similar(best, rest): (B,), (R,) indices -> (B, R) whether the second repeats the first.
     """
     owner = np.arange(len(scores))
     order = np.argsort(-scores, kind="stable")
@@ -321,7 +320,8 @@ def _greedy(scores: Floats, similar: Similar) -> Ints:
         owner[order[gone]] = block[kept[by[:, gone].argmax(0)]]
         gone[: len(block)] = True
         order = order[~gone]
-    return owner
+    kept = np.flatnonzero(owner == np.arange(len(owner)))
+    return owner, kept[np.argsort(-scores[kept], kind="stable")]
 
 
 def _first(falls: NDArray[np.bool_]) -> Ints:
@@ -331,12 +331,6 @@ def _first(falls: NDArray[np.bool_]) -> Ints:
         if alive[row]:
             alive[row + 1 :] &= ~removed[row + 1 :]
     return np.flatnonzero(alive)
-
-
-def _kept(owner: Ints, scores: Floats) -> Ints:
-    """Return who fell to nobody, by falling score."""
-    kept = np.flatnonzero(owner == np.arange(len(owner)))
-    return kept[np.argsort(-scores[kept], kind="stable")]
 
 
 def _area(boxes: Floats | NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,16 +16,18 @@ from numpy.typing import NDArray
 from posewright.errors import SourceError, UsageError
 from posewright.extras import naming_extras
 from posewright.nms import PPoseNMS
-from posewright.pipeline.crowd import estimate_all as crowd_estimate_all
 from posewright.pipeline.embedder import Embedder
-from posewright.pipeline.estimate import Boxes, estimate_all, find_people
+from posewright.pipeline.estimate import Boxes, Detectors, find_people
 from posewright.pipeline.header import used, with_settings
 from posewright.pipeline.loading import (
     NMS,
     NO_BOXES,
+    Detecting,
     check_pose,
     chosen,
     duplicates,
+    each_of,
+    estimator,
     files_among,
     load,
     load_beside,
@@ -91,16 +93,20 @@ class Pose:
     file, or a network of the zoo with weights.  mode, body: in place of the model, a published pose
     network and its detector: "lightweight", "balanced" (default) or "performance", for 17 joints
     (default), 26, 133 or "hand".  weights: the file of the model's weights.  detector: as model, or
-    "whole-image", or "auto" for the embedded one (none for a model that finds people by itself).
+    "whole-image", or "auto" for the embedded one (none for a model that finds people by itself); a
+    list of names for several, whose boxes are all used.
     runtime, device, precision: see [load_model][posewright.runtimes.load_model]; they apply to each
     network: with "torch", further .onnx files run as with "auto".  threads: processors to use, 0 =
     all.  flip: average with the mirrored view (flip test), which doubles the work.  min_score: drop
     people whose mean joint score is lower.  det_score: drop boxes below it.  nms: "oks" (OKS-NMS),
     "ppose" (pose NMS of RMPE, with constants fitted for the model if its file has them, else the
-    published ones), its settings, "crowd" (joints are assigned among people who overlap; heatmaps
-    only) or "none".  refine: the file of a network that refines the joints afterwards (PoseFix).
-    reid: that of a re-identification network, which the tracker "appearance" needs.  hands, face:
-    networks of a hand's or a face's joints, as model; what they find joins each person, see
+    published ones), its settings, "average" (duplicates are averaged, see
+    [average_duplicates][posewright.pipeline.averaging.average_duplicates]), "crowd" (joints are
+    assigned among people who overlap; heatmaps only) or "none"; by default "oks", with accurate
+    "average".  accurate: average three views of each person, at three times the work.  refine: the
+    file of a network that refines the joints afterwards (PoseFix).  reid: that of a
+    re-identification network, which the tracker "appearance" needs.  hands, face: networks of a
+    hand's or a face's joints, as model; what they find joins each person, see
     [Parts][posewright.pipeline.parts.Parts].  max_people: keep so many boxes of a frame, those with
     the highest scores; 0 keeps all.  layout, skeleton: names, for an ONNX file without metadata
     that does not tell; a detector's layout is that of the detector's file.
@@ -113,7 +119,7 @@ class Pose:
         mode: str | None = None,
         body: str | int | None = None,
         weights: str | Path | None = None,
-        detector: str | Path | Boxes = "auto",
+        detector: Detecting = "auto",
         runtime: Runtime = "auto",
         device: str = "auto",
         precision: Precision = "auto",
@@ -121,7 +127,8 @@ class Pose:
         flip: bool = False,
         min_score: float = 0.2,
         det_score: float | None = None,
-        nms: NMS | PPoseNMS = "oks",
+        nms: NMS | PPoseNMS | None = None,
+        accurate: bool = False,
         refine: str | Path | None = None,
         reid: str | Path | None = None,
         hands: str | Path | None = None,
@@ -134,8 +141,9 @@ class Pose:
         model, detector = chosen(model, weights, detector, mode, body)
         beside = {"refine": refine, "reid": reid, "hands": hands, "face": face}
         self.files = files_among(model, weights, detector, *beside.values())
-        boxes = "nanodet-g-person" if detector == "auto" else detector
-        self._named = {"model": weights or model, "detector": boxes, **beside}
+        self._named = {"model": weights or model, **beside}
+        self._named |= each_of("nanodet-g-person" if detector == "auto" else detector)
+        self._accurate, nms = accurate, nms or ("average" if accurate else "oks")
         self._nms = nms if isinstance(nms, str) else asdict(nms)
         threads = threads or os.cpu_count() or 1
         where: Any = dict(runtime=runtime, device=device, precision=precision, threads=threads)
@@ -162,7 +170,7 @@ class Pose:
             threads=threads,
             window=window,
             batch=batch,
-            estimate=crowd_estimate_all if nms == "crowd" else estimate_all,
+            estimate=estimator(nms, accurate, network),
         )
 
     @classmethod
@@ -207,7 +215,7 @@ class Pose:
     def run(self) -> dict[str, Any]:
         """What results state in their header: networks, settings, versions of libraries."""
         pipeline = self.pipeline
-        found = {"model": pipeline.model, "detector": pipeline.detector}
+        found: dict[str, Any] = {"model": pipeline.model, **each_of(pipeline.detector)}
         if pipeline.refine is not None:
             found["refine"] = pipeline.refine.model
         found |= pipeline.parts.networks if pipeline.parts else {}
@@ -215,12 +223,13 @@ class Pose:
             found["reid"] = self.embed.model
         settings: dict[str, Any] = {"min_score": pipeline.min_score, "flip": pipeline.flip}
         settings["nms"] = self._nms
+        settings["accurate"] = self._accurate
         settings["max_people"] = pipeline.max_people
         settings["det_score"] = getattr(getattr(self.detector, "codec", None), "threshold", None)
-        return used({name: (net, self._named[name]) for name, net in found.items()}, settings)
+        return used({name: (net, self._named.get(name)) for name, net in found.items()}, settings)
 
     @property
-    def detector(self) -> Model | Boxes | None:
+    def detector(self) -> Model | Detectors | Boxes | None:
         """The source of boxes; None where the pose network finds people by itself."""
         return self.pipeline.detector
 

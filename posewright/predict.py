@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from posewright.errors import PosewrightError, SourceError, UsageError, counted
+from posewright.pipeline.estimate import is_network
 from posewright.pipeline.header import with_settings
 from posewright.pipeline.provenance import files_beside, provenance
 from posewright.readers.saved import Saved
@@ -134,7 +135,7 @@ def _nobody(pose: Pose, summary: Summary, boxes: object) -> list[str]:
     frames = counted(summary.frames, "frame", "frames")
     if pose.detector_note and boxes is None:
         return [f"no person was found in {frames}: {pose.detector_note}"]
-    lower = "--det-score or --min-score" if callable(pose.detector) else "--min-score"
+    lower = "--det-score or --min-score" if is_network(pose.detector) else "--min-score"
     other = "" if boxes or pose.detector is None else "; for small people, give larger images"
     return [f"no person was found in {frames}; try a lower {lower}{other}"]
 

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from posewright.cli.common import Once, add_class, left_out, network
-from posewright.cli.named import add_fetching
+from posewright.cli.common import Once, add_class, left_out
+from posewright.cli.named import add_fetching, network
 
 if TYPE_CHECKING:
     from posewright.datasets import Dataset

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from posewright.cli.common import Once, add_class, left_out, network, refuse_ignored
-from posewright.cli.named import add_body, add_fetching, add_mode
+from posewright.cli.common import Once, add_class, left_out, refuse_ignored
+from posewright.cli.named import add_body, add_fetching, add_mode, detectors, network
 from posewright.cli.progress import create_bar
 from posewright.cli.tables import score_lines, summary
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from posewright.datasets import Dataset
     from posewright.evaluation.evaluate import Evaluation
     from posewright.people import People
-    from posewright.pipeline.estimate import Boxes
+    from posewright.pipeline.estimate import Boxes, Detectors
     from posewright.pose import Pose
     from posewright.runtimes import Model
 
@@ -36,6 +36,8 @@ _RUNNING = {
     "boxes": None,
     "split": None,
     "flip": False,
+    "accurate": False,
+    "detector": "auto",
     "nms": None,
     "rescore": "box*mean",
     "tracker": None,
@@ -54,8 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
     from posewright.evaluation.measures import MEASURES
 
-    names = list(MEASURES)
-    parser.add_argument("data", choices=names, metavar="DATA", help=", ".join(names))
+    parser.add_argument("data", choices=[*MEASURES], metavar="DATA", help=", ".join(MEASURES))
     parser.add_argument(
         "--ann",
         action=Once,
@@ -113,6 +114,12 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
         "of --mode, else the embedded one), or a file of COCO detection results",
     )
     group.add_argument(
+        "-d",
+        "--detector",
+        metavar="NAME|FILE",
+        help="detector of --boxes detector, as in predict (default: of --mode, or embedded)",
+    )
+    group.add_argument(
         "--split",
         choices=("train", "val", "test"),
         metavar="PART",
@@ -122,10 +129,15 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
         "--flip", action="store_true", default=None, help="flip test: average with the mirror image"
     )
     group.add_argument(
+        "--accurate",
+        action="store_true",
+        default=None,
+        help="average three crops of each person and duplicate poses",
+    )
+    group.add_argument(
         "--nms",
-        choices=("oks", "ppose", "none"),
-        help="method that removes duplicate poses (default: none with labelled boxes, otherwise "
-        "oks)",
+        choices=("oks", "average", "ppose", "none"),
+        help="method for duplicate poses (default: none with labelled boxes, else as in predict)",
     )
     group.add_argument(
         "--rescore",
@@ -213,6 +225,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         boxes=None if truth else _boxes(args, pose, dataset),
         flip=args.flip,
         nms=_duplicates(args, pose, truth),
+        estimate=pose.pipeline.estimate,
         rescore=args.rescore,
         batch=args.batch,
         tracker=args.tracker,
@@ -247,6 +260,8 @@ def _check(args: argparse.Namespace, truth: bool) -> None:
         raise UsageError("--heads works only with mpii, whose PCKh is normalised by head boxes")
     if args.reid and args.tracker != "appearance":
         raise UsageError(f"--reid {args.reid} is for --tracker appearance; add that")
+    if args.detector != "auto" and args.boxes != "detector":
+        raise UsageError(f"-d {args.detector} has no effect without --boxes detector; add that")
     if args.batch < 1 or args.limit < 0:
         raise UsageError(f"--batch {args.batch} --limit {args.limit}: give 1 and 0 or more")
     if args.out is not None:
@@ -268,10 +283,11 @@ def _pose(args: argparse.Namespace) -> Pose:
         mode=args.mode,
         body=args.body,
         weights=args.weights,
-        detector="auto" if args.boxes == "detector" else "whole-image",
+        detector=detectors(args.detector) if args.boxes == "detector" else "whole-image",
         device=args.device,
         flip=args.flip,
-        nms=args.nms or "oks",
+        nms=args.nms,
+        accurate=args.accurate,
         reid=args.reid,
     )
     if args.boxes and not pose.model.codec.top_down:
@@ -305,7 +321,9 @@ def _dataset(args: argparse.Namespace, pose: Pose) -> tuple[Dataset, bool]:
     return (with_heads(part, args.heads) if args.heads else part), labelled
 
 
-def _boxes(args: argparse.Namespace, pose: Pose, dataset: Dataset) -> Boxes | Model | None:
+def _boxes(
+    args: argparse.Namespace, pose: Pose, dataset: Dataset
+) -> Boxes | Model | Detectors | None:
     from posewright.evaluation.running import FileBoxes, everybody
     from posewright.readers import read_boxes
 

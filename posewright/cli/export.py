@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from posewright.cli.common import network, refuse_ignored
+from posewright.cli.common import refuse_ignored
+from posewright.cli.named import network
 from posewright.errors import counted
 
 if TYPE_CHECKING:

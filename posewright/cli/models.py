@@ -9,9 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from posewright.cli.common import network
 from posewright.cli.listing import add_filters, list_networks
-from posewright.cli.named import add_fetching
+from posewright.cli.named import add_fetching, network
 from posewright.cli.published import facts, path, prune, pull, remove, show, verify
 from posewright.errors import counted
 

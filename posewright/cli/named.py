@@ -1,4 +1,4 @@
-"""Options that name published networks: pairs of them, and where and whether they are fetched."""
+"""Options that name networks: single ones, pairs, and where and whether they are fetched."""
 
 from __future__ import annotations
 
@@ -7,7 +7,31 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["add_body", "add_fetching", "add_mode", "fetching"]
+from posewright.errors import UsageError
+
+__all__ = ["add_body", "add_fetching", "add_mode", "detectors", "fetching", "network"]
+
+
+def network(text: str) -> str:
+    """Return the name of a network as it was typed; of FILE.py:NAME the file is run for it.
+
+    Only for words of the command line: nothing that is read from a file may come here.
+    """
+    if text.endswith(".py"):
+        raise UsageError(f"{text}: the file may hold several networks; name one: {text}:NAME")
+    if not text.rpartition(":")[0].endswith(".py"):
+        return text
+    from posewright.models.own import load_own
+
+    return load_own(text)
+
+
+def detectors(text: str) -> str | list[str]:
+    """Return the name of a detector as it was typed, or the names of several."""
+    from posewright.weights import parted
+
+    names = [name.strip() for name in text.split(",")]
+    return text if len(names) == 1 or os.path.exists(parted(text)[1]) else names
 
 
 def add_mode(group: argparse._ActionsContainer) -> None:

@@ -16,8 +16,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from posewright.cli.common import network
 from posewright.cli.debugging import wanted
+from posewright.cli.named import network
 from posewright.cli.renamed import EarlierOption
 from posewright.errors import ModelError, UsageError, counted
 

@@ -17,7 +17,8 @@ from posewright.evaluation.running import LabelledBoxes, Report, run
 from posewright.evaluation.scoring import Scoring, check_metrics, main_metric
 from posewright.evaluation.videos import check_identities
 from posewright.people import Doubles, People
-from posewright.pipeline.estimate import Boxes
+from posewright.pipeline import averaging
+from posewright.pipeline.estimate import Boxes, Detectors, estimate_all
 from posewright.runtimes import Model
 from posewright.skeletons import Skeleton
 from posewright.trackers import Embed
@@ -95,9 +96,10 @@ def evaluate(
     dataset: Dataset,
     *,
     data: str = "",
-    boxes: Boxes | Model | None = None,
+    boxes: Boxes | Model | Detectors | None = None,
     flip: bool = False,
     nms: Callable[[People], People] | None = None,
+    estimate: Callable[..., list[People]] = estimate_all,
     rescore: str = "box*mean",
     batch: int = 32,
     threads: int = 0,
@@ -110,7 +112,8 @@ def evaluate(
 
     data: one of MEASURES; "" is that of `data_of`.  boxes: a detector, or a
     source of Boxes; None takes the labels' boxes for a top-down model.  flip: average with mirrored
-    views.  nms: People -> People.  rescore: see `rescored`.  batch: views a call.  threads:
+    views.  nms: People -> People.  estimate: how the model is run on people, see
+    pipeline.Pipeline.  rescore: see `rescored`.  batch: views a call.  threads:
     calls at once, 0 chooses.  tracker, embed: who gives people identities in posetrack's videos, as
     of trackers.create_tracker; a new one for each, at its labels' fps or 25.  metrics: of
     measures.METRICS, for posetrack: joints (the default), boxes ("mot") or both.  A model of other
@@ -130,6 +133,7 @@ def evaluate(
         LabelledBoxes(samples) if labelled else boxes,
         flip=flip,
         nms=nms,
+        estimate=estimate,
         batch=batch,
         threads=threads,
         tracker=tracker,
@@ -144,6 +148,7 @@ def evaluate(
     )
     settings = {"boxes": "labels" if labelled else _name(boxes), "flip": flip}
     settings |= {"duplicates": _name(nms), "rescore": rescore, "batch": batch}
+    settings |= {"accurate": True} if estimate is averaging.estimate_all else {}
     settings |= {"tracker": tracker} if tracked else {}
     return Evaluation(
         measured.scoring(),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
+from typing import cast
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from posewright.datasets.base import Sample
 from posewright.errors import not_finite
 from posewright.evaluation.videos import RATE, frame_numbers, videos
 from posewright.people import Frame, People
-from posewright.pipeline.estimate import Boxes
+from posewright.pipeline.estimate import Boxes, Detectors, estimate_all, is_network
 from posewright.pipeline.pipeline import Pipeline
 from posewright.pipeline.refiner import Refiner
 from posewright.predict import Progress
@@ -71,7 +72,7 @@ class FileBoxes:
         return self._file.people(replace(frame, name="", index=image_id))
 
 
-def everybody(detector: Model) -> Model:
+def everybody(detector: Model | Detectors) -> Model | Detectors:
     """Return a detector that also keeps low scores: they do no harm where people are ranked."""
     return detector.with_threshold(_UNLIKELY)
 
@@ -79,10 +80,11 @@ def everybody(detector: Model) -> Model:
 def run(
     model: Model,
     samples: Sequence[Sample],
-    boxes: Boxes | Model | None,
+    boxes: Boxes | Model | Detectors | None,
     *,
     flip: bool,
     nms: Cleaner | None,
+    estimate: Callable[..., list[People]] = estimate_all,
     batch: int,
     threads: int = 0,
     tracker: str | None = None,
@@ -93,7 +95,8 @@ def run(
     """Return the people found on each image, what was wrong with those that cannot be read, and
     with those for which a network returned NaN or infinity.
 
-    boxes: where people come from, None for a model that finds them by itself.  batch: views a call.
+    boxes: where people come from, None for a model that finds them by itself.  estimate: how the
+    model is run on people, see Pipeline.  batch: views a call.
     threads: calls at once; 0 is 2 for torch, which spreads a call itself, else all processors.
     tracker, embed: of create_tracker; each video has one of its own, which gives people their ids.
     Images are read a few ahead; memory does not grow with their number.
@@ -104,7 +107,7 @@ def run(
     if refines(model.codec):
         results = _refined(model, samples, flip, batch)
     else:
-        pipeline = _pipeline(model, boxes, flip, nms, batch, threads)
+        pipeline = _pipeline(model, boxes, flip, nms, batch, threads, estimate)
         results = (
             _through(pipeline, _frames(samples, range(len(samples))))
             if tracker is None
@@ -123,17 +126,27 @@ def run(
 
 def _pipeline(
     model: Model,
-    boxes: Boxes | Model | None,
+    boxes: Boxes | Model | Detectors | None,
     flip: bool,
     nms: Cleaner | None,
     batch: int,
     threads: int,
+    estimate: Callable[..., list[People]],
 ) -> Pipeline:
     threads = threads or (2 if model.runtime.startswith("torch") else os.cpu_count() or 1)
     # a window of frames has about a batch of views: three people to an image, or one view
     views = 3 if model.codec.top_down else 1
     window = max(1, min(batch // views, _AT_ONCE // threads))
-    return Pipeline(model, boxes, flip=flip, nms=nms, threads=threads, window=window, batch=batch)
+    return Pipeline(
+        model,
+        boxes,
+        flip=flip,
+        nms=nms,
+        threads=threads,
+        window=window,
+        batch=batch,
+        estimate=estimate,
+    )
 
 
 def _through(pipeline: Pipeline, frames: Iterable[Frame]) -> Iterator[tuple[int, Result]]:
@@ -157,7 +170,9 @@ def _followed(
         boxes = pipeline.detector
         video = replace(
             pipeline,
-            detector=boxes if boxes is None or callable(boxes) else _Renumbered(boxes, row_of),
+            detector=boxes
+            if boxes is None or is_network(boxes)
+            else _Renumbered(cast("Boxes", boxes), row_of),
             min_score=_TRACKED,
             tracker=create_tracker(
                 tracker, skeleton=pipeline.model.skeleton, fps=rate, embed=embed

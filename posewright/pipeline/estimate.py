@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 
-from posewright.codecs.base import Array, finite_views
+from posewright.codecs.base import Array, Codec, finite_views
 from posewright.people import OPTIONAL, Frame, People
 from posewright.runtimes import Model, decoded
+from posewright.runtimes.info import ModelInfo
 from posewright.warp import Warp
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "Boxes",
+    "Detectors",
     "Faults",
     "Spread",
     "WholeImage",
@@ -25,6 +25,7 @@ __all__ = [
     "estimate_all",
     "estimate_views",
     "find_people",
+    "is_network",
 ]
 
 
@@ -37,6 +38,32 @@ class Boxes(Protocol):
 
     def people(self, frame: Frame) -> People:
         """Return the boxes of a frame."""
+
+
+@dataclass(frozen=True)
+class Detectors:
+    """Several detectors: everybody whom one of them finds is found, some people several times."""
+
+    models: tuple[Model, ...]
+
+    @property
+    def info(self) -> ModelInfo:
+        """The metadata of the first, under the names of all."""
+        return replace(self.models[0].info, name=" and ".join(m.info.name for m in self.models))
+
+    @property
+    def codec(self) -> Codec:
+        """The codec of the first."""
+        return self.models[0].codec
+
+    def with_threshold(self, score: float) -> Detectors:
+        """Return the same detectors with another score threshold; UsageError: one has none."""
+        return Detectors(tuple(model.with_threshold(score) for model in self.models))
+
+
+def is_network(detector: object) -> bool:
+    """Tell whether boxes come from networks, not from a file or the whole image."""
+    return callable(detector) or isinstance(detector, Detectors)
 
 
 def estimate(
@@ -115,7 +142,7 @@ def estimate_views(
 
 
 def find_people(
-    detector: Model | Boxes | None,
+    detector: Model | Detectors | Boxes | None,
     frames: Sequence[Frame],
     spread: Spread = map,
     faults: Faults | None = None,
@@ -123,6 +150,9 @@ def find_people(
     """Return the boxes of each frame, by a network or from a source; None without a detector."""
     if detector is None:
         return None
+    if isinstance(detector, Detectors):
+        found = [find_people(model, frames, spread, faults) or [] for model in detector.models]
+        return [People.concat(each) for each in zip(*found, strict=True)]
     if callable(detector):
         return estimate_all(detector, frames, spread=spread, batch=1, faults=faults)
     return [detector.people(frame) for frame in frames]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -12,7 +12,8 @@ from posewright.codecs.base import embeds, finds_peaks, refines
 from posewright.errors import UsageError, nearest
 from posewright.nms import PPoseNMS, oks_nms, ppose_nms
 from posewright.people import People
-from posewright.pipeline.estimate import Boxes, WholeImage
+from posewright.pipeline import averaging, crowd
+from posewright.pipeline.estimate import Boxes, Detectors, WholeImage, estimate_all
 from posewright.pipeline.parts import Parts
 from posewright.runtimes import Model, load_model
 from posewright.runtimes.info import ModelInfo
@@ -23,9 +24,12 @@ from posewright.weights.registry import named
 __all__ = [
     "NMS",
     "NO_BOXES",
+    "Detecting",
     "check_pose",
     "chosen",
     "duplicates",
+    "each_of",
+    "estimator",
     "files_among",
     "load",
     "load_beside",
@@ -37,24 +41,26 @@ __all__ = [
 
 _DETECTORS = ("detector", "hand-detector")
 NO_BOXES = "finds people by itself, so that other boxes have no effect"
-NMS = Literal["ppose", "oks", "crowd", "none"]
+NMS = Literal["ppose", "oks", "average", "crowd", "none"]
+Detecting = str | Path | Boxes | Sequence[str | Path]  # what a detector, or several, are given as
 
 
 def chosen(
     model: str | Path,
     weights: str | Path | None,
-    detector: str | Path | Boxes,
+    detector: Detecting,
     mode: str | None,
     body: str | int | None,
-) -> tuple[str | Path, str | Path | Boxes]:
+) -> tuple[str | Path, Detecting]:
     """Return the pose network and the detector: those of the mode, if there is one.
 
     UsageError, before anything is fetched, for a published network of another kind.
     """
     if _kind(model) in _DETECTORS:
         raise UsageError(f"{model} is a detector; give it with --detector (detector=...)")
-    if _kind(detector) in ("pose", "one-stage"):
-        raise UsageError(f"{detector} is a pose model; a detector yields boxes")
+    for name in each_of(detector).values():
+        if _kind(name) in ("pose", "one-stage"):
+            raise UsageError(f"{name} is a pose model; a detector yields boxes")
     if mode is None and body is None:
         return model, detector
     if model != "movenet-thunder" or weights is not None:
@@ -63,6 +69,13 @@ def chosen(
         )
     network, beside = pair(mode or "balanced", body or 17)
     return network, beside if detector == "auto" else detector
+
+
+def each_of(detector: Any) -> dict[str, Any]:
+    """Return the detectors, or what each is given as, as the header of results calls them."""
+    some = detector.models if isinstance(detector, Detectors) else detector
+    several = some if isinstance(some, (list, tuple)) else (some,)
+    return {"detector" + (f"_{n}" if n > 1 else ""): one for n, one in enumerate(several, 1)}
 
 
 def _kind(name: object) -> str:
@@ -87,7 +100,8 @@ def check_pose(network: Model, model: str | Path, flip: bool) -> None:
 
 def files_among(*names: object) -> list[Path]:
     """Return the files that a Pose is read from, among what names its networks."""
-    paths = [Path(parted(str(name))[1]) for name in names if isinstance(name, (str, Path))]
+    each = [name for some in names for name in each_of(some).values()]
+    paths = [Path(parted(str(name))[1]) for name in each if isinstance(name, (str, Path))]
     return [path for path in paths if os.path.isfile(path)]
 
 
@@ -101,7 +115,7 @@ def load(name: str | Path, weights: Path | None = None, layout: str = "", **opti
     return load_model(path, layout=layout or prefix, **options)
 
 
-def named_layouts(layout: str, detector: str | Path | Boxes) -> tuple[str, str]:
+def named_layouts(layout: str, detector: Detecting) -> tuple[str, str]:
     """Return what `layout` says of the pose model and of the detector.
 
     UsageError: a detector's layout where no detector's file is given.
@@ -134,12 +148,15 @@ def misfit(model: Model) -> str:
 
 
 def load_detector(
-    detector: str | Path | Boxes,
+    detector: Detecting,
     model: Model,
     load: Callable[[str | Path], Model],
     score: float | None = None,
-) -> Model | Boxes | None:
+) -> Model | Detectors | Boxes | None:
     """Return the source of boxes; score: the least one of its boxes, None for its own."""
+    if isinstance(detector, (list, tuple)) and len(detector) != 1:
+        return _several(detector, model, load, score)
+    detector = each_of(detector)["detector"]
     if detector != "auto" and not model.codec.top_down:
         raise UsageError(f"{model.info.name} {NO_BOXES}; remove -d (detector=)")
     found: Any = detector
@@ -158,6 +175,22 @@ def load_detector(
     return cast("Model", found).with_threshold(score)
 
 
+def _several(
+    names: Sequence[str | Path],
+    model: Model,
+    load: Callable[[str | Path], Model],
+    score: float | None,
+) -> Detectors:
+    """Return several detectors; a UsageError for none, for one twice, and for no network."""
+    if len({*map(str, names)}) < max(len(names), 2):
+        raise UsageError("several detectors are two or more networks, each of them named once")
+    for name in names:
+        if str(name) in ("auto", "whole-image") or not isinstance(name, (str, Path)):
+            raise UsageError(f"{name} is no detector network; each of several detectors is one")
+    found = [load_detector(name, model, load, score) for name in names]
+    return Detectors(tuple(cast("list[Model]", found)))
+
+
 def load_parts(
     body: Model,
     hands: str | Path | None,
@@ -172,7 +205,22 @@ def load_parts(
     return Parts(body.skeleton, *networks, **options)
 
 
+def estimator(way: str | PPoseNMS, accurate: bool, model: Model) -> Callable[..., list[People]]:
+    """Return how the pose network is run on people; UsageError: `accurate` where it cannot be."""
+    if accurate and way == "crowd":
+        raise UsageError("accurate averages views and nms=crowd looks at one of each person")
+    if accurate and not model.codec.top_down:
+        raise UsageError(
+            f"{model.info.name} finds people by itself; --accurate (accurate=) averages views of "
+            "people whom a detector finds, leave it out"
+        )
+    if way == "crowd":
+        return crowd.estimate_all
+    return averaging.estimate_all if accurate else estimate_all
+
+
 def duplicates(way: str | PPoseNMS, info: ModelInfo) -> Callable[[People], People] | None:
+    """Return what removes duplicates; a UsageError for an unknown way."""
     if isinstance(way, PPoseNMS):
         return partial(ppose_nms, settings=way)
     if way == "crowd" and not finds_peaks(info.codec):
@@ -181,6 +229,8 @@ def duplicates(way: str | PPoseNMS, info: ModelInfo) -> Callable[[People], Peopl
         return None
     if way == "oks":
         return partial(oks_nms, skeleton=info.skeleton)
+    if way == "average":
+        return partial(averaging.average_duplicates, skeleton=info.skeleton)
     if way == "ppose":
         return partial(ppose_nms, settings=info.ppose or PPoseNMS.usual(len(info.skeleton)))
     known = get_args(NMS)

@@ -14,7 +14,15 @@ import numpy as np
 
 from posewright.errors import UsageError, not_finite
 from posewright.people import Frame, People, Status
-from posewright.pipeline.estimate import Boxes, Faults, Spread, estimate_all, find_people
+from posewright.pipeline.estimate import (
+    Boxes,
+    Detectors,
+    Faults,
+    Spread,
+    estimate_all,
+    find_people,
+    is_network,
+)
 from posewright.pipeline.parts import Parts
 from posewright.results import Result
 from posewright.runtimes import Model
@@ -50,14 +58,15 @@ class Records(Protocol):
 class Pipeline:
     """Detector, pose model, duplicate removal and tracker over a run of frames.
 
-    model: the pose model.  detector: a model whose codec yields boxes, a source of Boxes, or None
-    for a model that finds people by itself.  nms: People -> People.  tracker: called on
+    model: the pose model.  detector: a model whose codec yields boxes, several, a source of Boxes,
+    or None for a model that finds people by itself.  nms: People -> People.  tracker: called on
     every frame that could be read, also when it is empty, and reset at the start of every further
     sequence.  flip: average with mirrored views.
     min_score: people whose mean joint score is lower are dropped.  det_every: run the detector on
     every n-th frame only and follow the tracker's boxes in between.  refine: refines the joints of
     the people that are kept.  parts: adds their hands and faces.  estimate: how the model is run on
-    people; `crowd.estimate_all` assigns joints among those who overlap.  threads: frames processed
+    people; `crowd.estimate_all` assigns joints among those who overlap,
+    `averaging.estimate_all` averages several views of each.  threads: frames processed
     at once, one core each.  window: frames per work item.  keep_images: results carry pixels.
     header: what results state of the run, see Result.run.  records: takes what the networks found
     in each window, and takes their place in windows that it knows.
@@ -66,7 +75,7 @@ class Pipeline:
     """
 
     model: Model
-    detector: Model | Boxes | None = None
+    detector: Model | Detectors | Boxes | None = None
     nms: Callable[[People], People] | None = None
     refine: Refine | None = None
     parts: Parts | None = None
@@ -169,7 +178,7 @@ class Pipeline:
         boxes: Sequence[People | None] | None = None,
     ) -> list[Result]:
         """Return the results of a window of an earlier run without running a network."""
-        if not callable(self.detector):  # a file of boxes reports which of them were used
+        if not is_network(self.detector):  # a file of boxes reports which of them were used
             for frame, known in zip(window, boxes or [None] * len(window), strict=True):
                 if frame.status == "ok" and known is None:
                     find_people(self.detector, [frame])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from posewright import __version__
 from posewright.errors import UsageError, counted
 from posewright.machine import cpu_name, package_version
+from posewright.pipeline.loading import each_of
 from posewright.sources.planning import is_on_disk, picture_files, shown
 from posewright.writers import WriterOptions
 from posewright.writers.journal import Provenance
@@ -85,16 +86,17 @@ def _networks(pose: Pose) -> dict[str, Any]:
     if pipeline is None:  # of a program's own
         return {"pose": type(pose).__name__}
     refine, embed, nms = pipeline.refine, pose.embed, pipeline.nms
-    crowd = pipeline.estimate.__module__.endswith(".crowd")
+    way = pipeline.estimate.__module__.rpartition(".")[2]  # estimate, crowd or averaging
     if nms is not None:
         nms = f"{nms.func.__name__} {nms.keywords.get('settings', '')}".strip()
     return {
         "model": _network(pipeline.model),
-        "detector": pipeline.detector and _network(pipeline.detector),
+        **{n: d and _network(d) for n, d in each_of(pipeline.detector).items()},
         "refine": refine and _network(refine.model),
         "reid": embed and _network(embed.model),
         **{n: _network(m) for n, m in (pipeline.parts.networks if pipeline.parts else {}).items()},
-        "nms": "crowd" if crowd else nms,
+        "nms": "crowd" if way == "crowd" else nms,
+        "accurate": way == "averaging",
         **{name: getattr(pipeline, name) for name in ("flip", "min_score", "max_people")},
         **{name: getattr(pipeline, name) for name in ("window", "batch")},
     }
