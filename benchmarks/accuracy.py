@@ -1,9 +1,11 @@
 """Key point AP of the embedded pair on COCO images, by pycocotools from our COCO-results file.
 
-    python benchmarks/accuracy.py [--study] [--data DIR]
+    python benchmarks/accuracy.py [--study | --averages] [--data DIR]
 
 DIR holds images/ and person_keypoints.json.  Without --study: the default pair with ground-truth
 boxes and with the detector, in fp32 and in bf16.  --study: what each setting is worth.
+--averages: what the averages of --accurate are worth, with the AP of the images of even and of odd
+places in the order of their ids, so that a choice made on one half can be judged on the other.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from posewright import Pose
+from posewright.pipeline import averaging
 from posewright.readers import BoxFile, read_boxes
 
 DATA = Path(os.environ.get("POSEWRIGHT_TEST_DATA", "../shared/data")) / "coco"
@@ -49,21 +53,32 @@ class Evaluator:
         path.write_text(json.dumps(known))
         return read_boxes(path)
 
-    def score(self, pose: Pose, *, truth: bool = False) -> str:
-        """AP, AP50, AP75 and AR as one line."""
+    def score(self, pose: Pose, *, truth: bool = False, halves: bool = False) -> str:
+        """AP, AP50, AP75 and AR as one line; halves: the AP of all, even and odd images."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             boxes = self.boxes(folder) if truth else None
             pose.predict_to(self.images, folder, save=["coco"], boxes=boxes)
             path = folder / "coco-results.json"
             found = len(json.loads(path.read_text()))
-            with contextlib.redirect_stdout(io.StringIO()):
-                run = COCOeval(self.truth, self.truth.loadRes(str(path)), "keypoints")
-                run.evaluate()
-                run.accumulate()
-                run.summarize()
-        ap, ap50, ap75, ar = (run.stats[i] for i in (0, 1, 2, 5))
+            ids = sorted(self.truth.imgs)
+            parts = [ids, ids[::2], ids[1::2]] if halves else [ids]
+            stats = [self._stats(path, part) for part in parts]
+        if halves:
+            named = zip(("AP", "even", "odd"), stats, strict=True)
+            return "  ".join(f"{name} {part[0]:.3f}" for name, part in named)
+        ap, ap50, ap75, ar = (stats[0][i] for i in (0, 1, 2, 5))
         return f"AP {ap:.3f}  AP50 {ap50:.3f}  AP75 {ap75:.3f}  AR {ar:.3f}  {found} people"
+
+    def _stats(self, results: Path, ids: list[int]) -> list[float]:
+        """pycocotools' figures of a result file on some of the images."""
+        with contextlib.redirect_stdout(io.StringIO()):
+            run = COCOeval(self.truth, self.truth.loadRes(str(results)), "keypoints")
+            run.params.imgIds = ids
+            run.evaluate()
+            run.accumulate()
+            run.summarize()
+        return list(run.stats)
 
 
 def with_codec(pose: Pose, part: str, **changes: Any) -> Pose:
@@ -117,16 +132,42 @@ def study() -> Iterator[tuple[str, Pose, bool]]:
             yield f"min_score {least}, det_score {det}", Pose(min_score=least, det_score=det), False
 
 
+ROOMS = {
+    "one view, as it is": (1.0,),
+    "sides .9 1 1.1": (0.9, 1.0, 1.1),
+    "sides .95 1 1.05": (0.95, 1.0, 1.05),
+    "sides .85 .95 1.05 (--accurate)": averaging.ROOM,
+    "sides .85 .95 1.05 1.1": (0.85, 0.95, 1.05, 1.1),
+}
+
+
+def averages() -> Iterator[tuple[str, Pose, bool]]:
+    """What is averaged: views of other sides, mirrored views, duplicates."""
+    options: dict[str, Any] = {"runtime": "onnxruntime", **EVERYBODY}
+    for flip in (False, True):
+        for name, room in ROOMS.items():
+            pose = Pose(**options, nms="none", flip=flip)
+            pose.pipeline.estimate = partial(averaging.estimate_all, room=room)
+            yield f"truth, {name}{' + flip' if flip else ''}", pose, True
+    for accurate in (False, True):
+        for way in ("oks", "average"):
+            pose = Pose(**options, nms=way, accurate=accurate)
+            yield f"detector, duplicates {way}, accurate {accurate}", pose, False
+
+
 def main() -> None:
     """Score each setting and print a line for it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--study", action="store_true", help="what each setting is worth")
+    parser.add_argument("--averages", action="store_true", help="what --accurate averages")
     parser.add_argument("--data", type=Path, default=DATA)
     args = parser.parse_args()
     evaluator = Evaluator(args.data)
     print(f"{len(evaluator.truth.imgs)} images")
-    for name, pose, truth in study() if args.study else defaults():
-        print(f"{name:48} {evaluator.score(pose, truth=truth)}", flush=True)
+    runs = averages() if args.averages else study() if args.study else defaults()
+    for name, pose, truth in runs:
+        figures = evaluator.score(pose, truth=truth, halves=args.averages)
+        print(f"{name:48} {figures}", flush=True)
 
 
 if __name__ == "__main__":
