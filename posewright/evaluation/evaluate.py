@@ -143,12 +143,11 @@ def evaluate(
     )
     read, tracked = _readable(samples, bad), tracker is not None
     owned = labelled and nms is None and not tracked
-    measured = Measured.of(
-        data, dataset, results, model.skeleton, rescore, read, owned, tracked, metrics
-    )
+    joints = model.skeleton
+    measured = Measured.of(data, dataset, results, joints, rescore, read, owned, tracked, metrics)
     settings = {"boxes": "labels" if labelled else _name(boxes), "flip": flip}
-    settings |= {"duplicates": _name(nms), "rescore": rescore, "batch": batch}
-    settings |= {"accurate": True} if estimate is averaging.estimate_all else {}
+    settings |= {"duplicates": _name(nms), "accurate": estimate is averaging.estimate_all}
+    settings |= {"rescore": rescore, "batch": batch}
     settings |= {"tracker": tracker} if tracked else {}
     return Evaluation(
         measured.scoring(),

@@ -17,8 +17,8 @@ from posewright.skeletons import Skeleton
 
 __all__ = ["ROOM", "average_duplicates", "estimate_all"]
 
-# Sides of the boxes whose views are averaged, in those of the person's box: chosen on one half of
-# the images of benchmarks/accuracy.py and confirmed on the other (docs/evaluation.md).
+# Sides of the boxes whose views are averaged, in those of the person's box: of the sets in
+# docs/benchmarks.md the best one on both halves of the images, with the embedded network.
 ROOM = (0.85, 0.95, 1.05)
 _CERTAIN = 2  # power of a joint's score that weighs a view
 _SAME = 0.7  # OKS above which two poses are of one person
