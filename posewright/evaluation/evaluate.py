@@ -146,7 +146,7 @@ def evaluate(
     joints = model.skeleton
     measured = Measured.of(data, dataset, results, joints, rescore, read, owned, tracked, metrics)
     settings = {"boxes": "labels" if labelled else _name(boxes), "flip": flip}
-    settings |= {"duplicates": _name(nms), "accurate": estimate is averaging.estimate_all}
+    settings |= {"accurate": estimate is averaging.estimate_all, "duplicates": _name(nms)}
     settings |= {"rescore": rescore, "batch": batch}
     settings |= {"tracker": tracker} if tracked else {}
     return Evaluation(
