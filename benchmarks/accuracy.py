@@ -132,27 +132,27 @@ def study() -> Iterator[tuple[str, Pose, bool]]:
             yield f"min_score {least}, det_score {det}", Pose(min_score=least, det_score=det), False
 
 
-ROOMS = {
-    "one view, as it is": (1.0,),
-    "sides .9 1 1.1": (0.9, 1.0, 1.1),
-    "sides .95 1 1.05": (0.95, 1.0, 1.05),
-    "sides .85 .95 1.05 (--accurate)": averaging.ROOM,
-    "sides .85 .95 1.05 1.1": (0.85, 0.95, 1.05, 1.1),
+MOVES = {
+    "one view": (0.0,),
+    "moved by 2 %": (0.0, 0.02, -0.02),
+    "moved by 4 %, as --accurate": averaging.MOVES,
+    "moved by 6 %": (0.0, 0.06, -0.06),
 }
 
 
 def averages() -> Iterator[tuple[str, Pose, bool]]:
-    """What is averaged: views of other sides, mirrored views, duplicates."""
+    """What is averaged: views, mirrored views, duplicates."""
     options: dict[str, Any] = {"runtime": "onnxruntime", **EVERYBODY}
-    for flip in (False, True):
-        for name, room in ROOMS.items():
+    for name, moves in MOVES.items():
+        for flip in (False, True):
             pose = Pose(**options, nms="none", flip=flip)
-            pose.pipeline.estimate = partial(averaging.estimate_all, room=room)
+            pose.pipeline.estimate = partial(averaging.estimate_all, moves=moves)
             yield f"truth, {name}{' + flip' if flip else ''}", pose, True
-    for accurate in (False, True):
-        for way in ("oks", "average"):
-            pose = Pose(**options, nms=way, accurate=accurate)
-            yield f"detector, duplicates {way}, accurate {accurate}", pose, False
+    for way in ("oks", "average"):
+        for name, moves in MOVES.items():
+            pose = Pose(**options, nms=way)
+            pose.pipeline.estimate = partial(averaging.estimate_all, moves=moves)
+            yield f"detector, duplicates {way}, {name}", pose, False
 
 
 def main() -> None:

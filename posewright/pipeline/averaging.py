@@ -15,12 +15,13 @@ from posewright.pipeline.estimate import Faults, Spread, estimate_views
 from posewright.runtimes import Model
 from posewright.skeletons import Skeleton
 
-__all__ = ["ROOM", "average_duplicates", "estimate_all"]
+__all__ = ["MOVES", "average_duplicates", "estimate_all"]
 
-# Sides of the boxes whose views are averaged, in those of the person's box: of the sets in
-# docs/benchmarks.md the best one on both halves of the images, with the embedded network.
-ROOM = (0.85, 0.95, 1.05)
-_CERTAIN = 2  # power of a joint's score that weighs a view
+# Views of a person that are averaged: the box, and the box moved by so many of its sides to the
+# right and down.  docs/benchmarks.md tells which other sets were tried.
+MOVES = (0.0, 0.04, -0.04)
+_CERTAIN = 4  # power of a joint's score that weighs a view
+_SURE = 2  # and a duplicate
 _SAME = 0.7  # OKS above which two poses are of one person
 
 
@@ -33,47 +34,46 @@ def estimate_all(
     batch: int = 4,
     spread: Spread = map,
     faults: Faults | None = None,
-    room: Sequence[float] = ROOM,
+    moves: Sequence[float] = MOVES,
 ) -> list[People]:
     """Do what `estimate.estimate_all` does, on several views of each person.
 
-    A joint is the mean of what the views give, weighted by the square of its score in each; its
-    score is the plain mean.  room: side of each view's box in that of the person's box.  A view
-    without finite outputs is left out.  UsageError: no boxes.
+    A joint is the mean of what the views give, weighted by the fourth power of its score in each;
+    its score is the plain mean.  moves: of each view's box to the right and down, in its sides.  A
+    view without finite outputs is left out.  UsageError: no boxes.
     """
     if people is None:
         raise UsageError(f"{model.info.name} finds people by itself: there are no views to average")
     jobs = [
         (number, warp)
         for number, (frame, known) in enumerate(zip(frames, people, strict=True))
-        for side in room
-        for warp in model.codec.warps(frame.size, _scaled(known, side))
+        for share in moves
+        for warp in model.codec.warps(frame.size, _moved(known, share))
     ]
     views = iter(
         estimate_views(model, frames, jobs, flip=flip, batch=batch, spread=spread, faults=faults)
     )
-    return [_of_views(model, known, [*islice(views, len(room) * len(known))]) for known in people]
+    return [_of_views(model, known, [*islice(views, len(moves) * len(known))]) for known in people]
 
 
 def average_duplicates(people: People, skeleton: Skeleton, threshold: float = _SAME) -> People:
     """Average each group of poses whose OKS with its best one exceeds `threshold`, best first.
 
     A person's score is box score times mean joint score; a joint is the mean of the group's,
-    weighted by joint score times person's score.  The rest is that of the best.
+    weighted by the square of its score times the person's score.  The rest is that of the best.
     """
     worth = people.box_scores * people.pose_scores
     near = partial(oks, sigmas=skeleton.oks_sigmas, weights=skeleton.weights)
     best, kept = groups(worth, lambda i, j: near(people[i], people[j]) > threshold)
     place = np.zeros(len(people), np.int64)
     place[kept] = np.arange(len(kept))
-    means = _means(people, place[best], people.scores * worth[:, None])
+    means = _means(people, place[best], people.scores**_SURE * worth[:, None])
     return people[kept].replace(**means)
 
 
-def _scaled(people: People, side: float) -> People:
-    """Return people with boxes of `side` times their width and height round the same middle."""
-    middle, half = (people.boxes[:, :2] + people.boxes[:, 2:]) / 2, people.sides * (side / 2)
-    return people.replace(boxes=np.concatenate([middle - half, middle + half], 1))
+def _moved(people: People, share: float) -> People:
+    """Return people with boxes moved by a share of their width and height."""
+    return people.replace(boxes=people.boxes + np.tile(people.sides * np.float32(share), 2))
 
 
 def _of_views(model: Model, known: People, parts: Sequence[People]) -> People:

@@ -20,48 +20,48 @@ from posewright.skeletons import COCO17
 FRAME = Frame(np.zeros((300, 400, 3), np.uint8))
 
 
-class Stretched:
-    """A top-down network whose answer depends on the width of the box: (width, width) px in the
-    image, with a score of 100 / width.
+class Moving:
+    """A top-down network whose answer depends on the left edge of the box: (left, left) px in the
+    image, with a score of 100 / left.
 
-    blind: widths of boxes for which it finds nobody.
+    blind: left edges of boxes for which it finds nobody.
     """
 
     def __init__(self, *blind: float) -> None:
         self.codec: Any = self
-        self.skeleton, self.info = COCO17, SimpleNamespace(name="stretched")
+        self.skeleton, self.info = COCO17, SimpleNamespace(name="moving")
         self.top_down, self.mirrors, self.task, self.runtime = True, True, "joints", "none"
-        self._blind, self._widths = blind, [0.0]
+        self._blind = blind
 
     def warps(self, size: tuple[int, int], people: People) -> list[Any]:
         assert people is not None
-        return [_View(float(width)) for width in people.sides[:, 0]]
+        return [_View(float(left)) for left in people.boxes[:, 0]]
 
     def __call__(self, views: np.ndarray, condition: object = None) -> dict[str, np.ndarray]:
-        widths = views[:, 0, 0, 0].astype(np.float32)
-        return {"width": np.where(np.isin(widths, self._blind), np.nan, widths)}
+        left = views[:, 0, 0, 0].astype(np.float32)
+        return {"left": np.where(np.isin(left, self._blind), np.nan, left)}
 
     def decode(self, outputs: dict[str, np.ndarray]) -> list[People]:
-        return [self._person(width) for width in outputs["width"]]
+        return [self._person(left) for left in outputs["left"]]
 
-    def _person(self, width: float) -> People:
-        if not np.isfinite(width):
+    def _person(self, left: float) -> People:
+        if not np.isfinite(left):
             return People.empty(COCO17)
-        points = np.full((1, 17, 2), width, np.float32)
-        found = People.of(keypoints=points, scores=np.full((1, 17), 100 / width))
-        return found.replace(expected_error=np.full((1, 17), width, np.float32))
+        points = np.full((1, 17, 2), left, np.float32)
+        found = People.of(keypoints=points, scores=np.full((1, 17), 100 / left))
+        return found.replace(expected_error=np.full((1, 17), left, np.float32))
 
 
 class _View:
-    """A view whose only grey level is the width of its box."""
+    """A view of one grey level."""
 
     size = (4, 4)
 
-    def __init__(self, width: float) -> None:
-        self._width = width
+    def __init__(self, level: float) -> None:
+        self._level = level
 
     def image(self, pixels: np.ndarray, out: np.ndarray) -> None:
-        out[:] = round(self._width)
+        out[:] = round(self._level)
 
     def inverse(self) -> _View:
         return self
@@ -70,30 +70,30 @@ class _View:
         return people
 
 
-def boxes(*widths: float) -> People:
-    count = len(widths)
-    some = [[0, 0, width, 50] for width in widths]
+def boxes(*lefts: float) -> People:
+    count = len(lefts)
+    some = [[left, 0, left + 100, 50] for left in lefts]
     return People.of(some, np.full(count, 0.5), ids=range(7, 7 + count))
 
 
-def test_views_are_averaged_by_the_squares_of_their_scores() -> None:
-    model: Any = Stretched()
-    [found] = averaging.estimate_all(model, [FRAME], [boxes(200, 100)], room=(1.0, 1.2))
-    each = np.array([[200, 240], [100, 120]], np.float64)
+def test_views_are_averaged_by_their_scores() -> None:
+    model: Any = Moving()
+    [found] = averaging.estimate_all(model, [FRAME], [boxes(200, 100)], moves=(0.0, 0.2))
+    each = np.array([[200, 220], [100, 120]], np.float64)
     scores = 100 / each
-    wanted = (each * scores**2).sum(1) / (scores**2).sum(1)
+    wanted = (each * scores**4).sum(1) / (scores**4).sum(1)
     np.testing.assert_allclose(found.keypoints[:, 3, 1], wanted, rtol=1e-5)
     np.testing.assert_allclose(found.expected_error[:, 3], wanted, rtol=1e-5)
     np.testing.assert_allclose(found.scores[:, 3], scores.mean(1), rtol=1e-5)
-    assert found.ids.tolist() == [7, 8] and found.boxes[:, 2].tolist() == [200, 100]
+    assert found.ids.tolist() == [7, 8] and found.boxes[:, 0].tolist() == [200, 100]
 
 
 def test_a_view_without_numbers_is_left_out_and_counted() -> None:
-    model: Any = Stretched(240, 100, 120)
+    model: Any = Moving(220, 100, 120)
     faults = Faults()
     frames, people = [FRAME, FRAME], [boxes(), boxes(200, 100)]
     nobody, found = averaging.estimate_all(
-        model, frames, people, room=(1.0, 1.2), faults=faults, batch=1
+        model, frames, people, moves=(0.0, 0.2), faults=faults, batch=1
     )
     assert len(nobody) == 0 and nobody.keypoints.shape == (0, 17, 2)
     assert found.ids.tolist() == [7] and found.keypoints[0, 0].tolist() == [200, 200]
@@ -105,7 +105,7 @@ def test_one_view_is_what_estimate_all_does(clip_frames: list[np.ndarray]) -> No
     people = find_people(pose.detector, [frame])
     assert people is not None
     [plain] = estimate_all(pose.model, [frame], people)
-    [single] = averaging.estimate_all(pose.model, [frame], people, room=(1.0,))
+    [single] = averaging.estimate_all(pose.model, [frame], people, moves=(0.0,))
     np.testing.assert_allclose(single.keypoints, plain.keypoints, atol=1e-3)
     np.testing.assert_allclose(single.scores, plain.scores, atol=1e-6)
     [three] = averaging.estimate_all(pose.model, [frame], people)
@@ -172,11 +172,11 @@ class _Finding:
 
 
 def test_accurate_where_it_cannot_be() -> None:
-    model: Any = Stretched()
+    model: Any = Moving()
     with pytest.raises(UsageError, match="accurate averages views"):
         estimator("crowd", True, model)
     model.top_down = False
-    with pytest.raises(UsageError, match="stretched finds people by itself"):
+    with pytest.raises(UsageError, match="moving finds people by itself"):
         estimator("oks", True, model)
     with pytest.raises(UsageError, match="finds people by itself"):
         averaging.estimate_all(model, [FRAME], None)
