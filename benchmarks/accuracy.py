@@ -27,6 +27,7 @@ from pycocotools.cocoeval import COCOeval
 
 from posewright import Pose
 from posewright.pipeline import averaging
+from posewright.pipeline.estimate import Detectors
 from posewright.readers import BoxFile, read_boxes
 
 DATA = Path(os.environ.get("POSEWRIGHT_TEST_DATA", "../shared/data")) / "coco"
@@ -83,9 +84,9 @@ class Evaluator:
 
 def with_codec(pose: Pose, part: str, **changes: Any) -> Pose:
     """Change fields of the codec of the model or of the detector."""
-    old = getattr(pose, part)
+    old = getattr(pose.pipeline, part)
     info = replace(old.info, codec=replace(old.info.codec, **changes))
-    setattr(pose, part, replace(old, info=info))
+    setattr(pose.pipeline, part, replace(old, info=info))
     return pose
 
 
@@ -153,6 +154,10 @@ def averages() -> Iterator[tuple[str, Pose, bool]]:
             pose = Pose(**options, nms=way)
             pose.pipeline.estimate = partial(averaging.estimate_all, moves=moves)
             yield f"detector, duplicates {way}, {name}", pose, False
+        pose = Pose(**options, nms=way)
+        larger = with_codec(Pose(**options), "detector", input_size=(640, 640)).detector
+        pose.pipeline.detector = Detectors((pose.detector, larger))
+        yield f"detector at 512 and at 640, duplicates {way}", pose, False
 
 
 def main() -> None:
