@@ -1,4 +1,4 @@
-"""Options that name published networks: pairs of them, and where and whether they are fetched."""
+"""Options of networks: pairs of published ones, whether they are fetched, where they run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["add_body", "add_fetching", "add_mode", "fetching"]
+__all__ = ["add_body", "add_device", "add_fetching", "add_mode", "fetching"]
 
 
 def add_mode(group: argparse._ActionsContainer) -> None:
@@ -44,6 +44,20 @@ def add_fetching(group: argparse._ActionsContainer, offline: bool = True) -> Non
             action="store_true",
             help="never access the internet; a network that is not here is an error",
         )
+
+
+def add_device(group: argparse._ActionsContainer, default: str | None = "auto") -> None:
+    """Add where the networks run."""
+    group.add_argument(
+        "--device",
+        default=default,
+        metavar="DEVICE",
+        help=(
+            "cpu, cuda, tensorrt, directml, coreml or rocm, several GPUs with numbers, as cuda:1; "
+            "with torch: cpu, cuda or mps (default: cpu; with torch a GPU where there is one); an "
+            "unavailable device is an error"
+        ),
+    )
 
 
 @contextmanager
