@@ -41,6 +41,7 @@ from posewright.runtimes import Model, Precision, Runtime
 from posewright.skeletons import Skeleton
 from posewright.sources import Source, open_source, together
 from posewright.trackers import Tracker, create_tracker
+from posewright.weights.folders import AS_USUAL, Fetching
 
 if TYPE_CHECKING:
     from posewright.writers.outputs import Summary
@@ -103,7 +104,8 @@ class Pose:
     networks of a hand's or a face's joints, as model; what they find joins each person, see
     [Parts][posewright.pipeline.parts.Parts].  max_people: keep so many boxes of a frame, those with
     the highest scores; 0 keeps all.  layout, skeleton: names, for an ONNX file without metadata
-    that does not tell; a detector's layout is that of the detector's file.
+    that does not tell; a detector's layout is that of the detector's file.  fetch: where published
+    networks are kept and how they are fetched: Fetching(home=, offline=, require_checksum=).
     """
 
     def __init__(
@@ -129,16 +131,18 @@ class Pose:
         max_people: int = 0,
         layout: str = "",
         skeleton: str = "",
+        fetch: Fetching = AS_USUAL,
     ) -> None:
         _check_numbers(min_score, det_score or 0.0, max_people, threads)
         model, detector = chosen(model, weights, detector, mode, body)
         beside = {"refine": refine, "reid": reid, "hands": hands, "face": face}
         self.files = files_among(model, weights, detector, *beside.values())
         boxes = "nanodet-g-person" if detector == "auto" else detector
-        self._named = {"model": weights or model, "detector": boxes, **beside}
+        self._named, self._fetch = {"model": weights or model, "detector": boxes, **beside}, fetch
         self._nms = nms if isinstance(nms, str) else asdict(nms)
         threads = threads or os.cpu_count() or 1
-        where: Any = dict(runtime=runtime, device=device, precision=precision, threads=threads)
+        where: Any = {"runtime": runtime, "device": device, "precision": precision}
+        where |= {"threads": threads, "fetch": fetch}
         load_next: Any = partial(load_beside, **where)
         of_pose, of_boxes = named_layouts(layout, detector)
         where |= {"layout": of_pose, "skeleton": skeleton}
@@ -217,7 +221,8 @@ class Pose:
         settings["nms"] = self._nms
         settings["max_people"] = pipeline.max_people
         settings["det_score"] = getattr(getattr(self.detector, "codec", None), "threshold", None)
-        return used({name: (net, self._named[name]) for name, net in found.items()}, settings)
+        with self._fetch.applied():  # a network's file is looked for where it was found before
+            return used({name: (net, self._named[name]) for name, net in found.items()}, settings)
 
     @property
     def detector(self) -> Model | Boxes | None:

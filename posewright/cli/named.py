@@ -44,6 +44,11 @@ def add_fetching(group: argparse._ActionsContainer, offline: bool = True) -> Non
             action="store_true",
             help="never access the internet; a network that is not here is an error",
         )
+        group.add_argument(
+            "--require-checksum",
+            action="store_true",
+            help="refuse a published network whose SHA-256 nobody states",
+        )
 
 
 def add_device(group: argparse._ActionsContainer, default: str | None = "auto") -> None:
@@ -62,11 +67,13 @@ def add_device(group: argparse._ActionsContainer, default: str | None = "auto") 
 
 @contextmanager
 def fetching(args: argparse.Namespace) -> Iterator[None]:
-    """Set what --home, --to and --offline say for the time of a command and its processes."""
+    """Set what the options of `add_fetching` say for the time of a command and its processes."""
     home = getattr(args, "carried", None) or getattr(args, "home", None)
     wanted = {"POSEWRIGHT_HOME": home} if home else {}
     if getattr(args, "offline", False):
         wanted["POSEWRIGHT_OFFLINE"] = "1"
+    if getattr(args, "require_checksum", False):
+        wanted["POSEWRIGHT_REQUIRE_CHECKSUM"] = "1"
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:

@@ -17,6 +17,7 @@ from posewright.pipeline.parts import Parts
 from posewright.runtimes import Model, load_model
 from posewright.runtimes.info import ModelInfo
 from posewright.weights import LAYOUTS, find_model, parted, stated_skeleton
+from posewright.weights.folders import AS_USUAL, Fetching
 from posewright.weights.modes import pair
 from posewright.weights.registry import named
 
@@ -91,14 +92,25 @@ def files_among(*names: object) -> list[Path]:
     return [path for path in paths if os.path.isfile(path)]
 
 
-def load(name: str | Path, weights: Path | None = None, layout: str = "", **options: Any) -> Model:
-    if weights is not None:
-        return load_model(name, weights=weights, layout=layout, **options)
-    path, prefix = find_model(name)
-    if prefix and layout not in ("", prefix):
-        raise UsageError(f"{name} names the layout {prefix}, and the option {layout}; remove one")
-    options["skeleton"] = options.get("skeleton") or stated_skeleton(name)
-    return load_model(path, layout=layout or prefix, **options)
+def load(
+    name: str | Path,
+    weights: Path | None = None,
+    layout: str = "",
+    *,
+    fetch: Fetching = AS_USUAL,
+    **options: Any,
+) -> Model:
+    """Load a network, fetched as `fetch` says; options: of load_model."""
+    with fetch.applied():
+        if weights is not None:
+            return load_model(name, weights=weights, layout=layout, **options)
+        path, prefix = find_model(name)
+        if prefix and layout not in ("", prefix):
+            raise UsageError(
+                f"{name} names the layout {prefix}, and the option {layout}; remove one"
+            )
+        options["skeleton"] = options.get("skeleton") or stated_skeleton(name)
+        return load_model(path, layout=layout or prefix, **options)
 
 
 def named_layouts(layout: str, detector: str | Path | Boxes) -> tuple[str, str]:
@@ -113,12 +125,13 @@ def named_layouts(layout: str, detector: str | Path | Boxes) -> tuple[str, str]:
     return "", layout
 
 
-def load_beside(name: str | Path, **options: Any) -> Model:
+def load_beside(name: str | Path, *, fetch: Fetching = AS_USUAL, **options: Any) -> Model:
     """Load a network beside the pose model: torch, asked for the latter, runs no .onnx files."""
-    path, _ = find_model(name)
+    with fetch.applied():
+        path, _ = find_model(name)
     if options["runtime"] == "torch" and path.suffix == ".onnx":
         options |= {"runtime": "auto", "device": "auto", "precision": "auto"}
-    return load(name, **options)
+    return load(name, fetch=fetch, **options)
 
 
 def misfit(model: Model) -> str:
