@@ -144,10 +144,15 @@ def prune(args: argparse.Namespace) -> int:
 
 def facts(entry: Entry) -> dict[str, Any]:
     """Return what the registry states of a network, and where its file is."""
+    from posewright.weights.hub import hub_file
+    from posewright.weights.published import published
+
     told = {key: value for key, value in asdict(entry).items() if value not in ("", 0, ())}
     stated = "pinned" if entry.pinned else "one source" if entry.sha256 else "kept at first use"
-    if entry.origin == "checkpoint":
+    if entry.origin == "checkpoint" and published()[entry.name].sha:
         stated = "by its authors"
+    elif not entry.sha256 and any(map(hub_file, entry.addresses)):
+        stated = "by its hub, asked before the download"
     return {**told, "checksum": stated, "here": entry.path.is_file(), "file": str(entry.path)}
 
 

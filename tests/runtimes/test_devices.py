@@ -295,6 +295,28 @@ def test_shortages_are_told_from_other_failures() -> None:
     assert not any(ran_out(RuntimeError(text)) for text in OTHERS)
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_calls_of_a_device_run_one_after_another(alone: bool) -> None:
+    both, met = threading.Barrier(2), []
+
+    def call(arrays: list[np.ndarray]) -> list[np.ndarray]:
+        try:
+            both.wait(1.0 if alone else 30.0)  # for the other call
+            met.append(True)
+        except threading.BrokenBarrierError:
+            both.reset()
+            met.append(False)
+        return arrays
+
+    batches = Batches(alone=alone)
+    threads = [threading.Thread(target=batches.run, args=([np.zeros(2)], 0, call)) for _ in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert met == [not alone] * 2
+
+
 def test_memory_is_freed_before_the_next_try() -> None:
     said: list[str] = []
 
@@ -401,7 +423,7 @@ def test_engines_belong_to_a_file_and_versions(
     first = folder()
     assert folder() == first == folder(other)  # the same network under another name
     found = {first, folder(MOVENET), folder(precision="fp16")}
-    other.write_bytes(simcc_graph(16 + 1, (48, 96)))
+    other.write_bytes(simcc_graph(26))  # of the same views
     found.add(folder(other))
     monkeypatch.setattr(onnx, "device_memory", lambda device: 1 << 20)
     found.add(folder())  # an engine for smaller batches

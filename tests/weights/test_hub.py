@@ -428,6 +428,9 @@ def test_a_pose_fetches_as_it_is_told(place: Site, tmp_path: Path) -> None:
     # the header of results is written later, and fetches nothing into another folder
     assert pose.run["model"]["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
     assert place.asked == ["/net.onnx"]
+    place.files["/net.onnx"] = other = simcc_graph(size=(96, 128))
+    there = Pose("net", fetch=Fetching(home=tmp_path / "two"), **options)
+    assert there.run["model"]["sha256"] == hashlib.sha256(other).hexdigest()
 
 
 def test_what_counts_adds_up_and_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -503,6 +506,28 @@ def test_another_host_still_needs_trust(
     checkpoint("/net.pth")
     assert main(["models", "pull", "net-coco"]) == 2
     assert "--unverified" in capsys.readouterr().err
+
+
+def test_info_says_who_states_a_sum(
+    place: Site, base: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.add("pinned", BODY)
+    place.add("one", BODY, sources=1)
+    place.add("hub", BODY, addresses=f"{place.base}/a.onnx {base}{BRANCH}", sha256="")
+    place.add("nobody", BODY, sha256="")
+    said = {}
+    for name in ("pinned", "one", "hub", "nobody", "hrnet_w32-coco-256x192"):
+        assert main(["models", "info", name, "--json"]) == 0
+        said[name] = json.loads(capsys.readouterr().out)["checksum"]
+    assert [*said.values()] == [
+        "pinned",
+        "one source",
+        "by its hub, asked before the download",
+        "kept at first use",
+        "by its authors",
+    ]
+    assert main(["models", "info", "alphapose_fastpose_r50", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["checksum"] == "kept at first use"
 
 
 # --- verify --------------------------------------------------------------------------------------
