@@ -18,6 +18,7 @@ _HOME = {
     "Pose": "pose",
     "Pipeline": "pipeline",
     "estimate": "pipeline",
+    "Fetching": "weights.folders",
     "Frame": "people",
     "People": "people",
     "Result": "results",
@@ -35,6 +36,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Fetching",
     "Frame",
     "MissingError",
     "ModelError",
@@ -72,6 +74,7 @@ if TYPE_CHECKING:
     from posewright.skeletons import Skeleton, get_skeleton
     from posewright.sources import Source, open_source
     from posewright.warp import Warp
+    from posewright.weights.folders import Fetching
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from posewright.errors import SourceError, UsageError
 from posewright.extras import naming_extras
 from posewright.nms import PPoseNMS
+from posewright.pipeline import averaging
 from posewright.pipeline.embedder import Embedder
 from posewright.pipeline.estimate import Boxes, Detectors, find_people
 from posewright.pipeline.header import used, with_settings
@@ -43,6 +44,7 @@ from posewright.runtimes import Model, Precision, Runtime
 from posewright.skeletons import Skeleton
 from posewright.sources import Source, open_source, together
 from posewright.trackers import Tracker, create_tracker
+from posewright.weights.folders import AS_USUAL, Fetching
 
 if TYPE_CHECKING:
     from posewright.writers.outputs import Summary
@@ -109,7 +111,8 @@ class Pose:
     hand's or a face's joints, as model; what they find joins each person, see
     [Parts][posewright.pipeline.parts.Parts].  max_people: keep so many boxes of a frame, those with
     the highest scores; 0 keeps all.  layout, skeleton: names, for an ONNX file without metadata
-    that does not tell; a detector's layout is that of the detector's file.
+    that does not tell; a detector's layout is that of the detector's file.  fetch: where published
+    networks are kept and how they are fetched: Fetching(home=, offline=, require_checksum=).
     """
 
     def __init__(
@@ -136,17 +139,17 @@ class Pose:
         max_people: int = 0,
         layout: str = "",
         skeleton: str = "",
+        fetch: Fetching = AS_USUAL,
     ) -> None:
         _check_numbers(min_score, det_score or 0.0, max_people, threads)
         model, detector = chosen(model, weights, detector, mode, body)
         beside = {"refine": refine, "reid": reid, "hands": hands, "face": face}
         self.files = files_among(model, weights, detector, *beside.values())
-        self._named = {"model": weights or model, **beside}
-        self._named |= each_of("nanodet-g-person" if detector == "auto" else detector)
-        self._accurate, nms = accurate, nms or ("average" if accurate else "oks")
-        self._nms = nms if isinstance(nms, str) else asdict(nms)
+        self._named = {"model": weights or model, **beside, **each_of(detector)}
+        self._fetch, self._nms = fetch, nms or ("average" if accurate else "oks")
         threads = threads or os.cpu_count() or 1
-        where: Any = dict(runtime=runtime, device=device, precision=precision, threads=threads)
+        where: Any = {"runtime": runtime, "device": device, "precision": precision}
+        where |= {"threads": threads, "fetch": fetch}
         load_next: Any = partial(load_beside, **where)
         of_pose, of_boxes = named_layouts(layout, detector)
         where |= {"layout": of_pose, "skeleton": skeleton}
@@ -161,7 +164,7 @@ class Pose:
         self.pipeline = Pipeline(
             network,
             found,
-            duplicates(nms, network.info),
+            duplicates(self._nms, network.info),
             Refiner(load_next(refine), flip=flip, batch=batch) if refine else None,
             parts=load_parts(network, hands, face, load_next, flip=flip, batch=batch),
             flip=flip,
@@ -170,7 +173,7 @@ class Pose:
             threads=threads,
             window=window,
             batch=batch,
-            estimate=estimator(nms, accurate, network),
+            estimate=estimator(self._nms, accurate, network),
         )
 
     @classmethod
@@ -222,11 +225,12 @@ class Pose:
         if self.embed is not None:
             found["reid"] = self.embed.model
         settings: dict[str, Any] = {"min_score": pipeline.min_score, "flip": pipeline.flip}
-        settings["nms"] = self._nms
-        settings["accurate"] = self._accurate
+        settings["nms"] = self._nms if isinstance(self._nms, str) else asdict(self._nms)
+        settings["accurate"] = pipeline.estimate is averaging.estimate_all
         settings["max_people"] = pipeline.max_people
         settings["det_score"] = getattr(getattr(self.detector, "codec", None), "threshold", None)
-        return used({name: (net, self._named.get(name)) for name, net in found.items()}, settings)
+        with self._fetch.applied():  # a network's file is looked for where it was found before
+            return used({n: (net, self._named.get(n)) for n, net in found.items()}, settings)
 
     @property
     def detector(self) -> Model | Detectors | Boxes | None:

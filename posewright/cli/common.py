@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from posewright.cli.named import add_body, add_fetching, add_mode, detectors, network
+from posewright.cli.named import add_body, add_device, add_fetching, add_mode, detectors, network
 from posewright.errors import UsageError, counted, one_line
 
 if TYPE_CHECKING:
@@ -135,22 +135,14 @@ def _add_runtime(group: argparse._ArgumentGroup) -> None:
         choices=("auto", "onnxruntime", "openvino", "torch"),
         help=("inference runtime (default: openvino where it is installed, otherwise onnxruntime)"),
     )
-    group.add_argument(
-        "--device",
-        default="auto",
-        metavar="DEVICE",
-        help=(
-            "device: cpu, cuda, tensorrt, directml, coreml or rocm; an unavailable device "
-            "is an error"
-        ),
-    )
+    add_device(group)
     group.add_argument(
         "--precision",
         default="auto",
-        choices=("auto", "fp32", "bf16"),
+        choices=("auto", "fp32", "bf16", "fp16"),
         help=(
             "inference precision (default: bf16 with openvino on processors that support "
-            "it, otherwise fp32)"
+            "it, otherwise fp32; fp16 is for --device tensorrt)"
         ),
     )
     group.add_argument(

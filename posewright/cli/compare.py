@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from posewright.cli.common import Once, add_class, left_out
-from posewright.cli.named import add_fetching, network
+from posewright.cli.named import add_device, add_fetching, network
 
 if TYPE_CHECKING:
     from posewright.datasets import Dataset
@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "onnxruntime", "openvino", "torch"),
         help="inference runtime (default: openvino where installed, torch for .safetensors)",
     )
-    parser.add_argument("--device", default="auto", metavar="DEVICE", help="cpu, cuda, ...")
+    add_device(parser)
     parser.add_argument(
         "-o",
         "--out",

@@ -36,6 +36,7 @@ def examine() -> dict[str, Any]:
     """Return the versions, the machine, and whether the embedded networks run."""
     from posewright import __version__
     from posewright.machine import cpu_name, package_version, system_name
+    from posewright.runtimes.devices import devices_here
     from posewright.runtimes.onnx import providers
 
     names = (provider.removesuffix("ExecutionProvider") for provider in providers())
@@ -47,6 +48,7 @@ def examine() -> dict[str, Any]:
         "processors": os.cpu_count(),
         **{name: package_version(name) for name in PACKAGES},
         "onnxruntime providers": ", ".join(names),
+        "onnxruntime devices": ", ".join(devices_here(providers())),
         "embedded networks": _self_test(),
     }
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from posewright.cli.common import Once, add_class, left_out, refuse_ignored
-from posewright.cli.named import add_body, add_fetching, add_mode, detectors, network
+from posewright.cli.named import add_body, add_device, add_fetching, add_mode, detectors, network
 from posewright.cli.progress import create_bar
 from posewright.cli.tables import score_lines, summary
 
@@ -148,7 +148,7 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--batch", type=int, metavar="N", help="batch size, in crops per forward pass (default 32)"
     )
-    group.add_argument("--device", metavar="DEVICE", help="cpu, cuda, ...")
+    add_device(group, None)
     _add_tracking(group)
     _add_written(group)
 

@@ -1,4 +1,4 @@
-"""Options that name networks: single ones, pairs, and where and whether they are fetched."""
+"""Options of networks: pairs of published ones, whether they are fetched, where they run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from posewright.errors import UsageError
 
-__all__ = ["add_body", "add_fetching", "add_mode", "detectors", "fetching", "network"]
+__all__ = ["add_body", "add_device", "add_fetching", "add_mode", "detectors", "fetching", "network"]
 
 
 def network(text: str) -> str:
@@ -68,15 +68,36 @@ def add_fetching(group: argparse._ActionsContainer, offline: bool = True) -> Non
             action="store_true",
             help="never access the internet; a network that is not here is an error",
         )
+        group.add_argument(
+            "--require-checksum",
+            action="store_true",
+            help="refuse a published network whose SHA-256 nobody states",
+        )
+
+
+def add_device(group: argparse._ActionsContainer, default: str | None = "auto") -> None:
+    """Add where the networks run."""
+    group.add_argument(
+        "--device",
+        default=default,
+        metavar="DEVICE",
+        help=(
+            "cpu, cuda, tensorrt, directml, coreml or rocm, several GPUs with numbers, as cuda:1; "
+            "with torch: cpu, cuda or mps (default: cpu; with torch a GPU where there is one); an "
+            "unavailable device is an error"
+        ),
+    )
 
 
 @contextmanager
 def fetching(args: argparse.Namespace) -> Iterator[None]:
-    """Set what --home, --to and --offline say for the time of a command and its processes."""
+    """Set what the options of `add_fetching` say for the time of a command and its processes."""
     home = getattr(args, "carried", None) or getattr(args, "home", None)
     wanted = {"POSEWRIGHT_HOME": home} if home else {}
     if getattr(args, "offline", False):
         wanted["POSEWRIGHT_OFFLINE"] = "1"
+    if getattr(args, "require_checksum", False):
+        wanted["POSEWRIGHT_REQUIRE_CHECKSUM"] = "1"
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:

@@ -33,9 +33,10 @@ def _pull_checkpoint(args: argparse.Namespace) -> int:
     from posewright.errors import UsageError
     from posewright.files.address import without_secrets
     from posewright.weights.download import download
-    from posewright.weights.networks import progress
+    from posewright.weights.hub import hub_file
+    from posewright.weights.networks import progress, say_first_use
     from posewright.weights.published import find_published
-    from posewright.weights.receipt import compare, record
+    from posewright.weights.receipt import compare, read_receipt, record
 
     if args.accept:
         raise UsageError("--accept is for ONNX files; leave it out")
@@ -46,17 +47,24 @@ def _pull_checkpoint(args: argparse.Namespace) -> int:
             f"{page} can only be opened in a browser; download it there, then run: "
             f"posewright models convert FILE --as {entry.family}"
         )
-    if not entry.sha and not args.unverified:
+    if args.unverified and args.require_checksum:
+        raise UsageError("--unverified and --require-checksum contradict each other; remove one")
+    if not entry.sha and not args.unverified and hub_file(entry.url) is None:
         raise UsageError(f"no checksum of {entry.name} is published; add --unverified to trust it")
+    new = not entry.path.is_file()
     download(
         entry.url,
         entry.path,
         entry.sha,
         mirrors=entry.mirrors,
         offline=args.offline,
+        require_checksum=not (entry.sha or args.unverified),
         allow_http=args.allow_http,
         progress=progress,
     )
+    receipt = read_receipt(entry.path)
+    if new and receipt is not None and not (entry.sha or receipt.hub):
+        say_first_use(entry.name, receipt)
     if entry.converted.is_file():
         compare(entry.converted)
     else:
@@ -82,12 +90,14 @@ def verify(args: argparse.Namespace) -> int:
     _here(file, entry.name)
     receipt = read_receipt(file)
     found = compare(file, "" if receipt is not None and receipt.accepted else sha)
-    if not sha and entry.origin != "embedded":
+    hub = receipt.hub if receipt is not None else None
+    if not sha and hub is None:
         print("no checksum is published for this file", file=sys.stderr)
     if receipt is None and entry.origin != "embedded":
         print("no receipt of the download is there; `models pull` writes one", file=sys.stderr)
-    told = {"file": str(file), "sha256": found, "published": sha}
-    return show({**told, "receipt": receipt.date if receipt else ""}, args.json)
+    told: dict[str, Any] = {"file": str(file), "sha256": found, "published": sha}
+    told["receipt"] = receipt.date if receipt else ""
+    return show({**told, **({"hub": asdict(hub)} if hub else {})}, args.json)
 
 
 def path(args: argparse.Namespace) -> int:
@@ -134,19 +144,26 @@ def prune(args: argparse.Namespace) -> int:
 
 def facts(entry: Entry) -> dict[str, Any]:
     """Return what the registry states of a network, and where its file is."""
+    from posewright.weights.hub import hub_file
+    from posewright.weights.published import published
+
     told = {key: value for key, value in asdict(entry).items() if value not in ("", 0, ())}
     stated = "pinned" if entry.pinned else "one source" if entry.sha256 else "kept at first use"
-    if entry.origin == "checkpoint":
+    if entry.origin == "checkpoint" and published()[entry.name].sha:
         stated = "by its authors"
+    elif not entry.sha256 and any(map(hub_file, entry.addresses)):
+        stated = "by its hub, asked before the download"
     return {**told, "checksum": stated, "here": entry.path.is_file(), "file": str(entry.path)}
 
 
 def show(data: dict[str, Any], as_json: bool) -> int:
-    """Print one object, or a line per entry."""
+    """Print one object, or a line for each entry that is not empty."""
     if as_json:
         print(json.dumps(data))
         return 0
     for key, value in data.items():
+        if value in ("", None):
+            continue
         if isinstance(value, dict):
             value = ", ".join(f"{k}={v}" for k, v in value.items())
         if isinstance(value, (list, tuple)):

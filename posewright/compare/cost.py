@@ -23,6 +23,7 @@ import numpy as np
 
 from posewright.errors import ModelError, SourceError
 from posewright.machine import NO_MODULES_HERE
+from posewright.weights.folders import fetching_variables
 
 if TYPE_CHECKING:
     from posewright.datasets import Sample
@@ -99,7 +100,12 @@ def measure_cost(
             capture_output=True,
             text=True,
             timeout=HANGS,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **NO_MODULES_HERE},
+            env={
+                **os.environ,
+                **fetching_variables(),
+                "OMP_NUM_THREADS": "1",
+                **NO_MODULES_HERE,
+            },
         )
     except subprocess.TimeoutExpired as error:
         raise ModelError(f"{model} could not be timed within {HANGS} s; leave it out") from error

@@ -11,6 +11,7 @@ from posewright.errors import UsageError
 from posewright.machine import cpu_name, package_version
 from posewright.runtimes import Model
 from posewright.weights import find_model
+from posewright.weights.folders import cache_folder
 from posewright.weights.receipt import sha256
 
 __all__ = ["used", "with_settings"]
@@ -42,15 +43,18 @@ def _network(model: Any, name: Any) -> dict[str, Any] | None:
     found: Model = model
     return {
         "name": found.info.name,
-        "sha256": _digest(name) if isinstance(name, (str, Path)) else None,
+        "sha256": _digest(name, cache_folder()) if isinstance(name, (str, Path)) else None,
         "runtime": found.runtime,
         "precision": found.runtime.split()[-1],
     }
 
 
 @lru_cache(maxsize=16)
-def _digest(name: str | Path) -> str | None:
-    """Return the sum of a network's file; None where the file is gone."""
+def _digest(name: str | Path, folder: Path) -> str | None:
+    """Return the sum of a network's file; None where the file is gone.
+
+    folder: of downloads, in another of which a name may mean another file.
+    """
     try:
         return sha256(find_model(name)[0])
     except (OSError, UsageError):

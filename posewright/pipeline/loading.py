@@ -18,6 +18,7 @@ from posewright.pipeline.parts import Parts
 from posewright.runtimes import Model, load_model
 from posewright.runtimes.info import ModelInfo
 from posewright.weights import LAYOUTS, find_model, parted, stated_skeleton
+from posewright.weights.folders import AS_USUAL, Fetching
 from posewright.weights.modes import pair
 from posewright.weights.registry import named
 
@@ -39,6 +40,7 @@ __all__ = [
     "named_layouts",
 ]
 
+EMBEDDED = "nanodet-g-person"  # the detector "auto"
 _DETECTORS = ("detector", "hand-detector")
 NO_BOXES = "finds people by itself, so that other boxes have no effect"
 NMS = Literal["ppose", "oks", "average", "crowd", "none"]
@@ -74,7 +76,7 @@ def chosen(
 def each_of(detector: Any) -> dict[str, Any]:
     """Return the detectors, or what each is given as, as the header of results calls them."""
     some = detector.models if isinstance(detector, Detectors) else detector
-    several = some if isinstance(some, (list, tuple)) else (some,)
+    several = some if isinstance(some, (list, tuple)) else (EMBEDDED if some == "auto" else some,)
     return {"detector" + (f"_{n}" if n > 1 else ""): one for n, one in enumerate(several, 1)}
 
 
@@ -105,14 +107,25 @@ def files_among(*names: object) -> list[Path]:
     return [path for path in paths if os.path.isfile(path)]
 
 
-def load(name: str | Path, weights: Path | None = None, layout: str = "", **options: Any) -> Model:
-    if weights is not None:
-        return load_model(name, weights=weights, layout=layout, **options)
-    path, prefix = find_model(name)
-    if prefix and layout not in ("", prefix):
-        raise UsageError(f"{name} names the layout {prefix}, and the option {layout}; remove one")
-    options["skeleton"] = options.get("skeleton") or stated_skeleton(name)
-    return load_model(path, layout=layout or prefix, **options)
+def load(
+    name: str | Path,
+    weights: Path | None = None,
+    layout: str = "",
+    *,
+    fetch: Fetching = AS_USUAL,
+    **options: Any,
+) -> Model:
+    """Load a network, fetched as `fetch` says; options: of load_model."""
+    with fetch.applied():
+        if weights is not None:
+            return load_model(name, weights=weights, layout=layout, **options)
+        path, prefix = find_model(name)
+        if prefix and layout not in ("", prefix):
+            raise UsageError(
+                f"{name} names the layout {prefix}, and the option {layout}; remove one"
+            )
+        options["skeleton"] = options.get("skeleton") or stated_skeleton(name)
+        return load_model(path, layout=layout or prefix, **options)
 
 
 def named_layouts(layout: str, detector: Detecting) -> tuple[str, str]:
@@ -127,12 +140,13 @@ def named_layouts(layout: str, detector: Detecting) -> tuple[str, str]:
     return "", layout
 
 
-def load_beside(name: str | Path, **options: Any) -> Model:
+def load_beside(name: str | Path, *, fetch: Fetching = AS_USUAL, **options: Any) -> Model:
     """Load a network beside the pose model: torch, asked for the latter, runs no .onnx files."""
-    path, _ = find_model(name)
+    with fetch.applied():
+        path, _ = find_model(name)
     if options["runtime"] == "torch" and path.suffix == ".onnx":
         options |= {"runtime": "auto", "device": "auto", "precision": "auto"}
-    return load(name, **options)
+    return load(name, fetch=fetch, **options)
 
 
 def misfit(model: Model) -> str:
@@ -156,14 +170,14 @@ def load_detector(
     """Return the source of boxes; score: the least one of its boxes, None for its own."""
     if isinstance(detector, (list, tuple)) and len(detector) != 1:
         return _several(detector, model, load, score)
-    detector = each_of(detector)["detector"]
+    detector = detector[0] if isinstance(detector, (list, tuple)) else detector
     if detector != "auto" and not model.codec.top_down:
         raise UsageError(f"{model.info.name} {NO_BOXES}; remove -d (detector=)")
     found: Any = detector
     if detector == "whole-image":
         found = WholeImage()
     elif detector == "auto":
-        found = load("nanodet-g-person") if model.codec.top_down else None
+        found = load(EMBEDDED) if model.codec.top_down else None
     elif isinstance(detector, (str, Path)):
         found = load(detector)
         if len(found.skeleton) or found.codec.top_down:

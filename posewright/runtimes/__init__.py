@@ -5,6 +5,9 @@ info         what a model file says of itself
 layouts      files that say nothing: which published layout they have
 forms        the published layouts
 onnx         onnxruntime
+devices      what onnxruntime is asked for on each device
+engines      what TensorRT is asked for, and where its engines are kept
+memory       how many views go into one call
 openvino     OpenVINO
 torch        networks of the zoo
 batching     calls of graphs with a fixed batch size, and with further inputs
@@ -27,7 +30,7 @@ from posewright.skeletons import Skeleton
 __all__ = ["Model", "Precision", "Runtime", "decoded", "load_model"]
 
 Runtime = Literal["auto", "onnxruntime", "openvino", "torch"]
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 class Model(Protocol):
@@ -94,8 +97,10 @@ def load_model(
 
     layout, skeleton: names, for an ONNX file without metadata that does not tell; the layouts are
     those of docs/add-a-model.md.
-    runtime: "auto" uses OpenVINO where it is installed and the device is a CPU.  precision: "auto"
-    uses bf16 in OpenVINO where the processor supports it.  threads: number of concurrent calls.
+    runtime: "auto" uses OpenVINO where it is installed and the device is a CPU.  device: "cpu",
+    "cuda", "tensorrt", "directml", "coreml" or "rocm", those of GPUs with a number as in "cuda:1";
+    torch has "cpu", "cuda" and "mps".  precision: "auto" uses bf16 in OpenVINO where the processor
+    supports it; "fp16" is for TensorRT.  threads: number of concurrent calls.
     Errors: UsageError (unknown option), MissingError (runtime or device not available), ModelError.
     """
     for word, known in ((runtime, get_args(Runtime)), (precision, get_args(Precision))):
@@ -103,6 +108,8 @@ def load_model(
             raise UsageError(f"{word!r} is not one of {', '.join(known)}{nearest(word, known)}")
     if (layout or skeleton) and Path(path).suffix != ".onnx":
         raise UsageError(f"{path} is no .onnx file without metadata; remove layout and skeleton")
+    if precision == "fp16" and device.partition(":")[0] != "tensorrt":
+        raise UsageError(f"precision fp16 is for the device tensorrt, not {device!r}; leave it out")
     if Path(path).suffix == ".xml":
         return _openvino_ir(Path(path), runtime, device, precision, threads)
     if runtime == "torch" or Path(path).suffix != ".onnx":
@@ -124,7 +131,13 @@ def load_model(
         )
     from posewright.runtimes.onnx import OnnxModel
 
-    return OnnxModel.load(path, layout=layout, skeleton=skeleton, device=device)
+    return OnnxModel.load(
+        path,
+        layout=layout,
+        skeleton=skeleton,
+        device=device,
+        precision="fp16" if precision == "fp16" else "fp32",
+    )
 
 
 def _openvino_ir(path: Path, runtime: str, device: str, precision: str, threads: int) -> Model:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field, replace
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +17,13 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from posewright.codecs.base import Codec
-from posewright.errors import MissingError, ModelError, UsageError, near, nearest
-from posewright.runtimes.batching import batch_size, further_inputs, in_batches, second_input
+from posewright.errors import ModelError, UsageError, near
+from posewright.runtimes.batching import batch_size, further_inputs, second_input
+from posewright.runtimes.devices import CPU, Device, device_memory, parse_device
+from posewright.runtimes.engines import tensorrt_options
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 from posewright.runtimes.layouts import ELEMENTS, Graph, infer_info
+from posewright.runtimes.memory import Batches, most_views
 from posewright.runtimes.weightcheck import has_nan, without_numbers
 from posewright.skeletons import Skeleton
 
@@ -26,26 +32,19 @@ __all__ = ["OnnxModel", "providers", "read_info"]
 # for a program that loaded onnxruntime before posewright could set its environment variable
 ort.disable_telemetry_events()
 
-_PROVIDERS = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-    "directml": "DmlExecutionProvider",
-    "coreml": "CoreMLExecutionProvider",
-    "rocm": "ROCMExecutionProvider",
-}
-
 
 @dataclass(frozen=True)
 class OnnxModel:
     """A network in an onnxruntime session of one thread; the pipeline calls it from several.
 
-    broken: its weights contain NaN; then all outputs are NaN.
+    broken: its weights contain NaN; then all outputs are NaN.  batches: number of views of a call.
     """
 
     info: ModelInfo
     session: Any
     broken: bool = False
+    precision: str = "fp32"
+    batches: Batches = field(default_factory=Batches, compare=False)
 
     @property
     def codec(self) -> Codec:
@@ -60,7 +59,7 @@ class OnnxModel:
     @property
     def runtime(self) -> str:
         """The runtime and precision, for reports."""
-        return f"onnxruntime {ort.__version__} {self.session.get_providers()[0]} fp32"
+        return f"onnxruntime {ort.__version__} {self.session.get_providers()[0]} {self.precision}"
 
     def with_threshold(self, score: float) -> OnnxModel:
         """Return the same network with another score threshold; UsageError: its codec has none."""
@@ -68,26 +67,30 @@ class OnnxModel:
 
     @classmethod
     def load(
-        cls, path: Path, *, layout: str = "", skeleton: str = "", device: str = "auto"
+        cls,
+        path: Path,
+        *,
+        layout: str = "",
+        skeleton: str = "",
+        device: str = "auto",
+        precision: str = "fp32",
     ) -> OnnxModel:
         """Open a file on a device; a device that is missing is an error, never a fallback."""
-        name = "cpu" if device == "auto" else device
-        if name not in _PROVIDERS:
-            raise UsageError(
-                f"no device {device!r}{nearest(device, _PROVIDERS)}; {sorted(_PROVIDERS)}"
-            )
-        if _PROVIDERS[name] not in providers():
-            raise MissingError(
-                f"device {name!r} needs an onnxruntime build with {_PROVIDERS[name]}; "
-                f"this one has {', '.join(providers())}"
-            )
-        provider = _PROVIDERS[name]
-        session = _open(path, provider)
-        if session.get_providers()[0] != provider:
-            raise MissingError(
-                f"{provider} did not start, and onnxruntime would fall back to the cpu"
-            )
-        return cls(read_info(path, session, layout, skeleton), session, has_nan(path))
+        place = parse_device(device)
+        place.check(providers())
+        if place == CPU:
+            session = _open(path)
+            return cls(read_info(path, session, layout, skeleton), session, has_nan(path))
+        described = open_unoptimised(path)  # on the processor, as no device is needed to read it
+        info = read_info(path, described, layout, skeleton)
+        most = most_views(device_memory(place), info.codec.input_size)
+        further: dict[str, str] = {}
+        if place.kind == "tensorrt":
+            files = [file for file in (path, data_beside(path)) if file.is_file()]
+            further = tensorrt_options(files, info, described.get_inputs(), most, precision)
+        session = _open(path, place, further)
+        place.check_started(session.get_providers())
+        return cls(info, session, has_nan(path), precision, Batches(most, alone=True))
 
     def __call__(
         self, views: NDArray[np.uint8], condition: NDArray[np.float32] | None = None
@@ -103,7 +106,7 @@ class OnnxModel:
             return outputs
 
         try:
-            arrays = in_batches(given, batch_size(self.info, inputs[0].shape), run)
+            arrays = self.batches.run(given, batch_size(self.info, inputs[0].shape), run)
         except Exception as error:  # onnxruntime's own errors derive from nothing narrower
             raise ModelError(
                 f"{self.info.name} failed on an input of shape {views.shape}: {error}"
@@ -152,7 +155,7 @@ def data_beside(path: Path) -> Path:
 
 def open_unoptimised(path: Path) -> Any:
     """Open a file only to read its description."""
-    return _open(path, "CPUExecutionProvider", ort.GraphOptimizationLevel.ORT_DISABLE_ALL)
+    return _open(path, level=ort.GraphOptimizationLevel.ORT_DISABLE_ALL)
 
 
 def providers() -> list[str]:
@@ -168,23 +171,34 @@ def _texts(session: Any) -> list[str]:
     return [*names, *sizes, *session.get_modelmeta().custom_metadata_map.values()]
 
 
-def _open(path: Path, provider: str, level: Any = None) -> Any:
+def _open(
+    path: Path, device: Device = CPU, further: Mapping[str, str] | None = None, level: Any = None
+) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1  # parallelism comes from calls that run side by side
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # errors are raised; without, they are printed as well
+    device.set_session(options, ort.ExecutionMode.ORT_SEQUENTIAL)
     if level is not None:
         options.graph_optimization_level = level
     if not path.is_file():
         raise ModelError(f"no model file {os.fspath(path)!r}{near(path)}")
     # bytes, unless the weights lie beside the file, where only its name leads
     file = os.fspath(path) if data_beside(path).is_file() else path.read_bytes()
+    if "CUDAExecutionProvider" in device.providers and hasattr(ort, "preload_dlls"):
+        with redirect_stdout(StringIO()):  # what is missing shows when the session starts
+            ort.preload_dlls()  # CUDA and cuDNN where pip has installed them
     try:
-        session = ort.InferenceSession(file, options, providers=[provider])
+        # without, a session that fails is opened, and run, on the processor instead
+        session = ort.InferenceSession(
+            file, options, providers=device.asked(further or {}), enable_fallback=0
+        )
         _texts(session)
         return session
     except Exception as error:  # onnxruntime's own errors derive from nothing narrower
         why = re.sub(r"^\[\w+\] : \d+ : \w+ : ", "", str(error)).rstrip(". ")
+        if device != CPU:  # where the file has been opened before
+            raise device.not_started(f"{path} could not be opened ({why})") from error
         raise ModelError(
             f"{path} is not an ONNX file that onnxruntime can run ({why}); download or export it "
             "again"

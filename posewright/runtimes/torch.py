@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from posewright.errors import MissingError, ModelError, UsageError, nearest
 from posewright.models import PoseModel
 from posewright.models.saving import describe, load_model
 from posewright.runtimes.info import ModelInfo
+from posewright.runtimes.memory import Batches, most_views
 from posewright.skeletons import Skeleton
 
 __all__ = ["TorchModel"]
@@ -30,6 +31,7 @@ class TorchModel:
     network: PoseModel
     device: str = "cpu"
     precision: str = "fp32"
+    batches: Batches = field(default_factory=Batches, compare=False)
 
     @property
     def codec(self) -> Codec:
@@ -90,25 +92,43 @@ class TorchModel:
         """Put a network on a device, in evaluation mode; precision: "auto" is fp32."""
         where = _device(device)
         network = network.eval().to(where).to(memory_format=torch.channels_last)
-        return cls(
-            info or describe(network), network, where, "bf16" if precision == "bf16" else "fp32"
-        )
+        info = info or describe(network)
+        batches = _batches(where, info.codec.input_size)
+        return cls(info, network, where, "bf16" if precision == "bf16" else "fp32", batches)
 
     def __call__(
         self, views: NDArray[np.uint8], condition: NDArray[np.float32] | None = None
     ) -> dict[str, NDArray[Any]]:
         """(B, h, w, 3) uint8 RGB -> the arrays that the codec documents."""
-        given = [views] if condition is None else [views, condition]
-        x = [torch.from_numpy(np.ascontiguousarray(a)).to(self.device) for a in given]
+        given: list[NDArray[Any]] = [views, *([] if condition is None else [condition])]
         half = torch.autocast(self.device.partition(":")[0], torch.bfloat16)
-        try:
+        names: list[str] = []
+
+        def run(arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
+            x = [torch.from_numpy(np.ascontiguousarray(a)).to(self.device) for a in arrays]
             with torch.inference_mode(), half if self.precision == "bf16" else nullcontext():
                 outputs = self.network(*x)
+            names[:] = outputs
+            return [value.float().cpu().numpy() for value in outputs.values()]
+
+        try:
+            arrays = self.batches.run(given, 0, run)
         except RuntimeError as error:
             raise ModelError(
                 f"{self.info.name} failed on an input of shape {views.shape}: {error}"
             ) from error
-        return {key: value.float().cpu().numpy() for key, value in outputs.items()}
+        return dict(zip(names, arrays, strict=True))
+
+
+def _batches(device: str, size: tuple[int, int]) -> Batches:
+    """Return how many (width, height) views go into a call on a device of torch."""
+    if device.startswith("cuda"):
+        memory = torch.cuda.get_device_properties(device).total_memory
+        return Batches(most_views(memory, size), alone=True, free=torch.cuda.empty_cache)
+    if device.startswith("mps"):
+        memory = torch.mps.recommended_max_memory()
+        return Batches(most_views(memory, size), alone=True, free=torch.mps.empty_cache)
+    return Batches()
 
 
 def _device(name: str) -> str:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import os
 import shutil
-import ssl
 import time
 import urllib.error
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from http import HTTPStatus
-from http.client import HTTPException, HTTPResponse, IncompleteRead, InvalidURL
+from dataclasses import replace
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
 from posewright.errors import ModelError, OutputError, PosewrightError, UsageError
-from posewright.files.address import without_secrets
 from posewright.files.scratch import move
 from posewright.weights.archive import Member
-from posewright.weights.folders import cache_folder, is_offline
+from posewright.weights.folders import cache_folder, is_offline, requires_checksum
 from posewright.weights.headers import Answer, read_answer
-from posewright.weights.part import Part, alone
+from posewright.weights.hub import hub_file
+from posewright.weights.job import Job, Progress, refusal, settled, trouble
+from posewright.weights.part import alone
 from posewright.weights.receipt import (
+    check_stated,
     compare,
     read_receipt,
     receipt_path,
@@ -40,45 +40,6 @@ from posewright.weights.transport import (
 __all__ = ["DownloadError", "cache_folder", "download", "sha256"]
 
 _CHUNK = 1 << 20
-Progress = Callable[[int, int], None]  # bytes so far, bytes in all or 0
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What `download` was asked for; `path` is the final name, `part` is what has come."""
-
-    url: str
-    path: Path
-    sha: str
-    limit: int
-    pace: Pace
-    attempts: int
-    pause: float
-    allow_http: bool
-    progress: Progress | None
-    member: Member | None = None
-
-    @property
-    def shown(self) -> str:
-        return without_secrets(self.url)
-
-    @property
-    def packed(self) -> bool:
-        return self.member is not None and self.url.endswith(".zip")
-
-    @property
-    def part(self) -> Part:
-        return Part(self.path.with_name(self.path.name + (".zip" if self.packed else "") + ".part"))
-
-    @property
-    def member_path(self) -> Path:
-        return self.path.with_name(self.path.name + ".member")
-
-    def unpacked(self) -> Path:
-        """Return the file itself; ModelError: the archive does not hold it."""
-        if not self.packed or self.member is None:
-            return self.part.path
-        return self.member.unpack(self.part.path, self.member_path, self.limit, self.shown)
 
 
 class _AnotherPlace(Exception):
@@ -93,6 +54,7 @@ def download(
     mirrors: Sequence[str] = (),
     member: Member | None = None,
     offline: bool = False,
+    require_checksum: bool = False,
     allow_http: bool = False,
     limit: int = 8 << 30,
     attempts: int = 4,
@@ -106,11 +68,15 @@ def download(
 
     sha: the first digits of the file's SHA-256 as published.  mirrors: addresses of the same file
     that are tried first.  member: the file in what an address that ends in .zip sends.  offline:
-    never use the network (also $POSEWRIGHT_OFFLINE).  allow_http: permit plain http from other
+    never use the network (also $POSEWRIGHT_OFFLINE).  require_checksum: refuse a file whose sum
+    nobody states (also $POSEWRIGHT_REQUIRE_CHECKSUM).  allow_http: permit plain http from other
     machines; $POSEWRIGHT_MIRROR is permitted as it is.  limit: largest size of a file in bytes.
     attempts: consecutive connections with fewer than `least` bytes before giving up.  timeout:
     seconds for an answer and for the next bytes.  period: seconds in which `least` bytes must
     arrive.  pause: seconds before the second attempt, doubled from then on.
+
+    Where `sha` is "", the addresses of hubs come first, which are asked for sum, size and commit of
+    the file before it is fetched from that commit (`weights.hub`).
 
     An interrupted download resumes where it stopped, also in a later run and after a killed
     process.  Concurrent processes do not disturb each other.  The full SHA-256 is kept beside the
@@ -119,14 +85,17 @@ def download(
     sum; a fetched one is not kept), OutputError (disk).
     """
     pace = Pace(timeout, least, period)
-    job = _Job(url, path, sha.lower(), limit, pace, attempts, pause, allow_http, progress, member)
+    job = Job(url, path, sha.lower(), limit, pace, attempts, pause, allow_http, progress, member)
+    require = require_checksum or requires_checksum()
     if os.path.isfile(path):
-        return _kept(job)
-    own = os.environ.get("POSEWRIGHT_MIRROR", "").rstrip("/")
+        return _kept(job, require)
+    own = os.environ.get("POSEWRIGHT_MIRROR", "").rstrip("/") + "/"
+    mine = {each for each in mirrors if len(own) > 1 and each.startswith(own)}
     jobs = [
-        replace(job, url=each, allow_http=allow_http or (bool(own) and each.startswith(own + "/")))
-        for each in (*mirrors, url)
+        replace(job, url=each, allow_http=allow_http or each in mine) for each in (*mirrors, url)
     ]
+    # hubs first, which state the sum, unless it is known; not before the user's own mirror
+    jobs.sort(key=lambda each: each.unstated and each.url not in mine and not hub_file(each.url))
     for each in jobs:
         if why := objection(each.url, each.allow_http):
             raise UsageError(f"{each.shown}: {why}")
@@ -138,10 +107,10 @@ def download(
         path.parent.mkdir(parents=True, exist_ok=True)
         with alone(path):
             if path.is_file():  # another process brought it meanwhile
-                return _kept(job)
-            source, file, found = _bring(jobs)
+                return _kept(job, require)
+            source, file, found = _bring(jobs, require)
             # the receipt comes first, so that no file is ever without
-            write_receipt(path, source.url, file.stat().st_size, found)
+            write_receipt(path, source.url, file.stat().st_size, found, hub=source.hub)
             move(file, path)
             source.part.drop()
     except PosewrightError:
@@ -151,16 +120,19 @@ def download(
     return path
 
 
-def _kept(job: _Job) -> Path:
+def _kept(job: Job, require: bool) -> Path:
     """Return the file that is there, compared; one without a receipt gets one from now on."""
     found = compare(job.path, job.sha)
-    if read_receipt(job.path) is None:
+    receipt = read_receipt(job.path)
+    if require and job.unstated:
+        check_stated(job.path, receipt)
+    if receipt is None:
         with suppress(OSError):  # a folder that is read-only
             write_receipt(job.path, job.url, job.path.stat().st_size, found)
     return job.path
 
 
-def _bring(jobs: Sequence[_Job]) -> tuple[_Job, Path, str]:
+def _bring(jobs: Sequence[Job], require: bool) -> tuple[Job, Path, str]:
     """Bring the file from the first address that has the right one -> that address, it, its sum.
 
     Where all fail, the error has what each of them said.
@@ -168,6 +140,7 @@ def _bring(jobs: Sequence[_Job]) -> tuple[_Job, Path, str]:
     said: list[str] = []
     for job in jobs:
         try:
+            job = settled(job, require)
             return job, *_verified(job)
         except (DownloadError, ModelError) as error:
             said.append(str(error))
@@ -175,7 +148,7 @@ def _bring(jobs: Sequence[_Job]) -> tuple[_Job, Path, str]:
     raise kind("; ".join(said))
 
 
-def _verified(job: _Job) -> tuple[Path, str]:
+def _verified(job: Job) -> tuple[Path, str]:
     """Bring the whole file; return it and its sum. ModelError: another one than it must be.
 
     One that was continued may be a mixture of two files, and is fetched whole once more.
@@ -184,6 +157,7 @@ def _verified(job: _Job) -> tuple[Path, str]:
     while True:
         _fetch(job)
         try:
+            _compare_size(job)
             file = job.unpacked()
             found = sha256(file)
             _compare(job, found)
@@ -196,13 +170,21 @@ def _verified(job: _Job) -> tuple[Path, str]:
         continued = False
 
 
-def _compare(job: _Job, found: str) -> None:
+def _compare_size(job: Job) -> None:
+    """Raise a ModelError where the bytes that came are not as many as the hub states."""
+    if job.hub and job.hub.size not in (0, job.part.size):
+        raise ModelError(
+            f"{job.shown}: {job.part.size} bytes came, but the hub states {job.hub.size}; not kept"
+        )
+
+
+def _compare(job: Job, found: str) -> None:
     """Raise a ModelError where a sum is not the published one, or not that of the receipt."""
     if not found.startswith(job.sha):
         digits = max(8, len(job.sha))
         raise ModelError(
-            f"{job.shown}: SHA-256 is {found[:digits]}, but the published one is {job.sha}; not "
-            "kept"
+            f"{job.shown}: SHA-256 is {found[:digits]}, but the published one is {job.sha}"
+            f"{' (by the hub)' if job.hub else ''}; not kept"
         )
     known = read_receipt(job.path)
     if known is not None and known.sha256 != found:
@@ -212,7 +194,7 @@ def _compare(job: _Job, found: str) -> None:
         )
 
 
-def _fetch(job: _Job) -> None:
+def _fetch(job: Job) -> None:
     """Bring the part to its full length, over as many connections as it takes."""
     failures, ranges = 0, True
     while True:
@@ -226,9 +208,9 @@ def _fetch(job: _Job) -> None:
             job.part.drop()
             ranges, reason = False, "the server does not send the requested bytes"
         except urllib.error.HTTPError as error:
-            reason = _refusal(job, error)
+            reason = refusal(job, error)
         except (OSError, HTTPException, UnicodeError) as error:
-            reason, slow = _trouble(job, error), isinstance(error, TooSlow)
+            reason, slow = trouble(job, error), isinstance(error, TooSlow)
         enough = job.part.size - before >= job.pace.least
         failures = 0 if enough and not slow else failures + 1
         if failures >= job.attempts:
@@ -239,42 +221,7 @@ def _fetch(job: _Job) -> None:
         time.sleep(job.pause * 2**failures if failures else 0)
 
 
-def _refusal(job: _Job, error: urllib.error.HTTPError) -> str:
-    """Return what an error of the server says; DownloadError where asking again is no use."""
-    error.close()
-    if error.code == 416:  # nothing after what has come: it is no beginning of the file
-        job.part.drop()
-    elif error.code < 500 and error.code not in (408, 429):
-        with suppress(ValueError):
-            said = HTTPStatus(error.code).phrase
-            raise DownloadError(f"{job.shown}: the server answers {error.code} {said}") from error
-        raise DownloadError(f"{job.shown}: the server answers {error.code}") from error
-    return f"the server answers {error.code}"
-
-
-def _trouble(job: _Job, error: Exception) -> str:
-    """Return what went wrong with a connection; DownloadError where asking again is no use.
-
-    What is no trouble of the connection is raised again.
-    """
-    if isinstance(error, (InvalidURL, UnicodeError)):  # their texts quote the address
-        raise DownloadError(f"{job.shown}: it is not a valid address") from None
-    if isinstance(error, IncompleteRead):
-        return "the connection was interrupted"
-    cause = error.reason if isinstance(error, urllib.error.URLError) else error
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        raise DownloadError(f"{job.shown}: {cause.verify_message}") from error
-    if isinstance(cause, (urllib.error.URLError, TimeoutError, ConnectionError)):
-        return str(getattr(cause, "strerror", None) or cause) or type(cause).__name__
-    if isinstance(error, HTTPException):
-        said = str(error)[:100] or type(error).__name__
-        raise DownloadError(f"{job.shown}: the answer is not HTTP ({said!r})") from error
-    if isinstance(error, urllib.error.URLError):
-        return str(getattr(cause, "strerror", None) or cause)
-    raise error
-
-
-def _continue(job: _Job, ranges: bool) -> bool:
+def _continue(job: Job, ranges: bool) -> bool:
     """Append what one connection brings; True when the file is whole."""
     known = job.part.validator(job.shown)
     start = job.part.size if ranges and (known or job.sha) else 0
@@ -295,12 +242,12 @@ def _continue(job: _Job, ranges: bool) -> bool:
         return _append(job, response, answer)
 
 
-def _acceptable(job: _Job, answer: Answer) -> None:
+def _acceptable(job: Job, answer: Answer) -> None:
     """Raise a DownloadError or OutputError where the file must not, or cannot, be taken."""
-    if answer.total > job.limit:
+    if answer.total > job.most:
         raise DownloadError(
             f"{job.shown}: the server states {answer.total} bytes, more than the limit of "
-            f"{job.limit}"
+            f"{job.most}"
         )
     if not job.sha and not answer.marked:
         raise DownloadError(
@@ -315,8 +262,8 @@ def _acceptable(job: _Job, answer: Answer) -> None:
         )
 
 
-def _append(job: _Job, response: HTTPResponse, answer: Answer) -> bool:
-    at, end = answer.start, answer.total or job.limit + 1
+def _append(job: Job, response: HTTPResponse, answer: Answer) -> bool:
+    at, end = answer.start, answer.total or job.most + 1
     with job.part.path.open("ab" if at else "wb") as file:
         while at < end and (block := read_block(response, min(_CHUNK, end - at))):
             file.write(block)
@@ -324,7 +271,7 @@ def _append(job: _Job, response: HTTPResponse, answer: Answer) -> bool:
             at += len(block)
             if job.progress:
                 job.progress(at, answer.total)
-    if at > job.limit:
+    if at > job.most:
         job.part.drop()
-        raise DownloadError(f"{job.shown}: the download exceeds the limit of {job.limit}; not kept")
+        raise DownloadError(f"{job.shown}: the download exceeds the limit of {job.most}; not kept")
     return at >= answer.total

@@ -1,7 +1,8 @@
 """A named network as a file on this machine: kept, taken over from rtmlib, or fetched once.
 
-A file runs where its SHA-256 is the published one, the one that its receipt recorded at first use
-where none is published, or one that the user has accepted by name.  Nothing switches that off.
+A file runs where its SHA-256 is the published one; where none is published, the one that a hub
+stated, or that its receipt recorded at first use; or one that the user has accepted by name.
+Nothing switches that off.
 """
 
 from __future__ import annotations
@@ -12,13 +13,23 @@ import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from posewright.errors import ModelError, OutputError, UsageError, one_line
-from posewright.weights.folders import cache_folder, is_offline, mirrored, rtmlib_folders
+from posewright.weights.folders import (
+    cache_folder,
+    is_offline,
+    mirrored,
+    requires_checksum,
+    rtmlib_folders,
+)
 from posewright.weights.registry import Entry
 
-__all__ = ["describe", "kept", "progress", "ready"]
+if TYPE_CHECKING:
+    from posewright.weights.receipt import Receipt
+
+__all__ = ["describe", "kept", "progress", "ready", "say_first_use"]
 
 
 def ready(entry: Entry, *, offline: bool = False, accept: str = "") -> Path:
@@ -30,6 +41,7 @@ def ready(entry: Entry, *, offline: bool = False, accept: str = "") -> Path:
     """
     if entry.origin != "onnx":
         if entry.path.is_file():
+            _check_checkpoint(entry)
             return entry.path
         raise ModelError(
             f"{entry.name} is a checkpoint that needs torch, and is not here yet; run: posewright "
@@ -52,7 +64,13 @@ def kept(entry: Entry, accept: str = "") -> Path | None:
     One that has not changed since its receipt was written is not summed again.  ModelError: it is
     another file, or has changed.
     """
-    from posewright.weights.receipt import compare, read_receipt, receipt_path, write_receipt
+    from posewright.weights.receipt import (
+        check_stated,
+        compare,
+        read_receipt,
+        receipt_path,
+        write_receipt,
+    )
 
     path = entry.path
     if not path.is_file():
@@ -70,10 +88,13 @@ def kept(entry: Entry, accept: str = "") -> Path | None:
             f"{path}: SHA-256 is {found}, but the published one is {entry.sha256}, so it is not "
             f"run; remove it (posewright models remove {entry.name}), or {_accept(entry)}"
         )
+    if requires_checksum() and not (accepted or _is_stated(entry, receipt)):
+        check_stated(path, receipt)
     if not known or found == accept:
         with suppress(OSError):  # a folder that others share
-            url = receipt.url if receipt else ""
-            write_receipt(path, url, state.st_size, found, accepted and found != entry.sha256)
+            url, hub = (receipt.url, receipt.hub) if receipt else ("", None)
+            accepted = accepted and found != entry.sha256
+            write_receipt(path, url, state.st_size, found, accepted, hub)
     return path
 
 
@@ -126,10 +147,31 @@ def _fetch(entry: Entry, accept: str) -> Path:
     receipt = read_receipt(path)
     if receipt is not None and accept and accept != entry.sha256:
         write_receipt(path, receipt.url, receipt.size, accept, True)
-    elif receipt is not None and not sha:
-        told = f"{entry.name}: nobody states its SHA-256; it is {receipt.sha256}, and must stay so"
-        print(told, file=sys.stderr)
+    elif receipt is not None and not _is_stated(entry, receipt):
+        say_first_use(entry.name, receipt)
     return path
+
+
+def _is_stated(entry: Entry, receipt: Receipt | None) -> bool:
+    """Tell whether somebody stated the sum of a file that is there, or of the archive it was in."""
+    of_archive = entry.archive_sha256 and receipt is not None and receipt.url.endswith(".zip")
+    return bool(entry.sha256 or of_archive or (receipt is not None and receipt.hub))
+
+
+def say_first_use(name: str, receipt: Receipt) -> None:
+    """Print the sum of a file that was fetched, which nobody had stated before."""
+    told = f"{name}: nobody states its SHA-256; it is {receipt.sha256}, and must stay so"
+    print(told, file=sys.stderr)
+
+
+def _check_checkpoint(entry: Entry) -> None:
+    """Raise a ModelError where sums are required, and that of a checkpoint was stated by nobody."""
+    from posewright.weights.published import published
+    from posewright.weights.receipt import check_stated, read_receipt
+
+    source = published().get(entry.name)
+    if requires_checksum() and source is not None and not source.sha:
+        check_stated(source.path, read_receipt(source.path))
 
 
 def _taken_over(entry: Entry) -> Path | None:

@@ -35,6 +35,7 @@ __all__ = [
     "TooSlow",
     "WatchedHttp",
     "WatchedHttps",
+    "ask_headers",
     "objection",
     "open_address",
     "read_block",
@@ -233,6 +234,36 @@ def open_address(
     Errors: DownloadError (a redirect that is not followed), urllib's URLError and HTTPError,
     HTTPException, TimeoutError, ConnectionError.
     """
+    response = _open(url, headers, pace, _Redirects(url, headers, allow_http))
+    response.watched.begin()
+    return response
+
+
+def ask_headers(url: str, headers: Mapping[str, str], pace: Pace, allow_http: bool) -> Message:
+    """Return the headers with which a server answers HEAD; of a redirect, its own headers.
+
+    Errors: as `open_address`; an HTTPError for an answer of 400 and more.
+    """
+    if why := objection(url, allow_http):
+        raise DownloadError(f"{without_secrets(url)}: {why}")
+    try:
+        with _open(url, headers, pace, method="HEAD") as response:
+            return response.headers
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code >= 400:
+            raise
+        return error.headers
+
+
+def _open(
+    url: str,
+    headers: Mapping[str, str],
+    pace: Pace,
+    *further: urllib.request.BaseHandler,
+    method: str = "GET",
+) -> _Response:
+    """Return the response of a server to a request; further: handlers, as of redirects."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -241,21 +272,20 @@ def open_address(
         urllib.request.HTTPErrorProcessor(),
         WatchedHttp(pace),
         WatchedHttps(pace),
-        _Redirects(url, headers, allow_http),
+        *further,
     ):
         opener.add_handler(handler)
     with _of_network():
         # a request; what stands before the host is sent as a header, and to that host alone
         parts = urlsplit(url)
-        request = urllib.request.Request(_bare(parts), headers=dict(headers))
+        request = urllib.request.Request(_bare(parts), headers=dict(headers), method=method)
         if parts.username is not None:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
             request.add_unredirected_header(
                 "Authorization", f"Basic {base64.b64encode(pair).decode()}"
             )
         response: _Response = opener.open(request, timeout=pace.timeout)
-    response.watched.begin()
-    return response
+        return response
 
 
 def read_block(response: HTTPResponse, most: int) -> bytes:

@@ -20,10 +20,11 @@ Step = bytes | float  # bytes to send, or seconds to wait
 
 @dataclass(frozen=True)
 class Asked:
-    """A request: its path with the query, and its headers by name in small letters."""
+    """A request: its path with the query, its headers by name in small letters, its method."""
 
     path: str
     headers: dict[str, str]
+    method: str = "GET"
 
     @property
     def start(self) -> int:
@@ -74,7 +75,8 @@ class FaultyServer:
             head += more
         first, *rest = head.decode("latin-1").strip().split("\r\n")
         pairs = (each.partition(":") for each in rest)
-        asked = Asked(first.split()[1], {name.lower(): value.strip() for name, _, value in pairs})
+        method, path, _ = first.split()
+        asked = Asked(path, {name.lower(): value.strip() for name, _, value in pairs}, method)
         self.asked.append(asked)
         for step in self.answer(asked):
             if isinstance(step, bytes):
