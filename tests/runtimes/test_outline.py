@@ -131,3 +131,17 @@ def test_a_file_of_weights_elsewhere_is_refused(tmp_path: Path, runtime: str) ->
     path.write_bytes(model.SerializeToString())
     with pytest.raises(ModelError, match=r"cannot be run|that onnxruntime can run"):
         load_model(path, runtime=runtime)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("nan", [None, 300_000])
+def test_weights_in_another_file_of_the_folder(
+    tmp_path: Path, runtime: str, nan: int | None
+) -> None:
+    """The shapes are those of a run, because the outline has no file beside it."""
+    how = {"save_as_external_data": True, "location": "other.bin"}
+    path = flattened(tmp_path / "net.onnx", nan=nan, **how)
+    model = load_model(path, runtime=runtime, precision="fp32")  # type: ignore[arg-type]
+    outputs = model(np.zeros((2, *SIDES, 3), np.uint8))
+    assert outputs["x"].shape == (2, 17, 96)
+    assert all(np.isnan(array).all() == (nan is not None) for array in outputs.values())
