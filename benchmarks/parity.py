@@ -105,15 +105,21 @@ def original(fixture: dict[str, Any]) -> dict[str, Tensor]:
     }
 
 
-def find(system: str, variant: str) -> tuple[Foreign, Callable[[], nn.Module]]:
-    """Return the key table and the builder of our network; a KeyError if no family has it."""
-    name = FAMILIES.get(system, system)
+def known(system: str, variant: str) -> tuple[Foreign, str]:
+    """Return the key table and the name of our variant; a KeyError if no family has it."""
+    name, prefix = FAMILIES.get(system, system), PREFIXES.get(system, "")
     for family in foreigns().values():
         same = family.name.startswith(name) if name.endswith("_") else family.name == name
-        known = {plain(v).removeprefix(PREFIXES.get(system, "")): v for v in family.variants}
-        if same and plain(variant) in known:
-            return family, family.variants[known[plain(variant)]]
+        names = {plain(v).removeprefix(prefix): v for v in family.variants}
+        if same and plain(variant) in names:
+            return family, names[plain(variant)]
     raise KeyError(f"no family knows {system} {variant}")
+
+
+def find(system: str, variant: str) -> tuple[Foreign, Callable[[], nn.Module]]:
+    """Return the key table and the builder of our network; a KeyError if no family has it."""
+    family, name = known(system, variant)
+    return family, family.variants[name]
 
 
 def sized(build: Callable[[], nn.Module], shape: list[int]) -> nn.Module:

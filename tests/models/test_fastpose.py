@@ -234,7 +234,10 @@ def test_backbones_stand_alone() -> None:
     assert FastPoseDUC(ResNet(50)).eval()(x).shape == (1, 256, 16, 8)
 
 
-@pytest.mark.parametrize(("variant", "prefix"), [("hrnet_w32", ""), ("simplepose_r50", "preact.")])
+@pytest.mark.parametrize(
+    ("variant", "prefix"),
+    [("hrnet_w32", ""), ("simplepose_r50", "preact."), ("old_r101_320x256", "")],
+)
 def test_alphapose_has_the_names_of_the_authors(variant: str, prefix: str) -> None:
     model = built("alphapose", variant)
     state = {}
