@@ -283,9 +283,11 @@ def alphapose_old_r101(
     model = pose_model(backbone, 128, input_size, skeleton, codec, ())
     joints = len(model.skeleton)
     if not isinstance(model.codec, Heatmap):
-        raise UsageError(f"codec {model.codec.kind!r}: this network takes codecs of heatmaps alone")
+        raise UsageError(f"this network cannot use codec {model.codec.kind!r}; use a heatmap codec")
     if outputs < joints:
-        raise UsageError(f"outputs={outputs}: a skeleton of {joints} joints needs as many maps")
+        raise UsageError(
+            f"outputs={outputs} is too few for {joints} joints; give at least {joints}"
+        )
     model.head = SpareHead(128, outputs, joints)
     return model
 

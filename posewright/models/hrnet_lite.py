@@ -32,7 +32,7 @@ def _lite(
     neck: Sequence[str],
 ) -> PoseModel:
     if fourth_branch and not fourth_stage:
-        raise UsageError("fourth_branch=True: the branch is of the fourth stage; add fourth_stage")
+        raise UsageError("fourth_branch=True needs the fourth stage; add fourth_stage=True")
     widths = tuple(width * 2**i for i in range(4 if fourth_branch else 3))
     backbone = activated(HRNet(widths, (1, 4, 3) if fourth_stage else (1, 4)), activation)
     return top_down(

@@ -67,7 +67,7 @@ def test_the_third_reading_of_lite_differs_from_hrnet_in_its_activations_alone()
 def test_lite_says_what_its_options_take() -> None:
     with pytest.raises(UsageError, match=r"did you mean 'silu'.*known: relu, leaky_relu"):
         create("hrnet_w32_lite", activation="silo")
-    with pytest.raises(UsageError, match="add fourth_stage"):
+    with pytest.raises(UsageError, match="add fourth_stage=True"):
         create("hrnet_w48_lite", fourth_branch=True)
 
 
