@@ -27,6 +27,7 @@ __all__ = ["ALPHAPOSE_PIXELS", "DUC", "FastPose", "FastPoseDUC", "gate", "pose_m
 
 PAPER = "arXiv:2211.03375"
 RMPE = "arXiv:1612.00137"
+MOST_MAPS = 1000
 
 # the authors subtract the means of B, G, R from R, G, B and divide by no deviation
 ALPHAPOSE_PIXELS = Input("NCHW", "float32", "RGB", (103.53, 116.535, 122.4), (255.0, 255.0, 255.0))
@@ -277,17 +278,16 @@ def alphapose_old_r101(
     """FastPose with SE-ResNet-101 of AlphaPose 0.2: 33 maps, of which the first 17 are used.
 
     outputs: maps that the weights have, of COCO's joints and after them MPII's; only the first
-    leave the network, as many as the skeleton has.  UsageError: fewer outputs than joints.
+    leave the network, as many as the skeleton has.  UsageError: fewer outputs than joints, or more
+    than MOST_MAPS, since a small file may state any number.
     """
     backbone = FastPose(ResNet(101, attention=gate))
     model = pose_model(backbone, 128, input_size, skeleton, codec, ())
     joints = len(model.skeleton)
     if not isinstance(model.codec, Heatmap):
         raise UsageError(f"this network cannot use codec {model.codec.kind!r}; use a heatmap codec")
-    if outputs < joints:
-        raise UsageError(
-            f"outputs={outputs} is too few for {joints} joints; give at least {joints}"
-        )
+    if not joints <= outputs <= MOST_MAPS:
+        raise UsageError(f"outputs={outputs}; {joints} joints take {joints} to {MOST_MAPS} maps")
     model.head = SpareHead(128, outputs, joints)
     return model
 

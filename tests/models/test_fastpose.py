@@ -122,8 +122,9 @@ def test_old_alphapose_drops_the_maps_of_mpii() -> None:
     with torch.no_grad():
         model.head.final_layer.bias[:17] += 1
     torch.testing.assert_close(model.compute(x)["heatmap"], before + 1)
-    with pytest.raises(UsageError, match="too few for 26 joints"):
-        create("alphapose_old_r101", outputs=20, skeleton="halpe26")
+    for outputs in (20, 10**9):
+        with pytest.raises(UsageError, match=r"; 26 joints take 26 to 1000 maps"):
+            create("alphapose_old_r101", outputs=outputs, skeleton="halpe26")
     with pytest.raises(UsageError, match="use a heatmap codec"):
         create("alphapose_old_r101", codec="simcc")
 
