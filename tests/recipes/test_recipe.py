@@ -41,6 +41,7 @@ PUBLISHED = {
     "simple_baseline_r50": {"optimizer": "adam", "lr": 1e-3, "epochs": 140, "batch": 128},
     "hrnet_w32": {"lr": 1e-3, "epochs": 210, "milestones": (170, 200), "weight_decay": 0.0},
     "fastpose_r50": {"epochs": 200, "milestones": (90, 120, 160, 190), "restart": 140},
+    "alphapose_old_r101": {"optimizer": "rmsprop", "lr": 2.5e-4, "epochs": 200},
     "fastpose_r50_dcn": {"epochs": 270, "restart": 210},
     "fastpose_r50_dcn_combined": {"epochs": 320, "restart": 230},
     "fastpose_r50_mindspore": {"epochs": 270, "milestones": (170, 200)},
