@@ -14,7 +14,7 @@ from typing import Any
 from posewright.errors import OutputError
 from posewright.files.leftovers import final_name, find, part_place, remove
 from posewright.files.lock import FolderLock, Held
-from posewright.files.part import explain
+from posewright.files.part import check_local, explain
 from posewright.results import Result
 from posewright.writers import FORMATS, Writer, WriterOptions, create_writer, formats
 from posewright.writers.journal import JOURNAL, Journal
@@ -157,6 +157,7 @@ class Outputs:
             raise
 
     def _take_folder(self) -> None:
+        check_local(self.out)
         try:
             self.out.mkdir(parents=True, exist_ok=True)
             self._lock = FolderLock(self.out)
