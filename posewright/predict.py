@@ -23,6 +23,7 @@ from posewright.sources.planning import check_times, plan, shown
 from posewright.sources.ranges import Range
 from posewright.trackers import Tracker, create_tracker
 from posewright.writers import WriterOptions, formats
+from posewright.writers.finished import finished
 from posewright.writers.journal import Journal
 from posewright.writers.outputs import Asked, Outputs, Summary
 from posewright.writers.sparing import spare_films, spare_inputs
@@ -92,6 +93,11 @@ def predict_to(
     spare_inputs(out, save, planned.sources, files_beside(pose, writing, options.get("boxes")))
     origin = provenance(pose, planned.sources, save, writing, asked_for, resume)
     journal = Journal(out, origin, resume)
+    if resume and not journal.path.exists():
+        header = with_settings(getattr(pose, "run", {}), told)
+        summary.notes += finished(out, save, planned.sources, header)
+        if len(summary.notes) > len(planned.notes):
+            return summary
     if origin is not None:
         options["records"] = journal
     if "video" in save and not journal.path.exists():  # whose run made them

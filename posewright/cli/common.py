@@ -319,7 +319,7 @@ def show_summary(summary: Summary, as_json: bool) -> int:
         print(f"posewright: {error}", file=sys.stderr)
     for note in summary.notes:
         print(f"note: {one_line(note)}", file=sys.stderr)
-    if summary.exit_code and not (summary.frames or summary.files or summary.interrupted):
+    if not (summary.frames or summary.files or summary.interrupted):
         return summary.exit_code  # the lines above say all that there is
     rate = summary.frames / summary.seconds if summary.seconds else 0.0
     frames = counted(summary.frames, "frame", "frames")

@@ -19,9 +19,9 @@ import os
 import time
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import IO, Any
 
@@ -43,21 +43,23 @@ _LONGEST = 1 << 28  # bytes of a line
 
 @dataclass(frozen=True)
 class Provenance:
-    """What the results of a run depend on, by names that a user knows.
+    """What the results of a run depend on.
 
     run: inputs and settings; a run with others is another run.  machine: libraries and processor,
-    with which last digits may change.
+    with which last digits may change.  options: how a user gives the settings that are options.
     """
 
     run: dict[str, Any]
     machine: dict[str, Any]
+    options: Mapping[str, str] = field(default_factory=dict)
 
     def check(self, header: dict[str, Any], path: Path) -> list[str]:
         """Compare with the header of a journal; return a note for each difference of the machine.
 
         UsageError: the journal is of another run; it names the first difference.
         """
-        for name, was, now in _differences(header["run"], self.run):
+        for key, was, now in _differences(header["run"], self.run):
+            name = self.options.get(key, key)
             raise UsageError(
                 f"{path} is the journal of another run: {name} was {was} and is {now}; repeat the "
                 "options and inputs of that run with --resume, or start again with --overwrite"
@@ -265,10 +267,13 @@ class Journal:
 
 
 def _differences(was: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Return name and both values of what differs, "not given" in place of None."""
+    """Return name and both values of what differs, in words where they are None or flags."""
 
     def told(side: dict[str, Any], name: str) -> Any:
-        return "not given" if side.get(name) is None else side[name]
+        value = side.get(name)
+        if value is None or isinstance(value, bool):
+            return {None: "not given", True: "on", False: "off"}[value]
+        return value
 
     differing = [name for name in {**now, **was} if was.get(name) != now.get(name)]
     return [(name, told(was, name), told(now, name)) for name in differing]
@@ -297,7 +302,7 @@ def _packed(people: People) -> dict[str, Any]:
     def form(array: Any) -> list[Any]:
         return [array.dtype.str, array.shape, b64encode(array.tobytes()).decode("ascii")]
 
-    arrays = {field.name: getattr(people, field.name) for field in fields(people)}
+    arrays = {each.name: getattr(people, each.name) for each in fields(people)}
     return {name: a if a is None else form(a) for name, a in arrays.items()}
 
 
