@@ -164,6 +164,8 @@ def _pixels(name: str, data: bytes, sequence: str, depths: Depths) -> NDArray[np
                 f"its {values.bits}-bit planes use fewer bits, which OpenCV truncates; "
                 "save it with interleaved channels (PlanarConfiguration 1)"
             )
+    if reason := inside.cut_short(name, data, found):
+        raise BadPicture(reason)
     # OpenCV turns a TIFF whatever it is told; all others are turned here.
     return found if name == "TIFF" else turned(found, orientation_of(io.BytesIO(data), name))
 
