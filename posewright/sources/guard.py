@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from posewright.files.stderr import quiet
 from posewright.sources import inside, tiff
 from posewright.sources.depth import Depths, eight_bits
 from posewright.sources.orientation import orientation_of, turned, upright_size
@@ -145,7 +146,8 @@ def _pixels(name: str, data: bytes, sequence: str, depths: Depths) -> NDArray[np
     deep = values.bits > 0 and not values.planes
     way = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH if deep else cv2.IMREAD_COLOR_RGB
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), way | cv2.IMREAD_IGNORE_ORIENTATION)
+        with quiet():
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), way | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
         raise BadPicture(f"OpenCV cannot decode this {name}: {error.err}") from error
     if image is None:
