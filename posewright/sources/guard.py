@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from posewright.files.stderr import quiet
 from posewright.sources import inside, tiff
 from posewright.sources.depth import Depths, eight_bits
+from posewright.sources.foreign import HEAD, foreign_format
 from posewright.sources.orientation import orientation_of, turned, upright_size
 
 __all__ = ["BadPicture", "allowed", "decode", "picture_format", "picture_size", "shown_sizes"]
@@ -55,11 +56,13 @@ def picture_size(file: IO[bytes]) -> Size:
     because a whole one is decoded at a time.
     """
     file.seek(0)
-    head = file.read(16)
+    head = file.read(HEAD)
     name = picture_format(head)
     if name is None and (raw := inside.raw_format(head)):
         raise BadPicture(f"it is a raw photo ({raw}); convert it to JPEG or TIFF first")
     if name is None:
+        if told := foreign_format(head):
+            raise BadPicture(told)
         what = "it is empty" if not head else "its content is not JPEG, PNG, WebP, TIFF or BMP"
         raise BadPicture(f"{what}; convert or remove it")
     try:
