@@ -185,7 +185,7 @@ class _Run:
         try:
             stream = pose.stream(source, **options)
         except SourceError as error:
-            self.summary.add_bad(shown(source), str(error))
+            self.summary.add_bad(shown(source), str(error), error)
             return
         with stream:
             self._without_rate(stream.source, options.get("fps"))

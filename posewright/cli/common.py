@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from posewright.cli import debugging
 from posewright.cli.named import add_body, add_fetching, add_mode
 from posewright.errors import UsageError, counted, one_line
 
@@ -307,6 +308,7 @@ def load_pose(args: argparse.Namespace, reid: str | None = None) -> Pose:
 
 def show_summary(summary: Summary, as_json: bool) -> int:
     """Print what a run did: one JSON object, or a few lines with the problems on stderr."""
+    debugging.remember(summary.causes)
     if as_json:
         print(json.dumps(summary.to_dict(), allow_nan=False))
         return summary.exit_code
