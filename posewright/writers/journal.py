@@ -28,6 +28,7 @@ from typing import IO, Any
 import numpy as np
 
 from posewright.errors import OutputError, UsageError, counted
+from posewright.files.fields import text_of, typed
 from posewright.files.part import SYNC_EVERY, explain
 from posewright.files.values import BROKEN, dumps
 from posewright.people import Frame, People, Status
@@ -156,7 +157,7 @@ class Journal:
         try:
             line = self._file.readline(_LONGEST)
             rows = _parsed(line)
-            found = [(_unpacked(row[8]), row[6], row[7]) for row in rows]
+            found = [(_unpacked(r[8]), typed(r[6], Status), text_of(r[7])) for r in rows]
         except (OSError, *BROKEN):
             found = []
         if found and [row[:6] for row in rows] == [_key(frame) for frame in frames]:
@@ -229,7 +230,8 @@ class Journal:
         try:
             with self.path.open("rb") as file:
                 header, results = (_parsed(file.readline(_LONGEST)) for _ in range(2))
-            usable = header["format"] == FORMAT and {"version", "run", "machine"} <= header.keys()
+            usable = header["format"] == FORMAT and "version" in header
+            usable = usable and all(isinstance(header[key], dict) for key in ("run", "machine"))
             if usable and header["version"] != VERSION:
                 raise OutputError(
                     f"{self.path} has version {str(header['version'])[:40]}, and this program goes "
@@ -288,7 +290,10 @@ def _parsed(line: bytes) -> Any:
     """Return the value of a line; ValueError where it is torn or damaged."""
     if line[:9] != b"%08x " % zlib.crc32(line[9:-1]) or line[-1:] != b"\n":
         raise ValueError  # torn or damaged
-    return json.loads(line[9:])
+    try:
+        return json.loads(line[9:])
+    except RecursionError:
+        raise ValueError from None
 
 
 def _key(frame: Frame) -> list[Any]:
