@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -64,7 +65,7 @@ def test_wrapped_state_dicts(tmp_path: Path, model: PoseModel, how: str) -> None
 
 
 def test_a_dictionary_within_itself_ends() -> None:
-    loop: dict[str, Any] = {"w": torch.zeros(1)}
+    loop: dict[str, Any] = {"w": np.zeros(1)}
     loop["state_dict"] = loop
     assert list(tensors_of(loop)) == ["w"]
 
