@@ -98,10 +98,14 @@ def _recipe(file: Path, out: Path) -> list[Words]:
 
 
 def _layout(file: Path, out: Path) -> list[Words]:
-    saved = ["--save", "jsonl", "--progress", "none", "-d", "whole-image"]
-    named = ["--layout", "rtmpose", "--skeleton", "coco17"]
+    named: dict[str, Words] = {
+        "simcc": ["-m", file, "--layout", "rtmpose", "--skeleton", "coco17", "-d", "whole-image"],
+        "rtmo": ["-m", file, "--layout", "rtmo", "--skeleton", "coco17"],
+        "dets": ["-d", file, "--layout", "rtmdet"],
+    }
+    saved = ["--save", "jsonl", "--progress", "none", "--runtime", "onnxruntime"]
     image = file.parents[1] / "pictures" / "a.jpg"
-    return [["predict", image, "-m", file, "-o", out, "--runtime", "onnxruntime", *named, *saved]]
+    return [["predict", image, *named[file.stem], "-o", out, *saved]]
 
 
 def _alone(reader: str, file: Path, out: Path) -> list[Words]:

@@ -46,7 +46,8 @@ def own(folder: Path) -> dict[str, list[Path]]:
         place.mkdir()
     writer = create_writer("parquet", tables)
     for result in _found():
-        writer.write(result)
+        if result.status == "ok":  # another one ends `track` with 3
+            writer.write(result)
     writer.close()
     _journal(journals)
     for name, make in _GRAPHS.items():
