@@ -15,5 +15,6 @@ longlists  long JSON lists, read fast
 yamlfile   YAML with limits
 matfile    MATLAB files
 prefetch   work done ahead by threads
+stderr     what libraries of C write on the terminal
 modules    the modules of a package
 """
