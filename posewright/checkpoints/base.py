@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from posewright.errors import ModelError, UsageError, nearest
 from posewright.files.modules import modules_in
 
-__all__ = ["Foreign", "State", "convert", "foreign", "foreigns", "renamed"]
+__all__ = ["Foreign", "Rule", "State", "convert", "foreign", "foreigns", "rename", "renamed"]
 
 State = dict[str, Tensor]
 Rule = tuple[str, str | None]
@@ -67,7 +67,7 @@ def convert(state: State, family: Foreign, model: nn.Module) -> State:
     made: State = {}
     unknown = []
     for key, value in state.items():
-        new = _rename(key, family.rules)
+        new = rename(key, family.rules)
         if new is not None and (new not in ours or new in made):
             unknown.append(key)
         elif new is not None:
@@ -98,11 +98,12 @@ def convert(state: State, family: Foreign, model: nn.Module) -> State:
 def renamed(state: State, family: Foreign) -> State:
     """Return `state` under our names, whether or not a network has them; dropped keys left out."""
     state = family.prepare(dict(state)) if family.prepare else state
-    pairs = ((_rename(key, family.rules), value) for key, value in state.items())
+    pairs = ((rename(key, family.rules), value) for key, value in state.items())
     return {key: value for key, value in pairs if key is not None}
 
 
-def _rename(key: str, rules: Sequence[Rule]) -> str | None:
+def rename(key: str, rules: Sequence[Rule]) -> str | None:
+    """Return our name of one tensor; None where it is dropped on purpose."""
     for pattern, replacement in rules:
         match = re.fullmatch(pattern, key)
         if match:
