@@ -24,7 +24,7 @@ class Start:
     """Weights to start from.
 
     sha: first digits of the file's SHA-256, "" if none is published.  data: what it was trained on.
-    networks: those of the zoo that their authors trained from it, or from the same weights.
+    fits: `networks`, as the table has them.
     """
 
     name: str
@@ -32,7 +32,12 @@ class Start:
     sha: str
     licence: str
     data: str
-    networks: tuple[str, ...]
+    fits: str
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Networks of the zoo that their authors trained from it, or from the same weights."""
+        return tuple(self.fits.split())
 
     @property
     def file(self) -> str:
@@ -50,7 +55,7 @@ def starts() -> dict[str, Start]:
     """Return all entries by name."""
     table = Path(__file__).with_name("starts.tsv").read_text(encoding="utf-8")
     rows = csv.DictReader(table.splitlines(), delimiter="\t")
-    entries = [Start(**{**row, "networks": tuple(row["networks"].split())}) for row in rows]
+    entries = [Start(**row) for row in rows]
     return {entry.name: entry for entry in entries}
 
 
