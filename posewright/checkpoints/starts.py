@@ -175,9 +175,10 @@ def _read(state: State, names: dict[str, str], model: nn.Module, ours: State) ->
 
 
 def _roots(ours: State) -> list[str]:
-    """Return what the names inside of a backbone may begin with: itself, or a part of it."""
-    inside = (key.split(".") for key in ours if key.startswith("backbone."))
-    return list(dict.fromkeys(["backbone.", *(f"backbone.{p[1]}." for p in inside if len(p) > 2)]))
+    """Return what the names inside of a backbone may begin with: itself, or a large part of it."""
+    inside = [key.split(".") for key in ours if key.startswith("backbone.")]
+    parts = Counter(f"backbone.{names[1]}." for names in inside if len(names) > 2)
+    return ["backbone.", *(part for part, count in parts.items() if count * 3 >= len(inside))]
 
 
 def _sides(value: Tensor) -> list[int]:
