@@ -153,8 +153,11 @@ def _read(state: State, names: dict[str, str], model: nn.Module, ours: State) ->
     found: State = {}
     keys: dict[str, str] = {}
     for key, name in names.items():
-        # a neck is written as ours, or goes on where the backbone ends (YOLOv5)
-        places = (root + name, name if name.startswith("neck.") else f"neck.{name}")
+        # a deformable convolution begins as the plain one that it replaces; a neck is written as
+        # ours, or goes on where the backbone ends (YOLOv5)
+        deformed = root + name.replace(".conv2.", ".conv2.conv.")
+        neck = name if name.startswith("neck.") else f"neck.{name}"
+        places = (root + name, deformed, neck)
         place = next((p for p in places if p in ours and p not in found), None)
         if place is None:
             made.left[key] = ""
@@ -192,6 +195,8 @@ def _counter(name: str) -> bool:
 def _misfit(reading: _Reading, ours: State) -> str:
     """Return why a reading is of another network, "" if it is not."""
     inside = [k for k in ours if k.startswith(reading.root) and not _counter(k)]
+    if not inside:
+        return "its backbone has no tensors"
     fits = [k for k in inside if k in reading.loaded]
     theirs, mine = _rows(reading.names), _rows(list(ours))
     for row in theirs if fits else ():

@@ -150,6 +150,11 @@ CASES = {
     "torchvision resnet": ("simple_baseline_r50", same, {"fc.weight": (1000, 2048)}),
     "timm resnet in a wrapper": ("deeppose_r50", lambda n: f"model.{n}", {}),
     "torchvision in FastPose": ("fastpose_r50", lambda n: n.removeprefix("preact."), {}),
+    "torchvision in deformable FastPose": (
+        "fastpose_r50_dcn",
+        lambda n: n.removeprefix("preact.").replace("conv2.conv.", "conv2."),
+        {},
+    ),
     "mmpretrain seresnet": (
         "seresnet_50",
         replaced(
@@ -193,7 +198,11 @@ CASES = {
     ),
 }
 # parts that no backbone file of others has
-OWN = {"torchvision in FastPose": r"\.duc\d\.|\.se\.", "dla": r"dla_up|ida_up"}
+OWN = {
+    "torchvision in FastPose": r"\.duc\d\.|\.se\.",
+    "torchvision in deformable FastPose": r"\.duc\d\.|\.se\.|\.offset\.",
+    "dla": r"dla_up|ida_up",
+}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -380,6 +389,12 @@ def test_another_network_is_refused_with_those_that_fit(
         fill_backbone(model, published(network(source), same))
     assert source in str(raised.value).partition("it fits ")[2] and "\n" not in str(raised.value)
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_a_network_without_a_backbone_takes_nothing() -> None:
+    """TokenPose-T makes its tokens of the image itself."""
+    with pytest.raises(ModelError, match="tokenpose_t: its backbone has no tensors; it fits hrnet"):
+        fill_backbone(network("tokenpose_t"), published(network("hrnet_w32"), same))
 
 
 @pytest.mark.parametrize("state", [{}, {"a.weight": torch.ones(3)}, {"norm.0": torch.ones(())}])
