@@ -22,6 +22,7 @@ from posewright.models.saving import revived
 from posewright.recipes.recipe import Recipe
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 from posewright.skeletons import Skeleton
+from posewright.weights.starts import published_start, start_file
 
 __all__ = ["Report", "build_network", "start_backbone", "start_from"]
 
@@ -128,7 +129,6 @@ def start_backbone(model: PoseModel, given: str) -> str:
     """
     from posewright.checkpoints.apart import read_apart
     from posewright.checkpoints.starts import fill_backbone
-    from posewright.weights.starts import start_file
 
     path = start_file(given)
     with tempfile.TemporaryDirectory(prefix="posewright-") as folder:
@@ -153,6 +153,8 @@ def build_network(
         return model
     if recipe.backbone:
         say(start_backbone(model, recipe.backbone))
+    elif not recipe.weights and (published := published_start(recipe.model)):
+        say(f"starting from random weights; {recipe.model} was published with backbone={published}")
     if recipe.weights:
         say(str(start_from(model, Path(recipe.weights))))
     return model

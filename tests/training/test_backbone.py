@@ -65,6 +65,14 @@ def test_a_run_starts_from_it_and_resumes_without_it(
     assert torch.equal(after["backbone.conv1.conv.weight"], state["backbone.conv1.conv.weight"])
 
 
+def test_a_run_without_a_start_says_what_the_authors_took(data: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    train(recipe(data, "epochs=1"), tmp_path / "run", progress=lines.append)
+    assert lines[0] == (
+        "starting from random weights; simcc_mobilenetv2 was published with backbone=mobilenet_v2"
+    )
+
+
 def _state(run: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 
