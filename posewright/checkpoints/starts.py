@@ -132,7 +132,10 @@ def _named(state: State) -> Iterator[_Named]:
     for each in _unwrapped(state):
         yield each, {key: key for key in each}
         for layout in LAYOUTS:
-            made = layout.prepare(dict(each)) if layout.prepare else each
+            try:
+                made = layout.prepare(dict(each)) if layout.prepare else each
+            except RuntimeError:  # tensors that do not go together: not this layout
+                continue
             names = {key: rename(key, layout.rules) or key for key in made}
             if made.keys() != each.keys() or any(key != name for key, name in names.items()):
                 yield made, names
@@ -236,7 +239,11 @@ def _for_transformer(found: State, vit: ViT, notes: list[str]) -> State:
         block, _, leaf = inner.partition("fc2.")
         experts = [k for k in ours if k.startswith(f"{block}experts.") and k.endswith(f".{leaf}")]
         value = found[name]
-        if experts and value.shape[0] == ours[inner].shape[0] + ours[experts[0]].shape[0]:
+        if (
+            experts
+            and value.ndim
+            and value.shape[0] == ours[inner].shape[0] + ours[experts[0]].shape[0]
+        ):
             shared = ours[inner].shape[0]
             found[name] = value[:shared]
             found |= {f"backbone.{k}": value[shared:].clone() for k in experts}
@@ -254,7 +261,7 @@ def _positions(table: Tensor, vit: ViT) -> tuple[Tensor, str]:
     side = math.isqrt(count)
     if count in (rows * columns, rows * columns + 1):
         extra, grid = count - rows * columns, (rows, columns)
-    elif side * side in (count, count - 1):
+    elif side and side * side in (count, count - 1):
         extra, grid = count - side * side, (side, side)
     else:
         return table, ""

@@ -403,6 +403,19 @@ def test_a_file_of_something_else_fits_nothing(state: State, few: None) -> None:
         fill_backbone(network("simcc_mobilenetv2"), state)
 
 
+@pytest.mark.parametrize("name", ["vitpose_s", "vitpose_plus_s", "hrformer_s"])
+def test_tensors_of_absurd_shapes_are_refused(name: str, few: None) -> None:
+    """No shape of a file reaches the caller as anything but one line."""
+    model = network(name)
+    names = [*published(model, same), "pos_embed", "x.q_proj.w", "x.k_proj.w", "x.v_proj.w"]
+    names += [f"x.attention.attention.{part}.w" for part in ("query", "key", "value")]
+    for shape in ((), (0,), (1, 0, 384), (1, 1, 1), (2, 0, 0, 0), (1, 3, 15, 15)):
+        state = {key: torch.ones(shape) for key in names}
+        state["x.k_proj.w"] = state["x.attention.attention.key.w"] = torch.ones(2, 2)
+        with pytest.raises(ModelError, match=f"not a start for {name}"):
+            fill_backbone(model, state)
+
+
 def test_wrong_sizes_are_named() -> None:
     """PoseFix sees 17 heatmaps beside the image, so that its first layer stays as it is."""
     model = network("posefix_r50")
