@@ -121,6 +121,16 @@ def test_bad_starts_are_one_line(
     assert words in error and "\n" not in error and not (tmp_path / "r").exists()
 
 
+@pytest.mark.parametrize("family", ["imagenet_resnet", "imagenet_hrnet"])
+def test_converting_a_backbone_points_to_the_training(
+    family: str, mobilenet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = ["-o", str(tmp_path / "a.safetensors")]
+    assert main(["models", "convert", str(mobilenet), "--as", family, *target]) == 2
+    error = capsys.readouterr().err.strip()
+    assert f"{family} holds layers" in error and error.endswith("-m MODEL backbone=FILE")
+
+
 def test_nothing_in_a_pickle_is_executed(tmp_path: Path) -> None:
     class Bomb:
         def __reduce__(self) -> Any:
