@@ -7,7 +7,9 @@ tensor follows from its name by a rule, so that a tensor in the wrong place cann
 for each file: PASS or FAIL, the name, our and their number of parameters, the relative error; a
 file that cannot be read or run is a FAIL with its reason.  A list holds names of fixtures, one a
 line: those whose files lie beside the list are compared, and ABSENT says of the others whether a
-family has the network.  The last line is the total.  Exits with 1 if a file fails.
+family has the network.  Backbones of classifiers pass through the start of a training
+(parity_starts.py) and are compared without their classifier.  The last line is the total.  Exits
+with 1 if a file fails.
 """
 
 from __future__ import annotations
@@ -31,6 +33,9 @@ from posewright.checkpoints import Foreign, convert, foreigns
 from posewright.checkpoints.base import renamed
 from posewright.losses.rle import residual_loss
 from posewright.models import PoseModel, create
+
+sys.path.insert(0, str(Path(__file__).parent))  # as Python does where this file is the script
+from parity_starts import STARTS, started
 
 TOLERANCE = 1e-4
 # the family, or the families by prefix, that hold the key tables of a system of another name
@@ -254,6 +259,12 @@ def check(path: Path) -> Report:
         fixture = json.loads(gzip.decompress(path.read_bytes()))
         name = f"{fixture['system']}__{plain(fixture['variant'])}"
         theirs = int(fixture["parameters"])
+        if (fixture["system"], fixture["variant"]) in STARTS:
+            reports = [
+                Report(name, made.ours, made.theirs, *compare(made.outputs, made.expected))
+                for made in started(fixture, original(fixture), *inputs_of(fixture))
+            ]
+            return min(reports, key=lambda report: (bool(report.note), report.error))
         model = loaded(fixture)
         with torch.inference_mode():
             outputs = run(model, fixture["system"], inputs_of(fixture))
@@ -310,6 +321,8 @@ def listed(path: Path) -> Iterator[Path]:
 def absent(path: Path) -> str:
     """Return the line of a listed fixture that is not there."""
     system, _, variant = path.name.removesuffix(".json.gz").partition("__")
+    if (system, variant) in STARTS:
+        return f"ABSENT {path.name.removesuffix('.json.gz')} (a start of trainings)"
     try:
         family, _ = find(system, variant)
     except KeyError as problem:

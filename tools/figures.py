@@ -36,7 +36,6 @@ __all__ = ["Figure", "Function", "functions", "main", "measure", "only_tests", "
 PUBLIC_FOR = {
     "checkpoints.tables.alphapose.ALPHAPOSE": "registers itself when it is made",
     "checkpoints.tables.alphapose.MINDSPORE_FASTPOSE": "registers itself when it is made",
-    "checkpoints.tables.imagenet.load_backbone": "users: to start from ImageNet's weights",
     "checkpoints.tables.seresnet.MMPOSE_SERESNET": "registers itself when it is made",
     "checkpoints.tables.simple_pose.SIMPLE_POSE": "registers itself when it is made",
     "codecs.boxes.DistributionBoxes": "model files: found by the kind that they state",

@@ -12,6 +12,7 @@ from typing import Any
 from posewright.augment import Augmentation
 from posewright.recipes.lookup import Family, families
 from posewright.recipes.recipe import Recipe, describe_settings
+from posewright.weights.starts import published_start, starts
 
 PAGE = Path(__file__).parents[1] / "docs" / "recipes.md"
 HEAD = """# Recipes
@@ -25,7 +26,8 @@ recipe's file and a prefix of the key: `augment.rotate=30` ([augmentation.md](au
 proportion, unless they are given as well. The run folder keeps the resolved recipe as
 `recipe.toml`, and `posewright train RUN/recipe.toml` trains from it again. Recipes, states and
 command lines with the earlier names `parallel`, `parallel_labels`, `oks_width` and `teach_from`
-are read as before.
+are read as before; `pretrained` (HRNet, mmpose) is `backbone`, and `try_load` (AlphaPose) is
+`weights`.
 
 `lr` belongs to the recipe's `batch`: with a smaller batch, take a smaller `lr`.
 """
@@ -40,10 +42,24 @@ RECIPES = """
 
 The rate falls to a tenth at the epochs of "step", and after an arrow starts anew. "layers x.75"
 multiplies it from each transformer block to the one before. Augmentation is: scale, rotation,
-half body, and what else is on ([augmentation.md](augmentation.md)); flip is always 0.5.
+half body, and what else is on ([augmentation.md](augmentation.md)); flip is always 0.5. "start" is
+what the authors trained the network from, as a value of `backbone` (below); it is empty where they
+started from random weights, where no file of theirs is named here, or where they do not say.
+No recipe sets it: a training starts from random weights unless `backbone` or `weights` is given.
 
-| networks | optimizer | batch | epochs | schedule | more | augmentation | source |
-|---|---|---|---|---|---|---|---|
+| networks | optimizer | batch | epochs | schedule | more | augmentation | start | source |
+|---|---|---|---|---|---|---|---|---|
+"""
+STARTS = """
+## Named starts
+
+`backbone=NAME` takes one of these, by its name or by that of its file
+([training.md](training.md#what-a-training-starts-from)). It is downloaded when a training names it,
+and kept. "digits" are the first of the SHA-256 that is publicly stated, mostly in the name of the
+file; without them the sum of the first download is kept and compared from then on.
+
+| name | file | digits | trained on | licence |
+|---|---|---|---|---|
 """
 
 
@@ -117,6 +133,7 @@ def rows(family: Family) -> list[str]:
             schedule(recipe),
             more(recipe),
             augmentation(recipe.augment),
+            f"`{start}`" if (start := published_start(name)) else "",
             family.source,
         )
         alike.setdefault(" | ".join(cells), []).append(f"`{name}`")
@@ -130,7 +147,12 @@ def page() -> str:
         for key, default, allowed, says in describe_settings()
     ]
     recipes = [row for family in families() for row in rows(family)]
-    return HEAD + SETTINGS + "\n".join(settings) + "\n" + RECIPES + "\n".join(recipes) + "\n"
+    named = [
+        f"| `{s.name}` | {s.file} | {s.sha[:8]} | {s.data} | {s.licence} |"
+        for s in starts().values()
+    ]
+    parts = (HEAD + SETTINGS, settings, RECIPES, recipes, STARTS, named)
+    return "".join(part if isinstance(part, str) else "\n".join(part) + "\n" for part in parts)
 
 
 if __name__ == "__main__":

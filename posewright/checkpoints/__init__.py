@@ -8,6 +8,7 @@ apart       all of these in a process with limits
 base        key tables: foreign names to ours
 tables/     one table a family
 fitting     which network the tensors fit
+starts      which backbone the tensors fill
 conversion  a published checkpoint to a file of ours
 """
 

@@ -16,12 +16,14 @@ __all__ = [
     "COUNTER",
     "Foreign",
     "Named",
+    "Rule",
     "State",
     "convert",
     "foreign",
     "foreigns",
     "misfit",
     "pairs",
+    "rename",
     "renamed",
 ]
 
@@ -88,7 +90,7 @@ def pairs(state: State, family: Foreign) -> Named:
     ModelError where the family's tensors cannot be prepared.
     """
     state = family.prepare(dict(state)) if family.prepare else state
-    named = ((key, _rename(key, family.rules), value) for key, value in state.items())
+    named = ((key, rename(key, family.rules), value) for key, value in state.items())
     return [(key, new, value) for key, new, value in named if new is not None]
 
 
@@ -126,7 +128,8 @@ def misfit(named: Named, ours: State, family: Foreign) -> ModelError | None:
     return ModelError(f"this is not a {family.name} checkpoint of this network; {'; '.join(parts)}")
 
 
-def _rename(key: str, rules: Sequence[Rule]) -> str | None:
+def rename(key: str, rules: Sequence[Rule]) -> str | None:
+    """Return our name of one tensor; None where it is dropped on purpose."""
     for pattern, replacement in rules:
         match = re.fullmatch(pattern, key)
         if match:

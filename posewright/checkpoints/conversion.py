@@ -67,7 +67,9 @@ def convert_file(
 
 
 def _only_layers(family: str) -> UsageError:
-    return UsageError(f"{family} holds layers, not a network that posewright could run")
+    start = "; a training can start from it: posewright train DATA -m MODEL backbone=FILE"
+    hint = start if family.startswith("imagenet_") else ""
+    return UsageError(f"{family} holds layers, not a network that posewright could run{hint}")
 
 
 def _info(model: PoseModel, table: Foreign, variant: str, source: Path) -> ModelInfo:

@@ -222,9 +222,16 @@ def vitpose_s(
     simple: bool = False,
     class_position: bool = True,
     drop: float = 0.1,
+    heads: int = 12,
 ) -> PoseModel:
-    """ViTPose-S: width 384, 12 blocks; simple: without deconvolutions."""
-    return _vitpose((384, 12, 12), drop, input_size, skeleton, codec, neck, simple, class_position)
+    """ViTPose-S: width 384, 12 blocks; simple: without deconvolutions.
+
+    heads: 12 as its authors have, 6 for weights of DINO, DeiT and timm; no tensor shows them.
+    """
+    if heads < 1 or 384 % heads:
+        raise UsageError(f"heads={heads}: 384 channels cannot be split so; 12 or 6 are usual")
+    shape = (384, 12, heads)
+    return _vitpose(shape, drop, input_size, skeleton, codec, neck, simple, class_position)
 
 
 @register(paper=PAPER, published="COCO val2017 AP .758 (detector boxes, flip), simple .755")

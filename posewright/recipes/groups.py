@@ -21,12 +21,14 @@ __all__ = [
     "with_new_names",
 ]
 
-# Keys of recipes of earlier versions, and what they are called now.
+# Keys of recipes of earlier versions and of other programs, and what they are called here.
 EARLIER_NAMES = {
     "parallel": "stn.loss_weight",
     "parallel_labels": "stn.labels",
     "oks_width": "oks_loss.width",
     "teach_from": "rtmo.teach_from",
+    "pretrained": "backbone",  # HRNet and mmpose; what fits of another pose network is "try_load"
+    "try_load": "weights",  # AlphaPose
 }
 
 
@@ -80,13 +82,18 @@ class RTMOSettings:
 
 
 def with_new_names(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the table of a recipe with the settings that earlier versions named in their groups.
+    """Return the table of a recipe with other names of settings replaced by those of today.
 
     UsageError: a setting is there by both names.
     """
     values = {key: value for key, value in data.items() if key not in EARLIER_NAMES}
     for earlier in EARLIER_NAMES.keys() & data.keys():
-        name, _, key = EARLIER_NAMES[earlier].partition(".")
+        name, dot, key = EARLIER_NAMES[earlier].partition(".")
+        if not dot:
+            if name in values:
+                raise UsageError(f"{earlier} is here {name}; a recipe cannot have both")
+            values[name] = data[earlier]
+            continue
         group = values.get(name, {})
         if isinstance(group, Mapping):  # else the recipe says what is wrong
             if key in group:

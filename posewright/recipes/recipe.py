@@ -118,6 +118,11 @@ class Recipe:
     freeze: tuple[str, ...] = setting(
         (), texts(), 'modules that are not trained, such as "backbone"'
     )
+    backbone: str = setting(
+        "",
+        text(),
+        "weights that the backbone starts from: a file of torchvision, timm, MAE ..., or a name",
+    )
     weights: str = setting("", text(), "safetensors file to start from; what fits is loaded")
 
     seed: int = setting(0, number(0, 2**63 - 1, whole=True), "seed of all random numbers")

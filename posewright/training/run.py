@@ -53,12 +53,13 @@ class Run:
         say: Callable[[str], None],
         train_set: Dataset,
         held: Dataset | None,
+        resume: bool = False,
     ) -> None:
         self.recipe, self.folder, self.world = recipe, folder, world
         self.say: Callable[[str], None] = say if world.first else (lambda line: None)
         self.train_set, self.held = train_set, held
         torch.manual_seed(recipe.seed)
-        self.model = build_network(recipe, train_set.skeleton, self.say).to(world.device)
+        self.model = build_network(recipe, train_set.skeleton, self.say, resume).to(world.device)
         if recipe.channels_last:
             self.model.to(memory_format=torch.channels_last)
         if recipe.sync_bn and world.size > 1:
@@ -111,7 +112,7 @@ class Run:
         train_set, held = open_sets(recipe)
         if held is not None:
             check_validation(held)
-        run = cls(recipe, folder, world, say, train_set, held)
+        run = cls(recipe, folder, world, say, train_set, held, resume)
         try:
             run._begin(resume)
         except BaseException:

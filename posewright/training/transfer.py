@@ -1,7 +1,12 @@
-"""Transfer learning: tensors of another network that match by name and shape are loaded."""
+"""Transfer learning: what a network starts from.
+
+`backbone` is a file of other programs, or a named one, whose tensors fill the backbone.  `weights`
+is a file of ours, whose tensors that match by name and shape are loaded.
+"""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +22,9 @@ from posewright.models.saving import revived
 from posewright.recipes.recipe import Recipe
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 from posewright.skeletons import Skeleton
+from posewright.weights.starts import published_start, start_file
 
-__all__ = ["Report", "build_network", "start_from"]
+__all__ = ["Report", "build_network", "start_backbone", "start_from"]
 
 
 _SHOWN = 8
@@ -100,7 +106,8 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Skeleton | None]:
     except (safetensors.SafetensorError, OSError) as error:
         raise ModelError(
             f"{path}: not a safetensors file ({error}); "
-            "checkpoints of other programs go through: posewright models convert"
+            "checkpoints of other programs go through: posewright models convert, or fill the "
+            "backbone alone: backbone=FILE"
         ) from error
     return tensors, ModelInfo.from_json(text, path).skeleton if text else None
 
@@ -114,11 +121,40 @@ def _why(theirs: Tensor, ours: Tensor | None) -> str:
     return ""
 
 
-def build_network(recipe: Recipe, skeleton: Skeleton, say: Callable[[str], None]) -> PoseModel:
-    """Build the network for the data's joints, with the weights that it starts from."""
+def start_backbone(model: PoseModel, given: str) -> str:
+    """Fill a network's backbone from a file or a named start; return what was loaded.
+
+    ModelError: no such file or name, no checkpoint, or one of another network; also the errors of a
+    download.  Nothing in the file is executed (`checkpoints.apart`).
+    """
+    from posewright.checkpoints.apart import read_apart
+    from posewright.checkpoints.starts import fill_backbone
+
+    path = start_file(given)
+    with tempfile.TemporaryDirectory(prefix="posewright-") as folder:
+        state = read_apart(path, Path(folder) / "start")
+    try:
+        return f"{path}: {fill_backbone(model, state)}"
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+
+
+def build_network(
+    recipe: Recipe, skeleton: Skeleton, say: Callable[[str], None], resume: bool = False
+) -> PoseModel:
+    """Build the network for the data's joints, with the weights that it starts from.
+
+    resume: the run's state has the weights, so that no file is read.
+    """
     options: dict[str, Any] = dict(recipe.options)
     options["skeleton"] = skeleton
     model = create(recipe.model, **{k: revived(k, v) for k, v in options.items()})
+    if resume:
+        return model
+    if recipe.backbone:
+        say(start_backbone(model, recipe.backbone))
+    elif not recipe.weights and (published := published_start(recipe.model)):
+        say(f"starting from random weights; {recipe.model} was published with backbone={published}")
     if recipe.weights:
         say(str(start_from(model, Path(recipe.weights))))
     return model

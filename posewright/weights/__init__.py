@@ -5,6 +5,7 @@ networks   the file of one, fetched once
 modes      pairs of pose network and detector
 folders    where downloads are kept
 published  checkpoints, and how they are read
+starts     backbones that trainings start from
 download   verified, resumed, in place only when whole
 archive    one file of an archive
 transport  HTTP with limits of time

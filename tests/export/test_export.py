@@ -436,21 +436,6 @@ def test_runtimes_refuse_files_of_others(saved: Path, tmp_path: Path) -> None:
         load_runtime(saved, device="cudaa")
 
 
-def test_a_backbone_of_imagenet_fills_what_it_has() -> None:
-    from posewright.checkpoints.tables.imagenet import load_backbone
-
-    made = create("simple_baseline_r50", **SMALL)
-    theirs = {k.partition(".")[2]: v + 1 for k, v in made.state_dict().items() if "backbone" in k}
-    theirs |= {"fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}
-    before = made.head.final_layer.weight.clone()
-    loaded, left = load_backbone(made, theirs, "imagenet_resnet")
-    assert len(loaded) == len(theirs) - 2 and left == []
-    assert torch.equal(made.state_dict()["backbone.conv1.weight"], theirs["conv1.weight"])
-    assert torch.equal(made.head.final_layer.weight, before)
-    with pytest.raises(ModelError, match="belongs to another network"):
-        load_backbone(create("hrnet_w32"), theirs, "imagenet_resnet")
-
-
 @pytest.mark.parametrize("format", ["onnx", "openvino"])
 def test_a_full_disk_is_one_line(
     model: PoseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str

@@ -8,7 +8,7 @@ from functools import partial
 from posewright.checkpoints.base import Foreign, State
 from posewright.models import create
 
-__all__ = ["ALPHAPOSE", "MINDSPORE_FASTPOSE"]
+__all__ = ["ALPHAPOSE", "MINDSPORE_FASTPOSE", "from_mindspore"]
 
 
 def _same_names(state: State) -> State:
@@ -68,7 +68,7 @@ _TRAINING = re.compile(
 )
 
 
-def _from_mindspore(state: State) -> State:
+def from_mindspore(state: State) -> State:
     """Return `state` with PyTorch's names for batch norm's tensors, and without the optimiser's.
 
     That the modules of the port are called as AlphaPose's is an assumption: its published .ckpt
@@ -86,7 +86,7 @@ MINDSPORE_FASTPOSE = Foreign(
     "mindspore_fastpose",
     origin="https://gitee.com/mindspore/models (research/cv/AlphaPose)",
     licence="Apache-2.0, derived from non-commercial code",
-    prepare=_from_mindspore,
+    prepare=from_mindspore,
     rules=_RULES,
     variants={"fastpose_r50": partial(create, "fastpose_r50_mindspore")},
 )
