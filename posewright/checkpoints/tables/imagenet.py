@@ -22,12 +22,14 @@ RESNET = Foreign(
     "imagenet_resnet",
     origin="https://github.com/pytorch/vision (timm's resnet has the same names)",
     licence="BSD-3-Clause",
+    marks=("layer4.", "fc."),
     rules=_CLASSIFIER,
 )
 HRNET = Foreign(
     "imagenet_hrnet",
     origin="https://github.com/huggingface/pytorch-image-models (hrnet_w32, hrnet_w48)",
     licence="Apache-2.0; trained by HRNet's authors, MIT",
+    marks=("stage4.", "classifier."),
     rules=_CLASSIFIER,
 )
 
