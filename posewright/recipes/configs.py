@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -174,14 +175,19 @@ def _with_bases(path: Path) -> tuple[dict[str, Any], list[str]]:
     bases = values.pop("_base_", [])
     whole: dict[str, Any] = {}
     for base in ([bases] if isinstance(bases, str) else bases)[:_BASES]:
-        beside = path.parent / base if isinstance(base, str) and Path(base).name == base else None
-        if beside is not None and beside != path and beside.is_file():
-            inner = load_assignments(beside)
+        if isinstance(base, str) and _beside(path, base):
+            inner = load_assignments(path.parent / base)
             inner.pop("_base_", None)
             whole = _merged(whole, inner)
         elif isinstance(base, str):
             notes.append(f"_base_ {base} is not followed: it does not lie beside the file")
     return _merged(whole, values), notes
+
+
+def _beside(path: Path, name: str) -> bool:
+    """Tell whether a name is that of another file in the folder of `path`."""
+    other = Path(os.path.normpath(path.parent / name))
+    return other.parent == Path(os.path.normpath(path.parent)) and other.is_file() and other != path
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

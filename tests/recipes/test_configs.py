@@ -155,7 +155,7 @@ def test_a_base_beside_the_file_is_merged(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     (tmp_path / "own.py").write_text(
-        "_base_ = './base.py'\n_base_ = 'base.py'\n"
+        "_base_ = ['./base.py']\n"
         "model = dict(backbone=dict(depth=101))\ntrain_cfg = dict(max_epochs=30)\n",
         encoding="utf-8",
     )
