@@ -58,7 +58,7 @@ LOADING = {
     "CodeType",
 }
 OWN = "models/own.py"  # the one file that runs another: what the user typed as FILE.py:NAME
-WHO_TYPED = {"cli/common.py", "compare/cost.py"}  # who hands words of a command line over to it
+WHO_TYPED = {"cli/named.py", "compare/cost.py"}  # who hands words of a command line over to it
 # who imports modules by names that are not all written there: those of the package's own folders,
 # and the optional packages
 IMPORTING = {"files/modules.py": {"package", "f'{package}.{name}'"}, "extras.py": {"package"}}

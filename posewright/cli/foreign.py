@@ -32,7 +32,7 @@ class Option:
     else_: str = ""
 
 
-_ALPHAPOSE, _HRNET, _MMPOSE = "AlphaPose", "HRNet", "mmpose"
+_ALPHAPOSE, _FORK, _HRNET, _MMPOSE = "AlphaPose", "a fork of AlphaPose", "HRNet", "mmpose"
 _CONFIG = (
     "posewright train --from-config FILE reads it; elsewhere -m names the network, whose file "
 )
@@ -90,19 +90,19 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
     # of training
     "batch_size": (
         Option(
-            _ALPHAPOSE,
+            _FORK,
             _TRAINS,
-            else_="batch=N counts the crops over all devices, AlphaPose's those of one device",
+            else_="batch=N, which counts the crops over all devices and not those of one",
         ),
         Option(_HRNET, ("eval",), ("--batch", "{}")),
         Option(_HRNET, _RUNS, else_=_MEMORY),
     ),
-    "end_epoch": (Option(_ALPHAPOSE, _TRAINS, ("epochs={}",)),),
+    "end_epoch": (Option(_FORK, _TRAINS, ("epochs={}",)),),
     "epochs": (Option("other systems", _TRAINS, ("epochs={}",)),),
     "lr": (Option("other systems", _TRAINS, ("lr={}",)),),
     "seed": (Option(_MMPOSE, _TRAINS, ("seed={}",)),),
-    "pretrained": (Option(_ALPHAPOSE, _TRAINS, ("weights={}",)),),
-    "try_load": (Option(_ALPHAPOSE, _TRAINS, ("weights={}",)),),
+    "pretrained": (Option(_FORK, _TRAINS, ("weights={}",)),),
+    "try_load": (Option(_FORK, _TRAINS, ("weights={}",)),),
     "load_from": (Option(_MMPOSE, _TRAINS, ("weights={}",)),),
     "num_workers": (Option(_ALPHAPOSE, _TRAINS, ("workers={}",)),),
     "workers": (Option(_HRNET, _TRAINS, ("workers={}",)),),

@@ -202,6 +202,9 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 
 
 def _mmpose(config: Config) -> dict[str, Any]:
+    """Return the settings of mmpose 1.x; of 0.x, on which ViTPose and others build, its own."""
+    if "optim_wrapper" not in config.data and "data_cfg" in config.data:
+        return _mmpose_0(config)
     epochs = config.number("train_cfg.max_epochs")
     batch = config.number("auto_scale_lr.base_batch_size")
     each = config.number("train_dataloader.batch_size")
@@ -234,9 +237,33 @@ def _mmpose(config: Config) -> dict[str, Any]:
     }
 
 
+def _mmpose_0(config: Config) -> dict[str, Any]:
+    epochs, each = config.number("total_epochs"), config.number("data.samples_per_gpu")
+    steps, rise = config.numbers("lr_config.step"), config.number("lr_config.warmup_iters")
+    if each is not None:
+        config.notes.append(f"samples_per_gpu={int(each)} counts one device's crops: give batch=N")
+    return {
+        "model": _mmpose_network(config),
+        "options.input_size": size_of(config.numbers("data_cfg.image_size"), height_first=False),
+        "epochs": None if epochs is None else int(epochs),
+        "optimizer": optimizer(config, "optimizer.type"),
+        "lr": config.number("optimizer.lr"),
+        "weight_decay": config.number("optimizer.weight_decay"),
+        "clip": config.number("optimizer_config.grad_clip.max_norm"),
+        "schedule": None if steps is None else "step",
+        "milestones": None if steps is None else [int(step) for step in steps],
+        "warmup": None if rise is None else int(rise),
+        "warmup_factor": config.number("lr_config.warmup_ratio"),
+        "workers": config.get("data.workers_per_gpu", int),
+        "weights": start_of(config, "load_from"),
+    }
+
+
 def _mmpose_network(config: Config) -> str | None:
     """Return our name of the backbone and the head of a configuration."""
     body, head = config.get("model.backbone.type", str), config.get("model.head.type", str)
+    if config.get("model.keypoint_head.type", str) == "TopdownHeatmapSimpleHead":  # of 0.x
+        head = "HeatmapHead"
     depth = int(config.number("model.backbone.depth") or 0)
     widths = config.numbers("model.backbone.extra.stage2.num_channels")
     arch = config.get("model.backbone.arch", (str, dict))

@@ -148,6 +148,28 @@ def test_mmpose_is_read_and_not_run(tmp_path: Path) -> None:
     assert found.notes == (f"{base} is not followed: it does not lie beside the file",)
 
 
+def test_mmpose_0(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(
+        "optimizer = dict(type='Adam', lr=5e-4)\n"
+        "lr_config = dict(policy='step', warmup='linear', warmup_iters=500, warmup_ratio=0.001,\n"
+        "                 step=[170, 200])\n"
+        "total_epochs = 210\n"
+        "stages = dict(stage2=dict(num_channels=(48, 96)))\n"
+        "model = dict(backbone=dict(type='HRNet', extra=stages),\n"
+        "             keypoint_head=dict(type='TopdownHeatmapSimpleHead'))\n"
+        "data_cfg = dict(image_size=[288, 384], num_joints=17)\n"
+        "data = dict(samples_per_gpu=64, workers_per_gpu=2)\n",
+        encoding="utf-8",
+    )
+    found = read_config(tmp_path / "a.py")
+    recipe = found.recipe
+    assert (recipe.model, recipe.options["input_size"]) == ("hrnet_w48", (288, 384))
+    assert (recipe.epochs, recipe.lr, recipe.milestones) == (210, 5e-4, (170, 200))
+    assert (recipe.warmup, recipe.workers, recipe.batch) == (500, 2, recipe_for("hrnet_w48").batch)
+    assert found.notes == ("samples_per_gpu=64 counts one device's crops: give batch=N",)
+    assert "data_cfg.num_joints" in found.left and "data.samples_per_gpu" not in found.left
+
+
 def test_a_base_beside_the_file_is_merged(tmp_path: Path) -> None:
     (tmp_path / "base.py").write_text(
         "model = dict(backbone=dict(type='ResNet', depth=50), head=dict(type='HeatmapHead'))\n"
