@@ -125,7 +125,8 @@ def _unknown(state: State, failed: dict[str, ModelError]) -> ModelError:
             lacking.append((len(least) / len(wanted), f"{table.name} lacks {lacks}"))
     nearest = [text for _, text in sorted(lacking)[:_SHOWN]]
     told = f"the nearest: {'; '.join(nearest)}; " if nearest else ""
+    known = ", ".join(table.name for table in foreigns().values() if table.variants)
     return ModelError(
         f"no family of checkpoints has names such as {', '.join(list(state)[:_SHOWN])}; {told}"
-        "docs/models.md lists the families"
+        f"the families are {known}"
     )

@@ -187,7 +187,9 @@ def test_several_families_are_named(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_what_no_family_has_is_refused_with_the_nearest() -> None:
-    with pytest.raises(ModelError, match=r"names such as a\.b; docs/models\.md lists"):
+    with pytest.raises(
+        ModelError, match=r"names such as a\.b; the families are adaptivepose, alphapose"
+    ):
         recognise({"a.b": torch.zeros(3)}, [], None, {})
     halved = {k: v for k, v in hrnet(17).items() if not k.startswith("final_layer")}
     with pytest.raises(ModelError, match=r"simple_baselines lacks final_layer\."):
