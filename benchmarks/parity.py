@@ -1,11 +1,13 @@
 """Compare our networks with what the originals compute on rule-made weights.
 
-Usage: python benchmarks/parity.py FILE...   (SYSTEM__VARIANT.json.gz)
+Usage: python benchmarks/parity.py FILE...   (SYSTEM__VARIANT.json.gz, folders of them, lists .txt)
 
 A file holds the names and shapes of an original's tensors and the original's outputs.  Every
 tensor follows from its name by a rule, so that a tensor in the wrong place cannot pass.  One line
-for each file: PASS or FAIL, the name, our and their number of parameters, the relative error.
-Exits with 1 if a file fails.
+for each file: PASS or FAIL, the name, our and their number of parameters, the relative error; a
+file that cannot be read or run is a FAIL with its reason.  A list holds names of fixtures, one a
+line: those whose files lie beside the list are compared, and ABSENT says of the others whether a
+family has the network.  The last line is the total.  Exits with 1 if a file fails.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ import json
 import re
 import sys
 import zlib
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,19 +28,26 @@ import torch
 from torch import Tensor, nn
 
 from posewright.checkpoints import Foreign, convert, foreigns
-from posewright.errors import PosewrightError
+from posewright.checkpoints.base import renamed
 from posewright.losses.rle import residual_loss
+from posewright.models import PoseModel, create
 
 TOLERANCE = 1e-4
 # the family, or the families by prefix, that hold the key tables of a system of another name
 FAMILIES = {
+    "alphapose_fastpose": "alphapose",
+    "hf_vitpose": "vitpose_hf",
     "hrformer_orig": "hrformer",
     "lite_hrnet_orig": "lite_hrnet",
     "mmpose": "mmpose_",
     "posefix_pt": "posefix",
+    "simple_pose_lm": "simple_pose",
     "vitpose_orig": "vitpose",
     "yolopose": "yolo_pose",
+    "zoo_mmpose": "mmpose_",
 }
+# what our variants' names begin with, where the fixtures' do not
+PREFIXES = {"hf_vitpose": "vitpose_"}
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,8 @@ def tensor(key: str, shape: tuple[int, ...], gain: float) -> Tensor:
     u, leaf = uniform(key, shape), key.rpartition(".")[2]
     if leaf == "running_var":
         value = 1 + u / 2
+    elif leaf == "A_hat":  # GraFormer: the original takes roots of sums of its columns
+        value = np.abs(u * np.sqrt(3 / np.prod(shape[1:])))
     elif leaf == "running_mean" or (len(shape) < 2 and leaf not in ("weight", "gamma", "scale")):
         value = u / 10
     elif len(shape) < 2:
@@ -84,7 +96,7 @@ def tensor(key: str, shape: tuple[int, ...], gain: float) -> Tensor:
 
 
 def original(fixture: dict[str, Any]) -> dict[str, Tensor]:
-    """Return the original's state dict; tensors that it computes itself are zeros."""
+    """Return the original's state dict; tensors that it computes itself, "kept", are zeros."""
     return {
         key: tensor(key, tuple(shape), fixture["gain"])
         if how == "rule"
@@ -93,15 +105,51 @@ def original(fixture: dict[str, Any]) -> dict[str, Tensor]:
     }
 
 
-def find(system: str, variant: str) -> tuple[Foreign, Callable[[], nn.Module]]:
-    """Return the key table and the builder of our network; a KeyError if no family has it."""
-    name = FAMILIES.get(system, system)
+def known(system: str, variant: str) -> tuple[Foreign, str]:
+    """Return the key table and the name of our variant; a KeyError if no family has it."""
+    name, prefix = FAMILIES.get(system, system), PREFIXES.get(system, "")
     for family in foreigns().values():
         same = family.name.startswith(name) if name.endswith("_") else family.name == name
-        known = {plain(v): build for v, build in family.variants.items()}
-        if same and plain(variant) in known:
-            return family, known[plain(variant)]
+        names = {plain(v).removeprefix(prefix): v for v in family.variants}
+        if same and plain(variant) in names:
+            return family, names[plain(variant)]
     raise KeyError(f"no family knows {system} {variant}")
+
+
+def find(system: str, variant: str) -> tuple[Foreign, Callable[[], nn.Module]]:
+    """Return the key table and the builder of our network; a KeyError if no family has it."""
+    family, name = known(system, variant)
+    return family, family.variants[name]
+
+
+def sized(build: Callable[[], nn.Module], shape: list[int]) -> nn.Module:
+    """Return the network for the views of a fixture, whose size may not be its own.
+
+    shape: of the input; that of a view is (B, C, h, w), or (B, h, w, 3) as in TensorFlow.
+    """
+    model = build()
+    if not isinstance(model, PoseModel) or not model.name or len(shape) != 4:
+        return model
+    height, width = shape[1:3] if shape[3] == 3 else shape[2:]
+    if model.codec.input_size == (width, height):
+        return model
+    codec = model.options.get("codec")
+    if codec is None or isinstance(codec, str):
+        return create(model.name, **{**model.options, "input_size": (width, height)})
+    codec = replace(codec, input_size=(width, height))
+    return create(model.name, **{**model.options, "codec": codec})
+
+
+def loaded(fixture: dict[str, Any]) -> nn.Module:
+    """Return our network with the original's tensors, ours where the original computes them."""
+    family, build = find(fixture["system"], fixture["variant"])
+    model = sized(build, fixture["inputs"][0]["shape"]).eval()
+    state, ours = original(fixture), model.state_dict()
+    made = convert(state, family, model)
+    computed = {key: state[key] for key, _, _, how in fixture["keys"] if how == "kept"}
+    names = renamed(computed, replace(family, prepare=None))
+    model.load_state_dict({**made, **{k: ours[k] for k in names if k in made}}, strict=True)
+    return model
 
 
 def plain(name: str) -> str:
@@ -200,57 +248,89 @@ OUTPUTS: dict[str, Callable[[nn.Module, list[Tensor]], list[Tensor]]] = {
 
 
 def check(path: Path) -> Report:
-    """Run one fixture."""
-    fixture = json.loads(gzip.decompress(path.read_bytes()))
-    system, variant = fixture["system"], fixture["variant"]
-    name, theirs = f"{system}__{plain(variant)}", int(fixture["parameters"])
+    """Run one fixture; what goes wrong is the note of a failed report."""
+    name, theirs = path.name.partition(".json")[0], 0
     try:
-        family, build = find(system, variant)
-        model = build().eval()
-        model.load_state_dict(convert(original(fixture), family, model), strict=True)
-    except (KeyError, PosewrightError) as problem:
-        return Report(name, 0, theirs, float("nan"), str(problem))
-    inputs = [
+        fixture = json.loads(gzip.decompress(path.read_bytes()))
+        name = f"{fixture['system']}__{plain(fixture['variant'])}"
+        theirs = int(fixture["parameters"])
+        model = loaded(fixture)
+        with torch.inference_mode():
+            outputs = run(model, fixture["system"], inputs_of(fixture))
+        error, note = compare(outputs, fixture["outputs"])
+    except Exception as problem:  # of any kind: the other files are still to be compared
+        lines = str(problem.args[0] if problem.args else "").splitlines()
+        reason = f"{type(problem).__name__}: {lines[0] if lines else 'no message'}"
+        return Report(name, 0, theirs, float("nan"), reason)
+    return Report(name, sum(p.numel() for p in model.parameters()), theirs, error, note)
+
+
+def inputs_of(fixture: dict[str, Any]) -> list[Tensor]:
+    """Return what the original was given: the stimulus, and the targets of a loss."""
+    given = [
         torch.from_numpy((uniform("input", tuple(i["shape"])) * 3**0.5).astype(np.float32))
         for i in fixture["inputs"]
     ]
-    inputs += [
+    targets = [
         torch.tensor(o["value"]).view(o["shape"])
         for o in fixture["outputs"]
-        if o["name"].startswith("target")  # of a loss
+        if o["name"].startswith("target")
     ]
-    with torch.inference_mode():
-        outputs = run(model, system, inputs)
-    ours = sum(p.numel() for p in model.parameters())
-    error, note = compare(outputs, fixture["outputs"])
-    return Report(name, ours, theirs, error, note)
+    return [*given, *targets]
 
 
 def compare(outputs: list[Tensor], expected: list[dict[str, Any]]) -> tuple[float, str]:
     """Return the largest relative error, and what else is wrong."""
     if len(outputs) != len(expected):
         return float("nan"), f"{len(outputs)} outputs for {len(expected)}"
-    worst = 0.0
+    errors = []
     for ours, theirs in zip(outputs, expected, strict=True):
         if list(ours.shape) != theirs["shape"]:
             return float("nan"), f"{theirs['name']}: {list(ours.shape)} for {theirs['shape']}"
         value = np.array(theirs["value"])
         found = ours.detach().double().flatten().numpy()[theirs["index"]]
-        worst = max(worst, float(np.linalg.norm(found - value) / np.linalg.norm(value)))
-    return worst, ""
+        if not np.isfinite(found).all():
+            return float("nan"), f"{theirs['name']}: not finite"
+        scale = np.linalg.norm(value) or 1.0  # of zeros: the absolute error
+        errors.append(float(np.linalg.norm(found - value) / scale))
+    return max(errors, default=0.0), ""
 
 
-def main(paths: list[str]) -> int:
+def listed(path: Path) -> Iterator[Path]:
+    """Yield the fixtures of a file, a folder or a list of names beside it."""
+    if path.is_dir():
+        yield from sorted(path.glob("*.json.gz"))
+    elif path.suffix == ".txt":
+        for name in path.read_text(encoding="utf-8").split():
+            yield path.parent / f"{name}.json.gz"
+    else:
+        yield path
+
+
+def absent(path: Path) -> str:
+    """Return the line of a listed fixture that is not there."""
+    system, _, variant = path.name.removesuffix(".json.gz").partition("__")
+    try:
+        family, _ = find(system, variant)
+    except KeyError as problem:
+        return f"ABSENT {path.name.removesuffix('.json.gz')} ({problem.args[0]})"
+    return f"ABSENT {path.name.removesuffix('.json.gz')} (in the zoo: {family.name})"
+
+
+def main(words: list[str]) -> int:
     """Check every file; 1 if one fails, 2 without files."""
-    if not paths:
+    if not words:
         print(__doc__, file=sys.stderr)
         return 2
-    reports = []
-    for path in paths:
-        reports.append(check(Path(path)))
-        print(reports[-1], flush=True)
-    print(f"{sum(r.passed for r in reports)} of {len(reports)} pass")
-    return 0 if all(r.passed for r in reports) else 1
+    counts: Counter[str] = Counter()
+    for word in map(Path, words):
+        for path in listed(word):
+            line = absent(path) if word.suffix == ".txt" and not path.exists() else check(path)
+            print(line, flush=True)
+            counts[str(line).partition(" ")[0]] += 1
+    compared = counts["PASS"] + counts["FAIL"]
+    print(f"{counts['PASS']} of {compared} pass, {counts['FAIL']} fail; {counts['ABSENT']} absent")
+    return 1 if counts["FAIL"] or not compared else 0
 
 
 if __name__ == "__main__":

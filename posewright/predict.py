@@ -24,6 +24,7 @@ from posewright.sources.planning import check_times, plan, shown
 from posewright.sources.ranges import Range
 from posewright.trackers import Tracker, create_tracker
 from posewright.writers import WriterOptions, formats
+from posewright.writers.finished import finished
 from posewright.writers.journal import Journal
 from posewright.writers.outputs import Asked, Outputs, Summary
 from posewright.writers.sparing import spare_films, spare_inputs
@@ -93,17 +94,18 @@ def predict_to(
     spare_inputs(out, save, planned.sources, files_beside(pose, writing, options.get("boxes")))
     origin = provenance(pose, planned.sources, save, writing, asked_for, resume)
     journal = Journal(out, origin, resume)
+    if resume and (done := _finished(pose, journal, save, planned.sources, told)):
+        return replace(summary, notes=[*summary.notes, *done])
     if origin is not None:
         options["records"] = journal
     if "video" in save and not journal.path.exists():  # whose run made them
         spare_films(out, planned.sources, writing or WriterOptions())
-    ids: set[int] = set()
     # whether it matters which images follow one another
     follows = tracker is not None or options.get("fps") is not None or span != Range()
     follows = follows or any(form.ordered for form in chosen)
     read = gathered(planned.sources) if follows else planned.sources
     with Outputs.open(save, out, writing, summary, journal) as outputs:
-        asked = Asked(summary, stopped)
+        asked, ids = Asked(summary, stopped), set[int]()
         run = _Run(summary, outputs, ids, smoothing, progress, asked, start, told)
         for source in read:
             if tracker is not None:
@@ -115,6 +117,20 @@ def predict_to(
     summary.seconds = time.perf_counter() - start
     summary.notes += _nobody(pose, summary, options.get("boxes"))
     return summary
+
+
+def _finished(
+    pose: Pose,
+    journal: Journal,
+    save: Sequence[str],
+    sources: Sequence[Any],
+    told: Mapping[str, Any],
+) -> list[str]:
+    """Return a note where there is nothing to go on with, because the run is complete."""
+    if journal.path.exists():
+        return []
+    header = with_settings(getattr(pose, "run", {}), told)
+    return finished(journal.path.parent, save, sources, header)
 
 
 def _name(method: Any) -> Any:
@@ -180,7 +196,7 @@ class _Run:
         try:
             stream = pose.stream(source, **options)
         except SourceError as error:
-            self.summary.add_bad(shown(source), str(error))
+            self.summary.add_bad(shown(source), str(error), error)
             return
         with stream:
             self._without_rate(stream.source, options.get("fps"))

@@ -30,7 +30,7 @@ ALONE_CASES = {
 }
 # MB by which a reader may grow; networks and decoders take more on machines of many cores
 GROWTH = 64.0
-COMPUTING = ("read-openvino", "read-onnxruntime", "read-frames", "read-model")
+COMPUTING = ("read-openvino", "read-onnxruntime", "read-frames", "read-model", "read-layout")
 # sets whose readers leave out and note what is broken
 NOTED = {f"read-{use}-{kind}" for use in ("set", "check") for kind in ("labelme", "visdrone")}
 # good files that end in an error all the same: weights of no network, notes of what is odd in a set

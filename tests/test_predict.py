@@ -290,13 +290,13 @@ def stopped(tmp_path: Path) -> tuple[Path, Path]:
 
 
 CHANGES: dict[str, dict[str, Any]] = {
-    "tracker was oks and is bytetrack": {"tracker": "bytetrack"},
-    "tracker was oks and is not given": {"tracker": None},
-    "det_every was not given and is 2": {"det_every": 2},
-    "smooth was not given and is one-euro": {"smooth": "one-euro"},
-    "save was jsonl,video and is jsonl": {"save": ["jsonl"]},
-    "writing.fps was 25.0 and is 10.0": {"writing": WriterOptions(fps=10.0)},
-    "max_pixels was not given and is 10000000": {"max_pixels": 10_000_000},
+    r"--tracker \(tracker=\) was oks and is bytetrack": {"tracker": "bytetrack"},
+    r"--tracker \(tracker=\) was oks and is not given": {"tracker": None},
+    r"--det-every \(det_every=\) was not given and is 2": {"det_every": 2},
+    r"--smooth \(smooth=\) was not given and is one-euro": {"smooth": "one-euro"},
+    r"--save \(save=\) was jsonl,video and is jsonl": {"save": ["jsonl"]},
+    r"--fps \(writing.fps=\) was 25.0 and is 10.0": {"writing": WriterOptions(fps=10.0)},
+    r"--max-pixels \(max_pixels=\) was not given and is 10000000": {"max_pixels": 10_000_000},
 }
 
 
@@ -424,9 +424,33 @@ def test_nothing_to_resume(source: Path, tmp_path: Path) -> None:
     summary = run(source, tmp_path, resume=True)
     assert summary.exit_code == 0
     assert any("starts from its beginning" in note for note in summary.notes)
+
+
+@both
+@pytest.mark.parametrize("save", [["jsonl"], ["csv", "images"], ["coco", "openpose", "video"]])
+def test_a_complete_run_has_nothing_to_resume(
+    source: Path, save: list[str], tmp_path: Path
+) -> None:
+    run(source, tmp_path, save=save)
     before = content(tmp_path)
-    with pytest.raises(OutputError, match="already exists"):
+    pose = Walking()
+    summary = run(source, tmp_path, pose, save=save, resume=True)
+    assert (summary.exit_code, summary.files, pose.computed) == (0, [], [])
+    assert "nothing is left to do" in summary.notes[-1] and content(tmp_path) == before
+    with pytest.raises(OutputError, match="already exists"):  # of what else was asked for
+        run(source, tmp_path, save=[*save, "parquet"], resume=True)
+    assert content(tmp_path) == before
+
+
+@video
+def test_a_complete_run_of_others_is_refused(source: Path, tmp_path: Path) -> None:
+    run(source, tmp_path, tracker="oks")
+    before = content(tmp_path)
+    with pytest.raises(UsageError, match="another run: tracker was oks and is None"):
         run(source, tmp_path, resume=True)
+    other = Path(shutil.copy(source, source.with_name("other.mp4")))
+    with pytest.raises(UsageError, match=r"another run, which began with .*walk\.mp4"):
+        run(other, tmp_path, tracker="oks", resume=True)
     assert content(tmp_path) == before
 
 

@@ -21,6 +21,10 @@ from posewright.models import PoseModel, create, variants
 from posewright.models.counting import count
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tools.network_constants import COLUMNS, table  # noqa: E402
+
 HEAD = """# Models
 
 Written by `python tools/write_models_page.py`. Build any of them with
@@ -40,6 +44,38 @@ one with `posewright models info NAME`.
 | network | file | parameters | view | GMACs | GFLOPs | codec | parity | loads | published | paper |
 |---|---|---|---|---|---|---|---|---|---|---|
 """
+
+CONSTANTS = """
+## What no weight's shape shows
+
+A network with another epsilon, activation or number of heads loads the same weights without a word
+and computes something else. These are the constants of ours, as `tools/network_constants.py` reads
+them off the built networks; `posewright/models/constants.tsv` holds the table, and a test compares.
+Layers are called FAMILY:VARIANT.
+
+- **norms**: kind and epsilon; of transformers, whether layer norms stand before layers, inside of
+  the shortcut, or after shortcuts. **activations**: the most frequent one, then the others with how
+  often they are called. **attention**: heads, and what scores are divided by.
+- **convolutions**: size / stride of those that do not keep the size; padding if it is not half of
+  the size. **pools**: size / stride. **resizing**: mode; "corners" is align_corners=True.
+- **numbers**: what tensors are added to, multiplied by or limited to in between, sizes of maps and
+  roots of widths included. **pixels**: order, mean, deviation. **codec**: its settings that differ
+  from the defaults. Dropout and drop path are off.
+- **read in**: "fixture" where the outputs of the original are at hand and compared (parity, above),
+  otherwise the file or text in which the constants were read; "not compared" where nothing else
+  confirms them.
+
+"""
+
+
+def constants_section() -> str:
+    """Return the table of constants, one line for all networks that have the same."""
+    groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for name, row in table().items():
+        groups[(*(row[column] for column in COLUMNS), row["read"])].append(f"`{name}`")
+    head = f"| networks | {' | '.join(COLUMNS)} | read in |\n|{'---|' * (len(COLUMNS) + 2)}\n"
+    lines = (f"| {', '.join(names)} | {' | '.join(values)} |" for values, names in groups.items())
+    return CONSTANTS + head + "\n".join(lines) + "\n"
 
 
 def parity_module() -> ModuleType:
@@ -76,10 +112,9 @@ def errors(folder: Path, networks: dict[tuple[str, str], str]) -> dict[str, floa
         print(report, file=sys.stderr, flush=True)
         system, _, variant = report.name.partition("__")
         try:
-            family, _ = parity.find(system, variant)
+            family, original = parity.known(system, variant)
         except KeyError:  # the reference of a network that is not in the zoo
             continue
-        original = next(v for v in family.variants if parity.plain(v) == variant)
         name = networks.get((family.name, original))
         if name and report.passed:
             worst[name] = max(worst.get(name, 0.0), report.error)
@@ -103,7 +138,9 @@ def main(folder: Path) -> int:
             f"{counts.gmacs:.2f} | {counts.gflops:.2f} | {model.codec.kind} | {shown} | "
             f"{', '.join(known)} | {variant.published} | {variant.paper} |"
         )
-    (ROOT / "docs" / "models.md").write_text(HEAD + "\n".join(rows) + "\n", encoding="utf-8")
+    (ROOT / "docs" / "models.md").write_text(
+        HEAD + "\n".join(rows) + "\n" + constants_section(), encoding="utf-8"
+    )
     print(f"{len(rows)} networks")
     return 0
 

@@ -15,6 +15,18 @@ conversion  a published checkpoint to a file of ours
 
 from __future__ import annotations
 
-from posewright.checkpoints.base import Foreign, convert, foreign, foreigns
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from posewright.checkpoints.base import Foreign, convert, foreign, foreigns
 
 __all__ = ["Foreign", "convert", "foreign", "foreigns"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs torch when it is asked for: the process that reads files does not."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from posewright.checkpoints import base
+
+    return getattr(base, name)

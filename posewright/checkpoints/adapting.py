@@ -7,7 +7,7 @@ from functools import partial
 
 import torch
 
-from posewright.checkpoints.base import Foreign, State, convert, renamed
+from posewright.checkpoints.base import COUNTER, Foreign, State, convert, renamed
 from posewright.checkpoints.fitting import Options, built, fitting
 from posewright.codecs import SimCC
 from posewright.errors import ModelError, UsageError
@@ -16,7 +16,6 @@ from posewright.skeletons import MOST_JOINTS, Skeleton, for_joints
 
 __all__ = ["adapted", "skeleton_of"]
 
-_COUNTER = "num_batches_tracked"
 _OF_THE_VIEW = ("codec", "input_size", "skeleton")
 _CHANGED, _FEW = 0.1, 8  # of a network's tensors, those that joints and the view may change
 _GUESSES = 3  # numbers of joints that are tried for a network
@@ -134,7 +133,7 @@ def _fits(
 
 
 def _names(state: State) -> set[str]:
-    return {key for key in state if not key.endswith(_COUNTER)}
+    return {key for key in state if not key.endswith(COUNTER)}
 
 
 def _counts(named: State, model: PoseModel, unlike: list[str]) -> list[int]:

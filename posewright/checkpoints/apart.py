@@ -1,8 +1,9 @@
 """Read a checkpoint in a process of its own, with limits on its memory, time and output.
 
-The reader runs nothing of a file.  The limits hold for what a file makes the reader do: they end
-the process, never the caller.  `python -m posewright.checkpoints.apart` is that process; it writes
-the tensors into a safetensors file, which the caller takes them from.
+The reader runs nothing of a file, and does not import torch, which would take seconds.  The limits
+hold for what a file makes the reader do: they end the process, never the caller.
+`python -m posewright.checkpoints.apart` is that process; it writes the tensors into a safetensors
+file, which the caller takes them from.
 """
 
 from __future__ import annotations
@@ -16,16 +17,21 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import safetensors
-import safetensors.torch
-from torch import Tensor
 
 import posewright
 from posewright import errors
-from posewright.checkpoints.files import is_safetensors, read_checkpoint
+from posewright.checkpoints.files import is_safetensors, read_arrays, read_checkpoint
 from posewright.errors import ModelError, OutputError, PosewrightError
 from posewright.files.scratch import scratch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from posewright.checkpoints.pickles import Array
 
 __all__ = ["Limits", "read_apart"]
 
@@ -141,12 +147,12 @@ def _main() -> None:
     _limit(int(memory), int(processor))
     kind, text = "", ""
     try:
-        _write(read_checkpoint(Path(source)), Path(part))
+        _write(read_arrays(Path(source)), Path(part))
     except PosewrightError as error:
         kind, text = type(error).__name__, str(error)
     except MemoryError:
         kind, text = "ModelError", f"{source}: cannot allocate memory"
-    if "allocate memory" in text:  # torch's own error, or Python's
+    if "allocate" in text:  # NumPy's own error, or Python's
         more = f"reading it takes more than {int(memory) >> 20} MB"
         kind, text = (
             "ModelError",
@@ -183,20 +189,22 @@ def _taken_so_far() -> tuple[int, int]:
     """Return the bytes of this process's addresses, and of those that are its own alone."""
     try:
         fields = Path("/proc/self/statm").read_text(encoding="ascii").split()
-    except OSError:  # no Linux: about what torch takes
+    except OSError:  # no Linux: more than the libraries take
         return 4 << 30, 1 << 30
     page = os.sysconf("SC_PAGE_SIZE")
     return int(fields[0]) * page, int(fields[5]) * page
 
 
-def _write(state: dict[str, Tensor], part: Path) -> None:
-    """Write each tensor once, under a number, however many names it has."""
-    unique = {id(tensor): tensor for tensor in state.values()}
+def _write(state: dict[str, Array], part: Path) -> None:
+    """Write each array once, under a number, however many names it has."""
+    from safetensors.numpy import save_file
+
+    unique = {id(array): array for array in state.values()}
     numbers = {key: str(number) for number, key in enumerate(unique)}
-    names = json.dumps([[name, numbers[id(tensor)]] for name, tensor in state.items()])
-    tensors = {numbers[key]: tensor.contiguous() for key, tensor in unique.items()}
+    names = json.dumps([[name, numbers[id(array)]] for name, array in state.items()])
+    tensors = {numbers[key]: np.asarray(array, order="C") for key, array in unique.items()}
     try:
-        safetensors.torch.save_file(tensors, part, {_NAMES: names})
+        save_file(tensors, part, {_NAMES: names})
     except (OSError, safetensors.SafetensorError) as error:
         raise OutputError(f"{part.parent.parent}: cannot hold the tensors ({error})") from error
 

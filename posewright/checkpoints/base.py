@@ -12,9 +12,22 @@ from torch import Tensor, nn
 from posewright.errors import ModelError, UsageError, nearest
 from posewright.files.modules import modules_in
 
-__all__ = ["Foreign", "State", "convert", "foreign", "foreigns", "renamed"]
+__all__ = [
+    "COUNTER",
+    "Foreign",
+    "Named",
+    "State",
+    "convert",
+    "foreign",
+    "foreigns",
+    "misfit",
+    "pairs",
+    "renamed",
+]
 
+COUNTER = "num_batches_tracked"  # how a tensor's name ends that old files lack
 State = dict[str, Tensor]
+Named = list[tuple[str, str, Tensor]]
 Rule = tuple[str, str | None]
 
 
@@ -77,44 +90,55 @@ def convert(state: State, family: Foreign, model: nn.Module) -> State:
     ModelError: a key that no rule knows, a tensor of ours that none fills or that has another
     shape; all of them are named.  Counters of batch norm may be absent, as in old files.
     """
-    state = family.prepare(dict(state)) if family.prepare else dict(state)
-    ours = model.state_dict()
+    named, ours = pairs(state, family), model.state_dict()
+    if miss := misfit(named, ours, family):
+        raise miss
+    made = {new: value for _, new, value in named}
+    return {k: made.get(k, v) for k, v in ours.items()}
+
+
+def pairs(state: State, family: Foreign) -> Named:
+    """Return (foreign name, our name, tensor) of each of `state` but those that are dropped.
+
+    ModelError where the family's tensors cannot be prepared.
+    """
+    state = family.prepare(dict(state)) if family.prepare else state
+    named = ((key, _rename(key, family.rules), value) for key, value in state.items())
+    return [(key, new, value) for key, new, value in named if new is not None]
+
+
+def renamed(state: State, family: Foreign) -> State:
+    """Return `state` under our names, whether or not a network has them; dropped keys left out."""
+    return {new: value for _, new, value in pairs(state, family)}
+
+
+def misfit(named: Named, ours: State, family: Foreign) -> ModelError | None:
+    """Return the error that says how names and shapes differ from a network's; None: they fit."""
     made: State = {}
     unknown = []
-    for key, value in state.items():
-        new = _rename(key, family.rules)
-        if new is not None and (new not in ours or new in made):
+    for key, new, value in named:
+        if new not in ours or new in made:
             unknown.append(key)
-        elif new is not None:
+        else:
             made[new] = value
-    missing = [k for k in ours if k not in made and not k.endswith("num_batches_tracked")]
+    missing = [k for k in ours if k not in made and not k.endswith(COUNTER)]
     shapes = [
         f"{k} {tuple(v.shape)} for {tuple(ours[k].shape)}"
         for k, v in made.items()
         if v.shape != ours[k].shape
     ]
-    if unknown or missing or shapes:
-        parts = [
-            f"{what}: {', '.join(keys[:8])}{f' and {len(keys) - 8} more' if len(keys) > 8 else ''}"
-            for what, keys in (
-                ("unknown keys", unknown),
-                ("missing keys", missing),
-                ("different shapes", shapes),
-            )
-            if keys
-        ]
-        raise ModelError(
-            f"this is not a {family.name} checkpoint of this network; {'; '.join(parts)}"
+    parts = [
+        f"{what}: {', '.join(keys[:8])}{f' and {len(keys) - 8} more' if len(keys) > 8 else ''}"
+        for what, keys in (
+            ("unknown keys", unknown),
+            ("missing keys", missing),
+            ("different shapes", shapes),
         )
-    counters = {k: v for k, v in ours.items() if k not in made}
-    return {k: {**counters, **made}[k] for k in ours}
-
-
-def renamed(state: State, family: Foreign) -> State:
-    """Return `state` under our names, whether or not a network has them; dropped keys left out."""
-    state = family.prepare(dict(state)) if family.prepare else state
-    pairs = ((_rename(key, family.rules), value) for key, value in state.items())
-    return {key: value for key, value in pairs if key is not None}
+        if keys
+    ]
+    if not parts:
+        return None
+    return ModelError(f"this is not a {family.name} checkpoint of this network; {'; '.join(parts)}")
 
 
 def _rename(key: str, rules: Sequence[Rule]) -> str | None:

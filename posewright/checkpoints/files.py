@@ -7,23 +7,28 @@ from __future__ import annotations
 
 import struct
 import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import safetensors
-import torch
-from torch import Tensor
+import numpy as np
 
 from posewright.checkpoints.mindspore import read_mindspore
-from posewright.checkpoints.pickles import Stub, read_pickle
+from posewright.checkpoints.pickles import BFLOAT16, Array, Stub, flat_array, read_pickle
 from posewright.checkpoints.tfjs import read_tfjs
 from posewright.errors import ModelError, near
 from posewright.extras import need
 from posewright.files.contents import open_regular
-from posewright.models.saving import MOST_TENSORS, read_tensors
-from posewright.runtimes.info import METADATA_KEY, ModelInfo
+from posewright.files.fields import MOST_TENSORS
 
-__all__ = ["described", "is_safetensors", "read_checkpoint", "tensors_of"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from posewright.runtimes.info import ModelInfo
+
+__all__ = ["described", "is_safetensors", "read_arrays", "read_checkpoint", "tensors_of"]
+
+T = TypeVar("T")
 
 # where tensors lie in a dictionary, the first counts; mmengine's state_dict is the average itself
 _WRAPPERS = (
@@ -62,19 +67,41 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     Wrappers (state_dict, model, ema ...) and prefixes "module." and "_orig_mod." are taken off.
     ModelError: no such file, or not a checkpoint; says what it is and what to do.
     """
+    import torch
+
+    path = Path(path)
+    if not path.is_file() or not is_safetensors(path):
+        arrays = read_arrays(path)
+        made = {id(array): torch.from_numpy(array) for array in arrays.values()}
+        return {name: made[id(array)] for name, array in arrays.items()}
+    import safetensors
+
+    from posewright.models.saving import read_tensors
+
+    def read(path: Path) -> dict[str, Tensor]:
+        try:
+            found = _named(read_tensors(path)[1])
+        except (safetensors.SafetensorError, OSError, ValueError) as error:
+            raise ModelError(f"a damaged safetensors file ({error}); get it again") from error
+        if any(v.is_complex() for v in found.values()):
+            raise _complex()
+        return {k: v.float() if v.is_floating_point() else v for k, v in found.items()}
+
+    return _read(path, read)
+
+
+def read_arrays(path: Path) -> dict[str, Array]:
+    """Return what `read_checkpoint` does, as arrays and without torch; not of safetensors files."""
     path = Path(path)
     if not path.is_file():
         raise ModelError(f"{path}: no such file{near(path)}")
+    return _read(path, lambda path: _float(_named(_arrays(path))))
+
+
+def _read(path: Path, read: Callable[[Path], dict[str, T]]) -> dict[str, T]:
+    """Return what a reader returns; its errors name the file."""
     try:
-        found = _tensors(path)
-        if len(found) > MOST_TENSORS:  # each is looked up in every variant of a family
-            raise ModelError(f"it has {len(found)} tensors, more than {MOST_TENSORS} of a network")
-        # without "_orig_mod." in any name, and without a "module." that all begin with
-        names = {key: key.split(".") for key in found}
-        names = {key: [part for part in parts if part != _WRAPS[1]] for key, parts in names.items()}
-        while names and all(parts[0] == _WRAPS[0] and len(parts) > 1 for parts in names.values()):
-            names = {key: parts[1:] for key, parts in names.items()}
-        found = _float({".".join(names[key]): value for key, value in found.items()})
+        found = read(path)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     except _DAMAGE as error:
@@ -84,17 +111,33 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     return found
 
 
-def _float(found: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return floating tensors as float32; a RuntimeError for types that torch only stores.
+def _named(found: Mapping[str, T]) -> dict[str, T]:
+    """Return tensors without "_orig_mod." in a name, and a "module." that all begin with."""
+    if len(found) > MOST_TENSORS:  # each is looked up in every variant of a family
+        raise ModelError(f"it has {len(found)} tensors, more than {MOST_TENSORS} of a network")
+    names = {key: key.split(".") for key in found}
+    names = {key: [part for part in parts if part != _WRAPS[1]] for key, parts in names.items()}
+    while names and all(parts[0] == _WRAPS[0] and len(parts) > 1 for parts in names.values()):
+        names = {key: parts[1:] for key, parts in names.items()}
+    return {".".join(names[key]): value for key, value in found.items()}
+
+
+def _complex() -> ModelError:
+    return ModelError(
+        "holds complex numbers, which no network of posewright has; check which file it is"
+    )
+
+
+def _float(found: dict[str, Array]) -> dict[str, Array]:
+    """Return floating arrays as float32.
 
     One of many names is made so once: a file could name it a million times.
     """
     unique = {id(v): v for v in found.values()}
-    if any(v.is_complex() for v in unique.values()):
-        raise ModelError(
-            "holds complex numbers, which no network of posewright has; check which file it is"
-        )
-    made = {key: v.float() if v.is_floating_point() else v for key, v in unique.items()}
+    if any(v.dtype.kind == "c" for v in unique.values()):
+        raise _complex()
+    # V: of numbers that NumPy itself lacks, as ONNX has
+    made = {key: v.astype(np.float32) if v.dtype.kind in "fV" else v for key, v in unique.items()}
     return {k: made[id(v)] for k, v in found.items()}
 
 
@@ -102,23 +145,18 @@ def described(path: Path) -> ModelInfo | None:
     """Return the description stored in an .onnx file of posewright; None for any other file."""
     if path.suffix != ".onnx":
         return None
+    from posewright.runtimes.info import METADATA_KEY, ModelInfo
     from posewright.runtimes.onnx import open_unoptimised
 
     text = open_unoptimised(path).get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     return None if text is None else ModelInfo.from_json(text, path)
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
+def _arrays(path: Path) -> dict[str, Array]:
     with open_regular(path) as file:
         head = file.read(512)
     if not head:
         raise ModelError("the file is empty; get it again")
-    # first: its length, in 8 bytes, may begin as a pickle or as a page
-    if _begins_safetensors(head, path.stat().st_size):
-        try:
-            return read_tensors(path)[1]
-        except (safetensors.SafetensorError, OSError, ValueError) as error:
-            raise ModelError(f"a damaged safetensors file ({error}); get it again") from error
     if head.lstrip()[:1] == b"<":
         raise ModelError(
             "a web page, not a checkpoint; the link needs a browser or a login: open it there"
@@ -137,7 +175,7 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         except Exception as error:  # protobuf's own error derives from nothing narrower
             raise ModelError(f"a damaged ONNX file ({error}); get it again") from error
         arrays = {i.name: onnx.numpy_helper.to_array(i) for i in graph.initializer}
-        return {k: torch.tensor(a) for k, a in arrays.items() if k.endswith((".weight", ".bias"))}
+        return {k: np.array(a) for k, a in arrays.items() if k.endswith((".weight", ".bias"))}
     if path.suffix == ".json":
         return read_tfjs(path)
     if path.suffix == ".ckpt":
@@ -148,7 +186,7 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     )
 
 
-def tensors_of(value: Any, depth: int = _DEEPEST) -> dict[str, Tensor]:
+def tensors_of(value: Any, depth: int = _DEEPEST) -> dict[str, Array]:
     """Return the tensors of what a pickle described: a state dict, a wrapper, or a module.
 
     Counters and scores that lie beside a wrapper's dictionary as tensors are not the network's.
@@ -157,7 +195,7 @@ def tensors_of(value: Any, depth: int = _DEEPEST) -> dict[str, Tensor]:
         return _module(value)
     if not isinstance(value, dict):
         return {}
-    own = {str(k): v for k, v in value.items() if isinstance(v, Tensor)}
+    own = {str(k): v for k, v in value.items() if isinstance(v, np.ndarray)}
     for wrapper in _WRAPPERS if depth else ():
         inner = tensors_of(value.get(wrapper), depth - 1)
         if len(inner) > len(own):
@@ -165,9 +203,9 @@ def tensors_of(value: Any, depth: int = _DEEPEST) -> dict[str, Tensor]:
     return own
 
 
-def _module(root: Stub) -> dict[str, Tensor]:
+def _module(root: Stub) -> dict[str, Array]:
     """Return the parameters and buffers of a pickled module, named as its state dict would."""
-    found: dict[str, Tensor] = {}
+    found: dict[str, Array] = {}
     todo: list[tuple[str, Any]] = [("", root)]
     visited: set[int] = set()
     while todo:
@@ -179,7 +217,7 @@ def _module(root: Stub) -> dict[str, Tensor]:
         for kind in ("_parameters", "_buffers"):
             values = state.get(kind)
             for name, value in values.items() if isinstance(values, dict) else ():
-                if isinstance(value, Tensor):
+                if isinstance(value, np.ndarray):
                     found[f"{prefix}{name}"] = value
         inner = state.get("_modules")
         for name, value in inner.items() if isinstance(inner, dict) else ():
@@ -208,9 +246,9 @@ def _read_zip(path: Path) -> Any:
                 )
             if f"{root}byteorder" in entries and archive.read(f"{root}byteorder") != b"little":
                 raise ModelError("written on a big-endian machine; save it again on another")
-            cache: dict[str, Tensor] = {}
+            cache: dict[str, Array] = {}
 
-            def find(key: str, dtype: torch.dtype, count: int) -> Tensor:
+            def find(key: str, dtype: np.dtype[Any], count: int) -> Array:
                 if key not in cache:
                     cache[key] = _flat(archive.read(f"{root}data/{key}"), dtype, count)
                 return cache[key]
@@ -228,13 +266,11 @@ def _read_zip(path: Path) -> Any:
         raise ModelError(f"a truncated or damaged checkpoint ({error}); get it again") from error
 
 
-def _flat(data: bytes, dtype: torch.dtype, count: int) -> Tensor:
+def _flat(data: bytes, dtype: np.dtype[Any], count: int) -> Array:
     size = count * dtype.itemsize
     if count < 0 or len(data) < size:
         raise ModelError("a truncated checkpoint: a tensor is incomplete; get it again")
-    if not size:
-        return torch.empty(0, dtype=dtype)
-    return torch.frombuffer(bytearray(data[:size]), dtype=dtype)
+    return flat_array(data[:size], dtype)
 
 
 def _read_legacy(path: Path) -> Any:
@@ -251,13 +287,13 @@ def _read_legacy(path: Path) -> Any:
         at += length
     if values[0] != _LEGACY_MAGIC:
         raise ModelError("a pickle, but not one of torch.save; it is not opened")
-    wanted: dict[str, tuple[torch.dtype, int]] = {}
+    wanted: dict[str, tuple[np.dtype[Any], int]] = {}
 
-    def note(key: str, dtype: torch.dtype, count: int) -> Tensor:
+    def note(key: str, dtype: np.dtype[Any], count: int) -> Array:
         if not 0 <= count * dtype.itemsize <= len(data):
             raise ModelError("a truncated checkpoint: a tensor is incomplete; get it again")
         wanted[key] = (dtype, count)
-        return torch.empty(count, dtype=dtype)
+        return np.empty(count, dtype if dtype != BFLOAT16 else np.float32)
 
     length = read_pickle(data[at:], note)[1]  # without what it made, as large as the file
     keys, after = read_pickle(data[at + length :], _no_storage)
@@ -266,9 +302,9 @@ def _read_legacy(path: Path) -> Any:
 
 
 def _legacy_storages(
-    data: bytes, at: int, keys: Any, wanted: dict[str, tuple[torch.dtype, int]]
-) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = {}
+    data: bytes, at: int, keys: Any, wanted: dict[str, tuple[np.dtype[Any], int]]
+) -> dict[str, Array]:
+    found: dict[str, Array] = {}
     for key in keys if isinstance(keys, list) else ():
         if key not in wanted or len(data) < at + 8:
             raise ModelError("a truncated checkpoint: a tensor is missing; get it again")
@@ -280,7 +316,7 @@ def _legacy_storages(
     return found
 
 
-def _no_storage(key: str, dtype: torch.dtype, count: int) -> Tensor:
+def _no_storage(key: str, dtype: np.dtype[Any], count: int) -> Array:
     raise ModelError("a damaged checkpoint: a tensor in an invalid place; get it again")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from posewright.checkpoints.base import Foreign, State, convert, renamed
+from posewright.checkpoints.base import COUNTER, Foreign, Named, State, misfit, pairs
 from posewright.codecs import SimCC
 from posewright.errors import ModelError, UsageError
 from posewright.models import PoseModel, create
@@ -32,11 +32,15 @@ def fitting(
     errors: list[ModelError] = []
     networks = _Networks(table, own)
     for each in _unprefixed(state):
-        shapes = {key: value.to("meta") for key, value in each.items()}
-        near = _near(shapes, table, names, networks, errors)
+        try:
+            named = pairs({key: value.to("meta") for key, value in each.items()}, table)
+        except ModelError as error:
+            errors.append(error)
+            continue
+        near = _near(named, names, networks, errors)
         fits = []
         for name in near:
-            miss = _misfit(shapes, table, networks.of(name))
+            miss = misfit(named, networks.state(name), table)
             errors += [miss] if miss else []
             fits += [] if miss else [name]
         if fits:
@@ -68,51 +72,97 @@ class _Networks:
     """
 
     def __init__(self, table: Foreign, own: Options) -> None:
-        self._table = table
-        self._own = own
+        self.table = table
+        self.own = own
         self._made: dict[Hashable, nn.Module] = {}
 
     def of(self, name: str) -> nn.Module:
         """Return the network of a variant, or one of the same tensors."""
-        key = _tensors_of(self._table.variants[name])
+        key = self.kind(name)
         if key not in self._made:
-            self._made[key] = _without_values(self._table, name, self._own)
+            self._made[key] = self.made(name, self.own)
         return self._made[key]
 
+    def made(self, name: str, own: Options) -> nn.Module:
+        """Return a network of a variant with options of one's own."""
+        with torch.device("meta"):
+            return built(self.table, name, own)
 
-def _tensors_of(build: Callable[[], nn.Module], *besides: str) -> Hashable:
-    """Return what the shapes of a variant follow from: its network and options, but `besides`."""
-    if not isinstance(build, partial) or build.func is not create:
-        return build
-    options = {key: value for key, value in build.keywords.items() if key not in besides}
-    codec = options.get("codec")
-    if isinstance(codec, SimCC):  # its targets and scores leave no trace in the tensors
-        options["codec"] = (codec.input_size, codec.bins)
-    return build.args, repr(sorted(options.items()))
+    def state(self, name: str) -> State:
+        """Return the tensors of the network of a variant."""
+        return self.of(name).state_dict()
+
+    def kind(self, name: str, *besides: str) -> Hashable:
+        """Return what the shapes of a variant follow from: network and options, but `besides`."""
+        build = self.table.variants[name]
+        if not isinstance(build, partial) or build.func is not create:
+            return build
+        options = {key: value for key, value in build.keywords.items() if key not in besides}
+        codec = options.get("codec")
+        if isinstance(codec, SimCC):  # its targets and scores leave no trace in the tensors
+            options["codec"] = (codec.input_size, codec.bins)
+        return build.args, repr(sorted(options.items()))
+
+    def names_of(self, name: str) -> Hashable:
+        """Return what the names of a variant's tensors follow from, within one network."""
+        build = self.table.variants[name]
+        codec = build.keywords.get("codec") if isinstance(build, partial) else None
+        skeleton = build.keywords.get("skeleton") if isinstance(build, partial) else None
+        return codec if isinstance(codec, str) else type(codec), skeleton
+
+    def bins(self, name: str) -> set[int]:
+        """Return the numbers of bins of a variant whose codec is stated; empty for others."""
+        build = self.table.variants[name]
+        codec = build.keywords.get("codec") if isinstance(build, partial) else None
+        return set(codec.bins) if isinstance(codec, SimCC) and not self.own else set()
 
 
 def _near(
-    state: State, table: Foreign, names: list[str], networks: _Networks, errors: list[ModelError]
+    named: Named, names: list[str], networks: _Networks, errors: list[ModelError]
 ) -> list[str]:
-    """Return the variants whose backbone has the convolutions of `state`.
+    """Return the variants that the tensors may fit; few networks are made for it.
 
     Those of one network that differ in the view have one backbone, so that one of them is asked for
-    all; `errors` gets what it is found to miss.
+    all; `errors` gets what it is found to miss.  Those whose tensors have the same names are asked
+    for by one of them, too: where names differ, it stands for all.
     """
-    try:
-        named = renamed(state, table)
-    except ModelError as error:
-        errors.append(error)
-        return []
-    same: dict[Hashable, bool] = {}
-    for name in names:
-        key = _tensors_of(table.variants[name], *_OF_THE_VIEW)
-        if key not in same:
-            model = networks.of(name)
-            same[key] = _same_backbone(named, model.state_dict())
-            miss = None if same[key] else _misfit(state, table, model)
+    state = {new: value for _, new, value in named}
+    near: list[str] = []
+    for alike in _grouped(names, lambda name: networks.kind(name, *_OF_THE_VIEW)):
+        ours = networks.state(alike[0])
+        if not _same_backbone(state, ours):
+            miss = misfit(named, ours, networks.table)
             errors += [miss] if miss else []
-    return [name for name in names if same[_tensors_of(table.variants[name], *_OF_THE_VIEW)]]
+            continue
+        for same in _grouped(alike, networks.names_of):
+            ours = networks.state(same[0])
+            kept = []
+            if _names(state) == _names(ours):
+                rows = _rows(state, ours, networks.bins(same[0]))
+                kept = [name for name in same if networks.bins(name) <= rows]
+            near += kept or same[:1]
+    return [name for name in names if name in near]
+
+
+def _grouped(names: list[str], key: Callable[[str], Hashable]) -> Iterable[list[str]]:
+    """Return the names in groups of the same key, both in order."""
+    groups: dict[Hashable, list[str]] = {}
+    for name in names:
+        groups.setdefault(key(name), []).append(name)
+    return groups.values()
+
+
+def _names(state: State) -> set[str]:
+    return {key for key in state if not key.endswith(COUNTER)}
+
+
+def _rows(state: State, ours: State, bins: set[int]) -> set[int]:
+    """Return how many rows a file's tensors have where those of a network have one for each bin."""
+    return {
+        value.shape[0]
+        for key, value in state.items()
+        if value.ndim and key in ours and ours[key].ndim and ours[key].shape[0] in bins
+    }
 
 
 def _same_backbone(named: State, ours: State) -> bool:
@@ -125,21 +175,12 @@ def _same_backbone(named: State, ours: State) -> bool:
         {
             key: value.shape if value.ndim == 4 else None
             for key, value in state.items()
-            if key.startswith("backbone.") and not key.endswith("num_batches_tracked")
+            if key.startswith("backbone.") and not key.endswith(COUNTER)
         }
         for state in (named, ours)
     )
     unlike = sum(first[key] != shape for key, shape in second.items() if key in first)
     return first.keys() == second.keys() and unlike <= len(second) // 20
-
-
-def _misfit(state: State, table: Foreign, model: nn.Module) -> ModelError | None:
-    """Return the error that says how names and shapes differ from a network's; None: they fit."""
-    try:
-        convert(state, table, model)
-    except ModelError as error:
-        return error
-    return None
 
 
 def _unprefixed(state: State) -> Iterator[State]:
@@ -151,8 +192,3 @@ def _unprefixed(state: State) -> Iterator[State]:
             return
         state = {key.partition(".")[2]: value for key, value in state.items()}
         yield state
-
-
-def _without_values(table: Foreign, name: str, own: Options) -> nn.Module:
-    with torch.device("meta"):
-        return built(table, name, own)

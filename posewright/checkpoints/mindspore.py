@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from posewright.checkpoints.pickles import BFLOAT16, Array, flat_array
 from posewright.errors import ModelError
 
 __all__ = ["read_mindspore"]
 
 # field numbers of mindspore's checkpoint.proto
 _VALUE, _TAG, _TENSOR, _DIMS, _TYPE, _CONTENT = 1, 1, 2, 1, 2, 3
-_DTYPES = {
-    "Float32": torch.float32,
-    "Float16": torch.float16,
-    "Float64": torch.float64,
-    "BFloat16": torch.bfloat16,
-    "Int64": torch.int64,
-    "Int32": torch.int32,
-    "Int16": torch.int16,
-    "Int8": torch.int8,
-    "UInt8": torch.uint8,
-    "Bool": torch.bool,
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "Float32": np.dtype("<f4"),
+    "Float16": np.dtype("<f2"),
+    "Float64": np.dtype("<f8"),
+    "BFloat16": BFLOAT16,
+    "Int64": np.dtype("<i8"),
+    "Int32": np.dtype("<i4"),
+    "Int16": np.dtype("<i2"),
+    "Int8": np.dtype("i1"),
+    "UInt8": np.dtype("u1"),
+    "Bool": np.dtype("?"),
 }
 _DIMENSIONS = 64  # torch has no tensor of more
 Field = tuple[int, int | bytes]
 
 
-def read_mindspore(data: bytes) -> dict[str, Tensor]:
+def read_mindspore(data: bytes) -> dict[str, Array]:
     """Return the tensors of a MindSpore checkpoint by name.
 
     Large tensors come in several values of one name, which are joined.  ModelError: damaged,
@@ -64,7 +65,7 @@ def _tensor(data: bytes) -> tuple[tuple[int, ...], str, bytes]:
     return tuple(dims), kind, content
 
 
-def _joined(name: str, dims: tuple[int, ...], kind: str, contents: list[bytes]) -> Tensor:
+def _joined(name: str, dims: tuple[int, ...], kind: str, contents: list[bytes]) -> Array:
     if kind not in _DTYPES:
         raise ModelError(f"tensor {name!r} is of unknown type {kind!r}")
     if len(dims) > _DIMENSIONS:
@@ -75,9 +76,7 @@ def _joined(name: str, dims: tuple[int, ...], kind: str, contents: list[bytes]) 
         count *= n
     if len(data) != count * dtype.itemsize:
         raise ModelError(f"a truncated checkpoint: tensor {name!r} is incomplete; get it again")
-    return (
-        torch.frombuffer(bytearray(data), dtype=dtype).reshape(dims) if data else torch.empty(dims)
-    )
+    return flat_array(data, dtype).reshape(dims)
 
 
 def _fields(data: bytes) -> Iterator[Field]:

@@ -15,25 +15,29 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from posewright.errors import ModelError
 
-__all__ = ["Storage", "Stub", "read_pickle"]
+__all__ = ["BFLOAT16", "Array", "Storage", "Stub", "flat_array", "read_pickle"]
+
+Array = NDArray[Any]
+# NumPy has no such numbers: they are read as float32, which holds them all
+BFLOAT16 = np.dtype([("bfloat16", "<u2")])
 
 # the names that torch.save gives its storages
-_DTYPES = {
-    "FloatStorage": torch.float32,
-    "DoubleStorage": torch.float64,
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "FloatStorage": np.dtype("<f4"),
+    "DoubleStorage": np.dtype("<f8"),
+    "HalfStorage": np.dtype("<f2"),
+    "BFloat16Storage": BFLOAT16,
+    "LongStorage": np.dtype("<i8"),
+    "IntStorage": np.dtype("<i4"),
+    "ShortStorage": np.dtype("<i2"),
+    "CharStorage": np.dtype("i1"),
+    "ByteStorage": np.dtype("u1"),
+    "BoolStorage": np.dtype("?"),
 }
 _LIMIT = 2_000_000  # instructions; the largest published checkpoint has some 10,000
 _COPIED = 200_000  # items of lists that become dicts
@@ -57,11 +61,11 @@ class Storage:
     """A typed block of a checkpoint: `load` returns its bytes."""
 
     name: str
-    dtype: torch.dtype
-    load: Callable[[], Tensor]
+    dtype: np.dtype[Any]
+    load: Callable[[], Array]
 
 
-Find = Callable[[str, torch.dtype, int], Tensor]
+Find = Callable[[str, np.dtype[Any], int], Array]
 
 
 def read_pickle(data: bytes, find: Find) -> tuple[Any, int]:
@@ -91,6 +95,13 @@ def read_pickle(data: bytes, find: Find) -> tuple[Any, int]:
         OverflowError,
     ) as error:
         raise ModelError(f"the checkpoint's pickle is damaged ({error}); get it again") from error
+
+
+def flat_array(data: bytes, dtype: np.dtype[Any]) -> Array:
+    """Return the numbers in some bytes, in an array of their own."""
+    if dtype == BFLOAT16:
+        return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
+    return np.frombuffer(data, dtype).copy()
 
 
 _MARK = object()
@@ -251,11 +262,11 @@ class _Reader:
         if name in (
             "torch._utils._rebuild_parameter",
             "torch._utils._rebuild_parameter_with_state",
-        ) and isinstance(args[0], Tensor):
+        ) and isinstance(args[0], np.ndarray):
             return args[0]
         return Stub(name, args)
 
-    def _tensor(self, storage: Any, offset: Any, size: Any, stride: Any) -> Tensor:
+    def _tensor(self, storage: Any, offset: Any, size: Any, stride: Any) -> Array:
         """Return a copy of a view of a storage; a ValueError where it would reach outside.
 
         Views may repeat elements, and share storages: all of them together may hold some times as
@@ -269,16 +280,17 @@ class _Reader:
         if not all(type(n) is int and 0 <= n < 2**48 for n in numbers) or len(size) != len(stride):
             raise ValueError("a tensor of impossible shape")
         flat = storage.load()
-        self.stored[storage.name] = flat.numel()
+        self.stored[storage.name] = flat.size
         self.made += math.prod(size)
         if self.made > _SHARED * sum(self.stored.values()) + _REPEATED:
             raise ValueError("tensors that repeat their storages too often")
         if 0 in size:
-            return flat.new_zeros(size)
+            return np.zeros(size, flat.dtype)
         reach = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
-        if reach >= flat.numel():
+        if reach >= flat.size:
             raise ValueError("a tensor that reaches outside of its storage")
-        return flat.as_strided(size, stride, offset).clone()
+        steps = [flat.itemsize * step for step in stride]
+        return np.lib.stride_tricks.as_strided(flat[offset:], size, steps).copy()
 
     def _persid(self, _: Any) -> None:
         raise ValueError("a persistent id of protocol 0")

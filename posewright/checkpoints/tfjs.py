@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from posewright.errors import ModelError
 from posewright.files.contents import contents
@@ -18,7 +17,7 @@ __all__ = ["read_tfjs"]
 Manifest = list[dict[str, Any]]
 
 
-def read_tfjs(path: Path) -> dict[str, Tensor]:
+def read_tfjs(path: Path) -> dict[str, NDArray[Any]]:
     """Return the weights of a graph by name, as the graph lays them out, floating ones as float32.
 
     path: the JSON file, beside those that it names.  ModelError: not such a file, weights of
@@ -52,7 +51,7 @@ def _beside(path: Path, name: str) -> Path:
     return path.with_name(name)
 
 
-def _weights(data: bytes, entries: Manifest) -> dict[str, Tensor]:
+def _weights(data: bytes, entries: Manifest) -> dict[str, NDArray[Any]]:
     found, position = {}, 0
     for entry in entries:
         stored = np.dtype(entry.get("quantization", entry)["dtype"]).newbyteorder("<")
@@ -65,7 +64,7 @@ def _weights(data: bytes, entries: Manifest) -> dict[str, Tensor]:
         array = np.frombuffer(data, stored, count, position) if count else np.zeros(0, stored)
         position += array.nbytes
         kind = np.float32 if array.dtype.kind == "f" else array.dtype.newbyteorder("=")
-        found[str(entry["name"])] = torch.from_numpy(array.reshape(shape).astype(kind))
+        found[str(entry["name"])] = array.reshape(shape).astype(kind)
     if position != len(data):
         raise ValueError(f"{len(data)} bytes of weights, {position} are listed")
     return found

@@ -28,6 +28,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from textwrap import TextWrapper
 from typing import TYPE_CHECKING, NoReturn
 
@@ -60,6 +61,9 @@ def _verbs() -> dict[str, ModuleType]:
 
 
 VERBS = _verbs()
+
+# Arguments that name a file or folder to write.
+_WRITTEN = ("out", "target", "output", "report", "into", "carried", "home")
 
 # What a system answers, before any of a file is read, to the question whether a path is there.
 _REFUSED_PATHS = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM)
@@ -182,6 +186,7 @@ def _verb(args: argparse.Namespace) -> tuple[int, Exception | None]:
     """Run a verb and print its error in one line; return the exit code, and the error."""
     words = [args.verb, *([args.action] if "action" in args else [])]
     try:
+        _check_outputs(args)
         with fetching(args), naming_extras(" ".join(words)):
             return VERBS[args.verb].run(args), None
     except BrokenPipeError as error:
@@ -194,6 +199,16 @@ def _verb(args: argparse.Namespace) -> tuple[int, Exception | None]:
             told += f"; this is probably a bug: {again}attach the debug report to an issue"
         print(f"posewright: {told}", file=sys.stderr)
         return code, error
+
+
+def _check_outputs(args: argparse.Namespace) -> None:
+    """Raise a UsageError where an option for what is written names a network address."""
+    from posewright.files.part import check_local
+
+    for name in _WRITTEN:
+        path = getattr(args, name, None)
+        if isinstance(path, (str, Path)):
+            check_local(path)
 
 
 def _explained(error: Exception) -> tuple[int, str]:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from posewright.cli import debugging
 from posewright.cli.named import add_body, add_device, add_fetching, add_mode, detectors, network
 from posewright.errors import UsageError, counted, one_line
 
@@ -295,6 +296,7 @@ def load_pose(args: argparse.Namespace, reid: str | None = None) -> Pose:
 
 def show_summary(summary: Summary, as_json: bool) -> int:
     """Print what a run did: one JSON object, or a few lines with the problems on stderr."""
+    debugging.remember(summary.causes)
     if as_json:
         print(json.dumps(summary.to_dict(), allow_nan=False))
         return summary.exit_code
@@ -307,7 +309,7 @@ def show_summary(summary: Summary, as_json: bool) -> int:
         print(f"posewright: {error}", file=sys.stderr)
     for note in summary.notes:
         print(f"note: {one_line(note)}", file=sys.stderr)
-    if summary.exit_code and not (summary.frames or summary.files or summary.interrupted):
+    if not (summary.frames or summary.files or summary.interrupted):
         return summary.exit_code  # the lines above say all that there is
     rate = summary.frames / summary.seconds if summary.seconds else 0.0
     frames = counted(summary.frames, "frame", "frames")

@@ -11,14 +11,23 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from posewright.errors import one_line
 
-__all__ = ["Recording", "add_debug", "place_of", "recording", "report", "trace", "wanted"]
+__all__ = [
+    "Recording",
+    "add_debug",
+    "place_of",
+    "recording",
+    "remember",
+    "report",
+    "trace",
+    "wanted",
+]
 
 _PACKAGE = str(Path(__file__).parents[1])
 _KEPT = 8000  # characters of stderr
@@ -44,6 +53,14 @@ def wanted(args: argparse.Namespace) -> bool:
     """Tell whether --debug is given, or POSEWRIGHT_DEBUG is set to anything but 0."""
     asked = os.environ.get("POSEWRIGHT_DEBUG", "0") not in ("", "0")
     return asked or bool(getattr(args, "debug", False))
+
+
+_remembered: list[BaseException] = []  # of the command that runs
+
+
+def remember(errors: Iterable[BaseException]) -> None:
+    """Keep errors that a run has told of and gone on after, for the report on its end."""
+    _remembered.extend(errors)
 
 
 class Recording:
@@ -74,6 +91,7 @@ def recording() -> Iterator[Recording]:
     """Keep what is printed on stderr inside of the block."""
     before = sys.stderr
     kept: Any = Recording(before)
+    _remembered.clear()
     if before is not None:  # as under pythonw
         sys.stderr = kept
     try:
@@ -118,6 +136,12 @@ def trace(error: BaseException) -> list[str]:
     return lines
 
 
+def _traces(error: BaseException | None) -> list[str]:
+    """Return the tracebacks of what ended a command, and of what it went on after."""
+    last = [] if error is None else [error]
+    return [line for one in [*_remembered, *last] for line in trace(one)]
+
+
 def _home(text: str) -> str:
     """Return a text with "~" for the folder of the user."""
     home = os.path.expanduser("~")
@@ -158,7 +182,7 @@ def _text(
         "End": [f"exit code {code}, {time.strftime('%Y-%m-%d %H:%M:%S %z')}"],
         "posewright doctor": found,
         "Last lines on stderr": printed or ["none"],
-        "Traceback": trace(error) if error is not None else ["none: no exception was raised"],
+        "Traceback": _traces(error) or ["none: no exception was raised"],
     }
     head = "posewright debug report. It was sent nowhere. Read it before you attach it to an issue."
     lines = [head, *(line for name, part in parts.items() for line in ("", f"[{name}]", *part))]
@@ -181,8 +205,8 @@ def report(
 
     from posewright.files.part import PartFile
 
-    if error is not None:
-        print("\n".join(trace(error)), file=sys.stderr)
+    if traces := _traces(error):
+        print("\n".join(traces), file=sys.stderr)
     when = time.strftime("%Y%m%d-%H%M%S")
     path = Path(f"posewright-debug-{verb}-{when}-{os.getpid()}.txt")
     try:

@@ -68,6 +68,8 @@ def noting() -> Iterator[Stop]:
 
     The others may come twice by themselves: a shell repeats SIGHUP, systemd sends it after SIGTERM.
     """
+    from posewright.files.stderr import copies
+
     stop = Stop()
 
     def hear(number: int, frame: Any) -> None:
@@ -79,7 +81,9 @@ def noting() -> Iterator[Stop]:
             again = "; press Ctrl-C again to stop at once" if number == signal.SIGINT else ""
             # not print: the handler may have interrupted one
             with suppress(OSError):
-                os.write(2, f"\nfinishing the frame in work and its files{again}\n".encode())
+                os.write(
+                    copies()[0], f"\nfinishing the frame in work and its files{again}\n".encode()
+                )
 
     with _heard(hear, always=("SIGINT",)):  # also in the background, where shells ignore it
         yield stop
@@ -109,10 +113,14 @@ def _heard(hear: Callable[[int, Any], None], always: Sequence[str] = ()) -> Iter
 
 def _leave_dead_terminal() -> None:
     """Send what would be printed on a terminal that is gone nowhere; a write to it fails."""
+    from posewright.files.stderr import copies
+
     for number in _TERMINALS:
-        if not os.isatty(number):
+        alike = copies() if number == 2 else [number]
+        if not os.isatty(alike[0]):
             null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, number)
+            for one in alike:
+                os.dup2(null, one)
             os.close(null)
 
 
@@ -143,13 +151,17 @@ class _Escaping:
 @contextmanager
 def speaking_anywhere() -> Iterator[None]:
     r"""Print with \ escapes what the console lacks, and what would command it."""
-    before = sys.stdout, sys.stderr
-    for stream in before:
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    escaping: Any = tuple(None if stream is None else _Escaping(stream) for stream in before)
-    sys.stdout, sys.stderr = escaping
-    try:
-        yield
-    finally:
-        sys.stdout, sys.stderr = before
+    from posewright.files.stderr import own_stderr
+
+    with own_stderr(), open(os.devnull, "w", encoding="utf-8") as nowhere:
+        before = sys.stdout, sys.stderr
+        for stream in before:
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        # where stderr is closed, print() would take stdout for it
+        escaping: Any = tuple(_Escaping(nowhere if one is None else one) for one in before)
+        sys.stdout, sys.stderr = escaping
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = before

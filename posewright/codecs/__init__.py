@@ -20,7 +20,7 @@ dekr            DEKR
 adaptivepose    AdaptivePose
 movenet         MoveNet, single and multi
 decoded_points  MoveNet's official graphs
-listed          RTMO's and YOLO's graphs that list people
+listed          RTMO's and YOLO's graphs that list people or boxes
 queries         transformers: D-FINE, RT-DETR, RF-DETR, DETRPose
 grid_boxes      the detectors YOLOX and NanoDet-Plus
 embedding       features for re-identification

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from posewright.errors import ModelError, SourceError
+from posewright.errors import ModelError, SourceError, UsageError
 from posewright.machine import NO_MODULES_HERE
 from posewright.weights.folders import fetching_variables
 
@@ -225,6 +225,7 @@ if __name__ == "__main__":
 
 
 WARM_UP = 5
+_MOST_FRAMES = 1_000_000
 
 
 def measure(pose: Pose, source: Any, count: int = 60, **options: Any) -> dict[str, Any]:
@@ -232,7 +233,12 @@ def measure(pose: Pose, source: Any, count: int = 60, **options: Any) -> dict[st
 
     options: of Pose.stream, such as frames= and stride=.
     The stages of several frames run side by side, so they add up to more than the time a frame.
+    UsageError: no such number of frames.  SourceError: the source has too few.
     """
+    if not 1 <= count <= _MOST_FRAMES:
+        raise UsageError(
+            f"count={count} frames to measure (--count); give a number from 1 to {_MOST_FRAMES}"
+        )
     speeds, people = [], 0
     with pose.stream(source, keep_images=False, **options) as stream:
         for _ in islice(stream, WARM_UP):

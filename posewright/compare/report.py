@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from posewright.errors import OutputError, counted
+from posewright.files.part import check_local
 from posewright.reports import page, plots
 from posewright.reports.page import number
 from posewright.writers.text import harmless
@@ -30,6 +31,7 @@ def write_study(study: Study, folder: Path) -> list[Path]:
         "csv": comma_separated(study),
         "html": comparison_page(study),
     }
+    check_local(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -220,7 +221,7 @@ def _check_ids(dataset: Dataset, found: Findings) -> None:
 
 def _check_picture(sample: Sample, found: Findings) -> None:
     """Add an image that is missing or unreadable, or of another size than stated."""
-    if not sample.image.is_file():
+    if not os.path.isfile(sample.image):
         text = "the image is not there; give its folder with --images"
         return found.add("missing image", "error", text, sample.image)
     size, stored = header_sizes(sample.image)

@@ -86,14 +86,18 @@ def picture_finder(
     for root in roots:
         for drop in drops:
             places = (picture_below(root, name, home, drop) for name in names[:_PROBES])
-            found = sum(place is not None and place.is_file() for place in places)
+            found = sum(place is not None and os.path.isfile(place) for place in places)
             if found > best[0]:
                 best = (found, root, drop)
     _, root, drop = best
 
     def find(name: str) -> Path:
         own = picture_below(root, name, home) if drop else None  # an absolute one of the set
-        place = own if own is not None and own.is_file() else picture_below(root, name, home, drop)
+        place = (
+            own
+            if own is not None and os.path.isfile(own)
+            else picture_below(root, name, home, drop)
+        )
         if place is None:
             notes.add(OUTSIDE, name[:200])
         return public_place(place, root, name)
@@ -109,7 +113,11 @@ def public_place(place: Path | None, root: Path, name: str) -> Path:
     public = without_secrets(name)
     if place is None:
         return root / "outside of the set" / _parts(public)[-1]
-    return place if public == name or place.is_file() else root / "not fetched" / _parts(public)[-1]
+    return (
+        place
+        if public == name or os.path.isfile(place)
+        else root / "not fetched" / _parts(public)[-1]
+    )
 
 
 def _parts(name: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -107,7 +108,7 @@ def _sequences(labels: Path, found: Path, make: Callable[[Entries, Entries], T])
     if not labels.is_dir():
         return _sequence(labels, found, make)
     files = sorted(labels.glob("*.json"), key=lambda f: natural(f.name))
-    missing = [f.name for f in files if not (found / f.name).is_file()]
+    missing = [f.name for f in files if not os.path.isfile(found / f.name)]
     if missing or not files:
         what = f"{found / missing[0]} is not there" if missing else f"{labels} holds no .json"
         raise SourceError(f"{what}; give two folders with files of the same names")

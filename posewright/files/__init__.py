@@ -16,5 +16,6 @@ yamlfile   YAML with limits
 literals   what a Python file assigns, without running it
 matfile    MATLAB files
 prefetch   work done ahead by threads
+stderr     what libraries of C write on the terminal
 modules    the modules of a package
 """

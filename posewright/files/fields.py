@@ -6,8 +6,9 @@ import json
 import types
 from typing import Any, Literal, Union, get_args, get_origin
 
-__all__ = ["LARGEST", "parsed", "text_of", "typed"]
+__all__ = ["LARGEST", "MOST_TENSORS", "parsed", "text_of", "typed"]
 
+MOST_TENSORS = 20_000  # of a file; the largest networks have some 3,000
 LARGEST = 1e6  # of any number that describes a network; views have at most thousands of pixels
 
 

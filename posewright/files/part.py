@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -11,10 +12,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import IO
 
-from posewright.errors import OutputError
+from posewright.errors import OutputError, UsageError
 from posewright.files.leftovers import part_name, part_place
 
-__all__ = ["PartFile", "PartFolder", "PlaceError", "explain", "reserve", "spare_source"]
+__all__ = [
+    "PartFile",
+    "PartFolder",
+    "PlaceError",
+    "check_local",
+    "explain",
+    "reserve",
+    "spare_source",
+]
 
 SYNC_EVERY = 5.0  # seconds between two writes that wait for the disk
 
@@ -46,12 +55,25 @@ def explain(path: Path, error: OSError) -> OutputError:
     )
 
 
+def check_local(path: str | PurePath) -> None:
+    """Raise a UsageError for an output that is a network address: it would be a folder "https:".
+
+    Python's Path makes one slash of two.  A folder of such a name that is there is one.
+    """
+    scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]+:(?=/)", str(path))
+    if scheme is not None and not os.path.lexists(scheme[0]):
+        raise UsageError(
+            f"{path} is a network address, and results are written to the disk; give a path"
+        )
+
+
 def reserve(path: Path, overwrite: bool, folder: bool = False) -> None:
     """Create the folder of `path`; a PlaceError refuses to replace what already exists.
 
     An existing folder counts only if it is not empty.  A folder is never replaced by a file, nor
-    anything else by a folder.
+    anything else by a folder.  UsageError: the path is a network address.
     """
+    check_local(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         there = os.path.lexists(path)

@@ -11,12 +11,12 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
-from posewright.codecs import Codec
+from posewright.codecs import Codec, Heatmap
 from posewright.errors import UsageError
 from posewright.models.base import IMAGENET, PoseModel
 from posewright.models.hrnet import HRNet
 from posewright.models.parts.deform import DeformConv2d
-from posewright.models.parts.heads import top_down
+from posewright.models.parts.heads import HeatmapHead, top_down
 from posewright.models.parts.resnet import ResNet
 from posewright.models.registry import register
 from posewright.models.seresnet import SqueezeExcite
@@ -26,6 +26,8 @@ from posewright.skeletons import Skeleton
 __all__ = ["ALPHAPOSE_PIXELS", "DUC", "FastPose", "FastPoseDUC", "gate", "pose_model"]
 
 PAPER = "arXiv:2211.03375"
+RMPE = "arXiv:1612.00137"
+MOST_MAPS = 1000
 
 # the authors subtract the means of B, G, R from R, G, B and divide by no deviation
 ALPHAPOSE_PIXELS = Input("NCHW", "float32", "RGB", (103.53, 116.535, 122.4), (255.0, 255.0, 255.0))
@@ -50,14 +52,18 @@ class DUC(nn.Module):
 
 
 class FastPose(nn.Module):
-    """ResNet, one pixel shuffle and two DUCs -> (B, width, h / 4, w / 4)."""
+    """ResNet, one pixel shuffle and two DUCs -> (B, width, h / 4, w / 4).
+
+    The first DUC leaves half of the channels that the pixel shuffle did: 256 of 512.
+    """
 
     def __init__(self, preact: ResNet, width: int = 128) -> None:
         super().__init__()
         self.preact = preact
         self.suffle1 = nn.PixelShuffle(2)
-        self.duc1 = DUC(512, 1024)
-        self.duc2 = DUC(256, 4 * width)
+        shuffled = preact.channels[-1] // 4
+        self.duc1 = DUC(shuffled, 2 * shuffled)
+        self.duc2 = DUC(shuffled // 2, 4 * width)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, h, w) -> (B, width, h / 4, w / 4)."""
@@ -247,6 +253,43 @@ def fastpose_r50_regression(
     """FastPose with SE-ResNet-50 and a head of 256 channels, read as integrals: whole body."""
     backbone = FastPose(ResNet(50, attention=gate), 256)
     return pose_model(backbone, 256, input_size, skeleton, codec, neck)
+
+
+class SpareHead(HeatmapHead):
+    """As `HeatmapHead`, but only the maps of the first `joints` leave it."""
+
+    def __init__(self, channels: int, outputs: int, joints: int) -> None:
+        super().__init__(channels, outputs, kernel=3)
+        self.joints = joints
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """(B, C, h, w) -> heatmap (B, joints, h, w)."""
+        return {"heatmap": super().forward(x)["heatmap"][:, : self.joints]}
+
+
+@register(paper=RMPE, published="COCO AP .71")
+def alphapose_old_r101(
+    *,
+    outputs: int = 33,
+    input_size: tuple[int, int] = (256, 320),
+    skeleton: Skeleton | str = "coco17",
+    codec: Codec | str = "heatmap",
+) -> PoseModel:
+    """FastPose with SE-ResNet-101 of AlphaPose 0.2: 33 maps, of which the first 17 are used.
+
+    outputs: maps that the weights have, of COCO's joints and after them MPII's; only the first
+    leave the network, as many as the skeleton has.  UsageError: fewer outputs than joints, or more
+    than MOST_MAPS, since a small file may state any number.
+    """
+    backbone = FastPose(ResNet(101, attention=gate))
+    model = pose_model(backbone, 128, input_size, skeleton, codec, ())
+    joints = len(model.skeleton)
+    if not isinstance(model.codec, Heatmap):
+        raise UsageError(f"this network cannot use codec {model.codec.kind!r}; use a heatmap codec")
+    if not joints <= outputs <= MOST_MAPS:
+        raise UsageError(f"outputs={outputs}; {joints} joints take {joints} to {MOST_MAPS} maps")
+    model.head = SpareHead(128, outputs, joints)
+    return model
 
 
 @register(paper=PAPER, published="AP .498 (whole body; trained on Halpe-136 and COCO-WholeBody)")

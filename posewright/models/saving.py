@@ -23,19 +23,18 @@ from posewright.errors import (
     convert_first,
     near,
 )
-from posewright.files.fields import parsed, text_of
+from posewright.files.fields import MOST_TENSORS, parsed, text_of
 from posewright.files.scratch import replacing
 from posewright.models.base import PoseModel
 from posewright.models.registry import create
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 from posewright.skeletons import Skeleton
 
-__all__ = ["MOST_TENSORS", "describe", "load_model", "read_tensors", "revived", "save_model"]
+__all__ = ["describe", "load_model", "read_tensors", "revived", "save_model"]
 
 _OF_CODEC = {"codec", "input_size", "skeleton"}  # options that make another codec or other joints
 _GIGABYTES = ("vitpose_",)  # of memory: L and H have 1.2 and 2.5 of weights
 _HEADER = 16 << 20  # bytes; those of the largest networks have half a million
-MOST_TENSORS = 20_000  # of a file; the largest networks have some 3,000
 _NETWORK = "network"  # metadata entry: what `create` was called with
 
 

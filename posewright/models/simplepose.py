@@ -1,7 +1,8 @@
-"""SimplePose of liangheming/simple_pose: ResNet-50, with or without gates, under either upsampling.
+"""SimplePose of liangheming/simple_pose: ResNets, with or without gates, under either upsampling.
 
 The networks are Simple Baselines (arXiv:1804.06208) and FastPose (arXiv:2211.03375); pixels are
-normalised otherwise, and targets are not rounded to cells.
+normalised otherwise, and targets are not rounded to cells.  Accuracy is published for ResNet-50.
+Of ResNet-18 and 34, whose maps have a quarter of the channels, pixel shuffles leave a quarter too.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def _dconv(
 ) -> PoseModel:
     return top_down(
         backbone,
-        (2048, 32),
+        (backbone.channels[-1], 32),
         deconv=(256, 256, 256),
         pixels=_PIXELS,
         input_size=input_size,
@@ -41,51 +42,65 @@ def _dconv(
     )
 
 
+def _duc(
+    backbone: ResNet,
+    input_size: tuple[int, int],
+    skeleton: Skeleton | str,
+    codec: Codec | str,
+    neck: Sequence[str],
+) -> PoseModel:
+    width = backbone.channels[-1] // 16
+    shuffled = FastPose(backbone, width)
+    return pose_model(shuffled, width, input_size, skeleton, codec, neck, _PIXELS)
+
+
 @register(paper="arXiv:1804.06208", published="COCO val2017 AP .701 (detector boxes, no flip)")
 def simple_pose_dconv(
     *,
+    depth: int = 50,
     input_size: tuple[int, int] = (192, 256),
     skeleton: Skeleton | str = "coco17",
     codec: Codec | str = "dark",
     neck: Sequence[str] = (),
 ) -> PoseModel:
-    """SimplePose with ResNet-50 and three deconvolutions."""
-    return _dconv(ResNet(50), input_size, skeleton, codec, neck)
+    """SimplePose with ResNet-50 and three deconvolutions; depth: 18, 34, 50, 101 or 152."""
+    return _dconv(ResNet(depth), input_size, skeleton, codec, neck)
 
 
 @register(paper="arXiv:1804.06208", published="COCO val2017 AP .717 (detector boxes, no flip)")
 def simple_pose_dconv_se(
     *,
+    depth: int = 50,
     input_size: tuple[int, int] = (192, 256),
     skeleton: Skeleton | str = "coco17",
     codec: Codec | str = "dark",
     neck: Sequence[str] = (),
 ) -> PoseModel:
-    """SimplePose with gated ResNet-50 and three deconvolutions."""
-    return _dconv(ResNet(50, attention=gate), input_size, skeleton, codec, neck)
+    """SimplePose with gated ResNet-50 and three deconvolutions; depth: 18, 34, 50, 101 or 152."""
+    return _dconv(ResNet(depth, attention=gate), input_size, skeleton, codec, neck)
 
 
 @register(paper="arXiv:2211.03375", published="COCO val2017 AP .709 (detector boxes, no flip)")
 def simple_pose_duc(
     *,
+    depth: int = 50,
     input_size: tuple[int, int] = (192, 256),
     skeleton: Skeleton | str = "coco17",
     codec: Codec | str = "dark",
     neck: Sequence[str] = (),
 ) -> PoseModel:
-    """SimplePose with ResNet-50 and pixel shuffles."""
-    return pose_model(FastPose(ResNet(50)), 128, input_size, skeleton, codec, neck, _PIXELS)
+    """SimplePose with ResNet-50 and pixel shuffles; depth: 18, 34, 50, 101 or 152."""
+    return _duc(ResNet(depth), input_size, skeleton, codec, neck)
 
 
 @register(paper="arXiv:2211.03375", published="COCO val2017 AP .718 (detector boxes, no flip)")
 def simple_pose_duc_se(
     *,
+    depth: int = 50,
     input_size: tuple[int, int] = (192, 256),
     skeleton: Skeleton | str = "coco17",
     codec: Codec | str = "dark",
     neck: Sequence[str] = (),
 ) -> PoseModel:
-    """SimplePose with gated ResNet-50 and pixel shuffles."""
-    return pose_model(
-        FastPose(ResNet(50, attention=gate)), 128, input_size, skeleton, codec, neck, _PIXELS
-    )
+    """SimplePose with gated ResNet-50 and pixel shuffles; depth: 18, 34, 50, 101 or 152."""
+    return _duc(ResNet(depth, attention=gate), input_size, skeleton, codec, neck)

@@ -256,8 +256,8 @@ def tokenpose_l_d6(
     skeleton: Skeleton | str = "coco17",
     codec: Codec | str = "heatmap",
 ) -> PoseModel:
-    """TokenPose-L/D6: 6 blocks after the third stage of HRNet-W48."""
-    return _tokenpose(_stage3(48), Shape((2, 2, 2), 12), input_size, patch, skeleton, codec)
+    """TokenPose-L/D6: 6 blocks of 8 heads after the third stage of HRNet-W48."""
+    return _tokenpose(_stage3(48), Shape((2, 2, 2), 8), input_size, patch, skeleton, codec)
 
 
 @register(paper=PAPER)
@@ -268,5 +268,5 @@ def tokenpose_l_d24(
     skeleton: Skeleton | str = "coco17",
     codec: Codec | str = "heatmap",
 ) -> PoseModel:
-    """TokenPose-L/D24: 24 blocks after the third stage of HRNet-W48."""
+    """TokenPose-L/D24: 24 blocks of 12 heads after the third stage of HRNet-W48."""
     return _tokenpose(_stage3(48), Shape((8, 8, 8), 12), input_size, patch, skeleton, codec)

@@ -161,7 +161,7 @@ class YoloPoseBackbone(nn.Module):
             layers[2 * i + 1] = Conv(widths[i], widths[i + 1], 3, 2, act=act)
             layers[2 * i + 2] = C3(widths[i + 1], widths[i + 1], count, act)
         layers[9] = Conv(widths[4], widths[5], 3, 2, act=act)
-        layers[10] = SPP(widths[5], (3, 5, 7), act)
+        layers[10] = SPP(widths[5], (3, 5, 7), _silu)  # in all networks, those of ReLU included
         layers[11] = C3(widths[5], widths[5], depth, act, shortcut=False)
         self.model = _numbered(layers)
 

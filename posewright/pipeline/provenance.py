@@ -28,6 +28,26 @@ _LIBRARIES = ("numpy", "opencv-python-headless", "av", "pyarrow", "lap")
 _RUNTIMES = ("onnxruntime", "openvino", "torch")
 _LIVE = ("stopped", "latest", "retry_s")  # they have no effect on what is read from a disk
 
+# Settings of a run by the options that give them; in Python their own names do.
+_FLAGS = {
+    **{
+        name: f"--{name.replace('_', '-')}"
+        for name in (
+            "tracker smooth gap fps boxes det_every max_pixels frames time_range stride save model "
+            "detector refine reid hands face nms flip min_score max_people"
+        ).split()
+    },
+    "writing.coco_images": "--coco-images",
+    "writing.separate": "--sep-json",
+    "writing.openpose_order": "--openpose-order",
+    "writing.fps": "--fps",
+    "writing.style.ids": "not --no-ids",
+    "writing.style.scores": "--draw-scores",
+    "writing.style.boxes": "--draw-boxes",
+    "writing.style.joint_threshold": "--draw-threshold",
+}
+_OPTIONS = {name: f"{flag} ({name}=)" for name, flag in _FLAGS.items()}
+
 
 def provenance(
     pose: Pose,
@@ -59,18 +79,27 @@ def provenance(
     run |= _networks(pose)
     run |= {name: _plain(value) for name, value in asked.items() if name not in _LIVE}
     run["save"] = ",".join(save)
-    run |= {
-        f"writing.{field.name}": _plain(getattr(writing, field.name))
-        for field in fields(writing)
-        if field.name != "overwrite"
-    }
+    run |= _settings(writing, "writing.")
+    del run["writing.overwrite"]
     machine: dict[str, Any] = {name: package_version(name) for name in (*_LIBRARIES, *_RUNTIMES)}
     machine["the processor"] = cpu_name()
     machine["the number of cores"] = len(getattr(os, "sched_getaffinity", lambda _: [])(0)) or (
         os.cpu_count()
     )
     machine["threads"] = getattr(getattr(pose, "pipeline", None), "threads", None)
-    return Provenance(run, machine)
+    return Provenance(run, machine, _OPTIONS)
+
+
+def _settings(options: Any, prefix: str) -> dict[str, Any]:
+    """Return the fields of a dataclass, and those of dataclasses in it, by their names."""
+    found: dict[str, Any] = {}
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if is_dataclass(value):
+            found |= _settings(value, f"{prefix}{field.name}.")
+        else:
+            found[prefix + field.name] = _plain(value)
+    return found
 
 
 def files_beside(pose: Pose, writing: WriterOptions | None, boxes: Any) -> list[Path]:

@@ -86,6 +86,11 @@ FAMILIES = (
         f"{_ALPHAPOSE}, its 1x schedule",
         published.alphapose_1x,
     ),
+    Family(
+        ("alphapose_old_r101",),
+        "AlphaPose 0.2 (arXiv:1612.00137): optimiser, rate and colours; the rest is 1x of today",
+        published.alphapose_old,
+    ),
     Family(("fastpose_r50_dcn",), f"{_ALPHAPOSE}, its 2x schedule", published.alphapose_2x),
     Family(
         ("fastpose_r50_regression", "fastpose_r50_dcn_combined"),

@@ -14,6 +14,7 @@ __all__ = [
     "alphapose_1x",
     "alphapose_2x",
     "alphapose_halpe",
+    "alphapose_old",
     "hourglass",
     "hrformer",
     "hrnet",
@@ -93,6 +94,12 @@ def alphapose_1x(model: str) -> Recipe:
         batch=128,
         lr=1e-3,
         augment=_PGPG,
+    )
+
+
+def alphapose_old(model: str) -> Recipe:
+    return replace(
+        alphapose_1x(model), optimizer="rmsprop", lr=2.5e-4, augment=replace(_PGPG, colour=0.3)
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from posewright.augment import Augmentation
 from posewright.errors import SourceError, UsageError, nearest
 from posewright.recipes import toml
+from posewright.recipes.effects import check_effects
 from posewright.recipes.groups import (
     EARLIER_NAMES,
     OF_OTHERS,
@@ -149,7 +150,8 @@ class Recipe:
 
         Keys of a group, of options and of lr_multipliers follow a dot.  Values are numbers, true,
         false, [a, b], {"a": 1} or text.  A new number of epochs moves the other epochs in
-        proportion, unless they are given as well.  UsageError: an unknown key, with the nearest.
+        proportion, unless they are given as well.  UsageError: an unknown key, with the nearest, or
+        a setting of a method that is off.
         """
         pairs = [_split(assignment) for assignment in assignments]
         given = {key for key, _ in pairs}
@@ -163,6 +165,7 @@ class Recipe:
             else:
                 recipe = _assigned(recipe, key, value)
         recipe = _regrouped(recipe, groups)
+        check_effects(recipe, [key for key, _ in pairs])
         return _stretched(recipe, self.epochs, given) if "epochs" in given else recipe
 
     def settings(self) -> dict[str, Any]:

@@ -12,6 +12,8 @@ openvino     OpenVINO
 torch        networks of the zoo
 batching     calls of graphs with a fixed batch size, and with further inputs
 weightcheck  NaN in the weights of ONNX files
+outline      graphs without their weights, for the shapes of their outputs
+protobuf     the fields of ONNX files, without the onnx package
 """
 
 from __future__ import annotations

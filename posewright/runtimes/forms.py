@@ -1,8 +1,8 @@
 """The published layouts of network files without metadata, one entry for each form of each.
 
 Sources: mmdeploy, mmpose, mmdet, YOLOX, NanoDet, D-FINE, RT-DETR, RF-DETR, DETRPose and ECPose
-(Apache-2.0), whose exports name inputs and outputs; MoveNet's model cards.  The layout of YOLO pose
-networks from version 8 on was read from the shapes of such files.
+(Apache-2.0), whose exports name inputs and outputs; MoveNet's model cards.  The layouts of YOLO
+networks from version 8 on were read from the shapes of such files.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 
 from posewright.codecs import Boxes, Heatmap, SimCC
 from posewright.codecs.base import Codec
-from posewright.codecs.decoded_points import DecodedPoints
+from posewright.codecs.decoded_points import DecodedPeople, DecodedPoints
 from posewright.codecs.grid_boxes import NanodetPlus, YoloxBoxes
-from posewright.codecs.listed import ListedPeople, YoloRows
+from posewright.codecs.listed import ListedPeople, YoloBoxes, YoloRows
 from posewright.codecs.queries import QueryBoxes, QueryPeople, ScoredBoxes, ScoredPeople
 from posewright.runtimes.info import Input
-from posewright.skeletons import VITPOSE25, Skeleton
+from posewright.skeletons import VITPOSE25, Skeleton, for_joints
 
 __all__ = ["FORMS", "Form", "Found", "Shape", "Shapes", "Size"]
 
@@ -40,12 +40,14 @@ _WHOLE = Input("NHWC", "int32", "RGB")
 class Found:
     """What a form reads of a file: its codec, number of joints and outputs' names in the codec.
 
-    joints: None of detectors.
+    joints: None of detectors.  likely: whether nothing that its layout publishes speaks against it,
+    where a file may be of another layout, too.
     """
 
     codec: Codec
     joints: int | None
     names: tuple[str, ...]
+    likely: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,15 +143,32 @@ def _nanodet(size: Size, outputs: Shapes) -> Found | None:
 
 def _yolo(size: Size, outputs: Shapes) -> Found | None:
     """One class: (B, 5 + 3K, cells) before NMS, or (B, people, 6 + 3K) after."""
-    (rows,) = outputs.values()
-    cells = {_cells(size, 8, 16, 32), _cells(size, 8, 16, 32, 64)}
+    (rows,), cells = outputs.values(), _yolo_cells(size)
     if rows[2] in cells and rows[1] > 5 and (rows[1] - 5) % 3 == 0:
         joints = (rows[1] - 5) // 3
-        return Found(YoloRows(size, "anchors", joints), joints, ("rows",))
+        # 5 + 3K channels are also those of a detector of 1 + 3K classes
+        usual = for_joints(joints) is not None
+        return Found(YoloRows(size, "anchors", joints=joints), joints, ("rows",), usual)
     if not cells.intersection(rows[1:]) and rows[2] > 6 and rows[2] % 3 == 0:
         joints = (rows[2] - 6) // 3
-        return Found(YoloRows(size, "people", joints), joints, ("rows",))
+        return Found(YoloRows(size, "people", joints=joints), joints, ("rows",))
     return None
+
+
+def _yolo_boxes(size: Size, outputs: Shapes) -> Found | None:
+    """(B, 4 + C, cells) before NMS, or (B, boxes, 6) after."""
+    (rows,), cells = outputs.values(), _yolo_cells(size)
+    if rows[2] in cells and rows[1] > 4:
+        likely = rows[1] != 5 + 3 * 17  # 17 joints are common, 52 classes are not
+        return Found(YoloBoxes(size, "anchors"), None, ("rows",), likely)
+    if not cells.intersection(rows[1:]) and rows[2] == 6:
+        return Found(YoloBoxes(size, "people"), None, ("rows",))
+    return None
+
+
+def _yolo_cells(size: Size) -> set[int]:
+    """Return the numbers of cells of networks with three and with four levels."""
+    return {_cells(size, 8, 16, 32), _cells(size, 8, 16, 32, 64)}
 
 
 def _queries(categories: bool | None) -> Callable[[Size, Shapes], Found | None]:
@@ -191,6 +210,12 @@ def _movenet(size: Size, outputs: Shapes) -> Found | None:
     return Found(DecodedPoints(size), points[2], ("points",)) if points[3] == 3 else None
 
 
+def _multipose(size: Size, outputs: Shapes) -> Found | None:
+    (rows,) = outputs.values()
+    fits = rows[2] > 5 and (rows[2] - 5) % 3 == 0
+    return Found(DecodedPeople(size), (rows[2] - 5) // 3, ("rows",)) if fits else None
+
+
 def _maps(**codec: Any) -> Callable[[Size, Shapes], Found | None]:
     """Heatmaps of a quarter of the view's size."""
 
@@ -224,7 +249,17 @@ FORMS = (
     Form("yolox", _BYTES_BGR, (3,), _yolox),
     Form("rtmo", _BYTES_BGR, {"dets": 3, "keypoints": 4}, _people),
     Form("nanodet-plus", _NANODET, (3,), _nanodet),
-    Form("yolov8-pose", _SHARES, (3,), _yolo, usual=_640),
+    Form("yolov8-pose", _SHARES, (3,), _yolo, usual=_640, hint="pose"),
+    Form(
+        "yolov8",
+        _SHARES,
+        (3,),
+        _yolo_boxes,
+        usual=_640,
+        hint="yolo-?(v8|v9|v?1[0-9]|26)(?!.*pose)",
+        differs="whether numbers are scores of classes or joints",
+    ),
+    Form("movenet-multipose", _WHOLE, (3,), _multipose, usual=(("", 256),)),
     Form("movenet", _WHOLE, (4,), _movenet, usual=(("lightning", 192), ("thunder", 256))),
     *(
         Form(

@@ -14,7 +14,7 @@ from typing import Literal
 
 from posewright.codecs.stated import MOST_PIXELS
 from posewright.errors import ModelError, UsageError, nearest
-from posewright.runtimes.forms import FORMS, Form, Shape, Shapes, Size
+from posewright.runtimes.forms import FORMS, Form, Found, Shape, Shapes, Size
 from posewright.runtimes.info import NO_JOINTS, ModelInfo
 from posewright.skeletons import AP10K17, Skeleton, for_joints, get_skeleton
 from posewright.weights import LAYOUTS
@@ -81,7 +81,9 @@ def infer_info(path: Path, layout: str, graph: Graph, skeleton: str = "") -> Mod
     found = {form: what for form, what in read if what is not None}
     if not found:
         raise _unknown(path, graph, layout, outputs)
-    form = _one(path, graph, list(found))
+    if skeleton:  # whoever names one says that there are joints
+        found = {form: what for form, what in found.items() if what.joints is not None} or found
+    form = _one(path, graph, found)
     joints, what = NO_JOINTS, found[form]
     if what.joints is not None:
         joints = _skeleton(path, form, what.joints, skeleton)
@@ -111,11 +113,12 @@ def _takes(form: Form, graph: Graph) -> bool:
     )
 
 
-def _one(path: Path, graph: Graph, forms: Sequence[Form]) -> Form:
+def _one(path: Path, graph: Graph, forms: Mapping[Form, Found]) -> Form:
     """Return the form of the only layout that fits, or that the input's or file's name tells."""
     view, stem = next(iter(graph.inputs)), path.stem.lower()
     tests: list[Callable[[Form], bool]] = [
         lambda form: True,
+        lambda form: forms[form].likely,
         lambda form: view in form.views,
         lambda form: bool(form.hint) and re.search(form.hint, stem) is not None,
     ]

@@ -24,7 +24,8 @@ from posewright.runtimes.engines import tensorrt_options
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 from posewright.runtimes.layouts import ELEMENTS, Graph, infer_info
 from posewright.runtimes.memory import Batches, most_views
-from posewright.runtimes.weightcheck import has_nan, without_numbers
+from posewright.runtimes.outline import outline
+from posewright.runtimes.weightcheck import searching, without_numbers
 from posewright.skeletons import Skeleton
 
 __all__ = ["OnnxModel", "providers", "read_info"]
@@ -78,19 +79,20 @@ class OnnxModel:
         """Open a file on a device; a device that is missing is an error, never a fallback."""
         place = parse_device(device)
         place.check(providers())
-        if place == CPU:
-            session = _open(path)
-            return cls(read_info(path, session, layout, skeleton), session, has_nan(path))
-        described = open_unoptimised(path)  # on the processor, as no device is needed to read it
-        info = read_info(path, described, layout, skeleton)
-        most = most_views(device_memory(place), info.codec.input_size)
-        further: dict[str, str] = {}
-        if place.kind == "tensorrt":
-            files = [file for file in (path, data_beside(path)) if file.is_file()]
-            further = tensorrt_options(files, info, described.get_inputs(), most, precision)
-        session = _open(path, place, further)
-        place.check_started(session.get_providers())
-        return cls(info, session, has_nan(path), precision, Batches(most, alone=True))
+        with searching(path) as has_nan:
+            if place == CPU:
+                session = _open(path)
+                return cls(read_info(path, session, layout, skeleton), session, has_nan())
+            described = open_unoptimised(path)  # on the processor, as no device is needed for it
+            info = read_info(path, described, layout, skeleton)
+            most = most_views(device_memory(place), info.codec.input_size)
+            further: dict[str, str] = {}
+            if place.kind == "tensorrt":
+                files = [file for file in (path, data_beside(path)) if file.is_file()]
+                further = tensorrt_options(files, info, described.get_inputs(), most, precision)
+            session = _open(path, place, further)
+            place.check_started(session.get_providers())
+            return cls(info, session, has_nan(), precision, Batches(most, alone=True))
 
     def __call__(
         self, views: NDArray[np.uint8], condition: NDArray[np.float32] | None = None
@@ -127,7 +129,7 @@ def read_info(path: Path, session: Any, layout: str = "", skeleton: str = "") ->
         return ModelInfo.from_json(text, path)
     inputs, outputs = ({p.name: p.shape for p in ports} for ports in _ports(session))
     types = {i.name: i.type for i in session.get_inputs()}
-    graph = Graph(inputs, outputs, types, partial(_run_blank, path, session))
+    graph = Graph(inputs, outputs, types, partial(_shapes, path, session))
     return infer_info(path, layout, graph, skeleton)
 
 
@@ -135,17 +137,34 @@ def _ports(session: Any) -> tuple[Any, Any]:
     return session.get_inputs(), session.get_outputs()
 
 
-def _run_blank(path: Path, session: Any, size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the outputs for one black view of a size."""
+def _shapes(path: Path, session: Any, size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the outputs for one view of a size: inferred, else those of a run."""
     (image, *further), outputs = _ports(session)
     shape = (1, *size[::-1], 3) if image.shape[-1] == 3 else (1, 3, *size[::-1])
     feed = {image.name: np.zeros(shape, ELEMENTS[image.type])}
     feed |= {port.name: second_input(port.name, 1, size) for port in further}
+    inferred = _inferred(path, {name: array.shape for name, array in feed.items()})
+    if inferred is not None:
+        return inferred
     try:
         arrays = session.run(None, feed)
     except Exception as error:  # onnxruntime's own errors derive from nothing narrower
         raise ModelError(f"{path} failed on a blank input of {size}: {error}") from error
     return {port.name: array.shape for port, array in zip(outputs, arrays, strict=True)}
+
+
+def _inferred(path: Path, inputs: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]] | None:
+    """Return the inferred shapes of the outputs; None where one depends on the pixels."""
+    # folding of constants, as basic optimisation does it, computes the shapes that nodes compute
+    options = _options(ort.GraphOptimizationLevel.ORT_ENABLE_BASIC)
+    try:
+        graph = outline(path, inputs)
+        session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        shapes = {port.name: tuple(port.shape) for port in session.get_outputs()}
+    except Exception:  # onnxruntime's own errors derive from nothing narrower
+        return None
+    known = all(isinstance(axis, int) for shape in shapes.values() for axis in shape)
+    return shapes if known and all(shapes.values()) else None
 
 
 def data_beside(path: Path) -> Path:
@@ -171,20 +190,32 @@ def _texts(session: Any) -> list[str]:
     return [*names, *sizes, *session.get_modelmeta().custom_metadata_map.values()]
 
 
-def _open(
-    path: Path, device: Device = CPU, further: Mapping[str, str] | None = None, level: Any = None
-) -> Any:
+def _options(level: Any = None) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1  # parallelism comes from calls that run side by side
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # errors are raised; without, they are printed as well
-    device.set_session(options, ort.ExecutionMode.ORT_SEQUENTIAL)
     if level is not None:
         options.graph_optimization_level = level
+    return options
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        return bool(os.fspath(path).encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def _open(
+    path: Path, device: Device = CPU, further: Mapping[str, str] | None = None, level: Any = None
+) -> Any:
     if not path.is_file():
         raise ModelError(f"no model file {os.fspath(path)!r}{near(path)}")
-    # bytes, unless the weights lie beside the file, where only its name leads
-    file = os.fspath(path) if data_beside(path).is_file() else path.read_bytes()
+    # by its name, which takes half the time of its bytes, unless the name is not UTF-8
+    file = os.fspath(path) if _is_utf8(path) else path.read_bytes()
+    options = _options(level)
+    device.set_session(options, ort.ExecutionMode.ORT_SEQUENTIAL)
     if "CUDAExecutionProvider" in device.providers and hasattr(ort, "preload_dlls"):
         with redirect_stdout(StringIO()):  # what is missing shows when the session starts
             ort.preload_dlls()  # CUDA and cuDNN where pip has installed them

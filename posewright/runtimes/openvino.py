@@ -17,7 +17,7 @@ from posewright.files.contents import open_regular
 from posewright.runtimes.batching import batch_size, further_inputs, in_batches
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 from posewright.runtimes.onnx import open_unoptimised, read_info
-from posewright.runtimes.weightcheck import has_nan, without_numbers
+from posewright.runtimes.weightcheck import searching, without_numbers
 from posewright.skeletons import Skeleton
 from posewright.telemetry import loading_openvino
 
@@ -88,11 +88,14 @@ class OpenVinoModel:
         threads: int = 1,
     ) -> OpenVinoModel:
         """Compile a file for `threads` concurrent calls, one core each."""
-        core = the_core()
         if path.suffix == ".xml":
-            info = _ir_info(core, path)
-        else:
+            return cls._compile(path, _ir_info(the_core(), path), precision, threads)
+        with searching(path) as has_nan:
             info = read_info(path, open_unoptimised(path), layout, skeleton)
+            return replace(cls._compile(path, info, precision, threads), broken=has_nan())
+
+    @classmethod
+    def _compile(cls, path: Path, info: ModelInfo, precision: str, threads: int) -> OpenVinoModel:
         if precision == "auto":
             # in bf16 a coordinate of 500 is rounded to 2 px
             fast = has_bf16() and not gives_coordinates(info.codec)
@@ -108,12 +111,13 @@ class OpenVinoModel:
             "ENABLE_CPU_PINNING": False,
         }
         try:
+            core = the_core()
             model = core.read_model(path)
             names = info.outputs or tuple(port.get_any_name() for port in model.outputs)
             views = model.inputs[0].get_partial_shape()[0]
             batch = batch_size(info, [views.get_length()] if views.is_static else [])
             compiled = core.compile_model(_with_normalisation(model, info), "CPU", config)
-            broken = _has_nan(model) or (path.suffix != ".xml" and has_nan(path))
+            broken = path.suffix == ".xml" and _has_nan(model)
             return cls(info, compiled, names, precision, batch, broken)
         except _REFUSED as error:
             raise ModelError(f"{path} cannot be run by OpenVINO: {error}") from error

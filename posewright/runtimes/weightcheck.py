@@ -7,14 +7,18 @@ are meaningless, whatever numbers a runtime returns.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["has_nan", "without_numbers"]
+from posewright.runtimes.protobuf import Part, message_of
+
+__all__ = ["has_nan", "searching", "without_numbers"]
 
 # onnx.proto3: of each message the fields that lead to numbers, and what lies in them
 _PARTS = {
@@ -53,9 +57,17 @@ def has_nan(path: Path) -> bool:
     ONNX file holds none.
     """
     try:
-        return _nan_in(memoryview(path.read_bytes()), "model", path.parent)
+        with message_of(path) as model:
+            return _nan_in(model, "model", path.parent)
     except (IndexError, ValueError):  # a truncated message, which the runtime refuses
         return False
+
+
+@contextmanager
+def searching(path: Path) -> Iterator[Callable[[], bool]]:
+    """Search a file in a thread while a runtime opens it; call what is given for the answer."""
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(has_nan, path).result
 
 
 def without_numbers(arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
@@ -63,21 +75,21 @@ def without_numbers(arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
     return [np.full_like(a, np.nan) if a.dtype.kind == "f" else a for a in arrays]
 
 
-def _nan_in(data: memoryview, kind: str, folder: Path) -> bool:
+def _nan_in(part: Part, kind: str, folder: Path) -> bool:
     """Tell whether NaN is in a message of that kind; folder: of files beside."""
     if kind == "floats":
-        return _is_nan(data, _FLOAT)
+        return _nan_in_pieces(part, _FLOAT)
     if kind == "tensor":
-        return _nan_in_tensor(data, folder)
+        return _nan_in_tensor(part, folder)
     parts = _PARTS[kind]
     return any(
         number in parts and not isinstance(value, int) and _nan_in(value, parts[number], folder)
-        for number, value in _fields(data)
+        for number, value in part.fields()
     )
 
 
-def _nan_in_tensor(tensor: memoryview, folder: Path) -> bool:
-    fields = list(_fields(tensor))
+def _nan_in_tensor(tensor: Part, folder: Path) -> bool:
+    fields = list(tensor.fields())
     kind = next((v for n, v in fields if n == _TYPE and isinstance(v, int)), 0)
     beside: dict[str, str] = {}
     for number, value in fields:
@@ -86,16 +98,20 @@ def _nan_in_tensor(tensor: memoryview, folder: Path) -> bool:
                 return True
         elif number == _BESIDE:
             key, text = (
-                str(bytes(v), "utf-8") for _, v in _fields(value) if not isinstance(v, int)
+                str(bytes(v.data), "utf-8") for _, v in value.fields() if not isinstance(v, int)
             )
             beside[key] = text
         elif number == _INTEGERS:
-            if _is_nan(_low_bytes(value, kind), kind):
+            if _is_nan(_low_bytes(value.data, kind), kind):
                 return True
         elif number in (_FLOATS, _DOUBLES, _RAW):
-            if _is_nan(value, {_FLOATS: _FLOAT, _DOUBLES: _DOUBLE}.get(number, kind)):
+            if _nan_in_pieces(value, {_FLOATS: _FLOAT, _DOUBLES: _DOUBLE}.get(number, kind)):
                 return True
     return "location" in beside and _is_nan(_read(beside, folder), kind)
+
+
+def _nan_in_pieces(part: Part, kind: int) -> bool:
+    return any(_is_nan(piece, kind) for piece in part.pieces())
 
 
 def _is_nan(data: bytes | memoryview | NDArray[np.uint8], kind: int) -> bool:
@@ -136,28 +152,3 @@ def _read(beside: dict[str, str], folder: Path) -> NDArray[np.uint8]:
     if count < -1 or offset < 0 or offset + max(count, 0) > os.path.getsize(folder / name):
         return none
     return np.fromfile(folder / name, np.uint8, count, offset=offset)
-
-
-def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield number and value of each field of a protobuf message: a number, or bytes."""
-    at = 0
-    while at < len(data):
-        key, at = _varint(data, at)
-        number, wire = key >> 3, key & 7
-        if wire == 0:
-            value, at = _varint(data, at)
-            yield number, value
-            continue
-        size, at = _varint(data, at) if wire == 2 else ({1: 8, 5: 4}.get(wire, len(data)), at)
-        yield number, data[at : at + size]
-        at += size
-
-
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        value, at = value | (byte & 127) << shift, at + 1
-        if byte < 128:
-            return value, at
-        shift += 7

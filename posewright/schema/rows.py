@@ -14,7 +14,7 @@ import numpy as np
 
 from posewright.files.fields import text_of, typed
 from posewright.files.names import is_picture
-from posewright.files.values import finite, identity, plain
+from posewright.files.values import finite, plain
 from posewright.people import OPTIONAL, Floats, People, Status, triples
 from posewright.schema import FORMAT, READ, VERSION
 from posewright.skeletons import Skeleton
@@ -104,6 +104,21 @@ def whole(value: Any) -> int:
     return value
 
 
+def _identity(value: Any) -> int:
+    """Return a person's identity; a ValueError for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int) or not -1 <= value < 1 << 63:
+        raise ValueError(f"id {ascii(value)[:40]} is not an integer of at least -1")
+    return value
+
+
+def _numbers(value: Any) -> Floats:
+    """Return float32; a ValueError for text, true, false, null, NaN and infinity."""
+    for each in np.array(value, object).ravel().tolist():
+        if isinstance(each, bool) or not isinstance(each, (int, float, np.number)):
+            raise ValueError(f"{ascii(each)[:40]} is not a number")
+    return finite(value)
+
+
 def number(value: Any) -> float:
     """Return a time, which may be long after 1970; a ValueError for what is none."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e15:
@@ -146,16 +161,16 @@ def _people(people: People) -> list[dict[str, Any]]:
 def _read_people(entries: list[dict[str, Any]], skeleton: Skeleton) -> People:
     if not entries:
         return People.empty(skeleton)
-    points = finite([e["keypoints"] for e in entries]).reshape(len(entries), -1, 3)
+    points = _numbers([e["keypoints"] for e in entries]).reshape(len(entries), -1, 3)
     if points.shape[1] not in (0, len(skeleton)):  # none: boxes alone
         raise ValueError(f"{points.shape[1]} joints, not the {len(skeleton)} of {skeleton.name}")
     extra = [{key: v for key, v in e.items() if key not in _PERSON} for e in entries]
     return People.of(
-        finite([e["box"] for e in entries]),
-        finite([e["box_score"] for e in entries]),
+        _numbers([e["box"] for e in entries]),
+        _numbers([e["box_score"] for e in entries]),
         points[..., :2],
         points[..., 2],
-        [identity(e["id"]) for e in entries],
+        [_identity(e["id"]) for e in entries],
     ).replace(
         **{name: _optional(name, entries, points.shape[1]) for name in OPTIONAL},
         extra=np.array(extra, object) if any(extra) else None,
@@ -171,5 +186,5 @@ def _optional(name: str, entries: list[dict[str, Any]], joints: int) -> Floats |
             if not isinstance(values, list) or len(values) != joints:
                 raise ValueError(f"{name} is not a list of {joints} numbers")
             known = [v is not None for v in values]
-            line[known] = finite([v for v in values if v is not None])
+            line[known] = _numbers([v for v in values if v is not None])
     return None if np.isnan(array).all() else array

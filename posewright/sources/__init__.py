@@ -41,6 +41,7 @@ from posewright.sources.address import PLAYLISTS, is_address, is_stream
 from posewright.sources.arrays import Color, memory_loads
 from posewright.sources.base import Frames, Kind, Source, check_rate
 from posewright.sources.content import as_file, content_load, open_content
+from posewright.sources.foreign import foreign_format
 from posewright.sources.images import (
     file_load,
     folder_loads,
@@ -201,6 +202,8 @@ def _file_loads(
         raise SourceError(f"{name} is a device or pipe, not a file; cameras are named camera:0")
     if not head:
         raise SourceError(f"{name} is empty (0 bytes); download or copy it again")
+    if told := foreign_format(head):
+        raise SourceError(f"cannot open {name}: {told}")
     return None
 
 

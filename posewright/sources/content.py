@@ -11,6 +11,7 @@ from posewright.errors import SourceError, UsageError
 from posewright.people import Frame
 from posewright.sources.base import Frames
 from posewright.sources.depth import Depths
+from posewright.sources.foreign import HEAD, foreign_format
 from posewright.sources.guard import BadPicture, decode, picture_format
 from posewright.sources.inside import raw_format
 from posewright.sources.loads import Load, pictures
@@ -44,12 +45,14 @@ def open_content(file: IO[bytes], max_pixels: int, fps: float | None) -> Frames:
 
     The file stays open: it belongs to the caller.
     """
-    name, head = _name(file), file.read(16)
+    name, head = _name(file), file.read(HEAD)
     file.seek(0)
     if not head:
         raise SourceError(f"{name} is empty (0 bytes); pass the content of an image or a video")
     if picture_format(head) or raw_format(head):
         return pictures(name, [content_load(file, max_pixels)], 1, ExitStack(), fps=fps)
+    if told := foreign_format(head):
+        raise SourceError(f"cannot open {name}: {told}")
     from posewright.sources.decoding import open_container
     from posewright.sources.video import video
 

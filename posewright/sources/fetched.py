@@ -51,13 +51,13 @@ def open_picture(
         return None
     if found is None:
         return None
-    data, missing = found
+    data, broken = found
     sequence = re.split(r"[?#]", name)[0].rpartition("/")[0]
 
     def read(depths: Depths) -> Frame:
         try:
-            if missing:
-                raise BadPicture(f"the connection ended {missing} bytes too early; try again")
+            if broken:
+                raise BadPicture(broken)
             image, more = decode(io.BytesIO(data), max_pixels, sequence, depths)
         except BadPicture as error:
             return Frame.failed(name, str(error), sequence=sequence)
@@ -68,8 +68,8 @@ def open_picture(
 
 def _body(
     response: HTTPResponse, name: str, suffix: str, stopped: Callable[[], int]
-) -> tuple[bytes, int] | None:
-    """Return an image and how many bytes of it are missing; None for what is not one image."""
+) -> tuple[bytes, str] | None:
+    """Return an image, and one line where the transfer broke; None for what is not one image."""
     kind = response.headers.get_content_type()
     sure = kind.startswith("image/") or suffix in PICTURES
     if kind.startswith(("multipart/", "video/")) or (suffix in (".mjpg", ".mjpeg") and not sure):
@@ -78,7 +78,16 @@ def _body(
     length = response.length or 0  # 0 where the server does not say
     if sure and length > MOST_BYTES:
         raise SourceError(f"{name} has {length} bytes, more than the {MOST_BYTES} of an image")
-    while chunk := response.read1(_CHUNK):
+    broke = False
+    while not broke:
+        try:
+            chunk = response.read1(_CHUNK)
+        except TimeoutError:  # a server that is slow, as one of a film
+            raise
+        except (OSError, HTTPException):
+            chunk, broke = b"", True
+        if not chunk:
+            break
         data += chunk
         if len(data) >= 16 and not picture_format(bytes(data[:16])):
             return None
@@ -86,9 +95,11 @@ def _body(
             return None
         if not sure and _NEXT in data[-_CHUNK - 4 :]:
             return None
-    if not picture_format(bytes(data[:16])):
-        return None
-    return bytes(data), max(length - len(data), 0)
+    begun = picture_format(bytes(data[:16])) is not None
+    if (broke or len(data) < length) and (sure or begun):
+        of = f" of {length}" if length else ""
+        return bytes(data), f"the connection broke after {len(data)}{of} bytes; try again"
+    return (bytes(data), "") if begun else None
 
 
 def opener_of(url: str, pace: Pace) -> urllib.request.OpenerDirector:

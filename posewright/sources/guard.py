@@ -15,8 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from posewright.files.stderr import quiet
 from posewright.sources import inside, tiff
 from posewright.sources.depth import Depths, eight_bits
+from posewright.sources.foreign import HEAD, foreign_format
 from posewright.sources.orientation import orientation_of, turned, upright_size
 
 __all__ = ["BadPicture", "allowed", "decode", "picture_format", "picture_size", "shown_sizes"]
@@ -54,11 +56,13 @@ def picture_size(file: IO[bytes]) -> Size:
     because a whole one is decoded at a time.
     """
     file.seek(0)
-    head = file.read(16)
+    head = file.read(HEAD)
     name = picture_format(head)
     if name is None and (raw := inside.raw_format(head)):
         raise BadPicture(f"it is a raw photo ({raw}); convert it to JPEG or TIFF first")
     if name is None:
+        if told := foreign_format(head):
+            raise BadPicture(told)
         what = "it is empty" if not head else "its content is not JPEG, PNG, WebP, TIFF or BMP"
         raise BadPicture(f"{what}; convert or remove it")
     try:
@@ -145,7 +149,8 @@ def _pixels(name: str, data: bytes, sequence: str, depths: Depths) -> NDArray[np
     deep = values.bits > 0 and not values.planes
     way = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH if deep else cv2.IMREAD_COLOR_RGB
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), way | cv2.IMREAD_IGNORE_ORIENTATION)
+        with quiet():
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), way | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
         raise BadPicture(f"OpenCV cannot decode this {name}: {error.err}") from error
     if image is None:
@@ -164,6 +169,8 @@ def _pixels(name: str, data: bytes, sequence: str, depths: Depths) -> NDArray[np
                 f"its {values.bits}-bit planes use fewer bits, which OpenCV truncates; "
                 "save it with interleaved channels (PlanarConfiguration 1)"
             )
+    if reason := inside.cut_short(name, data, found):
+        raise BadPicture(reason)
     # OpenCV turns a TIFF whatever it is told; all others are turned here.
     return found if name == "TIFF" else turned(found, orientation_of(io.BytesIO(data), name))
 

@@ -5,13 +5,24 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from io import BytesIO
-from typing import IO
+from typing import IO, Any
+
+from numpy.typing import NDArray
 
 from posewright.sources import tiff
 from posewright.sources.depth import Values
-from posewright.sources.scans import MOST_SCANS, MOST_SEGMENTS, too_many_scans
+from posewright.sources.scans import MOST_SCANS, MOST_SEGMENTS, too_few_bits, too_many_scans
+from posewright.sources.verify import jpeg_damaged
 
-__all__ = ["HIGHEST_RATIO", "damage", "more", "not_the_picture", "raw_format", "values"]
+__all__ = [
+    "HIGHEST_RATIO",
+    "cut_short",
+    "damage",
+    "more",
+    "not_the_picture",
+    "raw_format",
+    "values",
+]
 
 _MAGIC = {
     b"FUJIFILMCCD-RAW": "RAF",
@@ -27,6 +38,8 @@ _PNG_SAMPLES = {2: 3, 4: 2, 6: 4}  # by the kind of its colours; 1 for others
 _TOO_SHORT = (
     "the {} has too little data for the pixels that it declares; download or copy the file again"
 )
+# Grey of libjpeg is 128, and darker where it is in each ink of CMYK; what is beside it blends in.
+_GREY_WITHIN, _DARKEST_GREY, _LIGHTEST_GREY = 8, 32, 224
 _ANIMATED = 0x02  # flag of a WebP's header
 
 
@@ -67,7 +80,23 @@ def _damaged_tiff(data: bytes) -> str:
     return tiff.damage(BytesIO(data))
 
 
-def _slow_jpeg(data: bytes) -> str:
+def cut_short(name: str, data: bytes, image: NDArray[Any]) -> str:
+    """Say in one line that a file holds fewer pixels than were decoded from it, or "".
+
+    Of a JPEG libjpeg fills what is not there with grey, and tells nobody but the terminal.  Where
+    the last pixels (H, W, 3) are grey, as in one good photo of hundreds, FFmpeg reads it again.
+    """
+    if name != "JPEG":
+        return ""
+    last = image[-1, -8:]
+    low, high = int(last.min()), int(last.max())
+    grey = high - low <= _GREY_WITHIN and _DARKEST_GREY < low and high < _LIGHTEST_GREY
+    return _TOO_SHORT.format("JPEG") if grey and jpeg_damaged(data) else ""
+
+
+def _damaged_jpeg(data: bytes) -> str:
+    if too_few_bits(data):
+        return _TOO_SHORT.format("JPEG")
     if not too_many_scans(data):
         return ""
     return f"the JPEG has more than {MOST_SCANS} scans or {MOST_SEGMENTS} segments; save it again"
@@ -87,8 +116,28 @@ def _short_bmp(data: bytes) -> str:
     form = "<HHxxH" if length == 12 else "<iixxHI"
     width, height, bits, *packing = struct.unpack_from(form, data, 18)
     plain = not packing or packing[0] in (0, 3)  # 3: with masks for the colours
-    short = abs(width * height) * bits // 8 > len(data)
-    return _TOO_SHORT.format("BMP") if plain and short else ""
+    runs = bool(packing) and packing[0] in (1, 2)
+    pixels = abs(width * height)
+    short = plain and pixels * bits // 8 > len(data)
+    # two bytes are at most 255 pixels of a run, or skip pixels, which a whole file may do
+    short |= runs and pixels * 2 > 255 * len(data) and not _runs_end(data, bits)
+    return _TOO_SHORT.format("BMP") if short else ""
+
+
+def _runs_end(data: bytes, bits: int) -> bool:
+    """Tell whether the runs of a BMP come to the mark of their end (of 4 or 8 bits a pixel)."""
+    (at,) = struct.unpack_from("<I", data, 10)
+    while at + 2 <= len(data):
+        count, value = data[at], data[at + 1]
+        at += 2
+        if count == 0 and value == 1:
+            return True
+        if count == 0 and value == 2:  # a move
+            at += 2
+        elif count == 0 and value > 2:  # so many pixels one by one, padded to two bytes
+            size = (value * bits + 7) // 8
+            at += size + size % 2
+    return False
 
 
 def more(name: str, data: bytes) -> str:
@@ -152,7 +201,7 @@ def _apng(data: bytes) -> int:
 
 
 _DAMAGE: dict[str, Callable[[bytes], str]] = {
-    "JPEG": _slow_jpeg,
+    "JPEG": _damaged_jpeg,
     "PNG": _short_png,
     "WebP": _cut_webp,
     "TIFF": _damaged_tiff,

@@ -18,12 +18,14 @@ from posewright.sources.decoding import open_container
 from posewright.sources.fetched import open_picture
 from posewright.sources.links import TIMEOUT, CameraLink, Link, NetworkLink
 from posewright.sources.live import live
+from posewright.sources.order import PICTURES
 from posewright.sources.video import video
 
 __all__ = ["open_camera", "open_url"]
 
 
 _NO_FILM = (av.error.InvalidDataError, av.error.ArgumentError)  # of FFmpeg, for a PNG or WebP
+_CUT = (av.error.OSError, av.error.ConnectionResetError)  # while it looked for one
 
 
 def open_camera(
@@ -65,7 +67,8 @@ def open_url(
     HTTP tells the bytes of a file, and of a file alone; a multipart stream has no end.
     """
     name = without_secrets(url)
-    if PurePosixPath(urlsplit(url).path).suffix.lower() in PLAYLISTS:
+    suffix = PurePosixPath(urlsplit(url).path).suffix.lower()
+    if suffix in PLAYLISTS:
         raise SourceError(
             f"{name} is a playlist, which posewright does not follow; name the stream itself"
         )
@@ -83,7 +86,9 @@ def open_url(
             url, name, protocols(url), max_pixels, (TIMEOUT, silence)
         )
     except SourceError as error:
-        if web and isinstance(error.__cause__, _NO_FILM) and (picture := fetch()) is not None:
+        cut = isinstance(error.__cause__, _CUT) and suffix in PICTURES
+        no_film = cut or isinstance(error.__cause__, _NO_FILM)
+        if web and no_film and (picture := fetch()) is not None:
             return picture
         raise
     if web and container.format.name == "mjpeg" and (picture := fetch()) is not None:

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import IO
 
 from posewright.sources.depth import Values
-from posewright.sources.scans import too_many_scans
+from posewright.sources.scans import too_few_bits, too_many_scans
 from posewright.sources.verify import jpeg_damaged, strip_damaged
 
 __all__ = ["Directory", "damage", "directories", "first", "more_pages", "not_the_picture", "values"]
@@ -279,7 +279,7 @@ def _first_wrong(page: Directory, compression: int) -> int | None:
             wrong = _inflates_less(part, line * rows)
         elif compression == _JPEG:
             whole = tables[:-2] + part[2:] if len(tables) > 4 else part
-            wrong = too_many_scans(whole) or jpeg_damaged(whole)
+            wrong = too_few_bits(whole) or too_many_scans(whole) or jpeg_damaged(whole)
         elif compression in _STRICT and _exact(page) and not _old_lzw(part):
             wrong = strip_damaged(part, compression, line, rows)
         else:

@@ -55,7 +55,22 @@ class _Picture:
 def open_video(path: str, max_pixels: int) -> Frames:
     """Open a video file; FFmpeg may read this file and nothing else.  SourceError says why not."""
     url = "file:" + os.path.abspath(path)  # or a name such as "concat:a" would be a command
-    return video(path, *open_container(url, path, "file", max_pixels))
+    container, stream = open_container(url, path, "file", max_pixels)
+    if container.format.name == "mjpeg" and not _is_film(path):
+        container.close()
+        raise SourceError(
+            f"cannot open {path}: it holds a JPEG behind other data and is not a video; "
+            "give the image itself"
+        )
+    return video(path, container, stream)
+
+
+def _is_film(path: str) -> bool:
+    """Tell a film of JPEGs by its begin, or by its name where that was cut off."""
+    if path.lower().endswith((".mjpg", ".mjpeg")):
+        return True
+    with open(path, "rb") as file:
+        return file.read(2) == b"\xff\xd8"
 
 
 def video(name: str, container: InputContainer, stream: VideoStream) -> Frames:

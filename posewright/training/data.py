@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,7 @@ def check_validation(held: Dataset) -> None:
             f"e.g. {first.image}: {first.load().message}; give their folder with "
             "val_images=..."
         )
-    there = [i for i, s in enumerate(held) if s.image.is_file()]
+    there = [i for i, s in enumerate(held) if os.path.isfile(s.image)]
     nobody = [People.empty(held.skeleton)] * len(held)
     measured = Measured.of(data_of(held), held, nobody, held.skeleton, "box*mean", there, False)
     name, value = main_metric(measured.scoring())

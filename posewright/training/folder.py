@@ -12,6 +12,7 @@ import numpy as np
 from posewright.datasets.base import Dataset
 from posewright.errors import ModelError, OutputError, UsageError
 from posewright.files.lock import FolderLock, Held
+from posewright.files.part import check_local
 from posewright.files.scratch import remove_abandoned
 from posewright.machine import environment
 from posewright.models import PoseModel
@@ -46,6 +47,7 @@ def take_folder(folder: Path) -> FolderLock:
 
     OutputError: it cannot be created, or its run is still active.
     """
+    check_local(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FolderLock(folder)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from posewright.errors import UsageError
 from posewright.losses.schedule import OKSLoss, ScheduledLoss
 from posewright.models import PoseModel
+from posewright.recipes.effects import without_effect
+from posewright.recipes.groups import STNSettings
 from posewright.recipes.recipe import Recipe
 
 __all__ = ["Stages"]
@@ -28,6 +30,8 @@ class Stages:
 
     def __init__(self, model: PoseModel, recipe: Recipe) -> None:
         self._recipe, self._loss = recipe, model.loss
+        if model.stn is None and recipe.stn != STNSettings():  # as of a file
+            raise without_effect("stn")
         given, defaults = recipe.settings(), Recipe().settings()
         for attribute, key, lacking in _SETTINGS:
             if hasattr(model.loss, attribute):

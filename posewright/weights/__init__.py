@@ -32,6 +32,7 @@ LAYOUTS = {
     "vitpose": "pose",
     "heatmap": "pose",
     "movenet": "pose",
+    "movenet-multipose": "pose",
     "yolov8-pose": "pose",
     "detrpose": "pose",
     "ecpose": "pose",
@@ -39,6 +40,7 @@ LAYOUTS = {
     "rtmdet": "boxes",
     "yolox": "boxes",
     "nanodet-plus": "boxes",
+    "yolov8": "boxes",
     "dfine": "boxes",
     "rfdetr": "boxes",
 }

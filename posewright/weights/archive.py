@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import lzma
+import struct
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -15,7 +18,17 @@ __all__ = ["Member"]
 _CHUNK = 1 << 20
 _MOST_MEMBERS = 1000
 _MOST_RATIO = 200  # bytes from one packed byte; weights are packed by less than 2
-_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    LookupError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +60,10 @@ class Member:
                     # no more comes than the size that was checked, and its CRC is compared
                     while block := packed.read(_CHUNK):
                         file.write(block)
-        except _UNREADABLE as error:
+        except (OSError, *_UNREADABLE) as error:
+            # of bzip2, and of a place in the file that cannot be; all others are the disk's
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+                raise
             said = str(error) or type(error).__name__
             raise ModelError(f"{shown}: the archive is damaged ({said}); not kept") from error
         return to

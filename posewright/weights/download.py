@@ -214,10 +214,9 @@ def _fetch(job: Job) -> None:
         enough = job.part.size - before >= job.pace.least
         failures = 0 if enough and not slow else failures + 1
         if failures >= job.attempts:
-            raise DownloadError(
-                f"{job.shown}: {reason}; {job.part.size} bytes are kept, and the next run resumes "
-                "there"
-            )
+            size = job.part.size
+            kept = f"{size} bytes are kept, and the next run resumes there" if size else "try again"
+            raise DownloadError(f"{job.shown}: {reason}; {kept}")
         time.sleep(job.pause * 2**failures if failures else 0)
 
 

@@ -19,15 +19,16 @@ import os
 import time
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from posewright.errors import OutputError, UsageError, counted
+from posewright.files.fields import text_of, typed
 from posewright.files.part import SYNC_EVERY, explain
 from posewright.files.values import BROKEN, dumps
 from posewright.people import Frame, People, Status
@@ -43,21 +44,23 @@ _LONGEST = 1 << 28  # bytes of a line
 
 @dataclass(frozen=True)
 class Provenance:
-    """What the results of a run depend on, by names that a user knows.
+    """What the results of a run depend on.
 
     run: inputs and settings; a run with others is another run.  machine: libraries and processor,
-    with which last digits may change.
+    with which last digits may change.  options: how a user gives the settings that are options.
     """
 
     run: dict[str, Any]
     machine: dict[str, Any]
+    options: Mapping[str, str] = field(default_factory=dict)
 
     def check(self, header: dict[str, Any], path: Path) -> list[str]:
         """Compare with the header of a journal; return a note for each difference of the machine.
 
         UsageError: the journal is of another run; it names the first difference.
         """
-        for name, was, now in _differences(header["run"], self.run):
+        for key, was, now in _differences(header["run"], self.run):
+            name = self.options.get(key, key)
             raise UsageError(
                 f"{path} is the journal of another run: {name} was {was} and is {now}; repeat the "
                 "options and inputs of that run with --resume, or start again with --overwrite"
@@ -154,7 +157,7 @@ class Journal:
         try:
             line = self._file.readline(_LONGEST)
             rows = _parsed(line)
-            found = [(_unpacked(row[8]), row[6], row[7]) for row in rows]
+            found = [(_unpacked(r[8]), typed(r[6], Status), text_of(r[7])) for r in rows]
         except (OSError, *BROKEN):
             found = []
         if found and [row[:6] for row in rows] == [_key(frame) for frame in frames]:
@@ -227,7 +230,8 @@ class Journal:
         try:
             with self.path.open("rb") as file:
                 header, results = (_parsed(file.readline(_LONGEST)) for _ in range(2))
-            usable = header["format"] == FORMAT and {"version", "run", "machine"} <= header.keys()
+            usable = header["format"] == FORMAT and "version" in header
+            usable = usable and all(isinstance(header[key], dict) for key in ("run", "machine"))
             if usable and header["version"] != VERSION:
                 raise OutputError(
                     f"{self.path} has version {str(header['version'])[:40]}, and this program goes "
@@ -265,10 +269,13 @@ class Journal:
 
 
 def _differences(was: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Return name and both values of what differs, "not given" in place of None."""
+    """Return name and both values of what differs, in words where they are None or flags."""
 
     def told(side: dict[str, Any], name: str) -> Any:
-        return "not given" if side.get(name) is None else side[name]
+        value = side.get(name)
+        if value is None or isinstance(value, bool):
+            return {None: "not given", True: "on", False: "off"}[value]
+        return value
 
     differing = [name for name in {**now, **was} if was.get(name) != now.get(name)]
     return [(name, told(was, name), told(now, name)) for name in differing]
@@ -283,7 +290,10 @@ def _parsed(line: bytes) -> Any:
     """Return the value of a line; ValueError where it is torn or damaged."""
     if line[:9] != b"%08x " % zlib.crc32(line[9:-1]) or line[-1:] != b"\n":
         raise ValueError  # torn or damaged
-    return json.loads(line[9:])
+    try:
+        return json.loads(line[9:])
+    except RecursionError:
+        raise ValueError from None
 
 
 def _key(frame: Frame) -> list[Any]:
@@ -297,7 +307,7 @@ def _packed(people: People) -> dict[str, Any]:
     def form(array: Any) -> list[Any]:
         return [array.dtype.str, array.shape, b64encode(array.tobytes()).decode("ascii")]
 
-    arrays = {field.name: getattr(people, field.name) for field in fields(people)}
+    arrays = {each.name: getattr(people, each.name) for each in fields(people)}
     return {name: a if a is None else form(a) for name, a in arrays.items()}
 
 

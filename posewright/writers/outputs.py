@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, field, replace
+from copy import deepcopy
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from signal import SIGINT
 from types import TracebackType
@@ -14,13 +15,14 @@ from typing import Any
 from posewright.errors import OutputError
 from posewright.files.leftovers import final_name, find, part_place, remove
 from posewright.files.lock import FolderLock, Held
-from posewright.files.part import explain
+from posewright.files.part import check_local, explain
 from posewright.results import Result
 from posewright.writers import FORMATS, Writer, WriterOptions, create_writer, formats
 from posewright.writers.journal import JOURNAL, Journal
 
 __all__ = ["Asked", "Outputs", "Summary"]
 
+_CAUSES = 5  # errors whose tracebacks are kept
 MAX_LISTED = 100
 
 
@@ -29,7 +31,8 @@ class Summary:
     """What a run did.
 
     bad: the first hundred inputs that could not be read, with the reason.  interrupted: the run was
-    asked to stop.  signal: the one that asked, 0 for none; any other way counts as Ctrl-C.
+    asked to stop.  signal: the one that asked, 0 for none; any other way counts as Ctrl-C.  causes:
+    what raised the first of these errors, for --debug; they are no part of `to_dict`.
     """
 
     frames: int = 0
@@ -43,6 +46,7 @@ class Summary:
     seconds: float = 0.0
     interrupted: bool = False
     signal: int = 0
+    causes: list[Exception] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def exit_code(self) -> int:
@@ -53,13 +57,24 @@ class Summary:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the form that `--json` prints."""
-        return {**asdict(self), "exit_code": self.exit_code}
+        known = {each.name: getattr(self, each.name) for each in fields(self)}
+        del known["causes"]
+        return {**deepcopy(known), "exit_code": self.exit_code}
 
-    def add_bad(self, name: str, message: str) -> None:
+    def add_bad(self, name: str, message: str, cause: Exception | None = None) -> None:
         """Note an input that could not be read."""
         self.bad_frames += 1
+        self.add_cause(cause)
         if len(self.bad) < MAX_LISTED:
             self.bad.append((name, message))
+
+    def add_cause(self, error: Exception | None) -> None:
+        """Keep an error that another one caused; of those that are raised on purpose all is said.
+
+        Its traceback holds what it passed, so that a few are kept.
+        """
+        if error is not None and error.__cause__ is not None and len(self.causes) < _CAUSES:
+            self.causes.append(error)
 
 
 @dataclass(frozen=True)
@@ -157,6 +172,7 @@ class Outputs:
             raise
 
     def _take_folder(self) -> None:
+        check_local(self.out)
         try:
             self.out.mkdir(parents=True, exist_ok=True)
             self._lock = FolderLock(self.out)
@@ -274,7 +290,10 @@ class Outputs:
 
     def _drop(self, writer: Writer, error: OSError) -> None:
         if not isinstance(error, OutputError):
-            error = explain(self.out, error)
+            told_error = explain(self.out, error)
+            told_error.__cause__ = error
+            error = told_error
+        self.summary.add_cause(error)
         told = [str(error), *getattr(writer, "errors", [])]
         self.summary.errors += list(dict.fromkeys(told))
         self.summary.notes += getattr(writer, "notes", [])

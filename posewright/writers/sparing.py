@@ -14,7 +14,7 @@ from posewright.sources.planning import picture_files, sequences
 from posewright.writers import VIDEOS, WriterOptions, film_suffix, formats
 from posewright.writers.names import Names, film_name
 
-__all__ = ["spare_films", "spare_inputs"]
+__all__ = ["films", "spare_films", "spare_inputs"]
 
 
 def spare_inputs(
@@ -33,7 +33,7 @@ def spare_inputs(
     if "images" in save and (out / "images").is_dir():
         read += [file for source in sources for file in picture_files(source)]
     if "video" in save and any(_inside(path, out, VIDEOS) for path in read):
-        results += [out / (name + suffix) for name in _films(sources) for suffix in VIDEOS]
+        results += [out / (name + suffix) for name in films(sources) for suffix in VIDEOS]
     read = [path for path in read if os.path.isfile(path)]
     there = {_identity(path) for path in results if path.exists()}
     for path in read:
@@ -63,11 +63,11 @@ def spare_films(out: Path, sources: Sequence[Any], options: WriterOptions) -> No
     """
     if out.is_dir():
         suffix = film_suffix(options.video_codecs[0])
-        for name in _films(sources):
+        for name in films(sources):
             reserve(out / (name + suffix), options.overwrite)
 
 
-def _films(sources: Sequence[Any]) -> list[str]:
+def films(sources: Sequence[Any]) -> list[str]:
     """Return the names that the videos of the sources will have, where all can be read."""
     names = Names()
     found = dict.fromkeys(each for source in gathered(sources) for each in sequences(source))

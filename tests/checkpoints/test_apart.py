@@ -172,3 +172,18 @@ def test_a_signal_ends_the_process_too(tmp_path: Path, capsys: pytest.CaptureFix
     waiter.join()
     assert code == 143 and started and "stopped by SIGTERM" in capsys.readouterr().err
     assert not set(started) & set(children.read_text().split()) and only(tmp_path, "a.pth")
+
+
+def test_the_process_does_not_import_torch(tmp_path: Path) -> None:
+    """Which takes seconds: it would be imported twice in each conversion."""
+    script = (
+        "import sys; from pathlib import Path; "
+        "from posewright.checkpoints.files import read_arrays; "
+        "import posewright.checkpoints.apart; found = read_arrays(Path('a.pth')); "
+        "assert 'torch' not in sys.modules and found['b'].dtype == 'float32', found"
+    )
+    state = {"a": torch.ones(3), "b": torch.tensor([1.5, -2, 3e38]).bfloat16()}
+    torch.save(state, tmp_path / "a.pth")
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+    found = read_apart(tmp_path / "a.pth", tmp_path / "out")
+    assert all(torch.equal(found[name], value.float()) for name, value in state.items())

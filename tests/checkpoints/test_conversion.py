@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -64,7 +65,7 @@ def test_wrapped_state_dicts(tmp_path: Path, model: PoseModel, how: str) -> None
 
 
 def test_a_dictionary_within_itself_ends() -> None:
-    loop: dict[str, Any] = {"w": torch.zeros(1)}
+    loop: dict[str, Any] = {"w": np.zeros(1)}
     loop["state_dict"] = loop
     assert list(tensors_of(loop)) == ["w"]
 
@@ -111,20 +112,71 @@ def test_the_embedded_network_keeps_its_codec(tmp_path: Path) -> None:
     assert (ours.info.licence, ours.info.origin) == (theirs.info.licence, theirs.info.origin)
 
 
-@pytest.mark.parametrize(("family", "most"), [("simcc", 8), ("hrnet", 4), ("mmpose_rtmpose", 5)])
-def test_a_wrong_file_makes_one_network_for_all_views_of_it(
-    family: str, most: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A family has up to 395 variants, each of which takes a third of a second to make."""
-    made: list[str] = []
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The variants that are built: up to 395, each of which takes a third of a second."""
+    names: list[str] = []
     real = fitting.built
 
     def counted(table: Foreign, name: str, own: dict[str, Any]) -> torch.nn.Module:
-        made.append(name)
+        names.append(name)
         return real(table, name, own)
 
     monkeypatch.setattr(fitting, "built", counted)
+    return names
+
+
+@pytest.mark.parametrize(("family", "most"), [("simcc", 8), ("hrnet", 4), ("mmpose_rtmpose", 5)])
+def test_a_wrong_file_makes_one_network_for_all_views_of_it(
+    family: str, most: int, made: list[str]
+) -> None:
     table = foreign(family)
     with pytest.raises(ModelError, match=f"no network of {family} matches"):
         fitting.fitting({"a.b": torch.zeros(3)}, table, list(table.variants), {})
     assert len(made) == most < len(table.variants)
+
+
+def wider(state: State, head: str) -> State:
+    return {k: v.new_zeros([n + 1 for n in v.shape]) if head in k else v for k, v in state.items()}
+
+
+HEADS: dict[str, Callable[[State], State]] = {
+    "missing": lambda s: {k: v for k, v in s.items() if "head" not in k and "final" not in k},
+    "another": lambda s: {f"x.{k}" if "final" in k or "head" in k else k: v for k, v in s.items()},
+    "wider": lambda s: wider(wider(s, "final"), "head"),
+    "other bins": lambda s: wider(s, "mlp_head"),
+    "one more": lambda s: {**s, "mlp_head_z.weight": torch.zeros(384, 288)},
+}
+
+
+@pytest.mark.parametrize("how", sorted(HEADS))
+@pytest.mark.parametrize(
+    ("network", "codec"),
+    [("hrnet_w32", "heatmap"), ("hrnet_w48", "simdr"), ("simcc_r152_upsample_free", "simdr")],
+)
+def test_wrong_heads_on_a_right_backbone_make_few_networks(
+    network: str, codec: str, how: str, made: list[str]
+) -> None:
+    if how == "other bins" and codec == "heatmap":
+        pytest.skip("a head of heatmaps has no bins")
+    with torch.device("meta"):
+        state = create(network, codec=codec).state_dict()
+    own = {key.removeprefix("backbone.").removeprefix("head."): v for key, v in state.items()}
+    table = foreign("simcc")
+    with pytest.raises(ModelError, match="no network of simcc matches"):
+        fitting.fitting(HEADS[how](own), table, list(table.variants), {})
+    assert len(made) <= 20 < len(table.variants)
+
+
+def test_every_variant_of_many_is_recognised(made: list[str]) -> None:
+    table = foreign("simcc")
+    for name in list(table.variants)[5::90]:
+        with torch.device("meta"):
+            model = table.variants[name]()
+        state = {
+            k.removeprefix("backbone.").removeprefix("head."): v
+            for k, v in model.state_dict().items()
+        }
+        made.clear()
+        _, fits = fitting.fitting(state, table, list(table.variants), {})
+        assert name in fits and len(made) <= 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ import pytest
 from posewright import __version__
 from posewright.cli import VERBS, build_parser, doctor, main, train
 from posewright.errors import OutputError, UsageError
+from tests.helpers.images import encoded
 from tests.helpers.runs import run
 
 SECRETS = "rtsp://admin:pa55word@cam.example/live?token=t0ken99"
@@ -291,3 +293,51 @@ def test_a_real_command(here: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert "embedded networks        ok" in text and stat.S_IMODE(path.stat().st_mode) & 0o400
     assert "SourceError: " in text and "posewright: " in section(text, "Last lines on stderr")
+
+
+def picture(here: Path) -> str:
+    (here / "in").mkdir()
+    (here / "in" / "a.jpg").write_bytes(encoded("JPEG"))
+    return str(here / "in" / "a.jpg")
+
+
+def failing(*_: object) -> None:
+    raise OSError(errno.EIO, "a fault of the disk")
+
+
+@pytest.mark.parametrize("debug", [[], ["--debug"]])
+def test_the_traceback_of_a_writer_that_failed_while_others_went_on(
+    debug: list[str],
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("posewright.files.part.PartFolder.add", failing)
+    source = picture(here)
+    assert run("predict", source, "-o", here / "out", "--save", "images,csv", *debug) == 4
+    told = capsys.readouterr().err
+    assert ("OSError: [Errno 5] a fault of the disk" in told) == bool(debug)
+    assert ("posewright/writers/outputs.py, line" in told) == bool(debug)
+    for report in here.glob("posewright-debug-*.txt"):
+        assert "a fault of the disk" in section(report.read_text("utf-8"), "Traceback")
+
+
+def test_the_traceback_of_a_source_that_failed_while_others_went_on(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "a.mp4").write_bytes(bytes(5000))
+    source = picture(here)
+    words = ["predict", "a.mp4", source, "-o", here / "out", "--save", "csv", "--debug"]
+    assert run(*words) == 3
+    told = capsys.readouterr().err
+    assert "posewright/sources/decoding.py, line" in told and "InvalidDataError" in told
+    assert run("predict", "gone.mp4", source, *words[3:], "--overwrite") == 3  # raised on purpose
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("count", [0, -3, 10**30])
+def test_a_number_of_frames_that_cannot_be_measured(
+    count: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("bench", "--count", count) == 2
+    assert f"count={count} frames to measure (--count)" in capsys.readouterr().err

@@ -78,7 +78,7 @@ def test_a_run_without_either_option_names_both(
     assert "--resume" in err and "--overwrite" in err and err.count("\n") == 1
     assert predict(tmp_path, folder, "--save", "jsonl", "--overwrite", "--resume") == 2
     assert predict(tmp_path, folder, "--save", "jsonl", "--resume", "--flip") == 2
-    assert "flip was False and is True" in capsys.readouterr().err
+    assert "--flip (flip=) was off and is on" in capsys.readouterr().err
     assert predict(tmp_path, folder, "--save", "jsonl", "--overwrite") == 0
     assert [path.name for path in tmp_path.iterdir()] == ["poses.jsonl"]
 

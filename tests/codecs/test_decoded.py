@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from posewright.codecs import codec_from_dict, codec_to_dict
-from posewright.codecs.decoded_points import DecodedPoints
+from posewright.codecs.decoded_points import DecodedPeople, DecodedPoints
 from posewright.codecs.grid_boxes import NanodetPlus, YoloxBoxes
-from posewright.codecs.listed import ListedPeople, YoloRows
+from posewright.codecs.listed import ListedPeople, YoloBoxes, YoloRows
 from posewright.codecs.queries import QueryBoxes, QueryPeople, ScoredBoxes, ScoredPeople
 from posewright.errors import ModelError, UsageError
 from posewright.skeletons import COCO17
@@ -46,6 +46,11 @@ def people_rows() -> np.ndarray:
     return np.concatenate([dets(), np.zeros((1, 3, 1), np.float32), draw(3, 51)], 2)
 
 
+def multipose() -> np.ndarray:
+    ends = boxes(3)[..., [1, 0, 3, 2]] / 64
+    return np.concatenate([draw(3, 51), ends, draw(3, 1, low=0.5)], 2)
+
+
 def yolox() -> np.ndarray:
     rows = draw(84, 85, low=-0.2, high=0.2)
     rows[0, [3, 20, 70], 4:6] = 0.9
@@ -60,6 +65,8 @@ EVERY: dict[str, tuple[Any, dict[str, Any]]] = {
     ),
     "yolo_rows": (YoloRows(SIZE), {"rows": anchors()}),
     "yolo_rows after NMS": (YoloRows(SIZE, "people"), {"rows": people_rows()}),
+    "yolo_boxes": (YoloBoxes(SIZE), {"rows": anchors()[:, :9]}),
+    "yolo_boxes after NMS": (YoloBoxes(SIZE, "people"), {"rows": people_rows()[..., :6]}),
     "query_boxes": (
         QueryBoxes(SIZE),
         {"logits": np.full((1, 3, 80), FAR, np.float32), "boxes": draw(3, 4)},
@@ -75,6 +82,7 @@ EVERY: dict[str, tuple[Any, dict[str, Any]]] = {
         },
     ),
     "yolox_boxes": (YoloxBoxes(SIZE), {"rows": yolox()}),
+    "decoded_people": (DecodedPeople(SIZE), {"rows": multipose()}),
     "decoded_points": (DecodedPoints(SIZE), {"points": draw(1, 17, 3)}),
 }
 every_codec = pytest.mark.parametrize("name", sorted(EVERY))
@@ -154,8 +162,9 @@ def test_other_grids_and_forms_are_refused() -> None:
         NanodetPlus(SIZE).decode({"rows": np.zeros((1, 84, 112), np.float32)})
     with pytest.raises(ModelError, match="NanoDet-Plus has no mirrored form"):
         NanodetPlus(SIZE).unflip({}, COCO17)
-    with pytest.raises(UsageError, match="known: anchors, people"):
-        YoloRows(SIZE, "rows")  # type: ignore[arg-type]
+    for kind in (YoloRows, YoloBoxes):
+        with pytest.raises(UsageError, match="known: anchors, people"):
+            kind(SIZE, "rows")
 
 
 def test_the_published_grids_of_nanodet_plus() -> None:

@@ -223,3 +223,44 @@ def test_a_name_of_several_lines_is_told_in_one(
     assert main(["data", "check", str(labels)]) == 3
     printed = "".join(capsys.readouterr())
     assert "all is well" in printed and "\nposewright: all" not in printed
+
+
+NO_NAMES = ["a" * 300 + ".png", "b" * 300 + "/a.png", "good.png/a.png"]
+
+
+def sets(folder: Path, name: str) -> dict[str, Path]:
+    """The same two people, the second in an image of `name`, as files of several kinds."""
+    shapes = [{"label": "nose", "shape_type": "point", "points": [[2, 2]], "group_id": 1}]
+    page = {"imageHeight": 30, "imageWidth": 40, "shapes": shapes, "version": "5"}
+    for place, image in (("1", "good.png"), ("2", name)):
+        written(folder / f"{place}.json", page | {"imagePath": image})
+    attributes = 'width="40" height="30"><points label="nose" points="2,2"/></image>'
+    cvat = "".join(
+        f'<image id="{i}" name="{n}" {attributes}' for i, n in ((0, "good.png"), (1, name))
+    )
+    (folder / "a.xml").write_text(f"<annotations>{cvat}</annotations>")
+    return {
+        "coco": written(folder.parent / "coco" / "a.json", coco("good.png", name)),
+        "labelme": folder,
+        "cvat": folder / "a.xml",
+    }
+
+
+@pytest.mark.parametrize("name", NO_NAMES, ids=["long", "long folder", "file as folder"])
+@pytest.mark.parametrize("form", ["coco", "labelme", "cvat"])
+def test_a_name_that_no_file_can_have_is_one_missing_image(
+    home: Path, form: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = sets(home, name)[form]
+    if form == "coco":
+        picture(labels.with_name("good.png"))
+    data = open_dataset(labels, form)
+    assert images_of(data) == [True, False]
+    assert main(["data", "check", str(labels), "--kind", form]) == 3
+    assert "1 x missing image" in capsys.readouterr().out
+    for to in ("coco", "yolo", "labelme", "cvat"):
+        out = tmp_path / "out" / to
+        words = ["data", "convert", str(labels), str(out), "--to", to, "--kind", form]
+        assert main([*words, "--ratio", "0"]) == 3
+        assert "cannot be read; its labels are kept without it" in capsys.readouterr().err
+        assert len([p for p in out.rglob("*.*") if header_size(p) != (0, 0)]) == 1

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .damage import damaged_bytes, damaged_json, damaged_lines, damaged_text, damaged_words
 from .headers import damaged_picture
+from .own import damaged_journal, damaged_table
 from .parts import damaged_archive, damaged_onnx, damaged_pickle, damaged_safetensors
 from .reading import SETS, opened
 
@@ -32,6 +33,8 @@ FORMS: dict[str, Callable[[random.Random, bytes], bytes]] = {
     "onnx": damaged_onnx,
     "pickle": damaged_pickle,
     "archive": damaged_archive,
+    "table": damaged_table,
+    "journal": damaged_journal,
 }
 
 
@@ -94,6 +97,17 @@ def _recipe(file: Path, out: Path) -> list[Words]:
     return [["train", file, "--show"]]
 
 
+def _layout(file: Path, out: Path) -> list[Words]:
+    named: dict[str, Words] = {
+        "simcc": ["-m", file, "--layout", "rtmpose", "--skeleton", "coco17", "-d", "whole-image"],
+        "rtmo": ["-m", file, "--layout", "rtmo", "--skeleton", "coco17"],
+        "dets": ["-d", file, "--layout", "rtmdet"],
+    }
+    saved = ["--save", "jsonl", "--progress", "none", "--runtime", "onnxruntime"]
+    image = file.parents[1] / "pictures" / "a.jpg"
+    return [["predict", image, *named[file.stem], "-o", out, *saved]]
+
+
 def _alone(reader: str, file: Path, out: Path) -> list[Words]:
     return [["(read)", reader, file]]
 
@@ -113,6 +127,8 @@ _LINES = {
     "pickles": ("pickle", _checkpoint),
     "zips": ("archive", _checkpoint),
     "recipes": ("text", _recipe),
+    "tables": ("table", _track),
+    "layouts": ("onnx", _layout),
 }
 # OpenVINO keeps what it knows of one graph for the next; no command line loads as many.
 _LOADS = 50
@@ -148,6 +164,11 @@ _READ = (
     ("mot", "mot", "text"),
     ("tracks", "posetrack", "json"),
     ("recipe", "recipes", "text"),
+    ("results", "tables", "table"),
+    ("journal", "journals", "journal"),
+    ("layout", "layouts", "onnx"),
+    ("receipt", "receipts", "json"),
+    ("member", "downloads", "archive"),
     *(
         (f"{use}-{kind}", kind, _SET_FORMS.get(kind, "json"))
         for kind in SETS

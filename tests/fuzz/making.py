@@ -21,6 +21,7 @@ from posewright.cli import main
 from posewright.cli.demo import CLIP
 
 from .making_networks import networks
+from .own import own
 
 __all__ = ["examples"]
 
@@ -50,7 +51,7 @@ def examples(folder: Path) -> dict[str, list[Path]]:
     found |= _sets(folder)
     found |= _published(folder)
     found |= _small(folder, found["pictures"])
-    return found | networks(folder)
+    return found | networks(folder) | own(folder)
 
 
 def _written(file: Path, content: str | bytes | Any) -> list[Path]:

@@ -192,6 +192,69 @@ def _recipe(file: Path) -> None:
     recipe.to_toml()
 
 
+def _journal(file: Path) -> None:
+    """Go on by the journal of a run of the example, as far as it goes."""
+    import numpy as np
+
+    from posewright.errors import OutputError, UsageError
+    from posewright.people import Frame
+    from posewright.writers.journal import Journal, Provenance
+
+    journal = Journal(file.parent, Provenance({"model": "a"}, {"the processor": "b"}), True)
+    try:
+        journal.settle(False)
+    except (OutputError, UsageError) as error:  # of a later version, of another run
+        raise SourceError(f"{file}: {error}") from error
+    journal.begin()
+    image = np.zeros((168, 96, 3), np.uint8)
+    walk = [Frame(image, index, name="a.mp4") for index in range(3)]
+    broken = Frame(image, 0, name="b.jpg", status="decode_error")
+    windows = (walk[:2], [broken, walk[2]])
+    known = [journal.known(window) is not None for window in windows]
+    journal.end(complete=False)
+    if not all(known):
+        raise SourceError(f"{file}: {' '.join(journal.notes)}")
+
+
+_LAYOUTS = {"simcc": "rtmpose", "dets": "rtmdet", "rtmo": "rtmo"}
+
+
+def _layout(file: Path) -> None:
+    """Open a network without metadata by the names that its user gives."""
+    import numpy as np
+
+    from posewright.runtimes import decoded, load_model
+
+    skeleton = "" if file.stem == "dets" else "coco17"
+    layout = _LAYOUTS[file.stem]
+    model = load_model(file, layout=layout, skeleton=skeleton, runtime="onnxruntime")
+    width, height = model.codec.input_size
+    if width * height <= _PIXELS:
+        decoded(model, model(np.zeros((1, height, width, 3), np.uint8)))
+
+
+def _receipt(file: Path) -> None:
+    from posewright.weights.receipt import compare, read_receipt
+
+    network = file.with_name(file.name.removesuffix(".receipt.json"))
+    if read_receipt(network) is None:
+        raise ModelError(f"{file}: no receipt")
+    compare(network)
+
+
+def _member(file: Path) -> None:
+    from posewright.weights.archive import Member
+
+    out = file.with_name("unpacked.onnx")
+    before = {path.name for path in file.parent.iterdir()}
+    try:
+        Member("net.onnx").unpack(file, out, 1 << 20, "https://example.org/net.zip")
+        assert out.stat().st_size <= 1 << 20
+    finally:
+        out.unlink(missing_ok=True)
+    assert {path.name for path in file.parent.iterdir()} == before
+
+
 SETS = (
     "coco",
     "labelme",
@@ -244,6 +307,10 @@ READERS: dict[str, Callable[[Path], None]] = {
     "mot": _mot,
     "tracks": _tracks,
     "recipe": _recipe,
+    "journal": _journal,
+    "layout": _layout,
+    "receipt": _receipt,
+    "member": _member,
     **{f"set-{kind}": _set_reader(kind, _dataset) for kind in SETS},
     **{f"check-{kind}": _set_reader(kind, _checked) for kind in SETS},
 }

@@ -16,6 +16,25 @@ from posewright.models.parts.resnet import ResNet
 from posewright.models.seresnet import SqueezeExcite
 from posewright.people import People
 
+# parameters of torchvision's ResNets without their classifiers
+RESNETS = {18: 11_176_512, 34: 21_284_672, 50: 23_508_032, 101: 42_500_160, 152: 58_143_808}
+
+
+def simple_pose(depth: int, head: str, gated: bool) -> int:
+    """Parameters of SimplePose: ResNet, upsampling, 17 maps, and a gate at the head of each layer.
+
+    A gate is two linear layers as wide as the map.
+    """
+    widths = (64, 128, 256, 512) if depth < 50 else (256, 512, 1024, 2048)
+    gates = sum(2 * (width + 1) * width for width in widths) if gated else 0
+    c = widths[-1] // 4  # after the first pixel shuffle
+    if head == "dconv":
+        upsampling = 16 * 256 * (4 * c + 256 + 256) + 3 * 512 + 17 * 257
+    else:
+        upsampling = 2 * c * (9 * c + 2) + c * (9 * c // 2 + 2) + 17 * (9 * c // 4 + 1)
+    return RESNETS[depth] + upsampling + gates
+
+
 # parameters that the original networks of AlphaPose and simple_pose have
 SIZES = {
     "alphapose": {
@@ -30,8 +49,15 @@ SIZES = {
         "halpe26_fastpose_r50": 40_588_122,
         "halpe136_fastpose_r50_regression": 42_052_296,
         "halpe_coco_wholebody_136_dcn_combined": 42_633_138,
+        "old_r101_320x256": 59_569_873 + 16 * (9 * 128 + 1),  # fastpose_r101's and 16 maps
     },
     "simple_pose": {
+        **{
+            f"{head}_r{depth}{gates}": simple_pose(depth, head, bool(gates))
+            for head in ("dconv", "duc")
+            for depth in RESNETS
+            for gates in ("", "_se")
+        },
         "duc_r50": 29_428_945,
         "duc_r50_se": 40_577_745,
         "dconv_r50": 33_999_697,
@@ -41,6 +67,7 @@ SIZES = {
 }
 NETWORKS = [
     "alphapose_hrnet_w32",
+    "alphapose_old_r101",
     "alphapose_simple_r50",
     "fastpose_duc_r50",
     "fastpose_r50",
@@ -67,6 +94,39 @@ def built(family: str, variant: str) -> nn.Module:
 def test_has_as_many_parameters_as_the_original(family: str, variant: str) -> None:
     model = built(family, variant)
     assert sum(p.numel() for p in model.parameters()) == SIZES[family][variant]
+
+
+def test_the_formula_gives_the_sizes_of_the_originals() -> None:
+    for variant, parameters in SIZES["simple_pose"].items():
+        head, depth, *gates = variant.split("_")
+        assert simple_pose(int(depth[1:]), head, bool(gates)) == parameters
+
+
+@pytest.mark.parametrize("head", ["dconv", "duc_se"])
+def test_simple_pose_runs_at_other_depths(head: str) -> None:
+    model = create(f"simple_pose_{head}", depth=18, input_size=(64, 96))
+    assert model.compute(torch.rand(1, 3, 96, 64))["heatmap"].shape == (1, 17, 24, 16)
+    with pytest.raises(UsageError, match="no ResNet-42; known: 18, 34, 50, 101, 152"):
+        create(f"simple_pose_{head}", depth=42)
+
+
+def test_old_alphapose_drops_the_maps_of_mpii() -> None:
+    """The weights have 33 maps; the first 17 leave the network, whatever the others are."""
+    model = create("alphapose_old_r101", input_size=(64, 96))
+    assert model.head.final_layer.out_channels == 33
+    x = torch.rand(1, 3, 96, 64, generator=torch.Generator().manual_seed(0))
+    before = model.compute(x)["heatmap"]
+    with torch.no_grad():
+        model.head.final_layer.bias[17:] += 1
+    assert torch.equal(model.compute(x)["heatmap"], before)
+    with torch.no_grad():
+        model.head.final_layer.bias[:17] += 1
+    torch.testing.assert_close(model.compute(x)["heatmap"], before + 1)
+    for outputs in (20, 10**9):
+        with pytest.raises(UsageError, match=r"; 26 joints take 26 to 1000 maps"):
+            create("alphapose_old_r101", outputs=outputs, skeleton="halpe26")
+    with pytest.raises(UsageError, match="use a heatmap codec"):
+        create("alphapose_old_r101", codec="simcc")
 
 
 def test_every_variant_of_the_originals_is_tested() -> None:
@@ -175,7 +235,10 @@ def test_backbones_stand_alone() -> None:
     assert FastPoseDUC(ResNet(50)).eval()(x).shape == (1, 256, 16, 8)
 
 
-@pytest.mark.parametrize(("variant", "prefix"), [("hrnet_w32", ""), ("simplepose_r50", "preact.")])
+@pytest.mark.parametrize(
+    ("variant", "prefix"),
+    [("hrnet_w32", ""), ("simplepose_r50", "preact."), ("old_r101_320x256", "")],
+)
 def test_alphapose_has_the_names_of_the_authors(variant: str, prefix: str) -> None:
     model = built("alphapose", variant)
     state = {}

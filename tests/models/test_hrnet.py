@@ -10,7 +10,7 @@ from posewright.codecs import Heatmap
 from posewright.errors import ModelError, UsageError
 from posewright.models import create
 from posewright.models.lite_hrnet import shuffled
-from posewright.models.parts.layers import DropPath
+from posewright.models.parts.layers import ACTIVATIONS, DropPath
 
 COUNTS = {
     "hrnet_w32": 28_536_113,
@@ -40,6 +40,35 @@ def test_the_other_reading_of_lite_and_other_data_sets() -> None:
         # the paper states 0.7 and 1.3 million
         assert create("naive_lite_hrnet_18").parameters_count == 760_365
         assert create("naive_lite_hrnet_18", wide=True).parameters_count == 1_318_625
+
+
+WHOLE = {"fourth_stage": True, "fourth_branch": True, "input_size": (64, 64)}
+
+
+def test_the_third_reading_of_lite_differs_from_hrnet_in_its_activations_alone() -> None:
+    torch.manual_seed(0)
+    hrnet = create("hrnet_w32", input_size=(64, 64))
+    for module in hrnet.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.constant_(module.weight, 2.0)  # so that maps do not vanish with depth
+    x = torch.rand(1, 3, 64, 64)
+    found = {}
+    for activation in ACTIVATIONS:
+        lite = create("hrnet_w32_lite", activation=activation, **WHOLE)
+        lite.load_state_dict(hrnet.state_dict())  # of the same names and shapes
+        found[activation] = lite.compute(x)["heatmap"].detach()
+        kinds = {type(m) for m in lite.backbone.modules() if type(m) is torch.nn.ReLU}
+        assert bool(kinds) == (activation == "relu")
+    assert torch.equal(found["relu"], hrnet.compute(x)["heatmap"])
+    others = [found[name] for name in found]
+    assert not any(torch.equal(a, b) for i, a in enumerate(others) for b in others[:i])
+
+
+def test_lite_says_what_its_options_take() -> None:
+    with pytest.raises(UsageError, match=r"did you mean 'silu'.*known: relu, leaky_relu"):
+        create("hrnet_w32_lite", activation="silo")
+    with pytest.raises(UsageError, match="add fourth_stage=True"):
+        create("hrnet_w48_lite", fourth_branch=True)
 
 
 # family, configuration of the original, parameters

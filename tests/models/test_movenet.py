@@ -142,7 +142,8 @@ def test_graphs_of_tensorflow_js_are_read(name: str, tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(data)
     manifest = [{"paths": ["a.bin"], "weights": entries}]
     (tmp_path / "model.json").write_text(json.dumps({"weightsManifest": manifest}))
-    state = convert(read_tfjs(tmp_path / "model.json"), foreign("movenet"), other)
+    read = {k: torch.from_numpy(v) for k, v in read_tfjs(tmp_path / "model.json").items()}
+    state = convert(read, foreign("movenet"), other)
     for key, value in model.state_dict().items():
         assert torch.equal(state[key], value.half().float()), key
 

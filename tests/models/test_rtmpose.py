@@ -23,6 +23,23 @@ def test_parameters_are_as_many_as_mmposes(name: str, count: int) -> None:
         assert create(f"rtmpose_{name}").parameters_count == count
 
 
+def test_x_is_that_of_mmposes_configuration() -> None:
+    """rtmpose-x_8xb256-700e_body8-halpe26-384x288: the numbers that the count does not show."""
+    with torch.device("meta"):
+        model = create("rtmpose_x")
+    assert model.codec == SimCC((288, 384), sigma=(6.0, 6.93)) and model.skeleton.name == "halpe26"
+    assert [len(getattr(model.backbone, f"stage{i}")[-1].blocks) for i in (1, 2, 3, 4)] == [
+        4,
+        8,
+        8,
+        4,
+    ]
+    assert [b.shortcut for b in model.backbone.stage4[-1].blocks] == [False] * 4
+    assert model.head.final_layer.in_channels == 1280
+    assert model.head.final_layer.kernel_size == (7, 7)
+    assert {m.eps for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)} == {1e-5}
+
+
 @pytest.mark.parametrize(
     ("skeleton", "joints"), [("coco17", 17), ("halpe26", 26), ("coco133", 133)]
 )

@@ -11,7 +11,7 @@ from torch import Tensor
 from posewright.checkpoints import foreign
 from posewright.errors import UsageError
 from posewright.models import create
-from posewright.models.tokenpose import sine_positions
+from posewright.models.tokenpose import Block, sine_positions
 
 ORIGINAL = "coco/tokenpose/tokenpose_"
 
@@ -36,6 +36,17 @@ def test_published_sizes(variant: str, parameters: int) -> None:
     with torch.device("meta"):
         model = foreign("tokenpose").variants[variant]()
     assert model.parameters_count == parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "heads"),
+    [("t", 16), ("s_v1", 8), ("s_v2", 8), ("b", 8), ("l_d6", 8), ("l_d24", 12)],
+)
+def test_heads(name: str, heads: int) -> None:
+    """No tensor's shape shows them."""
+    with torch.device("meta"):
+        model = create(f"tokenpose_{name}")
+    assert {m.heads for m in model.modules() if isinstance(m, Block)} == {heads}
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ PUBLISHED = {
     "simple_baseline_r50": {"optimizer": "adam", "lr": 1e-3, "epochs": 140, "batch": 128},
     "hrnet_w32": {"lr": 1e-3, "epochs": 210, "milestones": (170, 200), "weight_decay": 0.0},
     "fastpose_r50": {"epochs": 200, "milestones": (90, 120, 160, 190), "restart": 140},
+    "alphapose_old_r101": {"optimizer": "rmsprop", "lr": 2.5e-4, "epochs": 200},
     "fastpose_r50_dcn": {"epochs": 270, "restart": 210},
     "fastpose_r50_dcn_combined": {"epochs": 320, "restart": 230},
     "fastpose_r50_mindspore": {"epochs": 270, "milestones": (170, 200)},
@@ -318,8 +319,10 @@ def test_earlier_names_may_stand_beside_their_group() -> None:
     ],
 )
 def test_overrides_take_earlier_names(earlier: str, now: str) -> None:
-    assert Recipe().with_overrides([earlier]) == Recipe().with_overrides([now]) != Recipe()
-    long = recipe_for("rtmo_s")  # where a given epoch does not move with the number of epochs
+    plain = Recipe(options={"stn": True})
+    assert plain.with_overrides([earlier]) == plain.with_overrides([now]) != plain
+    # where a given epoch does not move with the number of epochs
+    long = replace(recipe_for("rtmo_s"), options={"stn": True})
     assert long.with_overrides(["epochs=60", earlier]) == long.with_overrides(["epochs=60", now])
 
 
@@ -420,3 +423,39 @@ def test_a_key_of_many_parts_is_refused_at_once(tmp_path: Path, text: str) -> No
     (tmp_path / "r.toml").write_text(text.format(".".join(["a"] * 2000)))
     with pytest.raises(SourceError, match="more than 500 dots"):
         Recipe.read(tmp_path / "r.toml")
+
+
+@pytest.mark.parametrize(
+    ("model", "words", "needed"),
+    [
+        ("hrnet_w32", ["stn.loss_weight=5"], r"--stn \(options\.stn=true\)"),
+        ("hrnet_w32", ["stn.loss_weight=1"], r"--stn"),
+        ("hrnet_w32", ["stn.labels=boxes", "options.stn=false"], r"--stn"),
+        ("hrnet_w32", ["options.stn=true", "stn.labels=boxes", "stn.loss_weight=0"], "loss_weight"),
+        ("hrnet_w32", ["augment.pgpg_from=3"], r"augment\.pgpg=alphapose"),
+        ("hrnet_w32", ["augment.half_body=0", "augment.half_body_joints=3"], "half_body above 0"),
+        ("hrnet_w32", ["schedule=cosine", "gamma=0.5"], "schedule=step"),
+        ("hrnet_w32", ["cosine_from=3"], "schedule=cosine"),
+        ("hrnet_w32", ["momentum=0.5"], "optimizer=sgd"),
+        ("rtmpose_t", ["milestones=[1,2]"], "schedule=step"),
+        ("hrnet_w32", ["warmup=0", "warmup_factor=0.1"], "warmup above 0"),
+    ],
+)
+def test_a_setting_of_a_method_that_is_off_is_refused(
+    model: str, words: list[str], needed: str
+) -> None:
+    with pytest.raises(UsageError, match=rf"has no effect without .*{needed}.*; add that, or"):
+        recipe_for(model).with_overrides(words)
+
+
+def test_a_method_that_is_switched_on_or_off_takes_its_settings_along() -> None:
+    plain = recipe_for("hrnet_w32")
+    for words in (
+        ["stn.loss_weight=5", "options.stn=light"],
+        ["options.stn=light", "stn.labels=boxes"],
+        ["augment.pgpg_from=3", "augment.pgpg=alphapose"],
+        ["cosine_from=3", "schedule=cosine"],
+        ["schedule=constant"],  # the milestones of the published recipe do no harm
+    ):
+        plain.with_overrides(words)
+    recipe_for("fastpose_duc_r50").with_overrides(["augment.pgpg="])

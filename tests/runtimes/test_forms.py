@@ -114,6 +114,15 @@ def yolo_anchors() -> np.ndarray:
     return array
 
 
+def yolo_classes() -> np.ndarray:
+    """Of seven classes: two boxes of one person, and a box of another class."""
+    array = np.zeros((1, 11, 84), np.float32)
+    array[0, :5, 30] = [20, 30, 20, 20, 0.9]
+    array[0, :5, 31] = [20.5, 30, 20, 20, 0.8]
+    array[0, :6, 50] = [50, 30, 20, 20, 0.1, 0.95]
+    return array
+
+
 def centred(points: Any) -> Any:
     """View px from the outer edge -> image px, 8 px of margin above."""
     return (np.asarray(points, np.float64) - np.resize([0, 8], np.shape(points)[-1])) * 2 - 0.5
@@ -141,6 +150,7 @@ def heat() -> np.ndarray:
 SIMCC_17 = [(2 + k, 3 + 2 * k) for k in range(17)]
 YOLOX_CELL = 3 * 8 + 2  # stride 8, column 2, row 3
 MOVENET = np.concatenate([POINTS[:, :1, :, ::-1], np.full((1, 1, 17, 1), 0.9, np.float32)], 3)
+MULTIPOSE = [*MOVENET[0, 0].ravel(), 0.3, 0.25, 0.7, 0.5, 0.9]
 CASES = {
     "rtmpose": Case(vectors(17), ("RGB", *RGB), joints=in_crop(SIMCC_17)),
     "rtmw3d": Case(vectors(133, True), ("RGB", *RGB), joints=in_crop(SIMCC_17)),
@@ -204,6 +214,25 @@ CASES = {
         boxes=centred([10, 20, 30, 40]),
         joints=centred(64 * POINTS[0, 0]),
         options={"name": "images"},
+    ),
+    "yolov8": Case(
+        {"output0": yolo_classes()},
+        ("RGB", *SHARES),
+        boxes=centred([10, 20, 30, 40]),
+        options={"name": "images"},
+    ),
+    "yolov8 after NMS": Case(
+        {"output0": rows_of(30, 6, r0=[10, 20, 30, 40, 0.9, 0], r1=[1, 2, 3, 4, 0.9, 1])},
+        ("RGB", *SHARES),
+        boxes=centred([10, 20, 30, 40]),
+        options={"name": "images"},
+    ),
+    "movenet-multipose": Case(
+        {"output_0": rows_of(6, 56, r0=MULTIPOSE, r1=[*MULTIPOSE[:-1], 0.1])},
+        ("RGB", *BYTES),
+        boxes=centred(64 * np.array([0.25, 0.3, 0.5, 0.7])) + 1,  # joints and boxes are of pixels
+        joints=centred(64 * POINTS[0, 0]) + 1,
+        options={"view": (1, 64, 64, 3), "dtype": "int32"},
     ),
     "movenet": Case(
         {"output_0": MOVENET},
@@ -401,7 +430,9 @@ def test_a_graph_of_open_batch_may_answer_for_one_view(tmp_path: Path, runtime: 
     assert first.max() < second.min()
 
 
-@pytest.mark.parametrize("name", ["rtmo", "movenet", "dfine", "yolov8-pose", "rtmdet"])
+@pytest.mark.parametrize(
+    "name", ["rtmo", "movenet", "movenet-multipose", "dfine", "yolov8-pose", "yolov8", "rtmdet"]
+)
 def test_coordinates_are_not_rounded_to_bf16(tmp_path: Path, name: str) -> None:
     model = load_model(CASES[name].write(tmp_path), runtime="openvino")
     assert model.runtime.endswith("fp32")
@@ -421,6 +452,12 @@ OPEN: dict[str, Callable[[Path], Path]] = {
     "movenet_thunder": lambda path: network(
         path, CASES["movenet"].outputs, (1, "h", "w", 3), dtype="int32"
     ),
+    "multipose": lambda path: network(
+        path, CASES["movenet-multipose"].outputs, (1, "h", "w", 3), dtype="int32"
+    ),
+    "yolov8n_64x64": lambda path: network(
+        path, CASES["yolov8"].outputs, ("b", 3, "h", "w"), "images", axes={"output0": "bcn"}
+    ),
     "yolo11n-pose_64x64": lambda path: network(
         path, CASES["yolov8-pose"].outputs, ("b", 3, "h", "w"), "images", axes={"output0": "bcn"}
     ),
@@ -434,6 +471,8 @@ OPEN: dict[str, Callable[[Path], Path]] = {
         ("dfine_s", 640),
         ("rfdetr_medium", 576),
         ("movenet_thunder", 256),
+        ("multipose", 256),
+        ("yolov8n_64x64", 64),
         ("yolo11n-pose_64x64", 64),
     ],
 )
@@ -461,7 +500,7 @@ def test_lengths_that_no_form_has_are_refused(tmp_path: Path) -> None:
     """One cell too many, boxes of three numbers, vectors of another length ..."""
     wrong = {
         "cells": {"output": rows_of(83, 7)},
-        "channels": {"output0": np.zeros((1, 55, 84), np.float32)},
+        "channels": {"output0": np.zeros((1, 4, 84), np.float32)},
         "maps": {"output_0": np.zeros((1, 17, 15, 16), np.float32)},
         "boxes": {"dets": np.zeros((1, 6, 3), np.float32), "labels": logits(91, 1)},
         "points": {"dets": PERSON[None], "keypoints": np.zeros((1, 3, 17, 4), np.float32)},

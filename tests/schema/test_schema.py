@@ -315,3 +315,29 @@ def test_bytes_and_open_files_are_sources(people_jpg: Path, form: Any) -> None:
     assert isinstance(expected, Result) and isinstance(found, Result) and len(found) == 3
     np.testing.assert_array_equal(found.keypoints, expected.keypoints)
     assert found.source == (str(people_jpg) if form == "file" else "bytes")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("id", "4"),
+        ("id", "left"),
+        ("id", 4.0),
+        ("id", True),
+        ("id", None),
+        ("id", -2),
+        ("id", 1 << 63),
+        ("box", ["1", "2", "3", "4"]),
+        ("box_score", "0.5"),
+        ("box_score", True),
+        ("keypoints", [["1", 2, 0.5], [3, 4, 1]]),
+        ("visibility", ["0.5", None]),
+    ],
+)
+def test_a_value_of_another_type_is_refused(name: str, value: Any, tmp_path: Path) -> None:
+    """As the schema does: what it calls a number is none as a text."""
+    row = {**ROW, "people": [PERSON, {**PERSON, name: value}]}
+    with pytest.raises(SourceError, match="is not the result of a frame"):
+        Result.from_dict({**row, "header": HEADER})
+    with pytest.raises(SourceError):
+        list(read_results(put(tmp_path / "poses.jsonl", HEADER, row)))

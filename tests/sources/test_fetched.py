@@ -6,11 +6,13 @@ import base64
 import http.server
 import io
 import json
+import re
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.error import URLError
 
@@ -65,6 +67,34 @@ def answering(answers: dict[str, Answer]) -> Iterator[tuple[str, list[str]]]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def breaking(sent: bytes, stated: int, how: str) -> Iterator[str]:
+    """Serve an image of which some bytes are sent before the connection ends."""
+    line = socket.create_server(("127.0.0.1", 0))
+
+    def run() -> None:
+        while True:
+            peer, _ = line.accept()
+            with peer, suppress(OSError):
+                if not peer.recv(4000):  # of the test itself
+                    return
+                chunks = how == "chunks"
+                size = "Transfer-Encoding: chunked" if chunks else f"Content-Length: {stated}"
+                begin = b"%x\r\n" % stated if chunks else b""
+                peer.sendall(f"HTTP/1.1 200 OK\r\n{size}\r\n\r\n".encode() + begin + sent)
+                if how == "reset":
+                    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{line.getsockname()[1]}"
+    finally:
+        socket.create_connection(line.getsockname()).close()
+        thread.join()
+        line.close()
 
 
 def picture(suffix: str, kind: str = "", length: bool = True) -> Answer:
@@ -171,7 +201,24 @@ def test_a_picture_that_is_cut_off_says_so() -> None:
     with answering({"/a.png": (code, headers, body[:-9])}) as (base, _):
         start = time.monotonic()
         [frame] = open_source(f"{base}/a.png", retry_s=0)
-    assert "9 bytes too early" in frame.message and time.monotonic() - start < 60
+    told = f"the connection broke after {len(body) - 9} of {len(body)} bytes; try again"
+    assert frame.message == told and time.monotonic() - start < 60
+
+
+@pytest.mark.parametrize("how", ["close", "reset", "chunks"])
+@pytest.mark.parametrize("form", [".jpg", ".png", ".webp"])
+@pytest.mark.parametrize("share", [0, 0.01, 0.6])
+def test_a_connection_that_breaks_is_told_with_its_bytes(form: str, how: str, share: float) -> None:
+    body = cv2.imencode(form, np.random.default_rng(1).integers(0, 255, (90, 90, 3), np.uint8))
+    data = body[1].tobytes()
+    sent = data[: int(len(data) * share)]
+    with breaking(sent, len(data), how) as base:
+        [frame] = open_source(f"{base}/a{form}?{HOSTILE}", retry_s=0)
+    of = "" if how == "chunks" else f" of {len(data)}"
+    assert frame.status == "decode_error" and "hunter" not in frame.name
+    # a reset may overtake what was sent
+    count = r"\d+" if how == "reset" else str(len(sent))
+    assert re.fullmatch(f"the connection broke after {count}{of} bytes; try again", frame.message)
 
 
 @pytest.mark.parametrize("headers", [True, False])

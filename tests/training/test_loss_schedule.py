@@ -11,7 +11,9 @@ import torch
 from posewright.errors import UsageError
 from posewright.losses.yolox import RTMOLoss
 from posewright.models import PoseModel, create
+from posewright.recipes.groups import STNSettings
 from posewright.recipes.lookup import recipe_for
+from posewright.recipes.recipe import Recipe
 from posewright.training.loss_schedule import Stages
 
 
@@ -66,3 +68,8 @@ def test_new_weights_get_a_hint() -> None:
     assert "oks_loss.width=4" in stages(yolo).hint
     assert stages(yolo, {"weights": "coco.safetensors"}).hint == ""
     assert stages(yolo, {"oks_loss.width": 4}).hint == ""
+
+
+def test_a_recipe_of_a_transformer_that_is_not_there_is_refused() -> None:
+    with pytest.raises(UsageError, match="stn has no effect without --stn"):
+        Stages(create("rtmpose_t"), Recipe(stn=STNSettings(loss_weight=5)))

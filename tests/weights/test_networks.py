@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -323,3 +325,20 @@ def test_the_bar_is_for_terminals(
     assert capsys.readouterr().err.endswith("10 of 10 MB\n")
     progress(5_000_000, 0)
     assert capsys.readouterr().err == "\r5 MB"
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_that_is_damaged_anywhere_is_a_model_error(method: int, tmp_path: Path) -> None:
+    """Also where the place of a member would lie before the file's begin, or its data are none."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", method) as archive:
+        archive.writestr("sdk/net.onnx", bytes(range(256)) * 40)
+    data, path = made.getvalue(), tmp_path / "a.zip"
+    refused = 0
+    for at in range(len(data)):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :])
+        try:
+            Member("net.onnx").unpack(path, tmp_path / "net.onnx", 1 << 20, "a.zip")
+        except ModelError as error:
+            refused += "; not kept" in str(error)
+    assert refused > len(data) // 2

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import random
+import zlib
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
 from posewright.people import Frame, People
 from posewright.writers.journal import JOURNAL, Journal, Provenance
@@ -115,3 +119,40 @@ def test_a_finished_journal_is_removed_and_an_empty_one_too(tmp_path: Path) -> N
     assert (tmp_path / JOURNAL).exists()
     opened(tmp_path, resume=True).end(complete=True)
     assert not (tmp_path / JOURNAL).exists()
+
+
+def line(text: bytes) -> bytes:
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+HEADER = b'{"format": "posewright-journal", "version": 1, "run": %s, "machine": %s}'
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        HEADER % (b"[]", b"{}"),
+        HEADER % (b'{"model": "a"}', b"null"),
+        HEADER % (b'"model"', b"{}"),
+        b"[" * 100_000 + b"]" * 100_000,
+        b"[1]",
+    ],
+)
+def test_a_header_that_is_none_starts_the_run_again(tmp_path: Path, header: bytes) -> None:
+    (tmp_path / JOURNAL).write_bytes(line(header) + line(b'{"results": "own"}'))
+    journal = opened(tmp_path, resume=True)
+    assert not journal.goes_on and "starts from its beginning" in journal.notes[0]
+    journal.end(complete=False)
+
+
+@pytest.mark.parametrize("place", [(6, "fine"), (6, 3), (7, ["x"]), (8, []), (8, {"boxes": 1})])
+def test_a_record_of_other_values_does_not_count(tmp_path: Path, place: tuple[int, Any]) -> None:
+    record(tmp_path, [people(2), people(1)])
+    lines = (tmp_path / JOURNAL).read_bytes().splitlines(keepends=True)
+    [row] = json.loads(lines[2][9:])
+    row[place[0]] = place[1]
+    lines[2] = line(json.dumps([row]).encode())
+    (tmp_path / JOURNAL).write_bytes(b"".join(lines))
+    journal = opened(tmp_path, resume=True)
+    assert journal.goes_on and journal.known([frame(0)]) is None and not journal.behind
+    journal.end(complete=False)

@@ -52,6 +52,7 @@ ALPHAPOSE = Foreign(
         "halpe_coco_wholebody_136_dcn_combined": partial(create, "fastpose_r50_dcn_combined"),
         "hrnet_w32": partial(create, "alphapose_hrnet_w32"),
         "simplepose_r50": partial(create, "alphapose_simple_r50"),
+        "old_r101_320x256": partial(create, "alphapose_old_r101"),
     },
 )
 

@@ -12,6 +12,11 @@ __all__ = ["SIMPLE_POSE"]
 
 _HEAD = ("deconv_layers.", "duc_layers.", "final_layer.")
 
+_DEPTHS: dict[int, dict[str, int]] = {
+    50: {},
+    **{depth: {"depth": depth} for depth in (18, 34, 101, 152)},
+}
+
 
 def _named(state: State) -> State:
     """Return `state` with linear gates and, under pixel shuffles, the names of FastPose."""
@@ -34,9 +39,9 @@ SIMPLE_POSE = Foreign(
         (r"duc_layers\.(\d)\.(.*)", r"backbone.duc\1.\2"),
     ),
     variants={
-        "dconv_r50": partial(create, "simple_pose_dconv"),
-        "dconv_r50_se": partial(create, "simple_pose_dconv_se"),
-        "duc_r50": partial(create, "simple_pose_duc"),
-        "duc_r50_se": partial(create, "simple_pose_duc_se"),
+        f"{head}_r{depth}{gates}": partial(create, f"simple_pose_{head}{gates}", **options)
+        for head in ("dconv", "duc")
+        for gates in ("", "_se")
+        for depth, options in _DEPTHS.items()
     },
 )

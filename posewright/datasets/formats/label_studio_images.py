@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -62,7 +63,7 @@ def finder(
 
     def found(name: str) -> Path:
         place = find(name)
-        other = own(plain[name]) if name in plain and not place.is_file() else place
-        return other if other.is_file() else place
+        other = own(plain[name]) if name in plain and not os.path.isfile(place) else place
+        return other if os.path.isfile(other) else place
 
     return found

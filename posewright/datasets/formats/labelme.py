@@ -6,6 +6,7 @@ occluded or hidden, or its description is 1, occluded or hidden; a joint without
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from itertools import islice
 from pathlib import Path
@@ -62,7 +63,7 @@ def read_labelme(
     notes = Notes(folder)
     files = (
         [folder]
-        if folder.is_file()
+        if os.path.isfile(folder)
         else sorted(folder.rglob("*.json"), key=lambda p: natural(p.as_posix()))
     )
     pages = [(file, page) for file in files if (page := _page(file, notes)) is not None]
@@ -143,7 +144,7 @@ def _sample(
     notes: Notes,
 ) -> Sample:
     picture = _picture(file, page, images, home, notes)
-    if not picture.is_file():
+    if not os.path.isfile(picture):
         notes.add("image not found beside its json", picture.name)
     where = {joint: i for i, joint in enumerate(skeleton.joints)}
     points = np.zeros((len(people), len(skeleton), 3), np.float32)
@@ -188,7 +189,7 @@ def _picture(
     roots = [file.parent] if images is None else [images, file.parent]
     choices = [picture_below(r, n, images or home) for r in roots for n in (named, base)]
     choices += [file.with_suffix(s) for s in (".jpg", ".jpeg", ".png", ".bmp", ".JPG", ".PNG")]
-    found = next((c for c in choices if c is not None and on_disk(c).is_file()), None)
+    found = next((c for c in choices if c is not None and os.path.isfile(on_disk(c))), None)
     if found is None and None in choices:
         notes.add(OUTSIDE, named[:200])
     return on_disk(found or public_place(choices[0], roots[0], named))

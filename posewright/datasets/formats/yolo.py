@@ -6,6 +6,7 @@ class and visibility are shares of the image's width or height.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -191,7 +192,7 @@ def _labels(picture: Path, root: Path, images: Path | None) -> Path:
     if images is not None:
         choices.append(root / "labels" / beside.relative_to(images))
     found = map(on_disk, choices)
-    return next((choice for choice in found if choice.is_file()), choices[0])
+    return next((choice for choice in found if os.path.isfile(choice)), choices[0])
 
 
 def _text(file: Path, notes: Notes) -> str:

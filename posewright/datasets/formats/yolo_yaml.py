@@ -56,7 +56,7 @@ def layout_of(path: Path) -> YoloSet:
 
 def _described(path: Path) -> tuple[Path | None, dict[str, Any]]:
     """Return the file that describes the set, None without any, and what it says."""
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return path, _stated(path, load_yaml(path))
     found = sorted([*path.glob("*.yaml"), *path.glob("*.yml")])
     usual = [f for f in found if f.stem == "data"] or found
@@ -87,7 +87,7 @@ def _root(file: Path, info: dict[str, Any]) -> Path:
             f"path {str(stated)[:60]!r} in {file} is not a folder; give the name of a folder"
         )
     root = _first([file.parent], stated)
-    if root is None or not root.is_dir():
+    if root is None or not os.path.isdir(root):
         raise SourceError(
             f"path {stated!r} in {file} is not there; give the path of the data set relative to "
             f"the folder of {file.name}"
@@ -110,7 +110,7 @@ def _usual(root: Path) -> dict[str, tuple[str, ...]]:
     parts = {}
     for name, words in PARTS.items():
         places = [place for word in words for place in (f"images/{word}", f"{word}/images")]
-        found = tuple(place for place in places if on_disk(root / place).is_dir())
+        found = tuple(place for place in places if os.path.isdir(on_disk(root / place)))
         if found:
             parts[name] = found
     return parts
@@ -167,9 +167,9 @@ def _part(layout: YoloSet, name: str, notes: Notes, strict: bool = False) -> Ite
             "../"
         ):  # as Roboflow writes what lies beside the file
             place = _first([layout.root], entry[3:])
-        if place is not None and place.is_dir():
+        if place is not None and os.path.isdir(place):
             yield from pictures_in(place)
-        elif place is not None and place.is_file() and place.suffix.lower() == ".txt":
+        elif place is not None and os.path.isfile(place) and place.suffix.lower() == ".txt":
             yield from _listed(place, layout.root, notes)
         elif strict:
             raise SourceError(

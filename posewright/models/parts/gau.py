@@ -16,15 +16,15 @@ from posewright.errors import UsageError, nearest
 
 __all__ = ["ATTENTION", "GAU", "GAULayer", "ScaleNorm"]
 
-Attention = Callable[[Tensor], Tensor]
+Attention = Callable[[Tensor, int], Tensor]  # (scores q k / sqrt(s), s: the width of q and k)
 
 
-def softmax(scores: Tensor) -> Tensor:
+def softmax(scores: Tensor, _s: int) -> Tensor:
     """(..., N, N) q k / sqrt(s) -> rows that sum to 1."""
     return scores.softmax(-1)
 
 
-def softmax_plus(scores: Tensor) -> Tensor:
+def softmax_plus(scores: Tensor, _s: int) -> Tensor:
     """(..., N, N) q k / sqrt(s) -> rows that sum to 1, whose entropy depends little on N.
 
     The scores are multiplied by log N / log 512: at 512 tokens this is the softmax.
@@ -32,14 +32,14 @@ def softmax_plus(scores: Tensor) -> Tensor:
     return (scores * (math.log(scores.shape[-1]) / math.log(512))).softmax(-1)
 
 
-def squared_relu_n2(scores: Tensor) -> Tensor:
-    """(..., N, N) -> relu(scores / N)^2."""
+def squared_relu_n2(scores: Tensor, _s: int) -> Tensor:
+    """(..., N, N) q k / sqrt(s) -> relu(q k / sqrt(s))^2 / N^2."""
     return (scores / scores.shape[-1]).relu().square()
 
 
-def squared_relu_ns(scores: Tensor) -> Tensor:
-    """(..., N, N) q k / sqrt(s) -> relu(q k)^2 / (N s), s the width of q and k."""
-    return scores.relu().square() / scores.shape[-1]
+def squared_relu_ns(scores: Tensor, s: int) -> Tensor:
+    """(..., N, N) q k / sqrt(s) -> relu(q k / sqrt(s))^2 / (N s), s the width of q and k."""
+    return scores.relu().square() / (scores.shape[-1] * s)
 
 
 ATTENTION: Mapping[str, Attention] = {
@@ -77,7 +77,8 @@ class GatedAttentionUnit(nn.Module):
         """(B, N, D) -> (B, N, D)."""
         u, v, z = functional.silu(self.i_dense(x)).split(self.sizes, -1)
         q, k = self.q_scaleoffset(z), self.k_scaleoffset(z)  # (B, N, S)
-        weights = self.attention(q @ k.transpose(1, 2) / math.sqrt(self.sizes[2]))  # (B, N, N)
+        s = self.sizes[2]
+        weights = self.attention(q @ k.transpose(1, 2) / math.sqrt(s), s)  # (B, N, N)
         y: Tensor = self.o_dense(u * (weights @ v))
         return y
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -57,13 +58,13 @@ def test_counts_and_a_step(family: str, variant: str, count: int) -> None:
 
 @pytest.mark.parametrize("name", ["softmax", "softmax_plus"])
 def test_attention_sums_to_one(name: str) -> None:
-    rows = ATTENTION[name](inputs(2, 9, 9)).sum(2)
+    rows = ATTENTION[name](inputs(2, 9, 9), 128).sum(2)
     torch.testing.assert_close(rows, torch.ones(2, 9))
 
 
 def test_softmax_plus_is_the_softmax_at_512() -> None:
     scores = inputs(1, 512, 512)
-    torch.testing.assert_close(ATTENTION["softmax_plus"](scores), scores.softmax(2))
+    torch.testing.assert_close(ATTENTION["softmax_plus"](scores, 128), scores.softmax(2))
 
 
 def test_softmax_plus_keeps_attention_sharp_among_more_tokens() -> None:
@@ -72,20 +73,28 @@ def test_softmax_plus_keeps_attention_sharp_among_more_tokens() -> None:
     for n in (16, 4096):
         scores = 4 * inputs(4, 1, n)
         for name, values in spread.items():
-            log = (ATTENTION[name](scores.expand(4, n, n)[:, :1])).log()
+            log = (ATTENTION[name](scores.expand(4, n, n)[:, :1], 128)).log()
             values.append(float(-(log.exp() * log).sum(2).mean()) / math.log(n))
     growth = {name: b - a for name, (a, b) in spread.items()}
     assert growth["softmax_plus"] < growth["softmax"]
 
 
-def test_squared_relus_divide_by_what_their_names_say() -> None:
-    s, q, k = 128, inputs(1, 5, 128), inputs(1, 5, 128).flip(1)
-    products = q @ k.transpose(1, 2)
-    scores = products / math.sqrt(s)
-    expected = products.relu().square() / (5 * s)
-    torch.testing.assert_close(ATTENTION["squared_relu_ns"](scores), expected)
-    expected = scores.relu().square() / 5**2
-    torch.testing.assert_close(ATTENTION["squared_relu_n^2"](scores), expected)
+@pytest.mark.parametrize(
+    ("name", "divisor"), [("squared_relu_ns", 5 * 8), ("squared_relu_n^2", 25)]
+)
+def test_squared_relus_divide_by_what_their_names_say(name: str, divisor: int) -> None:
+    """Of 5 tokens with keys of 8; the reference is written from the formula, in numpy."""
+    layer = GAULayer(6, 12, 8, name).eval()
+    x = inputs(1, 5, 6)
+    w = {key: value.detach().double().numpy() for key, value in layer.gau.named_parameters()}
+    t = x[0].double().numpy()
+    mixed = t @ w["i_dense.weight"].T
+    u, v, z = np.split(mixed / (1 + np.exp(-mixed)), [12, 24], 1)
+    q, k = z * w["q_scaleoffset.weight"], z * w["k_scaleoffset.weight"]
+    attention = np.maximum(q @ k.T / math.sqrt(8), 0) ** 2 / divisor
+    y = t + (u * (attention @ v)) @ w["o_dense.weight"].T
+    expected = y / np.sqrt((y**2).mean(1, keepdims=True))
+    np.testing.assert_allclose(layer(x)[0].detach().numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_layer_normalises_and_knows_its_attention() -> None:
