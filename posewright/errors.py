@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import shlex
 import warnings
 from collections.abc import Callable, Iterable
 
@@ -24,6 +25,7 @@ __all__ = [
     "PosewrightError",
     "SourceError",
     "UsageError",
+    "convert_first",
     "counted",
     "deprecated",
     "near",
@@ -88,6 +90,13 @@ class MissingError(PosewrightError, ImportError):
 
 class OutputError(PosewrightError, OSError):
     """A result that cannot be written."""
+
+
+def convert_first(path: str | os.PathLike[str]) -> str:
+    """Return the remedy for a checkpoint of another program: the command that converts it."""
+    stem, suffix = os.path.splitext(path)
+    out = f"{stem}.converted.safetensors" if suffix == ".safetensors" else f"{stem}.safetensors"
+    return f"run: posewright models convert {shlex.quote(os.fspath(path))} -o {shlex.quote(out)}"
 
 
 def counted(number: int, one: str, many: str = "") -> str:

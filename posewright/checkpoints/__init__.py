@@ -8,6 +8,8 @@ apart       all of these in a process with limits
 base        key tables: foreign names to ours
 tables/     one table a family
 fitting     which network the tensors fit
+adapting    the same with other joints or another input size
+recognising which family they are of
 starts      which backbone the tensors fill
 conversion  a published checkpoint to a file of ours
 """

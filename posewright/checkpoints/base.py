@@ -40,7 +40,9 @@ class Foreign:
     rules: (pattern, replacement) in order; the first pattern that matches the whole key decides,
     None drops the key on purpose.  prepare: reshapes, splits or merges tensors, still under their
     own names, before the rules.  variants: configurations of the original by name -> what builds
-    our network for them.  licence: of the published weights.
+    our network for them.  licence: of the published weights.  marks: beginnings of names that tell
+    the family from others, of each entry ("|" separates the choices, "*" is any text) one at least,
+    or none of an entry that begins with "!"; without marks every file is tried.
     """
 
     name: str
@@ -49,6 +51,19 @@ class Foreign:
     rules: Sequence[Rule]
     variants: Mapping[str, Callable[[], nn.Module]] = field(default_factory=dict)
     prepare: Callable[[State], State] | None = None
+    marks: Sequence[str] = ()
+
+    def lacking(self, state: State) -> list[str]:
+        """Return the marks that the names of `state` do not meet."""
+        names = "\n".join(state)
+        found = {mark: bool(_pattern(mark.lstrip("!")).search(names)) for mark in self.marks}
+        return [mark for mark, there in found.items() if there == mark.startswith("!")]
+
+
+@cache
+def _pattern(mark: str) -> re.Pattern[str]:
+    choices = "|".join(re.escape(choice).replace(r"\*", ".*") for choice in mark.split("|"))
+    return re.compile(f"^(?:{choices})", re.MULTILINE)
 
 
 @cache

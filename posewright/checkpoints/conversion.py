@@ -8,8 +8,9 @@ from pathlib import Path
 from posewright.checkpoints.apart import read_apart
 from posewright.checkpoints.base import Foreign, convert, foreign
 from posewright.checkpoints.files import described
-from posewright.checkpoints.fitting import Options, built, fitting
-from posewright.errors import UsageError, nearest
+from posewright.checkpoints.fitting import Options, built
+from posewright.checkpoints.recognising import recognise
+from posewright.errors import ModelError, UsageError, nearest
 from posewright.files.address import without_secrets
 from posewright.models import PoseModel, create
 from posewright.models.saving import describe, save_model
@@ -22,18 +23,25 @@ __all__ = ["Converted", "convert_as", "convert_file"]
 
 @dataclass(frozen=True)
 class Converted:
-    """The network a checkpoint was converted as; `alternatives` match its tensors equally well."""
+    """The network a checkpoint was converted as.
+
+    alternatives: variants of the family that match its tensors equally well.  others: families
+    that do, with a variant.  assumed: joints and input size, where they were read off the shapes.
+    """
 
     network: str
+    family: str
     variant: str
     alternatives: tuple[str, ...]
+    others: dict[str, str]
+    assumed: Options
     licence: str
 
 
 def convert_file(
     source: Path,
     target: Path,
-    family: str,
+    family: str | None = None,
     variant: str | None = None,
     *,
     skeleton: Skeleton | None = None,
@@ -41,29 +49,43 @@ def convert_file(
 ) -> Converted:
     """Read `source` as a checkpoint of `family` and write it for posewright.
 
-    variant: configuration of the original; without it the first that fits, which for networks of
-    convolutions alone does not tell the input size.  skeleton, input_size: of a network that was
-    trained with others than the variant's.  An .onnx of ours keeps its codec and origin.  Errors:
-    UsageError, ModelError with the keys that are unknown or missing.
+    family: without it, that whose names and shapes the tensors have.  variant: configuration of the
+    original; without it the first that fits, which for networks of convolutions alone does not tell
+    the input size.  skeleton, input_size: of a network that was trained with others than the
+    variant's; without them, what the shapes tell.  An .onnx of ours keeps its codec and origin.
+    Errors: UsageError, ModelError with the keys that are unknown or missing.
     """
-    table = foreign(family)
-    if not table.variants:
-        raise _only_layers(family)
-    if variant is not None and variant not in table.variants:
-        raise UsageError(
-            f"{family} has no variant {variant!r}{nearest(variant, table.variants)}; "
-            f"known: {', '.join(table.variants)}"
-        )
+    tables = [foreign(family)] if family else []
+    for table in tables:
+        if not table.variants:
+            raise _only_layers(table.name)
+        if variant is not None and variant not in table.variants:
+            raise UsageError(
+                f"{family} has no variant {variant!r}{nearest(variant, table.variants)}; "
+                f"known: {', '.join(table.variants)}"
+            )
     state = read_apart(source, target)
     own: Options = {"skeleton": skeleton, "input_size": input_size}
     own = {key: value for key, value in own.items() if value is not None}
-    state, names = fitting(state, table, [variant] if variant else list(table.variants), own)
-    model = built(table, names[0], own)
+    try:
+        match, *others = recognise(state, tables, variant, own)
+    except ModelError as error:
+        raise ModelError(f"{source}: {error}") from error
+    table, names = match.family, match.variants
+    model = built(table, names[0], match.options)
     if not isinstance(model, PoseModel):
-        raise _only_layers(family)
-    model.load_state_dict(convert(state, table, model))
+        raise _only_layers(table.name)
+    model.load_state_dict(convert(match.state, table, model))
     save_model(model, target, _info(model, table, names[0], source))
-    return Converted(model.name, names[0], tuple(names[1:]), table.licence)
+    return Converted(
+        model.name,
+        table.name,
+        names[0],
+        tuple(names[1:]),
+        {other.family.name: other.variants[0] for other in others},
+        {key: value for key, value in match.options.items() if key not in own},
+        table.licence,
+    )
 
 
 def _only_layers(family: str) -> UsageError:

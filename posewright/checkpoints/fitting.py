@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,13 +14,11 @@ from posewright.checkpoints.base import COUNTER, Foreign, Named, State, misfit, 
 from posewright.codecs import SimCC
 from posewright.errors import ModelError, UsageError
 from posewright.models import PoseModel, create
-from posewright.skeletons import Skeleton
 
 __all__ = ["Options", "built", "fitting"]
 
 Options = dict[str, Any]
 _PREFIXES = 3  # parts of names that may be left out
-_MOST_JOINTS = 1000
 _OF_THE_VIEW = ("codec", "input_size", "skeleton")  # options that leave convolutions as they are
 
 
@@ -47,8 +46,6 @@ def fitting(
         if fits:
             # of those that tensors cannot tell apart, the size and the codec that papers use most
             return each, sorted(fits, key=lambda name: ("256x192" not in name, len(name)))
-        if not own:
-            _refuse_other_joints(named, near, networks)
     nearest_miss = min(map(str, errors), key=len)
     size = "; for another input size give --input-size WxH" if "shapes" in nearest_miss else ""
     raise ModelError(f"no network of {table.name} matches; the nearest: {nearest_miss}{size}")
@@ -61,7 +58,10 @@ def built(table: Foreign, name: str, own: Options) -> nn.Module:
         return model
     if not isinstance(model, PoseModel) or not model.name:
         raise UsageError(f"{table.name} holds layers, which have neither joints nor an input size")
-    return create(model.name, **{**model.options, **own})
+    options = {**model.options, **own}
+    if "input_size" in own and isinstance(options.get("codec"), SimCC):
+        options["codec"] = replace(options["codec"], input_size=own["input_size"])
+    return create(model.name, **options)
 
 
 class _Networks:
@@ -192,39 +192,3 @@ def _unprefixed(state: State) -> Iterator[State]:
             return
         state = {key.partition(".")[2]: value for key, value in state.items()}
         yield state
-
-
-def _refuse_other_joints(named: Named, names: list[str], networks: _Networks) -> None:
-    """Raise a ModelError where the tensors fit a variant but for the number of joints."""
-    seen: set[Hashable] = set()
-    for name in names:
-        model = networks.of(name)
-        shapes = tuple((key, value.shape) for key, value in model.state_dict().items())
-        if shapes in seen or not isinstance(model, PoseModel) or not len(model.skeleton):
-            continue
-        seen.add(shapes)
-        for count in _joint_counts(named, model):
-            joints = Skeleton(f"custom{count}", tuple(f"joint_{i}" for i in range(count)))
-            try:
-                other = networks.made(name, {"skeleton": joints})
-            except UsageError:
-                continue
-            if misfit(named, other.state_dict(), networks.table):
-                continue
-            raise ModelError(
-                f"a network of {count} joints, where {name} has {len(model.skeleton)}; state them "
-                f"with --skeleton NAME, or the labels that it was trained on, or comma-separated "
-                f"joint names in order (skeleton=...)"
-            )
-
-
-def _joint_counts(named: Named, model: PoseModel) -> list[int]:
-    """Return the numbers of joints that explain the first shape that differs from the network's."""
-    usual, ours = len(model.skeleton), model.state_dict()
-    for _, key, value in named:
-        if key in ours and value.ndim == ours[key].ndim and value.shape != ours[key].shape:
-            sides = zip(ours[key].shape, value.shape, strict=True)
-            each, found = next(pair for pair in sides if pair[0] != pair[1])
-            count, rest = divmod(found * usual, each)
-            return [count] if each % usual == 0 and not rest and 0 < count <= _MOST_JOINTS else []
-    return []

@@ -34,10 +34,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 from posewright import __version__
 from posewright.cli import debugging
+from posewright.cli.foreign import translated
 from posewright.cli.named import fetching
 from posewright.cli.renamed import current
 from posewright.cli.stopping import asked_to_stop, raising, speaking_anywhere
-from posewright.errors import PosewrightError, nearest, one_line
+from posewright.errors import PosewrightError, UsageError, nearest, one_line
 from posewright.extras import naming_extras
 
 if TYPE_CHECKING:
@@ -80,6 +81,12 @@ class Parser(argparse.ArgumentParser):
         said = one_line(f"{message}{hint} (see {self.prog} --help)")
         print(f"{self.prog}: {said}", file=sys.stderr)
         raise SystemExit(2)
+
+    def verb(self, name: str) -> Parser:
+        """Return the parser of a verb."""
+        choices = next(a.choices for a in self._actions if isinstance(a.choices, dict))
+        found: Parser = choices[name]
+        return found
 
     def words(self) -> list[str]:
         """Return every option and choice that this parser knows."""
@@ -126,13 +133,29 @@ def build_parser() -> Parser:
 def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
     """Return the arguments, and the words that mean nothing."""
     words = list(sys.argv[1:] if argv is None else argv)
-    args, unknown = build_parser().parse_known_args(current(words))
+    parser = build_parser()
+    args, unknown = parser.parse_known_args(_ours(current(words), parser))
     for name in ("items", "source"):
         if isinstance(getattr(args, name, None), list):
             # argparse takes words before an option or after it, never both
             getattr(args, name).extend(word for word in unknown if not word.startswith("-"))
             unknown = [word for word in unknown if word.startswith("-")]
     return args, unknown
+
+
+def _ours(words: list[str], parser: Parser) -> list[str]:
+    """Return the words with our options for those of other systems; notes tell of them."""
+    verb = words[0] if words else ""
+    if verb not in VERBS:
+        return words
+    sub = parser.verb(verb)
+    try:
+        made, told = translated(words[1:], verb, sub.words())
+    except UsageError as error:
+        sub.error(str(error))
+    for line in told:
+        print(f"note: {one_line(line)}", file=sys.stderr)
+    return [verb, *made]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,6 +6,7 @@ import argparse
 import json
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from posewright.cli.published import facts, path, prune, pull, remove, show, ver
 from posewright.errors import counted
 
 if TYPE_CHECKING:
+    from posewright.checkpoints.conversion import Converted
     from posewright.skeletons import Skeleton
 
 
@@ -82,9 +84,12 @@ def _add_conversion(convert: argparse.ArgumentParser) -> None:
     convert.add_argument(
         "--as",
         dest="family",
-        required=True,
+        default=None,
         metavar="FAMILY",
-        help="family of the checkpoint, e.g. hrnet, mmpose_hrnet, alphapose",
+        help=(
+            "family of the checkpoint, e.g. hrnet, mmpose_hrnet, alphapose (default: recognised "
+            "by the names and shapes of its tensors)"
+        ),
     )
     convert.add_argument(
         "--variant",
@@ -99,14 +104,17 @@ def _add_conversion(convert: argparse.ArgumentParser) -> None:
         help=(
             "keypoints, if they differ from the variant's: the name of a skeleton, the "
             "labels that the network was trained on, or keypoint names in order, "
-            "comma-separated"
+            "comma-separated (default: assumed by their number)"
         ),
     )
     convert.add_argument(
         "--input-size",
         default=None,
         metavar="WxH",
-        help="input width and height of the network, if they differ from the variant's",
+        help=(
+            "input width and height of the network, if they differ from the variant's (default: "
+            "what the shapes of the tensors tell)"
+        ),
     )
     convert.add_argument(
         "-o",
@@ -264,19 +272,46 @@ def _convert(args: argparse.Namespace) -> int:
         skeleton=_skeleton(args.skeleton),
         input_size=_size(args.input_size),
     )
-    if done.alternatives and not args.json:
-        print(
-            f"note: assumed to be {done.variant}; {', '.join(done.alternatives)} match as well: "
-            f"choose with --variant",
-            file=sys.stderr,
-        )
+    if not args.json:
+        for line in _told(done, args.family is None):
+            print(f"note: {line}", file=sys.stderr)
     return show(
         {
             "file": str(target),
             "network": done.network,
+            "family": done.family,
             "variant": done.variant,
             "fits_as_well": list(done.alternatives),
+            "other_families": done.others if args.json else ", ".join(done.others),
             "licence": done.licence,
         },
         args.json,
     )
+
+
+def _told(done: Converted, recognised: bool) -> Iterator[str]:
+    """Yield what was assumed of a checkpoint, and how to say otherwise."""
+    if recognised:
+        yield f"recognised as {done.family}, {done.variant}"
+    if done.others:
+        others = ", ".join(f"{family} ({variant})" for family, variant in done.others.items())
+        yield (
+            f"{others} has the same tensors, but may have another preprocessing and licence: "
+            "choose with --as"
+        )
+    if done.alternatives:
+        yield (
+            f"assumed to be {done.variant}; {', '.join(done.alternatives)} match as well: "
+            f"choose with --variant"
+        )
+    if (skeleton := done.assumed.get("skeleton")) is not None:
+        yield (
+            f"the network has {counted(len(skeleton), 'joint')}, which the file does not name: "
+            f"assumed to be {skeleton.name} ({skeleton.joints[0]}, ...); name others with "
+            "--skeleton"
+        )
+    if (size := done.assumed.get("input_size")) is not None:
+        yield (
+            f"input size {size[0]}x{size[1]}, as the shapes of the tensors tell; for another "
+            "give --input-size"
+        )

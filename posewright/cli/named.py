@@ -7,9 +7,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from posewright.errors import UsageError
+from posewright.errors import UsageError, convert_first
 
 __all__ = ["add_body", "add_device", "add_fetching", "add_mode", "detectors", "fetching", "network"]
+
+_FOREIGN = (".pth", ".pt", ".ckpt", ".pth.tar")  # how checkpoints of other programs are called
 
 
 def network(text: str) -> str:
@@ -19,6 +21,8 @@ def network(text: str) -> str:
     """
     if text.endswith(".py"):
         raise UsageError(f"{text}: the file may hold several networks; name one: {text}:NAME")
+    if text.endswith(_FOREIGN) and os.path.isfile(text):
+        raise UsageError(f"{text} is not a posewright file; {convert_first(text)}")
     if not text.rpartition(":")[0].endswith(".py"):
         return text
     from posewright.models.own import load_own

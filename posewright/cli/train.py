@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NoReturn
 from posewright.cli.debugging import wanted
 from posewright.cli.named import network
 from posewright.cli.renamed import EarlierOption
-from posewright.errors import ModelError, UsageError, counted
+from posewright.errors import ModelError, UsageError, counted, one_line
 
 if TYPE_CHECKING:
     import subprocess
@@ -56,6 +56,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--output", action=EarlierOption, dest="out", type=Path, help=argparse.SUPPRESS
+    )
+    parser.add_argument(
+        "--from-config",
+        type=Path,
+        metavar="FILE",
+        help=(
+            "training configuration of AlphaPose or HRNet (.yaml) or mmpose (.py), read as data "
+            "into the recipe; what it cannot carry over is named (see --show)"
+        ),
     )
     parser.add_argument("--resume", type=Path, metavar="DIR", help="resume the run in DIR")
     parser.add_argument(
@@ -134,6 +143,11 @@ def _recipe(args: argparse.Namespace) -> tuple[Recipe, Path]:
     overrides = [item for item in args.items if _OVERRIDE.match(item)]
     data = [item for item in args.items if item not in overrides]
     model = network(args.model) if args.model else ""
+    if args.from_config is not None:
+        if args.resume is not None or any(item.endswith(".toml") for item in data):
+            raise UsageError("--from-config makes a new recipe; leave out --resume and recipe.toml")
+        recipe = _configured(args.from_config, model, data).with_overrides(overrides)
+        return recipe, args.out or _fresh_folder(recipe.model)
     if args.resume is not None:
         if data or model == args.model or args.out:  # a file of the user's own is named again
             raise UsageError("--resume DIR resumes with the data, network and folder of that run")
@@ -148,6 +162,23 @@ def _recipe(args: argparse.Namespace) -> tuple[Recipe, Path]:
         recipe = replace(recipe_for(model), data=tuple(data))
     recipe = recipe.with_overrides(overrides)
     return recipe, args.out or _fresh_folder(recipe.model)
+
+
+def _configured(file: Path, model: str, data: list[str]) -> Recipe:
+    """Return the recipe of another system's configuration; notes say what was carried over."""
+    from dataclasses import replace
+
+    from posewright.recipes.configs import read_config
+
+    found = read_config(file, model)
+    lines = [f"{file}: a configuration of {found.system}, trained as {found.recipe.model}"]
+    lines.append(f"carried over: {' '.join(found.carried) or 'nothing'}")
+    lines += [f"not carried over: {', '.join(found.left)}"] if found.left else []
+    for line in [*lines, *found.notes]:
+        print(f"note: {one_line(line)}", file=sys.stderr)
+    if data:  # with the images of its own
+        return replace(found.recipe, data=tuple(data), images="")
+    return found.recipe
 
 
 def _resumed(folder: Path, model: str) -> Recipe:

@@ -13,6 +13,7 @@ values     checked values of JSON
 fields     checked values of metadata
 longlists  long JSON lists, read fast
 yamlfile   YAML with limits
+literals   what a Python file assigns, without running it
 matfile    MATLAB files
 prefetch   work done ahead by threads
 stderr     what libraries of C write on the terminal

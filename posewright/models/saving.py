@@ -15,7 +15,14 @@ import torch
 from torch import Tensor
 
 from posewright.codecs import Codec, codec_from_dict, codec_to_dict
-from posewright.errors import ModelError, OutputError, PosewrightError, UsageError, near
+from posewright.errors import (
+    ModelError,
+    OutputError,
+    PosewrightError,
+    UsageError,
+    convert_first,
+    near,
+)
 from posewright.files.fields import MOST_TENSORS, parsed, text_of
 from posewright.files.scratch import replacing
 from posewright.models.base import PoseModel
@@ -98,7 +105,7 @@ def load_model(
     if found is None and name is None:
         raise ModelError(
             f"{path}: does not say which network it belongs to; name it, as in "
-            "--model hrnet_w32 --weights FILE, or convert the original: posewright models convert"
+            f"--model hrnet_w32 --weights FILE, or {convert_first(path)}"
         )
     if None not in (found, name) and found != name:
         raise ModelError(f"{path}: holds the weights of {found}, not of {name}")
@@ -164,8 +171,8 @@ def _read(path: Path) -> tuple[Mapping[str, str], dict[str, Tensor]]:
         return read_tensors(path)
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise ModelError(
-            f"{path}: not a safetensors file ({error}); "
-            "checkpoints of other programs go through: posewright models convert"
+            f"{path}: not a safetensors file ({error}); for a checkpoint of another program "
+            f"{convert_first(path)}"
         ) from error
 
 

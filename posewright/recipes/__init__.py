@@ -3,6 +3,7 @@
 recipe     the settings, and their overrides by name
 groups     the settings of one method each, and what they were called before
 rules      what each setting may be
+configs    configurations of AlphaPose, HRNet and mmpose as recipes
 toml       recipes as files, both ways
 published  the settings that authors published, of top-down networks
 one_stage  those of networks that need no detector

@@ -15,6 +15,7 @@ from posewright.recipes.rules import keep_checked, number, one_of, setting
 
 __all__ = [
     "EARLIER_NAMES",
+    "OF_OTHERS",
     "OKSLossSettings",
     "RTMOSettings",
     "STNSettings",
@@ -29,6 +30,36 @@ EARLIER_NAMES = {
     "teach_from": "rtmo.teach_from",
     "pretrained": "backbone",  # HRNet and mmpose; what fits of another pose network is "try_load"
     "try_load": "weights",  # AlphaPose
+}
+
+
+# Settings of other systems, in lower case, and where they are here; `recipes/configs.py` reads
+# whole configuration files.
+OF_OTHERS = {
+    "amp": "precision=fp16 or precision=bf16",
+    "gpus": "--devices N on the command line",
+    "num_workers": "workers",
+    "nthreads": "workers",
+    "batch_size": "batch, in crops over all devices together",
+    "train_batch_size": "batch, in crops over all devices together",
+    "samples_per_gpu": "batch, in crops over all devices together",
+    "end_epoch": "epochs",
+    "max_epochs": "epochs",
+    "train_end_epoch": "epochs",
+    "base_lr": "lr",
+    "learning_rate": "lr",
+    "lr_step": "milestones",
+    "lr_factor": "gamma",
+    "wd": "weight_decay",
+    "pretrained": "weights",
+    "try_load": "weights",
+    "load_from": "weights",
+    "checkpoint": "weights",
+    "image_size": "options.input_size, width before height",
+    "rot_factor": "augment.rotate, in degrees",
+    "scale_factor": "augment.scale",
+    "grad_clip": "clip",
+    "work_dir": "-o DIR on the command line",
 }
 
 

@@ -17,6 +17,7 @@ from posewright.recipes import toml
 from posewright.recipes.effects import check_effects
 from posewright.recipes.groups import (
     EARLIER_NAMES,
+    OF_OTHERS,
     OKSLossSettings,
     RTMOSettings,
     STNSettings,
@@ -242,6 +243,8 @@ def describe_settings() -> list[tuple[str, Any, str, str]]:
 
 
 def _unknown(key: str) -> UsageError:
+    if key.lower() in OF_OTHERS:
+        return UsageError(f"a recipe has no {key!r}; it is here: {OF_OTHERS[key.lower()]}")
     known = {*Recipe().settings(), *_GROUPS}
     inner = next((f"{group}.{key}" for group in _GROUPS if f"{group}.{key}" in known), "")
     hint = f"; did you mean {inner!r}?" if inner else nearest(key, sorted(known))

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from posewright.codecs.base import Codec
-from posewright.errors import MissingError, ModelError, UsageError, nearest
+from posewright.errors import MissingError, ModelError, UsageError, convert_first, nearest
 from posewright.models import PoseModel
 from posewright.models.saving import describe, load_model
 from posewright.runtimes.info import ModelInfo
@@ -71,9 +71,7 @@ class TorchModel:
         if Path(name).suffix == ".safetensors":
             network, info = load_model(Path(name))
         elif weights is None and Path(name).is_file():
-            raise UsageError(
-                f"{name} is not a posewright file; run: posewright models convert {name}"
-            )
+            raise UsageError(f"{name} is not a posewright file; {convert_first(name)}")
         elif weights is None:
             raise UsageError(f"{name} has no weights of its own; add --weights FILE (.safetensors)")
         else:

@@ -16,7 +16,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from posewright.errors import ModelError, counted, near
+from posewright.errors import ModelError, convert_first, counted, near
 from posewright.models import PoseModel, create
 from posewright.models.saving import revived
 from posewright.recipes.recipe import Recipe
@@ -80,8 +80,8 @@ def start_from(model: PoseModel, path: str | Path) -> Report:
     share = sum(parameters.get(k, 0) for k in loaded) / max(sum(parameters.values()), 1)
     if not share:
         raise ModelError(
-            f"{path}: no tensor matches {model.name}; it contains {_few(list(tensors))}; "
-            "checkpoints of other programs go through: posewright models convert"
+            f"{path}: no tensor matches {model.name}; it contains {_few(list(tensors))}; for a "
+            f"checkpoint of another program {convert_first(path)}"
         )
     model.load_state_dict({k: tensors[k] for k in loaded}, strict=False)
     fresh = tuple(k for k in ours if k not in loaded)
@@ -105,9 +105,8 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Skeleton | None]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}
     except (safetensors.SafetensorError, OSError) as error:
         raise ModelError(
-            f"{path}: not a safetensors file ({error}); "
-            "checkpoints of other programs go through: posewright models convert, or fill the "
-            "backbone alone: backbone=FILE"
+            f"{path}: not a safetensors file ({error}); for a checkpoint of another program "
+            f"{convert_first(path)}; its backbone alone fills that of a network: backbone=FILE"
         ) from error
     return tensors, ModelInfo.from_json(text, path).skeleton if text else None
 

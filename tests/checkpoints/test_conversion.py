@@ -70,19 +70,6 @@ def test_a_dictionary_within_itself_ends() -> None:
     assert list(tensors_of(loop)) == ["w"]
 
 
-def own(count: int) -> Skeleton:
-    return Skeleton(f"custom{count}", tuple(f"joint_{i}" for i in range(count)))
-
-
-@pytest.mark.parametrize("count", [1, 5, 21])
-def test_other_joints_are_refused_with_the_reason(tmp_path: Path, count: int) -> None:
-    state = create("rtmpose_t", skeleton=own(count)).state_dict()
-    torch.save({"state_dict": prefixed(state, "model.")}, tmp_path / "a.pth")
-    with pytest.raises(ModelError, match=rf"a network of {count} joints, .*--skeleton NAME"):
-        convert_file(tmp_path / "a.pth", tmp_path / "a.safetensors", "mmpose_rtmpose", "rtmpose_t")
-    assert not (tmp_path / "a.safetensors").exists()
-
-
 def test_other_joints_are_converted_by_name(tmp_path: Path) -> None:
     skeleton = Skeleton("custom5", NAMES)
     model = create("simple_baseline_r50", skeleton=skeleton, input_size=(96, 128))
@@ -98,13 +85,16 @@ def test_other_joints_are_converted_by_name(tmp_path: Path) -> None:
         assert torch.equal(found.compute(x)["heatmap"], model.compute(x)["heatmap"])
 
 
-def test_another_input_size_is_refused_or_converted(tmp_path: Path) -> None:
+def test_another_input_size_is_read_off_or_stated(tmp_path: Path) -> None:
     torch.save(create("rtmpose_t", input_size=(64, 96)).state_dict(), tmp_path / "a.pth")
     to = tmp_path / "a.safetensors"
-    with pytest.raises(ModelError, match="another input size give --input-size WxH"):
-        convert_file(tmp_path / "a.pth", to, "mmpose_rtmpose", "rtmpose_t")
-    convert_file(tmp_path / "a.pth", to, "mmpose_rtmpose", "rtmpose_t", input_size=(64, 96))
+    done = convert_file(tmp_path / "a.pth", to, "mmpose_rtmpose", "rtmpose_t")
+    assert done.assumed == {"input_size": (64, 96)}
     assert load_model(to)[1].codec.input_size == (64, 96)
+    done = convert_file(tmp_path / "a.pth", to, "mmpose_rtmpose", "rtmpose_t", input_size=(64, 96))
+    assert done.assumed == {}
+    with pytest.raises(ModelError, match="different shapes"):
+        convert_file(tmp_path / "a.pth", to, "mmpose_rtmpose", "rtmpose_t", input_size=(192, 256))
 
 
 @pytest.mark.parametrize("size", ["192", "0x4", "axb", "192x256x3"])

@@ -11,6 +11,7 @@ ADAPTIVEPOSE = Foreign(
     "adaptivepose",
     origin="https://github.com/buptxyb666/AdaptivePose",
     licence="MIT",
+    marks=("sampler.searcher.",),
     rules=(
         (r"(?:module\.)?((?:hm|hps|sampler)\..*)", r"head.\1"),
         (r"(?:module\.)?(.*)", r"backbone.\1"),

@@ -37,6 +37,7 @@ ALPHAPOSE = Foreign(
     "alphapose",
     origin="https://github.com/MVIG-SJTU/AlphaPose",
     licence="non-commercial (Shanghai Jiao Tong University)",
+    marks=("preact.layer1.|stage2.0.branches.", "conv_out.|final_layer."),
     prepare=_same_names,
     rules=_RULES,
     variants={
@@ -86,6 +87,7 @@ MINDSPORE_FASTPOSE = Foreign(
     "mindspore_fastpose",
     origin="https://gitee.com/mindspore/models (research/cv/AlphaPose)",
     licence="Apache-2.0, derived from non-commercial code",
+    marks=("*.gamma", "conv_out."),
     prepare=from_mindspore,
     rules=_RULES,
     variants={"fastpose_r50": partial(create, "fastpose_r50_mindspore")},

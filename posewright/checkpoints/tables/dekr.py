@@ -46,7 +46,7 @@ def _affine(state: State) -> State:
             parts = [value.view(-1, 2, 2, *rest), move.view(-1, 2, 1, *rest)]
             affine = torch.cat(parts, 2)  # (K, 2, 3, ...)
             if key.endswith("bias"):
-                affine = affine - torch.eye(2, 3)
+                affine = affine - torch.eye(2, 3, device=affine.device)
             made[key] = affine.reshape(-1, *rest)
         elif ".translation_conv." not in key:
             made[key] = value
@@ -78,6 +78,7 @@ DEKR = Foreign(
     "dekr",
     origin="https://github.com/HRNet/DEKR",
     licence="MIT",
+    marks=("transition_offset.|1.transition_offset.",),
     rules=(
         (r"(?:1\.)?((?:transition_(?:heatmap|offset)|offset_\w+)\..*)", r"head.\1"),
         (r"(?:1\.)?head_heatmap\.0\.0\.(.*)", r"head.head_heatmap.0.\1"),
@@ -103,6 +104,7 @@ MMPOSE_DEKR = Foreign(
     "mmpose_dekr",
     origin="https://github.com/open-mmlab/mmpose",
     licence="Apache-2.0",
+    marks=("*head.displacement_conv_layers.|*head.offset_conv_layers.",),
     rules=(
         (_MMPOSE_HEAD + r"heatmap_conv_layers\.0\.conv\.(.*)", r"head.transition_heatmap.0.\1"),
         (_MMPOSE_HEAD + r"heatmap_conv_layers\.0\.bn\.(.*)", r"head.transition_heatmap.1.\1"),

@@ -11,6 +11,7 @@ GAU = Foreign(
     "gau",
     origin="https://github.com/HJHGJGHHG/GAU-PyTorch",
     licence="none stated",
+    marks=("i_dense.|gau.i_dense.",),
     rules=(),
     variants={name: partial(GAULayer, 256, 512, 128, name) for name in ATTENTION},
 )

@@ -39,6 +39,7 @@ HRFORMER = Foreign(
     "hrformer",
     origin="https://github.com/HRNet/HRFormer",
     licence="MIT",
+    marks=("backbone.stage*.q_proj.",),
     rules=_RULES,
     prepare=_merged,
     variants={
@@ -52,6 +53,7 @@ MMPOSE_HRFORMER = Foreign(
     "mmpose_hrformer",
     origin="https://github.com/open-mmlab/mmpose",
     licence="Apache-2.0",
+    marks=("backbone.stage*.qkv.",),
     rules=_RULES,
     variants={f"hrformer_{size}": partial(create, f"hrformer_{size}") for size in "sb"},
 )

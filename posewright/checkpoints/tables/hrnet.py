@@ -13,6 +13,7 @@ HRNET = Foreign(
     "hrnet",
     origin="https://github.com/HRNet/HRNet-Human-Pose-Estimation",
     licence="MIT",
+    marks=("stage2.0.branches.|hg.0.", "final_layer.|score."),
     rules=(
         (r"(final_layer\..*)", r"head.\1"),
         (r"(.*)", r"backbone.\1"),
@@ -50,6 +51,7 @@ MMPOSE_HRNET = Foreign(
     "mmpose_hrnet",
     origin="https://github.com/open-mmlab/mmpose",
     licence="Apache-2.0",
+    marks=("backbone.stage2.0.branches.", "head.final_layer.|keypoint_head.final_layer."),
     rules=((r"keypoint_head\.(.*)", r"head.\1"),),
     variants={
         "hrnet_w32": partial(create, "hrnet_w32"),
@@ -65,6 +67,7 @@ HRNET_LITE = Foreign(
     "hrnet_lite",
     origin="none: its code is unpublished",
     licence="none",
+    marks=("stage2.0.branches.", "!stage4.0.branches.3.", "final_layer."),
     rules=HRNET.rules,
     variants={
         "no_stage4": partial(create, "hrnet_w32_lite"),

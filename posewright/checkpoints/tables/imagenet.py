@@ -19,6 +19,7 @@ RESNET = Foreign(
     "imagenet_resnet",
     origin="https://github.com/pytorch/vision (timm's resnet has the same names)",
     licence="BSD-3-Clause",
+    marks=("layer4.", "fc."),
     rules=(
         (r"(.*)\.se_layer\.conv1\.conv\.(.*)", r"\1.se.fc.0.\2"),  # mmpretrain
         (r"(.*)\.se_layer\.conv2\.conv\.(.*)", r"\1.se.fc.2.\2"),
@@ -30,6 +31,7 @@ HRNET = Foreign(
     "imagenet_hrnet",
     origin="https://github.com/HRNet/HRNet-Image-Classification (timm has the same names)",
     licence="MIT",
+    marks=("stage4.", "classifier."),
     rules=(),
 )
 

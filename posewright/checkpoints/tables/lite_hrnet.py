@@ -14,6 +14,7 @@ LITE_HRNET = Foreign(
     "lite_hrnet",
     origin="https://github.com/HRNet/Lite-HRNet",
     licence="Apache-2.0",
+    marks=("backbone.stage0.", "keypoint_head.final_layer."),
     rules=_RULES,
     variants={
         **{
@@ -38,6 +39,7 @@ MMPOSE_LITEHRNET = Foreign(
     "mmpose_litehrnet",
     origin="https://github.com/open-mmlab/mmpose",
     licence="Apache-2.0",
+    marks=("backbone.stage0.", "head.final_layer.|keypoint_head.final_layer."),
     rules=_RULES,
     variants={f"litehrnet{depth}": partial(create, f"lite_hrnet_{depth}") for depth in (18, 30)},
 )

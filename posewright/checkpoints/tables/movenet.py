@@ -28,6 +28,7 @@ LEEMAN = Foreign(
     "movenet_leeman",
     origin="https://github.com/lee-man/movenet-pytorch",
     licence="MIT; weights by Google, Apache-2.0",
+    marks=("backbone.fpn.", "hm_hp."),
     rules=(
         (r"backbone\.body\.(0|18)\.[01]\.(.*)", r"backbone.body.\1.\2"),
         (r"backbone\.body\.1\.conv\.0\.0\.(.*)", r"backbone.body.1.depthwise.\1"),
@@ -59,6 +60,7 @@ FIRE717 = Foreign(
     "movenet_fire717",
     origin="https://github.com/fire717/movenet.pytorch",
     licence="MIT",
+    marks=("header.header_heatmaps.",),
     rules=(
         (r"header\.header_centers\.(.*)", r"head.branches.centre.\1"),
         (r"header\.header_heatmaps\.(.*)", r"head.branches.heatmap.\1"),
@@ -124,6 +126,7 @@ GOOGLE = Foreign(
     "movenet",
     origin="https://tfhub.dev/google/movenet (TF.js graphs, and the embedded network)",
     licence="Apache-2.0",
+    marks=("*kpt_heatmap_0",),
     rules=(
         (r"Conv1\.(.*)", r"backbone.body.0.\1"),
         (r"Conv_1\.(.*)", r"backbone.body.18.\1"),

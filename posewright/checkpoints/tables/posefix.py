@@ -13,6 +13,7 @@ POSEFIX = Foreign(
     "posefix",
     origin="https://github.com/heimish-kyma/Pytorch-PoseFix",
     licence="none stated",
+    marks=("layer4.", "deconv_layers.2.weight", "final_layer."),
     rules=((r"((?:deconv_layers|final_layer)\..*)", r"head.\1"), (r"(.*)", r"backbone.\1")),
     variants={
         f"r{depth}_{size}": partial(create, f"posefix_r{depth}", input_size=pixels)

@@ -13,6 +13,7 @@ POSEUR = Foreign(
     "poseur",
     origin="https://github.com/aim-uofa/Poseur",
     licence="non-commercial; ask the authors for other use",
+    marks=("keypoint_head.transformer.decoder.",),
     rules=(
         (r"neck\.convs\.(\d)\.conv\.(.*)", r"neck.convs.\1.0.\2"),
         (r"neck\.convs\.(\d)\.gn\.(.*)", r"neck.convs.\1.1.\2"),

@@ -11,6 +11,7 @@ RLE = Foreign(
     "rle",
     origin="https://github.com/Jeff-sjtu/res-loglikelihood-regression",
     licence="unknown: the repository states none",
+    marks=("preact.layer4.", "fc_sigma.linear."),
     rules=(
         (r"preact\.(.*)", r"backbone.\1"),
         (r"(fc_coord|fc_sigma)\.linear\.(.*)", r"head.\1.\2"),
@@ -27,6 +28,7 @@ MMPOSE_REGRESSION = Foreign(
     "mmpose_regression",
     origin="https://github.com/open-mmlab/mmpose",
     licence="Apache-2.0",
+    marks=("*head.fc.|*head.simplebaseline_head.",),
     rules=(
         # loc and cov are those of the normal distribution
         (r"(?:keypoint_)?head\.loss(?:_module)?\.flow_model\.(?:loc|cov|mask)", None),

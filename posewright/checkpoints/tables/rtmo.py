@@ -13,6 +13,7 @@ MMPOSE_RTMO = Foreign(
     "mmpose_rtmo",
     origin="https://github.com/open-mmlab/mmpose",
     licence="Apache-2.0",
+    marks=("neck.projector.",),
     rules=(
         (r"head\.loss_oks\.sigmas", None),
         (r"head\.dcc\.([xy]_bins|spe\.dim_t)", None),  # ours are computed

@@ -13,6 +13,7 @@ MMPOSE_RTMPOSE = Foreign(
     "mmpose_rtmpose",
     origin="https://github.com/open-mmlab/mmpose",
     licence="Apache-2.0",
+    marks=("backbone.stem.", "head.gau."),
     rules=(),
     variants={
         **{f"rtmpose_{size}": partial(create, f"rtmpose_{size}") for size in "tsmlx"},

@@ -29,6 +29,7 @@ SEMGCN = Foreign(
     "semgcn",
     origin="https://github.com/garyzhao/SemGCN",
     licence="Apache-2.0",
+    marks=("gconv_input.*.gconv.",),
     rules=((r"(.*)\.nonlocal_?\.(.*)", r"\1.\2"),),
     variants={
         "semgcn_h128_l4": _semgcn,
@@ -41,6 +42,7 @@ GRAFORMER = Foreign(
     "graformer",
     origin="https://github.com/Graformer/GraFormer",
     licence="Apache-2.0",
+    marks=("atten_layers.",),
     rules=(
         (r"atten_layers\.(\d+)\.(.*)", r"layers.\1.attention.\2"),
         (r"gconv_layers\.(\d+)\.(.*)", r"layers.\1.convolution.\2"),

@@ -24,6 +24,7 @@ MMPOSE_SERESNET = Foreign(
     "mmpose_seresnet",
     origin="https://github.com/open-mmlab/mmpose",
     licence="Apache-2.0",
+    marks=("backbone.*.se_layer.",),
     prepare=flat_gates,
     rules=(
         (r"(backbone\..*\.)se_layer\.conv1\.conv\.(.*)", r"\1se.fc.0.\2"),

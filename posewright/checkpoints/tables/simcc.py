@@ -82,6 +82,7 @@ SIMCC = Foreign(
     "simcc",
     origin="https://github.com/leeyegy/SimCC",
     licence="none stated",
+    marks=("layer1.", "mlp_head_x."),
     rules=(
         (r"((?:deconv_layers|final_layer|mlp_head_[xy])\..*)", r"head.\1"),
         (r"(.*)", r"backbone.\1"),
@@ -93,6 +94,7 @@ MMPOSE_SIMCC = Foreign(
     "mmpose_simcc",
     origin="https://github.com/open-mmlab/mmpose",
     licence="Apache-2.0",
+    marks=("head.mlp_head_x.|keypoint_head.mlp_head_x.",),
     rules=(
         (r"head\.deconv_head\.(.*)", r"head.\1"),
         (r"keypoint_head\.(.*)", r"head.\1"),

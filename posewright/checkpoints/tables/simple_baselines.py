@@ -13,6 +13,7 @@ SIMPLE_BASELINES = Foreign(
     "simple_baselines",
     origin="https://github.com/microsoft/human-pose-estimation.pytorch",
     licence="MIT",
+    marks=("layer4.", "deconv_layers.1.running_mean", "final_layer."),
     rules=((r"((deconv_layers|final_layer)\..*)", r"head.\1"), (r"(.*)", r"backbone.\1")),
     variants={
         **{
@@ -34,6 +35,7 @@ MMPOSE_RESNET = Foreign(
     "mmpose_resnet",
     origin="https://github.com/open-mmlab/mmpose",
     licence="Apache-2.0",
+    marks=("backbone.layer4.", "head.deconv_layers.|keypoint_head.deconv_layers."),
     rules=((r"keypoint_head\.(.*)", r"head.\1"),),
     variants={
         f"res{depth}": partial(create, f"simple_baseline_r{depth}") for depth in (50, 101, 152)

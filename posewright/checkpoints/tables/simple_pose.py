@@ -32,6 +32,7 @@ SIMPLE_POSE = Foreign(
     "simple_pose",
     origin="https://github.com/liangheming/simple_pose",
     licence="none stated",
+    marks=("layer4.", "duc_layers.|deconv_layers.1.running_mean", "final_layer."),
     prepare=_named,
     rules=(
         (r"((?:deconv_layers|final_layer)\..*)", r"head.\1"),

@@ -23,6 +23,7 @@ TOKENPOSE = Foreign(
     "tokenpose",
     origin="https://github.com/leeyegy/TokenPose",
     licence="none stated",
+    marks=("features.keypoint_token|transformer.keypoint_token",),
     rules=(
         *(
             (_BLOCK.format(stage, theirs), rf"head.stages.{i}.\1.{ours}.\2")

@@ -13,6 +13,7 @@ TORCHREID = Foreign(
     "torchreid",
     origin="https://github.com/KaiyangZhou/deep-person-reid",
     licence="MIT; MSMT17 and the other sets of its training are for research only",
+    marks=("conv2.0.conv2a.|conv2.0.conv2.0.layers.|layer4.", "classifier.|fc."),
     rules=(
         (r"classifier\..*", None),
         (r"fc\.(.*)", r"head.fc.\1"),

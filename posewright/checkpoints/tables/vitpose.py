@@ -18,6 +18,7 @@ VITPOSE = Foreign(
     "vitpose",
     origin="https://github.com/ViTAE-Transformer/ViTPose",
     licence="Apache-2.0",
+    marks=("backbone.patch_embed.proj.", "keypoint_head.final_layer.|head.final_layer."),
     rules=(_OTHERS, (r"keypoint_head\.(.*)", r"head.\1")),
     variants={
         **{name: partial(create, f"vitpose_{s}") for name, s in _SIZES.items()},
@@ -35,6 +36,7 @@ MMPOSE_VITPOSE = Foreign(
     "mmpose_vitpose",
     origin="https://github.com/open-mmlab/mmpose",
     licence="Apache-2.0",
+    marks=("backbone.patch_embed.projection.", "head.final_layer."),
     rules=(
         (r"backbone\.patch_embed\.projection\.(.*)", r"backbone.patch_embed.proj.\1"),
         (r"backbone\.layers\.(\d+)\.ln([12])\.(.*)", r"backbone.blocks.\1.norm\2.\3"),
@@ -69,6 +71,7 @@ VITPOSE_HF = Foreign(
     "vitpose_hf",
     origin="https://huggingface.co/usyd-community",
     licence="Apache-2.0",
+    marks=("backbone.encoder.layer.", "head.conv."),
     rules=(
         (r"backbone\.embeddings\.position_embeddings", "backbone.pos_embed"),
         (
