@@ -87,7 +87,15 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         choices=("train", "val", "test"),
         default=None,
         metavar="PART",
-        help="split of a YOLO data set: train, val or test (default: all)",
+        help="split of a YOLO or COCO folder: train, val or test (default: all)",
+    )
+    parser.add_argument(
+        "--joint",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="name of a joint that is intended although it is almost that of another joint "
+        "(repeatable; for labelme, CVAT and Label Studio)",
     )
 
 
@@ -133,7 +141,7 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> int:
     from posewright.datasets.check import check
 
-    report = check(args.data, args.kind, args.images, args.class_name, args.split)
+    report = check(args.data, args.kind, args.images, args.class_name, args.split, args.joint)
     if args.json:
         print(json.dumps(report.to_dict()))
         return 3 if report.errors else 0
@@ -153,7 +161,7 @@ def _check(args: argparse.Namespace) -> int:
 def _open(args: argparse.Namespace) -> Dataset:
     from posewright.datasets import open_dataset
 
-    return open_dataset(args.data, args.kind, args.images, args.class_name, args.split)
+    return open_dataset(args.data, args.kind, args.images, args.class_name, args.split, args.joint)
 
 
 def _stats(args: argparse.Namespace) -> int:
@@ -208,11 +216,11 @@ def _convert(args: argparse.Namespace) -> int:
         raise UsageError(
             "give what to convert and where to write it: FROM TO, or --input DIR --output DIR"
         )
-    dataset = open_dataset(source, args.kind, args.images, args.class_name, args.split)
+    dataset = open_dataset(source, args.kind, args.images, args.class_name, args.split, args.joint)
     ratio = args.ratio
-    names = () if args.split or args.images else parts_of(source, args.kind)
+    names = () if args.split else parts_of(source, args.kind, args.images)
     if ratio is None and len(names) > 1:
-        own = {n: open_dataset(source, args.kind, None, args.class_name, n) for n in names}
+        own = {n: open_dataset(source, args.kind, args.images, args.class_name, n) for n in names}
         return _write(args, dataset, target, args.to, 0, named_parts(own, args.to))
     if ratio is None:
         parts = args.to in ("coco", "yolo")

@@ -123,7 +123,7 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
         "--split",
         choices=("train", "val", "test"),
         metavar="PART",
-        help="split of a YOLO data set: train, val or test (default: val, otherwise test)",
+        help="split of a YOLO or COCO folder: train, val or test (default: val, otherwise test)",
     )
     group.add_argument(
         "--flip", action="store_true", default=None, help="flip test: average with the mirror image"
