@@ -56,6 +56,7 @@ PUBLIC_FOR = {
             "by_tracks.score_posetrack_people",
         )
     },
+    "evaluation.coco_files.read_detections": "users: reads COCO results; benchmarks",
     "fit.ppose.read_settings": "users: docs/rmpe.md shows it",
     **{
         f"measure.{name}": "users: docs/angles.md shows it"

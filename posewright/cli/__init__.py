@@ -45,7 +45,9 @@ if TYPE_CHECKING:
 __all__ = ["VERBS", "build_parser", "main", "parse"]
 
 # The order of the help: what people do first comes first; verbs that are not named here are last.
-_ORDER = "demo predict track models data train fit eval compare export bench schema doctor".split()
+_ORDER = (
+    "demo predict track view models data train fit eval compare export bench schema doctor".split()
+)
 
 
 def _verbs() -> dict[str, ModuleType]:

@@ -131,7 +131,11 @@ class Outputs:
                 # What the stopped run itself has left there: videos, which get their names one by
                 # one, and temporary files in a folder that is a link.
                 left = not form.files or any(part_place(out / file) != out for file in form.files)
-                chosen = replace(options, overwrite=options.overwrite or (goes_on and left))
+                chosen = replace(
+                    options,
+                    overwrite=options.overwrite or (goes_on and left),
+                    flavoured=form.files != FORMATS[name].files,
+                )
                 made.writers.append(create_writer(name, out, options=chosen))
         except BaseException:  # Ctrl-C, too, which a program may survive
             made.abort()
@@ -312,7 +316,8 @@ def _leftovers(out: Path, save: Iterable[str]) -> tuple[list[Path], list[Path]]:
     """Return the temporary files in a folder that stand for results of `save`, and of others."""
     chosen = formats(save).values()
     wanted = {name for form in chosen for name in form.files}
-    known = {name for form in FORMATS.values() for name in form.files}
+    every = [*FORMATS.values(), *formats(name for name in FORMATS if "alphapose" in name).values()]
+    known = {name for form in every for name in form.files}
     films = {suffix for form in FORMATS.values() for suffix in form.suffixes}
     ours, others = [], []
     for path in find(out):

@@ -74,6 +74,7 @@ COMMANDS: dict[str, list[Command]] = {
         Command("track {in}/results.json -o {out}/track"),
         Command("track {in}/results.json -o {out}/rows2 --save parquet", needs="pyarrow"),
     ],
+    "view": [Command("view {in}/results.json --images {in}/set/images -o {out}/drawn")],
     "models": [
         Command("models list"),
         Command("models list --published"),
