@@ -8,9 +8,11 @@ labels or results), 4 environment (a runtime, network's file or output that is m
 work); 128 + the number of the signal that stopped it: 129 SIGHUP, 130 Ctrl-C (SIGINT), 138 SIGUSR1,
 143 SIGTERM.
 
+bins       raw files of `data to-bin` and `eval --from-bins`
 common     options of several verbs, and the summary
 listing    list of `models`
 ranges     options that choose frames
+running    options of `eval` for running a model
 debugging  tracebacks and reports of --debug
 progress   bars, lines or JSON
 renamed    earlier names of verbs and options

@@ -14,9 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from posewright.cli import bins
 from posewright.cli.common import Once, add_class, left_out, refuse_ignored
-from posewright.cli.named import add_body, add_device, add_fetching, add_mode, detectors, network
+from posewright.cli.named import add_mode, detectors, network
 from posewright.cli.progress import create_bar
+from posewright.cli.running import RUNNING, add_running
 from posewright.cli.tables import score_lines, summary
 
 if TYPE_CHECKING:
@@ -26,30 +28,6 @@ if TYPE_CHECKING:
     from posewright.pipeline.estimate import Boxes, Detectors
     from posewright.pose import Pose
     from posewright.runtimes import Model
-
-RESCORE = ("box", "mean", "box*mean", "hrnet", "alphapose")
-# Options that mean nothing with --predictions, and what they are where they are not given.
-_RUNNING = {
-    "body": None,
-    "weights": None,
-    "images": None,
-    "boxes": None,
-    "split": None,
-    "flip": False,
-    "accurate": False,
-    "detector": "auto",
-    "nms": None,
-    "rescore": "box*mean",
-    "tracker": None,
-    "reid": None,
-    "heads": None,
-    "batch": 32,
-    "device": "auto",
-    "limit": 0,
-    "out": None,
-    "report": None,
-    "overwrite": False,
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,107 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="posetrack: posetrack (keypoints, the default), mot (bounding boxes) or both, "
         "comma-separated",
     )
-    _add_running(parser.add_argument_group("with a model"))
+    add_running(parser.add_argument_group("with a model"))
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-
-
-def _add_running(group: argparse._ArgumentGroup) -> None:
-    """Add how a model is run and what is written."""
-    add_body(group)
-    add_fetching(group)
-    group.add_argument("-w", "--weights", metavar="FILE", help="weights of a network of the zoo")
-    group.add_argument(
-        "--images",
-        action=Once,
-        type=Path,
-        metavar="DIR",
-        help="image folder (default: found near the labels)",
-    )
-    group.add_argument(
-        "--boxes",
-        action=Once,
-        metavar="truth|detector|FILE",
-        help="boxes for top-down models: truth (labelled boxes, the default), detector (that "
-        "of --mode, else the embedded one), or a file of COCO detection results",
-    )
-    group.add_argument(
-        "-d",
-        "--detector",
-        metavar="NAME|FILE",
-        help="detector of --boxes detector, as in predict (default: of --mode, or embedded)",
-    )
-    group.add_argument(
-        "--split",
-        choices=("train", "val", "test"),
-        metavar="PART",
-        help="split of a YOLO or COCO folder: train, val or test (default: val, otherwise test)",
-    )
-    group.add_argument(
-        "--flip", action="store_true", default=None, help="flip test: average with the mirror image"
-    )
-    group.add_argument(
-        "--accurate",
-        action="store_true",
-        default=None,
-        help="average three crops of each person and duplicate poses",
-    )
-    group.add_argument(
-        "--nms",
-        choices=("oks", "average", "ppose", "none"),
-        help="method for duplicate poses (default: none with labelled boxes, else as in predict)",
-    )
-    group.add_argument(
-        "--rescore",
-        choices=RESCORE,
-        help="score that ranks people (default box*mean; hrnet: mean of the keypoint scores "
-        "above 0.2)",
-    )
-    group.add_argument(
-        "--batch", type=int, metavar="N", help="batch size, in crops per forward pass (default 32)"
-    )
-    add_device(group, None)
-    _add_tracking(group)
-    _add_written(group)
-
-
-def _add_tracking(group: argparse._ArgumentGroup) -> None:
-    """Add what single data sets need: identities, and head boxes."""
-    group.add_argument(
-        "--tracker",
-        metavar="NAME",
-        help="posetrack: tracker, as in predict (default: none, which measures mAP only)",
-    )
-    group.add_argument(
-        "--reid",
-        metavar="FILE",
-        help="re-identification network, for --tracker appearance",
-    )
-    group.add_argument(
-        "--heads",
-        type=Path,
-        metavar="FILE",
-        help="mpii: detections_our_format.mat, which has the head boxes that the JSON labels lack",
-    )
-
-
-def _add_written(group: argparse._ArgumentGroup) -> None:
-    """Add how many images are taken, and which files are written."""
-    group.add_argument(
-        "--limit", type=int, metavar="N", help="evaluate only the first N images (default: all)"
-    )
-    group.add_argument(
-        "-o",
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="also write a result file in the format of the data set, e.g. for COCO test-dev",
-    )
-    group.add_argument(
-        "--report", type=Path, metavar="DIR", help="write an HTML report, report.html, into DIR"
-    )
-    group.add_argument(
-        "--overwrite", action="store_true", default=None, help="replace FILE and DIR/report.html"
-    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -200,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     if args.predictions is None:
         return _evaluate(args)
     where = "--predictions: it goes with a model (-m)"
-    refuse_ignored((f"--{name}", getattr(args, name) is not None, where) for name in _RUNNING)
+    refuse_ignored((f"--{name}", getattr(args, name) is not None, where) for name in RUNNING)
     scoring = score_files(args.data, args.ann, args.predictions, _metrics(args), args.class_name)
     _print(args, scoring.to_dict(), score_lines(scoring))
     return left_out(scoring.notes, scoring.remarks)
@@ -210,7 +89,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     """Run a model over the images; return the exit code."""
     from posewright.evaluation.evaluate import evaluate
 
-    for name, value in _RUNNING.items():
+    for name, value in RUNNING.items():
         if getattr(args, name) is None:
             setattr(args, name, value)
     truth = args.boxes in (None, "truth")
@@ -219,7 +98,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     dataset, labelled = _dataset(args, pose)
     bar = create_bar("auto")
     evaluation = evaluate(
-        pose.model,
+        bins.answering(args, pose),
         dataset,
         data=args.data,
         boxes=None if truth else _boxes(args, pose, dataset),
@@ -264,6 +143,8 @@ def _check(args: argparse.Namespace, truth: bool) -> None:
         raise UsageError(f"-d {args.detector} has no effect without --boxes detector; add that")
     if args.batch < 1 or args.limit < 0:
         raise UsageError(f"--batch {args.batch} --limit {args.limit}: give 1 and 0 or more")
+    if args.from_bins is not None:
+        bins.check(args)
     if args.out is not None:
         check_results(args.data, truth)
         reserve(args.out, args.overwrite)
@@ -339,6 +220,8 @@ def _write(args: argparse.Namespace, evaluation: Evaluation, dataset: Dataset) -
     files = []
     if args.out is not None:
         files.append(str(write_results(evaluation, args.out, args.overwrite)))
+    if args.from_bins is not None:
+        files.append(bins.write_log(args.from_bins, evaluation.scoring))
     if args.report is not None:
         from posewright.reports import evaluation_report
 
