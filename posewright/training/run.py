@@ -177,11 +177,15 @@ class Run:
         meter, place, recipe = self.meter, self.place, self.recipe
         loss = self.world.mean(meter.mean)
         row = meter.row(place, loss, rate, recipe.batch)
+        row["accuracy"] = accuracy = self.world.mean(meter.accuracy)
+        if accuracy != accuracy:  # the network makes no heatmaps
+            del row["accuracy"]
+        told = f"acc {accuracy:.4f}  " if accuracy == accuracy else ""
         if self.log is not None:
             self.log.step(row)
         self.say(
             f"epoch {self.epochs:.2f}/{recipe.epochs}  step {place.step}  "
-            f"loss {loss:.6g}  lr {rate:.3g}  {row['images_per_second']:.1f} views/s"
+            f"loss {loss:.6g}  {told}lr {rate:.3g}  {row['images_per_second']:.1f} views/s"
         )
         if meter.left_out:
             self.say(f"{counted(meter.left_out, 'step')} skipped: the loss was not finite")
