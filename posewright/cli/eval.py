@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from posewright.runtimes import Model
 
 
+_BOTH = ("truth,detector", "detector,truth")
+_SHORT = {"truth": "gt", "detector": "det"}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
     from posewright.evaluation.measures import MEASURES
@@ -86,16 +90,49 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    """Run a model over the images; return the exit code."""
-    from posewright.evaluation.evaluate import evaluate
+    """Run a model over the images, with each kind of boxes; return the exit code."""
+    from posewright.evaluation.scoring import main_metric
 
     for name, value in RUNNING.items():
         if getattr(args, name) is None:
             setattr(args, name, value)
-    truth = args.boxes in (None, "truth")
-    _check(args, truth)
-    pose = _pose(args)
+    ways = args.boxes.split(",") if args.boxes in _BOTH else [args.boxes]
+    _check(args, ways)
+    pose = _pose(args, ways)
     dataset, labelled = _dataset(args, pose)
+    found, told = {}, [*dataset.notes]
+    for args.boxes in ways:
+        evaluation = _evaluated(args, pose, dataset)
+        files = _write(args, evaluation, dataset)
+        lines = summary(evaluation, labelled, files)
+        found[args.boxes] = {**evaluation.to_dict(), "files": files}, lines
+        told += [*evaluation.unreadable, *evaluation.failed]
+        if len(ways) == 1:
+            _print(args, *found[args.boxes])
+        else:
+            name, score = main_metric(evaluation.scoring)
+            found[args.boxes] = found[args.boxes][0], [f"{_SHORT[args.boxes]} {name}: {score:.4f}"]
+    if len(ways) > 1:
+        line = " | ".join(text for _, lines in found.values() for text in lines)
+        each = [text for whole, _ in found.values() for text in _told(whole)]
+        _print(args, {way: whole for way, (whole, _) in found.items()}, [*each, line])
+    return left_out(list(dict.fromkeys(told)), dataset.remarks)
+
+
+def _told(whole: dict[str, object]) -> list[str]:
+    """Return the numbers of one of several evaluations, in a line."""
+    floats = {k: v for k, v in whole.items() if isinstance(v, float) and k != "seconds"}
+    numbers = [f"{name} {value:.4f}" for name, value in floats.items()]
+    settings = whole["settings"]
+    assert isinstance(settings, dict)
+    return [f"boxes {settings['boxes']}: {', '.join(numbers)}"]
+
+
+def _evaluated(args: argparse.Namespace, pose: Pose, dataset: Dataset) -> Evaluation:
+    """Run the model with the boxes of args.boxes."""
+    from posewright.evaluation.evaluate import evaluate
+
+    truth = args.boxes in (None, "truth")
     bar = create_bar("auto")
     evaluation = evaluate(
         bins.answering(args, pose),
@@ -114,17 +151,14 @@ def _evaluate(args: argparse.Namespace) -> int:
     )
     if bar is not None:
         bar.close()
-    files = _write(args, evaluation, dataset)
-    _print(args, {**evaluation.to_dict(), "files": files}, summary(evaluation, labelled, files))
-    told = [*dataset.notes, *evaluation.unreadable, *evaluation.failed]
-    return left_out(told, dataset.remarks)
+    return evaluation
 
 
 def _metrics(args: argparse.Namespace) -> list[str]:
     return args.metrics.split(",") if args.metrics else []
 
 
-def _check(args: argparse.Namespace, truth: bool) -> None:
+def _check(args: argparse.Namespace, ways: list[str | None]) -> None:
     """Raise a UsageError or OutputError for what would fail only after hours."""
     from posewright.errors import UsageError
     from posewright.evaluation.measures import MEASURES
@@ -139,20 +173,29 @@ def _check(args: argparse.Namespace, truth: bool) -> None:
         raise UsageError("--heads works only with mpii, whose PCKh is normalised by head boxes")
     if args.reid and args.tracker != "appearance":
         raise UsageError(f"--reid {args.reid} is for --tracker appearance; add that")
-    if args.detector != "auto" and args.boxes != "detector":
+    if len(ways) > 1:
+        alone = ("out", "report", "from_bins", "tracker")
+        where = f"--boxes {args.boxes}: it is for one kind of boxes"
+        refuse_ignored(
+            (f"--{name.replace('_', '-')}", getattr(args, name) is not None, where)
+            for name in alone
+        )
+    if args.keep_boxes and ("detector" not in ways or args.tracker):
+        raise UsageError("--keep-boxes is for --boxes detector without --tracker")
+    if args.detector != "auto" and "detector" not in ways:
         raise UsageError(f"-d {args.detector} has no effect without --boxes detector; add that")
     if args.batch < 1 or args.limit < 0:
         raise UsageError(f"--batch {args.batch} --limit {args.limit}: give 1 and 0 or more")
     if args.from_bins is not None:
         bins.check(args)
     if args.out is not None:
-        check_results(args.data, truth)
+        check_results(args.data, ways[0] in (None, "truth"))
         reserve(args.out, args.overwrite)
     if args.report is not None:
         reserve(args.report / "report.html", args.overwrite)
 
 
-def _pose(args: argparse.Namespace) -> Pose:
+def _pose(args: argparse.Namespace, ways: list[str | None]) -> Pose:
     """Return the model, with a detector where one is asked for."""
     from posewright.errors import UsageError
     from posewright.pose import Pose
@@ -164,7 +207,7 @@ def _pose(args: argparse.Namespace) -> Pose:
         mode=args.mode,
         body=args.body,
         weights=args.weights,
-        detector=detectors(args.detector) if args.boxes == "detector" else "whole-image",
+        detector=detectors(args.detector) if "detector" in ways else "whole-image",
         device=args.device,
         flip=args.flip,
         nms=args.nms,
@@ -205,9 +248,12 @@ def _dataset(args: argparse.Namespace, pose: Pose) -> tuple[Dataset, bool]:
 def _boxes(
     args: argparse.Namespace, pose: Pose, dataset: Dataset
 ) -> Boxes | Model | Detectors | None:
+    from posewright.evaluation.kept import kept_boxes
     from posewright.evaluation.running import FileBoxes, everybody
     from posewright.readers import read_boxes
 
+    if args.keep_boxes:
+        return kept_boxes(args.keep_boxes, dataset.samples, pose.detector, dataset.category)  # type: ignore[arg-type]
     if args.boxes == "detector":  # trackers take whom predict finds
         return pose.detector if args.tracker else everybody(pose.detector)  # type: ignore[arg-type]
     return FileBoxes(dataset.samples, read_boxes(args.boxes, dataset.category))

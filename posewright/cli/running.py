@@ -18,6 +18,7 @@ RUNNING = {
     "weights": None,
     "images": None,
     "boxes": None,
+    "keep_boxes": None,
     "split": None,
     "flip": False,
     "accurate": False,
@@ -49,19 +50,7 @@ def add_running(group: argparse._ArgumentGroup) -> None:
         metavar="DIR",
         help="image folder (default: found near the labels)",
     )
-    group.add_argument(
-        "--boxes",
-        action=Once,
-        metavar="truth|detector|FILE",
-        help="boxes for top-down models: truth (labelled boxes, the default), detector (that "
-        "of --mode, else the embedded one), or a file of COCO detection results",
-    )
-    group.add_argument(
-        "-d",
-        "--detector",
-        metavar="NAME|FILE",
-        help="detector of --boxes detector, as in predict (default: of --mode, or embedded)",
-    )
+    _add_boxes(group)
     group.add_argument(
         "--split",
         choices=("train", "val", "test"),
@@ -95,6 +84,32 @@ def add_running(group: argparse._ArgumentGroup) -> None:
     _add_tracking(group)
     bins.add_from_bins(group)
     _add_written(group)
+
+
+def _add_boxes(group: argparse._ArgumentGroup) -> None:
+    """Add where the boxes of top-down models come from."""
+    group.add_argument(
+        "--boxes",
+        action=Once,
+        metavar="truth|detector|FILE",
+        help="boxes for top-down models: truth (labelled boxes, the default), detector (that "
+        "of --mode, else the embedded one), truth,detector (both, in turn), or a file of "
+        "COCO detection results",
+    )
+    group.add_argument(
+        "--keep-boxes",
+        action=Once,
+        type=Path,
+        metavar="FILE",
+        help="with --boxes detector: keep the detector's boxes in FILE; if FILE is there, use its "
+        "boxes instead of running the detector",
+    )
+    group.add_argument(
+        "-d",
+        "--detector",
+        metavar="NAME|FILE",
+        help="detector of --boxes detector, as in predict (default: of --mode, or embedded)",
+    )
 
 
 def _add_tracking(group: argparse._ArgumentGroup) -> None:

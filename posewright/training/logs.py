@@ -174,8 +174,14 @@ class Meter:
         """The mean accuracy of the steps that were measured; NaN where none was."""
         return self.right / self.measured if self.measured else float("nan")
 
-    def row(self, place: Place, loss: float, rate: float, batch: int) -> dict[str, float]:
-        """Return a row of the log.  loss: mean of all processes.  batch: views of a step."""
+    def row(
+        self, place: Place, loss: float, rate: float, batch: int, accuracy: float
+    ) -> dict[str, float]:
+        """Return a row of the log.
+
+        loss, accuracy: means of all processes; the latter is left out where it is NaN, as for
+        networks without heatmaps.  batch: views of a step.
+        """
         seconds = time.perf_counter() - self.since
         return {
             "step": place.step,
@@ -185,7 +191,7 @@ class Meter:
             "seconds": seconds,
             "images_per_second": (self.count + self.left_out) * batch / seconds,
             "data_wait": self.waited,
-            "accuracy": self.accuracy,
+            **({"accuracy": accuracy} if accuracy == accuracy else {}),
         }
 
     def facts(self) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,14 @@ import torch
 from posewright.codecs.heatmap import Heatmap
 from posewright.datasets.converting import convert
 from posewright.datasets.synthetic import synth
+from posewright.errors import PosewrightError
+from posewright.models import create
 from posewright.people import People
 from posewright.recipes.lookup import recipe_for
 from posewright.train import train
 from posewright.training.accuracy import map_accuracy
 from posewright.training.logs import Log, Meter, Place
+from posewright.training.validation import check_boxes
 
 
 def maps(*points: tuple[float, float]) -> dict[str, torch.Tensor]:
@@ -66,24 +70,42 @@ def test_joints_without_labels_and_empty_maps() -> None:
 def test_a_run_with_heatmaps_logs_its_accuracy(tmp_path: Path) -> None:
     data = tmp_path / "coco"
     convert(synth(tmp_path / "drawn", 4, seed=0), data, "coco", ratio=0.25)
-    recipe = recipe_for("lite_hrnet_18").with_overrides(
-        ["options.input_size=[64,64]", "batch=4", "epochs=2", "workers=0", "log_every=1"]
-    )
+    words = ["options.input_size=[64,64]", "batch=4", "epochs=2", "workers=0", "log_every=1"]
+    recipe = recipe_for("lite_hrnet_18").with_overrides([*words, "val_boxes=detector"])
     lines: list[str] = []
     train(replace(recipe, data=(str(data),)), tmp_path / "run", progress=lines.append)
     with open(tmp_path / "run" / "log.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows and all(0 <= float(row["accuracy"]) <= 1 for row in rows)
     assert sum("  acc 0." in line or "  acc 1." in line for line in lines) == len(rows)
+    told = [line for line in lines if line.startswith("epoch") and "  gt AP " in line]
+    assert len(told) == 2 and all(" | det AP " in line for line in told)
+    with open(tmp_path / "run" / "validation.csv", newline="") as file:
+        assert all(float(row["det_AP"]) <= 1 for row in csv.DictReader(file))
+    assert json.loads((tmp_path / "run" / "validation-boxes.json").read_text()) is not None
+
+
+@pytest.mark.parametrize(
+    ("network", "boxes", "text"),
+    [
+        ("rtmo_s", "detector", "finds people by itself"),
+        ("lite_hrnet_18", "nowhere.json", "is not there"),
+    ],
+)
+def test_boxes_that_no_validation_could_use(network: str, boxes: str, text: str) -> None:
+    recipe = recipe_for(network).with_overrides([f"val_boxes={boxes}"])
+    with torch.device("meta"), pytest.raises(PosewrightError, match=text):
+        check_boxes(recipe, create(network))
 
 
 def test_meter_and_log_keep_the_columns_of_an_earlier_version(tmp_path: Path) -> None:
     meter = Meter()
+    assert "accuracy" not in meter.row(Place(), 0, 0, 4, meter.accuracy)
     for accuracy in (0.5, float("nan"), 1.0):
         meter.add(0.1, 0.0, accuracy)
     assert meter.accuracy == 0.75 and Meter.of(meter.facts()).accuracy == 0.75
     assert math.isnan(Meter().accuracy)
-    row = meter.row(Place(step=8), 0.1, 1e-3, 4)
+    row = meter.row(Place(step=8), 0.1, 1e-3, 4, meter.accuracy)
     old = [name for name in row if name != "accuracy"]
     (tmp_path / "log.csv").write_text(",".join(old) + "\n" + ",".join("1" * len(old)) + "\n")
     log = Log(tmp_path, 4)
