@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -79,13 +80,15 @@ class Style:
     """The appearance of drawn people.
 
     ids: a tag with each tracked person's identity.  scores: the person's score in the tag.  boxes:
-    draw them.  joint_threshold: joints with a lower score are not drawn.  thickness: of limbs in
-    px; None derives it from the sizes of the image and the person.  alpha: opacity in (0, 1].
+    draw them.  colours: of limbs, by side or by the person's identity.  joint_threshold: joints
+    with a lower score are not drawn.  thickness: of limbs in px; None derives it from the sizes of
+    the image and the person.  alpha: opacity in (0, 1].
     """
 
     ids: bool = True
     scores: bool = False
     boxes: bool = False
+    colours: Literal["sides", "people"] = "sides"
     joint_threshold: float = 0.3
     thickness: float | None = None
     alpha: float = 1.0
@@ -114,7 +117,8 @@ def draw(image: Pixels, people: People, skeleton: Skeleton, style: Style | None 
         fixed = np.rint(people.keypoints.clip(-_FAR, _FAR) * (1 << _SHIFT)).astype(np.int32)
         shown = people.scores >= style.joint_threshold
         for i in order:
-            _person(canvas, fixed[i], shown[i], float(widths[i]), plan)
+            own = _colour(people, int(i)) if style.colours == "people" else None
+            _person(canvas, fixed[i], shown[i], float(widths[i]), plan, own)
     if style.boxes:
         for i in order:
             box = np.rint(people.boxes[i].clip(-_FAR, _FAR)).astype(int).tolist()
@@ -198,8 +202,12 @@ def _person(
     shown: NDArray[np.bool_],
     width: float,
     plan: tuple[_Ink, ...],
+    own: Colour | None,
 ) -> None:
-    """Draw one person, (K, 2) fixed-point px: the dark rim of everything first, then colours."""
+    """Draw one person, (K, 2) fixed-point px: the dark rim of everything first, then colours.
+
+    own: the colour of all limbs; None for those of the sides.
+    """
     seen = [ink.strokes[shown[ink.strokes].all(1)] for ink in plan]
     sizes: dict[PartName, float] = {}
     for part in {ink.part for ink in plan} - {"body"}:
@@ -218,7 +226,7 @@ def _person(
         rim = 2 * max(min(thick, 1.5), 0.3 * min(thick, width))
         _strokes(canvas, strokes, OUTLINE, thick + rim)
     for strokes, ink, thick in drawn:
-        _strokes(canvas, strokes, ink.colour, thick)
+        _strokes(canvas, strokes, own or ink.colour, thick)
 
 
 def _size(fixed: NDArray[np.int32]) -> float:

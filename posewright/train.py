@@ -92,7 +92,7 @@ def _loop(run: Run, stop: Stop) -> None:
                     run.ema.update(run.model)
                 place.step += 1
                 place.batch += 1
-                run.meter.add(loss, waited)
+                run.meter.add(loss, waited, run.stepper.accuracy)
                 if place.step % recipe.log_every == 0:
                     run.log_row(rate)
                 asked = run.asked_to_stop(stop)

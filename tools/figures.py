@@ -55,7 +55,6 @@ PUBLIC_FOR = {
             "by_tracks.score_posetrack_people",
         )
     },
-    "datasets.naming.canonical": "users: the one spelling of a joint's name",
     "evaluation.coco_files.read_detections": "users: reads COCO results; benchmarks",
     "fit.ppose.read_settings": "users: docs/rmpe.md shows it",
     **{

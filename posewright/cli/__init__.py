@@ -8,9 +8,11 @@ labels or results), 4 environment (a runtime, network's file or output that is m
 work); 128 + the number of the signal that stopped it: 129 SIGHUP, 130 Ctrl-C (SIGINT), 138 SIGUSR1,
 143 SIGTERM.
 
+bins       raw files of `data to-bin` and `eval --from-bins`
 common     options of several verbs, and the summary
 listing    list of `models`
 ranges     options that choose frames
+running    options of `eval` for running a model
 debugging  tracebacks and reports of --debug
 progress   bars, lines or JSON
 renamed    earlier names of verbs and options
@@ -47,7 +49,9 @@ if TYPE_CHECKING:
 __all__ = ["VERBS", "build_parser", "main", "parse"]
 
 # The order of the help: what people do first comes first; verbs that are not named here are last.
-_ORDER = "demo predict track models data train fit eval compare export bench schema doctor".split()
+_ORDER = (
+    "demo predict track view models data train fit eval compare export bench schema doctor".split()
+)
 
 
 def _verbs() -> dict[str, ModuleType]:

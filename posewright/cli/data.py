@@ -6,9 +6,12 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from posewright.cli import bins
 from posewright.cli.common import add_class, left_out
+from posewright.cli.progress import Counter
+from posewright.cli.tables import print_numbers
 from posewright.errors import counted
 
 if TYPE_CHECKING:
@@ -35,13 +38,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "split", help="split into training and validation sets, in COCO format"
     )
     synth = verbs.add_parser("synth", help="generate a small labelled set of stick figures")
-    for sub in (check, stats, view, split):
+    to_bin = verbs.add_parser(
+        "to-bin", help="write a network's views as raw files, for devices such as Ascend 310"
+    )
+    bins.add_to_bin(to_bin)
+    for sub in (check, stats, view, split, to_bin):
         sub.add_argument("data", type=Path, metavar="DATA", help="annotation file or folder")
     _add_convert(convert)
-    for sub in (check, stats, view, convert, split):
+    for sub in (check, stats, view, convert, split, to_bin):
         _add_reading(sub)
         add_class(sub)
-    for sub in (view, split, synth):
+    for sub in (view, split, synth, to_bin):
         sub.add_argument(
             "-o", "--out", type=Path, required=True, metavar="DIR", help="folder to write"
         )
@@ -52,13 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_ratio(split, _RATIO, "share of validation (default %(default)s)")
     for sub in (convert, split, synth):
         sub.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default 0)")
-    for sub in (view, convert, split, synth):
+    for sub in (view, convert, split, synth, to_bin):
         sub.add_argument(
             "--overwrite",
             action="store_true",
             help="allow a non-empty output folder and replace files in it",
         )
-    for sub in (check, stats, view, convert, split, synth):
+    for sub in (check, stats, view, convert, split, synth, to_bin):
         sub.add_argument("--json", action="store_true", help="print one JSON object")
         sub.set_defaults(parser=sub)
 
@@ -87,7 +94,15 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         choices=("train", "val", "test"),
         default=None,
         metavar="PART",
-        help="split of a YOLO data set: train, val or test (default: all)",
+        help="split of a YOLO or COCO folder: train, val or test (default: all)",
+    )
+    parser.add_argument(
+        "--joint",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="name of a joint that is intended although it is almost that of another joint "
+        "(repeatable; for labelme, CVAT and Label Studio)",
     )
 
 
@@ -126,6 +141,7 @@ def run(args: argparse.Namespace) -> int:
         "convert": _convert,
         "split": _split,
         "synth": _synth,
+        "to-bin": bins.to_bin,
     }
     return actions[args.action](args)
 
@@ -133,7 +149,7 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> int:
     from posewright.datasets.check import check
 
-    report = check(args.data, args.kind, args.images, args.class_name, args.split)
+    report = check(args.data, args.kind, args.images, args.class_name, args.split, args.joint)
     if args.json:
         print(json.dumps(report.to_dict()))
         return 3 if report.errors else 0
@@ -153,7 +169,7 @@ def _check(args: argparse.Namespace) -> int:
 def _open(args: argparse.Namespace) -> Dataset:
     from posewright.datasets import open_dataset
 
-    return open_dataset(args.data, args.kind, args.images, args.class_name, args.split)
+    return open_dataset(args.data, args.kind, args.images, args.class_name, args.split, args.joint)
 
 
 def _stats(args: argparse.Namespace) -> int:
@@ -165,21 +181,11 @@ def _stats(args: argparse.Namespace) -> int:
         print(json.dumps({**numbers, "notes": dataset.notes, "remarks": dataset.remarks}))
         return left_out(dataset.notes, dataset.remarks)
     visibility = numbers.pop("visibility")
-    _print(numbers)
+    print_numbers(numbers)
     print("labelled           not labelled, hidden, visible")
     for joint, counts in visibility.items():
         print(f"  {joint:16} {' '.join(f'{n:8d}' for n in counts)}")
     return left_out(dataset.notes, dataset.remarks)
-
-
-def _print(numbers: dict[str, Any]) -> None:
-    for key, value in numbers.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{k} {v}" for k, v in value.items())
-        elif isinstance(value, (list, tuple)):
-            value = ", ".join(map(str, value))
-        label = key.replace("_", " ").replace("picture", "image")
-        print(f"{label:18} {value}")
 
 
 def _view(args: argparse.Namespace) -> int:
@@ -208,11 +214,11 @@ def _convert(args: argparse.Namespace) -> int:
         raise UsageError(
             "give what to convert and where to write it: FROM TO, or --input DIR --output DIR"
         )
-    dataset = open_dataset(source, args.kind, args.images, args.class_name, args.split)
+    dataset = open_dataset(source, args.kind, args.images, args.class_name, args.split, args.joint)
     ratio = args.ratio
-    names = () if args.split or args.images else parts_of(source, args.kind)
+    names = () if args.split else parts_of(source, args.kind, args.images)
     if ratio is None and len(names) > 1:
-        own = {n: open_dataset(source, args.kind, None, args.class_name, n) for n in names}
+        own = {n: open_dataset(source, args.kind, args.images, args.class_name, n) for n in names}
         return _write(args, dataset, target, args.to, 0, named_parts(own, args.to))
     if ratio is None:
         parts = args.to in ("coco", "yolo")
@@ -244,26 +250,13 @@ def _write(
         for count, use in zip(counts, ("training", "testing"), strict=False):
             print(f"{count} for {use}", file=sys.stderr)
     total = sum(map(len, parts.values())) if parts else len(dataset)
-    counter = _Counter(total)
+    counter = Counter(total)
     done = convert(dataset, target, form, ratio, args.seed, args.overwrite, counter, parts)
     if args.json:
         print(json.dumps(done.to_dict()))
     else:
-        _print({k: v for k, v in done.to_dict().items() if k not in ("notes", "remarks")})
+        print_numbers({k: v for k, v in done.to_dict().items() if k not in ("notes", "remarks")})
     return left_out(done.notes, done.remarks)
-
-
-class _Counter:
-    """Prints at most about a hundred lines of progress, each with the image that is written."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._done = 0
-
-    def __call__(self, line: str) -> None:
-        self._done += 1
-        if self._done == self._total or self._done % max(1, self._total // 100) == 0:
-            print(f"{self._done}/{self._total} {line}", file=sys.stderr)
 
 
 def _synth(args: argparse.Namespace) -> int:
@@ -277,5 +270,5 @@ def _synth(args: argparse.Namespace) -> int:
     file = args.out / "annotations.json"
     write_labels(dataset, file)
     numbers = {"file": str(file), "pictures": len(dataset), "people": dataset.people}
-    print(json.dumps(numbers)) if args.json else _print(numbers)
+    print(json.dumps(numbers)) if args.json else print_numbers(numbers)
     return 0

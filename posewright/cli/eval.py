@@ -14,9 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from posewright.cli import bins
 from posewright.cli.common import Once, add_class, left_out, refuse_ignored
-from posewright.cli.named import add_body, add_device, add_fetching, add_mode, detectors, network
+from posewright.cli.named import add_mode, detectors, network
 from posewright.cli.progress import create_bar
+from posewright.cli.running import RUNNING, add_running
 from posewright.cli.tables import score_lines, summary
 
 if TYPE_CHECKING:
@@ -27,29 +29,9 @@ if TYPE_CHECKING:
     from posewright.pose import Pose
     from posewright.runtimes import Model
 
-RESCORE = ("box", "mean", "box*mean", "hrnet", "alphapose")
-# Options that mean nothing with --predictions, and what they are where they are not given.
-_RUNNING = {
-    "body": None,
-    "weights": None,
-    "images": None,
-    "boxes": None,
-    "split": None,
-    "flip": False,
-    "accurate": False,
-    "detector": "auto",
-    "nms": None,
-    "rescore": "box*mean",
-    "tracker": None,
-    "reid": None,
-    "heads": None,
-    "batch": 32,
-    "device": "auto",
-    "limit": 0,
-    "out": None,
-    "report": None,
-    "overwrite": False,
-}
+
+_BOTH = ("truth,detector", "detector,truth")
+_SHORT = {"truth": "gt", "detector": "det"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,107 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="posetrack: posetrack (keypoints, the default), mot (bounding boxes) or both, "
         "comma-separated",
     )
-    _add_running(parser.add_argument_group("with a model"))
+    add_running(parser.add_argument_group("with a model"))
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-
-
-def _add_running(group: argparse._ArgumentGroup) -> None:
-    """Add how a model is run and what is written."""
-    add_body(group)
-    add_fetching(group)
-    group.add_argument("-w", "--weights", metavar="FILE", help="weights of a network of the zoo")
-    group.add_argument(
-        "--images",
-        action=Once,
-        type=Path,
-        metavar="DIR",
-        help="image folder (default: found near the labels)",
-    )
-    group.add_argument(
-        "--boxes",
-        action=Once,
-        metavar="truth|detector|FILE",
-        help="boxes for top-down models: truth (labelled boxes, the default), detector (that "
-        "of --mode, else the embedded one), or a file of COCO detection results",
-    )
-    group.add_argument(
-        "-d",
-        "--detector",
-        metavar="NAME|FILE",
-        help="detector of --boxes detector, as in predict (default: of --mode, or embedded)",
-    )
-    group.add_argument(
-        "--split",
-        choices=("train", "val", "test"),
-        metavar="PART",
-        help="split of a YOLO data set: train, val or test (default: val, otherwise test)",
-    )
-    group.add_argument(
-        "--flip", action="store_true", default=None, help="flip test: average with the mirror image"
-    )
-    group.add_argument(
-        "--accurate",
-        action="store_true",
-        default=None,
-        help="average three crops of each person and duplicate poses",
-    )
-    group.add_argument(
-        "--nms",
-        choices=("oks", "average", "ppose", "none"),
-        help="method for duplicate poses (default: none with labelled boxes, else as in predict)",
-    )
-    group.add_argument(
-        "--rescore",
-        choices=RESCORE,
-        help="score that ranks people (default box*mean; hrnet: mean of the keypoint scores "
-        "above 0.2)",
-    )
-    group.add_argument(
-        "--batch", type=int, metavar="N", help="batch size, in crops per forward pass (default 32)"
-    )
-    add_device(group, None)
-    _add_tracking(group)
-    _add_written(group)
-
-
-def _add_tracking(group: argparse._ArgumentGroup) -> None:
-    """Add what single data sets need: identities, and head boxes."""
-    group.add_argument(
-        "--tracker",
-        metavar="NAME",
-        help="posetrack: tracker, as in predict (default: none, which measures mAP only)",
-    )
-    group.add_argument(
-        "--reid",
-        metavar="FILE",
-        help="re-identification network, for --tracker appearance",
-    )
-    group.add_argument(
-        "--heads",
-        type=Path,
-        metavar="FILE",
-        help="mpii: detections_our_format.mat, which has the head boxes that the JSON labels lack",
-    )
-
-
-def _add_written(group: argparse._ArgumentGroup) -> None:
-    """Add how many images are taken, and which files are written."""
-    group.add_argument(
-        "--limit", type=int, metavar="N", help="evaluate only the first N images (default: all)"
-    )
-    group.add_argument(
-        "-o",
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="also write a result file in the format of the data set, e.g. for COCO test-dev",
-    )
-    group.add_argument(
-        "--report", type=Path, metavar="DIR", help="write an HTML report, report.html, into DIR"
-    )
-    group.add_argument(
-        "--overwrite", action="store_true", default=None, help="replace FILE and DIR/report.html"
-    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -200,26 +83,59 @@ def run(args: argparse.Namespace) -> int:
     if args.predictions is None:
         return _evaluate(args)
     where = "--predictions: it goes with a model (-m)"
-    refuse_ignored((f"--{name}", getattr(args, name) is not None, where) for name in _RUNNING)
+    refuse_ignored((f"--{name}", getattr(args, name) is not None, where) for name in RUNNING)
     scoring = score_files(args.data, args.ann, args.predictions, _metrics(args), args.class_name)
     _print(args, scoring.to_dict(), score_lines(scoring))
     return left_out(scoring.notes, scoring.remarks)
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    """Run a model over the images; return the exit code."""
-    from posewright.evaluation.evaluate import evaluate
+    """Run a model over the images, with each kind of boxes; return the exit code."""
+    from posewright.evaluation.scoring import main_metric
 
-    for name, value in _RUNNING.items():
+    for name, value in RUNNING.items():
         if getattr(args, name) is None:
             setattr(args, name, value)
-    truth = args.boxes in (None, "truth")
-    _check(args, truth)
-    pose = _pose(args)
+    ways = args.boxes.split(",") if args.boxes in _BOTH else [args.boxes]
+    _check(args, ways)
+    pose = _pose(args, ways)
     dataset, labelled = _dataset(args, pose)
+    found, told = {}, [*dataset.notes]
+    for args.boxes in ways:
+        evaluation = _evaluated(args, pose, dataset)
+        files = _write(args, evaluation, dataset)
+        lines = summary(evaluation, labelled, files)
+        found[args.boxes] = {**evaluation.to_dict(), "files": files}, lines
+        told += [*evaluation.unreadable, *evaluation.failed]
+        if len(ways) == 1:
+            _print(args, *found[args.boxes])
+        else:
+            name, score = main_metric(evaluation.scoring)
+            found[args.boxes] = found[args.boxes][0], [f"{_SHORT[args.boxes]} {name}: {score:.4f}"]
+    if len(ways) > 1:
+        line = " | ".join(text for _, lines in found.values() for text in lines)
+        each = [text for whole, _ in found.values() for text in _told(whole)]
+        _print(args, {way: whole for way, (whole, _) in found.items()}, [*each, line])
+    return left_out(list(dict.fromkeys(told)), dataset.remarks)
+
+
+def _told(whole: dict[str, object]) -> list[str]:
+    """Return the numbers of one of several evaluations, in a line."""
+    floats = {k: v for k, v in whole.items() if isinstance(v, float) and k != "seconds"}
+    numbers = [f"{name} {value:.4f}" for name, value in floats.items()]
+    settings = whole["settings"]
+    assert isinstance(settings, dict)
+    return [f"boxes {settings['boxes']}: {', '.join(numbers)}"]
+
+
+def _evaluated(args: argparse.Namespace, pose: Pose, dataset: Dataset) -> Evaluation:
+    """Run the model with the boxes of args.boxes."""
+    from posewright.evaluation.evaluate import evaluate
+
+    truth = args.boxes in (None, "truth")
     bar = create_bar("auto")
     evaluation = evaluate(
-        pose.model,
+        bins.answering(args, pose),
         dataset,
         data=args.data,
         boxes=None if truth else _boxes(args, pose, dataset),
@@ -235,17 +151,14 @@ def _evaluate(args: argparse.Namespace) -> int:
     )
     if bar is not None:
         bar.close()
-    files = _write(args, evaluation, dataset)
-    _print(args, {**evaluation.to_dict(), "files": files}, summary(evaluation, labelled, files))
-    told = [*dataset.notes, *evaluation.unreadable, *evaluation.failed]
-    return left_out(told, dataset.remarks)
+    return evaluation
 
 
 def _metrics(args: argparse.Namespace) -> list[str]:
     return args.metrics.split(",") if args.metrics else []
 
 
-def _check(args: argparse.Namespace, truth: bool) -> None:
+def _check(args: argparse.Namespace, ways: list[str | None]) -> None:
     """Raise a UsageError or OutputError for what would fail only after hours."""
     from posewright.errors import UsageError
     from posewright.evaluation.measures import MEASURES
@@ -260,18 +173,29 @@ def _check(args: argparse.Namespace, truth: bool) -> None:
         raise UsageError("--heads works only with mpii, whose PCKh is normalised by head boxes")
     if args.reid and args.tracker != "appearance":
         raise UsageError(f"--reid {args.reid} is for --tracker appearance; add that")
-    if args.detector != "auto" and args.boxes != "detector":
+    if len(ways) > 1:
+        alone = ("out", "report", "from_bins", "tracker")
+        where = f"--boxes {args.boxes}: it is for one kind of boxes"
+        refuse_ignored(
+            (f"--{name.replace('_', '-')}", getattr(args, name) is not None, where)
+            for name in alone
+        )
+    if args.keep_boxes and ("detector" not in ways or args.tracker):
+        raise UsageError("--keep-boxes is for --boxes detector without --tracker")
+    if args.detector != "auto" and "detector" not in ways:
         raise UsageError(f"-d {args.detector} has no effect without --boxes detector; add that")
     if args.batch < 1 or args.limit < 0:
         raise UsageError(f"--batch {args.batch} --limit {args.limit}: give 1 and 0 or more")
+    if args.from_bins is not None:
+        bins.check(args)
     if args.out is not None:
-        check_results(args.data, truth)
+        check_results(args.data, ways[0] in (None, "truth"))
         reserve(args.out, args.overwrite)
     if args.report is not None:
         reserve(args.report / "report.html", args.overwrite)
 
 
-def _pose(args: argparse.Namespace) -> Pose:
+def _pose(args: argparse.Namespace, ways: list[str | None]) -> Pose:
     """Return the model, with a detector where one is asked for."""
     from posewright.errors import UsageError
     from posewright.pose import Pose
@@ -283,7 +207,7 @@ def _pose(args: argparse.Namespace) -> Pose:
         mode=args.mode,
         body=args.body,
         weights=args.weights,
-        detector=detectors(args.detector) if args.boxes == "detector" else "whole-image",
+        detector=detectors(args.detector) if "detector" in ways else "whole-image",
         device=args.device,
         flip=args.flip,
         nms=args.nms,
@@ -324,9 +248,12 @@ def _dataset(args: argparse.Namespace, pose: Pose) -> tuple[Dataset, bool]:
 def _boxes(
     args: argparse.Namespace, pose: Pose, dataset: Dataset
 ) -> Boxes | Model | Detectors | None:
+    from posewright.evaluation.kept import kept_boxes
     from posewright.evaluation.running import FileBoxes, everybody
     from posewright.readers import read_boxes
 
+    if args.keep_boxes:
+        return kept_boxes(args.keep_boxes, dataset.samples, pose.detector, dataset.category)  # type: ignore[arg-type]
     if args.boxes == "detector":  # trackers take whom predict finds
         return pose.detector if args.tracker else everybody(pose.detector)  # type: ignore[arg-type]
     return FileBoxes(dataset.samples, read_boxes(args.boxes, dataset.category))
@@ -339,6 +266,8 @@ def _write(args: argparse.Namespace, evaluation: Evaluation, dataset: Dataset) -
     files = []
     if args.out is not None:
         files.append(str(write_results(evaluation, args.out, args.overwrite)))
+    if args.from_bins is not None:
+        files.append(bins.write_log(args.from_bins, evaluation.scoring))
     if args.report is not None:
         from posewright.reports import evaluation_report
 

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from posewright.cli.common import refuse_ignored
 from posewright.cli.named import network
-from posewright.errors import counted
+from posewright.errors import UsageError, counted
 
 if TYPE_CHECKING:
     from posewright.export.export import Check
     from posewright.models import PoseModel
     from posewright.runtimes.info import ModelInfo
+
+
+AIPP = "aipp.cfg"  # what the printed command calls it
+_HUAWEI = {".mindir": "MINDIR", ".air": "AIR", ".om": "an .om file"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,11 +78,11 @@ def _add_graph(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--input",
-        default="views",
+        default=None,
         choices=("views", "normalised"),
         help=(
-            "graph input: views, uint8 RGB crops (B, h, w, 3); or normalised, float32 (B, "
-            "3, h, w), for other tools"
+            "graph input: views, uint8 RGB crops (B, h, w, 3), the default; or normalised, float32 "
+            "(B, 3, h, w), for other tools (the default with --ascend)"
         ),
     )
     parser.add_argument(
@@ -107,7 +111,10 @@ def _add_checks(parser: argparse.ArgumentParser) -> None:
         help="maximum mean distance of the keypoints (default 0.1; 2 with --int8)",
     )
     parser.add_argument(
-        "--ascend", action="store_true", help="print the atc command and AIPP settings for Ascend"
+        "--ascend",
+        action="store_true",
+        help="write aipp.cfg beside the file and print the atc command for Ascend; the input is "
+        "normalised and the batch fixed, to 1 unless --fixed-batch says otherwise",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -115,11 +122,16 @@ def _add_checks(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export; return the exit code."""
-    from posewright.errors import UsageError
+    from posewright.datasets.folders import write_text
 
     args.model = network(args.model)
     suffix = {"onnx": ".onnx", "openvino": ".xml", "torch": ".safetensors"}[args.format]
     target = Path(args.out or Path(args.model).with_suffix("").name + suffix)
+    if target.suffix in _HUAWEI:
+        raise UsageError(
+            f"{target}: {_HUAWEI[target.suffix]} is not provided; export .onnx with --ascend, "
+            "which prints the atc command that compiles it for Ascend"
+        )
     if target.suffix != suffix:
         raise UsageError(f"{target}: files of --format {args.format} end in {suffix}")
     if target.exists() and not args.overwrite:
@@ -129,9 +141,9 @@ def run(args: argparse.Namespace) -> int:
     if args.calibrate and not args.int8:
         raise UsageError("--calibrate is for --int8")
     _refuse_ignored(args)
-    if args.ascend and args.input != "normalised":
-        raise UsageError("--ascend needs --input normalised: AIPP normalises there")
-    from posewright.export.export import ascend_commands, export, parts
+    _for_ascend(args, target)
+    from posewright.export.ascend import aipp_settings, atc_command
+    from posewright.export.export import export, parts
 
     model, info = _network(args)
     result = export(
@@ -155,15 +167,37 @@ def run(args: argparse.Namespace) -> int:
             "crops": result.people,
             "people": result.found,
         }
+    if args.ascend:
+        told |= {
+            "aipp": str(target.with_name(AIPP)),
+            "atc": atc_command(target, model, args.fixed_batch),
+        }
+        write_text(target.with_name(AIPP), aipp_settings(model))
     if args.json:
         print(json.dumps(told))
     else:
         print(f"{target}: {told['bytes'] / 1e6:.1f} MB")
         if result is not None:
             print(_told(result, len(model.skeleton)))
-    if args.ascend:
-        print("\n".join(ascend_commands(target, model, args.fixed_batch or 1)))
+        if args.ascend:
+            print(f"{told['aipp']}: written, for --insert_op_conf")
+            print(told["atc"])
     return 0
+
+
+def _for_ascend(args: argparse.Namespace, target: Path) -> None:
+    """Set what --ascend implies; UsageError for what contradicts it."""
+    if args.ascend and args.input == "views":
+        raise UsageError(
+            "--ascend needs --input normalised, as AIPP normalises there; leave --input out"
+        )
+    args.input = args.input or ("normalised" if args.ascend else "views")
+    if not args.ascend:
+        return
+    args.fixed_batch = args.fixed_batch or 1
+    beside = target.with_name(AIPP)
+    if beside.exists() and not args.overwrite:
+        raise UsageError(f"{beside} exists; export into another folder, or give --overwrite")
 
 
 def _refuse_ignored(args: argparse.Namespace) -> None:
@@ -198,7 +232,6 @@ def _told(result: Check, joints: int) -> str:
 
 def _network(args: argparse.Namespace) -> tuple[PoseModel, ModelInfo]:
     """Return the network with its weights, and what is known of them."""
-    from posewright.errors import UsageError
     from posewright.models import create
     from posewright.models.saving import describe, load_model
 

@@ -28,6 +28,7 @@ from posewright.cli.stopping import noting
 from posewright.errors import one_line
 
 if TYPE_CHECKING:
+    from posewright.draw import Style
     from posewright.readers import BoxFile
     from posewright.smoothing import Smoothing
     from posewright.writers import WriterOptions
@@ -200,6 +201,25 @@ def add_drawing_options(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="minimum score of a drawn keypoint (default %(default)s)",
     )
+    group.add_argument(
+        "--draw-colours",
+        default="sides",
+        choices=("sides", "people"),
+        help="colour limbs by side, or each person by identity (default: sides; of view: people)",
+    )
+
+
+def drawing_style(args: argparse.Namespace) -> Style:
+    """Return what the drawing options say."""
+    from posewright.draw import Style
+
+    return Style(
+        ids=not args.no_ids,
+        scores=args.draw_scores,
+        boxes=args.draw_boxes,
+        joint_threshold=args.draw_threshold,
+        colours=args.draw_colours,
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -246,17 +266,10 @@ def run(args: argparse.Namespace) -> int:
 
 def writer_options(args: argparse.Namespace) -> WriterOptions:
     """Build the writers' options from the drawing options and --coco-images."""
-    from posewright.draw import Style
     from posewright.writers import WriterOptions
 
-    style = Style(
-        ids=not args.no_ids,
-        scores=args.draw_scores,
-        boxes=args.draw_boxes,
-        joint_threshold=args.draw_threshold,
-    )
     return WriterOptions(
-        style=style,
+        style=drawing_style(args),
         coco_images=args.coco_images,
         overwrite=args.overwrite,
         several=len(args.source) > 1,

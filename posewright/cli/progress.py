@@ -12,7 +12,7 @@ from posewright.errors import counted
 if TYPE_CHECKING:
     from posewright.predict import Progress
 
-__all__ = ["Bar", "create_bar"]
+__all__ = ["Bar", "Counter", "create_bar"]
 
 TERMINAL_EVERY, PLAIN_EVERY = 0.1, 5.0  # seconds between updates
 
@@ -88,3 +88,16 @@ def _line(now: Progress, seconds: float) -> str:
         gauge = f"[{'#' * filled}{'.' * (20 - filled)}] {now.done}/{now.total}"
         return f"{name} {gauge}  {rate:.1f} frames/s  {people}  {left:.0f} s left"
     return f"{name} {counted(now.done, 'frame')}  {rate:.1f} frames/s  {people}"
+
+
+class Counter:
+    """Prints at most about a hundred lines of progress, each with the image that is written."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+
+    def __call__(self, line: str) -> None:
+        self._done += 1
+        if self._done == self._total or self._done % max(1, self._total // 100) == 0:
+            print(f"{self._done}/{self._total} {line}", file=sys.stderr)

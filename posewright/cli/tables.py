@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from posewright.errors import counted
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from posewright.evaluation.evaluate import Evaluation
     from posewright.evaluation.scoring import Scoring
 
-__all__ = ["score_lines", "summary"]
+__all__ = ["print_numbers", "score_lines", "summary"]
 
 _BOXES = {
     "bbox": "box_...: for people's bounding boxes",
@@ -70,3 +70,14 @@ def _number(value: float) -> str:
     if isinstance(value, int) or value == -1:
         return f"{value:g}"
     return f"{value:.4f}" if abs(value) <= 1 else f"{value:.2f}"
+
+
+def print_numbers(numbers: dict[str, Any]) -> None:
+    """Print a line for each number; lists and tables in one line."""
+    for key, value in numbers.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{k} {v}" for k, v in value.items())
+        elif isinstance(value, (list, tuple)):
+            value = ", ".join(map(str, value))
+        label = key.replace("_", " ").replace("picture", "image")
+        print(f"{label:18} {value}")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,10 +16,12 @@ from posewright.datasets.box_form import check_box_form
 from posewright.datasets.check_coco import coco_findings
 from posewright.datasets.doubles import labelled_twice, same_picture
 from posewright.datasets.findings import Finding, Findings
+from posewright.datasets.formats.coco_folder import part_files
 from posewright.datasets.naming import ASSUMED
 from posewright.datasets.places import header_sizes
 from posewright.datasets.turned import OUT, of_stored
 from posewright.errors import SourceError
+from posewright.files.embedded import has_image
 from posewright.skeletons import Skeleton
 
 __all__ = ["Finding", "Report", "check"]
@@ -63,29 +64,30 @@ def check(
     images: Path | None = None,
     class_name: str | None = None,
     split: str | None = None,
+    joints: Collection[str] = (),
 ) -> Report:
     """Look for every fault that is known to spoil training or evaluation.
 
-    kind, images, class_name: as of `open_dataset`.  The raw file is looked at too where it is
-    COCO's form, because a tolerant reader hides what strict tools trip over.  A SourceError where
-    the set cannot be read at all.
+    kind, images, class_name, split, joints: as of `open_dataset`.  The raw file is looked at too
+    where it is COCO's form, because a tolerant reader hides what strict tools trip over.  A
+    SourceError where the set cannot be read at all.
     """
     from posewright.datasets.opening import open_dataset
 
     found = Findings()
     try:
-        dataset = open_dataset(path, kind, images, class_name, split)
+        dataset = open_dataset(path, kind, images, class_name, split, joints)
     except SourceError as error:
-        _check_raw(path, kind, None, found)
+        _check_raw(path, kind, None, found, split)
         if not found.errors:
             raise
         found.add("unreadable", "error", str(error), path)
         return Report(path.stem, "", class_name or "", 0, 0, found.lines())
-    _check_raw(path, kind, dataset.class_name, found)
+    _check_raw(path, kind, dataset.class_name, found, split)
     with np.errstate(over="ignore", invalid="ignore"):  # of numbers beyond any image
         check_dataset(dataset, found)
-        if split is None and images is None:
-            _check_parts(path, kind, class_name, found)
+        if split is None:
+            _check_parts(path, kind, images, class_name, found)
     return Report(
         dataset.name,
         dataset.skeleton.name,
@@ -96,17 +98,22 @@ def check(
     )
 
 
-def _check_raw(path: Path, kind: str | None, class_name: str | None, found: Findings) -> None:
+def _check_raw(
+    path: Path, kind: str | None, class_name: str | None, found: Findings, split: str | None
+) -> None:
     """Add what a file of COCO's form, or those of a folder with one or more, say literally.
 
-    class_name: what is read of them; None where nothing could be read.
+    class_name: what is read of them; None where nothing could be read.  split: the part of a folder
+    of COCO's layout; all of them if None.
     """
     from posewright.datasets.opening import located
     from posewright.files.values import BROKEN, load
 
     place, kind = (path, kind) if path.is_file() else located(path, kind)
     folder = place.is_dir() and kind == "posetrack"
-    for file in sorted(place.glob("*.json")) if folder else [place]:
+    parts = part_files(place) if place.is_dir() and not folder else {}
+    chosen = [file for part, file in parts.items() if split in (None, part)]
+    for file in sorted(place.glob("*.json")) if folder else chosen or [place]:
         if file.suffix != ".json" or not file.is_file():
             continue
         try:
@@ -120,12 +127,14 @@ def _check_raw(path: Path, kind: str | None, class_name: str | None, found: Find
                 raise
 
 
-def _check_parts(path: Path, kind: str | None, class_name: str | None, found: Findings) -> None:
+def _check_parts(
+    path: Path, kind: str | None, images: Path | None, class_name: str | None, found: Findings
+) -> None:
     """Add that the part val of a set measures nothing, or has the images of train alone."""
     from posewright.datasets.opening import open_dataset, parts_of
 
-    parts = {"train", "val"} & set(parts_of(path, kind))
-    read = {part: open_dataset(path, kind, None, class_name, part) for part in parts}
+    parts = {"train", "val"} & set(parts_of(path, kind, images))
+    read = {part: open_dataset(path, kind, images, class_name, part) for part in parts}
     held = read.get("val", ())
     if held and not any(sample.counting.any() for sample in held):
         found.add("validation", "error", _MEASURES_NOTHING, "val")
@@ -221,7 +230,7 @@ def _check_ids(dataset: Dataset, found: Findings) -> None:
 
 def _check_picture(sample: Sample, found: Findings) -> None:
     """Add an image that is missing or unreadable, or of another size than stated."""
-    if not os.path.isfile(sample.image):
+    if not has_image(sample.image):
         text = "the image is not there; give its folder with --images"
         return found.add("missing image", "error", text, sample.image)
     size, stored = header_sizes(sample.image)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posewright.datasets.base import MAX_PIXELS, Sample
+from posewright.files.embedded import open_image
 from posewright.nms import box_iou
 
 __all__ = ["labelled_twice", "same_picture"]
@@ -91,20 +91,18 @@ def _parted(paths: list[str], look: Callable[[str], Hashable]) -> list[list[str]
 
 def _size(path: str) -> int:
     """Return the bytes of a file; an OSError for a device or a pipe, which never end."""
-    found = os.stat(path)
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError(f"{path} is not a file")
-    return found.st_size
+    with open_image(path) as file:
+        return file.seek(0, os.SEEK_END)
 
 
 def _head(path: str) -> bytes:
-    with open(path, "rb") as file:
+    with open_image(path) as file:
         return file.read(_HEAD)
 
 
 def _digest(path: str) -> bytes:
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with open_image(path) as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.digest()

@@ -11,7 +11,7 @@ import numpy as np
 from posewright.datasets.base import Dataset, Sample
 from posewright.datasets.doubles import same_picture
 from posewright.datasets.places import header_size
-from posewright.files.contents import open_regular
+from posewright.files.embedded import open_image
 from posewright.files.names import safe
 from posewright.files.part import PartFile
 
@@ -54,7 +54,7 @@ def copy_picture(source: Path, target: Path) -> bool:
     if header_size(source) == (0, 0):
         return False
     try:
-        file = open_regular(source)
+        file = open_image(source)
     except OSError:
         return False
     with file:

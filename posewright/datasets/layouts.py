@@ -68,11 +68,14 @@ class Layout:
     """How a tool or a data set keeps its labels.
 
     read: called with the path of an annotation file or a folder, and with the folder of the images
-    or None; with class_name=, if there are classes, and with split=, if there are parts.  classes:
+    or None; with class_name=, if there are classes, with split=, if there are parts, and with
+    joints=, if their names are typed by hand.  classes:
     objects of several classes are labelled; otherwise people alone.  parts: returns which of the
     parts train, val and test the labels at a path declare.  matches: whether a path, which exists,
     holds this layout.  holds: whether a JSON file is of it.  Without both, the kind must be named.
-    rank: place in the order in which layouts are asked; 0 is before ours.
+    typed: whether the names of joints are typed by hand, so that `open_dataset` is told which of
+    them are meant as they stand.  by_images: the parts are those of the images, which a folder of
+    images replaces.  rank: place in the order in which layouts are asked; 0 is before ours.
     """
 
     read: Callable[..., Dataset]
@@ -80,6 +83,8 @@ class Layout:
     parts: Callable[[Path], tuple[str, ...]] | None = None
     matches: Callable[[Path], bool] | None = None
     holds: Callable[[Json], bool] | None = None
+    typed: bool = False
+    by_images: bool = False
     rank: int = 0
 
 

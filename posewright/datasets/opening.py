@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from posewright.datasets.base import Dataset
+from posewright.datasets.formats.coco_folder import coco_parts
 from posewright.datasets.layouts import Json, layouts
 from posewright.errors import PosewrightError, SourceError, UsageError, near, nearest
 
@@ -22,6 +25,7 @@ def open_dataset(
     images: str | Path | None = None,
     class_name: str | None = None,
     split: str | None = None,
+    joints: Collection[str] = (),
 ) -> Dataset:
     """Read a labelled set.
 
@@ -29,16 +33,25 @@ def open_dataset(
     images: folder of the images; found near the labels if None.  class_name: of those that are
     labelled, or several with commas between; by default person where there is such a class, else
     the only one with joints.  split: the part to read, one of `parts_of`; all of them if None.
-    SourceError where nothing can be read, UsageError for a kind, class or part that does not exist.
+    joints: names that are almost those of other joints and meant as they stand; without them such
+    a name is an error.  SourceError where nothing can be read, UsageError for a kind, class or part
+    that does not exist.
     """
     from posewright.files.values import BROKEN
 
     path = Path(path)
     file, kind = located(path, kind)
     layout = layouts()[kind]
-    if split is not None and layout.parts is None:
+    single = layout.parts is None or (not layout.by_images and not layout.parts(file))
+    if split is not None and single:
         raise UsageError(f"{path} is a single annotation file, without splits; leave {split!r} out")
-    chosen: dict[str, str | None] = {} if split is None else {"split": split}
+    chosen: dict[str, Any] = {} if split is None else {"split": split}
+    if joints and not layout.typed:
+        raise UsageError(
+            f"the names in {kind} labels are not checked; leave out joint {next(iter(joints))!r}"
+        )
+    if joints:
+        chosen["joints"] = joints
     if layout.classes:
         chosen["class_name"] = class_name
     else:
@@ -64,26 +77,29 @@ def open_part(
     """Read the first of the `wanted` parts that a set has; a set without parts whole.
 
     A UsageError where it has others only: images of another part are not taken in their place.
-    With `images` the images are those of that folder, whatever their part.  A remark tells of
+    With `images`, YOLO's images are those of that folder, whatever their part.  A remark tells of
     labels that some images are turned against.
     """
     from posewright.datasets.turned import turned_labels
 
-    parts = () if images else parts_of(path, kind)
+    parts = parts_of(path, kind, images)
     split = next((part for part in wanted if part in parts), wanted[0] if parts else None)
     found = open_dataset(path, kind, images, class_name, split)
     remarks = turned_labels(found.name, found.samples, _LOOKED_AT)
     return replace(found, remarks=(*found.remarks, *remarks)) if remarks else found
 
 
-def parts_of(path: str | Path, kind: str | None = None) -> tuple[str, ...]:
+def parts_of(
+    path: str | Path, kind: str | None = None, images: str | Path | None = None
+) -> tuple[str, ...]:
     """Return which of the parts train, val and test a set declares; () for one without parts.
 
-    Errors as `open_dataset`.
+    images: a folder of images, which takes the place of the parts where they are those of the
+    images.  Errors as `open_dataset`.
     """
     file, kind = located(Path(path), kind)
-    parts = layouts()[kind].parts
-    return () if parts is None else parts(file)
+    layout = layouts()[kind]
+    return () if layout.parts is None or (images and layout.by_images) else layout.parts(file)
 
 
 def located(path: Path, kind: str | None) -> tuple[Path, str]:
@@ -107,13 +123,14 @@ def _check_person(class_name: str | None, kind: str) -> None:
 
 def _annotation_file(path: Path, kind: str | None) -> tuple[Path, str | None]:
     """Return the one file of a COCO folder, as `data convert` writes it; else the path itself."""
-    if path.is_dir() and kind in (None, "coco"):
+    coco = kind is None or layouts()[kind].parts is coco_parts
+    if path.is_dir() and coco and not coco_parts(path):
         if (path / "annotations.json").is_file():
             return path / "annotations.json", kind
         found = sorted((path / "annotations").glob("*.json"))
         if len(found) == 1:
             return found[0], kind
-        if found and kind == "coco":
+        if found and kind is not None:
             raise UsageError(f"{path} holds several annotation files; name one, e.g. {found[0]}")
     return path, kind
 

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from posewright.datasets.findings import Notes
 from posewright.files.address import without_secrets
-from posewright.files.contents import open_regular
+from posewright.files.embedded import open_image
 from posewright.files.paths import on_disk
 
 __all__ = [
@@ -155,7 +155,7 @@ def header_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
     from posewright.sources.guard import BadPicture, shown_sizes
 
     try:
-        with open_regular(path) as file:
+        with open_image(path) as file:
             return shown_sizes(file)
     except (OSError, BadPicture, ValueError):
         return (0, 0), (0, 0)

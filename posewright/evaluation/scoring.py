@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from posewright.datasets.formats.coco_folder import part_files
 from posewright.errors import UsageError, nearest
 from posewright.evaluation.measures import MEASURES, METRICS, get_measure
 from posewright.evaluation.report import Scoring
@@ -23,7 +24,8 @@ def score_files(
     """Score the predictions of a file.
 
     data: one of MEASURES.  labels, predictions: files as the data set publishes and evaluates them
-    (docs/evaluation.md).  metrics: of METRICS, for posetrack; none are the first.  class_name: of
+    (docs/evaluation.md); of a folder of COCO's layout the labels are those of val, else test.
+    metrics: of METRICS, for posetrack; none are the first.  class_name: of
     the labels, as of `open_dataset`.  SourceError for a broken file, UsageError for files that do
     not belong together.
     """
@@ -34,7 +36,10 @@ def score_files(
     options: dict[str, Any] = {"class_name": class_name} if measure.classes else {}
     if metrics:
         options["metrics"] = metrics
-    return measure.score_files(Path(labels), Path(predictions), **options)
+    labels = Path(labels)
+    parts = part_files(labels) if labels.is_dir() else {}
+    labels = parts.get("val") or parts.get("test") or labels
+    return measure.score_files(labels, Path(predictions), **options)
 
 
 def check_metrics(data: str, metrics: Sequence[str]) -> None:

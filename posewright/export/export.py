@@ -7,7 +7,7 @@ for them.  The written file is compared with the torch network on real crops bef
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -250,26 +250,3 @@ def _refuse_fixed(proto: Any, fixed_batch: int) -> None:
             f"torch exports this network only with a fixed batch of {views} views; give "
             f"--fixed-batch {views} (fixed_batch={views})"
         )
-
-
-def ascend_commands(path: Path, model: PoseModel, batch: int) -> Sequence[str]:
-    """Return the `atc` line that compiles an exported file for Ascend, and its AIPP settings.
-
-    The file must be of `seed_input`: float32 `input`, which AIPP fills from uint8 RGB images.
-    """
-    if not path.suffix == ".onnx":
-        raise UsageError(f"{path}: atc reads .onnx files")
-    width, height = model.codec.input_size
-    mean, std = model.pixels.mean, model.pixels.std
-    aipp = [
-        "aipp_op { aipp_mode: static  input_format: RGB888_U8  csc_switch: false",
-        f"  src_image_size_w: {width}  src_image_size_h: {height}",
-        *(f"  min_chn_{i}: {mean[i]:.6g}  var_reci_chn_{i}: {1 / std[i]:.8f}" for i in range(3)),
-        "}",
-    ]
-    return [
-        f"atc --model={path.name} --framework=5 --output={path.stem} --input_format=NCHW "
-        f'--input_shape="input:{batch},3,{height},{width}" --output_type=FP32 '
-        f"--soc_version=Ascend310 --insert_op_conf=aipp.cfg",
-        *aipp,
-    ]

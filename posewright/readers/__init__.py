@@ -3,6 +3,7 @@
 results   saved poses, of every format that keeps them
 saved     their sequences, tracked anew
 openpose  a folder of OpenPose files
+pictured  saved poses with their images
 boxes     bounding boxes of another detector
 """
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from threading import Lock
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from posewright.errors import SourceError, counted
 from posewright.files.names import integer_in, is_picture
 from posewright.files.paths import PathIndex
-from posewright.files.values import BROKEN, corners, finite, image_id, load, number_id
+from posewright.files.values import BROKEN, corners, finite, identity, image_id, load, number_id
 from posewright.people import Floats, Frame, People
 from posewright.readers.results import MOST_PEOPLE
 
@@ -24,9 +25,9 @@ def read_boxes(path: str | Path, category: int = 1) -> BoxFile:
 
     A list of {image_id, bbox [x, y, w, h] px, score} with an optional category_id.  Entries of
     `category` are read, by default people; where none has it, as of a detector of one class, those
-    of 1.  Others are skipped.  An AlphaPose idx is ignored: without tracking it is not an identity.
-    Invalid entries are skipped and counted.  SourceError for a file that is broken,
-    has entries but no usable box, or more than 1,000 of an image.
+    of 1.  Others are skipped.  An idx is kept as the person's identity, unless it is negative or
+    two boxes of one image have it.  Invalid entries are skipped and counted.  SourceError for a
+    file that is broken, has entries but no usable box, or more than 1,000 of an image.
     """
     path = Path(path)
     data = load(path)
@@ -35,6 +36,7 @@ def read_boxes(path: str | Path, category: int = 1) -> BoxFile:
             f"{path} is not a list of boxes; give COCO detection results or an AlphaPose detfile"
         )
     boxes: dict[int | str, list[Floats]] = {}
+    ids: dict[int | str, list[int]] = {}
     bad: list[str] = []
     wanted = category if any(_category(entry) == category for entry in data) else 1
     for number, entry in enumerate(data):
@@ -42,6 +44,7 @@ def read_boxes(path: str | Path, category: int = 1) -> BoxFile:
             if number_id(entry.get("category_id", 1)) == wanted:
                 row = np.append(corners(entry["bbox"]), finite(entry["score"]).reshape(()))
                 boxes.setdefault(image_id(entry["image_id"]), []).append(row)
+                ids.setdefault(image_id(entry["image_id"]), []).append(_idx(entry))
         except BROKEN as error:
             bad.append(f"entry {number}: {error!r}")
     for image, rows in boxes.items():
@@ -52,7 +55,22 @@ def read_boxes(path: str | Path, category: int = 1) -> BoxFile:
             )
     if data and not boxes:
         raise SourceError(f"{path}: {_none_of(data, wanted, bad)}")
-    return BoxFile(path, {image: np.stack(rows) for image, rows in boxes.items()}, bad)
+    kept = {image: np.stack(rows) for image, rows in boxes.items()}
+    return BoxFile(path, kept, bad, {image: _apart(numbers) for image, numbers in ids.items()})
+
+
+def _idx(entry: dict[str, Any]) -> int:
+    """Return the identity that an entry states; -1 where that is none."""
+    try:
+        return identity(entry.get("idx", -1))
+    except BROKEN:
+        return -1
+
+
+def _apart(numbers: list[int]) -> list[int]:
+    """Return the identities of an image; -1 for those that several boxes have, as 0 for all."""
+    counts = Counter(numbers)
+    return [number if counts[number] == 1 else -1 for number in numbers]
 
 
 def _none_of(data: list[Any], wanted: int, bad: list[str]) -> str:
@@ -76,14 +94,20 @@ class BoxFile:
     """Boxes by image; a source of Boxes for the pipeline.
 
     boxes: image id or name -> (N, 5) x1, y1, x2, y2 px, score. bad: what was skipped, and why.
+    ids: image id or name -> N identities, -1 = none.
     It records which of them were used, so that `report` can tell what did not match; several
     threads may use it.
     """
 
     def __init__(
-        self, path: Path, boxes: dict[int | str, Floats], bad: list[str] | None = None
+        self,
+        path: Path,
+        boxes: dict[int | str, Floats],
+        bad: list[str] | None = None,
+        ids: Mapping[int | str, list[int]] | None = None,
     ) -> None:
         self.path, self.boxes, self.bad = path, boxes, bad or []
+        self._ids = ids or {}
         self.asked = self.missing = self.unclear = 0
         names = [image for image in boxes if isinstance(image, str)]
         self._names = (PathIndex(names), PathIndex(names, suffix=False))
@@ -114,7 +138,8 @@ class BoxFile:
             if image is not None:
                 self._used.add(image)
         rows = np.zeros((0, 5), np.float32) if image is None else self.boxes[image]
-        return People.of(rows[:, :4], rows[:, 4].clip(0, 1))
+        ids = None if image is None else self._ids.get(image)
+        return People.of(rows[:, :4], rows[:, 4].clip(0, 1), ids=ids)
 
     def unused(self) -> int:
         """Return how many images of the file no frame has asked for yet."""

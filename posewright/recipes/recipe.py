@@ -60,6 +60,9 @@ class Recipe:
     images: str = setting("", text(), "image folder; found near the labels if empty")
     val_images: str = setting("", text(), "as `images`, for `val`")
     boxes: str = setting("truth", text(), '"truth", or the file of a detector\'s boxes')
+    val_boxes: str = setting(
+        "", text(), 'also validate with the boxes of "detector", kept in the run folder, or a file'
+    )
     limit: int = setting(0, number(0, whole=True), "train on so many people only; 0: on all")
     cache: str = setting("", text(), "folder of cached person crops, for faster data loading")
     workers: int = setting(4, number(0, whole=True), "threads that read images")

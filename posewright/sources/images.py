@@ -16,6 +16,7 @@ from pathlib import Path, PurePath
 from typing import IO
 
 from posewright.errors import SourceError, counted
+from posewright.files.embedded import has_image, open_image
 from posewright.files.marks import drawn_among
 from posewright.files.paths import on_disk
 from posewright.people import Frame
@@ -55,9 +56,9 @@ def file_frame(path: str | Path, max_pixels: int, depths: Depths | None = None) 
         return Frame.failed(without_secrets(name), NOT_LISTED)
     failed = partial(Frame.failed, name, sequence=folder_of(name))
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        if not has_image(Path(path)) and not stat.S_ISREG(os.stat(path).st_mode):
             raise BadPicture("it is not a file; give the path of an image")
-        with open(path, "rb") as file:
+        with open_image(path) as file:
             return _frame(file, name, max_pixels, depths)
     except BadPicture as error:
         return failed(str(error))

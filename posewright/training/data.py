@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from posewright.datasets.doubles import same_picture
 from posewright.datasets.folders import split
 from posewright.datasets.opening import open_dataset, open_part, parts_of
 from posewright.errors import SourceError, UsageError
+from posewright.files.embedded import has_image
 from posewright.people import People
 from posewright.recipes.recipe import Recipe
 from posewright.skeletons import Skeleton, get_skeleton
@@ -26,10 +26,10 @@ def open_sets(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
     """Return the set to train on and the one to validate on, with one skeleton; None without one.
 
     recipe.val: a path, "last:N" for the last N images, or "" for the validation part that the
-    sets declare (data.yaml of YOLO), else to hold back the share `val_split`, chosen by the seed as
-    `data split` does: all frames of a video on one side.  Of sets with parts only `train` trains,
-    and only `val` validates; no image does both, unless all of `val` do.  Joints of several sets
-    are matched by name.
+    sets declare (data.yaml of YOLO, val2017 of COCO), else to hold back the share `val_split`,
+    chosen by the seed as `data split` does: all frames of a video on one side.  Of sets with parts
+    only `train` trains, and only `val` validates; no image does both, unless all of `val` do.
+    Joints of several sets are matched by name.
     """
     if not recipe.data:
         raise UsageError("no data to train on; name a labelled set: posewright train DATA -m MODEL")
@@ -81,10 +81,10 @@ def _split(data: Dataset, recipe: Recipe) -> tuple[Dataset, Dataset | None]:
         return train, replace(named, remarks=(*named.remarks, text))
     # the validation parts of the sets, without images of `data`; None without parts
     kind = recipe.kind or None
-    sets = () if recipe.images else recipe.data
     chosen = recipe.class_name or None
-    declaring = [path for path in sets if "val" in parts_of(path, kind)]
-    parts = [open_dataset(path, kind, None, chosen, "val") for path in declaring]
+    given = recipe.val_images or None
+    declaring = [p for p in recipe.data if "val" in parts_of(p, kind, recipe.images)]
+    parts = [open_dataset(path, kind, given, chosen, "val") for path in declaring]
     declared = _untrained(data, concat(parts, data.skeleton)) if parts else None
     if declared is not None and len(declared):
         return data, declared
@@ -143,7 +143,7 @@ def check_validation(held: Dataset) -> None:
             f"e.g. {first.image}: {first.load().message}; give their folder with "
             "val_images=..."
         )
-    there = [i for i, s in enumerate(held) if os.path.isfile(s.image)]
+    there = [i for i, s in enumerate(held) if has_image(s.image)]
     nobody = [People.empty(held.skeleton)] * len(held)
     measured = Measured.of(data_of(held), held, nobody, held.skeleton, "box*mean", there, False)
     name, value = main_metric(measured.scoring())

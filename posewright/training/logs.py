@@ -44,12 +44,13 @@ class Log:
     def _append(self, name: str, row: dict[str, float]) -> None:
         path = self.folder / f"{name}.csv"
         try:
-            fresh = not path.exists() or path.stat().st_size == 0
+            columns = _columns(path) or list(row)
             with open(path, "a", newline="", encoding="utf-8") as file:
                 writer = csv.writer(file, lineterminator="\n")
-                if fresh:
-                    writer.writerow(row)
-                writer.writerow(row.values())
+                if not file.tell():
+                    writer.writerow(columns)
+                # a column that the run's first version did not know would shift all others
+                writer.writerow([row.get(column, "") for column in columns])
             with open(self.folder / "log.jsonl", "a", encoding="utf-8") as file:
                 file.write(json.dumps({"kind": name, **row}) + "\n")
         except OSError as error:
@@ -63,6 +64,14 @@ class Log:
         """Write out what is held back."""
         if self.board is not None:
             self.board.close()
+
+
+def _columns(path: Path) -> list[str]:
+    """Return the header of a table; none where there is no table yet."""
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return next(csv.reader(file), [])
 
 
 def _cut(path: Path, last: int) -> None:
@@ -136,16 +145,23 @@ class Meter:
 
     loss: float = 0.0
     count: int = 0
+    right: float = 0.0
+    measured: int = 0
     left_out: int = 0
     waited: float = 0.0
     since: float = field(default_factory=time.perf_counter)
 
-    def add(self, loss: float, waited: float) -> None:
-        """Note one step: its loss, NaN where it was left out, and the seconds spent on data."""
+    def add(self, loss: float, waited: float, accuracy: float = float("nan")) -> None:
+        """Note one step: its loss, NaN where it was left out, and the seconds spent on data.
+
+        accuracy: of the step, NaN where it was not measured.
+        """
         if loss == loss:
             self.loss, self.count = self.loss + loss, self.count + 1
         else:
             self.left_out += 1
+        if accuracy == accuracy:
+            self.right, self.measured = self.right + accuracy, self.measured + 1
         self.waited += waited
 
     @property
@@ -153,8 +169,19 @@ class Meter:
         """The mean loss of the steps that were not left out."""
         return self.loss / max(self.count, 1)
 
-    def row(self, place: Place, loss: float, rate: float, batch: int) -> dict[str, float]:
-        """Return a row of the log.  loss: mean of all processes.  batch: views of a step."""
+    @property
+    def accuracy(self) -> float:
+        """The mean accuracy of the steps that were measured; NaN where none was."""
+        return self.right / self.measured if self.measured else float("nan")
+
+    def row(
+        self, place: Place, loss: float, rate: float, batch: int, accuracy: float
+    ) -> dict[str, float]:
+        """Return a row of the log.
+
+        loss, accuracy: means of all processes; the latter is left out where it is NaN, as for
+        networks without heatmaps.  batch: views of a step.
+        """
         seconds = time.perf_counter() - self.since
         return {
             "step": place.step,
@@ -164,6 +191,7 @@ class Meter:
             "seconds": seconds,
             "images_per_second": (self.count + self.left_out) * batch / seconds,
             "data_wait": self.waited,
+            **({"accuracy": accuracy} if accuracy == accuracy else {}),
         }
 
     def facts(self) -> dict[str, float]:

@@ -38,6 +38,7 @@ from posewright.training.state import (
 )
 from posewright.training.stepper import Stepper
 from posewright.training.transfer import build_network
+from posewright.training.validation import check_boxes, validated
 
 __all__ = ["Run"]
 
@@ -113,6 +114,7 @@ class Run:
         if held is not None:
             check_validation(held)
         run = cls(recipe, folder, world, say, train_set, held, resume)
+        check_boxes(recipe, run.model)
         try:
             run._begin(resume)
         except BaseException:
@@ -177,12 +179,13 @@ class Run:
         """Write what has happened since the row before."""
         meter, place, recipe = self.meter, self.place, self.recipe
         loss = self.world.mean(meter.mean)
-        row = meter.row(place, loss, rate, recipe.batch)
+        row = meter.row(place, loss, rate, recipe.batch, self.world.mean(meter.accuracy))
+        told = f"acc {row['accuracy']:.4f}  " if "accuracy" in row else ""
         if self.log is not None:
             self.log.step(row)
         self.say(
             f"epoch {self.epochs:.2f}/{recipe.epochs}  step {place.step}  "
-            f"loss {loss:.6g}  lr {rate:.3g}  {row['images_per_second']:.1f} views/s"
+            f"loss {loss:.6g}  {told}lr {rate:.3g}  {row['images_per_second']:.1f} views/s"
         )
         if meter.left_out:
             self.say(f"{counted(meter.left_out, 'step')} skipped: the loss was not finite")
@@ -216,25 +219,22 @@ class Run:
 
     def validate(self, held: Dataset, stop: Stop) -> bool:
         """Validate the network on the held-back images; False where that was interrupted."""
-        from posewright.evaluation.evaluate import evaluate
-        from posewright.evaluation.scoring import main_metric
         from posewright.runtimes.torch import TorchModel
 
-        place = self.place
-        model, batch = TorchModel.of(self.final(), device=self.world.device), self.recipe.batch
+        place, recipe = self.place, self.recipe
+        model = TorchModel.of(self.final(), device=self.world.device)
         try:
-            scoring = evaluate(model, held, batch=batch, progress=stop.interrupt).scoring
+            name, value, told, row = validated(model, held, recipe, self.folder, stop.interrupt)
         except Interrupted:
             return False
-        name, value = main_metric(scoring)
         if self.log is not None:
-            self.log.validation({"epoch": place.epoch, "step": place.step, **scoring.numbers})
+            self.log.validation({"epoch": place.epoch, "step": place.step, **row})
         better = place.is_better(name, value)
         if better:
             place.metric, place.best, place.best_epoch = name, value, place.epoch
             self.write_weights("best")
         mark = " (best)" if better else ""
-        self.say(f"epoch {place.epoch}/{self.recipe.epochs}  {name} {value:.4g}{mark}")
+        self.say(f"epoch {place.epoch}/{self.recipe.epochs}  {told}{mark}")
         return True
 
     def stop(self) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from posewright.errors import ModelError
 from posewright.models.base import PoseModel
+from posewright.training.accuracy import map_accuracy
 from posewright.training.processes import World
 from posewright.training.stn_teachers import Parallel, TrueBoxes
 
@@ -48,7 +49,9 @@ class Stepper:
         self.scaler = torch.amp.GradScaler(world.device.partition(":")[0], enabled=half)
         self.parts = max(recipe.accumulate, 1)
         self.strikes = 0
+        self.accuracy = float("nan")  # of the last step, where the network makes heatmaps
         self.notes: list[str] = []
+        self._right: Tensor | None = None  # the accuracy of the part in hand
         self.parallel: Parallel | TrueBoxes | None = None
         if model.stn is not None and recipe.stn.loss_weight:
             if recipe.stn.labels == "boxes":
@@ -119,12 +122,18 @@ class Stepper:
         targets = batch.targets(self.model.codec, self.world.device)
         aside = self.parallel.targets(batch, self.world.device) if self.parallel else {}
         total = torch.zeros((), device=self.world.device)
+        self.accuracy = float("nan")
+        right: list[Tensor] = []
         for rows in torch.arange(count).chunk(self.parts):
             part = slice(int(rows[0]), int(rows[-1]) + 1)
             share = len(rows) / count
             loss = self._loss(batch, targets, aside, part)
             self.scaler.scale(loss * share).backward()
             total += loss.detach() * share
+            if self._right is not None:
+                right.append(self._right)
+        if right:
+            self.accuracy = float(torch.stack(right).nanmean())
         return total
 
     def _loss(
@@ -138,7 +147,10 @@ class Stepper:
         # losses are sums of many small numbers, which half precision would round away
         outputs = {key: value.float() for key, value in outputs.items()}
         theta = outputs.pop("theta", None)
-        loss: Tensor = self.loss(outputs, {k: v[part] for k, v in targets.items()})
+        wanted = {k: v[part] for k, v in targets.items()}
+        with torch.no_grad():
+            self._right = map_accuracy(outputs, wanted)
+        loss: Tensor = self.loss(outputs, wanted)
         if self.parallel is None or theta is None:
             return loss
         centred = {k: v[part] for k, v in aside.items()}

@@ -16,7 +16,7 @@ the rest   one file a format
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, cast
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 VIDEOS = (".mp4", ".avi")  # of Motion JPEG the second
-_DRAWING = ("--draw-boxes", "--draw-scores", "--no-ids", "--draw-threshold")
+_DRAWING = ("--draw-boxes", "--draw-scores", "--no-ids", "--draw-threshold", "--draw-colours")
 
 
 @dataclass(frozen=True)
@@ -81,21 +81,33 @@ WRITERS = tuple(FORMATS)
 def formats(names: Iterable[str]) -> dict[str, Format]:
     """Return the formats of some names, each once and in their order.
 
+    Of two or more of AlphaPose, "cmu" and "open" have that word in the names of their files.
     UsageError: an unknown name, with the nearest, or two formats that exclude each other.
     """
+    names = list(dict.fromkeys(names))
+    several = sum(name in FORMATS and FORMATS[name].module == "alphapose" for name in names) > 1
     chosen: dict[str, Format] = {}
     for name in names:
         if name not in FORMATS:
             raise UsageError(
                 f"no output format {name!r}{nearest(name, FORMATS)}; known: {', '.join(FORMATS)}"
             )
+        new = FORMATS[name]
+        if several and new.module == "alphapose":
+            new = replace(new, files=alphapose_files(name.partition("-")[2]))
         for other, form in chosen.items():
-            if other != name and set(form.files) & set(FORMATS[name].files):
+            if set(form.files) & set(new.files):
                 raise UsageError(
                     f"{other} and {name} are written to the same file; save only one of them"
                 )
-        chosen[name] = FORMATS[name]
+        chosen[name] = new
     return chosen
+
+
+def alphapose_files(flavour: str) -> tuple[str, ...]:
+    """Return the files of one of AlphaPose's flavours beside those of others: cmu, open or ""."""
+    end = f"-{flavour}" if flavour else ""
+    return (f"alphapose-results{end}.json", *([f"sep-json{end}"] if flavour else []))
 
 
 def film_suffix(codec: str) -> str:
@@ -131,7 +143,8 @@ class WriterOptions:
     overwrite: replace files of an earlier run.  several: the run has more than one source, so that
     a frame's number alone does not name it.  coco_images: an annotation file of COCO's layout
     whose images give the image ids, by the images' paths.  separate: the AlphaPose flavours "cmu"
-    and "open" write a file for each image too.  openpose_order: order of the joints; "own" is the
+    and "open" write a file for each image too.  flavoured: their files have the flavour in their
+    names.  openpose_order: order of the joints; "own" is the
     skeleton's.  style: look of the images and the video.  fps: frame rate of a video made of
     images.  video_codecs: tried in turn.
     """
@@ -140,6 +153,7 @@ class WriterOptions:
     several: bool = False
     coco_images: Path | None = None
     separate: bool = False
+    flavoured: bool = False
     openpose_order: Literal["own", "coco18", "body25"] = "own"
     style: Style | None = None
     fps: float = 25.0

@@ -14,7 +14,7 @@ from posewright.nms import proposal_score
 from posewright.people import triples, xywh
 from posewright.results import Result
 from posewright.schema.rows import sequence_of
-from posewright.writers import WriterOptions
+from posewright.writers import WriterOptions, alphapose_files
 from posewright.writers.names import Names, Sequences
 from posewright.writers.orders import reorder
 from posewright.writers.text import Group, PagesWriter, TextWriter, starts_with
@@ -25,9 +25,13 @@ _VERSION = "AlphaPose v0.3"
 
 
 def create(name: str, folder: Path, options: WriterOptions) -> TextWriter | Group:
-    """Return the writer of `alphapose-results.json` and, when asked, of `sep-json/`."""
-    path = folder / "alphapose-results.json"
+    """Return the writer of `alphapose-results.json` and, when asked, of `sep-json/`.
+
+    Beside other flavours they are alphapose-results-cmu.json and sep-json-cmu/.
+    """
     flavour = name.partition("-")[2]
+    results_name, *pages_name = alphapose_files(flavour if options.flavoured else "")
+    path = folder / results_name
     if not flavour:
         return TextWriter(path, ListForm(options.several), options.overwrite)
     results = TextWriter(path, TableForm(flavour, options.several), options.overwrite)
@@ -36,7 +40,7 @@ def create(name: str, folder: Path, options: WriterOptions) -> TextWriter | Grou
     page = PicturePage(flavour, options.several)
     ours = partial(starts_with, name="*.json", start=f'{{"version":"{_VERSION}"'.encode())
     try:
-        pages = PagesWriter(folder / "sep-json", page, options.overwrite, ours)
+        pages = PagesWriter(folder / (pages_name or ["sep-json"])[0], page, options.overwrite, ours)
     except OSError:
         results.abort()
         raise

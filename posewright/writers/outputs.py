@@ -57,8 +57,7 @@ class Summary:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the form that `--json` prints."""
-        known = {each.name: getattr(self, each.name) for each in fields(self)}
-        del known["causes"]
+        known = {each.name: getattr(self, each.name) for each in fields(self) if each.compare}
         return {**deepcopy(known), "exit_code": self.exit_code}
 
     def add_bad(self, name: str, message: str, cause: Exception | None = None) -> None:
@@ -146,7 +145,9 @@ class Outputs:
                 # What the stopped run itself has left there: videos, which get their names one by
                 # one, and temporary files in a folder that is a link.
                 left = not form.files or any(part_place(out / file) != out for file in form.files)
-                chosen = replace(options, overwrite=options.overwrite or (goes_on and left))
+                again = options.overwrite or (goes_on and left)
+                flavoured = form.files != FORMATS[name].files
+                chosen = replace(options, overwrite=again, flavoured=flavoured)
                 made.writers.append(create_writer(name, out, options=chosen))
         except BaseException:  # Ctrl-C, too, which a program may survive
             made.abort()
@@ -331,7 +332,8 @@ def _leftovers(out: Path, save: Iterable[str]) -> tuple[list[Path], list[Path]]:
     """Return the temporary files in a folder that stand for results of `save`, and of others."""
     chosen = formats(save).values()
     wanted = {name for form in chosen for name in form.files}
-    known = {name for form in FORMATS.values() for name in form.files}
+    every = [*FORMATS.values(), *formats(name for name in FORMATS if "alphapose" in name).values()]
+    known = {name for form in every for name in form.files}
     films = {suffix for form in FORMATS.values() for suffix in form.suffixes}
     ours, others = [], []
     for path in find(out):

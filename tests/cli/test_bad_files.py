@@ -50,6 +50,7 @@ FILES: dict[str, Callable[[Path], object]] = {
 # by what is read: the suffix of the file, and the command line; LABELS and RESULTS are good ones
 VERBS: dict[str, tuple[str, str]] = {
     "track": (".json", "track FILE -o OUT"),
+    "view": (".json", "view FILE --video LABELS -o OUT"),
     "track lines": (".jsonl", "track FILE -o OUT --person longest"),
     **{
         f"check {kind}": (suffix, f"data check FILE --kind {kind}")

@@ -99,8 +99,9 @@ def test_split(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     words = ["data", "split", str(drawn), "-o", str(out), "--ratio", "0.25", "--json"]
     assert main(words) == 0
     assert json.loads(capsys.readouterr().out)["pictures"] == {"train2017": 15, "val2017": 5}
-    assert main(["data", "stats", str(out)]) == 2
-    assert "several annotation files" in capsys.readouterr().err
+    for words, count in (([], 20), (["--split", "train"], 15), (["--split", "val"], 5)):
+        assert main(["data", "stats", str(out), *words, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["pictures"] == count
 
 
 @pytest.mark.parametrize(

@@ -331,8 +331,8 @@ def test_a_large_file_is_told_by_its_beginning(
 
 
 def test_several_annotation_files_are_to_be_named(tmp_path: Path) -> None:
-    files = {f"annotations/{name}.json": {"images": []} for name in ("train", "val")}
-    with pytest.raises(UsageError, match=r"several annotation files; name one, e\.g\. .*train"):
+    files = {f"annotations/{name}.json": {"images": []} for name in ("hens", "owls")}
+    with pytest.raises(UsageError, match=r"several annotation files; name one, e\.g\. .*hens"):
         guess_kind(laid_out(tmp_path, files))
 
 

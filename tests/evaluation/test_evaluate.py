@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from posewright.cli import main
-from posewright.cli.eval import RESCORE as WORDS
+from posewright.cli.running import RESCORE as WORDS
 from posewright.codecs import PoseFix
 from posewright.datasets import Dataset, Sample, open_dataset
 from posewright.datasets.formats.coco_out import write_labels

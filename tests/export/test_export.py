@@ -369,14 +369,21 @@ def test_command_line(
     code, _, err = run(capsys, "models", "convert", source, "--as", "simple_baselines")
     assert code == 2 and "--overwrite" in err
     target = tmp_path / "net.onnx"
-    code, out, _ = run(capsys, "export", saved, "-o", target, "--input", "normalised", "--ascend")
-    assert code == 0 and '--input_shape="input:1,3,128,96"' in out and "var_reci_chn_0" in out
+    code, out, _ = run(capsys, "export", saved, "-o", target, "--ascend")
+    assert code == 0 and '--input_shape="input:1,3,128,96"' in out and "--insert_op_conf" in out
+    settings = (tmp_path / "aipp.cfg").read_text()
+    assert "rbuv_swap_switch: false" in settings and "min_chn_0: 123.675" in settings
+    shape = [d.dim_value for d in onnx.load(target).graph.input[0].type.tensor_type.shape.dim]
+    assert shape == [1, 3, 128, 96]
     for wrong, words in (
         (["export", "hrnet_w32"], "no weights of its own"),
         (["export", saved, "-o", target], "--overwrite"),
         (["export", saved, "-o", tmp_path / "b.xml"], "end in .onnx"),
         (["export", saved, "--int8", "-o", tmp_path / "c.onnx"], "--calibrate"),
-        (["export", saved, "--ascend", "-o", tmp_path / "c.onnx"], "normalised"),
+        (["export", saved, "--ascend", "--input", "views", "-o", tmp_path / "c.onnx"], "AIPP"),
+        (["export", saved, "--ascend", "-o", tmp_path / "c.onnx"], "aipp.cfg exists"),
+        (["export", saved, "-o", tmp_path / "c.mindir"], "MINDIR is not provided; export .onnx"),
+        (["export", saved, "-o", tmp_path / "c.om"], "an .om file is not provided"),
         (["models", "info", "hrnet_w3"], "no model 'hrnet_w3'"),
         (["models", "pull", "hrnet_w32-coco-256x192", "--offline"], "offline"),
         (["models", "pull", "alphapose_fastpose_r50"], "browser"),

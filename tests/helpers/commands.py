@@ -74,6 +74,7 @@ COMMANDS: dict[str, list[Command]] = {
         Command("track {in}/results.json -o {out}/track"),
         Command("track {in}/results.json -o {out}/rows2 --save parquet", needs="pyarrow"),
     ],
+    "view": [Command("view {in}/results.json --images {in}/set/images -o {out}/drawn")],
     "models": [
         Command("models list"),
         Command("models list --published"),
@@ -98,6 +99,7 @@ COMMANDS: dict[str, list[Command]] = {
         Command(f"data convert {_SET} {{out}}/yolo --to yolo"),
         Command(f"data split {_SET} -o {{out}}/split"),
         Command("data synth -o {out}/synth --count 2"),
+        Command(f"data to-bin {_SET} -m movenet-thunder -o {{out}}/bins"),
     ],
     "train": [
         Command("train -m hrnet_w32 --show"),

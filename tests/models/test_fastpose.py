@@ -266,7 +266,7 @@ def test_deformable_convolutions_begin_as_plain_ones() -> None:
     torch.testing.assert_close(conv(x), plain, atol=1e-5, rtol=1e-5)
 
 
-def mindspore_state(model: PoseModel) -> dict[str, Tensor]:
+def mindspore_state(model: PoseModel, wrapper: str = "") -> dict[str, Tensor]:
     """The state of our network under MindSpore's names, with what its optimiser keeps."""
     leaves = {"running_mean": "moving_mean", "running_var": "moving_variance"}
     affine = {"weight": "gamma", "bias": "beta"}
@@ -279,15 +279,18 @@ def mindspore_state(model: PoseModel) -> dict[str, Tensor]:
         leaf = (affine | leaves).get(leaf, leaf) if module in norms else leaf
         name = f"{module}.{leaf}".removeprefix("backbone.")
         name = name.replace("head.final_layer", "conv_out")
+        name = wrapper + name.replace(".downsample.", ".down_sample_layer.")
         state |= {name: value, f"moment1.{name}": value, f"moment2.{name}": value}
     return state
 
 
-def test_mindspore_names_are_mapped() -> None:
+@pytest.mark.parametrize("wrapper", ["", "network.", "_backbone.network."])
+def test_mindspore_names_are_mapped(wrapper: str) -> None:
     family = foreign("mindspore_fastpose")
     model = create("fastpose_r50_mindspore")
-    state = mindspore_state(model)
-    assert "preact.layer1.0.bn1.moving_variance" in state and "conv_out.bias" in state
+    state = mindspore_state(model, wrapper)
+    assert f"{wrapper}preact.layer1.0.down_sample_layer.1.moving_variance" in state
+    assert f"{wrapper}conv_out.bias" in state
     found = convert(state, family, model)
     for key, value in model.state_dict().items():
         assert torch.equal(found[key], value)

@@ -387,3 +387,18 @@ def test_boxes_of_a_crowd_that_cannot_be(tmp_path: Path) -> None:
     path.write_text(json.dumps([box] * (MOST_PEOPLE + 1)), encoding="utf-8")
     with pytest.raises(SourceError, match="image 7 has 1001 boxes of people"):
         read_boxes(path)
+
+
+def test_idx_of_a_detfile_is_kept(tmp_path: Path) -> None:
+    def entry(image: str, idx: Any) -> dict[str, Any]:
+        return {"image_id": image, "bbox": [1, 2, 30, 40], "score": 0.5, "idx": idx}
+
+    entries = [entry("a.jpg", 7), entry("a.jpg", 9.0), entry("a.jpg", [1]), entry("a.jpg", -4)]
+    entries += [entry("b.jpg", 0), entry("b.jpg", 0), entry("b.jpg", 2)]
+    boxes = read_boxes(put(tmp_path / "b.json", entries))
+    blank = np.zeros((9, 9, 3), np.uint8)
+    assert boxes.people(Frame(blank, name="a.jpg")).ids.tolist() == [7, 9, -1, -1]
+    assert boxes.people(Frame(blank, name="b.jpg")).ids.tolist() == [-1, -1, 2]
+    del entries[0]["idx"]
+    boxes = read_boxes(put(tmp_path / "c.json", entries))
+    assert boxes.people(Frame(blank, name="a.jpg")).ids.tolist() == [-1, 9, -1, -1]

@@ -13,9 +13,11 @@ import pytest
 
 from posewright.errors import MissingError, OutputError, SourceError, UsageError
 from posewright.people import People
+from posewright.readers import read_results
 from posewright.schema import COLUMNS
 from posewright.skeletons import COCO17, Skeleton
-from posewright.writers import FORMATS, WRITERS, WriterOptions, create_writer, formats
+from posewright.writers import FORMATS, WRITERS, Format, WriterOptions, create_writer, formats
+from posewright.writers.outputs import Outputs, Summary
 from tests.helpers.results import FAILED, nobody, people, read_json, result, write
 
 FILES = {
@@ -358,11 +360,35 @@ def test_to_supervision() -> None:
     assert len(result(nobody()).to_supervision()) == 0
 
 
-def test_formats_that_are_one_file_exclude_each_other(tmp_path: Path) -> None:
+def test_formats_that_are_one_file_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(formats(["csv", "jsonl", "csv"])) == ["csv", "jsonl"]
-    for one, other in (("alphapose", "alphapose-cmu"), ("alphapose-open", "alphapose-cmu")):
-        with pytest.raises(UsageError, match=f"{one} and {other} are written to the same file"):
-            formats(["csv", one, "jsonl", other])
+    monkeypatch.setitem(FORMATS, "counts", Format("counts", ("poses.csv",)))
+    with pytest.raises(UsageError, match="csv and counts are written to the same file"):
+        formats(["csv", "jsonl", "counts"])
+
+
+def test_the_flavours_of_alphapose_are_saved_in_one_run(tmp_path: Path) -> None:
+    three = ["alphapose-cmu", "alphapose", "alphapose-open"]
+    with Outputs.open(three, tmp_path, WriterOptions(separate=True), Summary()) as outputs:
+        outputs.write(result())
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {name for form in formats(three).values() for name in form.files}
+    assert names == {
+        "alphapose-results.json",
+        "alphapose-results-cmu.json",
+        "sep-json-cmu",
+        "alphapose-results-open.json",
+        "sep-json-open",
+    }
+    for word, key in (("cmu", "bodies"), ("open", "people")):
+        whole = read_json(tmp_path / f"alphapose-results-{word}.json")
+        assert len(whole["0.jpg"][key]) == 2
+        saved = read_results(tmp_path / f"alphapose-results-{word}.json")
+        assert [one.frame for one in saved] == [0]
+    alone = formats(["alphapose-cmu", "csv"])["alphapose-cmu"]
+    assert alone.files == ("alphapose-results.json", "sep-json")
+    with pytest.raises(OutputError, match=r"alphapose-results-cmu\.json"):
+        Outputs.open(three, tmp_path, WriterOptions(), Summary())
 
 
 @pytest.mark.parametrize("name", WRITERS)

@@ -64,21 +64,25 @@ _MINDSPORE = {
 }
 # what MindSpore's Adam and its callbacks keep beside the network
 _TRAINING = re.compile(
-    r"(moments?[12]?\..*|beta[12]_power|global_step|learning_rate|(epoch|step)_num|scale_sense"
+    r"((.*\.)?moments?[12]?\..*|beta[12]_power|global_step|learning_rate|(epoch|step)_num|scale_sense"
     r"|(current|last_overflow)_iterator_step)"
 )
+_WRAPPED = re.compile(r"^(_?(network|backbone)\.)+")
 
 
 def from_mindspore(state: State) -> State:
     """Return `state` with PyTorch's names for batch norm's tensors, and without the optimiser's.
 
-    That the modules of the port are called as AlphaPose's is an assumption: its published .ckpt
-    have not been examined.  What it does call otherwise, `convert` names.
+    The port (mindspore-ai/models, research/cv/AlphaPose/src) calls its modules as AlphaPose does,
+    but for the shortcuts, `down_sample_layer`, and trains the network as the member `network` of
+    another, whose name then stands in front.  Its published .ckpt have not been examined: what
+    they call otherwise, `convert` names.
     """
     renamed = {}
     for key, value in state.items():
         if not _TRAINING.fullmatch(key):
-            module, _, leaf = key.rpartition(".")
+            named = _WRAPPED.sub("", key).replace(".down_sample_layer.", ".downsample.")
+            module, _, leaf = named.rpartition(".")
             renamed[f"{module}.{_MINDSPORE.get(leaf, leaf)}"] = value
     return renamed
 

@@ -9,18 +9,27 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from posewright.datasets.base import AREA_OF_BOX, Dataset, Outlines, Sample, labelled_extent
+from posewright.datasets.base import (
+    AREA_OF_BOX,
+    Dataset,
+    Outlines,
+    Sample,
+    concat,
+    labelled_extent,
+)
 from posewright.datasets.classes import Category, coco_category, majority
 from posewright.datasets.findings import Notes
+from posewright.datasets.formats.coco_folder import coco_parts, part_files
 from posewright.datasets.layouts import Layout
 from posewright.datasets.naming import skeleton_of, stated_mirror, stated_names, unnamed
 from posewright.datasets.places import picture_finder
-from posewright.errors import SourceError
+from posewright.errors import SourceError, UsageError
 from posewright.files.values import (
     BROKEN,
     corners,
@@ -44,13 +53,26 @@ def read_coco(
     images: Path | None = None,
     field: str = "keypoints",
     class_name: str | None = None,
+    split: str | None = None,
 ) -> Dataset:
     """Read an annotation file; a SourceError in one line where it is not one.
 
     images: folder of the images (found near the file if None).  field: the entry that holds the
     joints; "keypoints_21" reads all 21 of Human-Art.  class_name: of the categories to read; by
-    default person where there is one, else the only one with joints.
+    default person where there is one, else the only one with joints.  split: train, val or test of
+    a folder; all of them if None.
     """
+    if path.is_dir():
+        files = part_files(path)
+        if split is not None and split not in files:
+            raise UsageError(
+                f"{path} has no split {split!r}, only {', '.join(files) or 'one file'}"
+            )
+        chosen = files.values() if split is None else [files[split]]
+        parts = [read_coco(file, images, field, class_name) for file in chosen]
+        if not parts:
+            raise SourceError(f"{path} holds no annotation files that are its parts; name one file")
+        return concat(_apart(parts)) if len(parts) > 1 else parts[0]
     data = load(path)
     if not isinstance(data, dict) or not isinstance(data.get("images"), list):
         raise SourceError(f'{path} is not a COCO file: it needs a list "images"; check the name')
@@ -59,6 +81,20 @@ def read_coco(
             f'{path} holds no list "annotations": a test set has no labels; use a labelled file'
         )
     return parse_coco(data, path, images, field, class_name)
+
+
+def _apart(parts: Sequence[Dataset]) -> list[Dataset]:
+    """Return the parts of a folder with ids that do not repeat, as those of several files may."""
+    taken: set[int | str] = set()
+    apart = []
+    for part in parts:
+        ids = [sample.image_id for sample in part]
+        if taken & set(ids):
+            ids = [f"{part.name}/{number}" for number in ids]
+        taken |= set(ids)
+        pairs = zip(part.samples, ids, strict=True)
+        apart.append(replace(part, samples=tuple(s.replace(image_id=i) for s, i in pairs)))
+    return apart
 
 
 def parse_coco(
@@ -269,16 +305,25 @@ def _ignored(entry: dict[str, Any]) -> tuple[Floats, ...]:
 
 
 def read_humanart21(
-    path: Path, images: Path | None = None, class_name: str | None = None
+    path: Path,
+    images: Path | None = None,
+    class_name: str | None = None,
+    split: str | None = None,
 ) -> Dataset:
     """Read all 21 joints of Human-Art (arXiv:2303.02760): fingers and toes besides COCO's 17."""
-    return read_coco(path, images, "keypoints_21", class_name)
+    return read_coco(path, images, "keypoints_21", class_name, split)
 
 
 LAYOUTS = {
     **dict.fromkeys(
         ("coco", "coco-wholebody", "crowdpose", "ochuman", "halpe", "humanart"),
-        Layout(read_coco, holds=lambda json: json.images_of(), rank=9),
+        Layout(
+            read_coco,
+            parts=coco_parts,
+            matches=lambda path: bool(coco_parts(path)),
+            holds=lambda json: json.images_of(),
+            rank=9,
+        ),
     ),
-    "humanart21": Layout(read_humanart21),
+    "humanart21": Layout(read_humanart21, parts=coco_parts),
 }

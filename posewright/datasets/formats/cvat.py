@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from posewright.datasets.findings import Notes
 from posewright.datasets.formats.labelme import skeleton_from_names
 from posewright.datasets.formats.labelme_people import polygon_area
 from posewright.datasets.layouts import Layout
+from posewright.datasets.misspelt import check_spelling
 from posewright.datasets.naming import spellings
 from posewright.datasets.places import picture_finder
 from posewright.errors import SourceError, near
@@ -86,12 +87,17 @@ class _Person:
     polygons: list[Floats] = field(default_factory=list)
 
 
-def read_cvat(path: Path, images: Path | None = None, class_name: str | None = None) -> Dataset:
+def read_cvat(
+    path: Path,
+    images: Path | None = None,
+    class_name: str | None = None,
+    joints: Iterable[str] = (),
+) -> Dataset:
     """Read annotations.xml (or the folder that holds it); a SourceError where there is none.
 
     Shapes with one group_id are one person, and so is each skeleton with its group.  A shape of
-    many points, labelled with a class, is one person with all joints in their order.  class_name:
-    see `open_dataset`.
+    many points, labelled with a class, is one person with all joints in their order.  class_name,
+    joints: see `open_dataset`; the names that the project lists are meant as they stand.
     """
     file = path / "annotations.xml" if path.is_dir() else path
     root = parse_xml(file)
@@ -116,6 +122,8 @@ def read_cvat(path: Path, images: Path | None = None, class_name: str | None = N
     listed = _listed(root, chosen)
     everybody = [person for found in people for person in found]
     skeleton, canon = _skeleton(everybody, listed, file)
+    used = [name for person in everybody for name in person.points]
+    check_spelling(used, canon, [*joints, *listed], file)
     people = [
         _fitting(found, len(skeleton), str(e.get("name")), notes)
         for found, e in zip(people, entries, strict=True)
@@ -331,4 +339,4 @@ def _matches(path: Path) -> bool:
     return path.suffix == ".xml" or (path / "annotations.xml").is_file()
 
 
-LAYOUTS = {"cvat": Layout(read_cvat, matches=_matches, rank=2)}
+LAYOUTS = {"cvat": Layout(read_cvat, typed=True, matches=_matches, rank=2)}

@@ -22,6 +22,7 @@ from posewright.datasets.formats.label_studio_images import file_name, finder, p
 from posewright.datasets.formats.labelme import skeleton_from_names
 from posewright.datasets.formats.labelme_people import HIDDEN
 from posewright.datasets.layouts import Layout
+from posewright.datasets.misspelt import check_spelling
 from posewright.datasets.naming import spellings
 from posewright.errors import SourceError
 from posewright.files.values import BROKEN, finite, load, turned_extent
@@ -67,11 +68,14 @@ class _Page:
 
 
 def read_label_studio(
-    path: Path, images: Path | None = None, class_name: str | None = None
+    path: Path,
+    images: Path | None = None,
+    class_name: str | None = None,
+    joints: Iterable[str] = (),
 ) -> Dataset:
     """Read an export; of several annotations of a task the ground truth counts, else the first.
 
-    The label of a rectangle is its class; class_name: see `open_dataset`.
+    The label of a rectangle is its class; class_name, joints: see `open_dataset`.
     """
     data = load(path)
     if not isinstance(data, list):
@@ -83,7 +87,9 @@ def read_label_studio(
     chosen = classes.choose(class_name, path)
     loose = classes.unnamed(class_name, chosen)
     everybody = [_people(page, chosen, loose, asides) for page in pages]
-    canon = spellings(p.label for people in everybody for _, points in people for p in points)
+    used = [p.label for people in everybody for _, points in people for p in points]
+    canon = spellings(used)
+    check_spelling(used, canon, joints, path)
     skeleton = skeleton_from_names(list(canon.values()))
     find = finder(path, [page.name for page in pages], images, notes)
     samples = tuple(
@@ -323,6 +329,9 @@ def _sample(
 
 LAYOUTS = {
     "label-studio": Layout(
-        read_label_studio, holds=lambda json: json.list_of("annotations", "data"), rank=8
+        read_label_studio,
+        typed=True,
+        holds=lambda json: json.list_of("annotations", "data"),
+        rank=8,
     )
 }

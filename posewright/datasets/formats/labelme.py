@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from posewright.datasets.formats.labelme_people import (
     people_of,
 )
 from posewright.datasets.layouts import Json, Layout
+from posewright.datasets.misspelt import check_spelling
 from posewright.datasets.naming import skeleton_of, spellings
 from posewright.datasets.places import (
     OUTSIDE,
@@ -34,6 +36,8 @@ from posewright.datasets.places import (
     set_folder,
 )
 from posewright.errors import SourceError
+from posewright.files.embedded import embedded_path, has_image
+from posewright.files.names import is_picture
 from posewright.files.paths import on_disk
 from posewright.files.values import BROKEN, image_id, load, natural
 from posewright.skeletons import (
@@ -51,14 +55,17 @@ _LABELS = "labels.txt"  # labelme's own list of labels, in the order of its user
 
 
 def read_labelme(
-    folder: Path, images: Path | None = None, class_name: str | None = None
+    folder: Path,
+    images: Path | None = None,
+    class_name: str | None = None,
+    joints: Iterable[str] = (),
 ) -> Dataset:
     """Read every labelme json under `folder`; a SourceError where there is none.
 
     The skeleton's order is that of labels.txt where the folder has one; else COCO's where the
     names are COCO's, another known skeleton's where it has them all, else COCO's names first and
-    the others by the alphabet.  The label of an outline is its class; class_name: see
-    `open_dataset`.
+    the others by the alphabet.  The label of an outline is its class; class_name, joints: see
+    `open_dataset`.  An image that is not there is read from the json's imageData.
     """
     notes = Notes(folder)
     files = (
@@ -77,6 +84,7 @@ def read_labelme(
     used = [n for found in people for person in found for n in joints_named(person)]
     listed = _listed(folder, classes)
     canon = spellings([*used, *listed])
+    check_spelling(used, canon, [*joints, *listed], folder)
     skeleton = skeleton_from_names([canon[n] for n in used], [canon[n] for n in listed])
     home, stems = set_folder(folder), Counter(file.stem for file, _ in pages)
     samples = tuple(
@@ -118,6 +126,8 @@ def _page(file: Path, notes: Notes) -> dict[str, Any] | None:
         notes.add("file skipped: it is not valid JSON", f"{file.name}: {error}")
         return None
     if isinstance(page, dict) and isinstance(page.get("shapes"), list):
+        # one image is small, but those of a whole set are not to be held
+        page["imageData"] = isinstance(page.get("imageData"), str)
         return page
     notes.add("file skipped: it has no list 'shapes'", file.name)
     return None
@@ -144,7 +154,7 @@ def _sample(
     notes: Notes,
 ) -> Sample:
     picture = _picture(file, page, images, home, notes)
-    if not os.path.isfile(picture):
+    if not has_image(picture):
         notes.add("image not found beside its json", picture.name)
     where = {joint: i for i, joint in enumerate(skeleton.joints)}
     points = np.zeros((len(people), len(skeleton), 3), np.float32)
@@ -180,7 +190,8 @@ def _sample(
 def _picture(
     file: Path, page: dict[str, Any], images: Path | None, home: Path, notes: Notes
 ) -> Path:
-    """Return the path by imagePath, in `images` or beside the json, else by the json's own name.
+    """Return the path by imagePath, in `images` or beside the json, else by the json's own name,
+    else that of its imageData.
 
     home: the set's folder, out of which no imagePath leads.
     """
@@ -190,6 +201,8 @@ def _picture(
     choices = [picture_below(r, n, images or home) for r in roots for n in (named, base)]
     choices += [file.with_suffix(s) for s in (".jpg", ".jpeg", ".png", ".bmp", ".JPG", ".PNG")]
     found = next((c for c in choices if c is not None and os.path.isfile(on_disk(c))), None)
+    if found is None and page["imageData"]:
+        return embedded_path(file, base if is_picture(base) else f"{file.stem}.png")
     if found is None and None in choices:
         notes.add(OUTSIDE, named[:200])
     return on_disk(found or public_place(choices[0], roots[0], named))
@@ -205,4 +218,4 @@ def _matches(path: Path) -> bool:
     return any(_holds(Json.read(file)) for file in few)
 
 
-LAYOUTS = {"labelme": Layout(read_labelme, matches=_matches, holds=_holds, rank=5)}
+LAYOUTS = {"labelme": Layout(read_labelme, typed=True, matches=_matches, holds=_holds, rank=5)}

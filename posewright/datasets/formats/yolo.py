@@ -252,4 +252,4 @@ def _matches(path: Path) -> bool:
     return path.suffix in (".yaml", ".yml")
 
 
-LAYOUTS = {"yolo": Layout(read_yolo, parts=yolo_parts, matches=_matches, rank=3)}
+LAYOUTS = {"yolo": Layout(read_yolo, parts=yolo_parts, matches=_matches, by_images=True, rank=3)}
