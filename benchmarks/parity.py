@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from posewright.checkpoints import Foreign, convert, foreigns
 from posewright.checkpoints.base import renamed
+from posewright.codecs.yolox import cells
 from posewright.losses.rle import residual_loss
 from posewright.models import PoseModel, create
 
@@ -227,6 +228,16 @@ def _yolo_pose(model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
     return [decoded, *(x.unflatten(1, (-1, *g)) for x, g in zip(levels, grids, strict=True))]
 
 
+def _yolox(model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
+    """Return rows with boxes as centre and sides in px, rows, and the maps of the neck."""
+    maps = model.neck.paths(model.backbone(*inputs))
+    rows = model.compute(*inputs)["rows"]
+    grid = torch.from_numpy(cells(model.codec.input_size, model.codec.strides, False).copy())
+    centre = rows[..., :2] * grid[:, 2:] + grid[:, :2]
+    sides = rows[..., 2:4].exp() * grid[:, 2:]
+    return [torch.cat([centre, sides, rows[..., 4:]], 2), rows, *maps]
+
+
 def _poseur(model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
     """Return coordinates, sigma and scores of the coarse estimate, and of all rounds after it."""
     coordinates, sigma = model.head.rounds(model.neck(model.backbone(*inputs)))
@@ -244,6 +255,7 @@ OUTPUTS: dict[str, Callable[[nn.Module, list[Tensor]], list[Tensor]]] = {
     "poseur": _poseur,
     "rle": _rle,
     "yolopose": _yolo_pose,
+    "yolox": _yolox,
 }
 
 

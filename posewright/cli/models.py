@@ -157,7 +157,7 @@ def _info(args: argparse.Namespace) -> int:
         raise missing("torch", f"{args.name} is not an embedded network, and the zoo")
     from posewright.models import variants
 
-    if args.name not in variants() | variants("embedding"):
+    if args.name not in variants(None):
         find_model(args.name)
     return show(_zoo_info(args.name), args.json)
 
@@ -188,7 +188,7 @@ def _zoo_info(name: str) -> dict[str, Any]:
 
     with torch.device("meta"):
         model = create(name)
-    variant = (variants() | variants("embedding"))[name]
+    variant = variants(None)[name]
     sources = [p.name for p in published().values() if p.network == name]
     return {
         "name": name,

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 # Fixtures of networks that the zoo does not have yet.
 WAITING = frozenset(
     "darknet detrpose dfine ecpose effdet hardnet hrnet_imagenet jde rfdetr torchvision "
-    "vit_mae yolov5_v6 yolox".split()
+    "vit_mae yolov5_v6".split()
 )
 
 
