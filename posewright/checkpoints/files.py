@@ -1,4 +1,4 @@
-"""Read the tensors of a published file: safetensors, torch (zip and older), MindSpore, TF.js.
+"""Read the tensors of a published file: safetensors, torch, MindSpore, TF.js, Darknet.
 
 No file is executed: pickles go through `posewright.checkpoints.pickles`.
 """
@@ -14,6 +14,7 @@ import safetensors
 import torch
 from torch import Tensor
 
+from posewright.checkpoints.darknet import read_darknet
 from posewright.checkpoints.mindspore import read_mindspore
 from posewright.checkpoints.pickles import Stub, read_pickle
 from posewright.checkpoints.tfjs import read_tfjs
@@ -142,6 +143,8 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         return read_tfjs(path)
     if path.suffix == ".ckpt":
         return read_mindspore(path.read_bytes())
+    if path.suffix == ".weights":
+        return read_darknet(path.read_bytes())
     raise ModelError(
         "neither safetensors nor a torch or MindSpore checkpoint; download it again, and name "
         "MindSpore files .ckpt"

@@ -77,7 +77,7 @@ def _add_conversion(convert: argparse.ArgumentParser) -> None:
     convert.add_argument(
         "file",
         metavar="FILE",
-        help="checkpoint as published: .pth, .pt, .ckpt, .safetensors or a TF.js model.json",
+        help="checkpoint as published: .pth, .pt, .ckpt, .safetensors, .weights, TF.js model.json",
     )
     convert.add_argument(
         "--as",
