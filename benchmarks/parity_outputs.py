@@ -79,6 +79,18 @@ def _yolo_pose(model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
     return [decoded, *(x.unflatten(1, (-1, *g)) for x, g in zip(levels, grids, strict=True))]
 
 
+def _jde(model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
+    """Return rows with boxes in px, score, class 0 and features of the cell; and the raw maps."""
+    found = model.compute(*inputs)
+    places = torch.from_numpy(model.codec.locations.copy())
+    rows, cell = found["rows"], model.codec.cells
+    centre = rows[..., :2] * places[:, 2:3] + places[:, :2]
+    sides = rows[..., 2:4] * places[:, 3:]
+    parts = [centre, sides, rows[..., 4:], torch.zeros_like(rows[..., 4:])]
+    decoded = torch.cat([*parts, found["embedding"][:, cell]], 2)
+    return [decoded, *model.head.raw(model.backbone(*inputs))]
+
+
 def _yolox(model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
     """Return rows with boxes as centre and sides in px, rows, and the maps of the neck."""
     maps = model.neck.paths(model.backbone(*inputs))
@@ -111,6 +123,7 @@ def _poseur(model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
 # systems whose fixtures list other tensors than `compute` returns, in the order of the fixture
 OUTPUTS: dict[str, Callable[[nn.Module, list[Tensor]], list[Tensor]]] = {
     "darknet": _darknet,
+    "jde": _jde,
     "mmpose": _mmpose,
     "movenet_fire717": _movenet_fire717,
     "movenet_leeman": _movenet,

@@ -145,8 +145,8 @@ class JdeBoxes(_Anchored):
         None where the features are not finite.  ModelError: another number of anchors or cells
         than `input_size` has.
         """
-        good = np.isfinite(to_numpy(outputs["embedding"])).all(2)  # (B, M)
-        cells, rows = self._cells, to_numpy(outputs["rows"])
+        good = np.asarray(np.isfinite(to_numpy(outputs["embedding"])).all(2))  # (B, M)
+        cells, rows = self.cells, to_numpy(outputs["rows"])
         if good.shape[1] != cells[-1] + 1:
             raise ModelError(
                 f"outputs have features of {good.shape[1]} cells, but a view has {cells[-1] + 1}"
@@ -155,19 +155,24 @@ class JdeBoxes(_Anchored):
             rows = np.where(good[:, cells, None], rows, np.float32(np.nan))
         return super().decode({"rows": rows})
 
-    def features_of(self, outputs: Outputs, boxes: Floats) -> Floats:
-        """Return (N, D) of boxes (N, 4) in px of the first view: those of the anchor that overlaps
-        most; 0 where none above the threshold overlaps by a half.
+    def features_of(self, outputs: Outputs, boxes: Floats, edges: Floats) -> Floats:
+        """Return (N, D) of boxes (N, 4) in px of the first view, 0 where not finite.
+
+        They are those of the cell whose box, cut at the image's edges (4,), overlaps most; where
+        none above the threshold overlaps by a half, of the cell whose anchor does.
         """
         embedding = to_numpy(outputs["embedding"])[0]
         own, _, number = self._above(to_numpy(outputs["rows"])[0])
-        found = np.zeros((len(boxes), embedding.shape[1]), np.float32)
+        place = self.locations
+        middle, half = place[:, :2] + (place[:, 2:3] - 1) / 2, place[:, 3:] / 2
+        anchors = np.concatenate([middle - half, middle + half], 1)
+        cell = self.cells[box_iou(boxes, anchors).argmax(1)]  # (N,)
         if len(own):
-            overlap = box_iou(np.asarray(boxes, np.float32), own)  # (N, M)
-            best, same = overlap.argmax(1), overlap.max(1) >= _SAME
-            found[same] = embedding[self._cells[number[best[same]]]]
-        found[~np.isfinite(found).all(1)] = 0
-        return found
+            own = np.clip(own, np.tile(edges[:2], 2), np.tile(edges[2:], 2))
+            overlap = box_iou(boxes, own)
+            cell = np.where(overlap.max(1) >= _SAME, self.cells[number[overlap.argmax(1)]], cell)
+        found = embedding[cell]
+        return np.where(np.isfinite(found).all(1, keepdims=True), found, np.float32(0))
 
     def unflip(self, outputs: Outputs, skeleton: Skeleton) -> dict[str, Array]:
         """Reverse the cells of each row and mirror x within its cell; features stay."""
@@ -176,7 +181,7 @@ class JdeBoxes(_Anchored):
         return {**super().unflip(outputs, skeleton), "embedding": embedding}
 
     @property
-    def _cells(self) -> Ints:
+    def cells(self) -> Ints:
         """(N,) number of the cell of each anchor."""
         width, height = self.input_size
         counts = [(width // s) * (height // s) for s in self.strides]
