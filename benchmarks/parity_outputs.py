@@ -79,6 +79,24 @@ def _yolo_pose(model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
     return [decoded, *(x.unflatten(1, (-1, *g)) for x, g in zip(levels, grids, strict=True))]
 
 
+def _effdet(model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
+    """Return maps of classes and of boxes, anchors as y, x, y, x and boxes as x, y, x, y in px."""
+    maps = model.neck(model.backbone(*inputs))
+    places, rows = torch.from_numpy(model.codec.locations.copy()), model.compute(*inputs)["rows"][0]
+    middle = places[:, :2] + places[:, 2:3] / 2
+    centre = rows[:, :2] * places[:, 2:3] + places[:, :2]
+    at, half = (
+        torch.cat([middle, centre], 1),
+        torch.cat([places[:, 3:], rows[:, 2:4] * places[:, 3:]], 1) / 2,
+    )
+    sides = torch.stack([at - half, at + half], 1).unflatten(2, (2, 2))  # (N, 2 ends, 2, x y)
+    counts = [9 * m.shape[2] * m.shape[3] for m in maps]
+    levels = [x.unflatten(0, (9, -1)).transpose(0, 1).flatten(0, 1) for x in sides.split(counts)]
+    ends = torch.cat(levels)  # the anchors of a cell side by side
+    found = [*model.head.class_net(maps), *model.head.box_net(maps)]
+    return [*found, ends[:, :, 0].flip(2).flatten(1), ends[:, :, 1].flatten(1)]
+
+
 def _jde(model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
     """Return rows with boxes in px, score, class 0 and features of the cell; and the raw maps."""
     found = model.compute(*inputs)
@@ -123,6 +141,7 @@ def _poseur(model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
 # systems whose fixtures list other tensors than `compute` returns, in the order of the fixture
 OUTPUTS: dict[str, Callable[[nn.Module, list[Tensor]], list[Tensor]]] = {
     "darknet": _darknet,
+    "effdet": _effdet,
     "jde": _jde,
     "mmpose": _mmpose,
     "movenet_fire717": _movenet_fire717,

@@ -14,7 +14,7 @@ posefix         a pose goes in, a better one comes out
 mistakes        synthetic errors to train PoseFix with
 boxes           person detectors
 anchors         grids and anchors, shared by the next three
-anchor_boxes    the detectors YOLOv3 and JDE
+anchor_boxes    the detectors YOLOv3, EfficientDet and JDE
 yolo_pose       YOLO-Pose
 yolox           YOLOX-Pose and RTMO
 dekr            DEKR

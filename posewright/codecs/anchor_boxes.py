@@ -1,4 +1,6 @@
-"""Person detectors whose cells each have several anchor boxes: YOLOv3, and JDE with features."""
+"""Person detectors with several anchor boxes in each cell: YOLOv3, EfficientDet, and JDE with
+features.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ class _Anchored:
     """What both share: outputs of all anchors, levels by `strides`, in each all cells of the first
     anchor, row by row, before those of the next.
 
-    anchors: width, height of each anchor in view px, equally many of each level.
+    anchors: width, height of each anchor in view px, equally many of each level.  centred: the
+    image is in the middle of its view, not top left.
     """
 
     task: ClassVar[Task] = "boxes"
@@ -48,6 +51,7 @@ class _Anchored:
     iou: float = 0.45
     max_people: int = 100
     fill: int = 128
+    centred: bool = True
 
     def __post_init__(self) -> None:
         if not self.anchors or len(self.anchors) % (2 * len(self.strides)):
@@ -71,8 +75,9 @@ class _Anchored:
         return anchor_places(self.input_size, self.strides, self.anchors)
 
     def warps(self, image_size: tuple[int, int], people: People | None) -> list[Warp]:
-        """Return the letterbox view of the whole image, in the middle."""
-        return [Warp.letterbox(image_size, self.input_size, self.fill, centred=True)]
+        """Return the letterbox view of the whole image, in the middle or top left."""
+        size = self.input_size
+        return [Warp.letterbox(image_size, size, self.fill, centred=self.centred)]
 
     def decode(self, outputs: Outputs) -> list[People]:
         """Return the people of each view above the threshold, after box NMS, best first.
@@ -114,11 +119,11 @@ class _Anchored:
 
 @dataclass(frozen=True)
 class AnchorBoxes(_Anchored):
-    """Numbers of YOLOv3 (arXiv:1804.02767).
+    """Numbers of YOLOv3 (arXiv:1804.02767) and EfficientDet (arXiv:1911.09070).
 
     outputs: rows (B, N, 5 + C), of each anchor: centre x, y in strides from the outer corner of its
     cell, width and height in those of the anchor, objectness and the scores of C classes, of which
-    the first is the person.  A box scores objectness * person.
+    the first is the person.  A box scores objectness * person; without classes the former alone.
     """
 
     kind: ClassVar[str] = "anchor_boxes"

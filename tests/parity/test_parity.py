@@ -28,8 +28,7 @@ from posewright.models.saving import load_model
 ROOT = Path(__file__).parents[2]
 # Fixtures of networks that the zoo does not have yet.
 WAITING = frozenset(
-    "detrpose dfine ecpose effdet hardnet hrnet_imagenet rfdetr torchvision "
-    "vit_mae yolov5_v6".split()
+    "detrpose dfine ecpose hardnet hrnet_imagenet rfdetr torchvision vit_mae yolov5_v6".split()
 )
 
 
