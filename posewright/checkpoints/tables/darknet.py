@@ -17,8 +17,6 @@ from posewright.errors import ModelError
 from posewright.models import create
 from posewright.models.darknet import Conv
 
-__all__ = ["DARKNET", "numbered"]
-
 _PORT = re.compile(r"module_list\.(\d+)\.(conv|batch_norm)_\d+\.(.*)")
 _NAMES = ("yolov3", "yolov3_spp")
 
