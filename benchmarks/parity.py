@@ -31,10 +31,11 @@ from torch import Tensor, nn
 
 from posewright.checkpoints import Foreign, convert, foreigns
 from posewright.checkpoints.base import renamed
-from posewright.losses.rle import residual_loss
 from posewright.models import PoseModel, create
 
-sys.path.insert(0, str(Path(__file__).parent))  # as Python does where this file is the script
+sys.path.insert(0, str(Path(__file__).parent))  # where this file is imported from elsewhere
+
+from parity_outputs import OUTPUTS
 from parity_starts import STARTS, started
 
 TOLERANCE = 1e-4
@@ -51,6 +52,8 @@ FAMILIES = {
     "yolopose": "yolo_pose",
     "zoo_mmpose": "mmpose_",
 }
+# parameters of originals that nothing but their training uses; our networks do not have them
+UNUSED = {"jde": r"classifier\..*|.*\.s_(c|r|id)"}
 # what our variants' names begin with, where the fixtures' do not
 PREFIXES = {"hf_vitpose": "vitpose_"}
 
@@ -113,6 +116,7 @@ def original(fixture: dict[str, Any]) -> dict[str, Tensor]:
 def known(system: str, variant: str) -> tuple[Foreign, str]:
     """Return the key table and the name of our variant; a KeyError if no family has it."""
     name, prefix = FAMILIES.get(system, system), PREFIXES.get(system, "")
+    variant = variant.removesuffix("_edge_rule")  # EfficientDet's with other weights of its nodes
     for family in foreigns().values():
         same = family.name.startswith(name) if name.endswith("_") else family.name == name
         names = {plain(v).removeprefix(prefix): v for v in family.variants}
@@ -171,94 +175,13 @@ def run(model: nn.Module, system: str, inputs: list[Tensor]) -> list[Tensor]:
     return list(found.values()) if isinstance(found, dict) else [found]
 
 
-def _mmpose(model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
-    """Return what heads have before they join levels or axes, or apply a sigmoid."""
-    head, found = model.head, None
-    if any(hasattr(head, name) for name in ("maps", "raw", "weights")):
-        found = model.neck(model.backbone(*inputs))
-    if hasattr(head, "maps"):  # YOLOX-Pose, RTMO: maps of each level
-        return [x for maps in head.maps(found).values() for x in maps]
-    if hasattr(head, "raw"):  # RLE: coordinates and sigma side by side
-        return [head.raw(found)]
-    if hasattr(head, "weights"):  # integral pose regression
-        return [head(found)["coordinates"], head.weights(found)]
-    return list(model.compute(*inputs).values())
-
-
-def _rle(model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
-    """Return coordinates, sigma and scores, or losses instead of scores where targets are given."""
-    found = model.compute(inputs[0])
-    outputs = [found["coordinates"], found["sigma"]]
-    if len(inputs) == 1:
-        return [*outputs, 1 - found["sigma"].mean(2, keepdim=True)]
-    target = inputs[1].view_as(found["sigma"])
-    flow_loss = residual_loss(model.loss.flow, found, target)
-    joints = {"coordinates": target, "weight": torch.ones(target.shape[:2])}
-    return [*outputs, flow_loss, model.loss(found, joints), inputs[1]]
-
-
-def _movenet(model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
-    """Return the joints (1, 1, K, 3) y, x, score and the maps before their sigmoid."""
-    x = (inputs[0].permute(0, 3, 1, 2) - 127.5) / 127.5  # from (1, h, w, 3)
-    maps = model.head.logits(model.backbone(x))
-    (people,) = model.codec.decode(model.compute(x))
-    xy = people.keypoints[0] / np.array([x.shape[3], x.shape[2]], np.float32)
-    joints = torch.from_numpy(np.column_stack([xy[:, ::-1], people.scores[0]]))
-    return [joints[None, None], *(maps[k] for k in ("centre", "regression", "heatmap", "offset"))]
-
-
-def _movenet_fire717(model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
-    """Return the maps, x before y."""
-    maps = model.compute((inputs[0] - 127.5) / 127.5)
-    turned = [maps[k].unflatten(1, (-1, 2)).flip(2).flatten(1, 2) for k in ("regression", "offset")]
-    return [maps["heatmap"], maps["centre"], *turned]
-
-
-def _yolo_pose(model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
-    """Return all numbers in px, and those of each level with boxes and scores as logits."""
-    out, codec = model.compute(*inputs), model.codec
-    w, h = inputs[0].shape[3], inputs[0].shape[2]
-    places = torch.from_numpy(replace(codec, input_size=(w, h)).locations.copy())
-    xy, stride, anchor = places[:, :2], places[:, 2:3], places[:, 3:]
-    points = out["keypoints"].unflatten(2, (-1, 2)) * stride[:, None] + xy[:, None]
-    joints = torch.cat([points, out["visibility"].sigmoid()[..., None]], 3).flatten(2)
-    sides = out["box"][..., :2] * stride + xy, out["box"][..., 2:] * anchor
-    scores = torch.cat([out["objectness"], out["cls"]], 2)
-    decoded = torch.cat([*sides, scores.sigmoid(), joints], 2)
-    box = torch.cat([out["box"][..., :2] + 0.5, out["box"][..., 2:].sqrt()], 2) / 2
-    raw = torch.cat([box.logit(), scores, joints], 2)
-    grids = [(h // s, w // s) for s in codec.strides]
-    levels = raw.split([codec.anchors_per_cell * rows * columns for rows, columns in grids], 1)
-    return [decoded, *(x.unflatten(1, (-1, *g)) for x, g in zip(levels, grids, strict=True))]
-
-
-def _poseur(model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
-    """Return coordinates, sigma and scores of the coarse estimate, and of all rounds after it."""
-    coordinates, sigma = model.head.rounds(model.neck(model.backbone(*inputs)))
-    scores = 1 - sigma.mean(3, keepdim=True)  # (B, 7, K, 1)
-    coarse = [x[:, 0] for x in (coordinates, sigma, scores)]
-    rounds = [x[:, 1:].transpose(0, 1) for x in (coordinates, sigma)]
-    return [*coarse, *rounds, scores[:, -1]]
-
-
-# systems whose fixtures list other tensors than `compute` returns, in the order of the fixture
-OUTPUTS: dict[str, Callable[[nn.Module, list[Tensor]], list[Tensor]]] = {
-    "mmpose": _mmpose,
-    "movenet_fire717": _movenet_fire717,
-    "movenet_leeman": _movenet,
-    "poseur": _poseur,
-    "rle": _rle,
-    "yolopose": _yolo_pose,
-}
-
-
 def check(path: Path) -> Report:
     """Run one fixture; what goes wrong is the note of a failed report."""
     name, theirs = path.name.partition(".json")[0], 0
     try:
         fixture = json.loads(gzip.decompress(path.read_bytes()))
         name = f"{fixture['system']}__{plain(fixture['variant'])}"
-        theirs = int(fixture["parameters"])
+        theirs = int(fixture["parameters"]) - unused(fixture)
         if (fixture["system"], fixture["variant"]) in STARTS:
             reports = [
                 Report(name, made.ours, made.theirs, *compare(made.outputs, made.expected))
@@ -274,6 +197,13 @@ def check(path: Path) -> Report:
         reason = f"{type(problem).__name__}: {lines[0] if lines else 'no message'}"
         return Report(name, 0, theirs, float("nan"), reason)
     return Report(name, sum(p.numel() for p in model.parameters()), theirs, error, note)
+
+
+def unused(fixture: dict[str, Any]) -> int:
+    """Return how many parameters of the original our network leaves out on purpose."""
+    pattern = UNUSED.get(fixture["system"], "")
+    shapes = [shape for key, shape, *_ in fixture["keys"] if re.fullmatch(pattern, key)]
+    return sum(int(np.prod(shape)) for shape in shapes)
 
 
 def inputs_of(fixture: dict[str, Any]) -> list[Tensor]:

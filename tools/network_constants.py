@@ -231,7 +231,7 @@ def every() -> dict[str, Row]:
     """Return the rows of all networks and, as FAMILY:VARIANT, of the layers."""
     rows = {}
     with torch.device("meta"):
-        for name in (*variants(), *variants("embedding")):
+        for name in variants(None):
             rows[name] = constants(create(name))
         for family, tokens in LAYERS.items():
             for variant, build in foreigns()[family].variants.items():

@@ -3,6 +3,7 @@
 files       tensors of a published file: safetensors, torch, MindSpore, TF.js
 pickles     a pickle read without running it
 mindspore   protobuf of MindSpore's .ckpt
+darknet     numbers of Darknet's .weights
 tfjs        TF.js graph models
 apart       all of these in a process with limits
 base        key tables: foreign names to ours

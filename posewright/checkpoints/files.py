@@ -1,4 +1,4 @@
-"""Read the tensors of a published file: safetensors, torch (zip and older), MindSpore, TF.js.
+"""Read the tensors of a published file: safetensors, torch, MindSpore, TF.js, Darknet.
 
 No file is executed: pickles go through `posewright.checkpoints.pickles`.
 """
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from posewright.checkpoints.darknet import read_darknet
 from posewright.checkpoints.mindspore import read_mindspore
 from posewright.checkpoints.pickles import BFLOAT16, Array, Stub, flat_array, read_pickle
 from posewright.checkpoints.tfjs import read_tfjs
@@ -180,6 +181,8 @@ def _arrays(path: Path) -> dict[str, Array]:
         return read_tfjs(path)
     if path.suffix == ".ckpt":
         return read_mindspore(path.read_bytes())
+    if path.suffix == ".weights":
+        return read_darknet(path.read_bytes())
     raise ModelError(
         "neither safetensors nor a torch or MindSpore checkpoint; download it again, and name "
         "MindSpore files .ckpt"

@@ -111,7 +111,7 @@ def _zoo() -> list[dict[str, Any]]:
         return []
     from posewright.models import variants
 
-    known = [*variants().values(), *variants("embedding").values()]
+    known = variants(None).values()
     return [{"name": v.name, "kind": v.family, "summary": v.summary} for v in known]
 
 

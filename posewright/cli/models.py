@@ -79,7 +79,7 @@ def _add_conversion(convert: argparse.ArgumentParser) -> None:
     convert.add_argument(
         "file",
         metavar="FILE",
-        help="checkpoint as published: .pth, .pt, .ckpt, .safetensors or a TF.js model.json",
+        help="checkpoint as published: .pth, .pt, .ckpt, .safetensors, .weights, TF.js model.json",
     )
     convert.add_argument(
         "--as",
@@ -165,7 +165,7 @@ def _info(args: argparse.Namespace) -> int:
         raise missing("torch", f"{args.name} is not an embedded network, and the zoo")
     from posewright.models import variants
 
-    if args.name not in variants() | variants("embedding"):
+    if args.name not in variants(None):
         find_model(args.name)
     return show(_zoo_info(args.name), args.json)
 
@@ -196,7 +196,7 @@ def _zoo_info(name: str) -> dict[str, Any]:
 
     with torch.device("meta"):
         model = create(name)
-    variant = (variants() | variants("embedding"))[name]
+    variant = variants(None)[name]
     sources = [p.name for p in published().values() if p.network == name]
     return {
         "name": name,

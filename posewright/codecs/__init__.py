@@ -13,7 +13,8 @@ simcc           classification along the axes
 posefix         a pose goes in, a better one comes out
 mistakes        synthetic errors to train PoseFix with
 boxes           person detectors
-anchors         grids and anchors, shared by the next two
+anchors         grids and anchors, shared by the next three
+anchor_boxes    the detectors YOLOv3, EfficientDet and JDE
 yolo_pose       YOLO-Pose
 yolox           YOLOX-Pose and RTMO
 dekr            DEKR

@@ -12,7 +12,15 @@ from posewright.nms import box_nms_indices
 from posewright.people import Floats, Ints, People
 from posewright.skeletons import Skeleton
 
-__all__ = ["mirrored_order", "padded", "picked", "proposals", "sigmoid", "unflipped"]
+__all__ = [
+    "anchor_places",
+    "mirrored_order",
+    "padded",
+    "picked",
+    "proposals",
+    "sigmoid",
+    "unflipped",
+]
 
 Found = tuple[Floats, Floats, Floats, Floats]
 
@@ -88,6 +96,27 @@ def picked(
         kept = People.of(cut, scores[keep], points[keep], joints[keep])
         people.append(kept.replace(visibility=joints[keep]))  # which is what they score
     return people
+
+
+@lru_cache(maxsize=16)
+def anchor_places(
+    size: tuple[int, int], strides: tuple[int, ...], anchors: tuple[float, ...]
+) -> Floats:
+    """(N, 5) x, y of the cell in view px, stride, width and height of the anchor in px.
+
+    anchors: width, height of each, equally many of each stride.  Levels by `strides`, in each all
+    cells of the first anchor, row by row, before those of the next.
+    """
+    sides = np.reshape(anchors, (len(strides), -1, 2))
+    levels = []
+    for stride, boxes in zip(strides, sides, strict=True):
+        y, x = np.indices((size[1] // stride, size[0] // stride)).reshape(2, -1) * stride
+        cells = np.stack([x, y, np.full(len(x), stride)], 1)  # (cells, 3)
+        box = np.repeat(boxes, len(cells), 0)
+        levels.append(np.concatenate([np.tile(cells, (len(boxes), 1)), box], 1))
+    places = np.concatenate(levels).astype(np.float32)
+    places.flags.writeable = False
+    return places
 
 
 @lru_cache(maxsize=16)

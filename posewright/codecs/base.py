@@ -16,6 +16,7 @@ from posewright.warp import Warp
 __all__ = [
     "Array",
     "Codec",
+    "EmbeddingBoxesCodec",
     "EmbeddingCodec",
     "ListingCodec",
     "Outputs",
@@ -25,6 +26,7 @@ __all__ = [
     "TrainingCodec",
     "condition_shape",
     "embeds",
+    "embeds_boxes",
     "finds_peaks",
     "finite_views",
     "gives_coordinates",
@@ -110,6 +112,14 @@ class EmbeddingCodec(Codec, Protocol):
         """Return (B, D) unit vectors, whose dot products are cosines; 0 where not finite."""
 
 
+class EmbeddingBoxesCodec(Codec, Protocol):
+    """A codec of task "boxes" whose networks also find features of the people in the boxes."""
+
+    def features_of(self, outputs: Outputs, boxes: Floats, edges: Floats) -> Floats:
+        """Return (N, D) of boxes (N, 4) in px of the first view, in which the image has the edges
+        (4,): unit vectors, or 0 where not finite."""
+
+
 class PeaksCodec(Codec, Protocol):
     """A codec of task "joints" whose outputs have several candidates for each joint."""
 
@@ -138,6 +148,11 @@ def refines(codec: Codec) -> TypeGuard[RefiningCodec]:
 def embeds(codec: Codec) -> TypeGuard[EmbeddingCodec]:
     """Tell whether a codec's networks re-identify people."""
     return codec.task == "embed"
+
+
+def embeds_boxes(codec: Codec) -> TypeGuard[EmbeddingBoxesCodec]:
+    """Tell whether a detector's networks also find features of people."""
+    return codec.task == "boxes" and hasattr(codec, "features_of")
 
 
 def finds_peaks(codec: Codec) -> TypeGuard[PeaksCodec]:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
 
-from posewright.codecs.anchors import mirrored_order, padded, picked, proposals, unflipped
+from posewright.codecs.anchors import (
+    anchor_places,
+    mirrored_order,
+    padded,
+    picked,
+    proposals,
+    unflipped,
+)
 from posewright.codecs.base import Array, Outputs, Task
 from posewright.errors import UsageError
 from posewright.people import Floats, People
@@ -86,7 +92,7 @@ class YoloPose:
     @property
     def locations(self) -> Floats:
         """(N, 5) x, y of the cell in view px, stride, width and height of the anchor in px."""
-        return _locations(self.input_size, self.strides, self.anchors)
+        return anchor_places(self.input_size, self.strides, self.anchors)
 
     def warps(self, image_size: tuple[int, int], people: People | None) -> list[Warp]:
         """Return the letterbox view of the whole image."""
@@ -111,23 +117,6 @@ class YoloPose:
         """Return `outputs` as of the plain view, as `unflipped` does."""
         order = mirrored_order(self.input_size, self.strides, self.anchors_per_cell)
         return unflipped(outputs, order, self.locations[:, 2:3], skeleton)
-
-
-@lru_cache(maxsize=16)
-def _locations(
-    size: tuple[int, int], strides: tuple[int, ...], anchors: tuple[float, ...]
-) -> Floats:
-    """Return (N, 5) x, y, stride, anchor width and height."""
-    sides = np.reshape(anchors, (len(strides), -1, 2))
-    levels = []
-    for stride, boxes in zip(strides, sides, strict=True):
-        y, x = np.indices((size[1] // stride, size[0] // stride)).reshape(2, -1) * stride
-        cells = np.stack([x, y, np.full(len(x), stride)], 1)  # (cells, 3)
-        box = np.repeat(boxes, len(cells), 0)
-        levels.append(np.concatenate([np.tile(cells, (len(boxes), 1)), box], 1))
-    places = np.concatenate(levels).astype(np.float32)
-    places.flags.writeable = False
-    return places
 
 
 def _in_pixels(box: Floats, points: Floats, places: Floats) -> tuple[Floats, Floats]:

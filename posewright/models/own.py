@@ -28,11 +28,11 @@ def load_own(text: str) -> str:
     path = Path(file).absolute()
     if not path.is_file():
         raise ModelError(f"{file} is not there{near(file)}")
-    every = {**variants(), **variants("embedding")}  # the zoo is there before the file
+    every = variants(None)  # the zoo is there before the file
     module = f"{__name__}.{path.stem}"
     if getattr(sys.modules.get(module), "__file__", "") != str(path):
         _run(path, module)
-        every = {**variants(), **variants("embedding")}
+        every = variants(None)
     known = [known for known, variant in every.items() if variant.build.__module__ == module]
     if name not in known:
         told = f"it has {', '.join(known)}" if known else "it needs a function under @register"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Variant", "create", "register", "variants"]
 
 Builder = Callable[..., PoseModel]
-Task = Literal["pose", "embedding"]
+Task = Literal["pose", "boxes", "embedding"]
 _VARIANTS: dict[str, Variant] = {}
 
 
@@ -30,8 +30,9 @@ class Variant:
 
     name: what `create` takes.  family: the file in posewright/models that holds it.  paper: where
     the network comes from.  published: accuracy that its authors state, with the conditions.
-    task: "pose", or "embedding" for re-identification networks.  recipe: what it is trained
-    with; None where `posewright.recipes.lookup` has it, or none is known.
+    task: "pose", "boxes" for person detectors, or "embedding" for re-identification networks.
+    recipe: what it is trained with; None where `posewright.recipes.lookup` has it, or none is
+    known.
     """
 
     name: str
@@ -75,10 +76,10 @@ def _load() -> None:
     modules_in(__package__)
 
 
-def variants(task: Task = "pose") -> dict[str, Variant]:
-    """Return the networks of the zoo for a task by name, in alphabetical order."""
+def variants(task: Task | None = "pose") -> dict[str, Variant]:
+    """Return the networks of the zoo for a task, None for all, by name in alphabetical order."""
     _load()
-    return {name: v for name, v in sorted(_VARIANTS.items()) if v.task == task}
+    return {name: v for name, v in sorted(_VARIANTS.items()) if task in (None, v.task)}
 
 
 def create(name: str, **options: Any) -> PoseModel:

@@ -1,39 +1,52 @@
-"""YOLOX's CSPDarknet and PAFPN (arXiv:2107.08430) with YOLOX-Pose's head: whole images, one pass.
+"""YOLOX (arXiv:2107.08430), which detects people, and YOLOX-Pose, its network with another head.
 
-Module names are those of mmdet's and mmpose's state dicts.
+Both see whole images in one pass.  Module names are those of mmdet's and mmpose's state dicts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
+from posewright.codecs.grid_boxes import YoloxBoxes
 from posewright.codecs.yolox import YoloxPose
 from posewright.errors import UsageError
 from posewright.losses import loss_for
 from posewright.models.base import PoseModel, as_skeleton
-from posewright.models.parts.cspnext import ConvBN, CSPBackbone, CSPLayer, Norm, scaled, yolox_norm
+from posewright.models.parts.cspnext import (
+    Conv,
+    ConvBN,
+    CSPBackbone,
+    CSPLayer,
+    Norm,
+    Separable,
+    scaled,
+    yolox_norm,
+)
 from posewright.models.registry import register
-from posewright.runtimes.info import Input
+from posewright.runtimes.info import NO_JOINTS, Input
 from posewright.skeletons import Skeleton
 
-__all__ = ["PAFPN", "YoloxPoseHead", "check_size", "csp_darknet", "flat", "stacked"]
+__all__ = ["PAFPN", "YoloxHead", "YoloxPoseHead", "check_size", "csp_darknet", "flat", "stacked"]
 
-PAPER = "arXiv:2107.08430; head: github.com/open-mmlab/mmpose, YOLOX-Pose"
+PAPER_YOLOX = "arXiv:2107.08430"
+PAPER = f"{PAPER_YOLOX}; head: github.com/open-mmlab/mmpose, YOLOX-Pose"
 PIXELS = Input("NCHW", "float32", "BGR")
+CLASSES = 80  # of COCO, of which the person is the first
 RARE = -4.595  # logit of 0.01: what a score starts from
 
 
 class DarknetBlock(nn.Module):
     """1x1 and 3x3 convolution, with a shortcut where asked."""
 
-    def __init__(self, width: int, shortcut: bool, norm: Norm) -> None:
+    def __init__(self, width: int, shortcut: bool, norm: Norm, *, conv: Conv = ConvBN) -> None:
         super().__init__()
         self.conv1 = ConvBN(width, width, norm=norm)
-        self.conv2 = ConvBN(width, width, 3, norm=norm)
+        self.conv2 = conv(width, width, 3, norm=norm)
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
@@ -56,37 +69,50 @@ class Focus(nn.Module):
         return out
 
 
-def csp_darknet(deepen: float, widen: float) -> CSPBackbone:
-    """Return CSPDarknet-P5 -> maps of strides 8, 16, 32 with 256, 512, 1024 channels * widen."""
+def csp_darknet(deepen: float, widen: float, conv: Conv = ConvBN) -> CSPBackbone:
+    """Return CSPDarknet-P5 -> maps of strides 8, 16, 32 with 256, 512, 1024 channels * widen.
+
+    conv: the 3x3 convolutions after the stem.
+    """
     widths, blocks = scaled(deepen, widen, (3, 9, 9, 3))
+    block = partial(DarknetBlock, conv=conv)
 
     def layer(width: int, count: int, shortcut: bool) -> CSPLayer:
-        return CSPLayer(width, width, count, DarknetBlock, shortcut=shortcut, norm=yolox_norm)
+        return CSPLayer(width, width, count, block, shortcut=shortcut, norm=yolox_norm)
 
-    return CSPBackbone(Focus(widths[0]), widths, blocks, layer, norm=yolox_norm, outputs=(2, 3, 4))
+    stem = Focus(widths[0])
+    return CSPBackbone(stem, widths, blocks, layer, norm=yolox_norm, conv=conv, outputs=(2, 3, 4))
 
 
 class PAFPN(nn.Module):
     """Path aggregation: down the pyramid, up again, and one convolution for each level.
 
-    channels: of the levels that come in, finest first.  outputs: of each that leaves.
+    channels: of the levels that come in, finest first.  outputs: of each that leaves.  conv: the
+    3x3 convolutions.
     """
 
-    def __init__(self, channels: Sequence[int], outputs: int, blocks: int) -> None:
+    def __init__(
+        self, channels: Sequence[int], outputs: int, blocks: int, conv: Conv = ConvBN
+    ) -> None:
         super().__init__()
+        block = partial(DarknetBlock, conv=conv)
 
         def csp(inputs: int, width: int) -> CSPLayer:
-            return CSPLayer(inputs, width, blocks, DarknetBlock, shortcut=False, norm=yolox_norm)
+            return CSPLayer(inputs, width, blocks, block, shortcut=False, norm=yolox_norm)
 
         up = list(pairwise(channels))
         self.reduce_layers = nn.ModuleList(ConvBN(b, a, norm=yolox_norm) for a, b in up[::-1])
         self.top_down_blocks = nn.ModuleList(csp(2 * a, a) for a, _ in up[::-1])
-        self.downsamples = nn.ModuleList(ConvBN(a, a, 3, 2, norm=yolox_norm) for a, _ in up)
+        self.downsamples = nn.ModuleList(conv(a, a, 3, 2, norm=yolox_norm) for a, _ in up)
         self.bottom_up_blocks = nn.ModuleList(csp(2 * a, b) for a, b in up)
         self.out_convs = nn.ModuleList(ConvBN(c, outputs, norm=yolox_norm) for c in channels)
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Maps of the levels, finest first -> as many with `outputs` channels."""
+        return [conv(x) for conv, x in zip(self.out_convs, self.paths(maps), strict=True)]
+
+    def paths(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Maps of the levels, finest first -> as many of the same channels."""
         down = [maps[-1]]  # coarsest first
         steps = zip(maps[-2::-1], self.reduce_layers, self.top_down_blocks, strict=True)
         for fine, reduce, block in steps:
@@ -98,7 +124,7 @@ class PAFPN(nn.Module):
             down[-2::-1], self.downsamples, self.bottom_up_blocks, strict=True
         ):
             up.append(block(torch.cat([shrink(up[-1]), coarse], 1)))
-        return [conv(x) for conv, x in zip(self.out_convs, up, strict=True)]
+        return up
 
 
 def stacked(widths: Sequence[int], groups: int = 1) -> nn.Sequential:
@@ -164,6 +190,34 @@ class YoloxPoseHead(nn.Module):
         return {key: flat(maps) for key, maps in self.maps(levels).items()}
 
 
+class YoloxHead(nn.Module):
+    """Two branches of convolutions on each level: classes; box and objectness.
+
+    conv: their convolutions.
+    """
+
+    def __init__(self, width: int, classes: int, conv: Conv, levels: int = 3) -> None:
+        super().__init__()
+
+        def branch() -> nn.Sequential:
+            return nn.Sequential(*(conv(width, width, 3, norm=yolox_norm) for _ in range(2)))
+
+        self.conv_cls = nn.ModuleList(branch() for _ in range(levels))
+        self.conv_reg = nn.ModuleList(branch() for _ in range(levels))
+        self.out_cls = predictors(levels, width, classes, bias=RARE)
+        self.out_obj = predictors(levels, width, 1, bias=RARE)
+        self.out_bbox = predictors(levels, width, 4)
+
+    def forward(self, levels: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Levels of (B, C, h, w) -> rows (B, N, 5 + classes), as `YoloxBoxes` documents."""
+        maps = []
+        for i, x in enumerate(levels):
+            cls, reg = self.conv_cls[i](x), self.conv_reg[i](x)
+            scores = [self.out_obj[i](reg).sigmoid(), self.out_cls[i](cls).sigmoid()]
+            maps.append(torch.cat([self.out_bbox[i](reg), *scores], 1))
+        return {"rows": flat(maps)}
+
+
 def check_size(size: tuple[int, int]) -> None:
     """UsageError: sides that are not multiples of 32."""
     if size[0] % 32 or size[1] % 32:
@@ -218,3 +272,55 @@ def yoloxpose_l(
 ) -> PoseModel:
     """YOLOX-Pose l: CSPDarknet as it is."""
     return _yoloxpose(1.0, 1.0, input_size, skeleton)
+
+
+def _yolox(
+    deepen: float, widen: float, input_size: tuple[int, int], conv: Conv = ConvBN
+) -> PoseModel:
+    check_size(input_size)
+    width = int(256 * widen)
+    channels = (width, 2 * width, 4 * width)
+    return PoseModel(
+        csp_darknet(deepen, widen, conv),
+        YoloxHead(width, CLASSES, conv),
+        YoloxBoxes(input_size),
+        NO_JOINTS,
+        neck=PAFPN(channels, width, max(round(3 * deepen), 1), conv),
+        pixels=PIXELS,
+    )
+
+
+@register(paper=PAPER_YOLOX, published="COCO val2017 box AP .258, all classes", task="boxes")
+def yolox_nano(*, input_size: tuple[int, int] = (416, 416)) -> PoseModel:
+    """YOLOX-nano, a detector: a third of the depth, a quarter of the width, separable."""
+    return _yolox(0.33, 0.25, input_size, Separable)
+
+
+@register(paper=PAPER_YOLOX, published="COCO val2017 box AP .328, all classes", task="boxes")
+def yolox_tiny(*, input_size: tuple[int, int] = (416, 416)) -> PoseModel:
+    """YOLOX-tiny, a detector: a third of the depth, three eighths of the width."""
+    return _yolox(0.33, 0.375, input_size)
+
+
+@register(paper=PAPER_YOLOX, published="COCO val2017 box AP .405, all classes", task="boxes")
+def yolox_s(*, input_size: tuple[int, int] = (640, 640)) -> PoseModel:
+    """YOLOX-s, a detector: a third of the depth, half of the width."""
+    return _yolox(0.33, 0.5, input_size)
+
+
+@register(paper=PAPER_YOLOX, published="COCO val2017 box AP .469, all classes", task="boxes")
+def yolox_m(*, input_size: tuple[int, int] = (640, 640)) -> PoseModel:
+    """YOLOX-m, a detector: two thirds of the depth, three quarters of the width."""
+    return _yolox(0.67, 0.75, input_size)
+
+
+@register(paper=PAPER_YOLOX, published="COCO val2017 box AP .497, all classes", task="boxes")
+def yolox_l(*, input_size: tuple[int, int] = (640, 640)) -> PoseModel:
+    """YOLOX-l, a detector: CSPDarknet as it is."""
+    return _yolox(1.0, 1.0, input_size)
+
+
+@register(paper=PAPER_YOLOX, published="COCO val2017 box AP .511, all classes", task="boxes")
+def yolox_x(*, input_size: tuple[int, int] = (640, 640)) -> PoseModel:
+    """YOLOX-x, a detector: four thirds of the depth, five quarters of the width."""
+    return _yolox(1.33, 1.25, input_size)

@@ -33,7 +33,10 @@ _TABLE = _HERE / "onnx.tsv"
 _PERMISSIVE = ("Apache-2.0", "MIT", "BSD-3-Clause")
 # What other tools call networks that are not named here because of their licences.
 _UNNAMED = (
-    (r"yolo(v?\d+)[a-z]?\d?u?(-\w+)*(\.pt)?", "ultralytics publishes it under AGPL-3.0"),
+    (
+        r"yolo(?!v3(-spp)?$)(v?\d+)[a-z]?\d?u?(-\w+)*(\.pt)?",
+        "ultralytics publishes it under AGPL-3.0",
+    ),
     (r"yolo[_-]?nas\w*([_-]\w+)*(\.pth?)?", "its weights are non-commercial"),
     (r"sapiens([_-][\w.]+)*", "its weights are non-commercial"),
     (r"rf-?detr[_-](x|2x)(l|large)", "its licence is not an open one"),
@@ -176,6 +179,7 @@ def _kind(network: str) -> str:
     kinds = {
         "osnet|reid": "re-id",
         "posefix": "refiner",
+        "yolox_|yolov3|efficientdet|jde": "detector",
         "rtmo|dekr|adaptivepose|yolo|movenet_multi": "one-stage",
     }
     return next((kind for start, kind in kinds.items() if re.match(start, network)), "pose")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from posewright.codecs import codec_from_dict, codec_to_dict
+from posewright.codecs.anchor_boxes import AnchorBoxes, JdeBoxes
 from posewright.codecs.decoded_points import DecodedPeople, DecodedPoints
 from posewright.codecs.grid_boxes import NanodetPlus, YoloxBoxes
 from posewright.codecs.listed import ListedPeople, YoloBoxes, YoloRows
@@ -57,6 +58,14 @@ def yolox() -> np.ndarray:
     return rows
 
 
+def anchored(places: int, numbers: int) -> np.ndarray:
+    """Three small boxes of the coarsest level that do not overlap."""
+    rows = np.zeros((1, places, numbers), np.float32)
+    rows[0, [0, 3, 6], :4] = draw(3, 4)[0] / 4 + 0.05
+    rows[0, [0, 3, 6], 4:6] = 0.9
+    return rows
+
+
 SCORED = {"scores": np.full((1, 3), 0.9, np.float32), "labels": np.array([[0, 0, 1]])}
 EVERY: dict[str, tuple[Any, dict[str, Any]]] = {
     "listed_people": (
@@ -82,6 +91,11 @@ EVERY: dict[str, tuple[Any, dict[str, Any]]] = {
         },
     ),
     "yolox_boxes": (YoloxBoxes(SIZE), {"rows": yolox()}),
+    "anchor_boxes": (AnchorBoxes(SIZE), {"rows": anchored(252, 85)}),
+    "jde_boxes": (
+        JdeBoxes(SIZE),
+        {"rows": anchored(336, 5), "embedding": np.ones((1, 84, 8), np.float32)},
+    ),
     "decoded_people": (DecodedPeople(SIZE), {"rows": multipose()}),
     "decoded_points": (DecodedPoints(SIZE), {"points": draw(1, 17, 3)}),
 }

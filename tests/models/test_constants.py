@@ -17,7 +17,7 @@ from posewright.models import PoseModel, create, variants
 from tools.network_constants import COLUMNS, LAYERS, calls, constants, table
 
 ROOT = Path(__file__).parents[2]
-NETWORKS = (*variants(), *variants("embedding"))
+NETWORKS = tuple(variants(None))
 TABLE = table()
 
 

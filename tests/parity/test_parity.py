@@ -7,8 +7,10 @@ command itself: damaged fixtures, lists, its total and exit code.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import importlib.util
 import json
+import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,13 +21,13 @@ import pytest
 import torch
 
 from posewright.checkpoints import foreign
+from posewright.checkpoints.conversion import convert_file
 from posewright.models import create
+from posewright.models.saving import load_model
 
 ROOT = Path(__file__).parents[2]
 # Fixtures of networks that the zoo does not have yet.
-WAITING = frozenset(
-    "darknet detrpose dfine ecpose effdet hardnet jde rfdetr yolov5_v6 yolox".split()
-)
+WAITING = frozenset("detrpose dfine ecpose hardnet rfdetr yolov5_v6".split())
 
 
 def system(path: Path) -> str:
@@ -87,6 +89,30 @@ def test_equals_graformer(parity: ModuleType) -> None:
     """With positive learnt graphs: the original takes roots of the sums of their columns."""
     report = parity.check(GRAFORMER)
     assert report.passed and report.error <= 1e-5, report
+
+
+@pytest.mark.parametrize("path", [p for p in EVERY if system(p) == "darknet"], ids=lambda p: p.name)
+def test_a_weights_file_is_read_to_the_byte(path: Path, parity: ModuleType, tmp_path: Path) -> None:
+    """The file that Darknet's own program read, of layers by number, shift before scale."""
+    fixture = opened(path)
+    state = parity.original(fixture)
+    parts = ("batch_norm_{}.bias", "batch_norm_{}.weight", "batch_norm_{}.running_mean")
+    order = (*parts, "batch_norm_{}.running_var", "conv_{}.bias", "conv_{}.weight")
+    numbers = sorted({int(key.split(".")[1]) for key in state})
+    keys = [f"module_list.{n}.{part.format(n)}" for n in numbers for part in order]
+    file = tmp_path / "yolov3.weights"
+    with file.open("wb") as out:
+        out.write(struct.pack("<3iQ", 0, 2, 5, 0))
+        for key in keys:
+            if key in state:
+                out.write(state[key].numpy().astype("<f4").tobytes())
+    expected = fixture["weights_file"]
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == expected["sha256"]
+    converted = convert_file(file, tmp_path / "yolov3.safetensors", "darknet")
+    assert converted.network == fixture["variant"]
+    made, _ = load_model(tmp_path / "yolov3.safetensors")
+    theirs = parity.loaded(fixture).state_dict()
+    assert all(torch.equal(value, theirs[key]) for key, value in made.state_dict().items())
 
 
 def opened(path: Path) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def test_names_and_aliases_are_unique() -> None:
 def test_onnx_networks_have_hyphens_and_none_is_called_as_one_of_the_zoo() -> None:
     assert not [entry.name for entry in ONNX if "_" in entry.name]
     models = pytest.importorskip("posewright.models")
-    zoo = models.variants() | models.variants("embedding")
+    zoo = models.variants(None)
     assert not set(zoo) & set(names())
 
 
@@ -158,3 +158,12 @@ def test_the_page_of_networks_is_the_registrys() -> None:
     assert written == module.page(written), "run: python tools/write_networks_page.py"
     listed = [line for line in written.splitlines() if re.match(r"\| `[a-z]", line)]
     assert len(listed) == len(entries())
+
+
+@pytest.mark.parametrize("name", ["yolov3", "yolov3-spp"])
+def test_what_darknet_published_is_not_taken_for_a_port_of_it(name: str) -> None:
+    from posewright.weights.registry import lookup
+
+    assert lookup(name) is None
+    with pytest.raises(UsageError, match="AGPL"):
+        lookup(f"{name}u" if name == "yolov3" else "yolov5s")

@@ -11,10 +11,20 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-__all__ = ["CSPBackbone", "CSPLayer", "ConvBN", "Norm", "cspnext", "yolox_norm"]
+__all__ = [
+    "CSPBackbone",
+    "CSPLayer",
+    "Conv",
+    "ConvBN",
+    "Norm",
+    "Separable",
+    "cspnext",
+    "yolox_norm",
+]
 
 Norm = Callable[[int], nn.Module]
 Block = Callable[[int, bool, Norm], nn.Module]
+Conv = Callable[..., nn.Module]  # made from inputs, outputs, kernel, stride and norm
 yolox_norm: Norm = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.03)
 
 
@@ -47,10 +57,12 @@ class ConvBN(nn.Module):
 class Separable(nn.Module):
     """A convolution within each channel and one across them."""
 
-    def __init__(self, width: int, kernel: int, norm: Norm) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, *, norm: Norm
+    ) -> None:
         super().__init__()
-        self.depthwise_conv = ConvBN(width, width, kernel, groups=width, norm=norm)
-        self.pointwise_conv = ConvBN(width, width, norm=norm)
+        self.depthwise_conv = ConvBN(inputs, inputs, kernel, stride, groups=inputs, norm=norm)
+        self.pointwise_conv = ConvBN(inputs, outputs, norm=norm)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.pointwise_conv(self.depthwise_conv(x))
@@ -63,7 +75,7 @@ class CSPNeXtBlock(nn.Module):
     def __init__(self, width: int, shortcut: bool, norm: Norm) -> None:
         super().__init__()
         self.conv1 = ConvBN(width, width, 3, norm=norm)
-        self.conv2 = Separable(width, 5, norm)
+        self.conv2 = Separable(width, width, 5, norm=norm)
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
@@ -132,8 +144,8 @@ class CSPBackbone(nn.Module):
     """A stem at half the resolution, then four stages that each halve it.
 
     widths: channels of the stem and of the stages.  blocks: of each stage.  layer: what a stage is
-    made of, from width, number of blocks and whether these have shortcuts.  outputs: the stages, 1
-    to 4, whose maps leave; a single one leaves as a tensor.
+    made of, from width, number of blocks and whether these have shortcuts.  conv: what halves.
+    outputs: the stages, 1 to 4, whose maps leave; a single one leaves as a tensor.
     """
 
     def __init__(
@@ -144,6 +156,7 @@ class CSPBackbone(nn.Module):
         layer: Callable[[int, int, bool], CSPLayer],
         *,
         norm: Norm = nn.BatchNorm2d,
+        conv: Conv = ConvBN,
         outputs: Sequence[int] = (4,),
     ) -> None:
         super().__init__()
@@ -152,7 +165,7 @@ class CSPBackbone(nn.Module):
         for i, count in enumerate(blocks, 1):
             last = i == len(blocks)
             pool = [SPPBottleneck(widths[i], norm)] if last else []
-            down = ConvBN(widths[i - 1], widths[i], 3, 2, norm=norm)
+            down = conv(widths[i - 1], widths[i], 3, 2, norm=norm)
             stage = nn.Sequential(down, *pool, layer(widths[i], count, not last))
             setattr(self, f"stage{i}", stage)
 
