@@ -5,18 +5,17 @@ from __future__ import annotations
 import struct
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from posewright.errors import ModelError
+from posewright.people import Floats
 
 __all__ = ["NUMBERS", "read_darknet"]
 
 NUMBERS = "darknet"  # the one name of what a file holds, which has neither names nor shapes
 
 
-def read_darknet(data: bytes) -> dict[str, Tensor]:
-    """Return all numbers as one float32 tensor under the name `NUMBERS`.
+def read_darknet(data: bytes) -> dict[str, Floats]:
+    """Return all numbers as one float32 array under the name `NUMBERS`.
 
     Header: int32 major, minor, revision, and the count of training pictures, uint64 from version
     0.2 on, uint32 before.  ModelError: not such a file, or a truncated one.
@@ -29,5 +28,4 @@ def read_darknet(data: bytes) -> dict[str, Tensor]:
     header = 20 if major * 10 + minor >= 2 else 16
     if (len(data) - header) % 4:
         raise ModelError("a truncated .weights file: a number is incomplete; get it again")
-    values = np.frombuffer(data, "<f4", offset=header).astype(np.float32)
-    return {NUMBERS: torch.from_numpy(values)}
+    return {NUMBERS: np.frombuffer(data, "<f4", offset=header).astype(np.float32)}

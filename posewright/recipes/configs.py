@@ -72,7 +72,9 @@ def read_config(path: Path, model: str = "") -> FromConfig:
         raise UsageError(f"{path}: its network is not here by that name; name one with -m")
     carried = tuple(f"{key}={_text(value)}" for key, value in made.items() if value is not None)
     try:
-        recipe = recipe_for(name).with_overrides([each for each in carried if each[:5] != "data="])
+        recipe = recipe_for(name).with_overrides(
+            [each for each in carried if each[:5] != "data="], idle=True
+        )
         recipe = replace(recipe, data=(made["data"],)) if made.get("data") else recipe
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error

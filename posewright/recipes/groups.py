@@ -51,8 +51,6 @@ OF_OTHERS = {
     "lr_step": "milestones",
     "lr_factor": "gamma",
     "wd": "weight_decay",
-    "pretrained": "weights",
-    "try_load": "weights",
     "load_from": "weights",
     "checkpoint": "weights",
     "image_size": "options.input_size, width before height",

@@ -153,13 +153,13 @@ class Recipe:
                     f"invalid {name}: expected {kind.__name__}, got {getattr(self, name)!r}"
                 )
 
-    def with_overrides(self, assignments: Sequence[str]) -> Recipe:
+    def with_overrides(self, assignments: Sequence[str], *, idle: bool = False) -> Recipe:
         """Return a copy with settings replaced, each as "key=value".
 
         Keys of a group, of options and of lr_multipliers follow a dot.  Values are numbers, true,
         false, [a, b], {"a": 1} or text.  A new number of epochs moves the other epochs in
         proportion, unless they are given as well.  UsageError: an unknown key, with the nearest, or
-        a setting of a method that is off.
+        a setting of a method that is off unless `idle`, as configurations of others state them.
         """
         pairs = [_split(assignment) for assignment in assignments]
         given = {key for key, _ in pairs}
@@ -173,7 +173,7 @@ class Recipe:
             else:
                 recipe = _assigned(recipe, key, value)
         recipe = _regrouped(recipe, groups)
-        check_effects(recipe, [key for key, _ in pairs])
+        check_effects(recipe, () if idle else [key for key, _ in pairs])
         return _stretched(recipe, self.epochs, given) if "epochs" in given else recipe
 
     def settings(self) -> dict[str, Any]:

@@ -93,6 +93,7 @@ DARKNET = Foreign(
     "darknet",
     origin="https://github.com/AlexeyAB/darknet",
     licence="not stated; the code is in the public domain",
+    marks=("module_list.|darknet", "!classifier."),
     rules=(),
     variants={name: partial(create, name) for name in _NAMES},
     prepare=_prepared,

@@ -11,6 +11,7 @@ EFFDET = Foreign(
     "effdet",
     origin="https://github.com/rwightman/efficientdet-pytorch",
     licence="Apache-2.0",
+    marks=("class_net.", "box_net."),
     rules=(
         (r"fpn\.(.*)", r"neck.\1"),
         (r"((?:class|box)_net\..*)", r"head.\1"),

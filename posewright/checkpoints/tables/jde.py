@@ -21,6 +21,7 @@ JDE = Foreign(
     "jde",
     origin="https://github.com/Zhongdao/Towards-Realtime-MOT",
     licence="not stated; the code is MIT",
+    marks=("module_list.", "classifier.|*.s_id"),
     # identities and weights of the losses, which training alone uses
     rules=((r"classifier\..*", None), (r".*\.yolo_\d+\.s_(c|r|id)", None)),
     variants={size: partial(create, f"jde_{size}") for size in ("1088x608", "864x480", "576x320")},

@@ -48,6 +48,7 @@ YOLOX = Foreign(
     "yolox",
     origin="https://github.com/Megvii-BaseDetection/YOLOX",
     licence="Apache-2.0",
+    marks=("backbone.backbone.stem.", "head.stems."),
     rules=(
         (r"backbone\.backbone\.stem\.(.*)", r"backbone.stem.\1"),
         (r"backbone\.lateral_conv0\.(.*)", r"neck.reduce_layers.0.\1"),
