@@ -89,7 +89,6 @@ ALONE = [
         needs="torch",
     ),
     Command("predict {in}/people.jpg -d {in}/net.safetensors -o {out}/d", needs="torch"),
-    Command("predict {in}/people.jpg -m {in}/net.pth -o {out}/pth", needs="torch"),
     Command("bench {in}/clip.mp4 -m {in}/net.safetensors", needs="torch"),
     Command("train --resume {in}/run", needs="torch"),
     Command("models pull hrnet_w32-coco-256x192 --unverified", needs="torch"),

@@ -28,9 +28,10 @@ ALONE_CASES = {
     "read-header-pictures": 800,
     "read-picture-pictures": 800,
 }
-# MB by which a reader may grow; networks and decoders take more on machines of many cores
+# MB by which a reader may grow; networks, decoders and Arrow's pools take more
 GROWTH = 64.0
 COMPUTING = ("read-openvino", "read-onnxruntime", "read-frames", "read-model", "read-layout")
+COMPUTING += ("read-results-tables",)
 # sets whose readers leave out and note what is broken
 NOTED = {f"read-{use}-{kind}" for use in ("set", "check") for kind in ("labelme", "visdrone")}
 # good files that end in an error all the same: weights of no network, notes of what is odd in a set

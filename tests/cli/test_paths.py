@@ -69,6 +69,7 @@ ADDRESSED = [
     ["predict", "x.jpg", "-o"],
     ["demo", "-o"],
     ["track", "x.jsonl", "-o"],
+    ["view", "x.jsonl", "--images", ".", "-o"],
     ["train", "x.json", "-m", "hrnet_w32", "-o"],
     ["eval", "coco", "--ann", "x.json", "-m", "movenet-thunder", "-o"],
     ["eval", "coco", "--ann", "x.json", "-m", "movenet-thunder", "--report"],

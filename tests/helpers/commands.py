@@ -83,7 +83,7 @@ COMMANDS: dict[str, list[Command]] = {
         Command("models info {in}/net.safetensors", needs="torch"),
         Command(
             "models convert {in}/net.pth --as movenet_fire717 -o {out}/net.safetensors",
-            needs="torch",
+            needs="safetensors",
         ),
         Command("models pull hrnet_w32-coco-256x192 --offline", 2, needs="torch"),
         Command("models verify hrnet_w32-coco-256x192", 4),

@@ -18,13 +18,13 @@ import torch
 from posewright.cli import main
 from posewright.cli.stopping import raising
 from posewright.errors import OutputError, SourceError
-from posewright.evaluation import evaluate as evaluation
 from posewright.files.lock import FolderLock
 from posewright.files.scratch import scratch
 from posewright.recipes.lookup import recipe_for
 from posewright.recipes.recipe import Recipe
 from posewright.runtimes.torch import TorchModel
 from posewright.train import train
+from posewright.training import validation
 from posewright.training.logs import Place
 from posewright.weights.published import published
 
@@ -99,13 +99,13 @@ def test_a_validation_that_is_interrupted_is_done_again(
 ) -> None:
     recipe = small(data, "val=last:2", "batch=2")
     whole = train(recipe, tmp_path / "whole")
-    evaluate = evaluation.evaluate
+    evaluate = validation.evaluate
 
     def asked(*args: Any, **more: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
         return evaluate(*args, **more)
 
-    monkeypatch.setattr(evaluation, "evaluate", asked)
+    monkeypatch.setattr(validation, "evaluate", asked)
     outcome = train(recipe, tmp_path / "cut")
     assert outcome.exit_code == 143 and outcome.place.epoch == 0
     assert not (tmp_path / "cut/validation.csv").exists()
