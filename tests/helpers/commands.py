@@ -85,7 +85,7 @@ COMMANDS: dict[str, list[Command]] = {
             "models convert {in}/net.pth --as movenet_fire717 -o {out}/net.safetensors",
             needs="safetensors",
         ),
-        Command("models pull hrnet_w32-coco-256x192 --offline", 2, needs="torch"),
+        Command("models pull hrnet_w32-coco-256x192 --offline", 2, needs="safetensors"),
         Command("models verify hrnet_w32-coco-256x192", 4),
         Command("models path hrnet_w32-coco-256x192", 4),
         Command("models pull rtmpose-m --offline", 4),
