@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 
 from posewright.checkpoints.adapting import adapted
@@ -52,7 +53,7 @@ def recognise(
         known = [table for table in known if variant in table.variants]
         if not known:
             raise UsageError(f"no family has a variant {variant!r}; name the family with --as")
-    failed: dict[str, ModelError] = {}
+    failed: dict[str, ModelError | UsageError] = {}
     for number, reading in enumerate(readings(state)):
         marked = [table for table in known if not table.lacking(reading)]
         found = []
@@ -60,13 +61,15 @@ def recognise(
             try:
                 fits = fitting(reading, table, _names(table, variant), own)
                 found.append(Match(table, *fits, own))
-            except ModelError as error:
-                failed.setdefault(table.name, error)
+            except (ModelError, UsageError) as error:
+                if tables and isinstance(error, UsageError):
+                    raise
+                failed.setdefault(table.name, error)  # it may have no such joints or size
         if not found:  # as they are; with other joints or another input size
-            tries = (
-                (table, adapted(reading, table, _names(table, variant), own)) for table in marked
-            )
-            found = [Match(table, *fits) for table, fits in tries if fits is not None]
+            for table in marked:
+                with nullcontext() if tables else suppress(UsageError):
+                    changed = adapted(reading, table, _names(table, variant), own)
+                    found += [] if changed is None else [Match(table, *changed)]
         if found:
             return sorted(found, key=lambda match: match.family.name in _BORROWED)
     if tables:
@@ -103,7 +106,7 @@ def readings(state: State) -> Iterator[State]:
         todo += [(part, depth - 1) for part in inner if depth > 1]
 
 
-def _unknown(state: State, failed: dict[str, ModelError]) -> ModelError:
+def _unknown(state: State, failed: dict[str, ModelError | UsageError]) -> ModelError:
     """Return the error that names the nearest families, and what each lacks."""
     backbones = [table for table in foreigns().values() if not table.variants]
     for table in backbones:

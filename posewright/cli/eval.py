@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -207,7 +208,8 @@ def _pose(args: argparse.Namespace, ways: list[str | None]) -> Pose:
         mode=args.mode,
         body=args.body,
         weights=args.weights,
-        detector=detectors(args.detector) if "detector" in ways else "whole-image",
+        # boxes of labels need none, nor does a network that finds people by itself
+        detector=detectors(args.detector) if "detector" in ways or not args.mode else "whole-image",
         device=args.device,
         flip=args.flip,
         nms=args.nms,
@@ -253,7 +255,10 @@ def _boxes(
     from posewright.readers import read_boxes
 
     if args.keep_boxes:
-        return kept_boxes(args.keep_boxes, dataset.samples, pose.detector, dataset.category)  # type: ignore[arg-type]
+        boxes, note = kept_boxes(args.keep_boxes, dataset.samples, pose.detector, dataset.category)  # type: ignore[arg-type]
+        if note:
+            print(f"note: {note}", file=sys.stderr)
+        return boxes
     if args.boxes == "detector":  # trackers take whom predict finds
         return pose.detector if args.tracker else everybody(pose.detector)  # type: ignore[arg-type]
     return FileBoxes(dataset.samples, read_boxes(args.boxes, dataset.category))

@@ -241,6 +241,8 @@ def _skeleton(text: str | None) -> Skeleton | None:
             raise UsageError(f"--skeleton {text}: these labels name no joints; write their names")
         return skeleton
     names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if len(set(names)) < len(names):
+        raise UsageError(f"--skeleton {text}: it names a joint twice")
     return Skeleton(f"custom{len(names)}", names) if len(names) > 1 else get_skeleton(text)
 
 
@@ -259,9 +261,11 @@ def _size(text: str | None) -> tuple[int, int] | None:
 def _convert(args: argparse.Namespace) -> int:
     from posewright.checkpoints.conversion import convert_file
     from posewright.errors import UsageError
+    from posewright.files.part import spare_source
 
     source = Path(args.file)
     target = Path(args.out) if args.out else source.with_suffix(".safetensors")
+    spare_source(target, source)
     if target.exists() and not args.overwrite:
         raise UsageError(f"{target} exists; give -o another FILE or --overwrite")
     done = convert_file(

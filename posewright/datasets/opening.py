@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from posewright.datasets.base import Dataset
-from posewright.datasets.formats.coco_folder import coco_parts
+from posewright.datasets.formats.coco_folder import coco_parts, the_part
 from posewright.datasets.layouts import Json, layouts
 from posewright.errors import PosewrightError, SourceError, UsageError, near, nearest
 
@@ -43,6 +43,8 @@ def open_dataset(
     file, kind = located(path, kind)
     layout = layouts()[kind]
     single = layout.parts is None or (not layout.by_images and not layout.parts(file))
+    if split is not None and single and path.is_dir() and split in the_part(file):
+        split = None  # a COCO folder of one part
     if split is not None and single:
         raise UsageError(f"{path} is a single annotation file, without splits; leave {split!r} out")
     chosen: dict[str, Any] = {} if split is None else {"split": split}

@@ -25,21 +25,26 @@ def kept_boxes(
     detector: Model | Detectors | None,
     category: int = 1,
     progress: Report | None = None,
-) -> FileBoxes:
-    """Return the boxes of `file`; where it is not there, run the detector first and write it.
+) -> tuple[FileBoxes, str]:
+    """Return the boxes of `file` with what to know of them; where it is not there, run the detector
+    first and write it.
 
     file: COCO detection results, which any tool may have made.  detector: None where the file must
     be there.  category: number of people in it.  SourceError: it has no image of the data set.
     """
-    if not file.is_file():
+    new = not file.is_file()
+    if new:
         if detector is None:
             raise SourceError(f"{file} is not there; give a file of a detector's boxes")
         _write(file, samples, everybody(detector), category, progress)
     boxes = read_boxes(file, category)
-    found = FileBoxes(samples, boxes)
-    if boxes.boxes and not any(s.image_id in boxes.boxes for s in samples):
+    missing = sum(sample.image_id not in boxes.boxes for sample in samples)
+    if boxes.boxes and missing == len(samples):
         raise SourceError(f"{file} has boxes of other images; remove it, or give another name")
-    return found
+    note = "" if new else f"boxes are those of {file}; no detector was run"
+    if note and missing:
+        note += f", and {missing} of {len(samples)} images have none: remove it if it is of fewer"
+    return FileBoxes(samples, boxes), note
 
 
 def _write(

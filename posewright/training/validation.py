@@ -50,7 +50,7 @@ def validated(
     own = recipe.val_boxes == "detector"
     file = folder / BOXES if own else Path(recipe.val_boxes)
     detector = load_model(find_model(EMBEDDED)[0]) if own and not file.is_file() else None
-    boxes = kept_boxes(file, held.samples, detector, held.category, progress)
+    boxes, _ = kept_boxes(file, held.samples, detector, held.category, progress)
     second = evaluate(
         model,
         held,

@@ -255,3 +255,24 @@ def test_every_verb_says_the_line_that_converts(
     assert main(words) in (2, 4)
     told = f"posewright models convert '{file}' -o '{file.with_suffix('.safetensors')}'"
     assert told in capsys.readouterr().err
+
+
+def test_joints_and_size_are_stated_without_the_family(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Families of detectors take no joints, and others no such size: they are passed over."""
+    nine = Skeleton("nine", tuple("abcdefghi"))
+    file = tmp_path / "own.pth"
+    torch.save(create("simple_baseline_r50", skeleton=nine).state_dict(), file)
+    for words in (["--skeleton", "a,b,c,d,e,f,g,h,i"], ["--input-size", "288x384"]):
+        out = tmp_path / f"{words[0][2:]}.safetensors"
+        assert main(["models", "convert", str(file), "-o", str(out), *words]) == 0
+        assert out.is_file()
+    capsys.readouterr()
+    twice = ["models", "convert", str(file), "--skeleton", "a,a,b,c,d,e,f,g,h", "-o", "x"]
+    assert main(twice) == 2
+    assert "names a joint twice" in capsys.readouterr().err
+    before = file.read_bytes()
+    assert main(["models", "convert", str(file), "-o", str(file), "--overwrite"]) == 4
+    assert "would replace its own source" in capsys.readouterr().err
+    assert file.read_bytes() == before

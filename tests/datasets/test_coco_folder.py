@@ -106,3 +106,13 @@ def test_part_of_a_single_file_is_refused(folder: Path) -> None:
         open_dataset(file, split="val")
     with pytest.raises(UsageError, match="no split 'test', only train, val"):
         open_dataset(folder, split="test")
+
+
+def test_a_folder_of_one_part_is_that_part(folder: Path, tmp_path: Path) -> None:
+    one = tmp_path / "one"
+    (one / "annotations").mkdir(parents=True)
+    name = "annotations/person_keypoints_val2017.json"
+    (one / name).write_bytes((folder / name).read_bytes())
+    assert len(open_dataset(one, split="val")) == len(open_dataset(folder, split="val"))
+    with pytest.raises(UsageError, match="without splits"):
+        open_dataset(one, split="train")

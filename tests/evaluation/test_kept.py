@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from posewright.cli import main
 from posewright.datasets.converting import convert
 from posewright.datasets.synthetic import synth
+from tests.helpers.layouts import network
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +67,31 @@ def test_what_is_for_one_kind_of_boxes(
 ) -> None:
     assert run("--ann", data, "-m", "movenet-thunder", *words) in (2, 3)
     assert text in capsys.readouterr().err
+
+
+def test_a_kept_file_of_fewer_images_is_told(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "boxes.json"
+    labels = json.loads((data / "annotations" / "person_keypoints_val2017.json").read_text())
+    first = labels["annotations"][0]
+    file.write_text(
+        json.dumps([{"image_id": first["image_id"], "bbox": first["bbox"], "score": 1}])
+    )
+    words = ["--ann", data, "-m", "movenet-thunder", "--boxes", "detector", "--keep-boxes", file]
+    assert run(*words) == 0
+    assert "no detector was run, and 1 of 2 images have none" in capsys.readouterr().err
+
+
+def test_a_network_that_finds_people_by_itself_is_evaluated(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keypoints = np.tile(np.float32([10, 10, 0.9]), (1, 1, 17, 1))
+    boxes = np.float32([[[5, 5, 50, 60, 0.9]]])
+    path = network(
+        tmp_path / "rtmo.onnx", {"dets": boxes, "keypoints": keypoints}, (1, 3, 640, 640)
+    )
+    assert run("--ann", data, "-m", path, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["settings"]["boxes"] == "none"
+    assert run("--ann", data, "-m", path, "--boxes", "truth") == 2
+    assert "finds people by itself" in capsys.readouterr().err

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-__all__ = ["coco_parts", "part_files"]
+__all__ = ["coco_parts", "part_files", "the_part"]
 
 _PARTS = {"train": "train", "training": "train", "val": "val", "validation": "val", "test": "test"}
 _PART = re.compile(r"(?<![a-z])(training|train|validation|val|test)(?![a-z])")
@@ -16,6 +16,11 @@ _PEOPLE = "person_keypoints"  # begins the names of COCO's files of joints
 def coco_parts(path: Path) -> tuple[str, ...]:
     """Return which of the parts train, val and test a folder has; () for a file."""
     return tuple(part_files(path))
+
+
+def the_part(file: Path) -> set[str]:
+    """Return the parts that the name of an annotation file tells: one, or none."""
+    return {_PARTS[word] for word in _PART.findall(file.stem.lower())}
 
 
 def part_files(folder: Path) -> dict[str, Path]:
