@@ -106,7 +106,7 @@ def start_of(config: Config, *paths: str) -> str | None:
         config.used.discard(path)
         if name:
             config.notes.append(
-                f"{path} names {name}: give backbone=FILE, or weights=FILE with a pose network that "
+                f"{path} names {name}: give backbone=FILE, or weights=FILE with a network that "
                 "posewright models convert has written"
             )
     return None
