@@ -143,7 +143,7 @@ def test_a_stalled_connection_is_given_up_and_tried_again(server: Server, tmp_pa
     download(server.url, tmp_path / "net.pth", SHA, timeout=0.2, pause=0)
     assert len(server.starts) == 3
     server.stalls = 9
-    with pytest.raises(DownloadError, match="timed out.*; try again"):
+    with pytest.raises(DownloadError, match=r"timed out.*; try again"):
         download(server.url, tmp_path / "b.pth", SHA, timeout=0.1, pause=0, attempts=2)
 
 
