@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from posewright.cli import debugging
@@ -20,6 +21,7 @@ __all__ = [
     "Once",
     "add_class",
     "add_model_options",
+    "add_out",
     "add_smoothing_options",
     "fraction",
     "left_out",
@@ -41,6 +43,12 @@ def add_class(parser: argparse._ActionsContainer) -> None:
             "where that class exists, otherwise the only class with keypoints)"
         ),
     )
+
+
+def add_out(parser: argparse.ArgumentParser) -> None:
+    """Add the folder that results are written to."""
+    folder, told = Path("posewright-out"), "output folder (default %(default)s)"
+    parser.add_argument("-o", "--out", type=Path, default=folder, metavar="DIR", help=told)
 
 
 def left_out(notes: Sequence[str], remarks: Sequence[str] = ()) -> int:

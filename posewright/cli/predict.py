@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from posewright.cli.common import (
     add_model_options,
+    add_out,
     add_smoothing_options,
     fraction,
     load_pose,
@@ -59,14 +60,7 @@ def _add_result_options(parser: argparse.ArgumentParser) -> None:
     """Add where results go, in which formats and with what in them."""
     from posewright.writers import FORMATS
 
-    parser.add_argument(
-        "-o",
-        "--out",
-        type=Path,
-        default=Path("posewright-out"),
-        metavar="DIR",
-        help="output folder (default %(default)s)",
-    )
+    add_out(parser)
     parser.add_argument(
         "--save",
         metavar="LIST",

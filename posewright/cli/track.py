@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from posewright.cli.common import add_smoothing_options, show_summary
+from posewright.cli.common import add_out, add_smoothing_options, show_summary
 from posewright.cli.ranges import add_range_options, chosen_frames
 from posewright.cli.stopping import noting
 
@@ -17,14 +17,7 @@ from posewright.cli.stopping import noting
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
     parser.add_argument("results", type=Path, metavar="RESULTS", help="results file or folder")
-    parser.add_argument(
-        "-o",
-        "--out",
-        type=Path,
-        default=Path("posewright-out"),
-        metavar="DIR",
-        help="output folder (default %(default)s)",
-    )
+    add_out(parser)
     parser.add_argument(
         "--save",
         default="jsonl",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from posewright.cli.common import show_summary
+from posewright.cli.common import add_out, show_summary
 from posewright.cli.predict import add_drawing_options
 from posewright.cli.ranges import add_range_options, chosen_frames
 from posewright.cli.stopping import noting
@@ -27,14 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="images that the results are of: a folder, a pattern, a list or an archive",
     )
     what.add_argument("--video", metavar="CLIP", help="video that the results are of")
-    parser.add_argument(
-        "-o",
-        "--out",
-        type=Path,
-        default=Path("posewright-out"),
-        metavar="DIR",
-        help="output folder (default %(default)s)",
-    )
+    add_out(parser)
     parser.add_argument(
         "--save",
         metavar="LIST",

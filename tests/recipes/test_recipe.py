@@ -457,5 +457,5 @@ def test_a_method_that_is_switched_on_or_off_takes_its_settings_along() -> None:
         ["cosine_from=3", "schedule=cosine"],
         ["schedule=constant"],  # the milestones of the published recipe do no harm
     ):
-        plain.with_overrides(words)
+        assert plain.with_overrides(words) != plain
     recipe_for("fastpose_duc_r50").with_overrides(["augment.pgpg="])
