@@ -145,15 +145,12 @@ def evaluate(
         progress=progress,
         source=dataset.name,
     )
-    read, tracked = _readable(samples, bad), tracker is not None
+    read, tracked, joints = _readable(samples, bad), tracker is not None, model.skeleton
     owned = labelled and nms is None and not tracked
-    joints = model.skeleton
     measured = Measured.of(data, dataset, results, joints, rescore, read, owned, tracked, metrics)
     settings = {"boxes": "labels" if labelled else _name(boxes), "flip": flip}
     settings |= {"accurate": estimate is averaging.estimate_all, "duplicates": _name(nms)}
-    settings |= {"rescore": rescore, "batch": batch}
-    settings |= {"tracker": tracker} if tracked else {}
-    settings |= {} if refine is None else {"refine": refine.model.info.name}
+    settings |= {"rescore": rescore, "batch": batch, **_beside(tracker, refine)}
     return Evaluation(
         measured.scoring(),
         model.info.name,
@@ -229,6 +226,12 @@ def _check_tracks(
     if refines(model.codec):
         raise UsageError(f"{model.info.name} refines labelled poses; leave the tracker out")
     check_identities(dataset)
+
+
+def _beside(tracker: str | None, refine: Refine | None) -> dict[str, str]:
+    """Return what a report says of a tracker and a refiner, where there is one."""
+    told = {"tracker": tracker, "refine": refine and refine.model.info.name}
+    return {key: name for key, name in told.items() if name}
 
 
 def _name(what: object) -> str:
