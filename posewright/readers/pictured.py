@@ -65,7 +65,7 @@ class Pictured:
 
     def labelled(self, image: str, number: int | str) -> Result | None:
         """Return the result of a labelled image, by its name, else by its number in the labels."""
-        names = self._index.find(number if isinstance(number, str) else image)
+        names = self._index.find(image) or self._index.find(str(number))
         if names:
             return self._names[names[0]][0] if len(names) == 1 else None
         if not isinstance(number, int) or len(self._unnamed) != 1:
