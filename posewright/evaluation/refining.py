@@ -40,7 +40,9 @@ def score_refined(
     image can be read.
     """
     if not get_measure(data).classes:
-        raise UsageError(f"--refine refines COCO results, whose image_id is an image; {data} has others")
+        raise UsageError(
+            f"--refine refines COCO results, whose image_id is an image; {data} has others"
+        )
     before = score_files(data, labels, predictions, class_name=class_name)
     file = open_saved(predictions, refiner.model.skeleton)
     check_joints(predictions, file.results, refiner)
