@@ -77,7 +77,8 @@ COMMANDS: dict[str, list[Command]] = {
     "view": [Command("view {in}/results.json --images {in}/set/images -o {out}/drawn")],
     "refine": [
         Command(
-            "refine {in}/results.json --images {in}/set/images -m {in}/posefix.onnx -o {out}/refined"
+            "refine {in}/results.json --images {in}/set/images -m {in}/posefix.onnx "
+            "-o {out}/refined"
         )
     ],
     "models": [
