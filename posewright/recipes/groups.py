@@ -80,6 +80,11 @@ class STNSettings:
     def __post_init__(self) -> None:
         keep_checked(self, "stn.")
 
+    @property
+    def copies(self) -> bool:
+        """Whether a copy of the network teaches, which keeps the weights that it started from."""
+        return self.loss_weight > 0 and self.labels != "boxes"
+
 
 @dataclass(frozen=True)
 class OKSLossSettings:
