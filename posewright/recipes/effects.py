@@ -15,6 +15,7 @@ __all__ = ["check_effects", "without_effect"]
 # A setting or a group of them: whether it has an effect in a recipe, and what gives it one.
 _NEEDS: dict[str, tuple[Callable[[Recipe], bool], str]] = {
     "stn": (lambda r: bool(r.options.get("stn")), "--stn (options.stn=true)"),
+    "posefix.synthetic": (lambda r: bool(r.posefix.poses), "posefix.poses=FILE"),
     "stn.labels": (lambda r: r.stn.loss_weight > 0, "a stn.loss_weight above 0"),
     "augment.pgpg_from": (lambda r: bool(r.augment.pgpg), "augment.pgpg=alphapose or a file"),
     "augment.half_body_joints": (lambda r: r.augment.half_body > 0, "an augment.half_body above 0"),

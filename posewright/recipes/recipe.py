@@ -19,6 +19,7 @@ from posewright.recipes.groups import (
     EARLIER_NAMES,
     OF_OTHERS,
     OKSLossSettings,
+    PoseFixSettings,
     RTMOSettings,
     STNSettings,
     with_new_names,
@@ -138,6 +139,7 @@ class Recipe:
     stn: STNSettings = field(default_factory=STNSettings)
     oks_loss: OKSLossSettings = field(default_factory=OKSLossSettings)
     rtmo: RTMOSettings = field(default_factory=RTMOSettings)
+    posefix: PoseFixSettings = field(default_factory=PoseFixSettings)
     augment: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
@@ -229,6 +231,7 @@ _GROUPS: dict[str, type[Any]] = {
     "stn": STNSettings,
     "oks_loss": OKSLossSettings,
     "rtmo": RTMOSettings,
+    "posefix": PoseFixSettings,
     "augment": Augmentation,
 }
 

@@ -75,6 +75,12 @@ COMMANDS: dict[str, list[Command]] = {
         Command("track {in}/results.json -o {out}/rows2 --save parquet", needs="pyarrow"),
     ],
     "view": [Command("view {in}/results.json --images {in}/set/images -o {out}/drawn")],
+    "refine": [
+        Command(
+            "refine {in}/results.json --images {in}/set/images -m {in}/posefix.onnx "
+            "-o {out}/refined"
+        )
+    ],
     "models": [
         Command("models list"),
         Command("models list --published"),
@@ -119,6 +125,9 @@ COMMANDS: dict[str, list[Command]] = {
     "eval": [
         Command(f"eval coco --ann {_SET} --predictions {{in}}/results.json"),
         Command(
+            f"eval coco --ann {_SET} --predictions {{in}}/results.json --refine {{in}}/posefix.onnx"
+        ),
+        Command(
             f"eval coco --ann {_SET} -m {{in}}/net.safetensors --report {{out}}/eval "
             "-o {out}/eval.json",
             needs="torch",
@@ -151,6 +160,7 @@ def make_inputs(folder: Path) -> Path:
     from posewright.models.saving import save_model
     from posewright.recipes.lookup import recipe_of
     from posewright.weights import EMBEDDED
+    from tests.helpers.refiners import small_refiner
 
     _pictures(folder)
     _labels(folder)
@@ -161,6 +171,7 @@ def make_inputs(folder: Path) -> Path:
     settings = {"options": {"input_size": [64, 64]}, "epochs": 1, "batch": 4}
     recipe = recipe_of("movenet_fire717", folder / "set" / "annotations.json", settings)
     (folder / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")
+    small_refiner(folder / "posefix.onnx")
     (folder / "into").mkdir()  # the one input that is written
     (folder / "into" / "embedded.onnx").write_bytes(EMBEDDED["movenet-thunder"].path.read_bytes())
     return folder
