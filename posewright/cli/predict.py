@@ -324,15 +324,14 @@ def _is_pictures(source: str) -> bool:
 def _boxes(args: argparse.Namespace) -> BoxFile | None:
     if args.boxes is None:
         return None
-    if args.detector != "auto":
-        from posewright.errors import UsageError
+    from posewright.errors import UsageError
+    from posewright.readers import read_boxes
 
+    if args.detector != "auto":
         raise UsageError(
             f"--boxes {args.boxes} takes the place of the detector; leave out one of both, "
             f"--boxes or -d {args.detector}"
         )
-    from posewright.readers import read_boxes
-
     return read_boxes(args.boxes)
 
 
