@@ -50,7 +50,7 @@ __all__ = ["VERBS", "build_parser", "main", "parse"]
 
 # The order of the help: what people do first comes first; verbs that are not named here are last.
 _ORDER = tuple(
-    "demo predict track view refine models data train fit eval compare export bench".split()
+    "demo predict track view refine models data train fit eval compare export serve bench".split()
     + "schema doctor".split()
 )
 

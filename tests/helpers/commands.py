@@ -146,6 +146,10 @@ COMMANDS: dict[str, list[Command]] = {
             needs="torch",
         ),
     ],
+    "serve": [
+        Command("serve --host 0.0.0.0 --data {out}/served", 2, needs="fastapi"),
+        Command("serve --data {in}/people.jpg", 4, needs="fastapi"),
+    ],
     "bench": [Command("bench {in}/clip.mp4 --count 1")],
     "doctor": [Command("doctor")],
     "schema": [Command("schema"), Command("schema parquet")],
