@@ -29,6 +29,7 @@ from posewright.serve.kinds import KINDS
 from posewright.serve.metrics import Metrics
 from posewright.serve.page import add_pages
 from posewright.serve.poses import Images
+from posewright.serve.protocol import Protocol
 from posewright.serve.settings import Settings
 from posewright.serve.tokens import Tokens, secret_in
 from posewright.serve.workers import Workers
@@ -133,6 +134,7 @@ def create_app(pose: Pose, settings: Settings, called: Mapping[str, str] | None 
         "/v1/pose", images.post, methods=["POST"], openapi_extra=_IMAGE, tags=["pose"]
     )
     _add_jobs(app, routes)
+    Protocol(images, name, settings.max_bytes, batcher.joints).add(app)
     _add_health(app, batcher, metrics, jobs)
     add_pages(app)
     return Guard(app, settings, tokens, metrics)

@@ -57,7 +57,7 @@ class Batcher:
         return self._thread.is_alive() and not self._closed
 
     @property
-    def skeleton_size(self) -> int:
+    def joints(self) -> int:
         """How many joints a person has."""
         return len(self._pipeline.skeleton)
 

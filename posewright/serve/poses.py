@@ -34,7 +34,7 @@ class Images:
     """Images of requests, decoded by a few threads, estimated by the batcher."""
 
     def __init__(self, batcher: Batcher, max_pixels: int, workers: int) -> None:
-        self.batcher, self._max_pixels, self._workers = batcher, max_pixels, workers
+        self.batcher, self.max_pixels, self._workers = batcher, max_pixels, workers
         self._limiter: anyio.CapacityLimiter | None = None  # it belongs to the loop that runs
 
     async def post(self, request: Request) -> Response:
@@ -57,7 +57,7 @@ class Images:
 
     async def frame(self, name: str, content: bytes) -> Frame:
         """Decode an image; a Problem says what is wrong with it."""
-        load = content_load(io.BytesIO(content), self._max_pixels)
+        load = content_load(io.BytesIO(content), self.max_pixels)
         frame: Frame = await self._spread(partial(load.read, Depths()))
         if frame.status != "ok":
             raise Problem(422, f"{name[:200] or 'image'}: {frame.message}")

@@ -325,9 +325,9 @@ def test_a_killed_server_takes_its_jobs_up_again_once(tmp_path: Path) -> None:
         time.sleep(1.0)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    (data / "jobs" / "0" * 24).mkdir()  # of an upload that was cut off
+    (data / "jobs" / ("0" * 24)).mkdir()  # of an upload that was cut off
     with started(*words, cwd=tmp_path) as (address, _):
-        assert not (data / "jobs" / "0" * 24).exists()
+        assert not (data / "jobs" / ("0" * 24)).exists()
         until = time.monotonic() + 120
         while time.monotonic() < until:
             rows = httpx2.get(f"{address}/v1/jobs").json()["jobs"]
