@@ -26,6 +26,7 @@ from posewright.serve.guard import Guard
 from posewright.serve.job_routes import JobRoutes
 from posewright.serve.jobs import Jobs
 from posewright.serve.kinds import KINDS
+from posewright.serve.live import Live
 from posewright.serve.metrics import Metrics
 from posewright.serve.page import add_pages
 from posewright.serve.poses import Images
@@ -135,6 +136,7 @@ def create_app(pose: Pose, settings: Settings, called: Mapping[str, str] | None 
     )
     _add_jobs(app, routes)
     Protocol(images, name, settings.max_bytes, batcher.joints).add(app)
+    app.add_api_websocket_route("/v1/live", Live(images, pose, tokens, settings).talk)
     _add_health(app, batcher, metrics, jobs)
     add_pages(app)
     return Guard(app, settings, tokens, metrics)

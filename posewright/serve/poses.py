@@ -51,19 +51,19 @@ class Images:
         frame = await self.frame(name, content)
         (result,) = await until_gone(request, self.batcher([frame], deadline))
         if draws:
-            picture = await self._spread(partial(_drawn, frame, result))
+            picture = await self.spread(partial(_drawn, frame, result))
             return Response(picture, media_type="image/jpeg")
         return Response(dumps(result.to_dict()), media_type="application/json")
 
     async def frame(self, name: str, content: bytes) -> Frame:
         """Decode an image; a Problem says what is wrong with it."""
         load = content_load(io.BytesIO(content), self.max_pixels)
-        frame: Frame = await self._spread(partial(load.read, Depths()))
+        frame: Frame = await self.spread(partial(load.read, Depths()))
         if frame.status != "ok":
             raise Problem(422, f"{name[:200] or 'image'}: {frame.message}")
         return replace(frame, name=name[:1000] or "image")
 
-    async def _spread(self, work: partial[T]) -> T:
+    async def spread(self, work: partial[T]) -> T:
         """Do work in a thread, so that other requests are answered meanwhile."""
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(self._workers)
