@@ -32,6 +32,7 @@ class _Waiting:
 
     frame: Frame
     deadline: float
+    late: Problem
     answer: Future[Result] = field(default_factory=Future)
 
 
@@ -64,18 +65,19 @@ class Batcher:
     async def __call__(self, frames: list[Frame], deadline: float | None = None) -> list[Result]:
         """Return the results of images; deadline: seconds that they may wait, at most the server's.
 
-        A Problem: 429 where too many wait, 503 where the time is over.  Who cancels this leaves the
-        queue.
+        A Problem: 429 where too many wait; where the time is over, 408 if the client set it, else
+        503.  Who cancels this leaves the queue.
         """
         seconds = self._deadline if deadline is None else min(deadline, self._deadline)
         ends = time.monotonic() + seconds
-        asked = [_Waiting(frame, ends) for frame in frames]
+        late = _late(seconds, deadline is not None)
+        asked = [_Waiting(frame, ends, late) for frame in frames]
         self._enter(asked)
         answers = [asyncio.wrap_future(each.answer) for each in asked]
         try:
             return list(await asyncio.wait_for(asyncio.gather(*answers), seconds + 1))
         except (TimeoutError, asyncio.TimeoutError):  # two classes before Python 3.11
-            raise _late(seconds) from None
+            raise late from None
         finally:
             for answer in answers:  # of those that nobody waits for any more
                 answer.cancel()
@@ -145,7 +147,7 @@ class Batcher:
             if not each.answer.set_running_or_notify_cancel():
                 continue
             if time.monotonic() > each.deadline:
-                each.answer.set_exception(_late(self._deadline))
+                each.answer.set_exception(each.late)
                 continue
             taken.append(each)
             yield each.frame
@@ -159,7 +161,7 @@ class _Broken(PosewrightError):
         self.__cause__ = cause
 
 
-def _late(seconds: float) -> Problem:
-    return Problem(
-        503, f"the answer was not ready in {seconds:g} s; try again later", Retry_After="5"
-    )
+def _late(seconds: float, own: bool) -> Problem:
+    """Return what ends a wait; own: the client set the time, so that nothing of here failed."""
+    told = f"the answer was not ready in {seconds:g} s; try again later"
+    return Problem(408 if own else 503, told, Retry_After="5")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -67,6 +68,7 @@ def run(app: Any, settings: Settings, say: Callable[[str], None] = print) -> Non
     SourceError: the certificate cannot be read.  UsageError: the address is taken or not of here.
     """
     config = _config(app, settings)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it tells of each broken form
     with _listening(settings) as listener:
         say(f"posewright serve: {_address(settings, listener)}")
         uvicorn.Server(config).run(sockets=[listener])

@@ -211,7 +211,7 @@ def test_a_deadline_ends_the_wait_and_a_cancelled_request_leaves_the_queue() -> 
     first, late, waiting = asyncio.run(three(batch, slow))
     batch.close()
     assert len(first[0]) >= 1
-    assert isinstance(late, Problem) and late.status == 503
+    assert isinstance(late, Problem) and late.status == 408
     assert waiting <= 1
 
 
