@@ -160,7 +160,7 @@ def health(address: str, data: list[bytes]) -> float:
 
 
 def kills(count: int, seed: int) -> None:
-    """Kill a server so many times while it works; print what each kill fell on, and what is lost."""
+    """Kill a server so many times at work; print what each kill fell on, and what is lost."""
     draw, log, ids = random.Random(seed), list[str](), list[str]()
     with tempfile.TemporaryDirectory() as place:
         data, clip = Path(place) / "data", CLIP.read_bytes()
@@ -179,7 +179,7 @@ def kills(count: int, seed: int) -> None:
                         time.sleep(0.2)
                     _report(address, ids, log, frames)
                     return
-                time.sleep(draw.uniform(0.2, 3.0))
+                time.sleep(draw.uniform(0.2, 8.0))
                 at = _statuses(address)
                 os.kill(process.pid, signal.SIGKILL)
                 process.wait()

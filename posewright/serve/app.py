@@ -139,7 +139,7 @@ def create_app(pose: Pose, settings: Settings, called: Mapping[str, str] | None 
     app.add_api_websocket_route("/v1/live", Live(images, pose, tokens, settings).talk)
     _add_health(app, batcher, metrics, jobs)
     add_pages(app)
-    return Guard(app, settings, tokens, metrics)
+    return Guard(app, settings, tokens, metrics, workers.stop)
 
 
 _EXPECTED = (

@@ -42,9 +42,20 @@ _LOG = logging.getLogger("posewright.serve")
 
 
 class Guard:
-    """The outermost layer of the application."""
+    """The outermost layer of the application.
 
-    def __init__(self, app: Any, settings: Settings, tokens: Tokens, metrics: Metrics) -> None:
+    stop: tells the application that a signal came, before connections are waited for.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        settings: Settings,
+        tokens: Tokens,
+        metrics: Metrics,
+        stop: Callable[[], None],
+    ) -> None:
+        self.stop = stop
         self._app, self._settings, self._tokens, self._metrics = app, settings, tokens, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

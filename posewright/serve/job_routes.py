@@ -62,7 +62,8 @@ class JobRoutes:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         row = self.jobs.add(job, _owner(request), asked)
-        return JSONResponse(self._told(row, request), 202, {"Location": f"/v1/jobs/{job}"})
+        where = f"{request.scope.get('root_path', '')}/v1/jobs/{job}"
+        return JSONResponse(self._told(row, request), 202, {"Location": where})
 
     def index(self, request: Request) -> JSONResponse:
         """List the jobs, the newest first; status= asks for those of one status."""

@@ -62,6 +62,19 @@ class Impatient(H11Protocol):
             self.transport.close()
 
 
+class Server(uvicorn.Server):
+    """Tells the application of the signal at once: event streams end, and jobs are parked."""
+
+    def __init__(self, config: uvicorn.Config, stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._stop = stop
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Hear a signal; the second Ctrl-C ends everything at once."""
+        self._stop()
+        super().handle_exit(sig, frame)
+
+
 def run(app: Any, settings: Settings, say: Callable[[str], None] = print) -> None:
     """Listen until a signal ends it; `say` takes the line with the address.
 
@@ -71,7 +84,7 @@ def run(app: Any, settings: Settings, say: Callable[[str], None] = print) -> Non
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it tells of each broken form
     with _listening(settings) as listener:
         say(f"posewright serve: {_address(settings, listener)}")
-        uvicorn.Server(config).run(sockets=[listener])
+        Server(config, app.stop).run(sockets=[listener])
 
 
 def _config(app: Any, settings: Settings) -> uvicorn.Config:
@@ -127,4 +140,4 @@ def _listening(settings: Settings) -> socket.socket:
 def _address(settings: Settings, listener: socket.socket) -> str:
     scheme = "https" if settings.tls_cert else "http"
     host = f"[{settings.host.strip('[]')}]" if ":" in settings.host else settings.host
-    return f"{scheme}://{host}:{listener.getsockname()[1]}{settings.root_path}"
+    return f"{scheme}://{host}:{listener.getsockname()[1]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -16,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from posewright.errors import one_line
 from posewright.machine import NO_MODULES_HERE
 from posewright.serve.jobs import Jobs
 from posewright.serve.kinds import KINDS, Asked, command
@@ -28,6 +28,7 @@ __all__ = ["Running", "Workers"]
 
 LINES, LINE_BYTES, RESULT_BYTES, LOG_BYTES = 500, 4000, 1 << 20, 1 << 20
 SWEEP_S, MEASURE_S, PARK_S = 600.0, 2.0, 15.0
+_LOG = logging.getLogger("posewright.serve")
 FULL = "the results filled the space that the server gives; delete jobs, or ask its owner"
 
 
@@ -77,9 +78,13 @@ class Workers:
         """Whether the server ends."""
         return self._closed.is_set()
 
+    def stop(self) -> None:
+        """Begin to park the jobs; may be called by the handler of a signal."""
+        self._closed.set()
+
     def close(self) -> None:
         """Park the jobs and end the threads."""
-        self._closed.set()
+        self.stop()
         with self._jobs.waiting:
             self._jobs.waiting.notify_all()
         for thread in self._threads:
@@ -100,9 +105,9 @@ class Workers:
                 continue
             try:
                 self._run(row)
-            except OSError as error:
-                told = one_line(f"cannot run: {error.strerror or error}")
-                self._jobs.end(row["id"], "failed", None, told)
+            except Exception:  # the thread must live for the other jobs
+                _LOG.exception("job %s failed", row["id"])
+                self._jobs.end(row["id"], "failed", None, "the server failed; its log says where")
 
     def _run(self, row: Mapping[str, Any]) -> None:
         job, asked = row["id"], Asked(**json.loads(row["asked"]))

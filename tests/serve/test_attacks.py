@@ -206,7 +206,7 @@ def test_no_address_of_a_client_is_opened(served: Any) -> None:
         watching["on"] = False
         with pytest.raises(TimeoutError):
             trap.accept()
-    assert [call for call in calls if port in str(call) or "254" in str(call)] == []
+    assert calls == []
 
 
 def png(width: int, height: int, rows: int) -> bytes:

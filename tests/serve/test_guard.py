@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from posewright.cli import main
+from posewright.cli.demo import CLIP
 from tests.helpers.serving import OTHER, TOKEN, client, need_server, started
 
 need_server()
@@ -151,10 +153,34 @@ def test_the_verb_prints_one_line_and_ends_with_the_signal(tmp_path: Path) -> No
 
     with started("--data", str(tmp_path / "data"), cwd=tmp_path) as (address, process):
         assert httpx2.get(f"{address}/healthz").json() == {"status": "ok"}
-        process.terminate()
-        assert process.wait(30) == 143
+        fields = {"kind": "predict", "save": "jsonl", "threads": "1"}
+        files = {"file": ("clip.mp4", CLIP.read_bytes())}
+        job = httpx2.post(f"{address}/v1/jobs", files=files, data=fields).json()["id"]
+        with httpx2.stream("GET", f"{address}/v1/jobs/{job}/events", timeout=60) as events:
+            lines = events.iter_lines()
+            while "running" not in next(lines):
+                pass
+            process.terminate()
+            assert not any("failed" in line for line in lines)
+        assert process.wait(60) == 143
+    base = sqlite3.connect(tmp_path / "data" / "jobs.sqlite")
+    assert base.execute("SELECT id, status FROM jobs").fetchall() == [(job, "queued")]  # parked
+    base.close()
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
     assert not (tmp_path / "data" / ".posewright.lock").exists()
+
+
+def test_a_proxy_shows_the_server_under_a_path(tmp_path: Path) -> None:
+    """The proxy takes the path away; addresses in answers have it."""
+    import httpx2
+
+    words = ("--root-path", "/pose", "--data", str(tmp_path / "data"))
+    with started(*words, cwd=tmp_path) as (address, _):
+        assert httpx2.get(f"{address}/healthz").json() == {"status": "ok"}
+        files = {"file": ("a.json", b"{}")}
+        answer = httpx2.post(f"{address}/v1/jobs", files=files, data={"kind": "check"})
+        assert answer.status_code == 202 and answer.headers["location"].startswith("/pose/v1/jobs/")
+        assert httpx2.get(f"{address}/openapi.json").json()["servers"] == [{"url": "/pose"}]
 
 
 def test_the_port_that_is_taken_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
