@@ -110,6 +110,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _absolute(name: str) -> str:
-    """Return what a job, which runs in another folder, calls a network."""
-    return os.path.abspath(name) if os.path.isfile(name) else name
+def _absolute(names: str) -> str:
+    """Return what a job, which runs in another folder, calls a network, or several."""
+    from posewright.weights import parted
+
+    found = []
+    for name in [names] if os.path.isfile(names) else names.split(","):
+        layout, path = parted(name)
+        path = os.path.abspath(path) if os.path.isfile(path) else path
+        found.append(f"{layout}:{path}" if layout else path)
+    return ",".join(found)

@@ -103,7 +103,7 @@ def create_app(pose: Pose, settings: Settings, called: Mapping[str, str] | None 
     jobs = Jobs(settings.data)
     called = called or {}
     batcher = Batcher(pose, metrics, settings.queue, settings.deadline)
-    images = Images(batcher, settings.max_pixels, settings.workers)
+    images = Images(batcher, settings)
     name = pose.model.info.name
     model = called.get("model", name)
     catalogue = Catalogue(

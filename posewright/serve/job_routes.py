@@ -196,6 +196,9 @@ class JobRoutes:
                 known = nearest(option[:100], KINDS[kind].options)
                 raise UsageError(f"{kind} has no option {option[:100]!r}{known}")
         self._default(kind, networks)
+        if kind == "predict":
+            most = self.settings.max_pixels
+            options["max-pixels"] = str(int(min(float(options.get("max-pixels", most)), most)))
         return Asked(kind, options, networks, self._inputs(kind, form, folder), sorted(settings))
 
     def _networks(self, option: str, value: str, request: Request) -> str:

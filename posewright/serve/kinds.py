@@ -120,7 +120,8 @@ KINDS: dict[str, Kind] = {
         PICTURES | frozenset([*_VIDEOS.split(), ".zip"]),
         _forms(
             "track flip accurate sep-json draw-boxes draw-scores no-ids",
-            "fps det-every min-score det-score max-people stride gap draw-threshold threads",
+            "fps det-every min-score det-score max-people max-pixels stride gap draw-threshold "
+            "threads",
             f"{_TRACKING} nms openpose-order draw-colours runtime precision device skeleton",
             "model detector hands face refine reid",
         ),

@@ -7,6 +7,7 @@ of those that come meanwhile only the last is kept, so that no answer is about t
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import time
 from dataclasses import dataclass, replace
@@ -140,7 +141,7 @@ class Live:
     ) -> dict[str, Any]:
         """Return the row of a frame, with how long it took since it came, in ms."""
         try:
-            frame = await self._images.frame("live", data)
+            frame = await self._images.frame("live", io.BytesIO(data))
             frame = replace(frame, index=number, time=came, sequence="live")
             (result,) = await self._images.batcher([frame])
             result = await self._images.spread(partial(_with_ids, result, tracker, frame))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import io
+import tempfile
 from collections.abc import Awaitable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import IO, Any, TypeVar
 
 import anyio
 import cv2
@@ -22,42 +22,46 @@ from posewright.results import Result
 from posewright.serve.batching import Batcher
 from posewright.serve.forms import read_form
 from posewright.serve.problems import Problem
+from posewright.serve.settings import Settings
 from posewright.sources.content import content_load
 from posewright.sources.depth import Depths
 
 __all__ = ["Images", "deadline_of", "until_gone"]
 
 T = TypeVar("T")
+SPOOL = 1 << 20  # bytes of an upload in memory
 
 
 class Images:
     """Images of requests, decoded by a few threads, estimated by the batcher."""
 
-    def __init__(self, batcher: Batcher, max_pixels: int, workers: int) -> None:
-        self.batcher, self.max_pixels, self._workers = batcher, max_pixels, workers
+    def __init__(self, batcher: Batcher, settings: Settings) -> None:
+        self.batcher, self.max_pixels = batcher, settings.max_pixels
+        self._workers, self._folder = settings.workers, settings.data
         self._limiter: anyio.CapacityLimiter | None = None  # it belongs to the loop that runs
 
     async def post(self, request: Request) -> Response:
         """Find the people of an image."""
         draws, deadline = _switch(request, "draw"), deadline_of(request)
-        with ExitStack() as resources:
-            form = await read_form(request, resources, lambda *_: io.BytesIO())
-            data = [(each.name, each.file.read()) for each in form.files if each.field == "image"]
-        if len(data) != 1 or form.fields or len(form.files) != 1:
-            raise Problem(
-                400, "send one image in the field image, as curl -F image=@people.jpg does"
-            )
-        name, content = data[0]
-        frame = await self.frame(name, content)
+        with ExitStack() as files:
+            form = await read_form(request, files, lambda *_: self._kept())
+            if len(form.files) != 1 or form.files[0].field != "image" or form.fields:
+                told = "send one image in the field image, as curl -F image=@people.jpg does"
+                raise Problem(400, told)
+            frame = await self.frame(form.files[0].name, form.files[0].file)
         (result,) = await until_gone(request, self.batcher([frame], deadline))
         if draws:
             picture = await self.spread(partial(_drawn, frame, result))
             return Response(picture, media_type="image/jpeg")
         return Response(dumps(result.to_dict()), media_type="application/json")
 
-    async def frame(self, name: str, content: bytes) -> Frame:
+    def _kept(self) -> Any:
+        """Return a file that leaves memory where it is large, so that many uploads may come."""
+        return tempfile.SpooledTemporaryFile(SPOOL, "w+b", dir=self._folder)
+
+    async def frame(self, name: str, file: IO[bytes]) -> Frame:
         """Decode an image; a Problem says what is wrong with it."""
-        load = content_load(io.BytesIO(content), self.max_pixels)
+        load = content_load(file, self.max_pixels)
         frame: Frame = await self.spread(partial(load.read, Depths()))
         if frame.status != "ok":
             raise Problem(422, f"{name[:200] or 'image'}: {frame.message}")

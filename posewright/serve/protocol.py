@@ -5,7 +5,9 @@ One input, `image`: encoded images, or pixels.  The outputs are flat over the pe
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -98,12 +100,12 @@ class Protocol:
     async def infer(self, request: Request) -> Response:
         """Find the people of images; image_index says which image each is from."""
         self._check(request)
-        body = await read_body(request)
-        body = inflated(body, request.headers.get("content-encoding", ""), self._limit)
-        head, inputs = parted(body, request.headers.get("inference-header-content-length", ""))
-        if len(inputs) != 1 or inputs[0][0].get("name") != "image":
-            raise Problem(400, "there is one input, image")
-        frames = await self._frames(images_of(*inputs[0]))
+        body, header = await read_body(request), request.headers.get
+        stated = header("inference-header-content-length", "")
+        encoding = header("content-encoding", "")
+        read = partial(_read, body, encoding, stated, self._limit)
+        head, images = await self._images.spread(read)
+        frames = await self._frames(images)
         found = await until_gone(request, self._images.batcher(frames, _deadline(head)))
         data, size = answer(head, self._arrays(found), self._model)
         if size is None:
@@ -115,7 +117,10 @@ class Protocol:
         if len(images) > MOST:
             raise Problem(413, f"a request holds at most {MOST} images")
         if isinstance(images, list):
-            return [await self._images.frame(f"image {i}", data) for i, data in enumerate(images)]
+            return [
+                await self._images.frame(f"image {i}", io.BytesIO(data))
+                for i, data in enumerate(images)
+            ]
         height, width = images.shape[1:3]
         if len(images) and not 0 < height * width <= self._images.max_pixels:
             raise Problem(422, f"images of {width} x {height} pixels are not taken")
@@ -150,6 +155,14 @@ class Protocol:
             raise Problem(404, f"no model {params['model'][:100]!r}; there is {self._model}")
         if params.get("version", "1") != "1":
             raise Problem(404, f"{self._model} has no version {params['version'][:100]!r}, but 1")
+
+
+def _read(body: bytes, encoding: str, stated: str, limit: int) -> tuple[dict[str, Any], Any]:
+    """Return the head of a request and its images, see tensors.images_of."""
+    head, inputs = parted(inflated(body, encoding, limit), stated)
+    if len(inputs) != 1 or inputs[0][0].get("name") != "image":
+        raise Problem(400, "there is one input, image")
+    return head, images_of(*inputs[0])
 
 
 _BODY = {

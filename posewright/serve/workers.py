@@ -22,6 +22,7 @@ from posewright.serve.jobs import Jobs
 from posewright.serve.kinds import KINDS, Asked, command
 from posewright.serve.places import size_of
 from posewright.serve.settings import Settings
+from posewright.weights import parted
 from posewright.weights.folders import cache_folder
 
 __all__ = ["Running", "Workers"]
@@ -132,7 +133,8 @@ class Workers:
         self, words: Sequence[str], asked: Asked, folder: Path, out: IO[bytes]
     ) -> subprocess.Popen[bytes]:
         """Start the verb; the pipe of its standard input closes when this process ends."""
-        border = [str(folder), *self._readable, *asked.networks.values(), "--"]
+        names = ",".join(asked.networks.values()).replace("\n", ",").split(",")
+        border = [str(folder), *self._readable, *(parted(name)[1] for name in names), "--"]
         alike = {**os.environ, **NO_MODULES_HERE, "POSEWRIGHT_OFFLINE": "1"}
         alike |= {"TMPDIR": str(folder / "tmp"), "PYTHONDONTWRITEBYTECODE": "1"}
         return subprocess.Popen(

@@ -370,3 +370,23 @@ def test_the_table_is_whole_after_everything(served: Any) -> None:
     with sqlite3.connect(path) as base:
         assert base.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     base.close()
+
+
+def test_a_job_may_read_the_networks_it_names_and_no_more_pixels(
+    tmp_path: Path, labels: Path
+) -> None:
+    """A network of the library works in every kind; the server's limit of pixels counts in jobs."""
+    from posewright.weights import EMBEDDED
+
+    network = labels / "own.onnx"
+    network.write_bytes(EMBEDDED["movenet-thunder"].path.read_bytes())
+    with client(tmp_path / "data", library=labels, max_pixels=100_000) as served:
+        assert "library/own.onnx" in {r["name"] for r in served.get("/v1/models").json()["models"]}
+        fields = {"library": "library/set", "models": "library/own.onnx", "limit": "1"}
+        told = ended(served, post(served, [], kind="compare", **fields)["id"])
+        assert told["status"] == "done", told
+        sent = {"model": "library/own.onnx", "max_pixels": "9e9"}
+        told = ended(served, post(served, [("a.jpg", people())], kind="predict", **sent)["id"])
+        assert told["status"] == "failed"
+        assert "more than the limit of 100000" in json.dumps(told)
+    network.unlink()
