@@ -84,6 +84,9 @@ def _port(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal ends it; return the exit code."""
+    from posewright.extras import need
+
+    need("fastapi", "serve")
     from posewright.serve import Settings, create_app, holding
     from posewright.serve import run as listen
     from posewright.serve.settings import read_tokens

@@ -57,7 +57,7 @@ class Images:
 
     def _kept(self) -> Any:
         """Return a file that leaves memory where it is large, so that many uploads may come."""
-        return tempfile.SpooledTemporaryFile(SPOOL, "w+b", dir=self._folder)
+        return tempfile.SpooledTemporaryFile(SPOOL, dir=str(self._folder))
 
     async def frame(self, name: str, file: IO[bytes]) -> Frame:
         """Decode an image; a Problem says what is wrong with it."""
