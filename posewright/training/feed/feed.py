@@ -19,7 +19,7 @@ from posewright.augment import Augmentation, Views
 from posewright.codecs import Codec
 from posewright.codecs.base import refines
 from posewright.datasets.base import Dataset
-from posewright.errors import SourceError
+from posewright.errors import SourceError, UsageError
 from posewright.files.prefetch import ahead
 from posewright.people import Floats, Ints, People
 from posewright.readers.boxes import BoxFile
@@ -88,7 +88,7 @@ class Feed:
 
     An image that cannot be read is noted once; in training the next one takes its place, in
     validation the batch is smaller.  SourceError: no person has a labelled joint, or no image can
-    be read.
+    be read.  UsageError: fewer instances to train on than processes.
     """
 
     def __init__(
@@ -110,6 +110,11 @@ class Feed:
         self.codec, self.skeleton, self.train = codec, skeleton, train
         self.augment = augment if train else Augmentation.none()
         self.instances = Instances.of(dataset.to(skeleton), codec.top_down, boxes)
+        if train and len(self.instances) < world:  # one would have an empty part of every batch
+            raise UsageError(
+                f"{len(self.instances)} to train on for {world} processes; give more data, "
+                "or fewer --devices"
+            )
         self.batch, self.seed, self.workers = batch, seed, workers
         self.rank, self.world = rank, world
         self.crops = CropCache(cache, codec, self.augment, skeleton) if cache else None

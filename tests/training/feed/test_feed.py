@@ -19,7 +19,7 @@ import torch
 from posewright.augment import Augmentation
 from posewright.codecs import DEKR, CombinedUDP, Heatmap, PoseFix, SimCC, YoloPose
 from posewright.datasets import Dataset, Sample
-from posewright.errors import SourceError
+from posewright.errors import SourceError, UsageError
 from posewright.files.prefetch import ahead
 from posewright.people import People
 from posewright.readers.boxes import BoxFile
@@ -124,6 +124,14 @@ def test_the_parts_of_all_processes_are_the_global_batch(
         assert torch.equal(batch.views, torch.cat([r.views for r in ranks]))
         assert batch.numbers.tolist() == [n for r in ranks for n in r.numbers.tolist()]
         assert max(map(len, ranks)) - min(map(len, ranks)) <= 1
+
+
+def test_fewer_people_than_processes_are_refused(dataset: Dataset) -> None:
+    count = len(feed(dataset).instances)
+    assert len(feed(dataset, batch=2 * count, world=count)) == 1
+    with pytest.raises(UsageError, match=f"{count} to train on for {count + 1} processes"):
+        feed(dataset, world=count + 1)
+    assert len(feed(dataset, world=count + 1, train=False)) > 0
 
 
 def test_batches_of_an_epoch(dataset: Dataset) -> None:
