@@ -240,7 +240,7 @@ class Feed:
             pixels = None if whole is None else whole.view(shot.views, shot.i, shot.seen)
         if pixels is None:
             return False
-        if piece.augment.colour or piece.augment.erase:
+        if piece.augment.repaints:
             pixels = piece.augment.pixels(pixels, piece.draws.own(shot.owner))
         piece.views[shot.row] = pixels
         return True

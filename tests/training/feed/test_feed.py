@@ -314,6 +314,21 @@ def test_proposals_begin_at_their_epoch(dataset: Dataset) -> None:
     assert not torch.equal(next(without.epoch(1)).views, next(proposals.epoch(1)).views)
 
 
+def test_information_is_dropped_from_its_epoch_on_and_alike_after_a_stop(dataset: Dataset) -> None:
+    """What is dropped follows from the epoch and the person, not from who draws it or when."""
+    aid = replace(RANDOM, hide=1.0, drop_from=1)
+    without, dropping = feed(dataset, augment=RANDOM), feed(dataset, augment=aid, workers=2)
+    assert not all_same(list(without.epoch(0)), list(dropping.epoch(0)))  # erase is later, too
+    plain = feed(dataset, augment=replace(RANDOM, erase=0))
+    assert all_same(list(plain.epoch(0)), list(dropping.epoch(0)))
+    later = list(dropping.epoch(1))
+    assert len(later) > 1 and not all_same(list(without.epoch(1)), later)
+    resumed = feed(dataset, augment=aid)  # a new process that begins within the epoch
+    assert all_same(list(resumed.epoch(1, start=1)), later[1:])
+    black = [(b.views == 0).all(3).float().mean() for b in (*plain.epoch(1), *later)]
+    assert np.mean(black[len(black) // 2 :]) > np.mean(black[: len(black) // 2]) + 0.2
+
+
 def test_the_given_pose_has_mistakes(dataset: Dataset) -> None:
     codec = PoseFix((48, 64))
     batch = next(feed(dataset, codec, augment=Augmentation(flip=0.5)).epoch(0))
