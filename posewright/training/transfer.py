@@ -143,12 +143,14 @@ def build_network(
 ) -> PoseModel:
     """Build the network for the data's joints, with the weights that it starts from.
 
-    resume: the run's state has the weights, so that no file is read.
+    resume: the run's state has the weights, so that no file is read; but the teacher of a spatial
+    transformer is a copy of those the run began with.
     """
     options: dict[str, Any] = dict(recipe.options)
     options["skeleton"] = skeleton
     model = create(recipe.model, **{k: revived(k, v) for k, v in options.items()})
-    if resume:
+    taught = model.stn is not None and recipe.stn.loss_weight and recipe.stn.labels != "boxes"
+    if resume and not (taught and recipe.weights):
         return model
     if recipe.backbone:
         say(start_backbone(model, recipe.backbone))
