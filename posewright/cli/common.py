@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from posewright.cli import debugging
+from posewright.cli.by_themselves import add_scales
 from posewright.cli.named import add_body, add_device, add_fetching, add_mode, detectors, network
 from posewright.errors import UsageError, counted, one_line
 
@@ -169,6 +170,7 @@ def _add_runtime(group: argparse._ArgumentGroup) -> None:
             "slightly more accurate, half as fast"
         ),
     )
+    add_scales(group)
     group.add_argument(
         "--accurate",
         action="store_true",
@@ -292,6 +294,7 @@ def load_pose(args: argparse.Namespace, reid: str | None = None) -> Pose:
         det_score=args.det_score,
         nms=args.nms,
         accurate=args.accurate,
+        scales=args.scales,
         refine=args.refine,
         reid=reid,
         hands=args.hands,

@@ -214,6 +214,7 @@ def _pose(args: argparse.Namespace, ways: list[str | None]) -> Pose:
         flip=args.flip,
         nms=args.nms,
         accurate=args.accurate,
+        scales=args.scales,
         reid=args.reid,
     )
     if args.boxes and not pose.model.codec.top_down:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from posewright.cli import bins
+from posewright.cli.by_themselves import add_scales
 from posewright.cli.common import Once
 from posewright.cli.named import add_body, add_device, add_fetching
 
@@ -22,6 +23,7 @@ RUNNING = {
     "split": None,
     "flip": False,
     "accurate": False,
+    "scales": (1.0,),
     "detector": "auto",
     "nms": None,
     "rescore": "box*mean",
@@ -60,6 +62,7 @@ def add_running(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--flip", action="store_true", default=None, help="flip test: average with the mirror image"
     )
+    add_scales(group, None)
     group.add_argument(
         "--accurate",
         action="store_true",

@@ -19,6 +19,7 @@ from posewright.evaluation.videos import check_identities
 from posewright.people import Doubles, People
 from posewright.pipeline import averaging
 from posewright.pipeline.estimate import Boxes, Detectors, estimate_all
+from posewright.pipeline.scales import scales_of
 from posewright.runtimes import Model
 from posewright.skeletons import Skeleton
 from posewright.trackers import Embed
@@ -147,7 +148,7 @@ def evaluate(
     measured = Measured.of(data, dataset, results, joints, rescore, read, owned, tracked, metrics)
     settings = {"boxes": "labels" if labelled else _name(boxes), "flip": flip}
     settings |= {"accurate": estimate is averaging.estimate_all, "duplicates": _name(nms)}
-    settings |= {"rescore": rescore, "batch": batch}
+    settings |= {"scales": scales_of(estimate), "rescore": rescore, "batch": batch}
     settings |= {"tracker": tracker} if tracked else {}
     return Evaluation(
         measured.scoring(),
