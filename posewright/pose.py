@@ -34,6 +34,7 @@ from posewright.pipeline.loading import (
     load_beside,
     load_detector,
     load_parts,
+    load_rescoring,
     misfit,
     named_layouts,
 )
@@ -108,7 +109,8 @@ class Pose:
     assigned among people who overlap; heatmaps only) or "none"; by default "oks", with accurate
     "average".  accurate: average three views of each person, at three times the work.  scales: run
     a network that finds people by itself on views of so many times its size, see
-    [AtScales][posewright.pipeline.scales.AtScales].  refine: the
+    [AtScales][posewright.pipeline.scales.AtScales].  rescore: the file of a network that expects
+    the OKS of poses (DEKR's), by which scores are multiplied.  refine: the
     file of a network that refines the joints afterwards (PoseFix).  reid: that of a
     re-identification network, which the tracker "appearance" needs.  hands, face: networks of a
     hand's or a face's joints, as model; what they find joins each person, see
@@ -136,6 +138,7 @@ class Pose:
         nms: NMS | PPoseNMS | None = None,
         accurate: bool = False,
         scales: Sequence[float] = (1,),
+        rescore: str | Path | None = None,
         refine: str | Path | None = None,
         reid: str | Path | None = None,
         hands: str | Path | None = None,
@@ -147,7 +150,7 @@ class Pose:
     ) -> None:
         _check_numbers(min_score, det_score or 0.0, max_people, threads)
         model, detector = chosen(model, weights, detector, mode, body)
-        beside = {"refine": refine, "reid": reid, "hands": hands, "face": face}
+        beside = {"refine": refine, "reid": reid, "hands": hands, "face": face, "rescore": rescore}
         self.files = files_among(model, weights, detector, *beside.values())
         self._named = {"model": weights or model, **beside, **each_of(detector)}
         self._fetch, self._nms = fetch, nms or ("average" if accurate else "oks")
@@ -166,6 +169,7 @@ class Pose:
             network,
             load_detector(detector, network, partial(load_next, layout=of_boxes), det_score),
             duplicates(self._nms, network.info),
+            load_rescoring(rescore, network),
             Refiner(load_next(refine), flip=flip, batch=batch) if refine else None,
             parts=load_parts(network, hands, face, load_next, flip=flip, batch=batch),
             flip=flip,
@@ -229,6 +233,7 @@ class Pose:
         settings["nms"] = self._nms if isinstance(self._nms, str) else asdict(self._nms)
         settings["accurate"] = pipeline.estimate is averaging.estimate_all
         settings["scales"] = scales_of(pipeline.estimate)
+        settings["rescore"] = pipeline.rescore and pipeline.rescore.name
         settings["max_people"] = pipeline.max_people
         settings["det_score"] = getattr(getattr(self.detector, "codec", None), "threshold", None)
         with self._fetch.applied():  # a network's file is looked for where it was found before

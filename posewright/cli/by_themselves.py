@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-__all__ = ["add_scales"]
+__all__ = ["add_rescore", "add_scales"]
 
 
 def add_scales(group: argparse._ArgumentGroup, default: tuple[float, ...] | None = (1.0,)) -> None:
@@ -17,6 +17,19 @@ def add_scales(group: argparse._ArgumentGroup, default: tuple[float, ...] | None
         help=(
             "multi-scale test: run a network that finds people by itself on views of so many times "
             "its size, such as 0.5,1,2 (default 1)"
+        ),
+    )
+
+
+def add_rescore(group: argparse._ArgumentGroup) -> None:
+    """Add the network by which people are ranked."""
+    group.add_argument(
+        "--rescore",
+        default=None,
+        metavar="FILE",
+        help=(
+            "re-scoring network (.safetensors): multiply the score of each person by the OKS that "
+            "it expects of the pose, as DEKR does"
         ),
     )
 

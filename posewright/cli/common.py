@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from posewright.cli import debugging
-from posewright.cli.by_themselves import add_scales
+from posewright.cli.by_themselves import add_rescore, add_scales
 from posewright.cli.named import add_body, add_device, add_fetching, add_mode, detectors, network
 from posewright.errors import UsageError, counted, one_line
 
@@ -209,6 +209,7 @@ def _add_people(group: argparse._ArgumentGroup) -> None:
         metavar="FILE",
         help="PoseFix network (.onnx or .safetensors) that refines the estimated poses",
     )
+    add_rescore(group)
     group.add_argument(
         "--hands",
         default=None,
@@ -295,6 +296,7 @@ def load_pose(args: argparse.Namespace, reid: str | None = None) -> Pose:
         nms=args.nms,
         accurate=args.accurate,
         scales=args.scales,
+        rescore=args.rescore,
         refine=args.refine,
         reid=reid,
         hands=args.hands,

@@ -19,7 +19,7 @@ from posewright.cli import bins
 from posewright.cli.common import Once, add_class, left_out, refuse_ignored
 from posewright.cli.named import add_mode, detectors, network
 from posewright.cli.progress import create_bar
-from posewright.cli.running import RUNNING, add_running
+from posewright.cli.running import RESCORE, RUNNING, add_running
 from posewright.cli.tables import score_lines, summary
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _evaluated(args: argparse.Namespace, pose: Pose, dataset: Dataset) -> Evalua
         flip=args.flip,
         nms=_duplicates(args, pose, truth),
         estimate=pose.pipeline.estimate,
-        rescore=args.rescore,
+        rescore=pose.pipeline.rescore or args.rescore,
         batch=args.batch,
         tracker=args.tracker,
         embed=pose.embed,
@@ -215,6 +215,7 @@ def _pose(args: argparse.Namespace, ways: list[str | None]) -> Pose:
         nms=args.nms,
         accurate=args.accurate,
         scales=args.scales,
+        rescore=_rescoring(args.rescore),
         reid=args.reid,
     )
     if args.boxes and not pose.model.codec.top_down:
@@ -222,6 +223,11 @@ def _pose(args: argparse.Namespace, ways: list[str | None]) -> Pose:
             f"{pose.model.info.name} finds people by itself; leave out --boxes {args.boxes}"
         )
     return pose
+
+
+def _rescoring(word: str) -> str | None:
+    """Return the file of a re-scoring network; None for a way to combine scores."""
+    return word if word not in RESCORE and Path(word).is_file() else None
 
 
 def _duplicates(

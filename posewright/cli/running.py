@@ -76,9 +76,9 @@ def add_running(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--rescore",
-        choices=RESCORE,
-        help="score that ranks people (default box*mean; hrnet: mean of the keypoint scores "
-        "above 0.2)",
+        metavar="WAY|FILE",
+        help=f"score that ranks people: {', '.join(RESCORE)} (default box*mean; hrnet: mean of the "
+        "keypoint scores above 0.2), or the file of a re-scoring network, as in predict",
     )
     group.add_argument(
         "--batch", type=int, metavar="N", help="batch size, in crops per forward pass (default 32)"

@@ -131,8 +131,8 @@ class DEKR:
 
         As the published code: people are candidates of every scale; a joint's score is the mean
         height of its maps of all scales, and of candidates alike, within 3 times `near`, the one
-        with the highest maps stays.  The peaks of each other scale are stretched until their highest is 0.9 of that of
-        scale 1, or of the scale nearest to it.
+        with the highest maps stays.  The peaks of each other scale are stretched until their
+        highest is 0.9 of that of scale 1, or of the scale nearest to it.
         """
         order = np.argsort(-np.asarray(scales), kind="stable")  # as published, the largest first
         maps = [to_numpy(outputs[i]["heatmap"]) for i in order]

@@ -12,7 +12,7 @@ from posewright.datasets.base import Dataset, Sample
 from posewright.errors import SourceError, UsageError
 from posewright.evaluation.measures import MEASURES, get_measure
 from posewright.evaluation.measuring import Measured
-from posewright.evaluation.rescoring import rescored
+from posewright.evaluation.rescoring import way_of
 from posewright.evaluation.running import LabelledBoxes, Report, run
 from posewright.evaluation.scoring import Scoring, check_metrics, main_metric
 from posewright.evaluation.videos import check_identities
@@ -21,6 +21,7 @@ from posewright.pipeline import averaging
 from posewright.pipeline.estimate import Boxes, Detectors, estimate_all
 from posewright.pipeline.scales import scales_of
 from posewright.runtimes import Model
+from posewright.runtimes.expected_oks import ExpectedOKS
 from posewright.skeletons import Skeleton
 from posewright.trackers import Embed
 
@@ -101,7 +102,7 @@ def evaluate(
     flip: bool = False,
     nms: Callable[[People], People] | None = None,
     estimate: Callable[..., list[People]] = estimate_all,
-    rescore: str = "box*mean",
+    rescore: str | ExpectedOKS = "box*mean",
     batch: int = 32,
     threads: int = 0,
     tracker: str | None = None,
@@ -114,7 +115,8 @@ def evaluate(
     data: one of MEASURES; "" is that of `data_of`.  boxes: a detector, or a
     source of Boxes; None takes the labels' boxes for a top-down model.  flip: average with mirrored
     views.  nms: People -> People.  estimate: how the model is run on people, see
-    pipeline.Pipeline.  rescore: see `rescored`.  batch: views a call.  threads:
+    pipeline.Pipeline.  rescore: see `rescored`, or a network
+    that changes the scores before.  batch: views a call.  threads:
     calls at once, 0 chooses.  tracker, embed: who gives people identities in posetrack's videos, as
     of trackers.create_tracker; a new one for each, at its labels' fps or 25.  metrics: of
     measures.METRICS, for posetrack: joints (the default), boxes ("mot") or both.  A model of other
@@ -125,7 +127,7 @@ def evaluate(
     data = data or data_of(dataset)
     _check(data, model, dataset, flip)
     _check_tracks(data, model, dataset, tracker, metrics)
-    rescored(People.empty(model.skeleton), rescore)  # a wrong word is told before hours pass
+    way, network = way_of(rescore, model)  # a wrong word is told before hours pass
     samples, start = dataset.samples, time.perf_counter()
     labelled = refines(model.codec) or (boxes is None and model.codec.top_down)
     results, bad, failed = run(
@@ -135,6 +137,7 @@ def evaluate(
         flip=flip,
         nms=nms,
         estimate=estimate,
+        rescore=network,
         batch=batch,
         threads=threads,
         tracker=tracker,
@@ -144,11 +147,13 @@ def evaluate(
     )
     read, tracked = _readable(samples, bad), tracker is not None
     owned = labelled and nms is None and not tracked
-    joints = model.skeleton
-    measured = Measured.of(data, dataset, results, joints, rescore, read, owned, tracked, metrics)
+    measured = Measured.of(
+        data, dataset, results, model.skeleton, way, read, owned, tracked, metrics
+    )
     settings = {"boxes": "labels" if labelled else _name(boxes), "flip": flip}
     settings |= {"accurate": estimate is averaging.estimate_all, "duplicates": _name(nms)}
-    settings |= {"scales": scales_of(estimate), "rescore": rescore, "batch": batch}
+    settings |= {"rescore": way, "rescored_by": getattr(network, "name", "none")}
+    settings |= {"scales": scales_of(estimate), "batch": batch}
     settings |= {"tracker": tracker} if tracked else {}
     return Evaluation(
         measured.scoring(),

@@ -25,6 +25,7 @@ from posewright.predict import Progress
 from posewright.readers.boxes import BoxFile
 from posewright.results import Result
 from posewright.runtimes import Model
+from posewright.runtimes.expected_oks import ExpectedOKS
 from posewright.trackers import Embed, create_tracker
 
 __all__ = ["FileBoxes", "LabelledBoxes", "everybody", "run"]
@@ -85,6 +86,7 @@ def run(
     flip: bool,
     nms: Cleaner | None,
     estimate: Callable[..., list[People]] = estimate_all,
+    rescore: ExpectedOKS | None = None,
     batch: int,
     threads: int = 0,
     tracker: str | None = None,
@@ -96,7 +98,7 @@ def run(
     with those for which a network returned NaN or infinity.
 
     boxes: where people come from, None for a model that finds them by itself.  estimate: how the
-    model is run on people, see Pipeline.  batch: views a call.
+    model is run on people, see Pipeline; rescore, too.  batch: views a call.
     threads: calls at once; 0 is 2 for torch, which spreads a call itself, else all processors.
     tracker, embed: of create_tracker; each video has one of its own, which gives people their ids.
     Images are read a few ahead; memory does not grow with their number.
@@ -107,7 +109,7 @@ def run(
     if refines(model.codec):
         results = _refined(model, samples, flip, batch)
     else:
-        pipeline = _pipeline(model, boxes, flip, nms, batch, threads, estimate)
+        pipeline = _pipeline(model, boxes, flip, nms, batch, threads, estimate, rescore)
         results = (
             _through(pipeline, _frames(samples, range(len(samples))))
             if tracker is None
@@ -132,6 +134,7 @@ def _pipeline(
     batch: int,
     threads: int,
     estimate: Callable[..., list[People]],
+    rescore: ExpectedOKS | None,
 ) -> Pipeline:
     threads = threads or (2 if model.runtime.startswith("torch") else os.cpu_count() or 1)
     # a window of frames has about a batch of views: three people to an image, or one view
@@ -146,6 +149,7 @@ def _pipeline(
         window=window,
         batch=batch,
         estimate=estimate,
+        rescore=rescore,
     )
 
 

@@ -17,6 +17,7 @@ from posewright.pipeline.estimate import Boxes, Detectors, WholeImage, estimate_
 from posewright.pipeline.parts import Parts
 from posewright.pipeline.scales import AtScales, check_scales
 from posewright.runtimes import Model, load_model
+from posewright.runtimes.expected_oks import ExpectedOKS
 from posewright.runtimes.info import ModelInfo
 from posewright.weights import LAYOUTS, find_model, parted, stated_skeleton
 from posewright.weights.folders import AS_USUAL, Fetching
@@ -37,6 +38,7 @@ __all__ = [
     "load_beside",
     "load_detector",
     "load_parts",
+    "load_rescoring",
     "misfit",
     "named_layouts",
 ]
@@ -218,6 +220,15 @@ def load_parts(
         return None
     networks = [None if name is None else load(name) for name in (hands, face)]
     return Parts(body.skeleton, *networks, **options)
+
+
+def load_rescoring(path: str | Path | None, model: Model) -> ExpectedOKS | None:
+    """Return the re-scoring network of a file; UsageError: it is for other joints."""
+    if path is None:
+        return None
+    network = ExpectedOKS.load(path)
+    network.check(model.info.name, model.skeleton)
+    return network
 
 
 def estimator(

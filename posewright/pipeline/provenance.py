@@ -35,7 +35,7 @@ _FLAGS = {
         name: f"--{name.replace('_', '-')}"
         for name in (
             "tracker smooth gap fps boxes det_every max_pixels frames time_range stride save model "
-            "detector refine reid hands face nms flip scales min_score max_people"
+            "detector refine reid hands face nms flip scales rescore min_score max_people"
         ).split()
     },
     "writing.coco_images": "--coco-images",
@@ -127,6 +127,7 @@ def _networks(pose: Pose) -> dict[str, Any]:
         **{n: _network(m) for n, m in (pipeline.parts.networks if pipeline.parts else {}).items()},
         "nms": "crowd" if way == "crowd" else nms,
         "accurate": way == "averaging",
+        "rescore": pipeline.rescore and pipeline.rescore.name,
         "scales": _plain(scales_of(pipeline.estimate)),
         **{name: getattr(pipeline, name) for name in ("flip", "min_score", "max_people")},
         **{name: getattr(pipeline, name) for name in ("window", "batch")},
