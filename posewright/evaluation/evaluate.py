@@ -147,13 +147,10 @@ def evaluate(
     )
     read, tracked = _readable(samples, bad), tracker is not None
     owned = labelled and nms is None and not tracked
-    measured = Measured.of(
-        data, dataset, results, model.skeleton, way, read, owned, tracked, metrics
-    )
+    joints = model.skeleton
+    measured = Measured.of(data, dataset, results, joints, way, read, owned, tracked, metrics)
     settings = {"boxes": "labels" if labelled else _name(boxes), "flip": flip}
-    settings |= {"accurate": estimate is averaging.estimate_all, "duplicates": _name(nms)}
-    settings |= {"rescore": way, "rescored_by": getattr(network, "name", "none")}
-    settings |= {"scales": scales_of(estimate), "batch": batch}
+    settings |= _ways(estimate, nms, way, network) | {"batch": batch}
     settings |= {"tracker": tracker} if tracked else {}
     return Evaluation(
         measured.scoring(),
@@ -170,6 +167,19 @@ def evaluate(
         dataset.category,
         tuple(f"{samples[i].image}: {message}" for i, message in sorted(failed.items())),
     )
+
+
+def _ways(
+    estimate: object, nms: object, rescore: str, network: ExpectedOKS | None
+) -> dict[str, Any]:
+    """Return how people are found and ranked, for reports."""
+    return {
+        "accurate": estimate is averaging.estimate_all,
+        "duplicates": _name(nms),
+        "rescore": rescore,
+        "rescored_by": "none" if network is None else network.name,
+        "scales": scales_of(estimate),
+    }
 
 
 def _readable(samples: Sequence[Sample], bad: Mapping[int, str]) -> list[int]:

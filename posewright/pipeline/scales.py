@@ -63,7 +63,7 @@ class AtScales:
         return [merge(People.concat(parts)) for parts in zip(*each, strict=True)]
 
 
-def scales_of(estimate: Callable[..., list[People]]) -> list[float]:
+def scales_of(estimate: object) -> list[float]:
     """Return the scales at which a way to run a network does so."""
     return [*estimate.scales] if isinstance(estimate, AtScales) else [1.0]
 
