@@ -110,14 +110,14 @@ class Pose:
     "average".  accurate: average three views of each person, at three times the work.  scales: run
     a network that finds people by itself on views of so many times its size, see
     [AtScales][posewright.pipeline.scales.AtScales].  rescore: the file of a network that expects
-    the OKS of poses (DEKR's), by which scores are multiplied.  refine: the
-    file of a network that refines the joints afterwards (PoseFix).  reid: that of a
-    re-identification network, which the tracker "appearance" needs.  hands, face: networks of a
-    hand's or a face's joints, as model; what they find joins each person, see
-    [Parts][posewright.pipeline.parts.Parts].  max_people: keep so many boxes of a frame, those with
-    the highest scores; 0 keeps all.  layout, skeleton: names, for an ONNX file without metadata
-    that does not tell; a detector's layout is that of the detector's file.  fetch: where published
-    networks are kept and how they are fetched: Fetching(home=, offline=, require_checksum=).
+    the OKS of poses (DEKR's), by which scores are multiplied.  refine: that of a network that
+    refines the joints afterwards (PoseFix).  reid: that of a re-identification network, which the
+    tracker "appearance" needs.  hands, face: networks of a hand's or a face's joints, as model;
+    what they find joins each person, see [Parts][posewright.pipeline.parts.Parts].  max_people:
+    keep so many boxes of a frame, those with the highest scores; 0 keeps all.  layout, skeleton:
+    names, for an ONNX file without metadata that does not tell; a detector's layout is that of the
+    detector's file.  fetch: where published networks are kept and how they are fetched:
+    Fetching(home=, offline=, require_checksum=).
     """
 
     def __init__(

@@ -17,6 +17,8 @@ from posewright import Pose
 from posewright.cli import main
 from posewright.codecs import DEKR, AdaptivePose, YoloPose
 from posewright.codecs.yolox import RTMO
+from posewright.datasets.formats.coco_out import write_labels
+from posewright.datasets.synthetic import synth
 from posewright.errors import UsageError
 from posewright.people import Frame, People
 from posewright.pipeline.estimate import Faults, estimate_all
@@ -331,6 +333,22 @@ def test_predict_takes_scales(picture: Path, tmp_path: Path) -> None:
     settings, plain = predict(picture, tmp_path / "b", path)
     assert settings["scales"] == [1.0]
     assert plain == predict(picture, tmp_path / "c", path, "--scales", "1")[1] != people
+
+
+def test_eval_takes_scales(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = tmp_path / "made" / "labels.json"
+    write_labels(synth(labels.parent, 2, 1), labels)
+    path, found = linear_onnx(tmp_path / "dekr.onnx", dekr()), []
+    words = ["eval", "coco", "--ann", str(labels), "-m", str(path), "--json", "--nms", "none"]
+    for more in ([], ["--scales", "1"], ["--scales", "0.5,1"]):
+        out = tmp_path / f"results{len(found)}.json"
+        assert main([*words, *more, "-o", str(out)]) == 0
+        settings = json.loads(capsys.readouterr().out)["settings"]
+        found.append((settings["scales"], json.loads(out.read_text())))
+    assert [scales for scales, _ in found] == [[1.0], [1.0], [0.5, 1.0]]
+    assert found[0][1] == found[1][1] != found[2][1]
+    assert main(["eval", "coco", "--ann", "a", "--predictions", "b", "--scales", "1,2"]) == 2
+    assert "--scales has no effect with --predictions" in capsys.readouterr().err
 
 
 def test_refusals_are_one_line(
