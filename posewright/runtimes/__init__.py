@@ -18,9 +18,9 @@ protobuf     the fields of ONNX files, without the onnx package
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 from posewright.codecs.base import Array, Codec
 from posewright.errors import MissingError, ModelError, UsageError, nearest
@@ -54,6 +54,10 @@ class Model(Protocol):
     def runtime(self) -> str:
         """The runtime and precision, for reports."""
 
+    @property
+    def only_size(self) -> tuple[int, int] | None:
+        """(width, height) of the only views that it takes; None where it takes any."""
+
     def with_threshold(self, score: float) -> Model:
         """Return the same network with another score threshold; UsageError: its codec has none."""
 
@@ -64,10 +68,15 @@ class Model(Protocol):
         """
 
 
-def decoded(model: Model, outputs: Mapping[str, Array]) -> list[People]:
-    """Return the people of each view; a ModelError where the outputs do not match the codec."""
+def decoded(
+    model: Model, outputs: Mapping[str, Array], decode: Callable[[Any], list[People]] | None = None
+) -> list[People]:
+    """Return the people of each view; a ModelError where the outputs do not match the codec.
+
+    decode: what takes the outputs, in place of the codec's `decode`.
+    """
     try:
-        found = model.codec.decode(outputs)
+        found = (decode or model.codec.decode)(outputs)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         shapes = {name: array.shape for name, array in outputs.items()}
         raise ModelError(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from posewright.codecs.base import Codec
 from posewright.errors import ModelError, UsageError, near
-from posewright.runtimes.batching import batch_size, further_inputs, second_input
+from posewright.runtimes.batching import batch_size, fixed_size, further_inputs, second_input
 from posewright.runtimes.devices import CPU, Device, device_memory, parse_device
 from posewright.runtimes.engines import tensorrt_options
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
@@ -61,6 +61,11 @@ class OnnxModel:
     def runtime(self) -> str:
         """The runtime and precision, for reports."""
         return f"onnxruntime {ort.__version__} {self.session.get_providers()[0]} {self.precision}"
+
+    @property
+    def only_size(self) -> tuple[int, int] | None:
+        """(width, height) of the only views that the graph takes; None where it takes any."""
+        return fixed_size(self.info.input.layout, self.session.get_inputs()[0].shape)
 
     def with_threshold(self, score: float) -> OnnxModel:
         """Return the same network with another score threshold; UsageError: its codec has none."""

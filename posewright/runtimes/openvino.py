@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from posewright.codecs.base import Codec, gives_coordinates
 from posewright.errors import MissingError, ModelError, near
 from posewright.files.contents import open_regular
-from posewright.runtimes.batching import batch_size, further_inputs, in_batches
+from posewright.runtimes.batching import batch_size, fixed_size, further_inputs, in_batches
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 from posewright.runtimes.onnx import open_unoptimised, read_info
 from posewright.runtimes.weightcheck import searching, without_numbers
@@ -72,6 +72,13 @@ class OpenVinoModel:
     def runtime(self) -> str:
         """The runtime and precision, for reports."""
         return f"openvino {ov.__version__.split('-')[0]} cpu {self.precision}"
+
+    @property
+    def only_size(self) -> tuple[int, int] | None:
+        """(width, height) of the only views that the graph takes; None where it takes any."""
+        axes = list(self.compiled.inputs[0].get_partial_shape())
+        sides = [axis.get_length() if axis.is_static else None for axis in axes]
+        return fixed_size("NHWC", sides)  # as `_with_normalisation` makes them
 
     def with_threshold(self, score: float) -> OpenVinoModel:
         """Return the same network with another score threshold; UsageError: its codec has none."""
