@@ -17,6 +17,8 @@ from posewright.errors import counted
 
 if TYPE_CHECKING:
     from posewright.checkpoints.conversion import Converted
+    from posewright.runtimes.counts import Counts
+    from posewright.runtimes.info import ModelInfo
     from posewright.skeletons import Skeleton
 
 
@@ -32,6 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "name",
         metavar="NAME|FILE",
         help="name from the list, network file, or network of your own file, FILE.py:NAME",
+    )
+    info.add_argument(
+        "--measure",
+        action="store_true",
+        help="also run it on blank views in a process of its own: time and peak memory",
     )
     convert = verbs.add_parser(
         "convert", help="convert a published checkpoint to a posewright model file"
@@ -145,19 +152,20 @@ def _info(args: argparse.Namespace) -> int:
     from posewright.weights import EMBEDDED
     from posewright.weights.registry import lookup
 
-    args.name = network(args.name)
+    args.typed, args.name = args.name, network(args.name)
     path = Path(args.name)
     known = None if path.is_file() else lookup(args.name)
     if known is not None and known.origin != "embedded":
         return show(facts(known), args.json)
-    if args.name in EMBEDDED or path.suffix == ".onnx" or ":" in args.name:
-        return show(_file_info(args.name, args.json), args.json)
+    if args.name in EMBEDDED or path.suffix in (".onnx", ".xml") or ":" in args.name:
+        return show({**_file_info(args.name, args.json), **_measured(args)}, args.json)
     if path.suffix == ".safetensors":
         from posewright.models.saving import load_model
 
         model, info = load_model(path)
         told = {**json.loads(info.to_json()), "bytes": path.stat().st_size}
-        return show({**_network_info(model), **_shown(told, args.json)}, args.json)
+        parts = {**_network_info(model), **_shown(told, args.json), **_measured(args)}
+        return show(parts, args.json)
     from posewright.extras import installed, missing
     from posewright.weights import find_model
 
@@ -167,16 +175,52 @@ def _info(args: argparse.Namespace) -> int:
 
     if args.name not in variants(None):
         find_model(args.name)
-    return show(_zoo_info(args.name), args.json)
+    return show({**_zoo_info(args.name), **_measured(args)}, args.json)
+
+
+def _measured(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what --measure asks for: one view's time on one core, and the peak of the memory."""
+    if not args.measure:
+        return {}
+    from posewright.compare.cost import measure_view
+
+    cost = measure_view(args.name, own=[args.typed] if args.typed != args.name else [])
+    return {"view_ms": round(cost.person_ms, 2), "memory_mb": cost.memory_mb, "on": cost.runtime}
 
 
 def _file_info(name: str, as_json: bool) -> dict[str, Any]:
-    from posewright.runtimes.onnx import open_unoptimised, read_info
+    """Return what a graph's file states, and what counting it tells."""
+    from posewright.compare.networks import count_file
     from posewright.weights import find_model
 
     path, layout = find_model(name)
-    info = read_info(path, open_unoptimised(path), layout)
-    return _shown({**json.loads(info.to_json()), "bytes": path.stat().st_size}, as_json)
+    info = _graph_info(path, layout)
+    counts = count_file(path, info)
+    told = {**json.loads(info.to_json()), "bytes": path.stat().st_size}
+    return {**_counted(counts), **_shown(told, as_json)}
+
+
+def _graph_info(path: Path, layout: str) -> ModelInfo:
+    """Return the description that an .onnx or .xml file carries."""
+    if path.suffix == ".xml":
+        from posewright.extras import naming_extras
+
+        with naming_extras(str(path)):
+            from posewright.runtimes.openvino import ir_info, the_core
+        return ir_info(the_core(), path)
+    from posewright.runtimes.onnx import open_unoptimised, read_info
+
+    return read_info(path, open_unoptimised(path), layout)
+
+
+def _counted(counts: Counts | None) -> dict[str, Any]:
+    """Return the size of a network; None for each number where its graph does not tell."""
+    return {
+        "parameters": counts and counts.parameters,
+        "macs": counts and counts.macs,
+        "gmacs": counts and round(counts.gmacs, 3),
+        "gflops": counts and round(counts.gflops, 3),
+    }
 
 
 def _shown(data: dict[str, Any], as_json: bool) -> dict[str, Any]:
@@ -213,13 +257,9 @@ def _network_info(model: Any) -> dict[str, Any]:
     from posewright.codecs import codec_to_dict
     from posewright.models.counting import count
 
-    counts = count(model)
     width, height = model.codec.input_size
     return {
-        "parameters": counts.parameters,
-        "macs": counts.macs,
-        "gmacs": round(counts.gmacs, 3),
-        "gflops": round(counts.gflops, 3),
+        **_counted(count(model)),
         "view": f"{width} x {height} (width x height)",
         "skeleton": f"{model.skeleton.name}, {len(model.skeleton)} joints",
         "codec": codec_to_dict(model.codec),
