@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from posewright.cli.described import info
 from posewright.cli.listing import add_filters, list_networks
-from posewright.cli.named import add_fetching, network
-from posewright.cli.published import facts, path, prune, pull, remove, show, verify
+from posewright.cli.named import add_fetching
+from posewright.cli.published import path, prune, pull, remove, show, verify
 from posewright.errors import counted
 
 if TYPE_CHECKING:
     from posewright.checkpoints.conversion import Converted
-    from posewright.runtimes.counts import Counts
-    from posewright.runtimes.info import ModelInfo
     from posewright.skeletons import Skeleton
 
 
@@ -137,7 +135,7 @@ def run(args: argparse.Namespace) -> int:
     """Do what the action says; return the exit code."""
     actions = {
         "list": list_networks,
-        "info": _info,
+        "info": info,
         "convert": _convert,
         "pull": pull,
         "verify": verify,
@@ -146,124 +144,6 @@ def run(args: argparse.Namespace) -> int:
         "prune": prune,
     }
     return actions[args.action](args)
-
-
-def _info(args: argparse.Namespace) -> int:
-    from posewright.weights import EMBEDDED
-    from posewright.weights.registry import lookup
-
-    args.typed, args.name = args.name, network(args.name)
-    path = Path(args.name)
-    known = None if path.is_file() else lookup(args.name)
-    if known is not None and known.origin != "embedded":
-        return show(facts(known), args.json)
-    if args.name in EMBEDDED or path.suffix in (".onnx", ".xml") or ":" in args.name:
-        return show({**_file_info(args.name, args.json), **_measured(args)}, args.json)
-    if path.suffix == ".safetensors":
-        from posewright.models.saving import load_model
-
-        model, info = load_model(path)
-        told = {**json.loads(info.to_json()), "bytes": path.stat().st_size}
-        parts = {**_network_info(model), **_shown(told, args.json), **_measured(args)}
-        return show(parts, args.json)
-    from posewright.extras import installed, missing
-    from posewright.weights import find_model
-
-    if not installed("torch"):
-        raise missing("torch", f"{args.name} is not an embedded network, and the zoo")
-    from posewright.models import variants
-
-    if args.name not in variants(None):
-        find_model(args.name)
-    return show({**_zoo_info(args.name), **_measured(args)}, args.json)
-
-
-def _measured(args: argparse.Namespace) -> dict[str, Any]:
-    """Return what --measure asks for: one view's time on one core, and the peak of the memory."""
-    if not args.measure:
-        return {}
-    from posewright.compare.cost import measure_view
-
-    cost = measure_view(args.name, own=[args.typed] if args.typed != args.name else [])
-    return {"view_ms": round(cost.person_ms, 2), "memory_mb": cost.memory_mb, "on": cost.runtime}
-
-
-def _file_info(name: str, as_json: bool) -> dict[str, Any]:
-    """Return what a graph's file states, and what counting it tells."""
-    from posewright.compare.networks import count_file
-    from posewright.weights import find_model
-
-    path, layout = find_model(name)
-    info = _graph_info(path, layout)
-    counts = count_file(path, info)
-    told = {**json.loads(info.to_json()), "bytes": path.stat().st_size}
-    return {**_counted(counts), **_shown(told, as_json)}
-
-
-def _graph_info(path: Path, layout: str) -> ModelInfo:
-    """Return the description that an .onnx or .xml file carries."""
-    if path.suffix == ".xml":
-        from posewright.extras import naming_extras
-
-        with naming_extras(str(path)):
-            from posewright.runtimes.openvino import ir_info, the_core
-        return ir_info(the_core(), path)
-    from posewright.runtimes.onnx import open_unoptimised, read_info
-
-    return read_info(path, open_unoptimised(path), layout)
-
-
-def _counted(counts: Counts | None) -> dict[str, Any]:
-    """Return the size of a network; None for each number where its graph does not tell."""
-    return {
-        "parameters": counts and counts.parameters,
-        "macs": counts and counts.macs,
-        "gmacs": counts and round(counts.gmacs, 3),
-        "gflops": counts and round(counts.gflops, 3),
-    }
-
-
-def _shown(data: dict[str, Any], as_json: bool) -> dict[str, Any]:
-    if as_json:
-        return data
-    skeleton = data["skeleton"] or {"name": "none", "joints": []}
-    data["skeleton"] = f"{skeleton['name']}, {counted(len(skeleton['joints']), 'joint')}"
-    keys = "name skeleton codec input bytes licence training_data origin attribution"
-    return {key: data[key] for key in keys.split()}
-
-
-def _zoo_info(name: str) -> dict[str, Any]:
-    import torch
-
-    from posewright.models import create, variants
-    from posewright.weights.published import published
-
-    with torch.device("meta"):
-        model = create(name)
-    variant = variants(None)[name]
-    sources = [p.name for p in published().values() if p.network == name]
-    return {
-        "name": name,
-        "summary": variant.summary,
-        "paper": variant.paper,
-        "published": variant.published,
-        **_network_info(model),
-        "weights": ", ".join(sources) or "none listed",
-    }
-
-
-def _network_info(model: Any) -> dict[str, Any]:
-    """Return what counting a network tells."""
-    from posewright.codecs import codec_to_dict
-    from posewright.models.counting import count
-
-    width, height = model.codec.input_size
-    return {
-        **_counted(count(model)),
-        "view": f"{width} x {height} (width x height)",
-        "skeleton": f"{model.skeleton.name}, {len(model.skeleton)} joints",
-        "codec": codec_to_dict(model.codec),
-    }
 
 
 def _skeleton(text: str | None) -> Skeleton | None:

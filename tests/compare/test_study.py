@@ -314,7 +314,7 @@ def test_a_network_without_weights_has_a_cost_alone(
     text = markdown(study)
     assert "random weights, so no accuracy: lite_hrnet_18" in text
     assert next(li for li in text.splitlines() if "| lite" in li).rstrip(" |").endswith("-")
-    with pytest.raises(UsageError, match="onnxruntime runs .onnx files; export lite_hrnet_18"):
+    with pytest.raises(UsageError, match=r"onnxruntime runs \.onnx files; export lite_hrnet_18"):
         compare(models, dataset, runtime="onnxruntime")
     with pytest.raises(UsageError, match="is a detector"):
         compare(["yolox_nano"], dataset)
