@@ -14,7 +14,8 @@ from posewright.runtimes.protobuf import Part, field, message_of, unpacked
 __all__ = ["integers", "outline"]
 
 _GRAPH, _WEIGHTS, _INPUT, _OUTPUT, _INNER = 7, 5, 11, 12, 13  # fields of a model and of its graph
-_DIMS, _TYPE, _NAME, _RAW = 1, 2, 8, 9  # fields of a tensor
+_DIMS, _TYPE, _NAME, _RAW, _PLACE = 1, 2, 8, 9, 14  # fields of a tensor
+_ELSEWHERE = 1  # place of weights in a file beside
 _SIZES = {1: 4, 10: 2, 11: 8, 16: 2}  # bytes of a number, by the types that weights have
 _LEAST = 1024  # bytes of weights that are left out; constants that decide a shape are smaller
 
@@ -61,6 +62,8 @@ def _shape_of_weights(tensor: Part) -> Sequence[int] | None:
     One whose size is not that of its shape stays, for the runtime to refuse it.
     """
     raw, kind = tensor.first(_RAW), tensor.first(_TYPE)
+    if kind in _SIZES and tensor.first(_PLACE) == _ELSEWHERE:
+        return list(integers(tensor, _DIMS))
     if not isinstance(raw, Part) or raw.size < _LEAST or kind not in _SIZES:
         return None
     shape, size = list(integers(tensor, _DIMS)), _SIZES[kind]

@@ -87,6 +87,15 @@ def test_a_graph_of_several_views_is_counted_for_one(tmp_path: Path) -> None:
     assert counts is not None and counts.macs == 16 * 32 * 8 * 27
 
 
+def test_weights_in_a_file_beside_count_too(tmp_path: Path) -> None:
+    path = graph(tmp_path / "a.onnx", [CONV], w=ones(8, 3, 3, 3))
+    whole = onnx_counts(path, INFO)
+    model = onnx.load(path)
+    onnx.save(model, path, save_as_external_data=True, location="a.bin", size_threshold=0)
+    assert (tmp_path / "a.bin").is_file()
+    assert whole is not None and onnx_counts(path, INFO) == whole
+
+
 def test_work_that_depends_on_the_pixels_is_not_known(tmp_path: Path) -> None:
     nodes: list[Node] = [
         ("Reshape", ["x", "shape"], {}),
