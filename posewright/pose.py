@@ -36,6 +36,7 @@ from posewright.pipeline.loading import (
     load_parts,
     misfit,
     named_layouts,
+    sizes,
 )
 from posewright.pipeline.pipeline import Pipeline, Records
 from posewright.pipeline.refiner import Refiner
@@ -158,8 +159,7 @@ class Pose:
         found = load_detector(detector, network, partial(load_next, layout=of_boxes), det_score)
         # what the user should know before anything runs; of the detector, where it is used
         self.detector_note = misfit(network) if detector == "auto" else ""
-        # one frame a thread keeps all cores busy to the end; other devices want large batches
-        window, batch = (1, 4) if device in ("auto", "cpu") else (8, 64)
+        window, batch = sizes(device)
         self.embed = Embedder(load_next(reid), batch=batch, threads=threads) if reid else None
         self.pipeline = Pipeline(
             network,

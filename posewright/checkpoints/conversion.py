@@ -52,7 +52,7 @@ def convert_file(
     family: without it, that whose names and shapes the tensors have.  variant: configuration of the
     original; without it the first that fits, which for networks of convolutions alone does not tell
     the input size.  skeleton, input_size: of a network that was trained with others than the
-    variant's; without them, what the shapes tell.  An .onnx of ours keeps its codec and origin.
+    variant's; without them, what the shapes tell.  A file of ours keeps its codec and origin.
     Errors: UsageError, ModelError with the keys that are unknown or missing.
     """
     tables = [foreign(family)] if family else []
@@ -103,8 +103,11 @@ def _info(model: PoseModel, table: Foreign, variant: str, source: Path) -> Model
         training_data=model.skeleton.name if len(model.skeleton) else "not stated",
     )
     told = described(source)
-    if told is None or type(told.codec) is not type(info.codec):
+    if told is None:
         return info
+    if type(told.codec) is not type(info.codec):
+        known = {k: getattr(told, k) for k in ("licence", "origin", "training_data")}
+        return replace(info, **known)
     return replace(told, name=info.name, input=info.input)
 
 

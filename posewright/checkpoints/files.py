@@ -143,13 +143,20 @@ def _float(found: dict[str, Array]) -> dict[str, Array]:
 
 
 def described(path: Path) -> ModelInfo | None:
-    """Return the description stored in an .onnx file of posewright; None for any other file."""
-    if path.suffix != ".onnx":
-        return None
+    """Return the description stored in a file of posewright; None for any other file."""
     from posewright.runtimes.info import METADATA_KEY, ModelInfo
-    from posewright.runtimes.onnx import open_unoptimised
 
-    text = open_unoptimised(path).get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if path.suffix == ".safetensors":
+        import safetensors
+
+        with safetensors.safe_open(path, "np") as file:
+            text = (file.metadata() or {}).get(METADATA_KEY)
+    elif path.suffix == ".onnx":
+        from posewright.runtimes.onnx import open_unoptimised
+
+        text = open_unoptimised(path).get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    else:
+        text = None
     return None if text is None else ModelInfo.from_json(text, path)
 
 

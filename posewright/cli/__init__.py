@@ -50,9 +50,9 @@ if TYPE_CHECKING:
 __all__ = ["VERBS", "build_parser", "main", "parse"]
 
 # The order of the help: what people do first comes first; verbs that are not named here are last.
-_ORDER = (
-    "demo predict track view models data train fit eval compare study export bench schema "
-    "doctor".split()
+_ORDER = tuple(
+    "demo predict track view refine models data train fit eval compare study export".split()
+    + "bench schema doctor".split()
 )
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "add_class",
     "add_model_options",
     "add_out",
+    "add_runtime",
     "add_smoothing_options",
     "fraction",
     "left_out",
@@ -77,7 +78,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add what chooses the networks, how they run and which people they leave."""
     group = parser.add_argument_group("networks")
     _add_networks(group)
-    _add_runtime(group)
+    add_runtime(group)
     _add_people(group)
 
 
@@ -137,7 +138,8 @@ def _add_networks(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_runtime(group: argparse._ArgumentGroup) -> None:
+def add_runtime(group: argparse._ActionsContainer) -> None:
+    """Add where and how networks run."""
     group.add_argument(
         "--runtime",
         default="auto",
@@ -169,6 +171,9 @@ def _add_runtime(group: argparse._ArgumentGroup) -> None:
             "slightly more accurate, half as fast"
         ),
     )
+
+
+def _add_people(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--accurate",
         action="store_true",
@@ -177,9 +182,6 @@ def _add_runtime(group: argparse._ArgumentGroup) -> None:
             "more accurate, a third as fast"
         ),
     )
-
-
-def _add_people(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--min-score",
         type=fraction,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from posewright.cli import bins
 from posewright.cli.common import Once, add_class, left_out, refuse_ignored
 from posewright.cli.named import add_mode, detectors, network
 from posewright.cli.progress import create_bar
-from posewright.cli.running import RUNNING, add_running
+from posewright.cli.running import REFINING, RUNNING, add_running
 from posewright.cli.tables import score_lines, summary
 
 if TYPE_CHECKING:
@@ -84,10 +85,39 @@ def run(args: argparse.Namespace) -> int:
     if args.predictions is None:
         return _evaluate(args)
     where = "--predictions: it goes with a model (-m)"
-    refuse_ignored((f"--{name}", getattr(args, name) is not None, where) for name in RUNNING)
+    ignored = [name for name in RUNNING if args.refine is None or name not in REFINING]
+    refuse_ignored((f"--{name}", getattr(args, name) is not None, where) for name in ignored)
+    if args.refine is not None:
+        return _score_refined(args)
     scoring = score_files(args.data, args.ann, args.predictions, _metrics(args), args.class_name)
     _print(args, scoring.to_dict(), score_lines(scoring))
     return left_out(scoring.notes, scoring.remarks)
+
+
+def _score_refined(args: argparse.Namespace) -> int:
+    """Score a result file before and after its poses are refined; return the exit code."""
+    from posewright.evaluation.refining import score_refined
+    from posewright.evaluation.scoring import main_metric
+    from posewright.pipeline.loading import load_refiner
+
+    threads = os.cpu_count() or 1
+    refiner = load_refiner(
+        args.refine,
+        flip=bool(args.flip),
+        batch=args.batch or 0,
+        runtime="auto",
+        device=args.device or "auto",
+        precision="auto",
+        threads=threads,
+    )
+    files = (args.data, args.ann, args.predictions)
+    before, after, told = score_refined(
+        *files, refiner, images=args.images, class_name=args.class_name, threads=threads
+    )
+    name, was = main_metric(before)
+    lines = [*score_lines(after), f"{name} before refinement by {args.refine}: {was:.4f}"]
+    _print(args, {**after.to_dict(), "unrefined": before.numbers}, lines)
+    return left_out([*after.notes, *told], after.remarks)
 
 
 def _evaluate(args: argparse.Namespace) -> int:
@@ -147,6 +177,7 @@ def _evaluated(args: argparse.Namespace, pose: Pose, dataset: Dataset) -> Evalua
         batch=args.batch,
         tracker=args.tracker,
         embed=pose.embed,
+        refine=pose.pipeline.refine,
         metrics=_metrics(args),
         progress=bar,
     )
@@ -215,6 +246,7 @@ def _pose(args: argparse.Namespace, ways: list[str | None]) -> Pose:
         nms=args.nms,
         accurate=args.accurate,
         reid=args.reid,
+        refine=args.refine,
     )
     if args.boxes and not pose.model.codec.top_down:
         raise UsageError(

@@ -324,8 +324,14 @@ def _is_pictures(source: str) -> bool:
 def _boxes(args: argparse.Namespace) -> BoxFile | None:
     if args.boxes is None:
         return None
+    from posewright.errors import UsageError
     from posewright.readers import read_boxes
 
+    if args.detector != "auto":
+        raise UsageError(
+            f"--boxes {args.boxes} takes the place of the detector; leave out one of both, "
+            f"--boxes or -d {args.detector}"
+        )
     return read_boxes(args.boxes)
 
 

@@ -9,7 +9,7 @@ from posewright.cli import bins
 from posewright.cli.common import Once
 from posewright.cli.named import add_body, add_device, add_fetching
 
-__all__ = ["RESCORE", "RUNNING", "add_running"]
+__all__ = ["REFINING", "RESCORE", "RUNNING", "add_running"]
 
 RESCORE = ("box", "mean", "box*mean", "hrnet", "alphapose")
 # Options that mean nothing with --predictions, and what they are where they are not given.
@@ -25,6 +25,7 @@ RUNNING = {
     "detector": "auto",
     "nms": None,
     "rescore": "box*mean",
+    "refine": None,
     "tracker": None,
     "reid": None,
     "heads": None,
@@ -36,6 +37,8 @@ RUNNING = {
     "report": None,
     "overwrite": False,
 }
+# Those that mean something with --predictions and --refine.
+REFINING = ("refine", "images", "flip", "batch", "device")
 
 
 def add_running(group: argparse._ArgumentGroup) -> None:
@@ -81,6 +84,13 @@ def add_running(group: argparse._ArgumentGroup) -> None:
         "--batch", type=int, metavar="N", help="batch size, in crops per forward pass (default 32)"
     )
     add_device(group, None)
+    group.add_argument(
+        "--refine",
+        action=Once,
+        metavar="FILE",
+        help="PoseFix network (.onnx or .safetensors) that refines the poses, of the model or of "
+        "--predictions",
+    )
     _add_tracking(group)
     bins.add_from_bins(group)
     _add_written(group)

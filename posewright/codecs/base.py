@@ -100,7 +100,11 @@ class RefiningCodec(TrainingCodec, Protocol):
         """Return (C, h, w) of a condition for people of that many joints."""
 
     def synthesise(
-        self, people: People, rng: np.random.Generator, skeleton: Skeleton | None = None
+        self,
+        people: People,
+        rng: np.random.Generator,
+        skeleton: Skeleton | None = None,
+        guessed: Mask | None = None,
     ) -> People:
         """Return the people of one view with synthetic errors of a pose network."""
 

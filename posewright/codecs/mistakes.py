@@ -99,18 +99,21 @@ class _Scene:
 
 
 def with_mistakes(
-    people: People, rng: np.random.Generator, skeleton: Skeleton
+    people: People, rng: np.random.Generator, skeleton: Skeleton, guessed: Mask | None = None
 ) -> tuple[People, Ints]:
     """Return the people of one view with mistakes, and (N, K) numbers in MISTAKES, -1 for none.
 
     Joints that are not labelled (score 0) stay as they are; those for which no mistake is possible,
     since others are too near, lose their score.  Distances follow from the area of a person's box.
+    guessed: (N, K) joints whose place another model has estimated: they get mistakes like those
+    that are labelled, but do not count as labelled, and no mirror image is confused with them.
     """
     labelled = people.scores > 0  # (N, K)
+    sure = labelled if guessed is None else labelled & ~guessed
     if not len(people):
         return people, np.zeros(labelled.shape, np.int64)
-    scene = _scene(people, labelled, skeleton, rng)
-    rates = mistake_rates(skeleton, labelled.sum(1), _overlaps(people))
+    scene = _scene(people, labelled, sure, skeleton, rng)
+    rates = mistake_rates(skeleton, sure.sum(1), _overlaps(people))
     points, possible = _places(scene, labelled)
     rates = rates * possible
     ends = rates.cumsum(2)
@@ -126,11 +129,13 @@ def with_mistakes(
     return changed, np.where(found, kind, -1)
 
 
-def _scene(people: People, labelled: Mask, skeleton: Skeleton, rng: np.random.Generator) -> _Scene:
+def _scene(
+    people: People, labelled: Mask, sure: Mask, skeleton: Skeleton, rng: np.random.Generator
+) -> _Scene:
     n, flip = len(people), skeleton.flip_index
     paired = flip != np.arange(len(flip))
     places = np.concatenate([people.keypoints, people.keypoints[:, flip]]).swapaxes(0, 1)
-    known = np.concatenate([labelled, labelled[:, flip] & paired]).T
+    known = np.concatenate([labelled, sure[:, flip] & paired]).T
     own = np.eye(n, dtype=bool)[:, None]  # (N, 1, N)
     none = np.zeros_like(own)
     sides = people.sides

@@ -11,7 +11,7 @@ from posewright.codecs.base import Array, Outputs, Task
 from posewright.codecs.heatmap import one_person_per_view
 from posewright.codecs.integral import Integral
 from posewright.codecs.mistakes import with_mistakes
-from posewright.people import Floats, People
+from posewright.people import Floats, Mask, People
 from posewright.skeletons import Skeleton, get_skeleton
 from posewright.warp import Warp
 
@@ -124,12 +124,17 @@ class PoseFix:
         return self._integral.unflip(outputs, skeleton)
 
     def synthesise(
-        self, people: People, rng: np.random.Generator, skeleton: Skeleton | None = None
+        self,
+        people: People,
+        rng: np.random.Generator,
+        skeleton: Skeleton | None = None,
+        guessed: Mask | None = None,
     ) -> People:
         """Return the people of one view with synthetic errors of a pose network, for training.
 
         people: all people in the view, with ground-truth boxes, since joints are also
-        confused with those of others (`mistakes`).  skeleton: coco17 if None.
+        confused with those of others (`mistakes`).  skeleton: coco17 if None.  guessed: (N, K)
+        joints that are not labelled and whose place is a model's estimate.
         """
         skeleton = get_skeleton("coco17") if skeleton is None else skeleton
-        return with_mistakes(people, rng, skeleton)[0]
+        return with_mistakes(people, rng, skeleton, guessed)[0]

@@ -19,6 +19,7 @@ from posewright.evaluation.videos import check_identities
 from posewright.people import Doubles, People
 from posewright.pipeline import averaging
 from posewright.pipeline.estimate import Boxes, Detectors, estimate_all
+from posewright.pipeline.pipeline import Refine
 from posewright.runtimes import Model
 from posewright.skeletons import Skeleton
 from posewright.trackers import Embed
@@ -105,6 +106,7 @@ def evaluate(
     threads: int = 0,
     tracker: str | None = None,
     embed: Embed | None = None,
+    refine: Refine | None = None,
     metrics: Sequence[str] = (),
     progress: Report | None = None,
 ) -> Evaluation:
@@ -115,14 +117,15 @@ def evaluate(
     views.  nms: People -> People.  estimate: how the model is run on people, see
     pipeline.Pipeline.  rescore: see `rescored`.  batch: views a call.  threads:
     calls at once, 0 chooses.  tracker, embed: who gives people identities in posetrack's videos, as
-    of trackers.create_tracker; a new one for each, at its labels' fps or 25.  metrics: of
+    of trackers.create_tracker; a new one for each, at its labels' fps or 25.  refine: refines the
+    joints, see pipeline.refiner.  metrics: of
     measures.METRICS, for posetrack: joints (the default), boxes ("mot") or both.  A model of other
     joints is measured on those that it shares with the labels, which the scoring says.  UsageError:
     no joint is shared, the data set lacks what the measure needs, or has no use for an option.
     SourceError: not one of the images can be read.
     """
     data = data or data_of(dataset)
-    _check(data, model, dataset, flip)
+    _check(data, model, dataset, flip, refine)
     _check_tracks(data, model, dataset, tracker, metrics)
     rescored(People.empty(model.skeleton), rescore)  # a wrong word is told before hours pass
     samples, start = dataset.samples, time.perf_counter()
@@ -138,17 +141,16 @@ def evaluate(
         threads=threads,
         tracker=tracker,
         embed=embed,
+        refine=refine,
         progress=progress,
         source=dataset.name,
     )
-    read, tracked = _readable(samples, bad), tracker is not None
+    read, tracked, joints = _readable(samples, bad), tracker is not None, model.skeleton
     owned = labelled and nms is None and not tracked
-    joints = model.skeleton
     measured = Measured.of(data, dataset, results, joints, rescore, read, owned, tracked, metrics)
     settings = {"boxes": "labels" if labelled else _name(boxes), "flip": flip}
     settings |= {"accurate": estimate is averaging.estimate_all, "duplicates": _name(nms)}
-    settings |= {"rescore": rescore, "batch": batch}
-    settings |= {"tracker": tracker} if tracked else {}
+    settings |= {"rescore": rescore, "batch": batch, **_beside(tracker, refine)}
     return Evaluation(
         measured.scoring(),
         model.info.name,
@@ -176,8 +178,10 @@ def _readable(samples: Sequence[Sample], bad: Mapping[int, str]) -> list[int]:
     return [i for i in range(len(samples)) if i not in bad]
 
 
-def _check(data: str, model: Model, dataset: Dataset, flip: bool) -> None:
+def _check(data: str, model: Model, dataset: Dataset, flip: bool, refine: Refine | None) -> None:
     """Raise a UsageError where the measure, the model and the labels do not fit together."""
+    if refine is not None and refines(model.codec):
+        raise UsageError(f"{model.info.name} refines labelled poses itself; leave refine out")
     if flip and not model.codec.mirrors:
         raise UsageError(
             f"{model.info.name} outputs a list of people, whose order differs in a mirrored view; "
@@ -222,6 +226,12 @@ def _check_tracks(
     if refines(model.codec):
         raise UsageError(f"{model.info.name} refines labelled poses; leave the tracker out")
     check_identities(dataset)
+
+
+def _beside(tracker: str | None, refine: Refine | None) -> dict[str, str]:
+    """Return what a report says of a tracker and a refiner, where there is one."""
+    told = {"tracker": tracker, "refine": refine and refine.model.info.name}
+    return {key: name for key, name in told.items() if name}
 
 
 def _name(what: object) -> str:

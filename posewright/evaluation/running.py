@@ -19,7 +19,7 @@ from posewright.errors import not_finite
 from posewright.evaluation.videos import RATE, frame_numbers, videos
 from posewright.people import Frame, People
 from posewright.pipeline.estimate import Boxes, Detectors, estimate_all, is_network
-from posewright.pipeline.pipeline import Pipeline
+from posewright.pipeline.pipeline import Pipeline, Refine
 from posewright.pipeline.refiner import Refiner
 from posewright.predict import Progress
 from posewright.readers.boxes import BoxFile
@@ -27,7 +27,7 @@ from posewright.results import Result
 from posewright.runtimes import Model
 from posewright.trackers import Embed, create_tracker
 
-__all__ = ["FileBoxes", "LabelledBoxes", "everybody", "run"]
+__all__ = ["FileBoxes", "LabelledBoxes", "everybody", "run", "sample_frames"]
 
 Report = Callable[[Progress], None]
 Cleaner = Callable[[People], People]
@@ -89,6 +89,7 @@ def run(
     threads: int = 0,
     tracker: str | None = None,
     embed: Embed | None = None,
+    refine: Refine | None = None,
     progress: Report | None = None,
     source: str = "",
 ) -> tuple[list[People], dict[int, str], dict[int, str]]:
@@ -99,6 +100,7 @@ def run(
     model is run on people, see Pipeline.  batch: views a call.
     threads: calls at once; 0 is 2 for torch, which spreads a call itself, else all processors.
     tracker, embed: of create_tracker; each video has one of its own, which gives people their ids.
+    refine: refines the joints of the people that are kept.
     Images are read a few ahead; memory does not grow with their number.
     """
     start, found = time.perf_counter(), [People.empty()] * len(samples)
@@ -107,9 +109,9 @@ def run(
     if refines(model.codec):
         results = _refined(model, samples, flip, batch)
     else:
-        pipeline = _pipeline(model, boxes, flip, nms, batch, threads, estimate)
+        pipeline = _pipeline(model, boxes, flip, nms, batch, threads, estimate, refine)
         results = (
-            _through(pipeline, _frames(samples, range(len(samples))))
+            _through(pipeline, sample_frames(samples, range(len(samples))))
             if tracker is None
             else _followed(pipeline, samples, tracker, embed)
         )
@@ -132,6 +134,7 @@ def _pipeline(
     batch: int,
     threads: int,
     estimate: Callable[..., list[People]],
+    refine: Refine | None,
 ) -> Pipeline:
     threads = threads or (2 if model.runtime.startswith("torch") else os.cpu_count() or 1)
     # a window of frames has about a batch of views: three people to an image, or one view
@@ -142,6 +145,7 @@ def _pipeline(
         boxes,
         flip=flip,
         nms=nms,
+        refine=refine,
         threads=threads,
         window=window,
         batch=batch,
@@ -180,7 +184,7 @@ def _followed(
         )
         frames = (
             replace(frame, index=number, time=number / rate, sequence="")
-            for frame, number in zip(_frames(samples, rows.tolist()), numbers, strict=True)
+            for frame, number in zip(sample_frames(samples, rows.tolist()), numbers, strict=True)
         )
         for number, result in _through(video, frames):
             yield row_of[number], result
@@ -198,7 +202,7 @@ class _Renumbered:
         return people.replace(ids=np.full(len(people), -1))
 
 
-def _frames(samples: Sequence[Sample], rows: Iterable[int]) -> Iterator[Frame]:
+def sample_frames(samples: Sequence[Sample], rows: Iterable[int]) -> Iterator[Frame]:
     """Yield the images of the samples at `rows`, so numbered, reading a few ahead."""
     with ThreadPoolExecutor(_READERS, "posewright-read") as pool:
         rest = iter(rows)
@@ -222,7 +226,7 @@ def _refined(
     codec = model.codec
     assert refines(codec)
     refine = Refiner(model, flip=flip, batch=batch)
-    for frame in _frames(samples, range(len(samples))):
+    for frame in sample_frames(samples, range(len(samples))):
         people, number, message = People.empty(model.skeleton), frame.index, frame.message
         if frame.status == "ok":
             rows = np.flatnonzero(samples[number].counting)

@@ -3,7 +3,7 @@
 estimate  people on one image or several, by one model
 pipeline  many frames, in order: detector, pose, duplicates, tracker
 crowd     joints shared out among people who overlap
-refiner   poses refined by a second network (PoseFix)
+refiner   poses refined by a second network (PoseFix); refining, rewriting: those of a file
 embedder  features by which people are re-identified
 loading   the networks of a Pose, by name
 header    what a run used, as its results state it

@@ -15,6 +15,7 @@ from posewright.people import People
 from posewright.pipeline import averaging, crowd
 from posewright.pipeline.estimate import Boxes, Detectors, WholeImage, estimate_all
 from posewright.pipeline.parts import Parts
+from posewright.pipeline.refiner import Refiner
 from posewright.runtimes import Model, load_model
 from posewright.runtimes.info import ModelInfo
 from posewright.weights import LAYOUTS, find_model, parted, stated_skeleton
@@ -36,8 +37,10 @@ __all__ = [
     "load_beside",
     "load_detector",
     "load_parts",
+    "load_refiner",
     "misfit",
     "named_layouts",
+    "sizes",
 ]
 
 EMBEDDED = "nanodet-g-person"  # the detector "auto"
@@ -147,6 +150,29 @@ def load_beside(name: str | Path, *, fetch: Fetching = AS_USUAL, **options: Any)
     if options["runtime"] == "torch" and path.suffix == ".onnx":
         options |= {"runtime": "auto", "device": "auto", "precision": "auto"}
     return load(name, fetch=fetch, **options)
+
+
+def sizes(device: str) -> tuple[int, int]:
+    """Return how many frames are worked on together, and how many views a call has."""
+    # one frame a thread keeps all cores busy to the end; other devices want large batches
+    return (1, 4) if device in ("auto", "cpu") else (8, 64)
+
+
+def load_refiner(
+    name: str | Path,
+    weights: str | Path | None = None,
+    *,
+    flip: bool = False,
+    batch: int = 0,
+    **options: Any,
+) -> Refiner:
+    """Load a network that refines poses; batch: views a call, 0 as many as `Pose` gives it.
+
+    options: of load_model.  UsageError: the network does not refine.
+    """
+    given = None if weights is None else Path(weights)
+    model = load_beside(name, **options) if given is None else load(name, given, **options)
+    return Refiner(model, flip=flip, batch=batch or sizes(options["device"])[1])
 
 
 def misfit(model: Model) -> str:

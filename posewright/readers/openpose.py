@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from posewright.results import Result
 from posewright.skeletons import Skeleton
 from posewright.skeletons.whole_body import OPENPOSE, joined
 
-__all__ = ["read_openpose"]
+__all__ = ["Page", "Pages", "read_openpose"]
 
 
 def read_openpose(folder: Path, skeleton: Skeleton | None) -> Iterator[Result]:
@@ -25,37 +26,58 @@ def read_openpose(folder: Path, skeleton: Skeleton | None) -> Iterator[Result]:
 
     Hands and faces that stand in OpenPose's own lists follow the joints of the body.
     """
-    files = sorted(folder.glob("*_keypoints.json"), key=lambda file: natural(file.name))
-    if not files:
-        raise SourceError(f"{folder} holds no OpenPose files (*_keypoints.json); check the name")
-    pages = [_Page(file, number) for number, file in enumerate(files)]
-    counts = {count for page in pages for count in page.joints}
-    if not counts and skeleton is None:
-        return iter(())
-    known = skeleton_of(folder, counts, skeleton) if counts else skeleton
-    assert known is not None
-    lists = [
-        name
-        for name, part in OPENPOSE.items()
-        if any(name in page.lists for page in pages) and not {*part.joints} <= {*known.joints}
-    ]
-    whole = joined(known, *(OPENPOSE[name] for name in lists))
-    if len(whole) != len(known) + sum(len(OPENPOSE[name]) for name in lists):
-        whole, lists = known, []  # of joints that the body has in part, its own are kept
-    pages.sort(key=lambda page: (natural(page.sequence), page.frame))
-    return (page.result(whole, lists) for page in pages)
+    found = Pages.read(folder, skeleton)
+    return (page.result(found.skeleton, found.lists) for page in found.pages)
 
 
-class _Page:
+@dataclass(frozen=True)
+class Pages:
+    """The files of a folder, in order.
+
+    skeleton: of everybody's joints.  lists: of hands and face that stand behind those of the body.
+    """
+
+    pages: list[Page]
+    skeleton: Skeleton
+    lists: list[str]
+
+    @classmethod
+    def read(cls, folder: Path, skeleton: Skeleton | None) -> Pages:
+        """Read a folder; no pages where nobody is in any of them and no skeleton is given."""
+        files = sorted(folder.glob("*_keypoints.json"), key=lambda file: natural(file.name))
+        if not files:
+            raise SourceError(
+                f"{folder} holds no OpenPose files (*_keypoints.json); check the name"
+            )
+        pages = [Page(file, number) for number, file in enumerate(files)]
+        counts = {count for page in pages for count in page.joints}
+        if not counts and skeleton is None:
+            return cls([], Skeleton("nobody", ()), [])
+        known = skeleton_of(folder, counts, skeleton) if counts else skeleton
+        assert known is not None
+        pages.sort(key=lambda page: (natural(page.sequence), page.frame))
+        return cls(pages, *_with_lists(known, {name for page in pages for name in page.lists}))
+
+
+def _with_lists(body: Skeleton, there: set[str]) -> tuple[Skeleton, list[str]]:
+    """Return the joints of a body with those of lists that are there, and these lists."""
+    lists = [n for n, p in OPENPOSE.items() if n in there and not {*p.joints} <= {*body.joints}]
+    whole = joined(body, *(OPENPOSE[name] for name in lists))
+    if len(whole) != len(body) + sum(len(OPENPOSE[name]) for name in lists):
+        return body, []  # of joints that the body has in part, its own are kept
+    return whole, lists
+
+
+class Page:
     """An OpenPose file; its people are read again when they are asked for.
 
-    source, sequence: as the file says, or what stands before the last number in its name.
-    frame: that number.  joints: how many each of its people has.  lists: the further lists that
-    somebody has.
+    file: its path.  source, sequence: as the file says, or what stands before the last number in
+    its name.  frame: that number.  joints: how many each of its people has.  lists: the further
+    lists that somebody has.
     """
 
     def __init__(self, file: Path, number: int) -> None:
-        self._file = file
+        self.file = file
         data, poses = _poses(file)
         self.joints = {len(pose.points) for pose in poses}
         self.lists = {name for pose in poses for name in pose.lists}
@@ -70,7 +92,7 @@ class _Page:
 
     def result(self, skeleton: Skeleton, lists: list[str]) -> Result:
         """Return the people of the frame, with the joints of those lists behind their own."""
-        _, poses = _poses(self._file)
+        _, poses = _poses(self.file)
         people = People.empty(skeleton)
         if poses:
             points = np.stack([pose.whole(lists) for pose in poses])

@@ -28,13 +28,15 @@ class Pictured:
         self._all = list(results)
         self._where = where
         if not self._all:
-            raise SourceError(f"{where} holds no frames; there is nothing to draw")
+            raise SourceError(f"{where} holds no frames; there is nothing to do")
         self._names: dict[str, list[Result]] = defaultdict(list)
         self._sequences: dict[str, list[Result]] = defaultdict(list)
         for result in self._all:
             if is_picture(result.source):
                 self._names[result.source].append(result)
             self._sequences[result.sequence].append(result)
+        # sequences of results that have no names but numbers
+        self._unnamed = [n for n, s in self._sequences.items() if not is_picture(s[0].source)]
         self._index = PathIndex(self._names)
         self._numbers: dict[str, dict[int, Result]] = {}
         self._used: set[int] = set()
@@ -45,8 +47,30 @@ class Pictured:
         still: the frames are images, not those of a video.  SourceError where it is not clear which
         sequence is meant.
         """
+        return (joined for joined, _ in self.pairs(frames, still))
+
+    def pairs(self, frames: Iterable[Frame], still: bool) -> Iterator[tuple[Result, Result | None]]:
+        """Yield also the saved result of each frame; None where nothing was saved."""
         for frame in frames:
-            yield self._joined(frame, self._still(frame) if still else self._moving(frame))
+            found = self._still(frame) if still else self._moving(frame)
+            yield self._joined(frame, found), found
+
+    def has(self, name: str) -> bool:
+        """Tell whether a result was saved of the image with this name."""
+        return self._still(Frame.failed(name, "")) is not None
+
+    def lacking(self) -> Iterator[Result]:
+        """Yield the saved results for which no image was found."""
+        return (result for result in self._all if id(result) not in self._used)
+
+    def labelled(self, image: str, number: int | str) -> Result | None:
+        """Return the result of a labelled image, by its name, else by its number in the labels."""
+        names = self._index.find(image) or self._index.find(str(number))
+        if names:
+            return self._names[names[0]][0] if len(names) == 1 else None
+        if not isinstance(number, int) or len(self._unnamed) != 1:
+            return None
+        return self._by_number(self._unnamed[0], number)
 
     def fault(self, source: str) -> str:
         """Return what is wrong where no frame of `source` had a saved result, else ""."""
@@ -61,7 +85,7 @@ class Pictured:
 
     def unused(self) -> int:
         """Return how many saved frames no image was found for."""
-        return len(self._all) - len(self._used)
+        return sum(1 for _ in self.lacking())
 
     def _joined(self, frame: Frame, found: Result | None) -> Result:
         people, skeleton, message = People.empty(), self._all[0].skeleton, frame.message

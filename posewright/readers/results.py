@@ -37,7 +37,7 @@ from posewright.schema.rows import fields, read_header, whole
 from posewright.skeletons import Skeleton
 from posewright.skeletons.whole_body import WHOLE_BODY
 
-__all__ = ["MOST_PEOPLE", "is_jsonl", "read_results"]
+__all__ = ["MOST_PEOPLE", "Entry", "flattened", "grouped", "is_jsonl", "read_results"]
 
 MOST_PEOPLE = 1000  # of a frame: trackers compare each with each
 
@@ -68,7 +68,7 @@ def _read(path: Path, skeleton: Skeleton | None) -> Iterator[Result]:
         raise SourceError(
             f"{path}: CSV files cannot be read as results; give the poses.jsonl of --save jsonl"
         )
-    return _lists(path, load(path), skeleton)
+    return (result for result, _ in grouped(path, load(path), skeleton))
 
 
 def _allowed(path: Path, result: Result) -> Result:
@@ -121,20 +121,25 @@ def _lines(path: Path) -> Iterator[Result]:
 # --- COCO results, AlphaPose ---------------------------------------------------------------------
 
 
-def _lists(path: Path, data: Any, skeleton: Skeleton | None) -> Iterator[Result]:
-    """Read a list of people into results; every entry is checked before the first one leaves."""
+def grouped(
+    path: Path, data: Any, skeleton: Skeleton | None
+) -> Iterator[tuple[Result, list[Entry]]]:
+    """Yield the results of a list of people in order, and the entry of each of their people.
+
+    data: the parsed file.  Every entry is checked before the first result leaves.
+    """
     if isinstance(data, dict):
-        data = _flattened(data)
+        data = flattened(data)
     if not isinstance(data, list):
         raise SourceError(
             f"{path} is not a list of people; give poses.jsonl, coco-results.json, "
             "alphapose-results.json or a folder of OpenPose files"
         )
-    groups: dict[_Place, list[_Person]] = {}
+    groups: dict[_Place, list[Entry]] = {}
     bad: list[str] = []
     for number, entry in enumerate(data):
         try:
-            person = _Person(entry)
+            person = Entry(entry, number)
             groups.setdefault(person.place, []).append(person)
         except BROKEN as error:
             bad.append(f"entry {number}: {error!r}")
@@ -147,15 +152,18 @@ def _lists(path: Path, data: Any, skeleton: Skeleton | None) -> Iterator[Result]
     joints = skeleton_of(path, counts, skeleton) if counts else None
     places = sorted(groups, key=_Place.order)
     return (
-        _group(path, place, number, groups[place], joints)
+        (_group(path, place, number, groups[place], joints), groups[place])
         for _, same in groupby(places, key=lambda place: place.sequence)
         for place, number in _numbered(list(same))
         if joints is not None
     )
 
 
-def _flattened(data: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """Return the people of AlphaPose's flavours "cmu" and "open"; None for another object."""
+def flattened(data: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """Return the people of AlphaPose's flavours "cmu" and "open"; None for another object.
+
+    Their lists of joints are those of the object itself.
+    """
     people: list[dict[str, Any]] = []
     for image, page in data.items():
         many = page.get("bodies", page.get("people")) if isinstance(page, dict) else None
@@ -232,20 +240,25 @@ def _numbered(places: list[_Place]) -> Iterator[tuple[_Place, int]]:
     yield from zip(places, numbers if growing else range(len(places)), strict=True)
 
 
-class _Person:
-    """One entry, checked.  points: (K, 3), 133 where it has lists of COCO-WholeBody.
+class Entry:
+    """A person of a list, checked.  points: (K, 3), 133 where it has lists of COCO-WholeBody.
 
-    place: what stands for its frame.
+    number: of the entry.  place: what stands for its frame.  lists: where its joints stand, each
+    list with the number of its first joint.
     """
 
-    def __init__(self, entry: dict[str, Any]) -> None:
+    def __init__(self, entry: dict[str, Any], number: int = 0) -> None:
+        self.number = number
         self.place = _Place.of(entry)
         lists = {n: finite(entry[n]).reshape(-1, 3) for n in WHOLE_BODY if n in entry}
         self.points = lists["keypoints"]
+        self.lists = {"keypoints": 0}
         self._scores = np.concatenate(list(lists.values()))[:, 2]
         if len(lists) > 1:  # what is absent of the 133 scores 0
             absent = {n: np.zeros((len(joints), 3), np.float32) for n, joints in WHOLE_BODY.items()}
             self.points = np.concatenate(list((absent | lists).values()))
+            first = np.cumsum([0, *map(len, WHOLE_BODY.values())]).tolist()
+            self.lists = {n: k for n, k in zip(WHOLE_BODY, first, strict=False) if n in lists}
         box = entry.get("bbox", entry.get("box"))
         self.box = corners(box) if box is not None else reach(self.points)
         self.box_score = self._box_score(float(finite(entry["score"])), "box" in entry)
@@ -261,7 +274,7 @@ class _Person:
 
 
 def _group(
-    path: Path, place: _Place, number: int, group: list[_Person], skeleton: Skeleton
+    path: Path, place: _Place, number: int, group: list[Entry], skeleton: Skeleton
 ) -> Result:
     points = np.stack([p.points for p in group])
     people = People.of(

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from posewright.errors import UsageError
-from posewright.recipes.rules import keep_checked, number, one_of, setting
+from posewright.recipes.rules import keep_checked, number, one_of, setting, text
 
 __all__ = [
     "EARLIER_NAMES",
     "OF_OTHERS",
     "OKSLossSettings",
+    "PoseFixSettings",
     "RTMOSettings",
     "STNSettings",
     "with_new_names",
@@ -79,6 +80,11 @@ class STNSettings:
     def __post_init__(self) -> None:
         keep_checked(self, "stn.")
 
+    @property
+    def copies(self) -> bool:
+        """Whether a copy of the network teaches, which keeps the weights that it started from."""
+        return self.loss_weight > 0 and self.labels != "boxes"
+
 
 @dataclass(frozen=True)
 class OKSLossSettings:
@@ -108,6 +114,28 @@ class RTMOSettings:
 
     def __post_init__(self) -> None:
         keep_checked(self, "rtmo.")
+
+
+@dataclass(frozen=True)
+class PoseFixSettings:
+    """Which poses a network learns to refine; UsageError: an invalid value."""
+
+    poses: str = setting(
+        "",
+        text(),
+        "PoseFix: results of another model on the training images; joints that are not labelled "
+        "are given where it has found them, with synthetic errors like those that are, as by its "
+        "authors; if empty, they are not given",
+    )
+    synthetic: float = setting(
+        1.0,
+        number(0, 1),
+        "share of the views whose pose is the label with synthetic errors; the others have the "
+        "pose of posefix.poses as it is",
+    )
+
+    def __post_init__(self) -> None:
+        keep_checked(self, "posefix.")
 
 
 def with_new_names(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -196,7 +196,7 @@ FAMILIES = (
     ),
     Family(
         ("posefix_r50", "posefix_r152"),
-        "github.com/mks0601/PoseFix_RELEASE main/config.py",
+        "github.com/mks0601/PoseFix_RELEASE main/config.py; there with posefix.poses, too",
         published.posefix,
     ),
     Family(

@@ -110,6 +110,8 @@ def load_model(
     for word, known in ((runtime, get_args(Runtime)), (precision, get_args(Precision))):
         if word not in known:
             raise UsageError(f"{word!r} is not one of {', '.join(known)}{nearest(word, known)}")
+    if not isinstance(device, str):
+        raise UsageError(f"device={device!r} is not the name of a device, such as cpu or cuda:1")
     if (layout or skeleton) and Path(path).suffix != ".onnx":
         raise UsageError(f"{path} is no .onnx file without metadata; remove layout and skeleton")
     if precision == "fp16" and device.partition(":")[0] != "tensorrt":

@@ -15,11 +15,10 @@ from posewright.errors import ModelError, UsageError, counted
 from posewright.files.lock import FolderLock
 from posewright.models import PoseModel
 from posewright.models.saving import describe, save_model
-from posewright.readers.boxes import read_boxes
 from posewright.recipes.recipe import Recipe
 from posewright.training.data import check_validation, fingerprint, left_out, open_sets
 from posewright.training.ema import Ema
-from posewright.training.feed.feed import Feed
+from posewright.training.feed.opening import open_feed
 from posewright.training.folder import STATE, check_folder, describe_run, draw_targets, take_folder
 from posewright.training.logs import Log, Meter, Place
 from posewright.training.loss_schedule import Stages
@@ -73,21 +72,7 @@ class Run:
         self.optimizer = make_optimizer(self.model, recipe)
         self.ema = Ema(self.model, recipe.ema) if recipe.ema else None
         self.stepper = Stepper(self.model, self.optimizer, recipe, world)
-        self.feed = Feed(
-            train_set,
-            self.model.codec,
-            self.model.skeleton,
-            recipe.augment,
-            batch=recipe.batch,
-            seed=recipe.seed,
-            workers=recipe.workers,
-            cache=recipe.cache,
-            rank=world.rank,
-            world=world.size,
-            boxes=None
-            if recipe.boxes == "truth"
-            else read_boxes(Path(recipe.boxes), train_set.category),
-        )
+        self.feed = open_feed(recipe, train_set, self.model, world.rank, world.size)
         self.pace = Pace.of(recipe, len(self.feed), len(self.feed.instances))
         self.place, self.meter = Place(), Meter()
         self.around = {
@@ -96,6 +81,7 @@ class Run:
             "torch": torch.__version__,
             "data": fingerprint(train_set)["sha256"],
             "validation": fingerprint(held)["sha256"],
+            "poses": self.feed.poses.sha256 if self.feed.poses else "",
         }
         self.undescribed = False  # the folder's recipe.toml and data.json are of before a change
         self.log: Log | None = None
@@ -140,6 +126,8 @@ class Run:
         self.say(self.opening())
         if not resume and (hint := self.stages.hint):
             self.say(hint)
+        if self.feed.poses is not None:
+            self.say(self.feed.poses.told)
         if count := self.feed.instances.unmatched:
             self.say(f"{counted(count, 'person', 'people')} skipped: no detected box matches")
 

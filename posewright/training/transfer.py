@@ -143,12 +143,13 @@ def build_network(
 ) -> PoseModel:
     """Build the network for the data's joints, with the weights that it starts from.
 
-    resume: the run's state has the weights, so that no file is read.
+    resume: the run's state has the weights, so that no file is read, except for the copy of the
+    first ones that teaches a spatial transformer.
     """
     options: dict[str, Any] = dict(recipe.options)
     options["skeleton"] = skeleton
     model = create(recipe.model, **{k: revived(k, v) for k, v in options.items()})
-    if resume:
+    if resume and not (model.stn is not None and recipe.stn.copies):
         return model
     if recipe.backbone:
         say(start_backbone(model, recipe.backbone))

@@ -16,7 +16,7 @@ from posewright.checkpoints.files import tensors_of
 from posewright.cli import main
 from posewright.errors import ModelError
 from posewright.models import PoseModel, create
-from posewright.models.saving import load_model
+from posewright.models.saving import describe, load_model, save_model
 from posewright.runtimes import load_model as load_runtime
 from posewright.skeletons import Skeleton
 from posewright.weights import EMBEDDED
@@ -62,6 +62,25 @@ def test_wrapped_state_dicts(tmp_path: Path, model: PoseModel, how: str) -> None
     found, _ = load_model(tmp_path / "a.safetensors")
     for key, value in model.state_dict().items():
         assert torch.equal(found.state_dict()[key], value)
+
+
+def test_a_file_of_ours_keeps_its_licence(tmp_path: Path) -> None:
+    model = create("rtmpose_t")
+    told = describe(model, licence="mine", origin="my run", training_data="my images")
+    save_model(model, tmp_path / "a.safetensors", told)
+    convert_file(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
+    _, info = load_model(tmp_path / "b.safetensors")
+    assert (info.licence, info.origin, info.training_data) == ("mine", "my run", "my images")
+
+
+def test_the_output_of_a_conversion_is_named_as_what_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(create("rtmpose_t").state_dict(), tmp_path / "a.pth")
+    for name in ("net.onnx", "net"):
+        assert main(["models", "convert", str(tmp_path / "a.pth"), "-o", str(tmp_path / name)]) == 2
+        assert "a converted file is a .safetensors file" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pth"]
 
 
 def test_a_dictionary_within_itself_ends() -> None:

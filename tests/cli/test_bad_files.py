@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from posewright.cli import main
+from tests.helpers.refiners import small_refiner
 
 ENTITIES = (
     b'<?xml version="1.0"?><!DOCTYPE l [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;">'
@@ -51,6 +52,9 @@ FILES: dict[str, Callable[[Path], object]] = {
 VERBS: dict[str, tuple[str, str]] = {
     "track": (".json", "track FILE -o OUT"),
     "view": (".json", "view FILE --video LABELS -o OUT"),
+    "refine": (".json", "refine FILE --images PICTURE -m REFINER -o OUT"),
+    "refine lines": (".jsonl", "refine FILE --images PICTURE -m REFINER -o OUT"),
+    "eval refine": (".json", "eval coco --ann LABELS --predictions FILE --refine REFINER"),
     "track lines": (".jsonl", "track FILE -o OUT --person longest"),
     **{
         f"check {kind}": (suffix, f"data check FILE --kind {kind}")
@@ -141,6 +145,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "LABELS": str(folder / "set" / "annotations.json"),
         "RESULTS": str(folder / "results.json"),
         "WEIGHTS": str(folder / "a.safetensors"),
+        "REFINER": str(small_refiner(folder / "posefix.onnx")),
         "PICTURE": str(next((folder / "set").rglob("*.png"))),
     }
 

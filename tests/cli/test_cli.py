@@ -224,6 +224,9 @@ def test_boxes_file(tmp_path: Path, people_jpg: Path, capsys: pytest.CaptureFixt
     assert predict(tmp_path / "b", people_jpg, *options) == 3
     assert "no box was used" in capsys.readouterr().err
     assert lines(tmp_path / "b")[0]["people"] == []
+    for detector in ("whole-image", "detector.onnx"):
+        assert predict(tmp_path / "c", people_jpg, *options, "-d", detector) == 2
+        assert f"leave out one of both, --boxes or -d {detector}" in capsys.readouterr().err
 
 
 def test_coco_images_option(tmp_path: Path, people_jpg: Path) -> None:
@@ -299,6 +302,7 @@ def test_progress_none_and_plain(
 def test_unknown_options_suggest_the_nearest(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = {"predict": ["x", "--trak"], "models": ["list", "--jsn"], "track": ["x", "--sve"]}
     words["view"] = ["x", "--images", "y", "--drw-boxes"]
+    words["refine"] = ["x", "--images", "y", "-m", "z", "--jsn"]
     words |= {
         "data": ["check", "x", "--jsn"],
         "eval": ["coco", "--ann", "a", "--predictions", "b", "--jsn"],

@@ -75,6 +75,12 @@ COMMANDS: dict[str, list[Command]] = {
         Command("track {in}/results.json -o {out}/rows2 --save parquet", needs="pyarrow"),
     ],
     "view": [Command("view {in}/results.json --images {in}/set/images -o {out}/drawn")],
+    "refine": [
+        Command(
+            "refine {in}/results.json --images {in}/set/images -m {in}/posefix.onnx "
+            "-o {out}/refined"
+        )
+    ],
     "models": [
         Command("models list"),
         Command("models list --published"),
@@ -119,6 +125,9 @@ COMMANDS: dict[str, list[Command]] = {
     "eval": [
         Command(f"eval coco --ann {_SET} --predictions {{in}}/results.json"),
         Command(
+            f"eval coco --ann {_SET} --predictions {{in}}/results.json --refine {{in}}/posefix.onnx"
+        ),
+        Command(
             f"eval coco --ann {_SET} -m {{in}}/net.safetensors --report {{out}}/eval "
             "-o {out}/eval.json",
             needs="torch",
@@ -152,6 +161,7 @@ def make_inputs(folder: Path) -> Path:
     from posewright.models.saving import save_model
     from posewright.recipes.lookup import recipe_of
     from posewright.weights import EMBEDDED
+    from tests.helpers.refiners import small_refiner
 
     _pictures(folder)
     _labels(folder)
@@ -168,6 +178,7 @@ def make_inputs(folder: Path) -> Path:
         'options.input_size = [64, 64]\n[[variant]]\nname = "one"\nnetwork = "movenet_fire717"\n',
         encoding="utf-8",
     )
+    small_refiner(folder / "posefix.onnx")
     (folder / "into").mkdir()  # the one input that is written
     (folder / "into" / "embedded.onnx").write_bytes(EMBEDDED["movenet-thunder"].path.read_bytes())
     return folder

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 from pathlib import Path
 
 from posewright.cli import main
 
-__all__ = ["lines", "predict", "run"]
+__all__ = ["lines", "predict", "run", "same_bytes"]
 
 
 def run(*args: object) -> int:
@@ -24,3 +25,12 @@ def predict(out: Path, *args: object) -> int:
 def lines(out: Path) -> list[dict]:
     """The frames of poses.jsonl."""
     return [json.loads(line) for line in (out / "poses.jsonl").read_text().splitlines()[1:]]
+
+
+def same_bytes(a: Path, b: Path) -> bool:
+    """Whether two files are equal.
+
+    For files of megabytes: where their contents are compared in an `assert`, pytest describes the
+    difference, which takes hours.
+    """
+    return filecmp.cmp(a, b, shallow=False)

@@ -6,12 +6,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from posewright import Pose
 from posewright.codecs import Boxes, DistributionBoxes, MoveNet, SimCC, codec_to_dict
 from posewright.errors import MissingError, ModelError, UsageError
 from posewright.people import Frame, People
@@ -250,3 +252,9 @@ def test_ctrl_c_after_openvino_models_have_come_and_gone_is_an_interrupt() -> No
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
+
+
+@pytest.mark.parametrize("device", [None, 3])
+def test_a_device_is_a_name(device: Any) -> None:
+    with pytest.raises(UsageError, match="is not the name of a device, such as cpu or cuda:1"):
+        Pose(device=device)

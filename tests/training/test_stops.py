@@ -27,6 +27,7 @@ from posewright.train import train
 from posewright.training import validation
 from posewright.training.logs import Place
 from posewright.weights.published import published
+from tests.helpers.runs import same_bytes
 
 SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"]
 
@@ -113,7 +114,7 @@ def test_a_validation_that_is_interrupted_is_done_again(
     torch.set_num_threads(1)
     assert train(recipe, tmp_path / "cut", resume=True).place == whole.place
     for name in ("last.safetensors", "best.safetensors", "validation.csv"):
-        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+        assert same_bytes(tmp_path / "cut" / name, tmp_path / "whole" / name)
 
 
 KILLED = """

@@ -19,7 +19,7 @@ from posewright.augment import Augmentation, Views
 from posewright.codecs import Codec
 from posewright.codecs.base import refines
 from posewright.datasets.base import Dataset
-from posewright.errors import SourceError
+from posewright.errors import SourceError, UsageError
 from posewright.files.prefetch import ahead
 from posewright.people import Floats, Ints, People
 from posewright.readers.boxes import BoxFile
@@ -27,6 +27,7 @@ from posewright.skeletons import Skeleton
 from posewright.training.feed.batches import Batch
 from posewright.training.feed.crops import Bounds, CropCache, Cut, bounds
 from posewright.training.feed.instances import Instances
+from posewright.training.feed.poses import GivenPoses
 from posewright.training.feed.streams import EpochDraws
 
 __all__ = ["Feed"]
@@ -84,11 +85,11 @@ class Feed:
     batch: instances of a global batch, of which process `rank` of `world` gets its part.  augment:
     left out unless `train`; then the order is the data set's, too.  workers: threads; 0: the
     caller's.  cache: folder of crops, "" for none.  boxes: of a detector, in place of the labelled
-    ones.
+    ones.  Set `poses` for what another model has found.
 
     An image that cannot be read is noted once; in training the next one takes its place, in
     validation the batch is smaller.  SourceError: no person has a labelled joint, or no image can
-    be read.
+    be read.  UsageError: fewer instances to train on than processes.
     """
 
     def __init__(
@@ -110,8 +111,14 @@ class Feed:
         self.codec, self.skeleton, self.train = codec, skeleton, train
         self.augment = augment if train else Augmentation.none()
         self.instances = Instances.of(dataset.to(skeleton), codec.top_down, boxes)
+        if train and len(self.instances) < world:  # one would have an empty part of every batch
+            raise UsageError(
+                f"{len(self.instances)} to train on for {world} processes; give more data, "
+                "or fewer --devices"
+            )
         self.batch, self.seed, self.workers = batch, seed, workers
         self.rank, self.world = rank, world
+        self.poses: GivenPoses | None = None
         self.crops = CropCache(cache, codec, self.augment, skeleton) if cache else None
         self.bad: dict[int, str] = {}  # number of a sample, what is wrong with its image
 
@@ -235,18 +242,21 @@ class Feed:
             pixels = None if whole is None else whole.view(shot.views, shot.i, shot.seen)
         if pixels is None:
             return False
-        if piece.augment.colour or piece.augment.erase:
+        if piece.augment.repaints:
             pixels = piece.augment.pixels(pixels, piece.draws.own(shot.owner))
         piece.views[shot.row] = pixels
         return True
 
     def _condition(self, piece: _Piece, shot: _Shot) -> list[Floats]:
-        """Return the (K, h, w) pose with mistakes that a network is given to refine, if it is."""
+        """Return the (K, h, w) pose that a network is given to refine, if it is."""
         if not refines(self.codec):
             return []
         people, person = self.instances.near(shot.number)
         rng = piece.draws.own(shot.owner, mistakes=True)
-        pose = self.codec.synthesise(people, rng, self.skeleton)[person]
+        if self.poses is None:
+            pose = self.codec.synthesise(people, rng, self.skeleton)[person]
+        else:
+            pose = self.poses.pose(self.codec, shot.number, people, person, rng)
         i, views = slice(shot.i, shot.i + 1), shot.views
         one = Views(views.matrices[i], views.size, views.flipped[i], views.mirror)
         return [self.codec.condition(one.people(pose))[0]]

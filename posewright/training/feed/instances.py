@@ -13,7 +13,7 @@ from posewright.nms import box_iou
 from posewright.people import Floats, Frame, Ints, People
 from posewright.readers.boxes import BoxFile
 
-__all__ = ["Instances"]
+__all__ = ["Instances", "matches"]
 
 OVERLAP = 0.5  # least IoU of a detected box with the person whose box it stands for
 
@@ -99,7 +99,7 @@ def _people(sample: Sample, boxes: BoxFile | None) -> Found:
     if boxes is None:
         return people, truth, 0
     found = _detected(sample, boxes)
-    of_truth, of_found = _matches(truth, found)
+    of_truth, of_found = matches(truth, found)
     return people[of_truth], found[of_found], len(people) - len(of_truth)
 
 
@@ -111,8 +111,11 @@ def _detected(sample: Sample, boxes: BoxFile) -> Floats:
     return np.asarray(rows[:, :4], np.float32)
 
 
-def _matches(truth: Floats, found: Floats) -> tuple[Ints, Ints]:
-    """(N, 4), (M, 4) -> numbers of the pairs, one to one, the best overlap first."""
+def matches(truth: Floats, found: Floats) -> tuple[Ints, Ints]:
+    """(N, 4), (M, 4) boxes -> numbers of the pairs, one to one, the best overlap first.
+
+    Two of a pair have an IoU of at least 0.5.
+    """
     iou = box_iou(truth, found)
     pairs: dict[int, int] = {}
     for flat in np.argsort(-iou, axis=None, kind="stable"):
