@@ -14,6 +14,8 @@ batching     calls of graphs with a fixed batch size, and with further inputs
 weightcheck  NaN in the weights of ONNX files
 outline      graphs without their weights, for the shapes of their outputs
 protobuf     the fields of ONNX files, without the onnx package
+counts       parameters and multiply-accumulates, and how they are defined
+onnx_counts  those of ONNX files, openvino_counts those of OpenVINO's
 """
 
 from __future__ import annotations

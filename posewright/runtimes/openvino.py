@@ -24,7 +24,7 @@ from posewright.telemetry import loading_openvino
 with loading_openvino():
     import openvino as ov
 
-__all__ = ["OpenVinoModel", "has_bf16", "the_core"]
+__all__ = ["OpenVinoModel", "has_bf16", "ir_info", "the_core"]
 
 _HEAD = 4096  # bytes of a file within which its network begins
 # OpenVINO's own errors; a graph without inputs; names, or messages that quote them, in no UTF-8
@@ -96,7 +96,7 @@ class OpenVinoModel:
     ) -> OpenVinoModel:
         """Compile a file for `threads` concurrent calls, one core each."""
         if path.suffix == ".xml":
-            return cls._compile(path, _ir_info(the_core(), path), precision, threads)
+            return cls._compile(path, ir_info(the_core(), path), precision, threads)
         with searching(path) as has_nan:
             info = read_info(path, open_unoptimised(path), layout, skeleton)
             return replace(cls._compile(path, info, precision, threads), broken=has_nan())
@@ -153,7 +153,7 @@ class OpenVinoModel:
         return [np.array(request.get_tensor(port).data) for port in self.compiled.outputs]
 
 
-def _ir_info(core: Any, path: Path) -> ModelInfo:
+def ir_info(core: Any, path: Path) -> ModelInfo:
     """Return the description that an exported .xml carries."""
     try:
         # OpenVINO takes anything else for a network of TensorFlow, and prints what it is not.
