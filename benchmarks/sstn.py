@@ -180,7 +180,8 @@ def first_gradients(data: Dataset, count: int = 192) -> list[float]:
         theta = torch.eye(2, 3) * (1 + beside[:, :1])
         theta[:, :, 2] += beside[:, 1:, 0]
         theta.requires_grad_()
-        branch.loss(batch.views, theta, branch.targets(batch, "cpu")).backward()
+        taught = branch.outputs(batch.views, theta)
+        branch.criterion(taught, branch.targets(batch, "cpu")).backward()
         right = boxes.targets(batch, "cpu")["theta"] - theta.detach()
         assert theta.grad is not None
         down, way = (_shift_and_size(t) for t in (-theta.grad, right))

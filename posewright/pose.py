@@ -34,12 +34,14 @@ from posewright.pipeline.loading import (
     load_beside,
     load_detector,
     load_parts,
+    load_rescoring,
     misfit,
     named_layouts,
     sizes,
 )
 from posewright.pipeline.pipeline import Pipeline, Records
 from posewright.pipeline.refiner import Refiner
+from posewright.pipeline.scales import scales_of
 from posewright.results import Result
 from posewright.runtimes import Model, Precision, Runtime
 from posewright.skeletons import Skeleton
@@ -106,14 +108,17 @@ class Pose:
     published ones), its settings, "average" (duplicates are averaged, see
     [average_duplicates][posewright.pipeline.averaging.average_duplicates]), "crowd" (joints are
     assigned among people who overlap; heatmaps only) or "none"; by default "oks", with accurate
-    "average".  accurate: average three views of each person, at three times the work.  refine: the
-    file of a network that refines the joints afterwards (PoseFix).  reid: that of a
-    re-identification network, which the tracker "appearance" needs.  hands, face: networks of a
-    hand's or a face's joints, as model; what they find joins each person, see
-    [Parts][posewright.pipeline.parts.Parts].  max_people: keep so many boxes of a frame, those with
-    the highest scores; 0 keeps all.  layout, skeleton: names, for an ONNX file without metadata
-    that does not tell; a detector's layout is that of the detector's file.  fetch: where published
-    networks are kept and how they are fetched: Fetching(home=, offline=, require_checksum=).
+    "average".  accurate: average three views of each person, at three times the work.  scales: run
+    a network that finds people by itself on views of so many times its size, see
+    [AtScales][posewright.pipeline.scales.AtScales].  rescore: the file of a network that expects
+    the OKS of poses (DEKR's), by which scores are multiplied.  refine: that of a network that
+    refines the joints afterwards (PoseFix).  reid: that of a re-identification network, which the
+    tracker "appearance" needs.  hands, face: networks of a hand's or a face's joints, as model;
+    what they find joins each person, see [Parts][posewright.pipeline.parts.Parts].  max_people:
+    keep so many boxes of a frame, those with the highest scores; 0 keeps all.  layout, skeleton:
+    names, for an ONNX file without metadata that does not tell; a detector's layout is that of the
+    detector's file.  fetch: where published networks are kept and how they are fetched:
+    Fetching(home=, offline=, require_checksum=).
     """
 
     def __init__(
@@ -133,6 +138,8 @@ class Pose:
         det_score: float | None = None,
         nms: NMS | PPoseNMS | None = None,
         accurate: bool = False,
+        scales: Sequence[float] = (1,),
+        rescore: str | Path | None = None,
         refine: str | Path | None = None,
         reid: str | Path | None = None,
         hands: str | Path | None = None,
@@ -144,27 +151,25 @@ class Pose:
     ) -> None:
         _check_numbers(min_score, det_score or 0.0, max_people, threads)
         model, detector = chosen(model, weights, detector, mode, body)
-        beside = {"refine": refine, "reid": reid, "hands": hands, "face": face}
+        beside = {"refine": refine, "reid": reid, "hands": hands, "face": face, "rescore": rescore}
         self.files = files_among(model, weights, detector, *beside.values())
         self._named = {"model": weights or model, **beside, **each_of(detector)}
         self._fetch, self._nms = fetch, nms or ("average" if accurate else "oks")
-        threads = threads or os.cpu_count() or 1
-        where: Any = {"runtime": runtime, "device": device, "precision": precision}
-        where |= {"threads": threads, "fetch": fetch}
+        where: Any = {"runtime": runtime, "device": device, "precision": precision, "fetch": fetch}
+        threads = where["threads"] = threads or os.cpu_count() or 1
         load_next: Any = partial(load_beside, **where)
         of_pose, of_boxes = named_layouts(layout, detector)
-        where |= {"layout": of_pose, "skeleton": skeleton}
-        network = load(model, None if weights is None else Path(weights), **where)
+        network = load(model, weights, layout=of_pose, skeleton=skeleton, **where)
         check_pose(network, model, flip)
-        found = load_detector(detector, network, partial(load_next, layout=of_boxes), det_score)
         # what the user should know before anything runs; of the detector, where it is used
         self.detector_note = misfit(network) if detector == "auto" else ""
         window, batch = sizes(device)
         self.embed = Embedder(load_next(reid), batch=batch, threads=threads) if reid else None
         self.pipeline = Pipeline(
             network,
-            found,
+            load_detector(detector, network, partial(load_next, layout=of_boxes), det_score),
             duplicates(self._nms, network.info),
+            load_rescoring(rescore, network),
             Refiner(load_next(refine), flip=flip, batch=batch) if refine else None,
             parts=load_parts(network, hands, face, load_next, flip=flip, batch=batch),
             flip=flip,
@@ -173,7 +178,7 @@ class Pose:
             threads=threads,
             window=window,
             batch=batch,
-            estimate=estimator(self._nms, accurate, network),
+            estimate=estimator(self._nms, accurate, network, scales),
         )
 
     @classmethod
@@ -227,6 +232,8 @@ class Pose:
         settings: dict[str, Any] = {"min_score": pipeline.min_score, "flip": pipeline.flip}
         settings["nms"] = self._nms if isinstance(self._nms, str) else asdict(self._nms)
         settings["accurate"] = pipeline.estimate is averaging.estimate_all
+        settings["scales"] = scales_of(pipeline.estimate)
+        settings["rescore"] = pipeline.rescore and pipeline.rescore.name
         settings["max_people"] = pipeline.max_people
         settings["det_score"] = getattr(getattr(self.detector, "codec", None), "threshold", None)
         with self._fetch.applied():  # a network's file is looked for where it was found before

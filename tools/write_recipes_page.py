@@ -29,6 +29,9 @@ command lines with the earlier names `parallel`, `parallel_labels`, `oks_width` 
 are read as before; `pretrained` (HRNet, mmpose) is `backbone`, and `try_load` (AlphaPose) is
 `weights`.
 
+`plan=aid` and `plan=aid-long` change several settings at once: the longer schedules of AID, with
+squares of the views hidden ([augmentation.md](augmentation.md#information-dropping)).
+
 `lr` belongs to the recipe's `batch`: with a smaller batch, take a smaller `lr`.
 """
 SETTINGS = """
@@ -116,6 +119,7 @@ def augmentation(augment: Augmentation) -> str:
         f"shift {augment.shift:g}" if augment.shift else "",
         f"colour {augment.colour:g}" if augment.colour else "",
         f"erase {augment.erase:g}" if augment.erase else "",
+        f"hide {augment.hide:g}" if augment.hide else "",
         f"PGPG from {augment.pgpg_from}" if augment.pgpg else "",
     ]
     return ", ".join(part for part in parts if part)

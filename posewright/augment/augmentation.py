@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from posewright.augment.drawing import Draws, spread
 from posewright.augment.halves import half_bodies
 from posewright.augment.pgpg import proposals
-from posewright.augment.pixels import erased, recoloured
+from posewright.augment.pixels import erased, hidden, recoloured
 from posewright.augment.views import Views, corner_maps
 from posewright.codecs.base import Codec
 from posewright.errors import UsageError
@@ -33,6 +33,9 @@ _RANGES = {
     "perspective": (0, 0.49),
     "colour": (0, 1),
     "erase": (0, 1),
+    "hide": (0, 1),
+    "hide_share": (0, 1),
+    "drop_from": (0, 1e9),
     "pgpg_from": (0, 1e9),
 }
 
@@ -48,9 +51,11 @@ class Augmentation:
     both.  shift: largest share of the view's sides.  half_body: probability that people with more
     than `half_body_joints` labelled joints are cut to half a body.  perspective: largest share of
     half a side that the view's corners move by.  colour: strength of brightness, contrast and
-    saturation.  erase: probability of a hole.  pgpg: boxes as a detector's, "alphapose" or a file
-    of `posewright fit boxes`, from epoch `pgpg_from` on.  half_body and pgpg are for codecs with a
-    view per person.  UsageError: a number outside of its range.
+    saturation.  erase: probability of a hole.  hide: probability that squares are blackened, each
+    with the probability `hide_share`.  Both are on from epoch `drop_from` on.  pgpg: boxes as a
+    detector's, "alphapose" or a file of `posewright fit boxes`, from epoch `pgpg_from` on.
+    half_body and pgpg are for codecs with a view per person.  UsageError: a number outside of its
+    range.
     """
 
     flip: float = 0.5
@@ -67,6 +72,9 @@ class Augmentation:
     pgpg_from: int = 0
     scale_draw: str = "normal"
     scale_middle: float = 1.0
+    hide: float = 0.0
+    hide_share: float = 0.5
+    drop_from: int = 0
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
@@ -86,8 +94,14 @@ class Augmentation:
         return cls(flip=0, scale=0, rotate=0, half_body=0)
 
     def at(self, epoch: int) -> Augmentation:
-        """Return what holds in an epoch (from 0): without pgpg before `pgpg_from`."""
-        return self if not self.pgpg or epoch >= self.pgpg_from else replace(self, pgpg="")
+        """Return what holds in an epoch (from 0): without what begins at a later one."""
+        held = replace(self, pgpg="") if self.pgpg and epoch < self.pgpg_from else self
+        return replace(held, erase=0.0, hide=0.0) if epoch < self.drop_from else held
+
+    @property
+    def repaints(self) -> bool:
+        """Whether `pixels` changes anything."""
+        return bool(self.colour or self.erase or self.hide)
 
     def views(
         self,
@@ -114,11 +128,13 @@ class Augmentation:
         return Views(matrices, codec.input_size, flipped, mirror, codec.top_down, fill)
 
     def pixels(self, view: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-        """(h, w, 3) uint8 -> the view with other colours and a hole; itself where neither is on."""
+        """(h, w, 3) uint8 -> the view with other colours and black parts; itself if all is off."""
         if self.colour:
             view = recoloured(view, self.colour, rng)
         if self.erase and rng.random() < self.erase:
             view = erased(view, rng)
+        if self.hide and rng.random() < self.hide:
+            view = hidden(view, self.hide_share, rng)
         return view
 
     def _crops(

@@ -13,7 +13,9 @@ from posewright.checkpoints.recognising import recognise
 from posewright.errors import ModelError, UsageError, nearest
 from posewright.files.address import without_secrets
 from posewright.models import PoseModel, create
+from posewright.models.dekr import RescoreNet
 from posewright.models.saving import describe, save_model
+from posewright.runtimes.expected_oks import ExpectedOKS
 from posewright.runtimes.info import ModelInfo
 from posewright.skeletons import Skeleton
 from posewright.weights.published import Published
@@ -73,12 +75,17 @@ def convert_file(
         raise ModelError(f"{source}: {error}") from error
     table, names = match.family, match.variants
     model = built(table, names[0], match.options)
-    if not isinstance(model, PoseModel):
+    if isinstance(model, RescoreNet):
+        arrays = {key: value.float().numpy() for key, value in match.state.items()}
+        told = {"licence": table.licence, "origin": f"{table.origin} ({names[0]})"}
+        ExpectedOKS.of(arrays, model.skeleton, **told).save(target, overwrite=True)
+    elif isinstance(model, PoseModel):
+        model.load_state_dict(convert(match.state, table, model))
+        save_model(model, target, _info(model, table, names[0], source))
+    else:
         raise _only_layers(table.name)
-    model.load_state_dict(convert(match.state, table, model))
-    save_model(model, target, _info(model, table, names[0], source))
     return Converted(
-        model.name,
+        getattr(model, "name", table.name),
         table.name,
         names[0],
         tuple(names[1:]),

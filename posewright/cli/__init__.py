@@ -10,6 +10,7 @@ work); 128 + the number of the signal that stopped it: 129 SIGHUP, 130 Ctrl-C (S
 
 bins       raw files of `data to-bin` and `eval --from-bins`
 common     options of several verbs, and the summary
+described  info of `models`
 listing    list of `models`
 ranges     options that choose frames
 running    options of `eval` for running a model
@@ -50,8 +51,8 @@ __all__ = ["VERBS", "build_parser", "main", "parse"]
 
 # The order of the help: what people do first comes first; verbs that are not named here are last.
 _ORDER = tuple(
-    "demo predict track view refine models data train fit eval compare export serve bench".split()
-    + "schema doctor".split()
+    "demo predict track view refine models data train fit eval compare study export serve".split()
+    + "bench schema doctor".split()
 )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from posewright.cli import debugging
+from posewright.cli.by_themselves import add_rescore, add_scales
 from posewright.cli.named import add_body, add_device, add_fetching, add_mode, detectors, network
 from posewright.errors import UsageError, counted, one_line
 
@@ -166,21 +167,18 @@ def add_runtime(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--flip",
         action="store_true",
-        help=(
-            "flip test: average the predictions of each crop and its mirror image; "
-            "slightly more accurate, half as fast"
-        ),
+        help="flip test: average the predictions of each crop and its mirror image; slightly more "
+        "accurate, half as fast",
     )
 
 
 def _add_people(group: argparse._ArgumentGroup) -> None:
+    add_scales(group)
     group.add_argument(
         "--accurate",
         action="store_true",
-        help=(
-            "average three crops of each person and, instead of removing them, duplicate poses; "
-            "more accurate, a third as fast"
-        ),
+        help="average three crops of each person and, instead of removing them, duplicate poses; "
+        "more accurate, a third as fast",
     )
     group.add_argument(
         "--min-score",
@@ -209,6 +207,7 @@ def _add_people(group: argparse._ArgumentGroup) -> None:
         metavar="FILE",
         help="PoseFix network (.onnx or .safetensors) that refines the estimated poses",
     )
+    add_rescore(group)
     group.add_argument(
         "--hands",
         default=None,
@@ -294,6 +293,8 @@ def load_pose(args: argparse.Namespace, reid: str | None = None) -> Pose:
         det_score=args.det_score,
         nms=args.nms,
         accurate=args.accurate,
+        scales=args.scales,
+        rescore=args.rescore,
         refine=args.refine,
         reid=reid,
         hands=args.hands,

@@ -20,7 +20,7 @@ from posewright.cli import bins
 from posewright.cli.common import Once, add_class, left_out, refuse_ignored
 from posewright.cli.named import add_mode, detectors, network
 from posewright.cli.progress import create_bar
-from posewright.cli.running import REFINING, RUNNING, add_running
+from posewright.cli.running import REFINING, RESCORE, RUNNING, add_running
 from posewright.cli.tables import score_lines, summary
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def _evaluated(args: argparse.Namespace, pose: Pose, dataset: Dataset) -> Evalua
         flip=args.flip,
         nms=_duplicates(args, pose, truth),
         estimate=pose.pipeline.estimate,
-        rescore=args.rescore,
+        rescore=pose.pipeline.rescore or args.rescore,
         batch=args.batch,
         tracker=args.tracker,
         embed=pose.embed,
@@ -245,6 +245,8 @@ def _pose(args: argparse.Namespace, ways: list[str | None]) -> Pose:
         flip=args.flip,
         nms=args.nms,
         accurate=args.accurate,
+        scales=args.scales,
+        rescore=_rescoring(args.rescore),
         reid=args.reid,
         refine=args.refine,
     )
@@ -253,6 +255,11 @@ def _pose(args: argparse.Namespace, ways: list[str | None]) -> Pose:
             f"{pose.model.info.name} finds people by itself; leave out --boxes {args.boxes}"
         )
     return pose
+
+
+def _rescoring(word: str) -> str | None:
+    """Return the file of a re-scoring network; None for a way to combine scores."""
+    return word if word not in RESCORE and Path(word).is_file() else None
 
 
 def _duplicates(

@@ -8,6 +8,10 @@ uses with --nms ppose.  See docs/rmpe.md.
 `posewright fit boxes DATA --boxes FILE -o FILE.json` learns how the boxes of a detector differ from
 the labelled ones: it clusters the labelled poses and fits a mixture of box offsets to each cluster,
 for training with pose-guided proposals (augment.pgpg=FILE.json).  See docs/augmentation.md.
+
+`posewright fit rescore DATA --detections FILE -o FILE.safetensors` learns which poses are good from
+the poses that a model found on labelled images: a network that expects the OKS of a pose, for
+predict and eval --rescore FILE.safetensors, as DEKR has it.  See docs/evaluation.md.
 """
 
 from __future__ import annotations
@@ -33,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_nms(
         verbs.add_parser(
             "nms", help="learn the constants of p-Pose NMS from the poses that a model found"
+        )
+    )
+    _add_rescore(
+        verbs.add_parser(
+            "rescore", help="learn the OKS to expect of a pose, by which people are ranked (DEKR)"
         )
     )
     _add_boxes(
@@ -145,6 +154,35 @@ def _add_boxes(verb: argparse.ArgumentParser) -> None:
     verb.set_defaults(parser=verb, fit=_fit_boxes)
 
 
+def _add_rescore(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("data", type=Path, metavar="DATA", help="annotation file or folder")
+    verb.add_argument(
+        "--detections",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="poses found on the images of DATA: COCO keypoint results of eval or predict",
+    )
+    verb.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="FILE", help=".safetensors file to write"
+    )
+    verb.add_argument(
+        "--epochs",
+        type=_count,
+        default=60,
+        metavar="N",
+        help="times each pose is seen (default 60)",
+    )
+    add_class(verb)
+    verb.add_argument(
+        "--kind", default=None, metavar="KIND", help="format of DATA (default: detected)"
+    )
+    verb.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default 0)")
+    verb.add_argument("--overwrite", action="store_true", help="replace the file")
+    verb.add_argument("--json", action="store_true", help="print one JSON object")
+    verb.set_defaults(parser=verb, fit=_fit_rescore)
+
+
 def run(args: argparse.Namespace) -> int:
     """Fit and write; return the exit code."""
     code: int = args.fit(args)
@@ -205,6 +243,33 @@ def _show_nms(fit: Fit, files: list[str], as_json: bool) -> None:
     print(f"{images}, {people}; {counted(fit.count, 'setting')} tried")
     for file in files:
         print(f"  {file}")
+
+
+def _fit_rescore(args: argparse.Namespace) -> int:
+    from posewright.datasets.opening import open_part
+    from posewright.evaluation.evaluate import data_of
+    from posewright.files.part import reserve
+    from posewright.fit.rescore import fit_rescoring, read_poses
+
+    reserve(args.out, args.overwrite)
+    dataset = open_part(args.data, args.kind, None, "train", class_name=args.class_name)
+    poses = read_poses(dataset, args.detections, data_of(dataset) == "crowdpose")
+    done = fit_rescoring(
+        poses,
+        epochs=args.epochs,
+        seed=args.seed,
+        source=args.detections.name,
+        progress=None if args.json else lambda line: print(line, file=sys.stderr),
+    )
+    path = done.network.save(args.out, args.overwrite)
+    numbers = {"poses": len(poses.oks), "squared_error": done.losses[-1]}
+    numbers |= {"AP_before": done.before, "AP_after": done.after}
+    if args.json:
+        print(json.dumps({"file": str(path), **numbers}))
+    else:
+        words = [f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in numbers.items()]
+        print(f"{', '.join(words)} (on the images of the fit)\n  {path}")
+    return left_out(dataset.notes, dataset.remarks)
 
 
 def _fit_boxes(args: argparse.Namespace) -> int:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from posewright.cli.described import info
 from posewright.cli.listing import add_filters, list_networks
-from posewright.cli.named import add_fetching, network
-from posewright.cli.published import facts, path, prune, pull, remove, show, verify
+from posewright.cli.named import add_fetching
+from posewright.cli.published import path, prune, pull, remove, show, verify
 from posewright.errors import counted
 
 if TYPE_CHECKING:
@@ -32,6 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "name",
         metavar="NAME|FILE",
         help="name from the list, network file, or network of your own file, FILE.py:NAME",
+    )
+    info.add_argument(
+        "--measure",
+        action="store_true",
+        help="also run it on blank views in a process of its own: time and peak memory",
     )
     convert = verbs.add_parser(
         "convert", help="convert a published checkpoint to a posewright model file"
@@ -130,7 +135,7 @@ def run(args: argparse.Namespace) -> int:
     """Do what the action says; return the exit code."""
     actions = {
         "list": list_networks,
-        "info": _info,
+        "info": info,
         "convert": _convert,
         "pull": pull,
         "verify": verify,
@@ -139,91 +144,6 @@ def run(args: argparse.Namespace) -> int:
         "prune": prune,
     }
     return actions[args.action](args)
-
-
-def _info(args: argparse.Namespace) -> int:
-    from posewright.weights import EMBEDDED
-    from posewright.weights.registry import lookup
-
-    args.name = network(args.name)
-    path = Path(args.name)
-    known = None if path.is_file() else lookup(args.name)
-    if known is not None and known.origin != "embedded":
-        return show(facts(known), args.json)
-    if args.name in EMBEDDED or path.suffix == ".onnx" or ":" in args.name:
-        return show(_file_info(args.name, args.json), args.json)
-    if path.suffix == ".safetensors":
-        from posewright.models.saving import load_model
-
-        model, info = load_model(path)
-        told = {**json.loads(info.to_json()), "bytes": path.stat().st_size}
-        return show({**_network_info(model), **_shown(told, args.json)}, args.json)
-    from posewright.extras import installed, missing
-    from posewright.weights import find_model
-
-    if not installed("torch"):
-        raise missing("torch", f"{args.name} is not an embedded network, and the zoo")
-    from posewright.models import variants
-
-    if args.name not in variants(None):
-        find_model(args.name)
-    return show(_zoo_info(args.name), args.json)
-
-
-def _file_info(name: str, as_json: bool) -> dict[str, Any]:
-    from posewright.runtimes.onnx import open_unoptimised, read_info
-    from posewright.weights import find_model
-
-    path, layout = find_model(name)
-    info = read_info(path, open_unoptimised(path), layout)
-    return _shown({**json.loads(info.to_json()), "bytes": path.stat().st_size}, as_json)
-
-
-def _shown(data: dict[str, Any], as_json: bool) -> dict[str, Any]:
-    if as_json:
-        return data
-    skeleton = data["skeleton"] or {"name": "none", "joints": []}
-    data["skeleton"] = f"{skeleton['name']}, {counted(len(skeleton['joints']), 'joint')}"
-    keys = "name skeleton codec input bytes licence training_data origin attribution"
-    return {key: data[key] for key in keys.split()}
-
-
-def _zoo_info(name: str) -> dict[str, Any]:
-    import torch
-
-    from posewright.models import create, variants
-    from posewright.weights.published import published
-
-    with torch.device("meta"):
-        model = create(name)
-    variant = variants(None)[name]
-    sources = [p.name for p in published().values() if p.network == name]
-    return {
-        "name": name,
-        "summary": variant.summary,
-        "paper": variant.paper,
-        "published": variant.published,
-        **_network_info(model),
-        "weights": ", ".join(sources) or "none listed",
-    }
-
-
-def _network_info(model: Any) -> dict[str, Any]:
-    """Return what counting a network tells."""
-    from posewright.codecs import codec_to_dict
-    from posewright.models.counting import count
-
-    counts = count(model)
-    width, height = model.codec.input_size
-    return {
-        "parameters": counts.parameters,
-        "macs": counts.macs,
-        "gmacs": round(counts.gmacs, 3),
-        "gflops": round(counts.gflops, 3),
-        "view": f"{width} x {height} (width x height)",
-        "skeleton": f"{model.skeleton.name}, {len(model.skeleton)} joints",
-        "codec": codec_to_dict(model.codec),
-    }
 
 
 def _skeleton(text: str | None) -> Skeleton | None:

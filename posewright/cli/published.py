@@ -14,7 +14,7 @@ from posewright.errors import one_line
 if TYPE_CHECKING:
     from posewright.weights.registry import Entry
 
-__all__ = ["facts", "path", "prune", "pull", "remove", "show", "verify"]
+__all__ = ["facts", "path", "prune", "pull", "remove", "require_here", "show", "verify"]
 
 
 def pull(args: argparse.Namespace) -> int:
@@ -87,7 +87,7 @@ def verify(args: argparse.Namespace) -> int:
         file, sha = published.path, published.sha
         if published.converted.is_file():
             compare(published.converted)
-    _here(file, entry.name)
+    require_here(file, entry.name)
     receipt = read_receipt(file)
     found = compare(file, "" if receipt is not None and receipt.accepted else sha)
     hub = receipt.hub if receipt is not None else None
@@ -104,14 +104,14 @@ def path(args: argparse.Namespace) -> int:
     from posewright.weights.registry import find
 
     entry = find(args.name)
-    _here(entry.path, entry.name)
+    require_here(entry.path, entry.name)
     if args.json:
         return show({"file": str(entry.path)}, True)
     print(entry.path)
     return 0
 
 
-def _here(file: Path, name: str) -> None:
+def require_here(file: Path, name: str) -> None:
     """Raise a ModelError where a file is not there."""
     from posewright.errors import ModelError
 
@@ -130,7 +130,7 @@ def remove(args: argparse.Namespace) -> int:
         raise UsageError(f"{entry.name} is a part of posewright and cannot be removed")
     files = files_of(entry)
     if not files:
-        _here(entry.path, entry.name)
+        require_here(entry.path, entry.name)
     return show({"removed": [str(f) for f in files], "bytes": delete(files)}, args.json)
 
 

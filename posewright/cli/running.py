@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from posewright.cli import bins
+from posewright.cli.by_themselves import add_scales
 from posewright.cli.common import Once
 from posewright.cli.named import add_body, add_device, add_fetching
 
@@ -22,6 +23,7 @@ RUNNING = {
     "split": None,
     "flip": False,
     "accurate": False,
+    "scales": (1.0,),
     "detector": "auto",
     "nms": None,
     "rescore": "box*mean",
@@ -63,6 +65,7 @@ def add_running(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--flip", action="store_true", default=None, help="flip test: average with the mirror image"
     )
+    add_scales(group, None)
     group.add_argument(
         "--accurate",
         action="store_true",
@@ -76,9 +79,9 @@ def add_running(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--rescore",
-        choices=RESCORE,
-        help="score that ranks people (default box*mean; hrnet: mean of the keypoint scores "
-        "above 0.2)",
+        metavar="WAY|FILE",
+        help=f"score that ranks people: {', '.join(RESCORE)} (default box*mean; hrnet: mean of the "
+        "keypoint scores above 0.2), or the file of a re-scoring network, as in predict",
     )
     group.add_argument(
         "--batch", type=int, metavar="N", help="batch size, in crops per forward pass (default 32)"

@@ -18,6 +18,7 @@ anchor_boxes    the detectors YOLOv3, EfficientDet and JDE
 yolo_pose       YOLO-Pose
 yolox           YOLOX-Pose and RTMO
 dekr            DEKR
+limbs           limbs of a pose, by which its OKS is expected (DEKR)
 adaptivepose    AdaptivePose
 movenet         MoveNet, single and multi
 decoded_points  MoveNet's official graphs

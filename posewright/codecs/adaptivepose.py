@@ -19,7 +19,8 @@ from posewright.codecs.dekr import (
     whole_image,
 )
 from posewright.errors import UsageError
-from posewright.people import Floats, Ints, Mask, People
+from posewright.nms import box_iou
+from posewright.people import Floats, Ints, Mask, People, extent
 from posewright.skeletons import Skeleton
 from posewright.warp import Warp
 
@@ -38,6 +39,7 @@ _PARTS: Mapping[str, Sequence[Sequence[str]]] = {
     "coco17": (("nose", "left_eye", "right_eye", "left_ear", "right_ear"), *_LIMBS),
     "crowdpose14": (*_LIMBS, ("top_head", "neck")),
 }
+_SOFT = 0.5  # sigma of soft-NMS
 _FILLED = 0.53  # of a box by its person, as CrowdPose's evaluator estimates areas
 
 
@@ -126,6 +128,17 @@ class AdaptivePose:
         scores = np.repeat(score[:, None], at.shape[1], 1)
         return People.of(None, score, at[good].astype(np.float32), scores)
 
+    def merged(self, people: People) -> People:
+        """Return the people of all scales, best first, with the scores of soft-NMS.
+
+        As the published code: for each person, best first, the scores of those still to come fall
+        by exp(-IoU² / 0.5) of the extents of their joints (arXiv:1704.04503).
+        """
+        shares = _soft_shares(extent(people.keypoints), people.box_scores)
+        scores = people.scores * shares[:, None]
+        softer = people.replace(box_scores=people.box_scores * shares, scores=scores)
+        return softer[np.argsort(-softer.box_scores, kind="stable")]
+
     def unflip(self, outputs: Outputs, skeleton: Skeleton) -> dict[str, Array]:
         """Mirror the maps, exchange left and right joints and points, mirror the offsets.
 
@@ -139,6 +152,17 @@ class AdaptivePose:
         if "points" in outputs:
             found["points"] = mirrored_pairs(outputs["points"], _partners(skeleton), shift)
         return {**outputs, **found}
+
+
+def _soft_shares(boxes: Floats, scores: Floats) -> Floats:
+    """(N, 4), (N,) -> (N,) what soft-NMS leaves of each score."""
+    shares, left = np.ones(len(boxes), np.float32), np.ones(len(boxes), np.bool_)
+    falls = np.exp(-np.square(box_iou(boxes, boxes)) / _SOFT)  # (N, N)
+    for _ in range(len(boxes)):
+        best = int(np.argmax(np.where(left, scores * shares, -np.inf)))
+        left[best] = False
+        shares[left] *= falls[best, left]
+    return shares
 
 
 def _partners(skeleton: Skeleton) -> Ints:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Protocol, TypeGuard
 
 import numpy as np
@@ -19,12 +19,15 @@ __all__ = [
     "EmbeddingBoxesCodec",
     "EmbeddingCodec",
     "ListingCodec",
+    "MergingCodec",
     "Outputs",
     "PeaksCodec",
     "RefiningCodec",
+    "ScalesCodec",
     "Task",
     "TrainingCodec",
     "condition_shape",
+    "decodes_scales",
     "embeds",
     "embeds_boxes",
     "finds_peaks",
@@ -33,6 +36,7 @@ __all__ = [
     "like",
     "lists_people",
     "logit",
+    "merges",
     "namespace",
     "refines",
     "to_numpy",
@@ -58,7 +62,8 @@ class Codec(Protocol):
 
     Some codecs have more, each a protocol below with the function that asks for it: `encode` where
     networks are trained (`trains`), a condition that goes in with the views (`refines`), features
-    (`embeds`), several candidates for a joint (`finds_peaks`).
+    (`embeds`), several candidates for a joint (`finds_peaks`), a way of their own with an image at
+    several scales (`decodes_scales`, `merges`).
     """
 
     kind: ClassVar[str]
@@ -139,6 +144,24 @@ class ListingCodec(Codec, Protocol):
         """(N, ...) the cells that the M best are chosen from."""
 
 
+class ScalesCodec(Codec, Protocol):
+    """A codec of task "people" that decodes the outputs of several scales of a view together."""
+
+    def decode_scales(self, outputs: Sequence[Outputs], scales: Sequence[float]) -> list[People]:
+        """Return the people of each view, in its pixels; scales: of the view, one for each outputs.
+
+        Pixel (x, y) of the view is pixel scale * (x, y) of the view at that scale, whose sides are
+        filled up to a multiple of 32.
+        """
+
+
+class MergingCodec(Codec, Protocol):
+    """A codec of task "people" that says what becomes of people found at several scales."""
+
+    def merged(self, people: People) -> People:
+        """Return the people of one image, in its pixels, with those found twice made unlikely."""
+
+
 def trains(codec: Codec) -> TypeGuard[TrainingCodec]:
     """Tell whether a codec makes training targets."""
     return hasattr(codec, "encode")
@@ -167,6 +190,16 @@ def finds_peaks(codec: Codec) -> TypeGuard[PeaksCodec]:
 def lists_people(codec: Codec) -> TypeGuard[ListingCodec]:
     """Tell whether a codec's outputs list people, those of equal scores in any order."""
     return codec.task == "people" and not codec.mirrors
+
+
+def decodes_scales(codec: Codec) -> TypeGuard[ScalesCodec]:
+    """Tell whether a codec decodes the outputs of several scales together."""
+    return hasattr(codec, "decode_scales")
+
+
+def merges(codec: Codec) -> TypeGuard[MergingCodec]:
+    """Tell whether a codec has a way of its own to merge people of several scales."""
+    return hasattr(codec, "merged")
 
 
 def gives_coordinates(codec: Codec) -> bool:

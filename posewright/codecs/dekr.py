@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,12 +10,14 @@ import numpy as np
 
 from posewright.codecs.base import Array, Outputs, Task, namespace, to_numpy
 from posewright.errors import UsageError
-from posewright.people import Floats, Ints, Mask, People
+from posewright.people import Doubles, Floats, Ints, Mask, People
 from posewright.skeletons import Skeleton
 from posewright.warp import Warp
 
 __all__ = ["DEKR", "centres", "joints_inside", "mirrored", "mirrored_pairs", "whole_image"]
 
+_DECREASE = 0.9  # of peaks of other scales; the authors' configurations of CrowdPose have 0.8
+_WIDER = 3  # times `near` between people of several scales: the authors' .05 becomes .15 there
 _LONGEST = 4  # a view's long side, in short sides; longer images are made smaller than published
 
 
@@ -121,30 +124,63 @@ class DEKR:
 
         The box score is the height of the centre's peak, and a joint's score that of its map.
         """
-        maps, offsets = to_numpy(outputs["heatmap"]), to_numpy(outputs["offset"])
-        return [self._decode_view(m, o) for m, o in zip(maps, offsets, strict=True)]
+        return self.decode_scales([outputs], [1.0])
 
-    def _decode_view(self, maps: Floats, offsets: Floats) -> People:
+    def decode_scales(self, outputs: Sequence[Outputs], scales: Sequence[float]) -> list[People]:
+        """Return the people of each view, as of scale 1, whose image is seen at several scales.
+
+        As the published code: people are candidates of every scale; a joint's score is the mean
+        height of its maps of all scales, and of candidates alike, within 3 times `near`, the one
+        with the highest maps stays.  The peaks of each other scale are stretched until their
+        highest is 0.9 of that of scale 1, or of the scale nearest to it.
+        """
+        order = np.argsort(-np.asarray(scales), kind="stable")  # as published, the largest first
+        maps = [to_numpy(outputs[i]["heatmap"]) for i in order]
+        offsets = [to_numpy(outputs[i]["offset"]) for i in order]
+        sizes = [float(scales[i]) for i in order]
+        views = zip(zip(*maps, strict=True), zip(*offsets, strict=True), strict=True)
+        return [self._decode_view(m, o, sizes) for m, o in views]
+
+    def _decode_view(
+        self, maps: Sequence[Floats], offsets: Sequence[Floats], scales: Sequence[float]
+    ) -> People:
+        found = [self._candidates(*each) for each in zip(maps, offsets, scales, strict=True)]
+        first = int(np.argmin(np.abs(np.log(scales))))
+        at = np.concatenate([points for points, _ in found])  # (M, K, 2)
+        score = np.concatenate(_stretched([peaks for _, peaks in found], first))
+        heat = self._heat(maps, at, scales)  # (M, K)
+        near = self.near * (_WIDER if len(scales) > 1 else 1)
+        keep = self._distinct(at, heat.mean(1), near)
+        if len(keep) > self.max_people:
+            keep = keep[np.argsort(-heat.mean(1)[keep], kind="stable")[: self.max_people]]
+        people = People.of(None, np.clip(score, 0, 1), at.astype(np.float32), np.clip(heat, 0, 1))[
+            keep
+        ]
+        return people[np.argsort(-people.box_scores * people.pose_scores, kind="stable")]
+
+    def _candidates(self, maps: Floats, offsets: Floats, scale: float) -> tuple[Doubles, Floats]:
+        """Return (M, K, 2) px of the view at scale 1 and (M,) peaks, best first."""
         joints, (h, w) = len(maps) - 1, maps.shape[1:]
         kernel = 3 + 2 * ((h + w) / 2 > 200) + 2 * ((h + w) / 2 > 300)
-        y, x, score = centres(maps[-1], kernel, self.max_people, self.threshold)
+        y, x, peak = centres(maps[-1], kernel, self.max_people, self.threshold)
         moved = offsets.reshape(joints, 2, h, w)[:, :, y, x].transpose(2, 0, 1)  # (M, K, 2)
         at = np.stack([x, y], 1)[:, None] + self._sign * moved
         good = np.isfinite(at).all((1, 2))
-        at, score = at[good], score[good]
-        # below the pixel nothing is read, as in the published code
-        heat = _heights(maps[:-1], np.floor(at * self.stride) / self.stride)  # (M, K)
-        heat = np.where(np.isfinite(heat), heat, 0)
-        keep = self._distinct(at, heat.mean(1))
-        people = People.of(
-            None, np.clip(score, 0, 1), (at * self.stride).astype(np.float32), np.clip(heat, 0, 1)
-        )[keep]
-        return people[np.argsort(-people.box_scores * people.pose_scores, kind="stable")]
+        return at[good] * (self.stride / scale), peak[good]
 
-    def _distinct(self, at: Floats, heat: Floats) -> Ints:
+    def _heat(self, maps: Sequence[Floats], at: Doubles, scales: Sequence[float]) -> Floats:
+        """Return (M, K) the mean heights of all scales at (M, K, 2) px of the view at scale 1."""
+        steps = [scale / self.stride for scale in scales]  # cells of a pixel
+        sizes = [np.array(m.shape[:0:-1]) / step for m, step in zip(maps, steps, strict=True)]
+        # below the pixel nothing is read, as in the published code; views may be filled up
+        pixel = np.clip(np.floor(at), 0, np.min(sizes, 0) - 1)
+        heats = [_heights(m[:-1], pixel * step) for m, step in zip(maps, steps, strict=True)]
+        return np.asarray(np.mean([np.where(np.isfinite(h), h, 0) for h in heats], 0), np.float32)
+
+    def _distinct(self, at: Doubles, heat: Floats, near: float) -> Ints:
         """(M, K, 2), (M,) -> which people stay: of those alike, the one with the highest maps."""
         span = np.ptp(at, axis=1) if len(at) else np.zeros((0, 2))
-        reach = self.near * np.sqrt(np.square(span).sum(1))  # (M,)
+        reach = near * np.sqrt(np.square(span).sum(1))  # (M,)
         distance = np.sqrt(np.square(at[:, None] - at[None]).sum(3))  # (M, M, K)
         same = (distance < reach[:, None, None]).sum(2) > self.alike
         np.fill_diagonal(same, True)  # also where all joints lie in one place
@@ -167,6 +203,15 @@ class DEKR:
         shift = -self._sign / self.stride
         offset = mirrored_pairs(outputs["offset"], skeleton.flip_index, shift)
         return {**outputs, "heatmap": heatmap, "offset": offset}
+
+
+def _stretched(peaks: Sequence[Floats], first: int) -> list[Floats]:
+    """Return peaks of each scale, best first, with the highest as high as those of `first`."""
+    tops = [float(peak[0]) if len(peak) else 1.0 for peak in peaks]
+    return [
+        peak if i == first else peak / np.float32(top) * np.float32(tops[first] * _DECREASE)
+        for i, (peak, top) in enumerate(zip(peaks, tops, strict=True))
+    ]
 
 
 def check_sides(size: tuple[int, int]) -> None:
@@ -235,7 +280,7 @@ def centres(scores: Floats, kernel: int, count: int, threshold: float) -> tuple[
     return y[order], x[order], np.asarray(clean[y[order], x[order]], np.float32)
 
 
-def _heights(maps: Floats, at: Floats) -> Floats:
+def _heights(maps: Floats, at: Floats | Doubles) -> Floats:
     """(K, h, w), (M, K, 2) x, y in cells -> (M, K) bilinear heights; outside, of the nearest."""
     k, h, w = maps.shape
     joint = np.arange(k)

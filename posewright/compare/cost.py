@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from posewright.codecs.base import condition_shape
+from posewright.compare.networks import count, open_network
 from posewright.errors import ModelError, SourceError, UsageError
 from posewright.machine import NO_MODULES_HERE
 from posewright.weights.folders import fetching_variables
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from posewright.pose import Pose
     from posewright.runtimes import Model
 
-__all__ = ["Cost", "counted", "measure", "measure_cost"]
+__all__ = ["Cost", "counted", "measure", "measure_cost", "measure_view"]
 
 _PICTURES = 24  # that are timed
 _WARM_UP = 3  # calls before
@@ -42,8 +44,8 @@ HANGS = 1800  # seconds after which the process is given up
 
 @dataclass(frozen=True)
 class Cost:
-    """parameters: of the network.  gmacs: multiply-accumulates of one view / 1e9, which the tables
-    of AlphaPose and mmpose call GFLOPs.  None where a runtime's file does not tell.
+    """parameters, gmacs, gflops: of the network and one view, see runtimes.counts.Counts.  None
+    where a graph does not tell.
 
     picture_ms: median time of an image with all its people on one core (or the device), crops and
     decoding included, without reading the file; low and high: its quartiles.  person_ms: median
@@ -59,6 +61,7 @@ class Cost:
     person_ms: float
     memory_mb: float | None
     runtime: str
+    gflops: float | None = None
 
 
 def counted(sample: Sample) -> Sample:
@@ -86,12 +89,30 @@ def measure_cost(
             "no image has people with labelled joints to time a model on; give other images"
         )
     chosen = [full[int(i)] for i in np.linspace(0, len(full) - 1, min(_PICTURES, len(full)))]
+    pictures = [[str(s.image), s.people.boxes.tolist()] for s in chosen]
+    return _measured(model, pictures, flip, runtime, device, own)
+
+
+def measure_view(
+    model: str, *, runtime: str = "auto", device: str = "auto", own: Sequence[str] = ()
+) -> Cost:
+    """Run a network of any task on 24 blank views, one at a time; a view stands for an image.
+
+    own: as of `measure_cost`.  ModelError: the process failed.
+    """
+    return _measured(model, [], False, runtime, device, own)
+
+
+def _measured(
+    model: str, pictures: list[Any], flip: bool, runtime: str, device: str, own: Sequence[str]
+) -> Cost:
+    """Return what the process of its own says of a model."""
     task = {
         "model": model,
         "flip": flip,
         "runtime": runtime,
         "device": device,
-        "pictures": [[str(s.image), s.people.boxes.tolist()] for s in chosen],
+        "pictures": pictures,
     }
     try:
         done = subprocess.run(
@@ -128,15 +149,17 @@ def _main() -> None:
 
         for text in sys.argv[1:]:
             load_own(text)
-    model = _open(task)
-    seconds, people = _times(model, task["pictures"], task["flip"])
+    model = open_network(task["model"], task["runtime"], task["device"])
+    pictures = task["pictures"]
+    seconds, people = _times(model, pictures, task["flip"]) if pictures else _view_times(model)
     times = np.array(seconds) * 1000
     low, middle, high = np.percentile(times, [25, 50, 75]).tolist()
     memory = _peak_memory()  # before the network is counted, which takes some itself
-    parameters, gmacs = _size(model)
+    counts = count(task["model"], model)
     cost = {
-        "parameters": parameters,
-        "gmacs": gmacs,
+        "parameters": counts and counts.parameters,
+        "gmacs": counts and counts.gmacs,
+        "gflops": counts and counts.gflops,
         "picture_ms": middle,
         "low": low,
         "high": high,
@@ -145,14 +168,6 @@ def _main() -> None:
         "runtime": model.runtime,
     }
     print(json.dumps(cost))
-
-
-def _open(task: Mapping[str, Any]) -> Model:
-    from posewright.runtimes import load_model
-    from posewright.weights import find_model
-
-    path, layout = find_model(task["model"])
-    return load_model(path, layout=layout, runtime=task["runtime"], device=task["device"])
 
 
 def _times(model: Model, pictures: Sequence[Any], flip: bool) -> tuple[list[float], list[int]]:
@@ -175,6 +190,22 @@ def _times(model: Model, pictures: Sequence[Any], flip: bool) -> tuple[list[floa
     if not counts:
         raise SourceError(f"{pictures[0][0]} cannot be read, nor can any other image")
     return seconds, counts
+
+
+def _view_times(model: Model) -> tuple[list[float], list[int]]:
+    """Return the seconds of blank views, without crops and decoding."""
+    width, height = model.codec.input_size
+    shape = condition_shape(model.codec, len(model.skeleton))
+    given = [np.zeros((1, height, width, 3), np.uint8)]
+    further = [] if shape is None else [np.zeros((1, *shape), np.float32)]
+    seconds = []
+    for number in range(_WARM_UP + _PICTURES):
+        start = time.perf_counter()
+        model(*given, *further)
+        seconds += [time.perf_counter() - start] if number >= _WARM_UP else []
+        if sum(seconds) > _SECONDS and len(seconds) >= _LEAST:
+            break
+    return seconds, [1] * len(seconds)
 
 
 def _read(pictures: Sequence[Any]) -> Iterator[tuple[Frame, People]]:
@@ -202,17 +233,6 @@ def _peak_memory() -> float | None:
         return None
     peak: float = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1 << 20 if sys.platform == "darwin" else 1024)
-
-
-def _size(model: Model) -> tuple[int | None, float | None]:
-    """Return the parameters and GMACs of a network of the zoo; None of other files."""
-    network = getattr(model, "network", None)
-    if network is None:
-        return None, None
-    from posewright.models.counting import count
-
-    counts = count(network)
-    return counts.parameters, counts.gmacs
 
 
 if __name__ == "__main__":

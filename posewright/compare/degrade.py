@@ -158,6 +158,11 @@ class _LowResolution:
         """What runs it, for reports."""
         return self.model.runtime
 
+    @property
+    def only_size(self) -> tuple[int, int] | None:
+        """(width, height) of the only views that it takes; None where it takes any."""
+        return self.model.only_size
+
     def with_threshold(self, score: float) -> _LowResolution:
         """Return the same with another score threshold of the model."""
         return replace(self, model=self.model.with_threshold(score))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from posewright.writers.text import harmless
 if TYPE_CHECKING:
     from posewright.compare.study import Row, Study
 
-__all__ = ["comma_separated", "comparison_page", "markdown", "write_study"]
+__all__ = ["comma_separated", "comparison_page", "markdown", "pipes", "write_study", "write_texts"]
 
 _COLUMNS = 8  # models that a plot can tell apart
 
@@ -31,21 +31,26 @@ def write_study(study: Study, folder: Path) -> list[Path]:
         "csv": comma_separated(study),
         "html": comparison_page(study),
     }
+    return write_texts(folder, "compare", texts)
+
+
+def write_texts(folder: Path, name: str, texts: Mapping[str, str]) -> list[Path]:
+    """Write texts by the endings of their files into a folder, replacing them; return the paths."""
     check_local(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder} cannot be made ({error.strerror}); choose another") from error
-    return [page.write_page(folder / f"compare.{end}", text) for end, text in texts.items()]
+    return [page.write_page(folder / f"{name}.{end}", text) for end, text in texts.items()]
 
 
 def markdown(study: Study) -> str:
     """Return the tables as text."""
-    parts = [_about(study), _pipes(*_main_table(study))]
+    parts = [_about(study), pipes(*_main_table(study))]
     if study.degradations:
         parts += [
             f"{study.metric} on degraded images, and the difference from clean ones:",
-            _pipes(*_robust_table(study)),
+            pipes(*_robust_table(study)),
         ]
     return "\n\n".join(parts) + "\n"
 
@@ -63,6 +68,7 @@ def comma_separated(study: Study) -> str:
             "view_height",
             "parameters",
             "gmacs",
+            "gflops",
             "person_ms",
             "picture_ms",
             "picture_ms_low",
@@ -81,6 +87,7 @@ def comma_separated(study: Study) -> str:
             *row.view,
             cost.parameters,
             cost.gmacs,
+            cost.gflops,
             cost.person_ms,
             cost.picture_ms,
             cost.low,
@@ -123,17 +130,20 @@ _HOW = (
     "Times are medians on one core (or the device) with warm caches, crops and decoding included, "
     "with the quartiles per image in brackets; memory is the peak of a process that runs this "
     "model "
-    "alone, its runtime included; GMACs are multiply-accumulates / 1e9. A dash means that the "
-    "value is unknown or was not measured."
+    "alone, its runtime included; GMACs are multiply-accumulates / 1e9, GFLOPs those of HRNet's "
+    "tables (/ 1024^3, transposed convolutions at output cells). A dash means that the value is "
+    "unknown or was not measured."
 )
 
 
 def _about(study: Study) -> str:
     flip = ", flip test" if study.flip else ""
+    bare = [row.model for row in study.rows if not row.weights]
+    random = f"; random weights, so no accuracy: {', '.join(bare)}" if bare else ""
     return (
         f"{study.data}: {counted(study.pictures, 'image')}, "
         f"{counted(study.people, 'person', 'people')}, labelled boxes{flip}; "
-        f"on {study.machine}"
+        f"on {study.machine}{random}"
     )
 
 
@@ -143,6 +153,7 @@ def _main_table(study: Study) -> tuple[list[str], list[list[str]]]:
         "view",
         "params (M)",
         "GMACs",
+        "GFLOPs",
         "ms per person",
         "ms per image",
         "memory (MiB)",
@@ -158,6 +169,7 @@ def _cells(row: Row) -> list[str]:
         f"{row.view[0]} x {row.view[1]}",
         "-" if cost.parameters is None else f"{cost.parameters / 1e6:.2f}",
         "-" if cost.gmacs is None else f"{cost.gmacs:.2f}",
+        "-" if cost.gflops is None else f"{cost.gflops:.2f}",
         f"{cost.person_ms:.1f}",
         f"{cost.picture_ms:.1f} ({cost.low:.1f} to {cost.high:.1f})",
         "-" if cost.memory_mb is None else f"{cost.memory_mb:.0f}",
@@ -199,7 +211,7 @@ def _against(study: Study, title: str, x_name: str, x: Callable[[Row], float | N
     return plots.points(places, title, x_name, study.metric)
 
 
-def _pipes(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def pipes(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table whose columns are aligned as text too."""
     safe = [[cell.replace("|", "\\|") for cell in row] for row in [head, *rows]]
     widths = [max(len(row[n]) for row in safe) for n in range(len(head))]

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from posewright.codecs.base import refines
 from posewright.compare.cost import Cost, counted, measure_cost
 from posewright.compare.degrade import Degradation, degraded
+from posewright.compare.networks import is_unweighted, open_network
 from posewright.errors import SourceError, UsageError
 from posewright.machine import cpu_name
-from posewright.runtimes import Model, load_model
-from posewright.weights import find_model
+from posewright.runtimes import Model
 
 if TYPE_CHECKING:
     from posewright.datasets import Dataset
@@ -28,7 +28,8 @@ Say = Callable[[str], None]
 @dataclass(frozen=True)
 class Row:
     """One model.  network, view: its name and (width, height) px.  value: of the study's metric,
-    -1 for nothing to measure; numbers: all others.  degraded: the metric by degradation."""
+    -1 for nothing to measure; numbers: all others.  degraded: the metric by degradation.
+    weights: False for a network of the zoo without, whose cost alone is known."""
 
     model: str
     network: str
@@ -37,6 +38,7 @@ class Row:
     value: float
     numbers: dict[str, float]
     degraded: dict[str, float] = field(default_factory=dict)
+    weights: bool = True
 
     def drop(self, name: str) -> float | None:
         """Return what a degradation costs, in units of the metric; None without one of the two."""
@@ -89,7 +91,8 @@ def compare(
 ) -> Study:
     """Evaluate and time models, one after the other, on a labelled set.
 
-    models: files (.safetensors, .onnx, .xml) or embedded names.  People come from the labels'
+    models: files (.safetensors, .onnx, .xml), names of networks, or names of the zoo, of which
+    without weights the cost alone is measured.  People come from the labels'
     boxes.  degradations: repeat the evaluation on degraded images.  machine: its name, for the
     tables.  own: files of the user's, as they were typed, see models.own.load_own.  progress:
     called with a line on what is being done.  UsageError: no model, or one that does not find
@@ -104,9 +107,10 @@ def compare(
         _open(model, runtime, device)  # what is no pose model is refused before hours pass
     metric, rows, bad = "", [], dict[str, None]()
     for model, label in zip(models, _labels(models), strict=True):
-        metric, row, unreadable = _row(
+        name, row, unreadable = _row(
             model, label, dataset, degradations, flip, (runtime, device), own, progress or _silent
         )
+        metric = metric or name
         rows.append(row)
         bad |= dict.fromkeys(unreadable)
     return Study(
@@ -127,9 +131,7 @@ def _silent(line: str) -> None:
 
 def _open(name: str, runtime: str, device: str) -> Model:
     """Return a pose model; a UsageError for a detector or a network that refines poses."""
-    path, layout = find_model(name)
-    options: Any = {"runtime": runtime, "device": device, "threads": os.cpu_count() or 1}
-    model = load_model(path, layout=layout, **options)
+    model = open_network(name, runtime, device, os.cpu_count() or 1)
     if model.codec.task == "boxes":
         raise UsageError(f"{name} is a detector; compare takes pose models")
     if model.codec.task == "embed":
@@ -161,20 +163,23 @@ def _row(
     from posewright.evaluation.scoring import main_metric
 
     model = _open(name, *where)
-    say(f"{label}: evaluating on {len(dataset)} images")
-    clean = evaluate(model, dataset, flip=flip)
-    metric, value = main_metric(clean.scoring)
-    worse: dict[str, float] = {}
-    for change in degradations:
-        say(f"{label}: {change.name}")
-        changed, pictures = degraded(model, dataset, change)
-        worse[change.name] = main_metric(evaluate(changed, pictures, flip=flip).scoring)[1]
-    say(f"{label}: timing")
+    metric, value, weights = "", -1.0, not is_unweighted(name)
+    worse = {change.name: -1.0 for change in degradations}
+    numbers: dict[str, float] = {}
+    unreadable: list[str] = []
+    if weights:
+        say(f"{label}: evaluating on {len(dataset)} images")
+        clean = evaluate(model, dataset, flip=flip)
+        metric, value = main_metric(clean.scoring)
+        numbers, unreadable = dict(clean.scoring.numbers), [*clean.unreadable, *clean.failed]
+        for change in degradations:
+            say(f"{label}: {change.name}")
+            changed, pictures = degraded(model, dataset, change)
+            worse[change.name] = main_metric(evaluate(changed, pictures, flip=flip).scoring)[1]
+    say(f"{label}: timing" if weights else f"{label}: timing alone, it has no weights")
     cost = measure_cost(
         name, dataset.samples, flip=flip, runtime=where[0], device=where[1], own=own
     )
-    width, height = model.codec.input_size
-    row = Row(
-        label, model.info.name, (width, height), cost, value, dict(clean.scoring.numbers), worse
-    )
-    return metric, row, [*clean.unreadable, *clean.failed]
+    view = model.codec.input_size
+    row = Row(label, model.info.name, view, cost, value, numbers, worse, weights)
+    return metric, row, unreadable

@@ -147,6 +147,12 @@ class BinModel:
         """That of the network."""
         return self.info.skeleton
 
+    @property
+    def only_size(self) -> tuple[int, int]:
+        """(width, height) of the views that the device has seen."""
+        width, height = self.info.codec.input_size
+        return width, height
+
     def with_threshold(self, score: float) -> BinModel:
         """Raise a UsageError: raw outputs are those of a network that has no threshold."""
         raise UsageError(f"{self.info.name} has no score threshold in its raw outputs ({score})")

@@ -12,7 +12,7 @@ from posewright.datasets.base import Dataset, Sample
 from posewright.errors import SourceError, UsageError
 from posewright.evaluation.measures import MEASURES, get_measure
 from posewright.evaluation.measuring import Measured
-from posewright.evaluation.rescoring import rescored
+from posewright.evaluation.rescoring import way_of
 from posewright.evaluation.running import LabelledBoxes, Report, run
 from posewright.evaluation.scoring import Scoring, check_metrics, main_metric
 from posewright.evaluation.videos import check_identities
@@ -20,7 +20,9 @@ from posewright.people import Doubles, People
 from posewright.pipeline import averaging
 from posewright.pipeline.estimate import Boxes, Detectors, estimate_all
 from posewright.pipeline.pipeline import Refine
+from posewright.pipeline.scales import scales_of
 from posewright.runtimes import Model
+from posewright.runtimes.expected_oks import ExpectedOKS
 from posewright.skeletons import Skeleton
 from posewright.trackers import Embed
 
@@ -101,7 +103,7 @@ def evaluate(
     flip: bool = False,
     nms: Callable[[People], People] | None = None,
     estimate: Callable[..., list[People]] = estimate_all,
-    rescore: str = "box*mean",
+    rescore: str | ExpectedOKS = "box*mean",
     batch: int = 32,
     threads: int = 0,
     tracker: str | None = None,
@@ -115,7 +117,8 @@ def evaluate(
     data: one of MEASURES; "" is that of `data_of`.  boxes: a detector, or a
     source of Boxes; None takes the labels' boxes for a top-down model.  flip: average with mirrored
     views.  nms: People -> People.  estimate: how the model is run on people, see
-    pipeline.Pipeline.  rescore: see `rescored`.  batch: views a call.  threads:
+    pipeline.Pipeline.  rescore: see `rescored`, or a network
+    that changes the scores before.  batch: views a call.  threads:
     calls at once, 0 chooses.  tracker, embed: who gives people identities in posetrack's videos, as
     of trackers.create_tracker; a new one for each, at its labels' fps or 25.  refine: refines the
     joints, see pipeline.refiner.  metrics: of
@@ -127,7 +130,7 @@ def evaluate(
     data = data or data_of(dataset)
     _check(data, model, dataset, flip, refine)
     _check_tracks(data, model, dataset, tracker, metrics)
-    rescored(People.empty(model.skeleton), rescore)  # a wrong word is told before hours pass
+    way, network = way_of(rescore, model)  # a wrong word is told before hours pass
     samples, start = dataset.samples, time.perf_counter()
     labelled = refines(model.codec) or (boxes is None and model.codec.top_down)
     results, bad, failed = run(
@@ -137,6 +140,7 @@ def evaluate(
         flip=flip,
         nms=nms,
         estimate=estimate,
+        rescore=network,
         batch=batch,
         threads=threads,
         tracker=tracker,
@@ -147,10 +151,9 @@ def evaluate(
     )
     read, tracked, joints = _readable(samples, bad), tracker is not None, model.skeleton
     owned = labelled and nms is None and not tracked
-    measured = Measured.of(data, dataset, results, joints, rescore, read, owned, tracked, metrics)
-    settings = {"boxes": "labels" if labelled else _name(boxes), "flip": flip}
-    settings |= {"accurate": estimate is averaging.estimate_all, "duplicates": _name(nms)}
-    settings |= {"rescore": rescore, "batch": batch, **_beside(tracker, refine)}
+    measured = Measured.of(data, dataset, results, joints, way, read, owned, tracked, metrics)
+    settings = {"boxes": "labels" if labelled else _name(boxes), "flip": flip, "batch": batch}
+    settings |= _ways(estimate, nms, way, network) | _beside(tracker, refine)
     return Evaluation(
         measured.scoring(),
         model.info.name,
@@ -166,6 +169,19 @@ def evaluate(
         dataset.category,
         tuple(f"{samples[i].image}: {message}" for i, message in sorted(failed.items())),
     )
+
+
+def _ways(
+    estimate: object, nms: object, rescore: str, network: ExpectedOKS | None
+) -> dict[str, Any]:
+    """Return how people are found and ranked, for reports."""
+    return {
+        "accurate": estimate is averaging.estimate_all,
+        "duplicates": _name(nms),
+        "rescore": rescore,
+        "rescored_by": "none" if network is None else network.name,
+        "scales": scales_of(estimate),
+    }
 
 
 def _readable(samples: Sequence[Sample], bad: Mapping[int, str]) -> list[int]:

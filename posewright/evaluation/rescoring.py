@@ -6,11 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 
+from posewright.codecs.base import refines
 from posewright.errors import UsageError, nearest
 from posewright.nms import proposal_score
 from posewright.people import Floats, People
+from posewright.runtimes import Model
+from posewright.runtimes.expected_oks import ExpectedOKS
 
-__all__ = ["RESCORE", "rescored"]
+__all__ = ["RESCORE", "rescored", "way_of"]
 
 _SEEN = 0.2  # score above which a joint counts for HRNet
 
@@ -30,6 +33,22 @@ RESCORE: dict[str, Callable[[People], Floats]] = {
 }
 
 
+def way_of(rescore: str | ExpectedOKS, model: Model) -> tuple[str, ExpectedOKS | None]:
+    """Return the way to rank people, and the network that changes their scores before.
+
+    UsageError: another word, or a network for other joints, or for poses that are only refined.
+    """
+    if isinstance(rescore, str):
+        rescored(People.empty(model.skeleton), rescore)
+        return rescore, None
+    if refines(model.codec):
+        raise UsageError(
+            f"{model.info.name} refines labelled poses; leave the re-scoring network out"
+        )
+    rescore.check(model.info.name, model.skeleton)
+    return "box*mean", rescore
+
+
 def rescored(people: People, way: str) -> Floats:
     """Return (N,) the score that ranks people.
 
@@ -39,5 +58,8 @@ def rescored(people: People, way: str) -> Floats:
     best joint score.  UsageError: another word.
     """
     if way not in RESCORE:
-        raise UsageError(f"no rescoring {way!r}{nearest(way, RESCORE)}; {', '.join(RESCORE)}")
+        raise UsageError(
+            f"no rescoring {way!r}{nearest(way, RESCORE)}; {', '.join(RESCORE)}, or the file of a "
+            "re-scoring network"
+        )
     return RESCORE[way](people)

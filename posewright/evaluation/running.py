@@ -25,6 +25,7 @@ from posewright.predict import Progress
 from posewright.readers.boxes import BoxFile
 from posewright.results import Result
 from posewright.runtimes import Model
+from posewright.runtimes.expected_oks import ExpectedOKS
 from posewright.trackers import Embed, create_tracker
 
 __all__ = ["FileBoxes", "LabelledBoxes", "everybody", "run", "sample_frames"]
@@ -85,6 +86,7 @@ def run(
     flip: bool,
     nms: Cleaner | None,
     estimate: Callable[..., list[People]] = estimate_all,
+    rescore: ExpectedOKS | None = None,
     batch: int,
     threads: int = 0,
     tracker: str | None = None,
@@ -97,7 +99,7 @@ def run(
     with those for which a network returned NaN or infinity.
 
     boxes: where people come from, None for a model that finds them by itself.  estimate: how the
-    model is run on people, see Pipeline.  batch: views a call.
+    model is run on people, see Pipeline; rescore, too.  batch: views a call.
     threads: calls at once; 0 is 2 for torch, which spreads a call itself, else all processors.
     tracker, embed: of create_tracker; each video has one of its own, which gives people their ids.
     refine: refines the joints of the people that are kept.
@@ -109,7 +111,7 @@ def run(
     if refines(model.codec):
         results = _refined(model, samples, flip, batch)
     else:
-        pipeline = _pipeline(model, boxes, flip, nms, batch, threads, estimate, refine)
+        pipeline = _pipeline(model, boxes, flip, nms, batch, threads, estimate, rescore, refine)
         results = (
             _through(pipeline, sample_frames(samples, range(len(samples))))
             if tracker is None
@@ -134,6 +136,7 @@ def _pipeline(
     batch: int,
     threads: int,
     estimate: Callable[..., list[People]],
+    rescore: ExpectedOKS | None,
     refine: Refine | None,
 ) -> Pipeline:
     threads = threads or (2 if model.runtime.startswith("torch") else os.cpu_count() or 1)
@@ -150,6 +153,7 @@ def _pipeline(
         window=window,
         batch=batch,
         estimate=estimate,
+        rescore=rescore,
     )
 
 

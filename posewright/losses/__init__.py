@@ -11,6 +11,7 @@ centre      DEKR and AdaptivePose
 movenet     MoveNet
 posefix     PoseFix
 schedule    what changes as training goes on
+counted     losses that divide by what they count in a batch
 """
 
 from __future__ import annotations

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from posewright.losses.counted import CountedLoss, Counts, Terms, count_of, root_share
 from posewright.skeletons import Skeleton
 
 __all__ = ["MoveNetLoss"]
@@ -14,12 +15,13 @@ __all__ = ["MoveNetLoss"]
 Tensors = Mapping[str, Tensor]
 
 
-class MoveNetLoss(nn.Module):
+class MoveNetLoss(CountedLoss):
     """Sum of all terms that github.com/fire717/movenet.pytorch trains with, and of boxes' L1.
 
     outputs: as `MoveNet` or `MoveNetMulti`.  targets: as they encode them.  Maps: squares times 8
     target + 1, summed over cells.  Bones: distance of the difference of the two joints' maps from
-    its target, mean over the skeleton's links, divided by the number of views.  Regression, offset
+    its target, over all views together, mean over the skeleton's links, divided by the number of
+    views.  Regression, offset
     and boxes: |difference| of both axes, at the centre's or the joint's cell; offsets also at the
     eight cells around it, because decoding weighs heat by nearness to the regression and so may
     take a neighbour, whose offset would otherwise be anything.
@@ -35,25 +37,35 @@ class MoveNetLoss(nn.Module):
         near = torch.arange(-1, 2)
         self.register_buffer("around", torch.cartesian_prod(near, near), persistent=False)  # y, x
 
-    def forward(self, outputs: Tensors, targets: Tensors) -> Tensor:
-        loss = _squares(outputs["centre"], targets["centre"])
-        loss = loss + _squares(outputs["heatmap"], targets["heatmap"])
-        loss = loss + self._bones(outputs["heatmap"] - targets["heatmap"])
+    def terms(self, outputs: Tensors, targets: Tensors) -> Terms:
+        maps = [_squares(outputs[key], targets[key]) for key in ("centre", "heatmap")]
+        bones = self._bones(outputs["heatmap"] - targets["heatmap"])
         cell, joint_cell = targets["cell"], targets["joint_cell"]  # (B, S), (B, S, K)
         weight = targets["weight"]
         found = _joints_at(outputs["regression"], cell[..., None].expand_as(joint_cell))
-        loss = loss + _distance(found, targets["regression"], weight)
-        loss = loss + self._offsets(outputs["offset"], joint_cell, targets["offset"], weight)
+        pairs = {
+            "regression": _distance(found, targets["regression"], weight),
+            "offset": self._offsets(outputs["offset"], joint_cell, targets["offset"], weight),
+        }
         if "box_scale" in outputs:
+            person = targets["person"][..., None]
             for key in ("box_scale", "box_offset"):
                 found = _joints_at(outputs[key], cell[..., None])  # (B, S, 1, 2)
-                loss = loss + _distance(
-                    found, targets[key][..., None, :], targets["person"][..., None]
-                )
-        return loss
+                pairs[key] = _distance(found, targets[key][..., None, :], person)
+        sums = {"maps": torch.stack(maps).sum(), "bones": bones}
+        counts = {"maps": count_of(len(weight), weight), "bones": bones.detach()}
+        sums |= {key: value for key, (value, _) in pairs.items()}
+        return Terms(sums, counts | {key: count for key, (_, count) in pairs.items()})
 
-    def _offsets(self, maps: Tensor, cells: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """(B, 2 K, h, w), (B, S, K), (B, S, K, 2), (B, S, K) -> a scalar, of 3x3 cells a joint."""
+    def total(self, sums: Tensors, counts: Counts) -> Tensor:
+        bones = root_share(sums["bones"], counts["bones"])  # (L,)
+        others = super().total({k: v for k, v in sums.items() if k != "bones"}, counts)
+        return others + bones.sum() / max(len(bones), 1) / counts["maps"]
+
+    def _offsets(
+        self, maps: Tensor, cells: Tensor, target: Tensor, weight: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(B, 2 K, h, w), (B, S, K), (B, S, K, 2), (B, S, K) -> sum and count of 3x3 cells each."""
         h, w = maps.shape[2:]
         places = torch.stack([cells // w, cells % w], 3)[:, :, None]  # (B, S, 1, K, 2)
         step = self.around[:, None]  # (9, 1, 2)
@@ -73,17 +85,14 @@ class MoveNetLoss(nn.Module):
         return _distance(found, wanted, (weight[:, :, None] * inside).flatten(1, 2))
 
     def _bones(self, gap: Tensor) -> Tensor:
-        """(B, K, h, w) differences from the targets -> a scalar."""
-        if not len(self.links):
-            return gap.new_zeros(())
+        """(B, K, h, w) differences from the targets -> (L,) squares of the links."""
         bones = gap[:, self.links[:, 0]] - gap[:, self.links[:, 1]]  # (B, L, h, w)
-        # vector_norm has the gradient 0 where the root of a sum of squares has none
-        return torch.linalg.vector_norm(bones, dim=(0, 2, 3)).mean() / len(gap)
+        return bones.square().sum((0, 2, 3))
 
 
 def _squares(maps: Tensor, target: Tensor) -> Tensor:
-    """Return the weighted squares summed over cells, mean over views and channels."""
-    return ((maps - target).square() * (8 * target + 1)).sum((2, 3)).mean()
+    """Return the weighted squares summed over cells and views, mean over channels."""
+    return ((maps - target).square() * (8 * target + 1)).sum((2, 3)).mean(1).sum()
 
 
 def _joints_at(maps: Tensor, cells: Tensor) -> Tensor:
@@ -93,7 +102,7 @@ def _joints_at(maps: Tensor, cells: Tensor) -> Tensor:
     return pairs.gather(3, index).permute(0, 3, 1, 2)
 
 
-def _distance(found: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """(B, S, K, 2) twice, (B, S, K) -> |difference| of both axes, mean over weighted joints."""
+def _distance(found: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, S, K, 2) twice, (B, S, K) -> sum of |difference| of both axes, count of the joints."""
     gap = (found - target).abs().sum(3) * weight
-    return gap.sum() / weight.sum().clamp(min=1)
+    return gap.sum(), weight.sum()

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from posewright.codecs.yolo_pose import YoloPose
 from posewright.errors import ModelError
+from posewright.losses.counted import CountedLoss, Terms, count_of
 from posewright.losses.schedule import OKSLoss
 from posewright.losses.yolox import box_iou, oks
 from posewright.people import Floats
@@ -85,7 +86,7 @@ def _cells_near(at: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
     return cell, inside & ((side > 0) | (beside == 0).all(1))
 
 
-class YoloPoseLoss(OKSLoss):
+class YoloPoseLoss(OKSLoss, CountedLoss):
     """Box, objectness, class, keypoint and visibility losses of YOLO-Pose (arXiv:2204.06806).
 
     outputs: as `YoloPose`, of views of its input size.  targets: as `padded`.  Anchors that answer
@@ -119,7 +120,15 @@ class YoloPoseLoss(OKSLoss):
         share = torch.cat([torch.full((count,), factor / count) for factor, count in pairs])
         self.register_buffer("share", share, persistent=False)
 
-    def forward(self, outputs: Tensors, targets: Tensors) -> Tensor:
+    def known(self, targets: Tensors) -> dict[str, Tensor]:
+        return self._counts(answers(targets, self.codec), targets)
+
+    def _counts(self, pairs: Answers, targets: Tensors) -> dict[str, Tensor]:
+        """Return the number of views, and of pairs (L,) of each level."""
+        count = torch.bincount(pairs.level, minlength=len(self.codec.strides))
+        return {"objectness": count_of(len(targets["boxes"]), self.share), "pairs": count}
+
+    def terms(self, outputs: Tensors, targets: Tensors) -> Terms:
         objectness = outputs["objectness"][..., 0]  # (B, N)
         if objectness.shape[1] != len(self.places):
             raise ModelError(
@@ -128,18 +137,19 @@ class YoloPoseLoss(OKSLoss):
             )
         pairs = answers(targets, self.codec)
         wanted = torch.zeros_like(objectness)
-        loss = outputs["keypoints"].new_zeros(())
+        sums = {}
         if len(pairs.view):
-            loss, iou = self._people(outputs, targets, pairs)
+            sums["pairs"], iou = self._people(outputs, targets, pairs)
             # where an anchor answers for several people, the best overlap counts
             index = pairs.view * wanted.shape[1] + pairs.anchor
             best = wanted.flatten().scatter_reduce(0, index, iou.detach().clamp(min=0), "amax")
             wanted = best.view_as(wanted)
         entropy = F.binary_cross_entropy_with_logits(objectness, wanted, reduction="none")
-        return loss + (entropy * self.share).sum(1).mean()
+        sums["objectness"] = (entropy * self.share).sum()
+        return Terms(sums, self._counts(pairs, targets))
 
     def _people(self, outputs: Tensors, targets: Tensors, pairs: Answers) -> tuple[Tensor, Tensor]:
-        """Return all losses but that of objectness, and the (P,) CIoU of the pairs."""
+        """Return (L,) all losses but that of objectness by level, the (P,) CIoU of the pairs."""
         at, who = (pairs.view, pairs.anchor), (pairs.view, pairs.person)
         found = {key: value[at] for key, value in outputs.items()}
         people = {key: value[who] for key, value in targets.items()}
@@ -153,8 +163,8 @@ class YoloPoseLoss(OKSLoss):
         ).mean(1)
         each = 0.05 * (1 - iou) + 0.1 * ((1 - near) * labelled).sum(1)
         each = each + 0.5 * seen - 0.5 * F.logsigmoid(found["cls"][:, 0])
-        count = torch.bincount(pairs.level, minlength=len(self.codec.strides))
-        return (each / count[pairs.level]).sum(), iou
+        levels = each.new_zeros(len(self.codec.strides))
+        return levels.index_add(0, pairs.level, each), iou
 
 
 def _in_pixels(found: Tensors, places: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from posewright.codecs.yolox import RTMO, YoloxPose
 from posewright.errors import ModelError
+from posewright.losses.counted import CountedLoss, Terms, count_of
 from posewright.losses.schedule import OKSLoss
 from posewright.people import Floats
 
@@ -139,10 +140,11 @@ def _people_at(matches: Matches, targets: Tensors) -> dict[str, Tensor]:
 
 
 def _visibility(logits: Tensor, weight: Tensor) -> Tensor:
-    return F.binary_cross_entropy_with_logits(logits, weight)
+    """(P, K) twice -> the sum over pairs of the mean over joints."""
+    return F.binary_cross_entropy_with_logits(logits, weight, reduction="none").mean(1).sum()
 
 
-class YoloxPoseLoss(OKSLoss):
+class YoloxPoseLoss(OKSLoss, CountedLoss):
     """Score, objectness, box, keypoint and visibility losses of mmpose's YOLOX-Pose.
 
     outputs: as `YoloxPose`, of views of its input size.  targets: as `padded`.  With S cells
@@ -157,7 +159,7 @@ class YoloxPoseLoss(OKSLoss):
         super().__init__(sigmas)
         self.register_buffer("locations", torch.tensor(codec.locations), persistent=False)
 
-    def forward(self, outputs: Tensors, targets: Tensors) -> Tensor:
+    def terms(self, outputs: Tensors, targets: Tensors) -> Terms:
         cells = _checked(self.locations, outputs["cls"])
         boxes, points = in_pixels(outputs, cells)
         cls, objectness = outputs["cls"][..., 0], outputs["objectness"][..., 0]  # (B, N)
@@ -167,13 +169,15 @@ class YoloxPoseLoss(OKSLoss):
         found = torch.zeros_like(objectness)
         found[at] = 1
         loss = _bce_sum(objectness, found) + _bce_sum(cls[at], matches.similarity.sqrt())
-        loss = (loss + _box_loss(boxes[at], people)) / max(len(matches.view), 1)
+        loss = loss + _box_loss(boxes[at], people)
+        count = {"cells": count_of(len(matches.view), loss)}
         if not len(matches.view):
-            return loss
+            return Terms({"cells": loss}, count)
         alike = oks(points[at], people["keypoints"], people["area"], self.sigmas)
         labelled = people["weight"] / people["weight"].sum(1, keepdim=True).clamp(min=1e-8)
-        loss = loss + 30 * (1 - (alike * labelled).sum(1)).mean()
-        return loss + _visibility(outputs["visibility"][at], people["weight"])
+        loss = loss + 30 * (1 - (alike * labelled).sum(1)).sum()
+        loss = loss + _visibility(outputs["visibility"][at], people["weight"])
+        return Terms({"cells": loss}, count)
 
 
 def in_pixels(outputs: Tensors, cells: Tensor) -> tuple[Tensor, Tensor]:
@@ -198,13 +202,15 @@ class RTMOStage:
     power: float = 0.5
 
 
-class RTMOLoss(OKSLoss):
+class RTMOLoss(OKSLoss, CountedLoss):
     """Score, box, visibility and keypoint losses of RTMO (arXiv:2312.07526).
 
     outputs: of a network in train() mode, of views of the codec's input size: scores (B, N) and
     visibility (B, N, K), logits; boxes (B, N, 4) and proxy (B, N, K, 2) in px; pose (B, N, C).
     targets: as `padded`.  classifier: what turns pose features of matched cells to coordinates, a
     part of the network's head.  joint_centres: as of `assign`.
+
+    All terms are divided by the number of matched cells.
 
     first, second: factors in the two stages of the published schedule, whose second begins at epoch
     280 of 600.  `teach` says that it has begun: the classifier's points are the proxy's targets
@@ -239,7 +245,7 @@ class RTMOLoss(OKSLoss):
         super().at(epoch, epochs)
         self.teach = 0 < self.teach_from <= epoch
 
-    def forward(self, outputs: Tensors, targets: Tensors) -> Tensor:
+    def terms(self, outputs: Tensors, targets: Tensors) -> Terms:
         if "pose" not in outputs:
             raise ModelError("RTMO's loss needs outputs of train() mode, these are of eval() mode")
         cells, scores = _checked(self.locations, outputs["scores"]), outputs["scores"]
@@ -254,11 +260,11 @@ class RTMOLoss(OKSLoss):
             joint_centres=self.joint_centres,
         )
         at, people = (matches.view, matches.cell), _people_at(matches, targets)
-        wanted, count = torch.zeros_like(scores), max(len(matches.view), 1)
+        wanted, count = torch.zeros_like(scores), {"cells": count_of(len(matches.view), scores)}
         if not len(matches.view):
-            return stage.cls * varifocal(scores, wanted).sum()
+            return Terms({"cells": stage.cls * varifocal(scores, wanted).sum()}, count)
         found = {key: value[at] for key, value in outputs.items()}  # (P, ...)
-        loss = _box_loss(found["boxes"], people) / count
+        loss = _box_loss(found["boxes"], people)
         loss = loss + _visibility(found["visibility"], people["weight"])
         points, likelihood = self._classified(found, people, cells[matches.cell])
         loss = loss + stage.mle * likelihood
@@ -269,14 +275,16 @@ class RTMOLoss(OKSLoss):
             goal = points
         wanted[at] = alike.to(wanted.dtype) ** stage.power
         near = oks(found["proxy"], goal, people["area"], self.sigmas)
-        loss = loss + stage.oks * (1 - (near * people["weight"] * better).mean(1)).mean()
-        return loss + stage.cls * varifocal(scores, wanted).sum() / count
+        loss = loss + stage.oks * (1 - (near * people["weight"] * better).mean(1)).sum()
+        loss = loss + stage.cls * varifocal(scores, wanted).sum()
+        return Terms({"cells": loss}, count)
 
     def _classified(self, found: Tensors, people: Tensors, cells: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the classifier's points (P, K, 2), detached, and the likelihood loss.
+        """Return the classifier's points (P, K, 2), detached, and the sum of likelihood losses.
 
-        The loss is -log of the product over both axes of sum(probability * target), the target of
-        a bin exp(-|joint - bin| / (2 sigma root(area))) / sigma, whose sigma the network learns.
+        The loss is a mean over joints of -log of the product over both axes of sum(probability *
+        target), the target of a bin exp(-|joint - bin| / (2 sigma root(area))) / sigma, whose sigma
+        the network learns.
         """
         points, at, chance, sigma = self.classifier[0](found["pose"], found["boxes"], cells[:, :2])
         sigma = sigma.clamp(min=1e-3)[..., None]  # (P, K, 1)
@@ -287,7 +295,8 @@ class RTMOLoss(OKSLoss):
             target = torch.exp(-distance / size / sigma / 2) / sigma  # (P, K, bins)
             product = (chance[axis] * target).sum(-1) * product
         assert isinstance(product, Tensor)
-        return points.detach(), (-torch.log(product + 1e-4) * people["weight"]).mean()
+        each = -torch.log(product + 1e-4) * people["weight"]  # (P, K)
+        return points.detach(), each.mean(1).sum()
 
     def _compared(self, points: Tensor, proxy: Tensor, people: Tensors) -> tuple[Tensor, Tensor]:
         """Return (P,) OKS of the classifier's points, (P, K) where they are the better ones."""

@@ -10,4 +10,5 @@ hota       HOTA, DetA, AssA
 box_tracks MOT metrics and HOTA of people's boxes over several sequences
 posetrack  AP and MOTA per joint
 diagnosis  error types, OKS of each person
+bootstrap  how sure a difference between two models is
 """

@@ -1,43 +1,19 @@
-"""How large a network is: parameters and multiply-accumulates of one view."""
+"""How large a network in torch is: parameters and multiply-accumulates of one view."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from posewright.codecs.base import condition_shape
 from posewright.models.base import PoseModel
+from posewright.runtimes.counts import Counts
 
 __all__ = ["Counts", "count"]
-
-
-@dataclass(frozen=True)
-class Counts:
-    """parameters: trainable and frozen.  macs: multiply-accumulates of convolutions, linear layers
-    and attention.  macs_at_outputs: the same with transposed convolutions counted once for each
-    output cell and tap, though three quarters of these products are with zeros at stride 2.
-
-    Papers count differently: HRNet's tables have `gflops`; those of AlphaPose and mmpose have
-    `gmacs`, but call it GFLOPs.  Twice `macs` is what "floating point operations" says literally.
-    """
-
-    parameters: int
-    macs: int
-    macs_at_outputs: int
-
-    @property
-    def gflops(self) -> float:
-        """As HRNet's tables count: multiply-accumulates at output cells / 1024^3."""
-        return self.macs_at_outputs / 1024**3
-
-    @property
-    def gmacs(self) -> float:
-        """Multiply-accumulates / 1e9."""
-        return self.macs / 1e9
 
 
 def count(model: PoseModel) -> Counts:
@@ -57,7 +33,8 @@ def count(model: PoseModel) -> Counts:
     hooks = [m.register_forward_hook(note) for m in deconvolutions]
     counter = FlopCounterMode(display=False)
     try:
-        with counter, torch.no_grad():
+        # the counter knows no fused attention of processors, only the products that it is made of
+        with counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             model.compute(torch.zeros(1, channels, height, width, device=device))
     finally:
         for hook in hooks:

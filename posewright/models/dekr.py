@@ -6,14 +6,13 @@ that all of them run at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from posewright.codecs import Codec, codec_named
 from posewright.codecs.dekr import DEKR
+from posewright.codecs.limbs import limb_features, limbs_of
 from posewright.errors import UsageError
 from posewright.losses import loss_for
 from posewright.models.base import PoseModel, as_skeleton
@@ -27,18 +26,6 @@ __all__ = ["DEKRHead", "RescoreNet"]
 
 PAPER = "arXiv:2104.02300"
 PER_JOINT = 15  # channels of each joint's branch
-# first and second joints of the limbs that poses are rescored by; their unit is the mean of
-# numbers 9 and 11
-_LINKS: Mapping[str, tuple[Sequence[int], Sequence[int]]] = {
-    "coco17": (
-        (0, 0, 1, 1, 2, 3, 4, 5, 5, 5, 6, 6, 7, 8, 11, 11, 12, 13, 14),
-        (1, 2, 2, 3, 4, 5, 6, 6, 7, 11, 8, 12, 9, 10, 12, 13, 14, 15, 16),
-    ),
-    "crowdpose14": (
-        (12, 13, 13, 0, 1, 2, 3, 0, 1, 6, 7, 8, 9, 6, 0),
-        (13, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 7, 1),
-    ),
-}
 
 
 class AdaptBlock(nn.Module):
@@ -77,30 +64,21 @@ class AdaptBlock(nn.Module):
 
 
 class RescoreNet(nn.Module):
-    """Pose -> the OKS that it will have, from limbs and scores; it multiplies a person's score."""
+    """Pose -> the OKS that it is expected to have, from its limbs and scores.
 
-    links: Tensor
+    Its weights multiply a person's score in `runtimes.expected_oks`.
+    """
 
     def __init__(self, skeleton: Skeleton, width: int = 256) -> None:
         super().__init__()
-        # the limbs in the order in which the published rescoring networks take them
-        if skeleton.name not in _LINKS:
-            raise UsageError(
-                f"rescoring has no limbs for {skeleton.name!r}; known: {', '.join(_LINKS)}"
-            )
-        links = list(zip(*_LINKS[skeleton.name], strict=True))
-        self.register_buffer("links", torch.tensor(links), persistent=False)
-        self.l1 = nn.Linear(3 * len(links) + len(skeleton), width)
+        self.skeleton = skeleton
+        self.l1 = nn.Linear(3 * len(limbs_of(skeleton)[0]) + len(skeleton), width)
         self.l2 = nn.Linear(width, width)
         self.l3 = nn.Linear(width, 1)
 
     def forward(self, keypoints: Tensor, scores: Tensor) -> Tensor:
-        """(N, K, 2) px, (N, K) -> (N,)."""
-        limbs = keypoints[:, self.links[:, 0]] - keypoints[:, self.links[:, 1]]  # (N, L, 2)
-        lengths = limbs.norm(dim=2)
-        unit = ((lengths[:, 9] + lengths[:, 11]) / 2).clamp(min=1)[:, None]
-        features = [(limbs / unit[..., None]).flatten(1), lengths / unit, scores]
-        x = F.relu(self.l1(torch.cat(features, 1)))
+        """(N, K, 2) px, (N, K) joint scores times their person's -> (N,)."""
+        x = F.relu(self.l1(limb_features(keypoints, scores, self.skeleton)))
         found: Tensor = self.l3(F.relu(self.l2(x)))[:, 0]
         return found
 

@@ -2,6 +2,8 @@
 
 estimate  people on one image or several, by one model
 pipeline  many frames, in order: detector, pose, duplicates, tracker
+scales    networks that find people by themselves, at several sizes of an image
+averaging several views of a person, and duplicates, averaged
 crowd     joints shared out among people who overlap
 refiner   poses refined by a second network (PoseFix); refining, rewriting: those of a file
 embedder  features by which people are re-identified

@@ -21,11 +21,13 @@ __all__ = [
     "Faults",
     "Spread",
     "WholeImage",
+    "clipped",
     "estimate",
     "estimate_all",
     "estimate_views",
     "find_people",
     "is_network",
+    "outputs_of",
 ]
 
 
@@ -160,6 +162,14 @@ def find_people(
 
 def _run(model: Model, views: list[tuple[Frame, Warp]], flip: bool) -> list[tuple[People, bool]]:
     """Return the people of each view in image pixels, and whether its outputs are finite."""
+    outputs = outputs_of(model, views, flip)
+    found = decoded(model, outputs)
+    people = [warp.inverse().people(p) for (_, warp), p in zip(views, found, strict=True)]
+    return list(zip(people, finite_views(outputs, len(views)).tolist(), strict=True))
+
+
+def outputs_of(model: Model, views: Sequence[tuple[Frame, Warp]], flip: bool) -> dict[str, Array]:
+    """Return the outputs of views of one size; flip: their mean with those of mirrored views."""
     width, height = views[0][1].size
     pixels = np.empty((len(views), height, width, 3), np.uint8)
     for row, (frame, warp) in zip(pixels, views, strict=True):
@@ -168,9 +178,7 @@ def _run(model: Model, views: list[tuple[Frame, Warp]], flip: bool) -> list[tupl
     if flip:
         mirrored = model(np.ascontiguousarray(pixels[:, :, ::-1]))
         outputs = _mean(outputs, model.codec.unflip(mirrored, model.skeleton))
-    found = decoded(model, outputs)
-    people = [warp.inverse().people(p) for (_, warp), p in zip(views, found, strict=True)]
-    return list(zip(people, finite_views(outputs, len(views)).tolist(), strict=True))
+    return outputs
 
 
 def _mean(a: dict[str, Array], b: dict[str, Array]) -> dict[str, Array]:
@@ -180,7 +188,7 @@ def _mean(a: dict[str, Array], b: dict[str, Array]) -> dict[str, Array]:
 def _merge(model: Model, frame: Frame, known: People | None, parts: list[People]) -> People:
     """Put a frame's views together; nobody stays nobody."""
     if not model.codec.top_down or known is None:
-        return _clipped(People.concat(parts), frame) if parts else People.empty(model.skeleton)
+        return clipped(People.concat(parts), frame) if parts else People.empty(model.skeleton)
     kept = [i for i, part in enumerate(parts) if len(part)]  # a view without finite numbers is out
     if not kept:
         return People.empty(model.skeleton)
@@ -189,7 +197,7 @@ def _merge(model: Model, frame: Frame, known: People | None, parts: list[People]
     return known[kept].replace(**found)
 
 
-def _clipped(people: People, frame: Frame) -> People:
+def clipped(people: People, frame: Frame) -> People:
     """Cut boxes off at the image's edge."""
     width, height = frame.size
     return people.replace(boxes=np.clip(people.boxes, 0, [width, height, width, height]))

@@ -16,7 +16,9 @@ from posewright.pipeline import averaging, crowd
 from posewright.pipeline.estimate import Boxes, Detectors, WholeImage, estimate_all
 from posewright.pipeline.parts import Parts
 from posewright.pipeline.refiner import Refiner
+from posewright.pipeline.scales import AtScales, check_scales
 from posewright.runtimes import Model, load_model
+from posewright.runtimes.expected_oks import ExpectedOKS
 from posewright.runtimes.info import ModelInfo
 from posewright.weights import LAYOUTS, find_model, parted, stated_skeleton
 from posewright.weights.folders import AS_USUAL, Fetching
@@ -38,6 +40,7 @@ __all__ = [
     "load_detector",
     "load_parts",
     "load_refiner",
+    "load_rescoring",
     "misfit",
     "named_layouts",
     "sizes",
@@ -112,7 +115,7 @@ def files_among(*names: object) -> list[Path]:
 
 def load(
     name: str | Path,
-    weights: Path | None = None,
+    weights: str | Path | None = None,
     layout: str = "",
     *,
     fetch: Fetching = AS_USUAL,
@@ -121,7 +124,7 @@ def load(
     """Load a network, fetched as `fetch` says; options: of load_model."""
     with fetch.applied():
         if weights is not None:
-            return load_model(name, weights=weights, layout=layout, **options)
+            return load_model(name, weights=Path(weights), layout=layout, **options)
         path, prefix = find_model(name)
         if prefix and layout not in ("", prefix):
             raise UsageError(
@@ -245,8 +248,20 @@ def load_parts(
     return Parts(body.skeleton, *networks, **options)
 
 
-def estimator(way: str | PPoseNMS, accurate: bool, model: Model) -> Callable[..., list[People]]:
-    """Return how the pose network is run on people; UsageError: `accurate` where it cannot be."""
+def load_rescoring(path: str | Path | None, model: Model) -> ExpectedOKS | None:
+    """Return the re-scoring network of a file; UsageError: it is for other joints."""
+    if path is None:
+        return None
+    network = ExpectedOKS.load(path)
+    network.check(model.info.name, model.skeleton)
+    return network
+
+
+def estimator(
+    way: str | PPoseNMS, accurate: bool, model: Model, scales: Sequence[float] = (1,)
+) -> Callable[..., list[People]]:
+    """Return how the pose network is run on people; UsageError: `accurate` where it cannot be, and
+    what `check_scales` raises."""
     if accurate and way == "crowd":
         raise UsageError("accurate averages views and nms=crowd looks at one of each person")
     if accurate and not model.codec.top_down:
@@ -254,6 +269,9 @@ def estimator(way: str | PPoseNMS, accurate: bool, model: Model) -> Callable[...
             f"{model.info.name} finds people by itself; --accurate (accurate=) averages views of "
             "people whom a detector finds, leave it out"
         )
+    if [*scales] != [1]:
+        check_scales(scales, model)
+        return AtScales(tuple(map(float, scales)))
     if way == "crowd":
         return crowd.estimate_all
     return averaging.estimate_all if accurate else estimate_all

@@ -26,6 +26,7 @@ from posewright.pipeline.estimate import (
 from posewright.pipeline.parts import Parts
 from posewright.results import Result
 from posewright.runtimes import Model
+from posewright.runtimes.expected_oks import ExpectedOKS
 from posewright.skeletons import Skeleton
 from posewright.trackers import Tracker
 from posewright.trackers.sequences import PerSequence
@@ -64,7 +65,8 @@ class Pipeline:
     sequence.  flip: average with mirrored views.
     min_score: people whose mean joint score is lower are dropped.  det_every: run the detector on
     every n-th frame only and follow the tracker's boxes in between.  refine: refines the joints of
-    the people that are kept.  parts: adds their hands and faces.  estimate: how the model is run on
+    the people that are kept.  rescore: multiplies their scores by the OKS that a network expects.
+    parts: adds their hands and faces.  estimate: how the model is run on
     people; `crowd.estimate_all` assigns joints among those who overlap,
     `averaging.estimate_all` averages several views of each.  threads: frames processed
     at once, one core each.  window: frames per work item.  keep_images: results carry pixels.
@@ -77,6 +79,7 @@ class Pipeline:
     model: Model
     detector: Model | Detectors | Boxes | None = None
     nms: Callable[[People], People] | None = None
+    rescore: ExpectedOKS | None = None
     refine: Refine | None = None
     parts: Parts | None = None
     tracker: Tracker | None = None
@@ -274,10 +277,11 @@ class Pipeline:
         return people
 
     def _clean(self, people: People) -> People:
-        """Drop the unlikely, then the duplicates."""
+        """Drop the unlikely, then the duplicates; the others are ranked anew where asked for."""
         if len(people) and self.min_score > 0:
             people = people[people.pose_scores >= self.min_score]
-        return self.nms(people) if self.nms and len(people) else people
+        people = self.nms(people) if self.nms and len(people) else people
+        return people if self.rescore is None else self.rescore.rescored(people)
 
     def _result(self, frame: Frame, people: People, speed: dict[str, float]) -> Result:
         image = frame.image if self.keep_images and frame.status == "ok" else None

@@ -14,6 +14,7 @@ from posewright import __version__
 from posewright.errors import UsageError, counted
 from posewright.machine import cpu_name, package_version
 from posewright.pipeline.loading import each_of
+from posewright.pipeline.scales import scales_of
 from posewright.sources.planning import is_on_disk, picture_files, shown
 from posewright.writers import WriterOptions
 from posewright.writers.journal import Provenance
@@ -34,7 +35,7 @@ _FLAGS = {
         name: f"--{name.replace('_', '-')}"
         for name in (
             "tracker smooth gap fps boxes det_every max_pixels frames time_range stride save model "
-            "detector refine reid hands face nms flip min_score max_people"
+            "detector refine reid hands face nms flip scales rescore min_score max_people"
         ).split()
     },
     "writing.coco_images": "--coco-images",
@@ -126,6 +127,8 @@ def _networks(pose: Pose) -> dict[str, Any]:
         **{n: _network(m) for n, m in (pipeline.parts.networks if pipeline.parts else {}).items()},
         "nms": "crowd" if way == "crowd" else nms,
         "accurate": way == "averaging",
+        "rescore": pipeline.rescore and pipeline.rescore.name,
+        "scales": _plain(scales_of(pipeline.estimate)),
         **{name: getattr(pipeline, name) for name in ("flip", "min_score", "max_people")},
         **{name: getattr(pipeline, name) for name in ("window", "batch")},
     }

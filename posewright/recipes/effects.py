@@ -18,6 +18,11 @@ _NEEDS: dict[str, tuple[Callable[[Recipe], bool], str]] = {
     "posefix.synthetic": (lambda r: bool(r.posefix.poses), "posefix.poses=FILE"),
     "stn.labels": (lambda r: r.stn.loss_weight > 0, "a stn.loss_weight above 0"),
     "augment.pgpg_from": (lambda r: bool(r.augment.pgpg), "augment.pgpg=alphapose or a file"),
+    "augment.hide_share": (lambda r: r.augment.hide > 0, "an augment.hide above 0"),
+    "augment.drop_from": (
+        lambda r: r.augment.erase > 0 or r.augment.hide > 0,
+        "an augment.erase or augment.hide above 0",
+    ),
     "augment.half_body_joints": (lambda r: r.augment.half_body > 0, "an augment.half_body above 0"),
     "augment.rotate_probability": (lambda r: r.augment.rotate > 0, "an augment.rotate above 0"),
     "betas": (lambda r: r.optimizer in ("adam", "adamw"), "optimizer=adam or adamw"),

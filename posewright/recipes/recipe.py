@@ -24,6 +24,7 @@ from posewright.recipes.groups import (
     STNSettings,
     with_new_names,
 )
+from posewright.recipes.plans import planned, stretched
 from posewright.recipes.rules import (
     Rule,
     flag,
@@ -159,13 +160,18 @@ class Recipe:
         """Return a copy with settings replaced, each as "key=value".
 
         Keys of a group, of options and of lr_multipliers follow a dot.  Values are numbers, true,
-        false, [a, b], {"a": 1} or text.  A new number of epochs moves the other epochs in
-        proportion, unless they are given as well.  UsageError: an unknown key, with the nearest, or
-        a setting of a method that is off unless `idle`, as configurations of others state them.
+        false, [a, b], {"a": 1} or text.  "plan=aid" and "plan=aid-long" are no settings but change
+        several (`recipes/plans.py`), before all others.  A new number of epochs moves the other
+        epochs in proportion, unless they are given as well.  UsageError: an unknown key, with the
+        nearest, or a setting of a method that is off unless `idle`, as configurations of others
+        state them.
         """
-        pairs = [_split(assignment) for assignment in assignments]
-        given = {key for key, _ in pairs}
+        everything = [_split(assignment) for assignment in assignments]
         recipe = self
+        for name in [value for key, value in everything if key == "plan"]:
+            recipe = planned(recipe, name)
+        pairs, before = [pair for pair in everything if pair[0] != "plan"], recipe.epochs
+        given = {key for key, _ in pairs}
         groups: dict[str, dict[str, Any]] = {}  # changed at once: one may depend on another
         for key, value in pairs:
             name, dot, rest = key.partition(".")
@@ -176,7 +182,7 @@ class Recipe:
                 recipe = _assigned(recipe, key, value)
         recipe = _regrouped(recipe, groups)
         check_effects(recipe, () if idle else [key for key, _ in pairs])
-        return _stretched(recipe, self.epochs, given) if "epochs" in given else recipe
+        return stretched(recipe, before, given) if "epochs" in given else recipe
 
     def settings(self) -> dict[str, Any]:
         """Return every setting by its key; those of a group follow a dot: "augment.rotate"."""
@@ -327,24 +333,3 @@ def _like(value: Any) -> Rule:
     if isinstance(value, str):
         return text()
     return number(whole=isinstance(value, int))
-
-
-def _stretched(recipe: Recipe, before: int, given: set[str]) -> Recipe:
-    """Move the epochs at which something happens with the number of epochs."""
-    share = recipe.epochs / before
-
-    def moved(epoch: int) -> int:
-        return round(epoch * share)
-
-    changes: dict[str, Any] = {
-        key: moved(getattr(recipe, key))
-        for key in ("restart", "cosine_from", "cosine_until")
-        if key not in given
-    }
-    if "milestones" not in given:
-        changes["milestones"] = tuple(moved(epoch) for epoch in recipe.milestones)
-    for name, key in (("augment", "pgpg_from"), ("rtmo", "teach_from")):
-        if f"{name}.{key}" not in given:
-            group = getattr(recipe, name)
-            changes[name] = replace(group, **{key: moved(getattr(group, key))})
-    return replace(recipe, **changes)

@@ -14,13 +14,15 @@ batching     calls of graphs with a fixed batch size, and with further inputs
 weightcheck  NaN in the weights of ONNX files
 outline      graphs without their weights, for the shapes of their outputs
 protobuf     the fields of ONNX files, without the onnx package
+counts       parameters and multiply-accumulates, and how they are defined
+onnx_counts  those of ONNX files, openvino_counts those of OpenVINO's
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 from posewright.codecs.base import Array, Codec
 from posewright.errors import MissingError, ModelError, UsageError, nearest
@@ -54,6 +56,10 @@ class Model(Protocol):
     def runtime(self) -> str:
         """The runtime and precision, for reports."""
 
+    @property
+    def only_size(self) -> tuple[int, int] | None:
+        """(width, height) of the only views that it takes; None where it takes any."""
+
     def with_threshold(self, score: float) -> Model:
         """Return the same network with another score threshold; UsageError: its codec has none."""
 
@@ -64,10 +70,15 @@ class Model(Protocol):
         """
 
 
-def decoded(model: Model, outputs: Mapping[str, Array]) -> list[People]:
-    """Return the people of each view; a ModelError where the outputs do not match the codec."""
+def decoded(
+    model: Model, outputs: Mapping[str, Array], decode: Callable[[Any], list[People]] | None = None
+) -> list[People]:
+    """Return the people of each view; a ModelError where the outputs do not match the codec.
+
+    decode: what takes the outputs, in place of the codec's `decode`.
+    """
     try:
-        found = model.codec.decode(outputs)
+        found = (decode or model.codec.decode)(outputs)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         shapes = {name: array.shape for name, array in outputs.items()}
         raise ModelError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from posewright.errors import ModelError
 from posewright.runtimes.info import ModelInfo
 
-__all__ = ["batch_size", "further_inputs", "in_batches", "second_input"]
+__all__ = ["batch_size", "fixed_size", "further_inputs", "in_batches", "second_input"]
 
 MOST_VIEWS = 1024  # of a call; so many take 150 MB and more
 
@@ -46,6 +46,13 @@ def second_input(name: str, count: int, size: tuple[int, int]) -> NDArray[np.int
 def batch_size(info: ModelInfo, shape: Sequence[Any]) -> int:
     """Return how many views a graph with an input of that shape takes at once; 0 for any number."""
     return 1 if info.second == "orig_target_sizes" else _fixed_batch(shape)
+
+
+def fixed_size(layout: Literal["NHWC", "NCHW"], shape: Sequence[Any]) -> tuple[int, int] | None:
+    """Return the only (width, height) that an input of that shape takes; None for open ones."""
+    width, height = (shape[layout.index(axis)] for axis in "WH")
+    fixed = isinstance(width, int) and isinstance(height, int)
+    return (width, height) if fixed else None
 
 
 def in_batches(given: Sequence[NDArray[Any]], size: int, run: Callable[[Arrays], Arrays]) -> Arrays:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from posewright.codecs.base import Codec
 from posewright.errors import ModelError, UsageError, near
-from posewright.runtimes.batching import batch_size, further_inputs, second_input
+from posewright.runtimes.batching import batch_size, fixed_size, further_inputs, second_input
 from posewright.runtimes.devices import CPU, Device, device_memory, parse_device
 from posewright.runtimes.engines import tensorrt_options
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
@@ -28,7 +28,7 @@ from posewright.runtimes.outline import outline
 from posewright.runtimes.weightcheck import searching, without_numbers
 from posewright.skeletons import Skeleton
 
-__all__ = ["OnnxModel", "providers", "read_info"]
+__all__ = ["OnnxModel", "inferred", "open_unoptimised", "providers", "read_info"]
 
 # for a program that loaded onnxruntime before posewright could set its environment variable
 ort.disable_telemetry_events()
@@ -61,6 +61,11 @@ class OnnxModel:
     def runtime(self) -> str:
         """The runtime and precision, for reports."""
         return f"onnxruntime {ort.__version__} {self.session.get_providers()[0]} {self.precision}"
+
+    @property
+    def only_size(self) -> tuple[int, int] | None:
+        """(width, height) of the only views that the graph takes; None where it takes any."""
+        return fixed_size(self.info.input.layout, self.session.get_inputs()[0].shape)
 
     def with_threshold(self, score: float) -> OnnxModel:
         """Return the same network with another score threshold; UsageError: its codec has none."""
@@ -143,9 +148,9 @@ def _shapes(path: Path, session: Any, size: tuple[int, int]) -> dict[str, tuple[
     shape = (1, *size[::-1], 3) if image.shape[-1] == 3 else (1, 3, *size[::-1])
     feed = {image.name: np.zeros(shape, ELEMENTS[image.type])}
     feed |= {port.name: second_input(port.name, 1, size) for port in further}
-    inferred = _inferred(path, {name: array.shape for name, array in feed.items()})
-    if inferred is not None:
-        return inferred
+    found = inferred(path, {name: array.shape for name, array in feed.items()})
+    if found is not None:
+        return found
     try:
         arrays = session.run(None, feed)
     except Exception as error:  # onnxruntime's own errors derive from nothing narrower
@@ -153,18 +158,27 @@ def _shapes(path: Path, session: Any, size: tuple[int, int]) -> dict[str, tuple[
     return {port.name: array.shape for port, array in zip(outputs, arrays, strict=True)}
 
 
-def _inferred(path: Path, inputs: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]] | None:
-    """Return the inferred shapes of the outputs; None where one depends on the pixels."""
+def inferred(
+    path: Path, inputs: dict[str, tuple[int, ...]], further: Sequence[str] = ()
+) -> dict[str, tuple[int, ...]] | None:
+    """Return the inferred shapes of the outputs; None where one depends on the pixels.
+
+    further: other values whose shapes are wanted; then only these need to be known.
+    """
     # folding of constants, as basic optimisation does it, computes the shapes that nodes compute
     options = _options(ort.GraphOptimizationLevel.ORT_ENABLE_BASIC)
     try:
-        graph = outline(path, inputs)
+        graph = outline(path, inputs, further)
         session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         shapes = {port.name: tuple(port.shape) for port in session.get_outputs()}
     except Exception:  # onnxruntime's own errors derive from nothing narrower
         return None
-    known = all(isinstance(axis, int) for shape in shapes.values() for axis in shape)
-    return shapes if known and all(shapes.values()) else None
+    whole = {
+        name: shape
+        for name, shape in shapes.items()
+        if shape and all(isinstance(axis, int) for axis in shape)
+    }
+    return whole if set(whole) >= set(further or shapes) else None
 
 
 def data_beside(path: Path) -> Path:

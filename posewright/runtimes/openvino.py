@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from posewright.codecs.base import Codec, gives_coordinates
 from posewright.errors import MissingError, ModelError, near
 from posewright.files.contents import open_regular
-from posewright.runtimes.batching import batch_size, further_inputs, in_batches
+from posewright.runtimes.batching import batch_size, fixed_size, further_inputs, in_batches
 from posewright.runtimes.info import METADATA_KEY, ModelInfo
 from posewright.runtimes.onnx import open_unoptimised, read_info
 from posewright.runtimes.weightcheck import searching, without_numbers
@@ -24,7 +24,7 @@ from posewright.telemetry import loading_openvino
 with loading_openvino():
     import openvino as ov
 
-__all__ = ["OpenVinoModel", "has_bf16", "the_core"]
+__all__ = ["OpenVinoModel", "has_bf16", "ir_info", "the_core"]
 
 _HEAD = 4096  # bytes of a file within which its network begins
 # OpenVINO's own errors; a graph without inputs; names, or messages that quote them, in no UTF-8
@@ -73,6 +73,13 @@ class OpenVinoModel:
         """The runtime and precision, for reports."""
         return f"openvino {ov.__version__.split('-')[0]} cpu {self.precision}"
 
+    @property
+    def only_size(self) -> tuple[int, int] | None:
+        """(width, height) of the only views that the graph takes; None where it takes any."""
+        axes = list(self.compiled.inputs[0].get_partial_shape())
+        sides = [axis.get_length() if axis.is_static else None for axis in axes]
+        return fixed_size("NHWC", sides)  # as `_with_normalisation` makes them
+
     def with_threshold(self, score: float) -> OpenVinoModel:
         """Return the same network with another score threshold; UsageError: its codec has none."""
         return replace(self, info=self.info.with_threshold(score))
@@ -89,7 +96,7 @@ class OpenVinoModel:
     ) -> OpenVinoModel:
         """Compile a file for `threads` concurrent calls, one core each."""
         if path.suffix == ".xml":
-            return cls._compile(path, _ir_info(the_core(), path), precision, threads)
+            return cls._compile(path, ir_info(the_core(), path), precision, threads)
         with searching(path) as has_nan:
             info = read_info(path, open_unoptimised(path), layout, skeleton)
             return replace(cls._compile(path, info, precision, threads), broken=has_nan())
@@ -146,7 +153,7 @@ class OpenVinoModel:
         return [np.array(request.get_tensor(port).data) for port in self.compiled.outputs]
 
 
-def _ir_info(core: Any, path: Path) -> ModelInfo:
+def ir_info(core: Any, path: Path) -> ModelInfo:
     """Return the description that an exported .xml carries."""
     try:
         # OpenVINO takes anything else for a network of TensorFlow, and prints what it is not.

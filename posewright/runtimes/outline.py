@@ -6,37 +6,39 @@ the graph computes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from posewright.runtimes.protobuf import Part, field, message_of, unpacked
 
-__all__ = ["outline"]
+__all__ = ["integers", "outline"]
 
 _GRAPH, _WEIGHTS, _INPUT, _OUTPUT, _INNER = 7, 5, 11, 12, 13  # fields of a model and of its graph
-_DIMS, _TYPE, _NAME, _RAW = 1, 2, 8, 9  # fields of a tensor
+_DIMS, _TYPE, _NAME, _RAW, _PLACE = 1, 2, 8, 9, 14  # fields of a tensor
+_ELSEWHERE = 1  # place of weights in a file beside
 _SIZES = {1: 4, 10: 2, 11: 8, 16: 2}  # bytes of a number, by the types that weights have
 _LEAST = 1024  # bytes of weights that are left out; constants that decide a shape are smaller
 
 Shapes = Mapping[str, Sequence[int]]
 
 
-def outline(path: Path, inputs: Shapes) -> bytes:
+def outline(path: Path, inputs: Shapes, further: Collection[str] = ()) -> bytes:
     """Return an ONNX file whose large weights are inputs instead, and whose inputs have the shapes.
 
-    Shapes that the file states of anything else are left out, as they would take precedence over
-    inferred ones.  IndexError, ValueError: it is not an ONNX file of tensors.
+    further: names of values that are outputs too, so that their shapes are inferred.  Shapes that
+    the file states of anything else are left out, as they would take precedence over inferred
+    ones.  IndexError, ValueError: it is not an ONNX file of tensors.
     """
     with message_of(path) as model:
         return b"".join(
-            field(number, b"".join(_graph(_part(value), inputs)))
+            field(number, b"".join(_graph(_part(value), inputs, further)))
             if number == _GRAPH
             else _copy(number, value)
             for number, value in model.fields()
         )
 
 
-def _graph(graph: Part, inputs: Shapes) -> Iterator[bytes]:
+def _graph(graph: Part, inputs: Shapes, further: Collection[str]) -> Iterator[bytes]:
     """Yield the fields of a graph's outline."""
     named = {_text(value, 1) for number, value in graph.fields() if number == _INPUT}
     for number, value in graph.fields():
@@ -50,6 +52,8 @@ def _graph(graph: Part, inputs: Shapes) -> Iterator[bytes]:
             yield field(number, _port(name, _element(value), shape))
         elif number != _INNER:
             yield _copy(number, value)
+    for word in further:
+        yield field(_OUTPUT, field(1, word.encode()))
 
 
 def _shape_of_weights(tensor: Part) -> Sequence[int] | None:
@@ -58,15 +62,17 @@ def _shape_of_weights(tensor: Part) -> Sequence[int] | None:
     One whose size is not that of its shape stays, for the runtime to refuse it.
     """
     raw, kind = tensor.first(_RAW), tensor.first(_TYPE)
+    if kind in _SIZES and tensor.first(_PLACE) == _ELSEWHERE:
+        return list(integers(tensor, _DIMS))
     if not isinstance(raw, Part) or raw.size < _LEAST or kind not in _SIZES:
         return None
-    shape, size = list(_integers(tensor, _DIMS)), _SIZES[kind]
+    shape, size = list(integers(tensor, _DIMS)), _SIZES[kind]
     for axis in shape:
         size *= axis
     return shape if size == raw.size else None
 
 
-def _integers(message: Part, number: int) -> Iterator[int]:
+def integers(message: Part, number: int) -> Iterator[int]:
     """Yield the values of a repeated field of integers, packed ones too."""
     for key, value in message.fields():
         if key == number and isinstance(value, int):

@@ -48,6 +48,11 @@ class TorchModel:
         """The runtime and precision, for reports."""
         return f"torch {torch.__version__} {self.device} {self.precision}"
 
+    @property
+    def only_size(self) -> None:
+        """None: networks that find people by themselves are convolutions, which take any view."""
+        return None
+
     def with_threshold(self, score: float) -> TorchModel:
         """Return the same network with another score threshold; UsageError: its codec has none."""
         return replace(self, info=self.info.with_threshold(score))

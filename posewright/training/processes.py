@@ -37,13 +37,18 @@ class World:
             dist.all_reduce(values, dist.ReduceOp.MAX)
         return values
 
+    def sum(self, values: Tensor) -> Tensor:
+        """Return the element-wise sum over all processes, in place."""
+        if self.size > 1:
+            dist.all_reduce(values)
+        return values
+
     def mean(self, value: float) -> float:
         """Return the mean of a number over all processes."""
         if self.size == 1:
             return value
         tensor = torch.tensor([value], dtype=torch.float64, device=self.device)
-        dist.all_reduce(tensor)
-        return float(tensor) / self.size
+        return float(self.sum(tensor)) / self.size
 
     def gather(self, tensor: Tensor) -> list[Tensor]:
         """Return the same-shaped tensors of all processes, by rank."""
@@ -91,7 +96,7 @@ class World:
             room -= parameter.numel()
         for bucket in [bucket for bucket in buckets if bucket]:
             flat = torch.cat([p.grad.reshape(-1) for p in bucket])
-            dist.all_reduce(flat)
+            self.sum(flat)
             flat /= self.size
             start = 0
             for p in bucket:

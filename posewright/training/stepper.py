@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from posewright.errors import ModelError
+from posewright.losses.counted import counted
 from posewright.models.base import PoseModel
 from posewright.training.accuracy import map_accuracy
 from posewright.training.processes import World
 from posewright.training.stn_teachers import Parallel, TrueBoxes
+from posewright.training.whole import Judged, WholeBatch, untouched
 
 if TYPE_CHECKING:
     from posewright.recipes.recipe import Recipe
@@ -31,9 +33,10 @@ _NO_BRANCH = (
 class Stepper:
     """Forward, backward and update.
 
-    The batch of this process is cut into `parts`; their gradients add up to the whole batch's.
-    Where memory runs out the parts are halved and the step is done again: the batch that the
-    optimizer sees stays the same.
+    The batch of this process is cut into `parts`; their gradients add up to the whole batch's, and
+    the mean of all processes' is that of one with all views: what a loss divides by is counted in
+    all of them (`training/whole.py`).  Where memory runs out the parts are halved and the step is
+    done again: the batch that the optimizer sees stays the same.
     """
 
     def __init__(
@@ -42,7 +45,6 @@ class Stepper:
         if model.loss is None:
             raise ModelError(f"no loss is known for {model.name}, so it cannot be trained")
         self.model, self.optimizer, self.recipe, self.world = model, optimizer, recipe, world
-        self.loss = model.loss
         self.forward = torch.compile(model) if recipe.compile else model
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         half = recipe.precision == "fp16"
@@ -61,6 +63,8 @@ class Stepper:
                 self.parallel = Parallel(model, recipe.stn.loss_weight, cropped=cropped)
             else:
                 self.notes.append(_NO_BRANCH)
+        teachers = [] if self.parallel is None else [self.parallel.criterion]
+        self.losses = [counted(loss) for loss in (model.loss, *teachers)]
 
     def __call__(self, batch: Batch) -> float:
         """Return the loss, after an update; not a finite number where the update was left out."""
@@ -89,9 +93,10 @@ class Stepper:
 
     def _gradients(self, batch: Batch) -> Tensor:
         """Fill the gradients; return the loss.  Halves the parts until they fit into memory."""
+        whole = WholeBatch(self.world)
         while True:
             try:
-                return self._parts(batch)
+                return self._parts(batch, whole)
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 ran_out = isinstance(error, torch.OutOfMemoryError)
                 # on a processor torch says so in words alone
@@ -117,45 +122,64 @@ class Stepper:
             if self.world.device.startswith("cuda"):
                 torch.cuda.empty_cache()
 
-    def _parts(self, batch: Batch) -> Tensor:
-        count = len(batch.views)
-        targets = batch.targets(self.model.codec, self.world.device)
-        aside = self.parallel.targets(batch, self.world.device) if self.parallel else {}
+    def _parts(self, batch: Batch, whole: WholeBatch) -> Tensor:
+        targets = [batch.targets(self.model.codec, self.world.device)]
+        if self.parallel is not None:
+            targets.append(self.parallel.targets(batch, self.world.device))
         total = torch.zeros((), device=self.world.device)
         self.accuracy = float("nan")
         right: list[Tensor] = []
-        for rows in torch.arange(count).chunk(self.parts):
-            part = slice(int(rows[0]), int(rows[-1]) + 1)
-            share = len(rows) / count
-            loss = self._loss(batch, targets, aside, part)
-            self.scaler.scale(loss * share).backward()
-            total += loss.detach() * share
+        rows = torch.arange(len(batch.views)).chunk(self.parts)
+        parts = [slice(int(r[0]), int(r[-1]) + 1) for r in rows]
+        if len(parts) > 1 and whole.counts is None:
+            whole.settle(self._counts(batch, targets, parts))
+        for part in parts:
+            loss = whole.loss(self._judged(batch, targets, part))
+            self.scaler.scale(loss).backward()
+            total += loss.detach()
             if self._right is not None:
                 right.append(self._right)
         if right:
             self.accuracy = float(torch.stack(right).nanmean())
         return total
 
-    def _loss(
-        self, batch: Batch, targets: dict[str, Tensor], aside: dict[str, Tensor], part: slice
-    ) -> Tensor:
-        """Return the loss of some rows.  aside: targets of the parallel branch."""
+    def _counts(
+        self, batch: Batch, targets: Sequence[dict[str, Tensor]], parts: Sequence[slice]
+    ) -> list[dict[str, Tensor]]:
+        """Return what each loss divides by, counted in all parts before the first backward pass."""
+        known = [loss.known(rows) for loss, rows in zip(self.losses, targets, strict=True)]
+        if all(counts is not None for counts in known):
+            return [counts for counts in known if counts is not None]
+        found = []
+        with torch.no_grad(), untouched(self.model, self.world.device):
+            for part in parts:
+                judged = self._judged(batch, targets, part)
+                found.append([one.loss.terms(one.outputs, one.targets).counts for one in judged])
+        return [
+            {key: torch.stack([counts[key] for counts in of_parts]).sum(0) for key in of_parts[0]}
+            for of_parts in zip(*found, strict=True)
+        ]
+
+    def _judged(
+        self, batch: Batch, targets: Sequence[dict[str, Tensor]], part: slice
+    ) -> list[Judged]:
+        """Return what the losses judge of some rows.  targets: the codec's, and the teacher's."""
         given = [batch.views] if batch.condition is None else [batch.views, batch.condition]
         inputs = [x[part].to(self.world.device, non_blocking=True) for x in given]
         with self._precision():
             outputs = self.forward(*inputs)
         # losses are sums of many small numbers, which half precision would round away
-        outputs = {key: value.float() for key, value in outputs.items()}
+        outputs = {key: _at_least_single(value) for key, value in outputs.items()}
         theta = outputs.pop("theta", None)
-        wanted = {k: v[part] for k, v in targets.items()}
+        wanted = [{k: v[part] for k, v in rows.items()} for rows in targets]
         with torch.no_grad():
-            self._right = map_accuracy(outputs, wanted)
-        loss: Tensor = self.loss(outputs, wanted)
+            self._right = map_accuracy(outputs, wanted[0])
+        judged = [Judged(self.losses[0], outputs, wanted[0])]
         if self.parallel is None or theta is None:
-            return loss
-        centred = {k: v[part] for k, v in aside.items()}
+            return judged
         with self._precision():
-            return loss + self.parallel.loss(inputs[0], theta, centred)
+            taught = self.parallel.outputs(inputs[0], theta)
+        return [*judged, Judged(self.losses[1], taught, wanted[1], self.parallel.weight)]
 
     def _precision(self) -> AbstractContextManager[Any]:
         kinds = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -163,6 +187,10 @@ class Stepper:
             return nullcontext()
         device = self.world.device.partition(":")[0]
         return torch.autocast(device, kinds[self.recipe.precision])
+
+
+def _at_least_single(x: Tensor) -> Tensor:
+    return x if x.dtype == torch.float64 else x.float()
 
 
 def diagnosis(model: nn.Module, parameters: Sequence[nn.Parameter], recipe: Recipe) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from posewright.codecs import Codec
 from posewright.errors import ModelError
@@ -44,14 +44,17 @@ class Parallel:
         people = self.labels(_one_each(batch), self.network.codec)
         return replace(batch, people=people).targets(self.network.codec, device)
 
-    def loss(self, views: Tensor, theta: Tensor, targets: dict[str, Tensor]) -> Tensor:
-        """(B, h, w, 3) RGB views and the transformer's theta for them -> the weighted loss."""
+    @property
+    def criterion(self) -> nn.Module:
+        """The loss that compares `outputs` with `targets`, without the weight."""
+        assert self.network.loss is not None
+        return self.network.loss
+
+    def outputs(self, views: Tensor, theta: Tensor) -> dict[str, Tensor]:
+        """(B, h, w, 3) RGB views and the transformer's theta for them -> what the copy finds."""
         network = self.network
         x = self.stn.view(network.normalise(views), theta, network.black)
-        outputs = {key: value.float() for key, value in network.compute(x).items()}
-        assert network.loss is not None
-        loss: Tensor = network.loss(outputs, targets)
-        return loss * self.weight
+        return {key: value.float() for key, value in network.compute(x).items()}
 
 
 class TrueBoxes:
@@ -63,7 +66,7 @@ class TrueBoxes:
     """
 
     def __init__(self, codec: Codec, weight: float) -> None:
-        self.codec, self.weight = codec, weight
+        self.codec, self.weight, self.criterion = codec, weight, _Squares()
 
     def targets(self, batch: Batch, device: str | torch.device) -> dict[str, Tensor]:
         """Return theta (B, 2, 3) of the people's boxes, each in an own view."""
@@ -73,9 +76,16 @@ class TrueBoxes:
         wanted = [torch.from_numpy(theta_between(view, crop)) for crop in crops]
         return {"theta": torch.stack(wanted).to(device)}
 
-    def loss(self, views: Tensor, theta: Tensor, targets: dict[str, Tensor]) -> Tensor:
-        """Return the weighted mean over the views of the sum of squares; views do not count."""
-        return (theta - targets["theta"]).square().sum((1, 2)).mean() * self.weight
+    def outputs(self, views: Tensor, theta: Tensor) -> dict[str, Tensor]:
+        """Return what is compared: theta itself; views do not count."""
+        return {"theta": theta}
+
+
+class _Squares(nn.Module):
+    """Sum of the squares of theta's six numbers, mean over views."""
+
+    def forward(self, outputs: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
+        return (outputs["theta"] - targets["theta"]).square().sum((1, 2)).mean()
 
 
 def theta_between(view: Warp, wanted: Warp) -> NDArray[np.float32]:

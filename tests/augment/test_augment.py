@@ -345,6 +345,8 @@ ANY = st.builds(
     perspective=st.floats(0, 0.49),
     colour=st.floats(0, 1),
     erase=st.floats(0, 1),
+    hide=st.floats(0, 1),
+    hide_share=st.floats(0, 1),
     pgpg=st.sampled_from(["", "alphapose"]),
     scale_draw=st.sampled_from(["normal", "uniform"]),
 )
@@ -422,6 +424,9 @@ def test_one_option_does_not_change_what_another_draws() -> None:
         ("scale_draw", "even"),
         ("colour", -1),
         ("erase", 2),
+        ("hide", -0.1),
+        ("hide_share", 1.5),
+        ("drop_from", -1),
         ("pgpg_from", -1),
     ],
 )
@@ -439,7 +444,7 @@ def test_pixels_stay_where_nothing_is_on_and_the_input_always_does() -> None:
     view = generator().integers(0, 256, (64, 48, 3), np.uint8)
     before = view.copy()
     assert Augmentation().pixels(view, generator()) is view
-    for augment in (Augmentation(colour=0.4), Augmentation(erase=1)):
+    for augment in (Augmentation(colour=0.4), Augmentation(erase=1), Augmentation(hide=1)):
         changed = augment.pixels(view, generator())
         assert changed.shape == view.shape and changed.dtype == np.uint8
         assert (view == before).all() and (changed != view).any()
@@ -484,6 +489,50 @@ def test_holes_come_at_the_stated_rate_and_are_ellipses_in_a_tenth_to_a_fifth_of
             across, down = np.ptp(columns) / 2, np.ptp(rows) / 2
             assert 0.09 * 192 < across < 0.21 * 192 and 0.09 * 192 < down < 0.21 * 192
             assert hole.sum() == pytest.approx(np.pi * across * down, rel=0.12)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.2])
+def test_squares_are_hidden_at_the_stated_rate(share: float) -> None:
+    view = np.full((250, 190, 3), 200, np.uint8)  # no multiple of any square
+    augment = Augmentation(hide=0.8, hide_share=share)
+    sides = []
+    for i in range(600):
+        black = (augment.pixels(view, generator(i)) == 0).all(2)
+        fits = [s for s in (44, 32, 16) if (black == tiled(black[::s, ::s], s)).all()]
+        sides.append(fits[0] if black.any() else 0)
+        assert fits
+        if black.any():
+            assert black[:: fits[0], :: fits[0]].mean() == pytest.approx(share, abs=0.3)
+    shares = [np.mean(np.array(sides) == side) for side in (0, 16, 32, 44)]
+    assert shares == pytest.approx([0.2 + 0.8 / 4, *[0.8 / 4] * 3], abs=0.06)
+
+
+def tiled(squares: np.ndarray, side: int) -> np.ndarray:
+    return squares.repeat(side, 0).repeat(side, 1)[:250, :190]
+
+
+def test_hiding_leaves_the_draws_of_colours_and_holes_alone() -> None:
+    view = generator().integers(1, 256, (256, 192, 3), np.uint8)
+    plain, more = Augmentation(colour=0.4, erase=1), Augmentation(colour=0.4, erase=1, hide=1)
+    for i in range(20):
+        before, after = (a.pixels(view, generator(i)) for a in (plain, more))
+        kept = (after != 0).any(2)
+        assert (after[kept] == before[kept]).all() and kept.any()
+
+
+def test_information_is_dropped_from_an_epoch_on() -> None:
+    augment = Augmentation(erase=0.4, hide=1, drop_from=3, colour=0.1)
+    early, late = augment.at(2), augment.at(3)
+    assert (early.erase, early.hide, early.colour) == (0, 0, 0.1) and late == augment
+    assert Augmentation(erase=0.4).at(0).erase == 0.4
+    both = replace(augment, pgpg="alphapose", pgpg_from=1)
+    assert [(a.pgpg, a.hide) for a in map(both.at, range(4))] == [
+        ("", 0),
+        ("alphapose", 0),
+        ("alphapose", 0),
+        ("alphapose", 1),
+    ]
+    assert not Augmentation().repaints and Augmentation(hide=0.1).repaints
 
 
 def test_no_marker_moves_when_colours_and_holes_change() -> None:

@@ -84,11 +84,13 @@ VERBS: dict[str, tuple[str, str]] = {
     "compare model": (".xml", "compare FILE --data LABELS"),
     "compare onnx": (".onnx", "compare FILE --data LABELS"),
     "recipe": (".toml", "train FILE -o OUT --quiet"),
+    "study": (".toml", "study FILE -o OUT --quiet"),
     "train data": (".json", "train FILE -m movenet_fire717 -o OUT --quiet"),
     "resume": ("", "train --resume FILE"),
     "export": (".safetensors", "export FILE -o OUT/a.onnx"),
     "info": (".safetensors", "models info FILE"),
     "info onnx": (".onnx", "models info FILE"),
+    "info openvino": (".xml", "models info FILE"),
     "checkpoint": (".pth", "models convert FILE --as hrnet -o OUT/a.safetensors"),
     "mindspore": (".ckpt", "models convert FILE --as hrnet -o OUT/a.safetensors"),
     "tfjs": (".json", "models convert FILE --as movenet -o OUT/a.safetensors"),
@@ -119,6 +121,7 @@ NETWORKS = {
     "export",
     "info",
     "info onnx",
+    "info openvino",
     "checkpoint",
     "mindspore",
     "tfjs",
@@ -129,7 +132,7 @@ NETWORKS = {
     "predict refine",
     "predict reid",
 }
-SETTINGS = {("recipe", "empty"), ("recipe", "number")}
+SETTINGS = {(verb, kind) for verb in ("recipe", "study") for kind in ("empty", "number")}
 
 
 @pytest.fixture(scope="module")

@@ -309,6 +309,7 @@ def test_unknown_options_suggest_the_nearest(verb: str, capsys: pytest.CaptureFi
         "export": ["x", "--jsn"],
         "train": ["--quit"],
         "compare": ["m", "--data", "coco:d", "--jsn"],
+        "study": ["x.toml", "-o", "y", "--jsn"],
         "fit": ["boxes", "x", "--jitter", "0.1", "-o", "o", "--jsn"],
     }
     wrong = words.get(verb, ["--jsn"])

@@ -148,13 +148,17 @@ def test_pull_verify_info_remove_and_prune(
     for verb in ("verify", "path", "remove"):
         code, _, err = run(capsys, "models", verb, name)
         assert code == 4 and f"models pull {name}" in err
-    assert not json.loads(run(capsys, "models", "info", name, "--json")[1])["here"]
+    facts = json.loads(run(capsys, "models", "info", name, "--json")[1])
+    assert not facts["here"] and "gmacs" not in facts
+    assert run(capsys, "models", "info", name, "--measure")[0] == 4
     assert run(capsys, "models", "pull", name)[0] == 0
     told = json.loads(run(capsys, "models", "verify", name, "--json")[1])
     assert told["sha256"] == told["published"] and told["receipt"].endswith("+00:00")
     facts = json.loads(run(capsys, "models", "info", name, "--json")[1])
     assert facts["here"] and facts["file"] == str(file) and facts["checksum"] == "pinned"
+    assert facts["macs"] == 0 and facts["parameters"] > 17 * 96  # the answers of the tests' graph
     file.write_bytes(b"other")
+    assert "gmacs" not in json.loads(run(capsys, "models", "info", name, "--json")[1])
     assert run(capsys, "models", "verify", name)[0] == 4
     names = ("gone.onnx", "gone.onnx.receipt.json", "rtmdet-m-person.onnx.zip.part")
     stray, mine = [file.with_name(name) for name in names], file.with_name("my-own.onnx")

@@ -75,6 +75,7 @@ ADDRESSED = [
     ["eval", "coco", "--ann", "x.json", "-m", "movenet-thunder", "-o"],
     ["eval", "coco", "--ann", "x.json", "-m", "movenet-thunder", "--report"],
     ["compare", "movenet-thunder", "--data", "x.json", "-o"],
+    ["study", "x.toml", "-o"],
     ["export", "hrnet_w32", "-o"],
     ["fit", "nms", "x.json", "--detections", "x.json", "-o"],
     ["fit", "boxes", "x.json", "--jitter", "0.1", "-o"],

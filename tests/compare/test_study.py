@@ -25,8 +25,9 @@ from posewright.errors import ModelError, SourceError, UsageError
 from posewright.skeletons import COCO17
 from posewright.weights import EMBEDDED
 
-COST = Cost(28_500_000, 7.13, 40.25, 38.0, 44.5, 12.345, 512.0, "torch 2.10 cpu fp32")
-FILE_ONLY = replace(COST, parameters=None, gmacs=None, memory_mb=None, runtime="onnxruntime")
+COST = Cost(28_500_000, 7.13, 40.25, 38.0, 44.5, 12.345, 512.0, "torch 2.10 cpu fp32", 6.64)
+UNKNOWN = {"parameters": None, "gmacs": None, "gflops": None, "memory_mb": None}
+FILE_ONLY = replace(COST, **UNKNOWN, runtime="onnxruntime")
 
 
 def handmade() -> Study:
@@ -63,6 +64,7 @@ def test_markdown_says_what_each_model_costs_and_loses() -> None:
         "192 x 256",
         "28.50",
         "7.13",
+        "6.64",
         "12.3",
         "40.2 (38.0 to 44.5)",
         "512",
@@ -71,7 +73,7 @@ def test_markdown_says_what_each_model_costs_and_loses() -> None:
     assert cells[1] == ["w32.safetensors", "0.7500", "0.7600 (+0.0100)", "-"]
     assert "a\\|b.onnx" in text  # a bar does not tear the table
     first = next(line for line in lines if "a\\|b" in line)
-    assert first.count("  - |") == 3  # parameters, GMACs and memory are not known
+    assert first.count("  - |") == 4  # parameters, GMACs, GFLOPs and memory are not known
     assert "0.2500 (-0.2500)" in text
 
 
@@ -80,7 +82,7 @@ def test_csv_and_json_hold_the_same_numbers() -> None:
     table = list(csv.DictReader(io.StringIO(comma_separated(study))))
     data = json.loads(json.dumps(study.to_dict(), allow_nan=False))
     for line, row in zip(table, data["rows"], strict=True):
-        for key in ("person_ms", "picture_ms", "parameters", "gmacs", "memory_mb"):
+        for key in ("person_ms", "picture_ms", "parameters", "gmacs", "gflops", "memory_mb"):
             assert (float(line[key]) if line[key] else None) == row[key]
         assert float(line["AP"]) == row["value"]
     assert table[1]["AP lowres:64"] == ""
@@ -136,6 +138,7 @@ def test_cost_of_a_network_of_the_zoo(stick_people: Path, network: Path) -> None
     cost = measure_cost(str(network), open_dataset(stick_people).samples)
     counts = count(load_model(network)[0])
     assert (cost.parameters, cost.gmacs) == (counts.parameters, counts.gmacs)
+    assert cost.gflops == counts.gflops
     assert 0 < cost.low <= cost.picture_ms <= cost.high
     assert 0 < cost.person_ms <= cost.picture_ms
     assert cost.memory_mb is None or 100 < cost.memory_mb < 4000
@@ -153,7 +156,7 @@ def test_peak_memory_is_the_model_s_own_not_the_caller_s(stick_people: Path) -> 
         if line.startswith("VmHWM")
     )
     assert cost.memory_mb < peak_here
-    assert cost.parameters is None and cost.gmacs is None and len(ballast)
+    assert cost.parameters == 6_226_050 and round(cost.gmacs or 0, 3) == 0.915 and len(ballast)
 
 
 def test_cost_needs_people_and_pictures(tmp_path: Path) -> None:
@@ -294,3 +297,35 @@ def test_a_corrupt_picture_is_named_and_left_out(
     assert main(["compare", "movenet-thunder", "--data", str(tmp_path / "s")]) == 3
     captured = capsys.readouterr()
     assert dataset[1].image.name in captured.err and "| movenet-thunder" in captured.out
+
+
+def test_a_network_without_weights_has_a_cost_alone(
+    stick_people: Path, untimed: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch")
+    said: list[str] = []
+    models = ["lite_hrnet_18", "movenet-thunder"]
+    dataset = open_dataset(stick_people)
+    study = compare(models, dataset, degradations=parse("grey"), progress=said.append)
+    bare, whole = study.rows
+    assert (bare.weights, bare.value, bare.numbers, bare.drop("grey")) == (False, -1, {}, None)
+    assert whole.weights and study.metric == "AP"
+    assert "lite_hrnet_18: timing alone, it has no weights" in said
+    text = markdown(study)
+    assert "random weights, so no accuracy: lite_hrnet_18" in text
+    assert next(li for li in text.splitlines() if "| lite" in li).rstrip(" |").endswith("-")
+    with pytest.raises(UsageError, match=r"onnxruntime runs \.onnx files; export lite_hrnet_18"):
+        compare(models, dataset, runtime="onnxruntime")
+    with pytest.raises(UsageError, match="is a detector"):
+        compare(["yolox_nano"], dataset)
+
+
+def test_cost_of_a_name_without_weights(stick_people: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from posewright.models import create
+    from posewright.models.counting import count
+
+    cost = measure_cost("lite_hrnet_18", open_dataset(stick_people).samples)
+    with torch.device("meta"):
+        counts = count(create("lite_hrnet_18"))
+    assert (cost.parameters, cost.gmacs) == (counts.parameters, counts.gmacs)

@@ -140,6 +140,7 @@ COMMANDS: dict[str, list[Command]] = {
             needs="torch",
         ),
     ],
+    "study": [Command("study {in}/study.toml -o {out}/study", needs="torch")],
     "export": [
         Command(
             "export {in}/net.safetensors --format openvino --no-check -o {out}/net.xml",
@@ -175,6 +176,12 @@ def make_inputs(folder: Path) -> Path:
     settings = {"options": {"input_size": [64, 64]}, "epochs": 1, "batch": 4}
     recipe = recipe_of("movenet_fire717", folder / "set" / "annotations.json", settings)
     (folder / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")
+    train = (folder / "set" / "annotations.json").as_posix()
+    (folder / "study.toml").write_text(
+        f'[data]\ntrain = "{train}"\nval = "last:3"\n[recipe]\nepochs = 1\nbatch = 4\n'
+        'options.input_size = [64, 64]\n[[variant]]\nname = "one"\nnetwork = "movenet_fire717"\n',
+        encoding="utf-8",
+    )
     small_refiner(folder / "posefix.onnx")
     (folder / "into").mkdir()  # the one input that is written
     (folder / "into" / "embedded.onnx").write_bytes(EMBEDDED["movenet-thunder"].path.read_bytes())

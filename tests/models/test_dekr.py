@@ -8,12 +8,15 @@ import torch
 from torch import Tensor
 
 from posewright.checkpoints import convert, foreign
+from posewright.cli import main
 from posewright.codecs import DEKR
 from posewright.errors import UsageError
 from posewright.models import create
 from posewright.models.dekr import AdaptBlock, RescoreNet
 from posewright.models.parts.deform import deform_conv2d
+from posewright.models.saving import save_model
 from posewright.people import People
+from posewright.runtimes.expected_oks import ExpectedOKS
 from posewright.skeletons import COCO17, CROWDPOSE14
 
 
@@ -184,6 +187,43 @@ def test_rescoring_takes_limbs_in_units_of_the_body(skeleton, features) -> None:
     found = net(points, scores)
     assert found.shape == (3,)
     torch.testing.assert_close(net(points * 3 + 50, scores), found)
+
+
+@pytest.mark.parametrize("skeleton", [COCO17, CROWDPOSE14])
+def test_rescoring_in_numpy_equals_the_network(skeleton, tmp_path) -> None:
+    torch.manual_seed(1)
+    net, rng = RescoreNet(skeleton), np.random.default_rng(1)
+    torch.nn.init.constant_(net.l3.bias, 0.5)
+    file = tmp_path / "final_rescore.pth"
+    torch.save(net.state_dict(), file)
+    assert main(["models", "convert", str(file), "-o", str(tmp_path / "oks.safetensors")]) == 0
+    numpy = ExpectedOKS.load(tmp_path / "oks.safetensors")
+    assert (numpy.skeleton.name, numpy.licence) == (skeleton.name, "MIT")
+    points = rng.uniform(0, 400, (5, len(skeleton), 2)).astype(np.float32)
+    scores = rng.uniform(0, 1, (5, len(skeleton))).astype(np.float32)
+    people = People.of(None, np.linspace(0.2, 0.9, 5), points, scores)
+    each = torch.from_numpy(scores * people.box_scores[:, None])
+    with torch.inference_mode():
+        expected = net(torch.from_numpy(points), each).clamp(0, 1).numpy()
+    assert 0 < expected.min() and expected.max() < 1
+    np.testing.assert_allclose(numpy(people), expected, atol=1e-5)
+    changed = numpy.rescored(people)
+    np.testing.assert_allclose(changed.box_scores, people.box_scores * expected, atol=1e-5)
+
+
+def test_rescoring_is_read_from_the_file_of_mmposes_network(tmp_path) -> None:
+    torch.manual_seed(2)
+    model, path = (
+        create("dekr_w32", skeleton="crowdpose14", rescore=True),
+        tmp_path / "a.safetensors",
+    )
+    save_model(model, path)
+    numpy, net = ExpectedOKS.load(path), model.head.rescore_net
+    points = np.random.default_rng(2).uniform(0, 90, (2, 14, 2)).astype(np.float32)
+    people = People.of(None, [0.5, 0.7], points, np.full((2, 14), 0.6))
+    with torch.inference_mode():  # there, joint scores count alone
+        expected = net(torch.from_numpy(points), torch.full((2, 14), 0.6)).clamp(0, 1).numpy()
+    np.testing.assert_allclose(numpy(people), expected, atol=1e-5)
 
 
 def test_other_codecs_are_refused() -> None:

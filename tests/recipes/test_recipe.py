@@ -21,7 +21,7 @@ from posewright.errors import SourceError, UsageError
 from posewright.models import variants
 from posewright.recipes import toml
 from posewright.recipes.groups import RTMOSettings, STNSettings
-from posewright.recipes.lookup import families, has_recipe, names, recipe_for
+from posewright.recipes.lookup import families, has_recipe, names, recipe_for, recipe_of
 from posewright.recipes.recipe import Recipe, describe_settings
 
 ROOT = Path(__file__).parents[2]
@@ -268,6 +268,44 @@ def test_epochs_leave_what_is_given() -> None:
     assert (recipe.milestones, recipe.restart, recipe.augment.pgpg_from) == ((5,), 3, 2)
 
 
+def test_aid_trains_once_more_with_dropped_squares() -> None:
+    plain = recipe_for("hrnet_w32")
+    aid = plain.with_overrides(["plan=aid"])
+    assert (aid.epochs, aid.milestones, aid.restart) == (420, (170, 200, 380, 410), 210)
+    assert (aid.augment.hide, aid.augment.hide_share, aid.augment.drop_from) == (1, 0.5, 210)
+    assert replace(aid, **{k: getattr(plain, k) for k in PLANNED}) == plain
+    short = plain.with_overrides(["epochs=42", "augment.hide=0.5", "plan=aid"])  # in any order
+    assert (short.milestones, short.restart) == ((17, 20, 38, 41), 21)
+    assert (short.augment.hide, short.augment.drop_from) == (0.5, 21)
+    assert Recipe.from_dict(aid.to_dict()) == aid
+    assert recipe_of("hrnet_w32", "a.json", {"plan": "aid"}) == replace(aid, data=("a.json",))
+
+
+PLANNED = ("epochs", "milestones", "restart", "augment")
+
+
+def test_aid_long_drops_squares_all_the_time() -> None:
+    aid = recipe_for("hrnet_w32").with_overrides(["plan=aid-long"])
+    assert (aid.epochs, aid.milestones, aid.restart) == (420, (340, 400), 0)
+    assert (aid.augment.hide, aid.augment.drop_from) == (1, 0)
+    cosine = recipe_for("rtmpose_s").with_overrides(["plan=aid-long"])
+    assert (cosine.epochs, cosine.cosine_from, cosine.augment.erase) == (840, 420, 1)
+
+
+@pytest.mark.parametrize(
+    ("model", "texts", "says"),
+    [
+        ("hrnet_w32", ["plan=aids"], "plan=aids; known: aid, aid-long.*did you mean 'aid'"),
+        ("hrnet_w32", ["plan=aid", "plan=aid"], "has augment.hide already; leave the plan out"),
+        ("rtmpose_s", ["plan=aid"], "rtmpose_s has another one; take plan=aid-long"),
+        ("fastpose_r50", ["plan=aid"], "fastpose_r50 has another one; take plan=aid-long"),
+    ],
+)
+def test_a_plan_that_has_no_place_is_refused(model: str, texts: list[str], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        recipe_for(model).with_overrides(texts)
+
+
 def test_every_setting_says_what_it_is() -> None:
     found = describe_settings()
     keys = [key for key in Recipe().settings() if not key.startswith("augment.")]
@@ -434,6 +472,8 @@ def test_a_key_of_many_parts_is_refused_at_once(tmp_path: Path, text: str) -> No
         ("hrnet_w32", ["options.stn=true", "stn.labels=boxes", "stn.loss_weight=0"], "loss_weight"),
         ("hrnet_w32", ["augment.pgpg_from=3"], r"augment\.pgpg=alphapose"),
         ("hrnet_w32", ["augment.half_body=0", "augment.half_body_joints=3"], "half_body above 0"),
+        ("hrnet_w32", ["augment.hide_share=0.2"], "augment.hide above 0"),
+        ("hrnet_w32", ["augment.drop_from=3"], "augment.erase or augment.hide above 0"),
         ("hrnet_w32", ["schedule=cosine", "gamma=0.5"], "schedule=step"),
         ("hrnet_w32", ["cosine_from=3"], "schedule=cosine"),
         ("hrnet_w32", ["momentum=0.5"], "optimizer=sgd"),

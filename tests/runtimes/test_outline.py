@@ -138,7 +138,7 @@ def test_a_file_of_weights_elsewhere_is_refused(tmp_path: Path, runtime: str) ->
 def test_weights_in_another_file_of_the_folder(
     tmp_path: Path, runtime: str, nan: int | None
 ) -> None:
-    """The shapes are those of a run, because the outline has no file beside it."""
+    """The outline needs no file beside it, the weights of which are inputs as well."""
     how = {"save_as_external_data": True, "location": "other.bin"}
     path = flattened(tmp_path / "net.onnx", nan=nan, **how)
     model = load_model(path, runtime=runtime, precision="fp32")  # type: ignore[arg-type]

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from posewright.checkpoints.base import Foreign, State
 from posewright.models import create
+from posewright.models.dekr import RescoreNet
+from posewright.skeletons import COCO17, CROWDPOSE14
 
 _BY_JOINT = re.compile(r"(?P<start>(.*\.)?offset_(feature_layers|final_layer))\.(?P<joint>\d+)\.")
 
@@ -95,6 +97,18 @@ DEKR = Foreign(
         "crowdpose/w48/w48_4x_reg03_bs5_640_adam_lr1e-3_crowdpose_x300": partial(
             create, "dekr_w48", **_CROWDPOSE
         ),
+    },
+)
+
+RESCORE = Foreign(
+    "dekr_rescore",
+    origin="https://github.com/HRNet/DEKR",
+    licence="MIT",
+    marks=("l1.weight", "l3.weight"),
+    rules=(),
+    variants={
+        "final_rescore_coco_kpt": partial(RescoreNet, COCO17),
+        "final_rescore_crowd_pose_kpt": partial(RescoreNet, CROWDPOSE14),
     },
 )
 

@@ -19,7 +19,7 @@ from posewright.augment import Augmentation, Views
 from posewright.codecs import Codec
 from posewright.codecs.base import refines
 from posewright.datasets.base import Dataset
-from posewright.errors import SourceError
+from posewright.errors import SourceError, UsageError
 from posewright.files.prefetch import ahead
 from posewright.people import Floats, Ints, People
 from posewright.readers.boxes import BoxFile
@@ -89,7 +89,7 @@ class Feed:
 
     An image that cannot be read is noted once; in training the next one takes its place, in
     validation the batch is smaller.  SourceError: no person has a labelled joint, or no image can
-    be read.
+    be read.  UsageError: fewer instances to train on than processes.
     """
 
     def __init__(
@@ -111,6 +111,11 @@ class Feed:
         self.codec, self.skeleton, self.train = codec, skeleton, train
         self.augment = augment if train else Augmentation.none()
         self.instances = Instances.of(dataset.to(skeleton), codec.top_down, boxes)
+        if train and len(self.instances) < world:  # one would have an empty part of every batch
+            raise UsageError(
+                f"{len(self.instances)} to train on for {world} processes; give more data, "
+                "or fewer --devices"
+            )
         self.batch, self.seed, self.workers = batch, seed, workers
         self.rank, self.world = rank, world
         self.poses: GivenPoses | None = None
@@ -237,7 +242,7 @@ class Feed:
             pixels = None if whole is None else whole.view(shot.views, shot.i, shot.seen)
         if pixels is None:
             return False
-        if piece.augment.colour or piece.augment.erase:
+        if piece.augment.repaints:
             pixels = piece.augment.pixels(pixels, piece.draws.own(shot.owner))
         piece.views[shot.row] = pixels
         return True

@@ -40,6 +40,11 @@ SMALL = {"input_size": (64, 96)}
 TURNED = torch.tensor([[[0.8, -0.25, 0.12], [0.2, 0.85, -0.1]]])
 
 
+def taught(teacher: Parallel | TrueBoxes, views: torch.Tensor, theta: torch.Tensor, targets: dict):
+    """The weighted loss of a teacher."""
+    return teacher.weight * teacher.criterion(teacher.outputs(views, theta), targets)
+
+
 def views(model: PoseModel, count: int = 2) -> Tensor:
     w, h = model.codec.input_size
     rng = torch.Generator().manual_seed(0)
@@ -236,7 +241,7 @@ def test_the_parallel_branch_teaches_the_transformer_alone() -> None:
     before = {k: v.clone() for k, v in branch.network.state_dict().items()}
     assert before.keys() < model.state_dict().keys()  # nothing of it is in the network
     theta = model.stn(model.normalise(batch.views))
-    branch.loss(batch.views, theta, branch.targets(batch, "cpu")).backward()
+    taught(branch, batch.views, theta, branch.targets(batch, "cpu")).backward()
     for part in (model.stn.theta, model.stn.localisation):
         assert all(p.grad is not None and p.grad.any() for p in part.parameters())
     assert all(p.grad is None for p in branch.network.parameters())
@@ -280,8 +285,8 @@ def test_boxes_ask_for_the_theta_that_shows_the_labelled_box() -> None:
     middle = np.array([[[31.5, 47.5]]], np.float32)  # of a view, (0, 0) of theta's points
     seen = (theta[0, :, 2].numpy() + 1) * np.array([31.5, 47.5])
     assert np.allclose(crop.inverse().points(middle)[0, 0], seen, atol=1e-3)
-    assert boxes.loss(batch.views, theta, {"theta": theta}) == 0
-    assert boxes.loss(batch.views, theta + 1, {"theta": theta}) == 2 * 6
+    assert taught(boxes, batch.views, theta, {"theta": theta}) == 0
+    assert taught(boxes, batch.views, theta + 1, {"theta": theta}) == 2 * 6
     recipe = Recipe(stn=STNSettings(labels="boxes"))  # without weights
     stepper = Stepper(model.train(), make_optimizer(model, recipe), recipe, World())
     assert isinstance(stepper.parallel, TrueBoxes) and not stepper.notes
@@ -304,7 +309,7 @@ def test_boxes_teach_the_transformer() -> None:
         shown = People.of(keypoints=np.zeros((16, 17, 2), np.float32), boxes=box)
         batch = Batch(torch.from_numpy(pixels), shown, np.arange(16))
         theta = model.train().stn(model.normalise(batch.views))
-        loss = boxes.loss(batch.views, theta, boxes.targets(batch, "cpu"))
+        loss = taught(boxes, batch.views, theta, boxes.targets(batch, "cpu"))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

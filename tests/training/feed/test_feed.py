@@ -19,7 +19,7 @@ import torch
 from posewright.augment import Augmentation
 from posewright.codecs import DEKR, CombinedUDP, Heatmap, PoseFix, SimCC, YoloPose
 from posewright.datasets import Dataset, Sample
-from posewright.errors import SourceError
+from posewright.errors import SourceError, UsageError
 from posewright.files.prefetch import ahead
 from posewright.people import People
 from posewright.readers.boxes import BoxFile
@@ -124,6 +124,14 @@ def test_the_parts_of_all_processes_are_the_global_batch(
         assert torch.equal(batch.views, torch.cat([r.views for r in ranks]))
         assert batch.numbers.tolist() == [n for r in ranks for n in r.numbers.tolist()]
         assert max(map(len, ranks)) - min(map(len, ranks)) <= 1
+
+
+def test_fewer_people_than_processes_are_refused(dataset: Dataset) -> None:
+    count = len(feed(dataset).instances)
+    assert len(feed(dataset, batch=2 * count, world=count)) == 1
+    with pytest.raises(UsageError, match=f"{count} to train on for {count + 1} processes"):
+        feed(dataset, world=count + 1)
+    assert len(feed(dataset, world=count + 1, train=False)) > 0
 
 
 def test_batches_of_an_epoch(dataset: Dataset) -> None:
@@ -304,6 +312,21 @@ def test_proposals_begin_at_their_epoch(dataset: Dataset) -> None:
     without, proposals = feed(dataset, augment=off), feed(dataset, augment=later, workers=2)
     assert all_same(list(without.epoch(0)), list(proposals.epoch(0)))
     assert not torch.equal(next(without.epoch(1)).views, next(proposals.epoch(1)).views)
+
+
+def test_information_is_dropped_from_its_epoch_on_and_alike_after_a_stop(dataset: Dataset) -> None:
+    """What is dropped follows from the epoch and the person, not from who draws it or when."""
+    aid = replace(RANDOM, hide=1.0, drop_from=1)
+    without, dropping = feed(dataset, augment=RANDOM), feed(dataset, augment=aid, workers=2)
+    assert not all_same(list(without.epoch(0)), list(dropping.epoch(0)))  # erase is later, too
+    plain = feed(dataset, augment=replace(RANDOM, erase=0))
+    assert all_same(list(plain.epoch(0)), list(dropping.epoch(0)))
+    later = list(dropping.epoch(1))
+    assert len(later) > 1 and not all_same(list(without.epoch(1)), later)
+    resumed = feed(dataset, augment=aid)  # a new process that begins within the epoch
+    assert all_same(list(resumed.epoch(1, start=1)), later[1:])
+    black = [(b.views == 0).all(3).float().mean() for b in (*plain.epoch(1), *later)]
+    assert np.mean(black[len(black) // 2 :]) > np.mean(black[: len(black) // 2]) + 0.2
 
 
 def test_the_given_pose_has_mistakes(dataset: Dataset) -> None:
