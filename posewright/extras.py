@@ -23,6 +23,12 @@ OPTIONAL = {
     "pyarrow": "posewright[parquet]",
     "pandas": "pandas",
     "tensorboard": "posewright[tensorboard]",
+    "fastapi": "posewright[serve]",
+    "starlette": "posewright[serve]",
+    "uvicorn": "posewright[serve]",
+    "python_multipart": "posewright[serve]",
+    "prometheus_client": "posewright[serve]",
+    "websockets": "posewright[serve]",
     "PIL": "pillow",
     "supervision": "supervision",
 }

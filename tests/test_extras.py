@@ -185,6 +185,7 @@ def test_every_extra_of_the_project_is_known() -> None:
     project = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
     extras = tomllib.loads(project)["project"]["optional-dependencies"]
     imported = {"pillow": "PIL", "pyyaml": "yaml"}
+    imported |= {n: n.replace("-", "_") for n in ("python-multipart", "prometheus-client")}
     for extra in extras.keys() - {"dev", "docs"}:
         for requirement in extras[extra]:
             name = re.match(r"[\w-]+", requirement)[0].lower()  # type: ignore[index]

@@ -62,7 +62,7 @@ WHO_TYPED = {"cli/named.py", "compare/cost.py"}  # who hands words of a command 
 # who imports modules by names that are not all written there: those of the package's own folders,
 # and the optional packages
 IMPORTING = {"files/modules.py": {"package", "f'{package}.{name}'"}, "extras.py": {"package"}}
-STARTERS = {"compare/cost.py", "cli/train.py", "checkpoints/apart.py"}
+STARTERS = {"compare/cost.py", "cli/train.py", "checkpoints/apart.py", "serve/workers.py"}
 
 
 def dotted(node: ast.expr) -> str:

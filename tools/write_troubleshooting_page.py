@@ -23,6 +23,7 @@ MARK = "<!-- What follows is written by tools/write_troubleshooting_page.py -->"
 _USAGE = "Exit code 2: an invalid option, argument or name"
 _SOURCE = "Exit code 3: an input that cannot be read"
 _ENVIRONMENT = "Exit code 4: a network, runtime, package or output that does not work"
+_ANSWERS = "Answers of the server, with a status of HTTP"
 REASONS = "Reasons, which stand inside other messages; in Python also ValueError and TypeError"
 FINDINGS = "What posewright data check reports"
 
@@ -38,6 +39,7 @@ CODES = {
     "EncoderError": _ENVIRONMENT,
     "PlaceError": _ENVIRONMENT,
     "DownloadError": _ENVIRONMENT,
+    "Problem": _ANSWERS,
     "BadPicture": REASONS,
     "ValueError": REASONS,
     "TypeError": REASONS,
@@ -154,6 +156,12 @@ AREAS = (
         "A network cannot be exported, or the exported file does not compute what the network "
         "computes; such a file is not kept.",
     ),
+    (
+        "Server",
+        ("serve/",),
+        "The server cannot start, or refuses a request. Every answer that is not the one asked for "
+        "has its line in `detail`; [Serve](serve.md) describes the requests.",
+    ),
 )
 
 
@@ -214,7 +222,7 @@ def _errors(tree: ast.Module) -> Iterator[tuple[str, str]]:
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or not node.args or _called(node) not in CODES:
             continue
-        said = node.args[0]
+        said = node.args[1 if _called(node) == "Problem" else 0]  # after its status
         if isinstance(said, ast.Call) and _called(said) == "format":
             said = said.func.value if isinstance(said.func, ast.Attribute) else said
         if isinstance(said, ast.Name):

@@ -121,6 +121,10 @@ COMMANDS: dict[str, list[Command]] = {
             "--into {in}/into/embedded.onnx",
             needs="onnx",
         ),
+        Command(
+            f"fit rescore {_SET} --detections {{in}}/results.json -o {{out}}/oks.safetensors",
+            needs="torch",
+        ),
     ],
     "eval": [
         Command(f"eval coco --ann {_SET} --predictions {{in}}/results.json"),
@@ -146,6 +150,10 @@ COMMANDS: dict[str, list[Command]] = {
             "export {in}/net.safetensors --format openvino --no-check -o {out}/net.xml",
             needs="torch",
         ),
+    ],
+    "serve": [
+        Command("serve --host 0.0.0.0 --data {out}/served", 2, needs="fastapi"),
+        Command("serve --data {in}/people.jpg", 4, needs="fastapi"),
     ],
     "bench": [Command("bench {in}/clip.mp4 --count 1")],
     "doctor": [Command("doctor")],
