@@ -79,8 +79,13 @@ ALONE = [
         "export {in}/net.safetensors --format openvino -o {out}/a.xml --int8 --calibrate {in}",
         needs="nncf",
     ),
-    Command("models convert {in}/into/embedded.onnx --as movenet -o {out}/a", needs="onnx"),
-    Command("models convert {in}/net.pth --as movenet_fire717 -o {out}/b", needs="safetensors"),
+    Command(
+        "models convert {in}/into/embedded.onnx --as movenet -o {out}/a.safetensors", needs="onnx"
+    ),
+    Command(
+        "models convert {in}/net.pth --as movenet_fire717 -o {out}/b.safetensors",
+        needs="safetensors",
+    ),
     Command("models info {in}/net.safetensors", needs="safetensors"),
     Command("predict {in}/people.jpg -m {in}/net.safetensors", needs="safetensors"),
     Command("predict {in}/people.jpg --refine {in}/net.safetensors -o {out}/r", needs="torch"),

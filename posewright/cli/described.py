@@ -36,8 +36,13 @@ def info(args: argparse.Namespace) -> int:
 
         model, stated = load_model(path)
         told = {**json.loads(stated.to_json()), "bytes": path.stat().st_size}
-        parts = {**_network_info(model), **_shown(told, args.json), **_measured(args)}
-        return show(parts, args.json)
+        shown = _shown(told, args.json)
+        parts = {
+            **shown,
+            **_network_info(model),
+            **shown,
+        }  # what the file states is first, and counts
+        return show({**parts, **_measured(args)}, args.json)
     from posewright.extras import installed, missing
     from posewright.weights import find_model
 
@@ -90,7 +95,7 @@ def _file_info(name: str, as_json: bool) -> dict[str, Any]:
     info = _graph_info(path, layout)
     counts = count_file(path, info)
     told = {**json.loads(info.to_json()), "bytes": path.stat().st_size}
-    return {**_counted(counts), **_shown(told, as_json)}
+    return {**_shown(told, as_json), **_counted(counts)}
 
 
 def _graph_info(path: Path, layout: str) -> ModelInfo:

@@ -185,12 +185,12 @@ def _convert(args: argparse.Namespace) -> int:
 
     source = Path(args.file)
     target = Path(args.out) if args.out else source.with_suffix(".safetensors")
+    spare_source(target, source)
     if target.suffix != ".safetensors":
         raise UsageError(
             f"{target}: a converted file is a .safetensors file; name it so, and export it to "
             "another format with posewright export"
         )
-    spare_source(target, source)
     if target.exists() and not args.overwrite:
         raise UsageError(f"{target} exists; give -o another FILE or --overwrite")
     done = convert_file(

@@ -269,7 +269,15 @@ def test_joints_and_size_are_stated_without_the_family(
         assert main(["models", "convert", str(file), "-o", str(out), *words]) == 0
         assert out.is_file()
     capsys.readouterr()
-    twice = ["models", "convert", str(file), "--skeleton", "a,a,b,c,d,e,f,g,h", "-o", "x"]
+    twice = [
+        "models",
+        "convert",
+        str(file),
+        "--skeleton",
+        "a,a,b,c,d,e,f,g,h",
+        "-o",
+        "x.safetensors",
+    ]
     assert main(twice) == 2
     assert "names a joint twice" in capsys.readouterr().err
     before = file.read_bytes()

@@ -94,7 +94,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "checkpoint": (".pth", "models convert FILE --as hrnet -o OUT/a.safetensors"),
     "mindspore": (".ckpt", "models convert FILE --as hrnet -o OUT/a.safetensors"),
     "tfjs": (".json", "models convert FILE --as movenet -o OUT/a.safetensors"),
-    "skeleton": (".json", "models convert WEIGHTS --as hrnet --skeleton FILE -o OUT/a"),
+    "skeleton": (".json", "models convert WEIGHTS --as hrnet --skeleton FILE -o OUT/a.safetensors"),
     "boxes": (".json", "fit boxes LABELS --boxes FILE -o OUT/a.json"),
     "detections": (".json", "fit nms LABELS --detections FILE -o OUT/a.json"),
     "start weights": (

@@ -121,10 +121,7 @@ COMMANDS: dict[str, list[Command]] = {
             "--into {in}/into/embedded.onnx",
             needs="onnx",
         ),
-        Command(
-            f"fit rescore {_SET} --detections {{in}}/results.json -o {{out}}/oks.safetensors",
-            needs="torch",
-        ),
+        Command(f"fit rescore {_SET} --detections {{in}}/results.json -o {{out}}/oks.safetensors"),
     ],
     "eval": [
         Command(f"eval coco --ann {_SET} --predictions {{in}}/results.json"),
