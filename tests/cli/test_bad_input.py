@@ -115,8 +115,6 @@ def test_one_corrupt_picture_in_a_thousand(
         folder,
         "--save",
         "jsonl",
-        "--detector",
-        "whole-image",
         "--max-people",
         "0",
         "--boxes",
