@@ -51,7 +51,7 @@ __all__ = ["VERBS", "build_parser", "main", "parse"]
 
 # The order of the help: what people do first comes first; verbs that are not named here are last.
 _ORDER = tuple(
-    "demo predict track view refine models data train fit eval compare study export".split()
+    "demo predict track view measure refine models data train fit eval compare study export".split()
     + "bench schema doctor".split()
 )
 

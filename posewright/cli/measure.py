@@ -1,0 +1,113 @@
+"""Measure movement in tracked results: angles, velocities, lengths, range of motion, symmetry.
+
+RESULTS: whatever posewright reads as results, with identities, as `posewright predict --track` or
+`posewright track` writes them.  Angles are those of a person seen from the side; docs/measure.md
+has their zeros and signs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from posewright.cli.common import add_out, fraction
+from posewright.cli.ranges import add_range_options, chosen_frames
+from posewright.errors import counted
+
+if TYPE_CHECKING:
+    from posewright.measure.run import Measured
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's options."""
+    parser.add_argument("results", type=Path, metavar="RESULTS", help="results file or folder")
+    add_out(parser)
+    parser.add_argument(
+        "--save",
+        default="csv",
+        metavar="LIST",
+        help="output formats, comma-separated: csv (default %(default)s)",
+    )
+    parser.add_argument(
+        "--fps",
+        type=float,
+        default=30.0,
+        metavar="RATE",
+        help="frame rate of results without timestamps (default %(default)s)",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the measurements of an earlier run"
+    )
+    _add_people(parser)
+    add_range_options(parser)
+    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+
+
+def _add_people(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("people and angles")
+    group.add_argument(
+        "--person", type=int, metavar="ID", help="measure this identity only (default: all)"
+    )
+    group.add_argument(
+        "--min-joint-score",
+        type=fraction,
+        default=0.3,
+        metavar="S",
+        help="joints with a lower score are missing (default %(default)s)",
+    )
+    group.add_argument(
+        "--facing",
+        choices=("auto", "left", "right"),
+        default="auto",
+        help="side of the image to which people look (default: by feet, way and nose)",
+    )
+    group.add_argument(
+        "--convention",
+        choices=("sports2d", "isb"),
+        default="sports2d",
+        help="sign of the knee: flexion is positive, or negative as ISB has it (default "
+        "%(default)s)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure; return the exit code."""
+    from posewright.measure.run import Settings, measure_to
+
+    settings = Settings(args.facing, args.convention, args.person, args.min_joint_score)
+    found, files = measure_to(
+        args.results,
+        args.out,
+        save=[name.strip() for name in args.save.split(",")],
+        settings=settings,
+        fps=args.fps,
+        overwrite=args.overwrite,
+        **chosen_frames(args),
+    )
+    if args.json:
+        told = {"people": [one.told() for one in found], "files": [str(path) for path in files]}
+        print(json.dumps(told, allow_nan=False))
+        return 0
+    for one in found:
+        _show(one)
+    print(f"done: {counted(len(found), 'person', 'people')}")
+    for path in files:
+        print(f"  {path}")
+    return 0
+
+
+def _show(one: Measured) -> None:
+    """Print the joint angles of a person."""
+    person, side = one.person, one.side
+    print(
+        f"person {person.id}: frames {person.frames[0]} to {person.frames[-1]}, seen in "
+        f"{person.seen.sum()}, faces {side.facing} (by {side.by})"
+    )
+    for row in one.rows:
+        if row.quantity.endswith("_angle") and row.frames:
+            print(
+                f"  {row.quantity:22}{row.least:8.1f} to {row.greatest:6.1f} {row.unit}, range "
+                f"{row.range:.1f}, mean {row.mean:.1f}"
+            )
