@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from posewright.cli.common import add_out, fraction
 from posewright.cli.ranges import add_range_options, chosen_frames
-from posewright.errors import counted
+from posewright.errors import UsageError, counted
 
 if TYPE_CHECKING:
+    from posewright.measure.mending import Mending
     from posewright.measure.run import Measured
 
 
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--overwrite", action="store_true", help="replace the measurements of an earlier run"
     )
     _add_people(parser)
+    _add_mending(parser)
     add_range_options(parser)
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
@@ -72,11 +74,48 @@ def _add_people(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_mending(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("gaps, outliers and noise, before anything is measured")
+    group.add_argument(
+        "--gap",
+        type=float,
+        metavar="S",
+        help="fill gaps of a joint of up to S seconds by straight lines (default: 0.2 with "
+        "--filter, else 0)",
+    )
+    group.add_argument(
+        "--outliers",
+        choices=("keep", "flag", "mend"),
+        default="keep",
+        help="what becomes of places far from the median of 7/30 s (Hampel): flag lists them in "
+        "gaps.csv, mend also puts the median there (default %(default)s)",
+    )
+    group.add_argument(
+        "--filter",
+        metavar="METHOD",
+        help="filter of all places: butterworth[:cutoff=6,order=4] or savgol[:window=9,order=2] "
+        "(default: none)",
+    )
+
+
+def _mending(args: argparse.Namespace) -> Mending:
+    from posewright.measure.mending import Mending
+    from posewright.smoothing import GAP, MAX_GAP, parse_smoothing
+
+    smoothing = parse_smoothing(args.filter) if args.filter else None
+    gap = args.gap if args.gap is not None else GAP if smoothing else 0.0
+    if not 0 <= gap <= MAX_GAP:
+        raise UsageError(f"--gap must lie between 0 and {MAX_GAP:g} seconds, not {gap}")
+    return Mending(gap, args.outliers, smoothing)
+
+
 def run(args: argparse.Namespace) -> int:
     """Measure; return the exit code."""
     from posewright.measure.run import Settings, measure_to
 
-    settings = Settings(args.facing, args.convention, args.person, args.min_joint_score)
+    settings = Settings(
+        args.facing, args.convention, args.person, args.min_joint_score, _mending(args)
+    )
     found, files = measure_to(
         args.results,
         args.out,
@@ -105,6 +144,9 @@ def _show(one: Measured) -> None:
         f"person {person.id}: frames {person.frames[0]} to {person.frames[-1]}, seen in "
         f"{person.seen.sum()}, faces {side.facing} (by {side.by})"
     )
+    if one.faults:
+        gaps, outliers = (counted(one.count(kind), kind) for kind in ("gap", "outlier"))
+        print(f"  {gaps} and {outliers} of joints, see gaps.csv")
     for row in one.rows:
         if row.quantity.endswith("_angle") and row.frames:
             print(

@@ -13,17 +13,24 @@ from posewright.errors import SourceError, UsageError, nearest
 from posewright.files.part import PartFolder
 from posewright.measure.clip import Person, people_of
 from posewright.measure.facing import Side, side_of
+from posewright.measure.mending import Fault, Mending, mended
 from posewright.measure.quantities import Convention, Quantity, measured
 from posewright.measure.segments import Facing
 from posewright.measure.summary import Row, summary
-from posewright.measure.tables import long_table, people_table, summary_table, wide_table
+from posewright.measure.tables import (
+    faults_table,
+    long_table,
+    people_table,
+    summary_table,
+    wide_table,
+)
 from posewright.readers.saved import Saved
 from posewright.sources.ranges import Range
 
 __all__ = ["FORMS", "Measured", "Settings", "measure", "measure_to"]
 
 FORMS = ("csv",)
-_FILES = ("measures", "measures-wide", "summary", "people")
+_FILES = ("measures", "measures-wide", "summary", "people", "gaps")
 
 
 @dataclass(frozen=True)
@@ -32,12 +39,14 @@ class Settings:
 
     facing: "auto" looks for the side of each person.  convention: see `quantities.measured`.
     person: the only identity that is measured; None for all.  min_score: joints below are missing.
+    mending: what is done to the points first.
     """
 
     facing: Facing | str = "auto"
     convention: Convention = "sports2d"
     person: int | None = None
     min_score: float = 0.3
+    mending: Mending = field(default_factory=Mending)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +57,7 @@ class Measured:
     side: Side
     quantities: list[Quantity]
     rows: list[Row] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
 
     def facts(self) -> dict[str, Any]:
         """Return what `people.csv` says of the person."""
@@ -65,7 +75,12 @@ class Measured:
             "facing_by": self.side.by,
             "facing_share": self.side.share,
             "unit": person.unit,
+            **{f"{kind}s": self.count(kind) for kind in ("gap", "outlier")},
         }
+
+    def count(self, kind: str) -> int:
+        """Return the number of gaps or outliers of all joints."""
+        return sum(fault.kind == kind for fault in self.faults)
 
     def told(self) -> dict[str, Any]:
         """Return the facts and the summary as plain values, None for what is unknown."""
@@ -84,12 +99,13 @@ def _plain(value: Any) -> Any:
 
 
 def measure(person: Person, settings: Settings) -> Measured:
-    """Measure one person."""
+    """Mend the points of one person and measure them."""
+    person, faults = mended(person, settings.mending)
     side = side_of(person)
     if settings.facing in ("left", "right"):
         side = Side("left" if settings.facing == "left" else "right", "given")
     quantities = measured(person, side.facing, settings.convention)
-    return Measured(person, side, quantities, summary(quantities))
+    return Measured(person, side, quantities, summary(quantities), faults)
 
 
 def measure_to(
@@ -150,5 +166,6 @@ def _files(found: Sequence[Measured], save: Sequence[str]) -> list[tuple[str, by
     if "csv" in save:
         files += [("measures.csv", long_table(series)), ("measures-wide.csv", wide_table(series))]
     files.append(("summary.csv", summary_table({one.person.id: one.rows for one in found})))
+    files.append(("gaps.csv", faults_table((one.person, one.faults) for one in found)))
     files.append(("people.csv", people_table([one.facts() for one in found])))
     return files

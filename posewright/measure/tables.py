@@ -10,10 +10,19 @@ from dataclasses import astuple, fields
 from typing import Any
 
 from posewright.measure.clip import Person
+from posewright.measure.mending import Fault
 from posewright.measure.quantities import Quantity
 from posewright.measure.summary import Row
 
-__all__ = ["long_table", "people_table", "rows_table", "summary_table", "unit_word", "wide_table"]
+__all__ = [
+    "faults_table",
+    "long_table",
+    "people_table",
+    "rows_table",
+    "summary_table",
+    "unit_word",
+    "wide_table",
+]
 
 Series = Iterable[tuple[Person, Sequence[Quantity]]]
 
@@ -58,6 +67,21 @@ def summary_table(summaries: Mapping[int, Sequence[Row]]) -> bytes:
     return rows_table(
         head, ((one, *astuple(row)) for one, rows in summaries.items() for row in rows)
     )
+
+
+def faults_table(found: Iterable[tuple[Person, Sequence[Fault]]]) -> bytes:
+    """Return a row for each gap and outlier of each joint, with its first and its last frame."""
+    head = ("person", "joint", "kind", "first_frame", "last_frame", "start_s", "frames", "done")
+
+    def rows() -> Iterator[Sequence[Any]]:
+        for person, faults in found:
+            for one in faults:
+                ends = (person.frames[one.start], person.frames[one.end - 1])
+                count = one.end - one.start
+                start = float(person.times[one.start])
+                yield (person.id, one.joint, one.kind, *ends, start, count, one.done)
+
+    return rows_table(head, rows())
 
 
 def people_table(people: Sequence[Mapping[str, Any]]) -> bytes:
