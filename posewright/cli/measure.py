@@ -19,6 +19,7 @@ from posewright.errors import UsageError, counted
 if TYPE_CHECKING:
     from posewright.measure.mending import Mending
     from posewright.measure.run import Measured
+    from posewright.measure.space import Scaling
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--save",
         default="csv",
         metavar="LIST",
-        help="output formats, comma-separated: csv (default %(default)s)",
+        help="output formats, comma-separated: csv, and of each person trc (points), mot (angles) "
+        "and sto (everything) for OpenSim (default %(default)s)",
     )
     parser.add_argument(
         "--fps",
@@ -43,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_people(parser)
     _add_mending(parser)
+    _add_scaling(parser)
     add_range_options(parser)
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
@@ -109,12 +112,49 @@ def _mending(args: argparse.Namespace) -> Mending:
     return Mending(gap, args.outliers, smoothing)
 
 
+def _add_scaling(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("metres and the floor")
+    scale = group.add_mutually_exclusive_group()
+    scale.add_argument(
+        "--height",
+        metavar="[ID=]M",
+        help="metres of a person, by default of the one seen longest; everybody is then measured "
+        "in metres",
+    )
+    scale.add_argument(
+        "--distance",
+        metavar="X1,Y1,X2,Y2=M",
+        help="two points of the image in pixels and the metres between them, in the plane of the "
+        "movement",
+    )
+    group.add_argument(
+        "--floor",
+        metavar="auto|DEG,Y",
+        help="floor: its angle, positive where it rises to the right, and its pixel row at the "
+        "left edge (default: auto with metres, by feet that stand; else none)",
+    )
+
+
+def _scaling(args: argparse.Namespace) -> Scaling:
+    from posewright.measure.space import Scaling, parse_distance, parse_floor, parse_height
+
+    height = parse_height(args.height) if args.height is not None else None
+    distance = parse_distance(args.distance) if args.distance is not None else None
+    floor = parse_floor(args.floor) if args.floor is not None else None
+    return Scaling(height, distance, floor or ("auto" if height or distance else None))
+
+
 def run(args: argparse.Namespace) -> int:
     """Measure; return the exit code."""
     from posewright.measure.run import Settings, measure_to
 
     settings = Settings(
-        args.facing, args.convention, args.person, args.min_joint_score, _mending(args)
+        args.facing,
+        args.convention,
+        args.person,
+        args.min_joint_score,
+        _mending(args),
+        _scaling(args),
     )
     found, files = measure_to(
         args.results,
@@ -129,6 +169,8 @@ def run(args: argparse.Namespace) -> int:
         told = {"people": [one.told() for one in found], "files": [str(path) for path in files]}
         print(json.dumps(told, allow_nan=False))
         return 0
+    for name, value in found[0].space.facts().items():
+        print(f"{name} {value:.6g}" if isinstance(value, float) else f"{name} {value}")
     for one in found:
         _show(one)
     print(f"done: {counted(len(found), 'person', 'people')}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -14,8 +15,10 @@ from posewright.files.part import PartFolder
 from posewright.measure.clip import Person, people_of
 from posewright.measure.facing import Side, side_of
 from posewright.measure.mending import Fault, Mending, mended
+from posewright.measure.opensim import mot, sto, trc
 from posewright.measure.quantities import Convention, Quantity, measured
 from posewright.measure.segments import Facing
+from posewright.measure.space import Scaling, Space
 from posewright.measure.summary import Row, summary
 from posewright.measure.tables import (
     faults_table,
@@ -29,7 +32,7 @@ from posewright.sources.ranges import Range
 
 __all__ = ["FORMS", "Measured", "Settings", "measure", "measure_to"]
 
-FORMS = ("csv",)
+FORMS = ("csv", "trc", "mot", "sto")
 _FILES = ("measures", "measures-wide", "summary", "people", "gaps")
 
 
@@ -39,7 +42,7 @@ class Settings:
 
     facing: "auto" looks for the side of each person.  convention: see `quantities.measured`.
     person: the only identity that is measured; None for all.  min_score: joints below are missing.
-    mending: what is done to the points first.
+    mending: what is done to the points first.  scaling: from pixels to metres, and the floor.
     """
 
     facing: Facing | str = "auto"
@@ -47,6 +50,7 @@ class Settings:
     person: int | None = None
     min_score: float = 0.3
     mending: Mending = field(default_factory=Mending)
+    scaling: Scaling = field(default_factory=Scaling)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +59,7 @@ class Measured:
 
     person: Person
     side: Side
+    space: Space
     quantities: list[Quantity]
     rows: list[Row] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
@@ -75,6 +80,7 @@ class Measured:
             "facing_by": self.side.by,
             "facing_share": self.side.share,
             "unit": person.unit,
+            **self.space.facts(),
             **{f"{kind}s": self.count(kind) for kind in ("gap", "outlier")},
         }
 
@@ -98,14 +104,19 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def measure(person: Person, settings: Settings) -> Measured:
-    """Mend the points of one person and measure them."""
-    person, faults = mended(person, settings.mending)
+def measure(people: Sequence[Person], settings: Settings) -> list[Measured]:
+    """Mend the points of the people of one clip, find floor and scale, and measure everybody."""
+    found = [mended(person, settings.mending) for person in people]
+    space = settings.scaling.space([person for person, _ in found])
+    return [_one(space.placed(person), space, faults, settings) for person, faults in found]
+
+
+def _one(person: Person, space: Space, faults: list[Fault], settings: Settings) -> Measured:
     side = side_of(person)
     if settings.facing in ("left", "right"):
         side = Side("left" if settings.facing == "left" else "right", "given")
     quantities = measured(person, side.facing, settings.convention)
-    return Measured(person, side, quantities, summary(quantities), faults)
+    return Measured(person, side, space, quantities, summary(quantities), faults)
 
 
 def measure_to(
@@ -139,7 +150,7 @@ def measure_to(
     if not people:
         who = "nobody" if settings.person is None else f"no person {settings.person}"
         raise SourceError(f"{path} holds {who} to measure; check it with posewright view")
-    found = [measure(person, settings) for person in people]
+    found = measure(people, settings)
     return found, _written(out, found, save, overwrite)
 
 
@@ -157,7 +168,9 @@ def _written(
 
 def _ours(path: Path) -> bool:
     """Tell a file of an earlier run from others."""
-    return path.suffix == ".csv" and path.stem in _FILES
+    if path.suffix == ".csv":
+        return path.stem in _FILES
+    return re.fullmatch(r"person-\d+\.(trc|mot|sto)", path.name) is not None
 
 
 def _files(found: Sequence[Measured], save: Sequence[str]) -> list[tuple[str, bytes]]:
@@ -168,4 +181,14 @@ def _files(found: Sequence[Measured], save: Sequence[str]) -> list[tuple[str, by
     files.append(("summary.csv", summary_table({one.person.id: one.rows for one in found})))
     files.append(("gaps.csv", faults_table((one.person, one.faults) for one in found)))
     files.append(("people.csv", people_table([one.facts() for one in found])))
-    return files
+    return files + [file for one in found for file in _of_person(one, save)]
+
+
+def _of_person(one: Measured, save: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    stem = f"person-{one.person.id}"
+    if "trc" in save:
+        yield f"{stem}.trc", trc(one.person, f"{stem}.trc")
+    if "mot" in save:
+        yield f"{stem}.mot", mot(one.person, one.quantities)
+    if "sto" in save:
+        yield f"{stem}.sto", sto(one.person, one.quantities)

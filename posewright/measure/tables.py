@@ -91,7 +91,7 @@ def people_table(people: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def rows_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    """Return a CSV file; numbers with six decimals, an empty cell for NaN."""
+    """Return a CSV file; numbers with nine digits, an empty cell for NaN."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(head)
@@ -104,5 +104,4 @@ def _cell(value: Any) -> str:
         return str(value)
     if not math.isfinite(value):
         return ""
-    text = f"{value:.6f}".rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
+    return f"{round(value, 9) + 0.0:.9g}"  # and no minus before a 0
