@@ -69,6 +69,14 @@ def _add_people(parser: argparse.ArgumentParser) -> None:
         help="side of the image to which people look (default: by feet, way and nose)",
     )
     group.add_argument(
+        "--angle",
+        action="append",
+        default=[],
+        metavar="NAME=A,B,C",
+        help="an angle of your own: at joint B between A and C, or from segment A-B to C-D as "
+        "NAME=A-B,C-D; may be given several times",
+    )
+    group.add_argument(
         "--convention",
         choices=("sports2d", "isb"),
         default="sports2d",
@@ -146,15 +154,17 @@ def _scaling(args: argparse.Namespace) -> Scaling:
 
 def run(args: argparse.Namespace) -> int:
     """Measure; return the exit code."""
+    from posewright.measure.own import parse_angle
     from posewright.measure.run import Settings, measure_to
 
     settings = Settings(
-        args.facing,
-        args.convention,
-        args.person,
-        args.min_joint_score,
-        _mending(args),
-        _scaling(args),
+        facing=args.facing,
+        convention=args.convention,
+        person=args.person,
+        min_score=args.min_joint_score,
+        mending=_mending(args),
+        scaling=_scaling(args),
+        own=tuple(map(parse_angle, args.angle)),
     )
     found, files = measure_to(
         args.results,
@@ -189,6 +199,9 @@ def _show(one: Measured) -> None:
     if one.faults:
         gaps, outliers = (counted(one.count(kind), kind) for kind in ("gap", "outlier"))
         print(f"  {gaps} and {outliers} of joints, see gaps.csv")
+    facts = one.facts()
+    if facts["steps"]:
+        print(f"  {counted(facts['steps'], 'step')}, {facts['cadence_per_min']:.1f} a minute")
     for row in one.rows:
         if row.quantity.endswith("_angle") and row.frames:
             print(

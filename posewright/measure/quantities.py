@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from posewright.errors import UsageError
 from posewright.measure.angles import unwrap
 from posewright.measure.clip import Person
 from posewright.measure.joints import has_point, joint_angle, joint_angles, point
+from posewright.measure.own import OwnAngle
 from posewright.measure.segments import (
     LINES,
     Facing,
@@ -42,14 +44,21 @@ class Quantity:
     values: Doubles
 
 
-def measured(person: Person, facing: Facing, convention: Convention = "sports2d") -> list[Quantity]:
+def measured(
+    person: Person,
+    facing: Facing,
+    convention: Convention = "sports2d",
+    own: Sequence[OwnAngle] = (),
+) -> list[Quantity]:
     """Return all that the skeleton of a person has the keypoints for.
 
     convention: "sports2d" counts the flexion of a knee positive, "isb" negative, as a turn about
-    the axis to the right does (Wu et al. 2002); all else is the same.
+    the axis to the right does (Wu et al. 2002); all else is the same.  own: further
+    angles.  UsageError: one of a name or a joint that there is not, or that is taken.
     """
     return [
         *_moving(_angles(person, facing, convention), person.times),
+        *_moving(_own(person, facing, own), person.times),
         *_moving(_directions(person, facing), person.times),
         *_lengths(person),
         *_places(person),
@@ -61,6 +70,15 @@ def _angles(person: Person, facing: Facing, convention: Convention) -> Iterator[
         values = joint_angle(person.points, person.skeleton, name, facing=facing)
         sign = -1.0 if convention == "isb" and name.endswith("_knee") else 1.0
         yield Quantity(f"{name}_angle", "deg", _steady(sign * values))
+
+
+def _own(person: Person, facing: Facing, own: Sequence[OwnAngle]) -> Iterator[Quantity]:
+    taken = {*joint_angles(person.skeleton), *segments(person.skeleton)}
+    for one in own:
+        if one.name in taken:
+            raise UsageError(f"--angle {one.name} has a name that is taken; choose another one")
+        taken.add(one.name)
+        yield Quantity(f"{one.name}_angle", "deg", _steady(one.of(person, facing)))
 
 
 def _directions(person: Person, facing: Facing) -> Iterator[Quantity]:

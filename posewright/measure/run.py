@@ -16,11 +16,14 @@ from posewright.measure.clip import Person, people_of
 from posewright.measure.facing import Side, side_of
 from posewright.measure.mending import Fault, Mending, mended
 from posewright.measure.opensim import mot, sto, trc
+from posewright.measure.own import OwnAngle
 from posewright.measure.quantities import Convention, Quantity, measured
 from posewright.measure.segments import Facing
 from posewright.measure.space import Scaling, Space
+from posewright.measure.steps import Event, cadence, events_of
 from posewright.measure.summary import Row, summary
 from posewright.measure.tables import (
+    events_table,
     faults_table,
     long_table,
     people_table,
@@ -33,7 +36,7 @@ from posewright.sources.ranges import Range
 __all__ = ["FORMS", "Measured", "Settings", "measure", "measure_to"]
 
 FORMS = ("csv", "trc", "mot", "sto")
-_FILES = ("measures", "measures-wide", "summary", "people", "gaps")
+_FILES = ("measures", "measures-wide", "summary", "people", "gaps", "steps")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Settings:
     facing: "auto" looks for the side of each person.  convention: see `quantities.measured`.
     person: the only identity that is measured; None for all.  min_score: joints below are missing.
     mending: what is done to the points first.  scaling: from pixels to metres, and the floor.
+    own: further angles.
     """
 
     facing: Facing | str = "auto"
@@ -51,6 +55,7 @@ class Settings:
     min_score: float = 0.3
     mending: Mending = field(default_factory=Mending)
     scaling: Scaling = field(default_factory=Scaling)
+    own: tuple[OwnAngle, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +68,7 @@ class Measured:
     quantities: list[Quantity]
     rows: list[Row] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
 
     def facts(self) -> dict[str, Any]:
         """Return what `people.csv` says of the person."""
@@ -81,6 +87,8 @@ class Measured:
             "facing_share": self.side.share,
             "unit": person.unit,
             **self.space.facts(),
+            "steps": sum(math.isfinite(event.step_time) for event in self.events),
+            "cadence_per_min": cadence(self.events),
             **{f"{kind}s": self.count(kind) for kind in ("gap", "outlier")},
         }
 
@@ -115,8 +123,9 @@ def _one(person: Person, space: Space, faults: list[Fault], settings: Settings) 
     side = side_of(person)
     if settings.facing in ("left", "right"):
         side = Side("left" if settings.facing == "left" else "right", "given")
-    quantities = measured(person, side.facing, settings.convention)
-    return Measured(person, side, space, quantities, summary(quantities), faults)
+    events = events_of(person, side.facing)
+    quantities = measured(person, side.facing, settings.convention, settings.own)
+    return Measured(person, side, space, quantities, summary(quantities), faults, events)
 
 
 def measure_to(
@@ -180,6 +189,7 @@ def _files(found: Sequence[Measured], save: Sequence[str]) -> list[tuple[str, by
         files += [("measures.csv", long_table(series)), ("measures-wide.csv", wide_table(series))]
     files.append(("summary.csv", summary_table({one.person.id: one.rows for one in found})))
     files.append(("gaps.csv", faults_table((one.person, one.faults) for one in found)))
+    files.append(("steps.csv", events_table((one.person, one.events) for one in found)))
     files.append(("people.csv", people_table([one.facts() for one in found])))
     return files + [file for one in found for file in _of_person(one, save)]
 

@@ -12,9 +12,11 @@ from typing import Any
 from posewright.measure.clip import Person
 from posewright.measure.mending import Fault
 from posewright.measure.quantities import Quantity
+from posewright.measure.steps import Event
 from posewright.measure.summary import Row
 
 __all__ = [
+    "events_table",
     "faults_table",
     "long_table",
     "people_table",
@@ -80,6 +82,19 @@ def faults_table(found: Iterable[tuple[Person, Sequence[Fault]]]) -> bytes:
                 count = one.end - one.start
                 start = float(person.times[one.start])
                 yield (person.id, one.joint, one.kind, *ends, start, count, one.done)
+
+    return rows_table(head, rows())
+
+
+def events_table(found: Iterable[tuple[Person, Sequence[Event]]]) -> bytes:
+    """Return a row for each contact of a foot with the floor, and each leaving of it."""
+    head = ("person", "frame", "time_s", "side", "event", "step_time_s", "step_length", "unit")
+
+    def rows() -> Iterator[Sequence[Any]]:
+        for person, events in found:
+            for one in events:
+                place = (person.id, person.frames[one.row], one.time, one.side, one.kind)
+                yield (*place, one.step_time, one.step_length, person.unit)
 
     return rows_table(head, rows())
 

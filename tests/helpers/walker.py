@@ -13,7 +13,7 @@ from posewright.results import Result
 from posewright.skeletons import HALPE26
 from tests.helpers.results import write
 
-__all__ = ["FLOOR", "RATE", "mirrored", "save", "walker"]
+__all__ = ["FLOOR", "RATE", "STRIDES", "mirrored", "save", "walker"]
 
 Array = NDArray[np.float64]
 RATE, FLOOR, STRIDES = 50.0, 600.0, 0.8  # frames a second, px, strides a second
