@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="csv",
         metavar="LIST",
         help="output formats, comma-separated: csv, and of each person trc (points), mot (angles) "
-        "and sto (everything) for OpenSim (default %(default)s)",
+        "and sto (everything) for OpenSim, html (a report page), svg (plots) (default %(default)s)",
     )
     parser.add_argument(
         "--fps",

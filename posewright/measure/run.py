@@ -17,6 +17,7 @@ from posewright.measure.facing import Side, side_of
 from posewright.measure.mending import Fault, Mending, mended
 from posewright.measure.opensim import mot, sto, trc
 from posewright.measure.own import OwnAngle
+from posewright.measure.pages import figures, report
 from posewright.measure.quantities import Convention, Quantity, measured
 from posewright.measure.segments import Facing
 from posewright.measure.space import Scaling, Space
@@ -31,11 +32,12 @@ from posewright.measure.tables import (
     wide_table,
 )
 from posewright.readers.saved import Saved
+from posewright.reports.page import svg_file
 from posewright.sources.ranges import Range
 
 __all__ = ["FORMS", "Measured", "Settings", "measure", "measure_to"]
 
-FORMS = ("csv", "trc", "mot", "sto")
+FORMS = ("csv", "trc", "mot", "sto", "html", "svg")
 _FILES = ("measures", "measures-wide", "summary", "people", "gaps", "steps")
 
 
@@ -66,6 +68,7 @@ class Measured:
     side: Side
     space: Space
     quantities: list[Quantity]
+    convention: Convention = "sports2d"
     rows: list[Row] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -125,7 +128,9 @@ def _one(person: Person, space: Space, faults: list[Fault], settings: Settings) 
         side = Side("left" if settings.facing == "left" else "right", "given")
     events = events_of(person, side.facing)
     quantities = measured(person, side.facing, settings.convention, settings.own)
-    return Measured(person, side, space, quantities, summary(quantities), faults, events)
+    return Measured(
+        person, side, space, quantities, settings.convention, summary(quantities), faults, events
+    )
 
 
 def measure_to(
@@ -179,7 +184,9 @@ def _ours(path: Path) -> bool:
     """Tell a file of an earlier run from others."""
     if path.suffix == ".csv":
         return path.stem in _FILES
-    return re.fullmatch(r"person-\d+\.(trc|mot|sto)", path.name) is not None
+    return (
+        re.fullmatch(r"person-\d+\.(trc|mot|sto|html)|person-\d+-\w+\.svg", path.name) is not None
+    )
 
 
 def _files(found: Sequence[Measured], save: Sequence[str]) -> list[tuple[str, bytes]]:
@@ -202,3 +209,8 @@ def _of_person(one: Measured, save: Sequence[str]) -> Iterator[tuple[str, bytes]
         yield f"{stem}.mot", mot(one.person, one.quantities)
     if "sto" in save:
         yield f"{stem}.sto", sto(one.person, one.quantities)
+    if "html" in save:
+        yield f"{stem}.html", report(one).encode("utf-8")
+    if "svg" in save:
+        for name, svg in figures(one).items():
+            yield f"{stem}-{name}.svg", svg_file(svg).encode("utf-8")
