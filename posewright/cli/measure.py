@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from posewright.measure.mending import Mending
     from posewright.measure.run import Measured
     from posewright.measure.space import Scaling
+
+_AGREED = 0.8  # of the frames have to say the same about the side that a person faces
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -175,6 +178,14 @@ def run(args: argparse.Namespace) -> int:
         overwrite=args.overwrite,
         **chosen_frames(args),
     )
+    for one in found:
+        if one.side.share < _AGREED:
+            print(
+                f"note: person {one.person.id} faces {one.side.facing} in only "
+                f"{one.side.share:.0%} of the frames, and in the others angles have the wrong "
+                "sign; measure each way by itself with --frames",
+                file=sys.stderr,
+            )
     if args.json:
         told = {"people": [one.told() for one in found], "files": [str(path) for path in files]}
         print(json.dumps(told, allow_nan=False))

@@ -148,6 +148,37 @@ def test_sports2d_has_the_same_numbers(tmp_path: Path) -> None:
     assert compared == 22
 
 
+def test_a_filtered_run_is_near_sports2d_and_nearer_to_the_truth(tmp_path: Path) -> None:
+    """Away from the ends: its filtered angles lie on a floor of -0.13 degrees, which is level."""
+    if not MOVEMENT.is_dir():
+        pytest.skip(f"no movement data at {MOVEMENT}; set POSEWRIGHT_TEST_DATA")
+    with np.load(MOVEMENT / "walker.npz") as file:
+        saved = save(tmp_path, {1: file["points"]})
+    words = ["--height", 1.7, "--filter", "butterworth:10"]  # at 50 Hz as 6 at their 30
+    assert measure(saved, "-o", tmp_path / "out", *words) == 0
+    found = series(tmp_path / "out")
+    run = table(MOVEMENT / "walker_sports2d_full_run_angles.csv")
+    raw = table(MOVEMENT / "walker_sports2d_angles_raw.csv")
+    for name, column in {
+        "right_knee_angle": "right knee",
+        "left_hip_angle": "left hip",
+        "right_thigh_direction": "right thigh",
+        "trunk_direction": "trunk",
+    }.items():
+        theirs, true = (np.array([float(row[column]) for row in rows]) for rows in (run, raw))
+        assert np.abs(found[name] - theirs)[10:90].max() < 0.2, name
+        assert np.abs(found[name] - true)[10:90].max() < 0.1, name
+
+
+def test_somebody_who_turns_is_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    points = walker()[0]
+    points[70:] = mirrored(points)[70:]
+    assert measure(save(tmp_path, {1: points}), "-o", tmp_path / "out") == 0
+    assert "person 1 faces right in only 58% of the frames" in capsys.readouterr().err
+    assert measure(tmp_path / "poses.jsonl", "-o", tmp_path / "cut", "--frames", "0:70") == 0
+    assert "note" not in capsys.readouterr().err
+
+
 def test_isb_counts_the_knee_the_other_way(
     walked: tuple[Path, dict[str, Array]], tmp_path: Path
 ) -> None:
