@@ -157,6 +157,8 @@ def measure_to(
             raise UsageError(
                 f"no output format {name!r}{nearest(name, FORMS)}; known: {', '.join(FORMS)}"
             )
+    if not 0 < fps < math.inf:
+        raise UsageError(f"--fps must be a positive number, not {fps}")
     saved = Saved(path, "none", fps, Range.of(frames, time_range, stride))
     results = chain.from_iterable(each for _, each in saved.sequences())
     people = people_of(results, min_score=settings.min_score, fps=fps)
