@@ -52,6 +52,7 @@ class _Sequence:
     clock: Clock
     times: dict[int, float] = field(default_factory=dict)
     people: dict[int, dict[int, Doubles]] = field(default_factory=dict)
+    crowded: bool = False  # some frame has several people without identity
 
     def add(self, result: Result, min_score: float) -> None:
         self.times[result.frame] = self.clock(result)
@@ -61,13 +62,14 @@ class _Sequence:
             min_score=min_score,
             pixel_aspect=result.pixel_aspect,
         )
-        for identity, each in zip(_identities(result), points, strict=True):
+        for identity, each in zip(result.ids.tolist(), points, strict=True):
             places = self.people.setdefault(identity, {})
-            if result.frame in places:
+            if result.frame in places and identity >= 0:
                 raise SourceError(
                     f"frame {result.frame} has two people with identity {identity}; track the "
                     "results again with posewright track"
                 )
+            self.crowded |= result.frame in places
             places[result.frame] = each
 
 
@@ -77,8 +79,9 @@ def people_of(
     """Return everybody of tracked results by identity, with a row for each frame in between.
 
     min_score: joints below are missing.  fps: frame rate of results without timestamps.  Results
-    without identities are one person where no frame has two people.  UsageError: people without
-    identities, or an identity in two sequences.  SourceError: frame numbers that span too many.
+    without identities are one person where no frame has two people; where others have one, people
+    without are left out.  UsageError: nobody has one and a frame has several people, or one stands
+    in two sequences.  SourceError: frame numbers that span too many.
     """
     sequences: dict[str, _Sequence] = {}
     skeleton: Skeleton | None = None
@@ -90,6 +93,7 @@ def people_of(
         place.add(result, min_score)
     if skeleton is None:
         return []
+    _name_people(sequences.values())
     found = [_person(one, s, skeleton) for s in sequences.values() for one in s.people]
     twice = sorted({p.id for p in found if sum(q.id == p.id for q in found) > 1})
     if twice:
@@ -99,17 +103,22 @@ def people_of(
     return sorted(found, key=lambda person: person.id)
 
 
-def _identities(result: Result) -> list[int]:
-    """Return the identities of a frame; 1 for somebody who is alone and has none."""
-    ids = [int(identity) for identity in result.ids]
-    if ids == [-1]:
-        return [1]
-    if -1 in ids:
-        raise UsageError(
-            f"frame {result.frame} has several people and one without identity; run posewright "
-            "track on the results first"
-        )
-    return ids
+def _name_people(sequences: Iterable[_Sequence]) -> None:
+    """Leave out people without identity where others have one; else make them person 1.
+
+    A tracker gives none to people whom it saw for a moment.
+    """
+    sequences = list(sequences)
+    tracked = any(identity >= 0 for each in sequences for identity in each.people)
+    for each in sequences:
+        unknown = each.people.pop(-1, None)
+        if unknown is not None and not tracked:
+            if each.crowded:
+                raise UsageError(
+                    "people have no identities, and some frames have several of them; run "
+                    "posewright track on the results first"
+                )
+            each.people[1] = unknown
 
 
 def _person(identity: int, sequence: _Sequence, skeleton: Skeleton) -> Person:

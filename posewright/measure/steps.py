@@ -21,6 +21,7 @@ from posewright.people import Doubles
 __all__ = ["Event", "cadence", "events_of"]
 
 _APART = 0.5  # seconds between two contacts of one foot, at least
+_STEP = (0.2, 2.0)  # seconds of a step: less is a fault of the poses, more a pause
 _SWING = 0.25  # lengths of the trunk by which a foot has to move for a step
 
 
@@ -89,6 +90,7 @@ def _peaks(values: Doubles, rate: float, least: float) -> list[int]:
             near = values[max(run.start, row - reach) : min(run.stop, row + reach + 1)]
             around = values[max(run.start, row - 2 * reach) : min(run.stop, row + 2 * reach + 1)]
             best = values[row] == near.max() and values[row] - around.min() >= least
+            best = best and values[row] > max(near[0], near[-1])  # somebody who stops has none
             if best and (not found or row - found[-1] > reach):
                 found.append(row)
     return found
@@ -100,7 +102,8 @@ def _with_steps(events: Sequence[Event], person: Person) -> list[Event]:
     last: Event | None = None
     for event in events:
         if event.kind == "contact":
-            if last is not None and last.side != event.side:
+            other = last is not None and last.side != event.side
+            if last is not None and other and _STEP[0] <= event.time - last.time <= _STEP[1]:
                 length = _apart(person, event.row)
                 event = replace(event, step_time=event.time - last.time, step_length=length)
             last = event

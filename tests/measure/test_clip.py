@@ -37,6 +37,16 @@ def test_frames_without_a_person_are_rows_in_between() -> None:
     assert four.rate == pytest.approx(25) and four.points[2, 1].tolist() == [5, 6]
 
 
+def test_who_was_not_tracked_is_left_out_among_others() -> None:
+    given = [result(somebody(4, -1, -1), frame=0), result(somebody(-1), frame=1)]
+    (one,) = people_of([*given, result(somebody(4), frame=2)])
+    assert one.id == 4 and one.seen.tolist() == [True, False, True]
+    (one,) = people_of([result(somebody(-1), frame=n) for n in range(3)])
+    assert one.id == 1 and one.seen.all()
+    with pytest.raises(UsageError, match="people have no identities, and some frames have several"):
+        people_of([result(somebody(-1)), result(somebody(-1, -1), frame=1)])
+
+
 def test_a_stride_is_kept() -> None:
     (one,) = people_of([result(somebody(1), frame=n) for n in (0, 5, 15)])
     assert one.frames.tolist() == [0, 5, 10, 15] and one.rate == pytest.approx(5)

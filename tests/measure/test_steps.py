@@ -64,6 +64,20 @@ def test_no_steps() -> None:
     assert events_of(person(points * np.nan), "right") == []
 
 
+def test_a_pause_and_two_feet_at_once_are_no_steps() -> None:
+    points = walker(400)[0]
+    stop = np.concatenate([points[:112], points[112:113].repeat(150, 0), points[112:]])
+    times = [e.step_time for e in events_of(person(stop), "right") if e.kind == "contact"]
+    assert np.isfinite(times).sum() == 11 and np.nanmax(times) < 0.7  # 12 without the stop
+    hop = points.copy()
+    names = [name for name in HALPE26.joints if name.startswith("right_")]
+    for name in names:  # both feet do the same
+        hop[:, HALPE26[name.replace("right", "left")]] = hop[:, HALPE26[name]]
+    contacts = [e for e in events_of(person(hop), "right") if e.kind == "contact"]
+    assert len(contacts) == 14
+    assert not [e for e in contacts if e.step_time < 0.2]
+
+
 def test_a_gap_is_no_step() -> None:
     points = walker(400)[0]
     whole = events_of(person(points), "right")
