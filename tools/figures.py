@@ -57,10 +57,6 @@ PUBLIC_FOR = {
     },
     "evaluation.coco_files.read_detections": "users: reads COCO results; benchmarks",
     "fit.ppose.read_settings": "users: docs/rmpe.md shows it",
-    **{
-        f"measure.{name}": "users: docs/angles.md shows it"
-        for name in ("angles.direction", "angles.unwrap", "joints.joint_angle")
-    },
     "nms.box_nms": "users: NMS of People by their boxes, beside p-Pose and OKS NMS",
     "recipes.lookup.families": "tools/write_recipes_page.py",
     "recipes.recipe.describe_settings": "tools/write_recipes_page.py",

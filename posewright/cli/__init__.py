@@ -51,8 +51,8 @@ __all__ = ["VERBS", "build_parser", "main", "parse"]
 
 # The order of the help: what people do first comes first; verbs that are not named here are last.
 _ORDER = tuple(
-    "demo predict track view refine models data train fit eval compare study export serve".split()
-    + "bench schema doctor".split()
+    "demo predict track view measure refine models data train fit eval compare study".split()
+    + "export serve bench schema doctor".split()
 )
 
 

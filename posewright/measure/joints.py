@@ -18,7 +18,15 @@ from posewright.measure.angles import angle, between, wrap
 from posewright.people import Doubles
 from posewright.skeletons import Skeleton
 
-__all__ = ["JOINTS", "JointAngle", "joint_angle", "joint_angles", "point", "present"]
+__all__ = [
+    "JOINTS",
+    "JointAngle",
+    "has_point",
+    "joint_angle",
+    "joint_angles",
+    "point",
+    "present",
+]
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,8 @@ def _needed(side: str, joint: str) -> Iterator[str]:
         yield name if name in _MEANS else f"{side}_{name}"
 
 
-def _has(skeleton: Skeleton, name: str) -> bool:
+def has_point(skeleton: Skeleton, name: str) -> bool:
+    """Tell whether `point` knows a name in a skeleton: a joint, or the middle of two joints."""
     parts = _MEANS.get(name, (name,))
     return name in skeleton.joints or all(part in skeleton.joints for part in parts)
 
@@ -81,7 +90,7 @@ def joint_angles(skeleton: Skeleton) -> list[str]:
         f"{side}_{joint}"
         for joint in JOINTS
         for side in _SIDES
-        if all(_has(skeleton, name) for name in _needed(side, joint))
+        if all(has_point(skeleton, name) for name in _needed(side, joint))
     ]
 
 
@@ -123,8 +132,8 @@ def point(keypoints: ArrayLike, skeleton: Skeleton, name: str) -> Doubles:
             f"keypoints of {skeleton.name} must have shape (..., {len(skeleton)}, 2), not "
             f"{points.shape}"
         )
-    if not _has(skeleton, name):
-        known = [*skeleton.joints, *(mean for mean in _MEANS if _has(skeleton, mean))]
+    if not has_point(skeleton, name):
+        known = [*skeleton.joints, *(mean for mean in _MEANS if has_point(skeleton, mean))]
         raise UsageError(f"{skeleton.name} has no joint {name!r}{nearest(name, known)}")
     joints = (name,) if name in skeleton.joints else _MEANS[name]
     return np.asarray(np.mean([points[..., skeleton[joint], :] for joint in joints], 0))
@@ -157,7 +166,7 @@ def joint_angle(
         known = joint_angles(skeleton)
         raise UsageError(f"no angle {name!r}{nearest(name, known)}; known: {', '.join(known)}")
     needed = [*_needed(side, joint)]
-    lacking = [one for one in needed if not _has(skeleton, one)]
+    lacking = [one for one in needed if not has_point(skeleton, one)]
     if lacking:
         raise UsageError(
             f"{name} needs {', '.join(lacking)}, which {skeleton.name} does not have; choose a "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ __all__ = [
     "pictures",
     "rows_of",
     "section",
+    "svg_file",
     "table",
     "write_page",
 ]
@@ -71,6 +73,19 @@ def page(title: str, *parts: str) -> str:
         + "\n".join(part for part in parts if part)
         + "\n</body>\n</html>\n"
     )
+
+
+def svg_file(svg: str) -> str:
+    """Return a plot as a file of its own, in the colours of light pages, on white.
+
+    Programs that draw SVG know no variables of style sheets, so the colours stand in their places.
+    """
+    light = dict(re.findall(r"--(\w+):(#\w+)", _STYLE.partition("@media")[0]))
+    drawn = _STYLE[_STYLE.index("svg text") :] + _COLOURS
+    style = re.sub(r"var\(--(\w+)\)", lambda found: light[found[1]], drawn).replace("svg ", "")
+    start, _, inner = svg.partition(">")
+    named = start.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" width="880" ', 1)
+    return f'{named}><style>{style}</style><rect width="100%" height="100%" fill="#fff"/>{inner}\n'
 
 
 def section(title: str, *parts: str) -> str:

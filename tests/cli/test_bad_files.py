@@ -52,6 +52,8 @@ FILES: dict[str, Callable[[Path], object]] = {
 VERBS: dict[str, tuple[str, str]] = {
     "track": (".json", "track FILE -o OUT"),
     "view": (".json", "view FILE --video LABELS -o OUT"),
+    "measure": (".json", "measure FILE -o OUT"),
+    "measure lines": (".jsonl", "measure FILE -o OUT"),
     "refine": (".json", "refine FILE --images PICTURE -m REFINER -o OUT"),
     "refine lines": (".jsonl", "refine FILE --images PICTURE -m REFINER -o OUT"),
     "eval refine": (".json", "eval coco --ann LABELS --predictions FILE --refine REFINER"),

@@ -302,6 +302,7 @@ def test_progress_none_and_plain(
 def test_unknown_options_suggest_the_nearest(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = {"predict": ["x", "--trak"], "models": ["list", "--jsn"], "track": ["x", "--sve"]}
     words["view"] = ["x", "--images", "y", "--drw-boxes"]
+    words["measure"] = ["x", "--jsn"]
     words["refine"] = ["x", "--images", "y", "-m", "z", "--jsn"]
     words |= {
         "data": ["check", "x", "--jsn"],

@@ -70,6 +70,7 @@ ADDRESSED = [
     ["demo", "-o"],
     ["track", "x.jsonl", "-o"],
     ["view", "x.jsonl", "--images", ".", "-o"],
+    ["measure", "x.jsonl", "-o"],
     ["refine", "x.jsonl", "--images", ".", "-m", "x.onnx", "-o"],
     ["train", "x.json", "-m", "hrnet_w32", "-o"],
     ["eval", "coco", "--ann", "x.json", "-m", "movenet-thunder", "-o"],

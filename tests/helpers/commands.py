@@ -10,6 +10,7 @@ import av
 import cv2
 
 from posewright.cli.demo import CLIP
+from tests.helpers.walker import save, walker
 
 # Runs commands in one process; prints their exit codes and what each says on stderr.  The clip of
 # the demo has 100 frames, of which few are enough here.
@@ -75,6 +76,7 @@ COMMANDS: dict[str, list[Command]] = {
         Command("track {in}/results.json -o {out}/rows2 --save parquet", needs="pyarrow"),
     ],
     "view": [Command("view {in}/results.json --images {in}/set/images -o {out}/drawn")],
+    "measure": [Command("measure {in}/walk/poses.jsonl -o {out}/measures")],
     "refine": [
         Command(
             "refine {in}/results.json --images {in}/set/images -m {in}/posefix.onnx "
@@ -215,3 +217,4 @@ def _labels(folder: Path) -> None:
         for one in labels["annotations"]
     ]
     (folder / "results.json").write_text(json.dumps(results), encoding="utf-8")
+    save(folder / "walk", {1: walker(20)[0]})
