@@ -11,7 +11,7 @@ export class Album {
     this.show = show;
     this.close();
     $("picture").onload = () => this.tell();
-    $("picture").onerror = () => $("picture").src && say("The browser cannot show this picture.", true);
+    $("picture").onerror = () => $("picture").src && say("The browser cannot show this image.", true);
   }
 
   close() {

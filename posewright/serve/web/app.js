@@ -1,6 +1,6 @@
 // The views of the page, and the dialog for the token.
 
-import { $ } from "./dom.js";
+import { $, say } from "./dom.js";
 import { Jobs } from "./jobs.js";
 import { Look } from "./look.js";
 
@@ -19,6 +19,7 @@ function turn() {
     if (here) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  say("");
   jobs.watch(view === "jobs");
 }
 

@@ -24,7 +24,7 @@ export class Chart {
     const pen = this.canvas.getContext("2d");
     pen.scale(dots, dots);
     const style = getComputedStyle(this.canvas);
-    [this.ink, this.faint] = [style.getPropertyValue("--quiet"), style.getPropertyValue("--line")];
+    [this.ink, this.faint] = [style.color, style.borderTopColor]; // resolved for light or dark
     pen.font = "11px system-ui, sans-serif";
     pen.textBaseline = "middle";
     return pen;

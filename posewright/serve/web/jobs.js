@@ -4,6 +4,7 @@ import { events, json, post, request } from "./api.js";
 import { $, bytes, el, say } from "./dom.js";
 
 const EVERY = 3000; // ms between two looks at the list
+const LIMIT = "max-pixels"; // the server's own, the same for each job
 const LIVE = ["queued", "running"];
 
 export class Jobs {
@@ -85,7 +86,7 @@ class Card {
     this.status.dataset.status = job.status;
     const names = job.inputs.join(", ");
     this.title.textContent = names ? `${job.kind}: ${names}` : job.kind;
-    this.about.textContent = [when(job), ...Object.entries(job.options).map(([name, value]) => `${name} ${value}`)].join(" · ");
+    this.about.textContent = [when(job), ...Object.entries(job.options).filter(([name]) => name !== LIMIT).map(([name, value]) => `${name} ${value}`)].join(" · ");
     this.error.textContent = job.error;
     this.error.hidden = !job.error;
     this.look.hidden = !(["predict", "track"].includes(job.kind) && job.status === "done");
@@ -165,9 +166,10 @@ class Card {
   }
 }
 
-/** Return a log without the lines that are progress for programs. */
+/** Return a log without the lines that are progress for programs, which the bar shows. */
 function readable(text) {
-  return text.split("\n").filter((line) => !line.startsWith('{"done"')).join("\n").trim();
+  const progress = /^\{.*"done": /;
+  return text.split("\n").filter((line) => !progress.test(line)).join("\n").trim();
 }
 
 function when(job) {

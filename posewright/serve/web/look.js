@@ -69,7 +69,7 @@ export class Look {
     const videos = files.filter((file) => isVideo(file));
     const pictures = files.filter((file) => file.type.startsWith("image/"));
     if (!videos.length && !pictures.length) {
-      if (files.length) say("Neither pictures nor a video were among these files.", true);
+      if (files.length) say("Neither images nor a video were among these files.", true);
       return;
     }
     this.reset();

@@ -56,7 +56,16 @@ export class Stage {
     const thick = Math.min(7 * dots, Math.max(1.5 * dots, tall * 0.013)) * (this.look.chosen === id ? 1.4 : 1);
     if (this.look.boxes) this.box(pen, [x1 * sx, y1 * sy, (x2 - x1) * sx, (y2 - y1) * sy], colour(id), dots);
     if (this.look.skeletons) this.skeleton(pen, person, colour(id), thick);
-    if (this.look.ids) this.tag(pen, String(id), x1 * sx, y1 * sy, colour(id), dots);
+    if (this.look.ids) this.tag(pen, String(id), ...this.top(person, tall, dots), colour(id), dots);
+  }
+
+  /** Return where the number of a person stands: above the highest joint, else above the box. */
+  top(person, tall, dots) {
+    const places = this.poses.joints.map((_, joint) => this.place(person, joint)).filter(Boolean);
+    const [x1, y1, x2] = this.poses.box(person);
+    if (!this.look.skeletons || !places.length) return [(x1 + x2) / 2 * this.scale[0], y1 * this.scale[1]];
+    const [x, y] = places.reduce((best, place) => (place[1] < best[1] ? place : best));
+    return [x, y - Math.max(10 * dots, tall * 0.05)];
   }
 
   box(pen, [x, y, width, height], ink, dots) {
@@ -99,7 +108,7 @@ export class Stage {
     pen.font = `600 ${12 * dots}px system-ui, sans-serif`;
     pen.textBaseline = "middle";
     const [width, height] = [pen.measureText(text).width + 12 * dots, 20 * dots];
-    const left = Math.max(0, Math.min(x, this.canvas.width - width));
+    const left = Math.max(0, Math.min(x - width / 2, this.canvas.width - width));
     const top = Math.max(0, y - height - 2 * dots);
     pen.fillStyle = ink;
     pen.beginPath();
