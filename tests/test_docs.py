@@ -14,19 +14,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pytest
 
 from posewright.checkpoints import foreigns
 from posewright.cli import build_parser, main, parse
-from posewright.cli.demo import CLIP
 from posewright.recipes.lookup import names
 from posewright.trackers import trackers
 from posewright.weights.registry import find
 from tests.helpers.layouts import network
 from tests.helpers.networks import dets_graph, rtmo_graph, simcc_graph, site
+from tests.helpers.videos import demo_clip
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -61,18 +60,7 @@ def test_commands_parse(command: str) -> None:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with people.jpg and a short clip.mp4."""
     monkeypatch.chdir(tmp_path)
-    with av.open(str(CLIP)) as file, av.open("clip.mp4", "w") as out:
-        stream = out.add_stream("libx264", rate=30)
-        stream.width, stream.height, stream.pix_fmt = 544, 960, "yuv420p"
-        for i, frame in enumerate(file.decode(video=0)):
-            if i == 3:
-                break
-            if i == 0:
-                cv2.imwrite("people.jpg", frame.to_ndarray(format="bgr24"))
-            small = frame.reformat(544, 960, "yuv420p")
-            small.pts = None
-            out.mux(stream.encode(small))
-        out.mux(stream.encode(None))
+    cv2.imwrite("people.jpg", demo_clip(Path("clip.mp4"), 3))
     return tmp_path
 
 

@@ -15,6 +15,7 @@ __all__ = ["build"]
 
 _SYSTEM = ("/proc", "/sys", "/dev", "/usr/share", "/usr/lib", "/lib", "/etc/ld.so.cache")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_MOVING = {"os.remove", "os.rename", "os.link", "os.symlink", "os.truncate", "shutil.rmtree"}
 _CONNECTING = {"socket.connect", "socket.getaddrinfo", "socket.sendto", "socket.gethostbyname"}
 
 
@@ -29,6 +30,10 @@ def build(readable: Sequence[str], writable: Sequence[str]) -> None:
             path, mode, flags = args
             if isinstance(path, (str, bytes)):
                 _check(os.fsdecode(path), mode, flags, read, written)
+        elif event in _MOVING:
+            for path in args[:2]:
+                if isinstance(path, (str, bytes)):
+                    _check(os.fsdecode(path), "w", 0, read, written)
         elif event in _CONNECTING:
             raise PermissionError("a job may not use the network")
 

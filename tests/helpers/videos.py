@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +12,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FORMATS", "number_in", "numbered", "scene", "spoil", "write_video"]
+from posewright.cli.demo import CLIP
+
+__all__ = ["FORMATS", "demo_clip", "number_in", "numbered", "scene", "spoil", "write_video"]
 
 FORMATS = {
     "mp4": "libx264",
@@ -46,6 +49,22 @@ def number_in(image: NDArray[np.uint8]) -> int:
     """Return the number of a `numbered` image, also where it was compressed."""
     bits = [part.mean() > 127 for part in np.array_split(image, 8, axis=1)]
     return sum(1 << bit for bit, there in enumerate(bits) if there)
+
+
+def demo_clip(path: Path, count: int) -> NDArray[np.uint8]:
+    """Write the first frames of the demo's clip at half its size; return the first in full, BGR."""
+    frames = []
+    with av.open(str(CLIP)) as file, av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=30)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 544, 960, "yuv420p"
+        for frame in itertools.islice(file.decode(video=0), count):
+            frames.append(frame.to_ndarray(format="bgr24"))
+            small = frame.reformat(544, 960, "yuv420p")
+            small.pts = None
+            out.mux(stream.encode(small))
+        out.mux(stream.encode(None))
+    return frames[0]
 
 
 def write_video(
