@@ -1,4 +1,4 @@
-"""A browser for tests of the page: Debian's Chromium, driven by Playwright."""
+"""A browser for tests of the page: the system's Chromium or Chrome, driven by Playwright."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ REQUIRED = "POSEWRIGHT_BROWSER_REQUIRED"  # set where a missing browser is an er
 
 
 def need_browser() -> str:
-    """The path of Chromium; the module is skipped where there is none, or no Playwright."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    """The path of the browser; the module is skipped where there is none, or no Playwright."""
+    path = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
     missing = "" if path else "needs chromium"
     try:
         import playwright.sync_api  # noqa: F401
@@ -45,7 +45,7 @@ class Visit:
             self.wrong.append(message.text)
 
     def until(self, expression: str, seconds: float = 60) -> Any:
-        """Wait until an expression holds; Playwright's own way needs eval, which the page forbids."""
+        """Wait until an expression holds; Playwright's own way needs eval, which is forbidden."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             value = self.page.evaluate(expression)

@@ -89,7 +89,8 @@ class Card {
     this.about.textContent = [when(job), ...Object.entries(job.options).filter(([name]) => name !== LIMIT).map(([name, value]) => `${name} ${value}`)].join(" · ");
     this.error.textContent = job.error;
     this.error.hidden = !job.error;
-    this.look.hidden = !(["predict", "track"].includes(job.kind) && job.status === "done");
+    const shown = ["predict", "track"].includes(job.kind) && (job.options.save ?? "jsonl").split(",").includes("jsonl");
+    this.look.hidden = !(shown && job.status === "done");
     this.cancel.hidden = this.progress.hidden = !live;
     this.retry.hidden = !["failed", "cancelled"].includes(job.status);
     this.heard(job.progress);
@@ -121,7 +122,7 @@ class Card {
     if (total) this.bar.value = done / total;
     else this.bar.removeAttribute("value");
     const rate = seconds ? `${(done / seconds).toFixed(1)} a second` : null;
-    const parts = [total ? `${done} of ${total}` : done ?? "waiting", people ? `${people} people` : null, rate];
+    const parts = [total ? `${done} of ${total}` : done ?? "waiting", people ? `${people} poses` : null, rate];
     this.told.textContent = parts.filter((part) => part !== null).join(" · ");
   }
 

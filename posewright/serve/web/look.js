@@ -108,10 +108,12 @@ export class Look {
     form.append("save", plays ? "jsonl" : "jsonl,video");
     form.append("file", file, file.name);
     await this.work(async () => {
-      const job = await upload("v1/jobs", form, (share) => this.progress(share, "uploading"), signal);
-      signal.addEventListener("abort", () => post(`v1/jobs/${job.id}/cancel`).catch(() => {}));
+      const job = await upload("v1/jobs", form, (share) => this.progress(share, `uploading ${Math.round(100 * share)} %`), signal);
+      const cancel = () => post(`v1/jobs/${job.id}/cancel`).catch(() => {}); // it may have ended
+      signal.addEventListener("abort", cancel);
       this.progress(null, "waiting");
       const told = await ended(job.id, (data) => this.heard(data), signal);
+      signal.removeEventListener("abort", cancel);
       await this.results(told, plays, signal);
     }, signal);
   }
@@ -177,11 +179,11 @@ export class Look {
   progress(share, told) {
     if (share === null) $("progress").removeAttribute("value");
     else $("progress").value = share;
-    $("progress-told").textContent = share === null ? told : `${told} ${Math.round(100 * share)} %`;
+    $("progress-told").textContent = told;
   }
 
   heard({ done, total, people }) {
-    this.progress(total ? done / total : null, `${done} frames, ${people ?? 0} people`);
+    this.progress(total ? done / total : null, `frame ${done}${total ? ` of ${total}` : ""}, ${people ?? 0} poses`);
   }
 
   /** The player shows another row. */
