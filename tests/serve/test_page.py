@@ -286,6 +286,19 @@ def test_a_video_that_no_browser_plays_is_shown_drawn(visit: Visit, tmp_path: Pa
     assert not visit.page.is_checked("#skeletons")
 
 
+def test_a_job_of_images_is_opened(visit: Visit) -> None:
+    """Its people are drawn where they are, without the image, which the browser never had."""
+    data = {"kind": "predict", "runtime": "onnxruntime", "file": image("one.jpg", 40)}
+    job = ask(visit, "v1/jobs", method="POST", multipart=data)["id"]
+    visit.page.click("nav >> text=Jobs")
+    card = visit.page.locator("#job-list li").first
+    card.get_by_role("button", name="Open").click(timeout=60_000)
+    visit.until("!document.getElementById('player').hidden")
+    assert visit.page.inner_text("#name") == "one.jpg"
+    assert ask(visit, f"v1/jobs/{job}")["inputs"] == ["one.jpg"]
+    assert drawn(visit, row_of(visit, 40))
+
+
 def test_jobs_are_retried_and_deleted(visit: Visit) -> None:
     page = visit.page
     form = {"kind": "predict", "file": {**image("broken.mp4"), "buffer": b"no video at all"}}
