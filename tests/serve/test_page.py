@@ -259,7 +259,7 @@ def check_lines(visit: Visit) -> None:
 
 
 def write(visit: Visit) -> None:
-    """Any format is written and saved."""
+    """Any format is written and saved, with the network of the server."""
     offered = visit.page.locator("#format option").all_inner_texts()
     assert sorted(offered) == sorted(FORMATS)
     visit.page.select_option("#format", "csv")
@@ -268,6 +268,8 @@ def write(visit: Visit) -> None:
     with visit.page.expect_download() as saved:
         visit.page.click("#written a:has-text('poses.csv')")
     assert Path(saved.value.path()).read_text().count("\n") > 8
+    made = ask(visit, "v1/jobs")["jobs"][:2]
+    assert [job["options"]["save"] for job in made] == ["csv", "jsonl"]
 
 
 def open_again(visit: Visit, rows: list[dict[str, Any]]) -> None:

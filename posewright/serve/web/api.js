@@ -55,9 +55,14 @@ async function line(answer) {
 export const json = async (path, options) => (await request(path, options)).json();
 export const post = (path, body) => json(path, { method: "POST", body });
 
+/** Return the network that the server estimates images with, so that jobs use the same. */
+export async function network() {
+  const { models } = await json("v1/models");
+  return models.find((model) => model.default).name;
+}
+
 /** Upload a form; `tell` hears the share that has arrived. */
 export async function upload(path, form, tell, signal) {
-  await request("v1/models"); // the token is asked for before a long upload, not after it
   return new Promise((resolve, reject) => {
     const sent = new XMLHttpRequest();
     sent.open("POST", path);

@@ -1,6 +1,6 @@
 // Files in every format that `posewright predict` writes, by a job of this kind.
 
-import { ended, upload } from "./api.js";
+import { ended, network, upload } from "./api.js";
 import { $, bytes, el, say } from "./dom.js";
 
 const FORMATS = ["jsonl", "csv", "coco", "alphapose", "alphapose-cmu", "alphapose-open", "openpose", "parquet", "images", "video"];
@@ -31,10 +31,11 @@ export class Files {
     const { sources } = this;
     const all = { kind: "predict", save: format, ...this.options };
     for (const [name, value] of Object.entries(all)) form.append(name, value);
-    for (const file of sources) form.append("file", file, file.name);
     $("write").disabled = true;
     say(`Writing ${format} …`);
     try {
+      form.append("model", await network());
+      for (const file of sources) form.append("file", file, file.name);
       const job = await upload("v1/jobs", form, () => {});
       const told = await ended(job.id, ({ done, total }) => say(`Writing ${format}: ${done} of ${total ?? "?"} …`));
       if (sources !== this.sources) return; // others are shown meanwhile; the job keeps its files

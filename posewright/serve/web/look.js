@@ -1,6 +1,6 @@
 // The view "Look": pictures, a video or the results of a job, with their people.
 
-import { ended, json, post, request, upload } from "./api.js";
+import { ended, json, network, post, request, upload } from "./api.js";
 import { Album } from "./album.js";
 import { $, say } from "./dom.js";
 import { dropped, sorted } from "./drop.js";
@@ -106,8 +106,9 @@ export class Look {
     form.append("kind", "predict");
     form.append("track", "1");
     form.append("save", plays ? "jsonl" : "jsonl,video");
-    form.append("file", file, file.name);
     await this.work(async () => {
+      form.append("model", await network()); // asks for a token before a long upload, not after it
+      form.append("file", file, file.name);
       const job = await upload("v1/jobs", form, (share) => this.progress(share, `uploading ${Math.round(100 * share)} %`), signal);
       const cancel = () => post(`v1/jobs/${job.id}/cancel`).catch(() => {}); // it may have ended
       signal.addEventListener("abort", cancel);
