@@ -22,6 +22,7 @@ protocol   the Open Inference Protocol, version 2
 tensors    its tensors, as bytes and as JSON
 live       WS /v1/live
 page       GET /docs
+assets     GET /, and the files of `web`, the page in the browser
 """
 
 from posewright.serve.app import create_app, holding

@@ -20,6 +20,7 @@ from posewright.files.lock import FolderLock, Held
 from posewright.files.part import explain
 from posewright.pose import Pose
 from posewright.serve import problems
+from posewright.serve.assets import add_assets
 from posewright.serve.batching import Batcher
 from posewright.serve.catalogue import Catalogue
 from posewright.serve.guard import Guard
@@ -139,6 +140,7 @@ def create_app(pose: Pose, settings: Settings, called: Mapping[str, str] | None 
     app.add_api_websocket_route("/v1/live", Live(images, pose, tokens, settings).talk)
     _add_health(app, batcher, metrics, jobs)
     add_pages(app)
+    add_assets(app)
     return Guard(app, settings, tokens, metrics, workers.stop)
 
 

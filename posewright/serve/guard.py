@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from starlette.requests import ClientDisconnect
 
+from posewright.serve.assets import PATHS
 from posewright.serve.metrics import Metrics
 from posewright.serve.problems import Problem, of, response
 from posewright.serve.settings import Settings, is_loopback
@@ -25,7 +26,14 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 # what says nothing of anybody, for those who watch over the server and for its pages
-OPEN = {"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/docs", "/docs.css"}
+OPEN = PATHS | {
+    "/healthz",
+    "/readyz",
+    "/v2/health/live",
+    "/v2/health/ready",
+    "/docs",
+    "/docs.css",
+}
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),

@@ -33,6 +33,7 @@ from posewright.serve.workers import Workers
 __all__ = ["JobRoutes"]
 
 EVERY_S, PING_S = 0.2, 15.0
+INPUTS = 20  # names that a client is told
 _FIELDS = {"kind", "library", "labels"}
 _PLAIN = {".json", ".jsonl", ".csv", ".txt", ".jpg", ".jpeg", ".png", ".mp4", ".webp"}
 
@@ -249,7 +250,9 @@ class JobRoutes:
         job, heard = row["id"], self.workers.running.get(row["id"])
         names = "id kind status created started ended exit_code error tries"
         told = {name: row[name] for name in names.split()}
-        told["options"] = json.loads(row["asked"])["options"]
+        asked = json.loads(row["asked"])
+        told["options"] = asked["options"]
+        told["inputs"] = [Path(each).name for each in asked["inputs"][:INPUTS]]
         told["progress"] = heard.progress if heard else {}
         told["result"] = json.loads(row["result"]) if row["result"] else None
         if files:

@@ -30,6 +30,8 @@ __all__ = ["Running", "Workers"]
 LINES, LINE_BYTES, RESULT_BYTES, LOG_BYTES = 500, 4000, 1 << 20, 1 << 20
 SWEEP_S, MEASURE_S, PARK_S = 600.0, 2.0, 15.0
 _LOG = logging.getLogger("posewright.serve")
+# the package lists its verbs before it runs one, of which runpy would warn in every log
+QUIET = ("-W", "ignore::RuntimeWarning:runpy")
 FULL = "the results filled the space that the server gives; delete jobs, or ask its owner"
 
 
@@ -138,7 +140,7 @@ class Workers:
         alike = {**os.environ, **NO_MODULES_HERE, "POSEWRIGHT_OFFLINE": "1"}
         alike |= {"TMPDIR": str(folder / "tmp"), "PYTHONDONTWRITEBYTECODE": "1"}
         return subprocess.Popen(
-            [sys.executable, "-m", "posewright.cli.fenced", *border, *words],
+            [sys.executable, *QUIET, "-m", "posewright.cli.fenced", *border, *words],
             cwd=folder / "tmp",
             env=alike,
             stdin=subprocess.PIPE,
@@ -179,7 +181,7 @@ class Workers:
         done = code == 0 or (code == 3 and _found(asked, result))
         error = "" if code == 0 else _hidden(heard.last.removeprefix("posewright: "), folder)
         if not done and not error:
-            error = f"the process ended with {code}"
+            error = _first_bad(result) or f"the process ended with {code}"
         told = None if result is None else json.dumps(result)
         self._jobs.end(job, "done" if done else "failed", code, error, told)
         if not self._jobs.status(job):  # deleted meanwhile, and written to after that
@@ -245,6 +247,12 @@ def _result(path: Path, folder: Path) -> Any:
         return json.loads(text)
     except ValueError:
         return None
+
+
+def _first_bad(result: Any) -> str:
+    """Return what was wrong with the first input that was left out, "" where none was."""
+    bad = result.get("bad") if isinstance(result, dict) else None
+    return str(bad[0][1]) if bad else ""
 
 
 def _found(asked: Asked, result: Any) -> bool:

@@ -56,6 +56,7 @@ ROUTES = (
     "/v2/models/{}/ready",
     "/v2/models/movenet-thunder/versions/{}",
     "/docs/{}",
+    "/web/{}",
     "/{}",
 )
 
