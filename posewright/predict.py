@@ -308,6 +308,8 @@ def track_to(
         with Outputs.open(save, out, writing, summary) as outputs:
             run = _Run(summary, outputs, ids, smoothing, None, asked, start, told)
             run.saved(saved, chosen)
+    if not summary.frames and not summary.interrupted:
+        summary.notes.append(f"{path} holds no frame to keep; nothing was written")
     summary.ids = len(ids)
     summary.seconds = time.perf_counter() - start
     return summary

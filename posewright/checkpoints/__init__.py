@@ -6,6 +6,7 @@ mindspore   protobuf of MindSpore's .ckpt
 darknet     numbers of Darknet's .weights
 tfjs        TF.js graph models
 apart       all of these in a process with limits
+ours        files of posewright itself, which say what they are
 base        key tables: foreign names to ours
 tables/     one table a family
 fitting     which network the tensors fit

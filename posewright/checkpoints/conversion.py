@@ -7,8 +7,8 @@ from pathlib import Path
 
 from posewright.checkpoints.apart import read_apart
 from posewright.checkpoints.base import Foreign, convert, foreign
-from posewright.checkpoints.files import described
 from posewright.checkpoints.fitting import Options, built
+from posewright.checkpoints.ours import described, is_ours
 from posewright.checkpoints.recognising import recognise
 from posewright.errors import ModelError, UsageError, nearest
 from posewright.files.address import without_secrets
@@ -72,9 +72,13 @@ def convert_file(
     try:
         match, *others = recognise(state, tables, variant, own)
     except ModelError as error:
+        if is_ours(source):
+            raise _as_it_is(source) from error
         raise ModelError(f"{source}: {error}") from error
     table, names = match.family, match.variants
     model = built(table, names[0], match.options)
+    if isinstance(model, RescoreNet) and is_ours(source):
+        raise _as_it_is(source)
     if isinstance(model, RescoreNet):
         arrays = {key: value.float().numpy() for key, value in match.state.items()}
         told = {"licence": table.licence, "origin": f"{table.origin} ({names[0]})"}
@@ -92,6 +96,13 @@ def convert_file(
         {other.family.name: other.variants[0] for other in others},
         {key: value for key, value in match.options.items() if key not in own},
         table.licence,
+    )
+
+
+def _as_it_is(source: Path) -> UsageError:
+    return UsageError(
+        f"{source} is a file of posewright already; use it as it is: a network with -m, a "
+        "re-scoring network with --rescore, and the state of a training by train --resume"
     )
 
 

@@ -25,9 +25,8 @@ from posewright.files.fields import MOST_TENSORS
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from posewright.runtimes.info import ModelInfo
 
-__all__ = ["described", "is_safetensors", "read_arrays", "read_checkpoint", "tensors_of"]
+__all__ = ["is_safetensors", "read_arrays", "read_checkpoint", "tensors_of"]
 
 T = TypeVar("T")
 
@@ -140,24 +139,6 @@ def _float(found: dict[str, Array]) -> dict[str, Array]:
     # V: of numbers that NumPy itself lacks, as ONNX has
     made = {key: v.astype(np.float32) if v.dtype.kind in "fV" else v for key, v in unique.items()}
     return {k: made[id(v)] for k, v in found.items()}
-
-
-def described(path: Path) -> ModelInfo | None:
-    """Return the description stored in a file of posewright; None for any other file."""
-    from posewright.runtimes.info import METADATA_KEY, ModelInfo
-
-    if path.suffix == ".safetensors":
-        import safetensors
-
-        with safetensors.safe_open(path, "np") as file:
-            text = (file.metadata() or {}).get(METADATA_KEY)
-    elif path.suffix == ".onnx":
-        from posewright.runtimes.onnx import open_unoptimised
-
-        text = open_unoptimised(path).get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    else:
-        text = None
-    return None if text is None else ModelInfo.from_json(text, path)
 
 
 def _arrays(path: Path) -> dict[str, Array]:

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from posewright.compare.plan import read_plan
     from posewright.compare.trial_report import table_of, write_report
     from posewright.compare.trials import run_plan
-    from posewright.errors import UsageError
+    from posewright.errors import OutputError, UsageError
     from posewright.files.part import reserve
 
     for text in args.model:
@@ -63,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
     plan = read_plan(args.file)
     if args.resume and not (args.out / "runs").is_dir():
         raise UsageError(f"{args.out} holds no study to resume; leave out --resume")
+    if not args.resume and (args.out / "runs").is_dir():
+        raise OutputError(f"{args.out} holds a study; continue it with --resume or give another -o")
     reserve(args.out, args.resume, folder=True)
 
     def say(line: str) -> None:

@@ -254,6 +254,8 @@ def _name(what: object) -> str:
     """Return what a report calls a detector, a source of boxes or a removal of duplicates."""
     if what is None:
         return "none"
-    info = getattr(what, "info", None)
+    info, name = getattr(what, "info", None), getattr(what, "name", "")
+    if name:
+        return str(name)
     kind = getattr(what, "func", what)  # of a partial
     return str(info.name if info is not None else getattr(kind, "__name__", type(what).__name__))

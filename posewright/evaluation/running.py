@@ -62,6 +62,7 @@ class FileBoxes:
 
     def __init__(self, samples: Sequence[Sample], file: BoxFile) -> None:
         self._samples, self._file = samples, file
+        self.name = f"file {file.path.name}"  # in reports
 
     def people(self, frame: Frame) -> People:
         """Return the boxes of the image with the number of the frame."""

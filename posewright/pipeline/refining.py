@@ -103,6 +103,8 @@ def _refine(
                 return
             run.take(*done)
         asked.summary.notes += frames.notes
+    if asked.summary.bad and not asked.summary.frames:
+        raise SourceError(": ".join(asked.summary.bad[0]))
     if fault := saved.fault(source):
         raise SourceError(fault)
     for result in filter(len, saved.lacking()):

@@ -86,7 +86,7 @@ def check_scales(scales: Sequence[float], model: Model) -> None:
         width, height = model.only_size
         raise UsageError(
             f"{name} takes views of {width} x {height} px alone, so that --scales (scales=) cannot "
-            "be used; run its .safetensors file, or export it with open sizes"
+            "be used; run its .safetensors file"
         )
 
 

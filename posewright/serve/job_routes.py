@@ -243,7 +243,8 @@ class JobRoutes:
         room = int(self.settings.quota_gb * 1e9) - size_of(self.settings.data)
         unpack(path, path.with_suffix(""), room)
         path.unlink()
-        return path.with_suffix("")
+        inside = [*path.with_suffix("").iterdir()]  # as zip -r coco.zip coco packs them
+        return inside[0] if len(inside) == 1 and inside[0].is_dir() else path.with_suffix("")
 
     def _told(self, row: dict[str, Any], request: Request, files: bool = True) -> dict[str, Any]:
         """Return what a client learns of a job."""

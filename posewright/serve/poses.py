@@ -42,6 +42,8 @@ class Images:
 
     async def post(self, request: Request) -> Response:
         """Find the people of an image."""
+        if unknown := request.query_params.keys() - {"draw", "deadline"}:
+            raise Problem(400, f"no parameter {min(unknown)[:100]!r}; there are draw and deadline")
         draws, deadline = _switch(request, "draw"), deadline_of(request)
         with ExitStack() as files:
             form = await read_form(request, files, lambda *_: self._kept())

@@ -240,12 +240,11 @@ def _progress(line: str) -> dict[str, Any] | None:
 
 def _result(path: Path, folder: Path) -> Any:
     """Return what a verb printed as JSON, without the server's paths; None for anything else."""
-    if not 0 < path.stat().st_size <= RESULT_BYTES:
-        return None
-    text = _hidden(path.read_text("utf-8", "replace"), folder)
     try:
-        return json.loads(text)
-    except ValueError:
+        if not 0 < path.stat().st_size <= RESULT_BYTES:
+            return None
+        return json.loads(_hidden(path.read_text("utf-8", "replace"), folder))
+    except (FileNotFoundError, ValueError):  # the first where the job was deleted meanwhile
         return None
 
 

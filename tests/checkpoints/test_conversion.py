@@ -199,3 +199,13 @@ def test_every_variant_of_many_is_recognised(made: list[str]) -> None:
         made.clear()
         _, fits = fitting.fitting(state, table, list(table.variants), {})
         assert name in fits and len(made) <= 20
+
+
+def test_a_file_of_ours_is_used_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_model(create("adaptivepose_dla34", input_size=(64, 64)), tmp_path / "trained.safetensors")
+    for name in ("trained.safetensors", EMBEDDED["nanodet-g-person"].path):
+        words = ["models", "convert", str(tmp_path / name), "-o", str(tmp_path / "o.safetensors")]
+        assert main(words) == 2
+        assert "is a file of posewright already; use it as it is" in capsys.readouterr().err

@@ -225,6 +225,9 @@ def test_the_verb_refuses_a_folder_in_use_and_a_study_that_is_not_there(
     file, out = write(PLAIN), tmp_path / "out"
     assert main(["study", str(file), "-o", str(out), "--resume"]) == 2
     assert "holds no study to resume" in capsys.readouterr().err
+    (tmp_path / "earlier" / "runs").mkdir(parents=True)
+    assert main(["study", str(file), "-o", str(tmp_path / "earlier")]) == 4
+    assert "holds a study; continue it with --resume" in capsys.readouterr().err
     out.mkdir()
     (out / "mine.txt").write_text("x")
     assert main(["study", str(file), "-o", str(out)]) == 4

@@ -414,7 +414,7 @@ def test_verb(
     for options, where in (
         ((), "labels"),
         (("--boxes", "detector"), "nanodet-g-person"),
-        (("--boxes", boxes), "FileBoxes"),
+        (("--boxes", boxes), "file boxes.json"),
     ):
         assert call("coco", some, *model, *options, "-o", out, "--overwrite", "--json") == 0
         shown = json.loads(capsys.readouterr().out)

@@ -197,6 +197,8 @@ def test_rescoring_in_numpy_equals_the_network(skeleton, tmp_path) -> None:
     file = tmp_path / "final_rescore.pth"
     torch.save(net.state_dict(), file)
     assert main(["models", "convert", str(file), "-o", str(tmp_path / "oks.safetensors")]) == 0
+    again = ["models", "convert", str(tmp_path / "oks.safetensors")]
+    assert main([*again, "-o", str(tmp_path / "b.safetensors")]) == 2  # another's licence
     numpy = ExpectedOKS.load(tmp_path / "oks.safetensors")
     assert (numpy.skeleton.name, numpy.licence) == (skeleton.name, "MIT")
     points = rng.uniform(0, 400, (5, len(skeleton), 2)).astype(np.float32)

@@ -339,12 +339,15 @@ def test_nan_of_the_network_is_told_and_keeps_the_pose(
         assert "returned NaN or infinity for 2 views" in new["message"]
 
 
-def test_results_for_another_image_are_not_refined(model: Path, walk: Path, tmp_path: Path) -> None:
+def test_results_for_other_images_are_not_written(
+    model: Path, walk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     wide = [r.replace(size=(90, 64)) for r in of_pictures(walk)]
     write("jsonl", tmp_path, wide)
     words = [tmp_path / "poses.jsonl", "--images", walk, "-m", model, "-o", tmp_path / "out"]
     assert refine(*words) == 3
-    assert lines(tmp_path) == lines(tmp_path / "out")
+    assert "its results are for 90 x 64 px" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_number_that_two_images_have_is_told(

@@ -62,11 +62,11 @@ def post(served: Any, files: list[tuple[str, bytes]], status: int = 202, **field
     return answer.json()
 
 
-def packed(folder: Path) -> bytes:
+def packed(folder: Path, top: str = "") -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        for path in sorted(folder.rglob("*")):
-            archive.write(path, path.relative_to(folder))
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            archive.write(path, top / path.relative_to(folder))
     return out.getvalue()
 
 
@@ -101,9 +101,10 @@ def test_predict_writes_what_the_verb_writes(served: Any, tmp_path: Path) -> Non
 
 
 def test_labels_are_checked_and_converted(served: Any, labels: Path) -> None:
-    archive = ("set.zip", packed(labels / "set"))
-    told = ended(served, post(served, [archive], kind="check")["id"])
-    assert told["status"] == "done" and told["result"]["people"] >= 6, told
+    for top in ("", "set"):  # as a folder is packed from inside and from outside
+        archive = ("set.zip", packed(labels / "set", top))
+        told = ended(served, post(served, [archive], kind="check")["id"])
+        assert told["status"] == "done" and told["result"]["people"] >= 6, told
     job = post(served, [], kind="convert", library="library/set", to="yolo", ratio="0.5", seed="1")
     told = ended(served, job["id"])
     assert told["status"] == "done", told
@@ -235,7 +236,9 @@ def test_events_tell_how_a_job_goes(served: Any, tmp_path: Path) -> None:
     assert progress[-1]["done"] == progress[-1]["total"] == 1
 
 
-def test_a_running_job_is_cancelled_and_deleted(tmp_path: Path, labels: Path) -> None:
+def test_a_running_job_is_cancelled_and_deleted(
+    tmp_path: Path, labels: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with client(tmp_path / "data", library=labels) as served:
         fields = {"epochs": "5000", "options.input_size": "[64,64]", "batch": "4"}
         fields |= {"kind": "train", "library": "library/set", "model": "movenet_fire717"}
@@ -252,6 +255,12 @@ def test_a_running_job_is_cancelled_and_deleted(tmp_path: Path, labels: Path) ->
         assert ended(served, waits)["status"] == "done"
         assert ended(served, job)["status"] == "cancelled"
         assert served.delete(one).status_code == 204 and served.get(one).status_code == 404
+        two = f"/v1/jobs/{post(served, [], **fields)['id']}"
+        while served.get(two).json()["status"] != "running":
+            time.sleep(0.05)
+        assert served.delete(two).status_code == 204 and served.get(two).status_code == 404
+    assert not [record for record in caplog.records if record.exc_info]
+    assert [path.name for path in (tmp_path / "data" / "jobs").iterdir()] == [waits]
 
 
 def test_a_quota_keeps_uploads_out(tmp_path: Path) -> None:

@@ -123,6 +123,7 @@ def test_what_is_no_image_is_told_in_one_line(
         ({"content": b"", "headers": {"content-type": "multipart/form-data"}}, 415),
         ({"files": {"image": ("a.jpg", b"x")}, "params": {"draw": "2"}}, 400),
         ({"files": {"image": ("a.jpg", b"x")}, "params": {"deadline": "-1"}}, 400),
+        ({"files": {"image": ("a.jpg", b"x")}, "params": {"drawn": "1"}}, 400),
         ({"files": {"image": ("a.jpg", b"x" * 1_100_000)}}, 413),
         ({"content": (b"x" * 100_000 for _ in range(12))}, 415),
     ],

@@ -60,6 +60,15 @@ def track(saved: Path, out: Path, *options: object) -> int:
     return run("track", saved, "-o", out, *options)
 
 
+@pytest.mark.parametrize("name", ["coco-results.json", "alphapose-results.json"])
+def test_results_without_frames_are_told(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text("[]", encoding="utf-8")
+    assert track(tmp_path / name, tmp_path / "out") == 0
+    assert "holds no frame to keep; nothing was written" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("method", ["one-euro", "kalman", "butterworth", "savgol"])
 def test_track_smooths(method: str, saved: Path, tmp_path: Path) -> None:
     assert track(saved, tmp_path / "raw") == 0
