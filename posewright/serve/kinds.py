@@ -122,7 +122,7 @@ KINDS: dict[str, Kind] = {
             "track flip accurate sep-json draw-boxes draw-scores no-ids",
             "fps det-every min-score det-score max-people max-pixels stride gap draw-threshold "
             "threads",
-            f"{_TRACKING} nms openpose-order draw-colours runtime precision device skeleton",
+            f"{_TRACKING} nms scales openpose-order draw-colours runtime precision device skeleton",
             "model detector hands face refine reid",
         ),
         _predict,
@@ -148,7 +148,7 @@ KINDS: dict[str, Kind] = {
         _forms(
             "flip accurate",
             "limit batch",
-            "measure class split nms rescore tracker metrics device boxes",
+            "measure class split nms scales rescore tracker metrics device boxes",
             "model detector",
         ),
         _eval,

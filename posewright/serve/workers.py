@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,7 @@ __all__ = ["Running", "Workers"]
 LINES, LINE_BYTES, RESULT_BYTES, LOG_BYTES = 500, 4000, 1 << 20, 1 << 20
 SWEEP_S, MEASURE_S, PARK_S = 600.0, 2.0, 15.0
 _LOG = logging.getLogger("posewright.serve")
+_EPOCH = re.compile(r"epoch (\d{1,9}(?:\.\d{1,9})?)/(\d{1,9})\b", re.ASCII)
 # the package lists its verbs before it runs one, of which runpy would warn in every log
 QUIET = ("-W", "ignore::RuntimeWarning:runpy")
 FULL = "the results filled the space that the server gives; delete jobs, or ask its owner"
@@ -51,9 +53,11 @@ class Running:
         self.version += 1
         if told is not None:
             self.progress = told
-        else:
-            self.last = line
-            self.lines.append((self.version, line))
+            return
+        if epoch := _EPOCH.match(line):  # as a training writes it
+            self.progress = {"done": float(epoch[1]), "total": int(epoch[2])}
+        self.last = line
+        self.lines.append((self.version, line))
 
 
 class Workers:
@@ -122,7 +126,7 @@ class Workers:
         try:
             with open(folder / "result.json", "wb") as result:
                 process = self._start(words, asked, folder, result)
-                listener = threading.Thread(target=_listen, args=(process, heard, folder / "log"))
+                listener = threading.Thread(target=_listen, args=(process, heard, folder))
                 listener.start()
                 with process:
                     stopped = self._wait(job, process)
@@ -134,7 +138,11 @@ class Workers:
     def _start(
         self, words: Sequence[str], asked: Asked, folder: Path, out: IO[bytes]
     ) -> subprocess.Popen[bytes]:
-        """Start the verb; the pipe of its standard input closes when this process ends."""
+        """Start the verb; the pipe of its standard input closes when this process ends.
+
+        out: takes what it prints as JSON.  A verb that prints lines for people is heard instead.
+        """
+        plain = "--json" not in words
         names = ",".join(asked.networks.values()).replace("\n", ",").split(",")
         border = [str(folder), *self._readable, *(parted(name)[1] for name in names), "--"]
         alike = {**os.environ, **NO_MODULES_HERE, "POSEWRIGHT_OFFLINE": "1"}
@@ -144,8 +152,8 @@ class Workers:
             cwd=folder / "tmp",
             env=alike,
             stdin=subprocess.PIPE,
-            stdout=out,
-            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE if plain else out,
+            stderr=subprocess.STDOUT if plain else subprocess.PIPE,
         )
 
     def _wait(self, job: str, process: subprocess.Popen[bytes]) -> str:
@@ -214,16 +222,17 @@ def _stopped(process: subprocess.Popen[bytes], why: str) -> str:
     return why
 
 
-def _listen(process: subprocess.Popen[bytes], heard: Running, log: Path) -> None:
-    """Read what a process says until it ends; only so much is kept."""
-    assert process.stderr is not None
-    with open(log, "ab") as out, process.stderr:
-        while line := process.stderr.readline(LINE_BYTES):
-            text = line.decode("utf-8", "replace").strip()
+def _listen(process: subprocess.Popen[bytes], heard: Running, folder: Path) -> None:
+    """Read what a process says until it ends; only so much is kept, and no path of the server."""
+    said = process.stderr or process.stdout
+    assert said is not None
+    with open(folder / "log", "a", encoding="utf-8") as out, said:
+        while line := said.readline(LINE_BYTES):
+            text = _hidden(line.decode("utf-8", "replace").strip(), folder)
             if text:
                 heard.hear(text)
             if out.tell() < LOG_BYTES:
-                out.write(line)
+                out.write(f"{text}\n")
 
 
 def _progress(line: str) -> dict[str, Any] | None:

@@ -125,6 +125,8 @@ def test_a_network_is_trained_and_exported(served: Any) -> None:
     job = post(served, [], kind="train", library="library/set", model="movenet_fire717", **sizes)
     told = ended(served, job["id"])
     assert told["status"] == "done", told
+    said = served.get(f"/v1/jobs/{job['id']}/log").text
+    assert "epoch 1/1" in said and "loss" in said and "/jobs/" not in said
     network = f"jobs/{job['id']}/run/last.safetensors"
     assert network in {row["name"] for row in served.get("/v1/models").json()["models"]}
     told = ended(served, post(served, [], kind="export", model=network, no_check="1")["id"])
