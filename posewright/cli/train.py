@@ -137,7 +137,7 @@ def _recipe(args: argparse.Namespace) -> tuple[Recipe, Path]:
     """Return the recipe that the arguments ask for, and the folder of the run."""
     from dataclasses import replace
 
-    from posewright.recipes.lookup import recipe_for
+    from posewright.recipes.lookup import names, recipe_for
     from posewright.recipes.recipe import Recipe
 
     overrides = [item for item in args.items if _OVERRIDE.match(item)]
@@ -157,7 +157,9 @@ def _recipe(args: argparse.Namespace) -> tuple[Recipe, Path]:
         if model and model != recipe.model:
             raise UsageError(f"{data[0]} is a recipe of {recipe.model}, not of {model}")
     elif not model:
-        raise UsageError("no network given; add -m NAME (posewright models list shows the names)")
+        meant = next((word for word in data if word in names()), "")
+        told = f"did you mean -m {meant}?" if meant else "posewright models list shows the names"
+        raise UsageError(f"no network given; add -m NAME ({told})")
     else:
         recipe = replace(recipe_for(model), data=tuple(data))
     recipe = recipe.with_overrides(overrides)

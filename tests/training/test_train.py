@@ -363,6 +363,7 @@ def test_frozen_parts_and_transfer(data: Path, tmp_path: Path) -> None:
     [
         (["-m", "simcc_mobilenetv2"], 2, "no data to train on"),
         (["DATA"], 2, "no network given"),
+        (["rtmpose_t", "DATA"], 2, "no network given; add -m NAME (did you mean -m rtmpose_t?)"),
         (["DATA", "-m", "simcc_mobilnetv2"], 2, "did you mean 'simcc_mobilenetv2'"),
         (["DATA", "-m", "simcc_mobilenetv2", "epoch=3"], 2, "did you mean 'epochs'"),
         (["DATA", "-m", "simcc_mobilenetv2", "epochs=many"], 2, "epochs"),
