@@ -23,6 +23,7 @@ from posewright.checkpoints import foreigns
 from posewright.codecs.base import condition_shape
 from posewright.models import PoseModel, create, variants
 from posewright.models.base import IMAGENET
+from posewright.models.dekr import RescoreNet
 
 __all__ = ["COLUMNS", "TABLE", "Row", "calls", "constants", "every", "table"]
 
@@ -38,7 +39,8 @@ ACTIVATIONS = (
     *("relu", "relu6", "silu", "gelu", "leaky_relu", "hardswish", "hardsigmoid", "hardtanh"),
     *("sigmoid", "tanh", "softmax", "mish"),
 )
-LAYERS = {"gau": (17, 256), "graformer": (21, 2), "semgcn": (16, 2)}  # families, and their tokens
+# families of layers, and their tokens; a re-scoring network takes the joints of its skeleton
+LAYERS = {"dekr_rescore": (), "gau": (17, 256), "graformer": (21, 2), "semgcn": (16, 2)}
 ARITHMETIC = ("add", "sub", "rsub", "mul", "div", "pow", "clamp", "clamp_min", "clamp_max")
 
 
@@ -203,7 +205,7 @@ def _floats(args: tuple[Any, ...]) -> bool:
     return any(isinstance(a, Tensor) and a.is_floating_point() for a in args)
 
 
-def constants(model: nn.Module, tokens: tuple[int, int] | None = None) -> Row:
+def constants(model: nn.Module, tokens: tuple[int, ...] = ()) -> Row:
     """Return the constants of a network on the meta device, by column; counts where kinds mix.
 
     tokens: number and width of the tokens that layers take, which are no `PoseModel`.
@@ -211,17 +213,17 @@ def constants(model: nn.Module, tokens: tuple[int, int] | None = None) -> Row:
     if isinstance(model, PoseModel):
         found = calls(model.compute, _view(model))
         return {**found, "pixels": _pixels(model), "codec": _codec(model)}
-    return {
-        **calls(model, torch.zeros(1, *(tokens or ()), device="meta")),
-        "pixels": "",
-        "codec": "",
-    }
+    shapes = [tokens]
+    if isinstance(model, RescoreNet):
+        shapes = [(len(model.skeleton), 2), (len(model.skeleton),)]
+    inputs = [torch.zeros(1, *shape, device="meta") for shape in shapes]
+    return {**calls(model, *inputs), "pixels": "", "codec": ""}
 
 
-def calls(compute: Callable[[Tensor], Any], view: Tensor) -> Row:
+def calls(compute: Callable[..., Any], *inputs: Tensor) -> Row:
     """Return what the calls of torch show, by column."""
     with torch.no_grad(), Recorder() as recorder:
-        compute(view)
+        compute(*inputs)
     found = {column: _told(recorder.notes, column) for column in COLUMNS[:-2]}
     found["norms"] = "; ".join(part for part in (found["norms"], *recorder.order) if part)
     return found
