@@ -12,11 +12,14 @@ from posewright.readers.pictured import Pictured
 from posewright.readers.results import read_results
 from posewright.skeletons import Skeleton
 from posewright.sources import open_source
+from posewright.sources.ranges import Range
 from posewright.writers import FORMATS, WriterOptions, formats
 from posewright.writers.outputs import Asked, Outputs, Summary
 from posewright.writers.sparing import spare_films, spare_inputs
 
 __all__ = ["view_to"]
+
+_RANGES = ("frames", "time_range", "stride")
 
 
 def view_to(
@@ -66,7 +69,9 @@ def view_to(
         if not summary.interrupted and (fault := saved.fault(source)):
             outputs.used = False  # images on which nothing is drawn are of no use
             raise SourceError(fault)
-    if saved.unused() and not summary.interrupted:
+    ranges = {key: value for key, value in reading.items() if key in _RANGES}
+    left_out = bool(Range.of(**ranges).to_dict())  # on purpose
+    if saved.unused() and not left_out and not summary.interrupted:
         summary.notes.append(
             f"{results}: {counted(saved.unused(), 'frame')} of it not drawn: no such image"
         )

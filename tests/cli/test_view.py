@@ -125,7 +125,7 @@ def test_people_have_the_colour_of_their_identity(tmp_path: Path) -> None:
     assert len(set(made)) == 4
 
 
-def test_a_video_of_images_and_ranges(tmp_path: Path) -> None:
+def test_a_video_of_images_and_ranges(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = pictures(tmp_path / "walk", *(f"{i}.png" for i in range(4)))
     write("jsonl", tmp_path, [result(standing(i), str(folder / f"{i}.png"), i) for i in range(4)])
     words = [tmp_path / "poses.jsonl", "--images", folder, "--save", "video", "--fps", 10]
@@ -133,6 +133,12 @@ def test_a_video_of_images_and_ranges(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "out" / "walk.mp4")) as file:
         assert len(list(file.decode(video=0))) == 2
         assert file.streams.video[0].average_rate == 10
+    # two frames are left out on purpose
+    assert not any("not drawn" in note for note in summary(capsys)["notes"])
+    (folder / "3.png").unlink()
+    assert view(*words, "-o", tmp_path / "fewer") == 0
+    notes = " ".join(summary(capsys)["notes"])
+    assert "1 frame of it not drawn: no such image" in notes
 
 
 @pytest.mark.parametrize(
