@@ -144,13 +144,7 @@ def _add_boxes(verb: argparse.ArgumentParser) -> None:
         metavar="S",
         help="minimum score of a detected box (default 0)",
     )
-    add_class(verb)
-    verb.add_argument(
-        "--kind", default=None, metavar="KIND", help="format of DATA (default: detected)"
-    )
-    verb.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default 0)")
-    verb.add_argument("--overwrite", action="store_true", help="replace the file")
-    verb.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_common(verb)
     verb.set_defaults(parser=verb, fit=_fit_boxes)
 
 
@@ -173,6 +167,12 @@ def _add_rescore(verb: argparse.ArgumentParser) -> None:
         metavar="N",
         help="times each pose is seen (default 60)",
     )
+    _add_common(verb)
+    verb.set_defaults(parser=verb, fit=_fit_rescore)
+
+
+def _add_common(verb: argparse.ArgumentParser) -> None:
+    """Add how DATA is read, and how the file is written."""
     add_class(verb)
     verb.add_argument(
         "--kind", default=None, metavar="KIND", help="format of DATA (default: detected)"
@@ -180,7 +180,6 @@ def _add_rescore(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default 0)")
     verb.add_argument("--overwrite", action="store_true", help="replace the file")
     verb.add_argument("--json", action="store_true", help="print one JSON object")
-    verb.set_defaults(parser=verb, fit=_fit_rescore)
 
 
 def run(args: argparse.Namespace) -> int:

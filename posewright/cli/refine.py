@@ -15,18 +15,12 @@ from pathlib import Path
 from posewright.cli.common import add_out, add_runtime, show_summary
 from posewright.cli.named import add_fetching, network
 from posewright.cli.stopping import noting
+from posewright.cli.view import add_pictured
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's options."""
-    parser.add_argument("results", type=Path, metavar="RESULTS", help="results file or folder")
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument(
-        "--images",
-        metavar="DIR",
-        help="images that the results are of: a folder, a pattern, a list or an archive",
-    )
-    what.add_argument("--video", metavar="CLIP", help="video that the results are of")
+    add_pictured(parser)
     parser.add_argument(
         "-m",
         "--model",

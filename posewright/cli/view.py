@@ -17,8 +17,8 @@ from posewright.cli.ranges import add_range_options, chosen_frames
 from posewright.cli.stopping import noting
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this verb's options."""
+def add_pictured(parser: argparse.ArgumentParser) -> None:
+    """Add saved results, and the images or the video that they are of."""
     parser.add_argument("results", type=Path, metavar="RESULTS", help="results file or folder")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
@@ -27,6 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="images that the results are of: a folder, a pattern, a list or an archive",
     )
     what.add_argument("--video", metavar="CLIP", help="video that the results are of")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's options."""
+    add_pictured(parser)
     add_out(parser)
     parser.add_argument(
         "--save",

@@ -22,6 +22,7 @@ from posewright.compare.trials import Finished, run_plan
 from posewright.datasets.formats.coco_out import write_labels
 from posewright.datasets.synthetic import synth
 from posewright.errors import UsageError
+from tests.helpers.runs import same_bytes
 
 pytest.importorskip("torch")
 
@@ -198,7 +199,7 @@ def test_an_interrupted_study_goes_on_where_it_stopped(
     found = [[t["numbers"] for t in line["trials"]] for line in resumed["lines"]]
     assert found == [[trial.numbers for trial in line.trials] for line in whole.lines]
     weights = [tmp_path / f / "runs/gau/seed-0/last.safetensors" for f in ("whole", "halted")]
-    assert weights[0].read_bytes() == weights[1].read_bytes()
+    assert same_bytes(*weights)
 
 
 def test_another_test_set_does_not_choose_the_epoch(
